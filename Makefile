@@ -1,0 +1,54 @@
+# Two commands do everything: "make study" and "make test". Both make an environment if there is none.
+SCENARIO ?= digits
+JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
+PYTHON ?= python3
+# An activated environment (venv or conda, not conda's base) is used; else .venv is made here.
+VENV ?= $(or $(VIRTUAL_ENV),$(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX)),.venv)
+# TORCH=cpu takes PyTorch's CPU wheels, without gigabytes of CUDA libraries.
+TORCH ?=
+ARGS ?=
+BIN = $(VENV)/bin
+
+.PHONY: study test lint showcase clean
+
+study: $(VENV)/.rurklib-study
+	$(BIN)/rurk study --scenario $(SCENARIO) --jobs $(JOBS) $(ARGS)
+
+test: $(VENV)/.rurklib-test lint
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
+
+lint: $(VENV)/.rurklib-test
+	$(BIN)/ruff check rurklib tests notebooks
+	$(BIN)/ruff format --check rurklib tests notebooks
+	$(BIN)/mypy rurklib
+	$(BIN)/lint-imports
+
+# Run the study afresh and commit what it shows: notebooks with outputs, figures with their CSV.
+showcase: $(VENV)/.rurklib-study
+	$(BIN)/rurk study --scenario digits --jobs $(JOBS) --fresh
+	$(BIN)/python notebooks/publish.py runs/digits
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "rurklib needs Python 3.10 or newer; name one: make PYTHON=python3.12 ..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.rurklib-torch: | $(VENV)/bin/python
+ifeq ($(TORCH),cpu)
+	$(BIN)/python -m pip install "torch>=2.2" "torchvision>=0.17" --index-url https://download.pytorch.org/whl/cpu
+endif
+	@touch $@
+
+$(VENV)/.rurklib-study: pyproject.toml $(VENV)/.rurklib-torch
+	$(BIN)/python -m pip install --quiet -e ".[study]"
+	@touch $@
+
+# torchattacks pins an old "requests" that JupyterLab can't live with, and doesn't need it here.
+$(VENV)/.rurklib-test: pyproject.toml $(VENV)/.rurklib-torch
+	$(BIN)/python -m pip install --quiet -e ".[test]"
+	$(BIN)/python -m pip install --quiet --no-deps "torchattacks>=3.5"
+	@touch $@
+
+clean:
+	rm -rf runs .venv

@@ -1,0 +1,163 @@
+"""Notebooks executed in order with papermill, each skipped when nothing that it shows has changed.
+
+An executed notebook is a run's record of itself: its metadata hold the fingerprint of its source,
+parameters, the package's code and what the notebooks before it made, and the digest of every file
+that it made. It is moved into place last, so its presence means that all of this was written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rurklib import store
+from rurklib.check import InputError, one_of
+from rurklib.run import Run
+
+NOTEBOOKS = ("01_train", "02_unlearn", "03_residual_knowledge", "99_report")
+
+
+class NotebookFailed(RuntimeError):
+    """A notebook raised; the message names the notebook, the cell and the error."""
+
+
+def folder() -> Path:
+    """Where the notebooks are: beside the package in a checkout, inside it if installed."""
+    for place in (store.PACKAGE.parent / "notebooks", store.PACKAGE / "notebooks"):
+        if (place / f"{NOTEBOOKS[0]}.ipynb").exists():
+            return place
+    raise InputError("the notebooks are missing beside the package: install rurklib again")
+
+
+def made_by(run: Run, notebook: str) -> list[Path]:
+    """The files that a notebook is answerable for, besides its figures."""
+    at = run.folder
+    files = {
+        "01_train": [at / "split.json", *map(run.checkpoint, run.trained)],
+        "02_unlearn": [*map(run.checkpoint, run.unlearned), at / "summary.csv"],
+        "03_residual_knowledge": [
+            *(
+                at / "counts" / law / f"{method}-seed{seed}.npz"
+                for law in run.scenario.perturbations
+                for method, seed in run.trained + run.unlearned
+            ),
+            at / "residual_knowledge.csv",
+        ],
+        "99_report": [at / "report.html"],
+    }
+    figures = sorted((at / "figures").glob(f"{notebook[:2]}_*"))
+    return files[notebook] + figures
+
+
+def run_notebooks(
+    run: Run, parameters: Mapping[str, Any], say: Callable[[str], None] = print
+) -> list[str]:
+    """Execute the numbered notebooks of a study into ``run.folder/notebooks``.
+
+    Returns the names of those that were executed (the others were finished already). Raises
+    InputError for a parameter that a notebook doesn't have, before anything runs, and
+    NotebookFailed if one raises; what was finished before stays finished.
+    """
+    for notebook in NOTEBOOKS:
+        check_parameters(folder() / f"{notebook}.ipynb", parameters)
+    before: dict[str, str] = {}
+    executed = []
+    for number, notebook in enumerate(NOTEBOOKS, start=1):
+        source = folder() / f"{notebook}.ipynb"
+        target = run.folder / "notebooks" / source.name
+        wanted = _fingerprint(source, parameters, before)
+        step = f"[{number}/{len(NOTEBOOKS)}] {notebook}"
+        outputs = _finished(run, target, wanted)
+        if outputs is None:
+            began = time.perf_counter()
+            say(f"{step} ...")
+            outputs = _execute(run, source, target, parameters, wanted)
+            executed.append(notebook)
+            say(f"{step} done in {time.perf_counter() - began:.0f} s")
+        else:
+            say(f"{step} finished already, skipped")
+        before |= outputs
+    return executed
+
+
+def check_parameters(source: Path, parameters: Mapping[str, Any]) -> None:
+    """Refuse a name that the notebook's parameters cell doesn't have: papermill only warns, and
+    the value would silently never reach the notebook."""
+    import papermill
+
+    known = papermill.inspect_notebook(str(source))
+    for name in parameters:
+        one_of(f"parameter of {source.name}", name, known)
+
+
+def _fingerprint(source: Path, parameters: Mapping[str, Any], before: Mapping[str, str]) -> str:
+    import nbformat
+
+    cells = nbformat.read(source, as_version=4).cells
+    return store.fingerprint(
+        cells=[c.source for c in cells],
+        parameters={k: v for k, v in parameters.items() if k not in ("out", "jobs")},
+        code=store.code("."),
+        before=dict(before),
+    )
+
+
+def _finished(run: Run, target: Path, wanted: str) -> dict[str, str] | None:
+    """Digests of the notebook's files, if it has this fingerprint and all of them are whole."""
+    if not target.exists():
+        return None
+    record = store.read_json(target).get("metadata", {}).get("rurk", {})
+    outputs: dict[str, str] = record.get("outputs", {})
+    if record.get("fingerprint") != wanted:
+        return None
+    for name, digest in outputs.items():
+        path = run.folder / name
+        if not path.exists() or store.digest(path) != digest:
+            return None
+    return outputs
+
+
+def _execute(
+    run: Run, source: Path, target: Path, parameters: Mapping[str, Any], fingerprint: str
+) -> dict[str, str]:
+    import nbformat
+    import papermill
+
+    for stale in (run.folder / "figures").glob(f"{source.stem[:2]}_*"):
+        stale.unlink()
+    began = time.perf_counter()
+    with store.replacing(target) as partial:
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(partial),
+                parameters=dict(parameters),
+                kernel_name="python3",
+                cwd=str(source.parent),
+                progress_bar=False,
+                log_output=False,
+            )
+        except papermill.PapermillExecutionError as error:
+            failed = run.folder / "notebooks" / f"{source.stem}.failed.ipynb"
+            store.write(failed, partial.read_bytes())
+            raise NotebookFailed(
+                f"{source.name}, cell {error.exec_count}: {error.ename}: {error.evalue} "
+                f"(see {failed})"
+            ) from error
+        book = nbformat.read(partial, as_version=4)
+        for path in ("input_path", "output_path", "environment_variables"):
+            book.metadata.get("papermill", {}).pop(path, None)
+        outputs = {
+            str(p.relative_to(run.folder).as_posix()): store.digest(p)
+            for p in made_by(run, source.stem)
+        }
+        book.metadata["rurk"] = {
+            "fingerprint": fingerprint,
+            "outputs": outputs,
+            "seconds": round(time.perf_counter() - began, 1),
+        }
+        nbformat.write(book, partial)
+    (run.folder / "notebooks" / f"{source.stem}.failed.ipynb").unlink(missing_ok=True)
+    return outputs

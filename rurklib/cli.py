@@ -1,0 +1,137 @@
+"""The command ``rurk``: the notebooks' words on the command line.
+
+Exit codes: 0 done; 1 a notebook failed (its message and place are printed); 2 bad input, nothing
+was started or changed.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rurklib import __version__
+from rurklib.check import InputError
+from rurklib.scenarios import SCENARIOS, literal
+
+EXAMPLES = """
+\b
+Examples:
+  rurk study                                    the digits study, into runs/digits
+  rurk study --seeds 0,1,2,3,4 --jobs 2         five seeds, two models at a time
+  rurk study --out runs/mild --set RURK.tau=0.1 another setting, in a folder of its own
+  rurk scenarios                                what can be studied, and every setting
+"""
+
+
+class Commands(click.Group):
+    """Turns InputError into one line on stderr and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            click.echo(f"rurk: {error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=Commands, epilog=EXAMPLES, context_settings={"max_content_width": 100})
+@click.version_option(__version__)
+def main() -> None:
+    """Measure and remove residual knowledge in unlearned classifiers."""
+
+
+@main.command()
+@click.option("--scenario", default="digits", show_default=True, help="what to study")
+@click.option("--out", type=click.Path(path_type=Path), help="run folder [default: runs/SCENARIO]")
+@click.option("--seeds", default="0,1,2", show_default=True, help="experiment seeds")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="change a setting")
+@click.option("--jobs", default=1, show_default=True, help="models made at a time")
+@click.option("--fresh", is_flag=True, help="throw away what is in the run folder")
+def study(
+    scenario: str, out: Path | None, seeds: str, settings: tuple[str, ...], jobs: int, fresh: bool
+) -> None:
+    """Train, unlearn, measure and report; what is finished already is skipped."""
+    from filelock import FileLock, Timeout
+
+    from rurklib.run import plan_run
+
+    try:
+        numbers = [int(s) for s in seeds.split(",")]
+    except ValueError:
+        raise InputError(f"--seeds {seeds}: expected whole numbers such as 0,1,2") from None
+    values = dict(_setting(s) for s in settings)
+    folder = out or Path("runs") / scenario
+    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    run = plan_run(scenario, folder, seeds=numbers, settings=values, jobs=jobs, fresh=fresh)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{folder} is in use by another rurk; wait or choose --out") from None
+    with lock:
+        _study(run, values, fresh)
+
+
+def _study(run: Any, values: dict[str, Any], fresh: bool) -> None:
+    try:
+        from rurklib.batch import NotebookFailed, run_notebooks
+        from rurklib.plots import accuracy_table
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{error.name} is needed to run the notebooks: pip install 'rurklib[study]'"
+        ) from None
+    import pandas as pd
+
+    from rurklib.run import open_run
+
+    run = open_run(
+        run.scenario.name, run.folder, seeds=run.seeds, settings=values, jobs=run.jobs, fresh=fresh
+    )
+    seeds = ", ".join(map(str, run.seeds))
+    click.echo(f"{run.scenario.title}\nseeds {seeds}; {run.scenario.references} references")
+    parameters = {
+        "scenario": run.scenario.name,
+        "out": str(run.folder.resolve()),
+        "seeds": list(run.seeds),
+        "settings": values,
+        "jobs": run.jobs,
+    }
+    try:
+        run_notebooks(run, parameters, say=click.echo)
+    except NotebookFailed as error:
+        click.echo(f"rurk: {error}", err=True)
+        sys.exit(1)
+    summary = pd.read_csv(run.folder / "summary.csv")
+    click.echo("\n" + accuracy_table(summary).to_string(index=False))
+    click.echo(f"\nreport: {run.folder / 'report.html'}")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise InputError(f"--set {text}: expected NAME=VALUE, e.g. --set epochs=10")
+    return name.strip(), literal(value.strip())
+
+
+@main.command()
+def scenarios() -> None:
+    """List the scenarios with the settings that --set changes."""
+    for scenario in SCENARIOS.values():
+        click.echo(f"{scenario.name}: {scenario.title}")
+        for name, value in scenario.settings().items():
+            if name != "methods":
+                click.echo(f"  {name} = {_shown(value)}")
+        for method in scenario.methods:
+            for name, value in scenario.hyperparameters(method).items():
+                click.echo(f"  {method}.{name} = {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What belongs to the caller is left as found: modes, buffers, gradients, the random state.
+
+A measurement that moves BatchNorm statistics or a helper that reseeds the global generator
+changes results far away from itself; these are the two guards that everything here uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@contextmanager
+def evaluating(*models: nn.Module) -> Iterator[None]:
+    """Put models in eval mode inside the block; give every submodule its own mode back after.
+
+    A blanket ``model.train()`` afterwards would unfreeze layers that the user had put in eval
+    mode, so each module's flag is remembered on its own.
+    """
+    modes = [(module, module.training) for model in models for module in model.modules()]
+    try:
+        for model in models:
+            model.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Run a block on its own global random state (weight initialisation, dropout); restore it."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(mixed(seed))
+        yield
+
+
+def mixed(*seeds: int) -> int:
+    """One well-mixed 63-bit seed from several whole numbers, e.g. (seed, block, draw)."""
+    return int(np.random.SeedSequence(list(seeds)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def generator(*seeds: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator of its own for a stream named by whole numbers; the global one isn't touched."""
+    return torch.Generator(device=device).manual_seed(mixed(*seeds))

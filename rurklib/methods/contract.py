@@ -1,0 +1,102 @@
+"""What every unlearning method may rely on and must give: the contract, and the registry.
+
+A method is a function ``(model, retain, forget, *, seed, **hyperparameters) -> model`` that works
+*in place* on a copy. The decorator :func:`method` registers it by the paper's name and does what no
+method should have to think of: it checks the input, copies the model, runs on a global random state
+of its own, and returns the copy in eval mode. So a method file holds the algorithm alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from rurklib import check
+from rurklib.guard import seeded
+
+Pair = tuple[Tensor, Tensor]
+
+
+class Method(Protocol):
+    """An unlearning method as users call it."""
+
+    __name__: str
+
+    def __call__(
+        self, model: nn.Module, retain: Pair, forget: Pair, *, seed: int = 0, **hyperparameters: Any
+    ) -> nn.Module: ...
+
+
+METHODS: dict[str, Method] = {}
+
+
+def method(name: str) -> Callable[[Callable[..., nn.Module]], Method]:
+    """Register an unlearning method under ``name`` and wrap it in the contract."""
+
+    def register(algorithm: Callable[..., nn.Module]) -> Method:
+        @functools.wraps(algorithm)
+        def run(
+            model: nn.Module,
+            retain: Pair,
+            forget: Pair,
+            *,
+            seed: int = 0,
+            **hyperparameters: Any,
+        ) -> nn.Module:
+            known = defaults(name)
+            for key in hyperparameters:
+                check.one_of(f"hyper-parameter of {name}", key, known)
+            check.count("seed", seed, 0)
+            bounds = hyperparameters.get("bounds", (0.0, 1.0))
+            retain = check.pair(retain, "retain", bounds)
+            forget = check.pair(forget, "forget", bounds)
+            check.disjoint(retain[0], forget[0])
+            check.logits(model, *retain)
+            check.logits(model, *forget)
+            with seeded(seed):
+                return algorithm(
+                    copy.deepcopy(model), retain, forget, seed=seed, **hyperparameters
+                ).eval()
+
+        METHODS[name] = run
+        return run
+
+    return register
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """The hyper-parameters of a method with their default values."""
+    signature = inspect.signature(METHODS[check.one_of("method", name, METHODS)])
+    keywords = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return {p.name: p.default for p in keywords if p.name != "seed"}
+
+
+def unlearn(
+    method: str,
+    model: nn.Module,
+    retain: Pair,
+    forget: Pair,
+    *,
+    seed: int = 0,
+    **hyperparameters: Any,
+) -> nn.Module:
+    """Make ``model`` forget: a new model, the given one untouched.
+
+    Args:
+        method: a name in ``rurklib.METHODS`` (GD, GA, NegGrad+, RURK).
+        model: Original, trained on retain + forget; takes floats in [0, 1], returns logits.
+        retain, forget: pairs (x [n, ...] uint8 or float in [0, 1], y int64 [n]) that share no
+            sample, on the model's device.
+        seed: decides every random choice of the method.
+        hyperparameters: the method's own; see its docstring. An unknown one is an error.
+
+    Returns the unlearned model in eval mode. Raises InputError before any work if something can't
+    be used.
+    """
+    check.one_of("method", method, METHODS)
+    return METHODS[method](model, retain, forget, seed=seed, **hyperparameters)

@@ -1,0 +1,51 @@
+"""GD: keep training on the retain set and hope that the rest fades.
+
+Reference: Neel, Roth & Sharifi-Malvajerdi, "Descent-to-Delete", ALT 2021.
+
+Algorithm:
+    1. start from Original
+    2. minimise  L(w, S_r)  by SGD, for ``epochs`` passes over the retain set
+
+Notes on this implementation: the certificate of the paper needs noise and a convex loss; as a
+baseline for deep nets the field runs plain fine-tuning, and so does this.
+
+Hyper-parameters (paper's defaults): epochs 10, lr 1e-2, momentum 0.9, weight_decay 1e-4,
+batch_size 128, batchnorm "train".
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import nn
+
+from rurklib.guard import generator
+from rurklib.methods.contract import Pair, method
+from rurklib.train import BatchNorm, batches, descend
+
+
+@method("GD")
+def gd(
+    model: nn.Module,
+    retain: Pair,
+    forget: Pair,
+    *,
+    seed: int = 0,
+    epochs: int = 10,
+    lr: float = 1e-2,
+    momentum: float = 0.9,
+    weight_decay: float = 1e-4,
+    batch_size: int = 128,
+    batchnorm: BatchNorm = "train",
+) -> nn.Module:
+    """Fine-tune on the retain set."""
+    data = batches(*retain, size=batch_size, epochs=epochs, generator=generator(seed, 1))
+    return descend(
+        model,
+        lambda x, y: F.cross_entropy(model(x), y),
+        data,
+        steps=epochs * -(-len(retain[0]) // batch_size),
+        lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        batchnorm=batchnorm,
+    )

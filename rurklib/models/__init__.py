@@ -1,0 +1,52 @@
+"""Classifiers that take inputs in [0, 1] and return logits; normalisation lives inside them.
+
+``MODELS`` maps a name to a builder ``(channels, classes) -> nn.Module``. :func:`build` makes one
+from a seed, without touching the global random state, in eval mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from rurklib import check
+from rurklib.guard import seeded
+from rurklib.models.nets import resnet18, small_cnn, vgg11
+
+Builder = Callable[[int, int], nn.Module]
+
+MODELS: dict[str, Builder] = {"small-cnn": small_cnn, "resnet18": resnet18, "vgg11": vgg11}
+
+# Constants, not statistics of the training images: a statistic that has seen the forget samples
+# would carry them into the re-trained references.
+MEAN, STD = 0.5, 0.25
+
+
+class Normalized(nn.Module):
+    """``net((x - mean) / std)``: perturbations act on pixels, so their size means the same
+    for every model."""
+
+    def __init__(self, net: nn.Module, mean: float = MEAN, std: float = STD) -> None:
+        super().__init__()
+        self.net = net
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("std", torch.tensor(std))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net((x - self.mean) / self.std)
+
+
+def build(name: str, channels: int, classes: int, *, seed: int) -> nn.Module:
+    """Build the model ``name`` with weights initialised from ``seed``, in eval mode.
+
+    The model takes float inputs [n, channels, height, width] in [0, 1] and returns logits
+    [n, classes]. Raises InputError for an unknown name.
+    """
+    builder = MODELS[check.one_of("model", name, MODELS)]
+    with seeded(seed):
+        return Normalized(builder(channels, classes)).eval()
+
+
+__all__ = ["MODELS", "Normalized", "build", "resnet18", "small_cnn", "vgg11"]

@@ -1,0 +1,114 @@
+"""Perturbations found by gradient: FGSM (Goodfellow et al. 2015) and PGD (Madry et al. 2018).
+
+``targeted=False`` moves away from the label y (raises its cross-entropy); ``targeted=True`` moves
+*towards* y (lowers it), which is how residual knowledge is looked for: a point near x that the
+model still recognises as y.
+
+The model is left as found: eval mode inside, its own modes after; gradients are taken with respect
+to the input alone, so no ``.grad`` of a weight is touched. The loss is summed over the batch, never
+averaged, so a sample's perturbation doesn't depend on who else is in its batch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rurklib import check
+from rurklib.guard import evaluating
+from rurklib.perturb.ball import check_p, norm, project, uniform
+
+
+def ascent(model: nn.Module, x: Tensor, y: Tensor, targeted: bool) -> Tensor:
+    """Gradient of the summed cross-entropy with respect to x, pointing where the search goes."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        loss = F.cross_entropy(model(x), y, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, x)
+    return -gradient if targeted else gradient
+
+
+def fgsm(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    tau: float,
+    *,
+    targeted: bool = False,
+    bounds: check.Bounds = (0.0, 1.0),
+) -> Tensor:
+    """One signed gradient step of size tau: x' = clip(x +- tau * sign(grad)), in the L-inf ball.
+
+    Shapes: x [n, ...] float inside ``bounds``, y int64 [n] -> [n, ...]. tau = 0 returns a copy.
+    A coordinate with zero gradient stays where it is.
+    """
+    _check(model, x, y, tau, bounds)
+    x = check.as_float(x)
+    with evaluating(model):
+        step = tau * ascent(model, x, y, targeted).sign()
+    return _inside(x, project(step, x, tau, math.inf, bounds), bounds)
+
+
+def pgd(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    tau: float,
+    p: float = math.inf,
+    *,
+    steps: int = 10,
+    step_size: float | None = None,
+    targeted: bool = False,
+    random_start: bool = True,
+    generator: torch.Generator | None = None,
+    bounds: check.Bounds = (0.0, 1.0),
+) -> Tensor:
+    """Projected gradient steps inside the Lp ball of radius tau and the box (p = 1, 2, inf).
+
+    Each step goes ``step_size`` along the gradient's sign (L-inf) or along the gradient scaled to
+    L2 length 1 (L2, L1), then to the *nearest* point of ball and box (:func:`ball.project`), so on
+    a linear model it converges to the optimum in every norm. Returns the last iterate, as
+    torchattacks and the paper do. ``step_size`` defaults to 2.5 * tau / steps (Madry et al.); the
+    paper's is 2/255. ``random_start`` draws uniformly from the ball and needs a ``generator``.
+
+    Shapes: x [n, ...] float inside ``bounds``, y int64 [n] -> [n, ...]. tau = 0 returns a copy.
+    """
+    _check(model, x, y, tau, bounds)
+    check_p(p)
+    check.count("steps", steps)
+    if random_start and generator is None:
+        raise check.InputError(
+            "pgd: random_start needs a generator, e.g. torch.Generator().manual_seed(0)"
+        )
+    x = check.as_float(x)
+    size = 2.5 * tau / steps if step_size is None else check.number("step_size", step_size, 0.0)
+    d = torch.zeros_like(x)
+    if random_start:
+        assert generator is not None
+        d = project(uniform(x, tau, p, generator), x, tau, p, bounds)
+    with evaluating(model):
+        for _ in range(steps):
+            g = ascent(model, _inside(x, d, bounds), y, targeted)
+            if p == math.inf:
+                step = g.sign()
+            else:  # a zero gradient gives no direction: stay
+                length = norm(g, 2).view(-1, *[1] * (g.ndim - 1))
+                step = torch.where(length > 0, g / length.clamp(min=1e-30), torch.zeros_like(g))
+            d = project(d + size * step, x, tau, p, bounds)
+    return _inside(x, d, bounds)
+
+
+def _check(model: nn.Module, x: Tensor, y: Tensor, tau: float, bounds: check.Bounds) -> None:
+    check.inputs(x, bounds)
+    check.labels(y, len(x))
+    check.number("tau", tau, low=0.0)
+    if not isinstance(model, nn.Module):
+        raise check.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
+
+
+def _inside(x: Tensor, d: Tensor, bounds: check.Bounds) -> Tensor:
+    """x + d, clipped once more: x + (high - x) can round to just above high."""
+    return x + d if bounds is None else (x + d).clamp_(*bounds)

@@ -1,0 +1,17 @@
+"""Figures: frames and arrays in, matplotlib figures out. Nothing here knows of models or runs."""
+
+from rurklib.plots.accuracies import accuracy_dots, accuracy_table
+from rurklib.plots.curves import residual_curves
+from rurklib.plots.strip import copies_strip
+from rurklib.plots.style import STYLE, canvas, png, style
+
+__all__ = [
+    "STYLE",
+    "accuracy_dots",
+    "accuracy_table",
+    "canvas",
+    "copies_strip",
+    "png",
+    "residual_curves",
+    "style",
+]

@@ -1,0 +1,58 @@
+"""The accuracy table as a figure: every seed a dot, mean and standard deviation beside it."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from rurklib.plots.style import canvas, style
+
+PARTS = {
+    "retain_accuracy": "retain accuracy (%)",
+    "unlearn_accuracy": "unlearn accuracy (%)",
+    "test_accuracy": "test accuracy (%)",
+}
+
+
+def accuracy_table(summary: pd.DataFrame) -> pd.DataFrame:
+    """Mean +- sd over seeds, one row per method in order of appearance, as text in percent."""
+    grouped = summary.groupby("method", sort=False)[list(PARTS)]
+    mean, sd = grouped.mean(), grouped.std(ddof=1)
+    table = pd.DataFrame(
+        {
+            column: [
+                f"{m:.2f} ± {s:.2f}" if s == s else f"{m:.2f}"
+                for m, s in zip(mean[column], sd[column], strict=True)
+            ]
+            for column in PARTS
+        },
+        index=mean.index,
+    )
+    table.insert(0, "models", summary.groupby("method", sort=False).size())
+    return table.reset_index()
+
+
+def accuracy_dots(summary: pd.DataFrame, *, title: str) -> Figure:
+    """One panel per accuracy, one row per method; the dashed line is the re-trained mean."""
+    methods = list(summary.method.unique())
+    figure, axes = canvas(1, 3, width=9.5, height=0.8 + 0.42 * len(methods), sharey=True)
+    for axis, (column, label) in zip(axes, PARTS.items(), strict=True):
+        target = summary.loc[summary.method == "Re-train", column].mean()
+        axis.axvline(target, color="#7a7a7a", ls="--", lw=1)
+        for row, method in enumerate(methods):
+            values = summary.loc[summary.method == method, column]
+            look = style(method)
+            axis.scatter(values, [row] * len(values), s=22, alpha=0.45, lw=0, **look)
+            spread = values.std(ddof=1) if len(values) > 1 else 0.0
+            axis.errorbar(
+                values.mean(), row, xerr=spread, fmt=look["marker"], color=look["color"],
+                ms=8, capsize=3, lw=1.6,
+            )  # fmt: skip
+        axis.set_xlabel(label)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(axis="y", color="#eeeeee")
+        axis.margins(x=0.08)
+    axes[0].set_yticks(range(len(methods)), methods)
+    axes[0].invert_yaxis()
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure

@@ -1,0 +1,56 @@
+"""One look for all figures: a method has the same colour and marker everywhere."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import matplotlib
+import seaborn as sns
+from matplotlib.figure import Figure
+
+# seaborn's colour-blind palette; Original is black, the re-trained references are grey.
+_C = [matplotlib.colors.to_hex(c) for c in sns.color_palette("colorblind", 10)]
+INK, BAND = "#222222", "#c9c9c9"
+
+STYLE: dict[str, tuple[str, str]] = {
+    "Original": (INK, "o"),
+    "Re-train": ("#7a7a7a", "s"),
+    "GD": (_C[0], "^"),
+    "NGD": (_C[9], "v"),
+    "GA": (_C[1], "v"),
+    "NegGrad+": (_C[4], "D"),
+    "EU-k": (_C[5], "<"),
+    "CF-k": (_C[8], ">"),
+    "SCRUB": (_C[6], "p"),
+    "SSD": (_C[7], "h"),
+    "CR": (_C[1], "P"),
+    "Fisher": (_C[9], "X"),
+    "NTK": (_C[5], "*"),
+    "RURK": (_C[2], "*"),
+}
+
+
+def style(method: str) -> dict[str, Any]:
+    """Colour and marker of a method; one that is not listed gets a colour by its name."""
+    known = list(STYLE)
+    color, marker = STYLE.get(method, (_C[sum(method.encode()) % 10], known and "8"))
+    return {"color": color, "marker": marker}
+
+
+def canvas(rows: int = 1, columns: int = 1, *, width: float = 7.2, height: float = 4.2, **kw: Any):
+    """A figure and its axes in the house style."""
+    context = {**sns.axes_style("ticks"), **sns.plotting_context("notebook", font_scale=0.95)}
+    context |= {"axes.titlelocation": "left", "axes.titlesize": 12, "font.family": "DejaVu Sans"}
+    with matplotlib.rc_context(context):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, **kw)
+    return figure, axes
+
+
+def png(figure: Figure, alt: str = "") -> bytes:
+    """The figure as PNG bytes with its alt text as description; the same bytes every time."""
+    buffer = io.BytesIO()
+    metadata = {"Description": alt, "Software": None}
+    figure.savefig(buffer, format="png", dpi=120, metadata=metadata)
+    return buffer.getvalue()

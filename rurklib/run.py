@@ -1,0 +1,231 @@
+"""A run: a folder, and the choices that it was opened with.
+
+Opening is where everything is checked, before any work: names, values, whether the folder is this
+run's, whether its checkpoints are whole. Nothing of anybody else's is ever overwritten.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rurklib import check, store
+from rurklib.data import Dataset, Split, forget_part_of_a_class
+from rurklib.scenarios import SCENARIOS, Scenario
+
+FORMAT = 1  # of a run folder; raised when older folders can't be read any more
+Name = tuple[str, int]  # a model of a run: (method, seed), e.g. ("Original", 0)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder with its scenario, experiment seeds and number of parallel jobs."""
+
+    folder: Path
+    scenario: Scenario
+    seeds: tuple[int, ...]
+    jobs: int = 1
+
+    @cached_property
+    def device(self) -> torch.device:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    @cached_property
+    def data(self) -> Dataset:
+        return self.scenario.data().to(self.device)
+
+    @cached_property
+    def split(self) -> Split:
+        """The split certificate, written once; every later use reads and checks it."""
+        path = self.folder / "split.json"
+        s = self.scenario
+        split = forget_part_of_a_class(
+            self.data, forget_class=s.forget_class, forget_share=s.forget_share, seed=s.split_seed
+        )
+        if path.exists():
+            stored = Split.from_certificate(store.read_json(path), self.data)
+            if stored != split:
+                raise check.InputError(
+                    f"{path} certifies another split than this scenario's; use --fresh"
+                )
+        else:
+            store.write_json(path, split.certificate())
+        return split
+
+    def pair(self, part: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """(x, y) of a part of the split: retain, forget, original, validation, test, held_out."""
+        return self.split.pair(self.data, part)
+
+    def names(self, method: str) -> list[Name]:
+        """The models of one method: one per reference for Re-train, else one per seed."""
+        seeds = self.scenario.reference_seeds if method == "Re-train" else self.seeds
+        return [(method, s) for s in seeds]
+
+    @property
+    def trained(self) -> list[Name]:
+        return self.names("Original") + self.names("Re-train")
+
+    @property
+    def unlearned(self) -> list[Name]:
+        return [n for m in self.scenario.methods for n in self.names(m)]
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What run.json says: a folder is reopened only with the same choices."""
+        settings = json.loads(json.dumps(self.scenario.settings()))
+        return {"format": FORMAT, "scenario": self.scenario.name, "settings": settings}
+
+    def checkpoint(self, name: Name) -> Path:
+        return self.folder / "models" / f"{name[0]}-seed{name[1]}.safetensors"
+
+
+def plan_run(
+    scenario: str,
+    out: str | Path,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    settings: Mapping[str, Any] | None = None,
+    jobs: int = 1,
+    fresh: bool = False,
+) -> Run:
+    """The run that :func:`open_run` would open, checked but with nothing written.
+
+    Raises InputError for unknown names or values, or if ``out`` is not empty and not a run of this
+    scenario with these settings (with ``fresh``, not a run at all).
+    """
+    chosen = SCENARIOS[check.one_of("scenario", scenario, SCENARIOS)].changed(settings or {})
+    if isinstance(seeds, int) or not len(seeds) or len(set(seeds)) < len(seeds):
+        raise check.InputError(f"seeds = {seeds!r}: expected different whole numbers, e.g. 0,1,2")
+    for seed in seeds:
+        check.count("seed", seed, 0)
+    if clash := set(seeds) & set(chosen.reference_seeds):
+        raise check.InputError(f"seeds {sorted(clash)} are those of the re-trained references")
+    check.count("jobs", jobs)
+    run = Run(Path(out), chosen, tuple(seeds), jobs)
+    if run.folder.exists():
+        _check_folder(run, fresh)
+    return run
+
+
+def open_run(
+    scenario: str,
+    out: str | Path,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    settings: Mapping[str, Any] | None = None,
+    jobs: int = 1,
+    fresh: bool = False,
+) -> Run:
+    """Open or begin a run in the folder ``out``.
+
+    ``seeds`` are the experiment seeds; ``settings`` changes values of the scenario by name, as
+    ``--set`` does; ``jobs`` models are made at a time; ``fresh`` throws an earlier run in ``out``
+    away. Everything is checked by :func:`plan_run` first.
+    """
+    run = plan_run(scenario, out, seeds=seeds, settings=settings, jobs=jobs, fresh=fresh)
+    if fresh and run.folder.exists():
+        shutil.rmtree(run.folder)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    store.sweep(run.folder)
+    if not (run.folder / "run.json").exists():
+        store.write_json(run.folder / "run.json", run.described)
+    _ = run.split  # written, or read and checked
+    store.write_json(run.folder / "env.json", environment(run))
+    return run
+
+
+def _check_folder(run: Run, fresh: bool) -> None:
+    """Refuse a folder that holds something else than a whole run of this kind."""
+    folder, described = run.folder, run.described
+    if not folder.is_dir():
+        raise check.InputError(f"{folder} is a file: expected a folder for the run")
+    if not any(folder.iterdir()):
+        return
+    if not (folder / "run.json").exists():
+        raise check.InputError(f"{folder} is not empty and not a run; choose another --out")
+    if fresh:
+        return
+    there = store.read_json(folder / "run.json")
+    for key, what in (("format", "version"), ("scenario", "scenario")):
+        if there.get(key) != described[key]:
+            raise check.InputError(
+                f"{folder} holds a run of {what} {there.get(key)!r}, not {described[key]!r}; "
+                "choose another --out or start over with --fresh"
+            )
+    old, new = _flat(there.get("settings", {})), _flat(described["settings"])
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            raise check.InputError(
+                f"{folder} was run with {key} = {old.get(key)!r}, not {new.get(key)!r}; "
+                "choose another --out or start over with --fresh"
+            )
+    for path in sorted((folder / "models").glob("*.safetensors")):
+        store.load_weights(path)  # a damaged or foreign checkpoint is refused before any work
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"methods": {"RURK": {"tau": 1}}} -> {"RURK.tau": 1}, the names that --set takes."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = key if not prefix or prefix == "methods" else f"{prefix}.{key}"
+        if isinstance(value, Mapping):
+            flat |= _flat(value, "methods" if key == "methods" else name)
+        else:
+            flat[name] = value
+    return flat
+
+
+def environment(run: Run) -> dict[str, Any]:
+    """Versions, device, threads, seeds and git state: what a number here depends on."""
+    import numpy
+    import torchvision
+
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "numpy": numpy.__version__,
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "device": torch.cuda.get_device_name() if run.device.type == "cuda" else "cpu",
+        "threads_per_job": run.scenario.threads,
+        "seeds": list(run.seeds),
+        "reference_seeds": list(run.scenario.reference_seeds),
+        "split_seed": run.scenario.split_seed,
+        "git": _git(),
+    }
+
+
+def _processor() -> str:
+    """The processor's model name, as precise as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git() -> str:
+    """Commit of the checkout, with "+" if it was changed, or "not a checkout"."""
+    try:
+        at: dict[str, Any] = {
+            "cwd": store.PACKAGE,
+            "capture_output": True,
+            "text": True,
+            "check": True,
+        }
+        commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], **at).stdout.strip()
+        changed = subprocess.run(["git", "status", "--porcelain"], **at).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "not a checkout"
+    return commit + ("+" if changed else "")

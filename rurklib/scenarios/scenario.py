@@ -1,0 +1,121 @@
+"""A scenario: the choices of one study, as plain values.
+
+One file a scenario; ``SCENARIOS`` lists them. Every value can be changed for a run with
+``--set name=value`` (``epochs=10``, ``forget_class=3``, ``RURK.tau=0.1``); an unknown name or a
+value of another kind is refused before anything starts.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from rurklib import check
+from rurklib.data import Dataset
+from rurklib.methods import METHODS, defaults
+from rurklib.models import MODELS
+from rurklib.perturb import LAWS
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is trained, what is forgotten, and how both are measured.
+
+    ``references`` re-trained models (seeds 1000, 1001, ...) are shared by all experiment seeds;
+    Original and every method are run once per seed. ``methods`` gives each method's
+    hyper-parameters where they differ from its defaults; its order is the order in tables.
+    """
+
+    name: str
+    title: str
+    data: Callable[[], Dataset]
+    model: str
+    forget_class: int
+    methods: Mapping[str, Mapping[str, Any]]
+    taus: tuple[float, ...]
+    forget_share: float = 0.5
+    split_seed: int = 0
+    references: int = 6
+    epochs: int = 30
+    lr: float = 0.05
+    batch_size: int = 64
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    perturbations: tuple[str, ...] = ("gaussian",)
+    draws: int = 100
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        check.one_of("model", self.model, MODELS)
+        check.count("references", self.references, 2)
+        for name in ("epochs", "batch_size", "draws", "threads"):
+            check.count(name, getattr(self, name))
+        for name in ("forget_class", "split_seed"):
+            check.count(name, getattr(self, name), 0)
+        check.number("forget_share", self.forget_share, 0.0, 1.0)
+        for name in ("lr", "momentum", "weight_decay"):
+            check.number(name, getattr(self, name), 0.0)
+        check.taus(self.taus)
+        for law in self.perturbations:
+            check.one_of("perturbation", law, LAWS)
+        for method, values in self.methods.items():
+            check.one_of("method", method, METHODS)
+            for key in values:
+                check.one_of(f"hyper-parameter of {method}", key, defaults(method))
+
+    @property
+    def reference_seeds(self) -> tuple[int, ...]:
+        """Seeds of the re-trained references."""
+        return tuple(1000 + k for k in range(self.references))
+
+    def hyperparameters(self, method: str) -> dict[str, Any]:
+        """All hyper-parameters of a method in this scenario, defaults included."""
+        return {**defaults(method), **self.methods[method]}
+
+    def settings(self) -> dict[str, Any]:
+        """Every value that decides a result, as plain data (for fingerprints and run.json)."""
+        skip = ("name", "title", "data", "threads")
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
+        values["methods"] = {m: self.hyperparameters(m) for m in self.methods}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    def changed(self, settings: Mapping[str, Any]) -> Scenario:
+        """This scenario with some values changed, by the names that ``--set`` takes."""
+        top: dict[str, Any] = {}
+        methods = {m: dict(v) for m, v in self.methods.items()}
+        free = [f.name for f in fields(self) if f.name not in ("name", "title", "data", "methods")]
+        known = [*free, *(f"{m}.{k}" for m in methods for k in defaults(m))]
+        for name, value in settings.items():
+            check.one_of(f"setting of scenario {self.name}", name, known)
+            if "." in name:
+                method, key = name.split(".", 1)
+                like = self.hyperparameters(method)[key]
+                methods[method][key] = _same_kind(name, value, like)
+            else:
+                top[name] = _same_kind(name, value, getattr(self, name))
+        return replace(self, methods=methods, **top)
+
+
+def literal(text: str) -> Any:
+    """Read a value given on the command line: a Python literal, a list ``a,b,c``, or a word."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _same_kind(name: str, value: Any, like: Any) -> Any:
+    """``value`` in the type of ``like``, or InputError."""
+    if isinstance(like, tuple):
+        items = value if isinstance(value, (list, tuple)) else (value,)
+        return tuple(_same_kind(name, v, like[0]) for v in items)
+    if isinstance(like, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    optional = like is None or (value is None and isinstance(like, float))
+    if not optional and type(value) is not type(like):
+        raise check.InputError(
+            f"{name} = {value!r}: expected a {type(like).__name__} such as {like!r}"
+        )
+    return value

@@ -1,0 +1,192 @@
+"""Files of a run: written atomically, never unpickled, each saying what it was made from.
+
+An artefact carries the *fingerprint* of everything that it depends on (parameters, its parents'
+digests, the code that matters) inside itself - in the safetensors header, as a field of the npz,
+in the notebook's metadata - and the digest of its content. So presence means done: a file is there
+whole with the right fingerprint, or it is made and moved into place last. There is no second
+record that could disagree with it.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from rurklib.check import InputError
+
+PACKAGE = Path(__file__).parent
+PARTIAL = ".partial"  # ending of files that are being written; swept away when a run is opened
+
+
+def fingerprint(**parts: Any) -> str:
+    """Hash of plain data (numbers, strings, lists, dicts), 16 hex digits."""
+    text = json.dumps(parts, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"can't fingerprint a {type(value).__name__}")
+
+
+@functools.cache
+def code(*parts: str) -> str:
+    """Hash of the statements in the package's files or folders, e.g. ``code("train", "models")``.
+
+    Comments, layout and docstrings don't count, so that explaining code better doesn't make
+    anyone train again.
+    """
+    sha = hashlib.sha256()
+    for part in parts:
+        path = PACKAGE / part
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]:
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
+                body = getattr(node, "body", None)
+                if isinstance(body, list) and body and _is_text(body[0]):
+                    body.pop(0)
+            sha.update(ast.dump(tree).encode())
+    return sha.hexdigest()[:16]
+
+
+def _is_text(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; move it into place if the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        partial.chmod(0o644)
+        with open(partial, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file atomically."""
+    with replacing(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write plain data as JSON, atomically."""
+    write(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read JSON; a file that isn't JSON is an InputError that names it."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not readable as JSON ({error}); use --fresh") from error
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame as CSV, atomically; eight significant digits, the same bytes every time."""
+    write(path, frame.to_csv(index=False, float_format="%.8g", lineterminator="\n"))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for stale in folder.rglob(f".*{PARTIAL}"):
+        stale.unlink(missing_ok=True)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, 16 hex digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+# --- weights ------------------------------------------------------------------------------------
+
+
+def save_weights(
+    path: Path, weights: Mapping[str, Tensor], fingerprint: str, **record: Any
+) -> None:
+    """Write a state dict as safetensors with its fingerprint, its digest and a record of facts."""
+    tensors = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
+    header = {
+        "fingerprint": fingerprint,
+        "digest": weights_digest(tensors),
+        "record": json.dumps(record, sort_keys=True),
+    }
+    write(path, save(tensors, metadata=header))
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], str, dict[str, Any]]:
+    """Read weights back: (state dict, fingerprint, record).
+
+    Raises InputError if the file is not safetensors, was not written here or was altered.
+    """
+    mend = "delete it to make it again, or use --fresh"
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is not a readable checkpoint ({error}); {mend}") from error
+    if not {"fingerprint", "digest", "record"} <= header.keys():
+        raise InputError(f"{path} is a foreign checkpoint, not made by this study; {mend}")
+    if weights_digest(tensors) != header["digest"]:
+        raise InputError(f"{path} is corrupted: its content doesn't match its digest; {mend}")
+    return tensors, header["fingerprint"], json.loads(header["record"])
+
+
+def weights_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, dtypes, shapes and bytes of a state dict, 16 hex digits."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        t = tensors[name].detach().cpu().contiguous()
+        sha.update(f"{name}{t.dtype}{tuple(t.shape)}".encode())
+        sha.update(t.numpy().tobytes())
+    return sha.hexdigest()[:16]
+
+
+# --- arrays -------------------------------------------------------------------------------------
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], fingerprint: str) -> None:
+    """Write arrays as npz with their fingerprint (zip keeps a checksum of each)."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, fingerprint=np.array(fingerprint), **arrays)  # type: ignore[arg-type]
+    write(path, buffer.getvalue())
+
+
+def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], str]:
+    """Read arrays back: (arrays, fingerprint). Raises InputError if the file is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {k: file[k] for k in file.files}
+        return arrays, str(arrays.pop("fingerprint"))
+    except Exception as error:  # zipfile, zlib, OSError, ValueError, KeyError: all mean damaged
+        raise InputError(
+            f"{path} is not readable ({error}); delete it to make it again, or use --fresh"
+        ) from error
