@@ -218,14 +218,12 @@ def _processor() -> str:
 def _git() -> str:
     """Commit of the checkout, with "+" if it was changed, or "not a checkout"."""
     try:
-        at: dict[str, Any] = {
-            "cwd": store.PACKAGE,
-            "capture_output": True,
-            "text": True,
-            "check": True,
-        }
-        commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], **at).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain"], **at).stdout.strip()
+        commit, changed = (
+            subprocess.run(
+                ["git", *words], cwd=store.PACKAGE, capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for words in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain"))
+        )
     except (OSError, subprocess.CalledProcessError):
         return "not a checkout"
     return commit + ("+" if changed else "")

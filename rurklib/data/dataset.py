@@ -110,7 +110,10 @@ class Split:
         """Read a certificate back; refuse it if it was altered or is about other data."""
         try:
             fields = {k: stored[k] for k in cls.__dataclass_fields__}
-            split = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+            plain: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
+            }
+            split = cls(**plain)
             intact = split.certificate()["digest"] == stored["digest"]
         except (KeyError, TypeError) as error:
             raise check.InputError(f"split certificate is incomplete ({error!r})") from error

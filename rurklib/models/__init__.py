@@ -28,6 +28,9 @@ class Normalized(nn.Module):
     """``net((x - mean) / std)``: perturbations act on pixels, so their size means the same
     for every model."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, net: nn.Module, mean: float = MEAN, std: float = STD) -> None:
         super().__init__()
         self.net = net

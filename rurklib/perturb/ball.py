@@ -6,6 +6,7 @@ Everything acts on displacements d = x' - x of shape [n, ...], sample by sample.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,7 +67,7 @@ def uniform(x: Tensor, tau: float, p: float, generator: torch.Generator) -> Tens
     exponentials divided by their sum and one more exponential (Barthe et al., 2005).
     """
     n, d = len(x), x[0].numel()
-    like = {"device": x.device, "dtype": x.dtype}
+    like: dict[str, Any] = {"device": x.device, "dtype": x.dtype}
     if p == math.inf:
         return (torch.rand(x.shape, generator=generator, **like) * 2 - 1) * tau
     if p == 2:

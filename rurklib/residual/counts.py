@@ -70,10 +70,10 @@ def count_hits(
     Shapes: x [n, ...] inside ``bounds``, y int64 [n] -> hits [model, tau, n].
     """
     law = LAWS[check.one_of("perturbation", perturbation, LAWS)]
-    if law.uses_model and found_on not in models:
-        raise check.InputError(f"{perturbation} needs found_on: one of {', '.join(models)}")
     names = tuple(models)
-    searched = models[found_on if found_on in models else names[0]]
+    if law.uses_model:
+        found_on = check.one_of("found_on", found_on, names)
+    searched = models[found_on or names[0]]
     hits = np.zeros((len(names), len(taus), len(x)), np.int64)
     with evaluating(*models.values()):
         for first in range(0, len(x), BLOCK):

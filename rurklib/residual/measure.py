@@ -132,7 +132,7 @@ def residual_knowledge(
     True
     """
     single = isinstance(model, nn.Module)
-    models = {"model": model} if single else model
+    models = {"model": model} if isinstance(model, nn.Module) else model
     if not isinstance(references, Mapping):
         references = {f"reference-{k}": r for k, r in enumerate(references)}
     if not isinstance(models, Mapping) or not models:
