@@ -1,6 +1,7 @@
 """Figures: frames and arrays in, matplotlib figures out. Nothing here knows of models or runs."""
 
 from rurklib.plots.accuracies import accuracy_dots, accuracy_table
+from rurklib.plots.brittleness import brittleness
 from rurklib.plots.curves import residual_curves
 from rurklib.plots.strip import copies_strip
 from rurklib.plots.style import STYLE, canvas, png, style
@@ -9,6 +10,7 @@ __all__ = [
     "STYLE",
     "accuracy_dots",
     "accuracy_table",
+    "brittleness",
     "canvas",
     "copies_strip",
     "png",

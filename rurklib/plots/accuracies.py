@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -32,11 +34,15 @@ def accuracy_table(summary: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
-def accuracy_dots(summary: pd.DataFrame, *, title: str) -> Figure:
-    """One panel per accuracy, one row per method; the dashed line is the re-trained mean."""
+def accuracy_dots(summary: pd.DataFrame, *, title: str, parts: Mapping[str, str] = PARTS) -> Figure:
+    """One panel per accuracy, one row per method; the dashed line is the re-trained mean.
+
+    ``parts`` maps a column of ``summary`` to the label of its axis.
+    """
     methods = list(summary.method.unique())
-    figure, axes = canvas(1, 3, width=9.5, height=0.8 + 0.42 * len(methods), sharey=True)
-    for axis, (column, label) in zip(axes, PARTS.items(), strict=True):
+    height = 1.1 + 0.42 * len(methods)
+    figure, axes = canvas(1, len(parts), width=9.5, height=height, sharey=True)
+    for axis, (column, label) in zip(axes, parts.items(), strict=True):
         target = summary.loc[summary.method == "Re-train", column].mean()
         axis.axvline(target, color="#7a7a7a", ls="--", lw=1)
         for row, method in enumerate(methods):

@@ -1,0 +1,48 @@
+"""Save a figure into a run and show it: the one way that notebooks draw.
+
+What is shown is the saved file, so a figure in a notebook, in ``figures/`` and in the report are
+the same picture, with the same alt text and the data that it was drawn from beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from rurklib import store
+from rurklib.plots import png
+from rurklib.run import Run
+
+
+def save_figure(run: Run, figure: Figure, name: str, *, data: pd.DataFrame, alt: str) -> Any:
+    """Write ``figures/NAME.png``, its data as ``NAME.csv`` and its alt text as ``NAME.json``.
+
+    ``name`` begins with the notebook's number ("03_curves"). Returns an IPython image to display.
+    """
+    from IPython.display import Image
+
+    content = png(figure, alt)
+    folder = run.folder / "figures"
+    store.write(folder / f"{name}.png", content)
+    store.write_frame(folder / f"{name}.csv", data)
+    store.write_json(folder / f"{name}.json", {"alt": alt, "caption": _title(figure)})
+    return Image(content, alt=alt, width=round(figure.get_figwidth() * 100))
+
+
+def saved_figures(run: Run) -> list[tuple[Path, str, str]]:
+    """(picture, alt text, caption) of every figure that the run's notebooks have saved."""
+    found = []
+    for path in sorted((run.folder / "figures").glob("*.png")):
+        said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        found.append((path, said["alt"], said["caption"]))
+    return found
+
+
+def _title(figure: Figure) -> str:
+    """The finding that the figure states."""
+    titles = [figure.get_suptitle(), *(a.get_title(loc="left") for a in figure.axes)]
+    return next((t.replace("\n", " ") for t in titles if t), "")
