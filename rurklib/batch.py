@@ -7,6 +7,7 @@ that it made. It is moved into place last, so its presence means that all of thi
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -119,6 +120,14 @@ def _finished(run: Run, target: Path, wanted: str) -> dict[str, str] | None:
     return outputs
 
 
+def _kernel_config() -> Any:
+    """Talk to kernels through sockets in a private folder where there are such: TCP ports are open
+    to everyone on the machine, and two kernels that start at once may ask for the same one."""
+    from traitlets.config import Config
+
+    return Config(KernelManager={"transport": "ipc"}) if os.name == "posix" else Config()
+
+
 def _execute(
     run: Run, source: Path, target: Path, parameters: Mapping[str, Any], fingerprint: str
 ) -> dict[str, str]:
@@ -137,7 +146,7 @@ def _execute(
                 kernel_name="python3",
                 cwd=str(source.parent),
                 progress_bar=False,
-                log_output=False,
+                config=_kernel_config(),
             )
         except papermill.PapermillExecutionError as error:
             failed = run.folder / "notebooks" / f"{source.stem}.failed.ipynb"

@@ -84,6 +84,17 @@ class Run:
         settings = json.loads(json.dumps(self.scenario.settings()))
         return {"format": FORMAT, "scenario": self.scenario.name, "settings": settings}
 
+    def table(self, name: str) -> Path:
+        """A table that an earlier stage wrote; a missing one is an error that says which."""
+        path = self.folder / name
+        if not path.exists():
+            stage = {"summary.csv": "02_unlearn"}.get(name, "03_residual_knowledge")
+            raise check.InputError(
+                f"{path} is missing: run notebook {stage} first, or all of them with: "
+                f"rurk study --scenario {self.scenario.name} --out {self.folder}"
+            )
+        return path
+
     def checkpoint(self, name: Name) -> Path:
         return self.folder / "models" / f"{name[0]}-seed{name[1]}.safetensors"
 

@@ -30,7 +30,7 @@ from torch import Tensor
 from rurklib.check import InputError
 
 PACKAGE = Path(__file__).parent
-PARTIAL = ".partial"  # ending of files that are being written; swept away when a run is opened
+PARTIAL = "partial"  # marks files that are being written; swept away when a run is opened
 
 
 def fingerprint(**parts: Any) -> str:
@@ -77,7 +77,8 @@ def _is_text(node: ast.AST) -> bool:
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; move it into place if the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
+    prefix = f".{path.stem}.{PARTIAL}."
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
     os.close(handle)
     partial = Path(name)
     try:
@@ -116,7 +117,7 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove what a killed process left half-written."""
-    for stale in folder.rglob(f".*{PARTIAL}"):
+    for stale in folder.rglob(f".*.{PARTIAL}.*"):
         stale.unlink(missing_ok=True)
 
 

@@ -3,7 +3,8 @@
 from rurklib.plots.accuracies import accuracy_dots, accuracy_table
 from rurklib.plots.brittleness import brittleness
 from rurklib.plots.curves import residual_curves
-from rurklib.plots.strip import copies_strip
+from rurklib.plots.estimators import estimator_gap
+from rurklib.plots.strip import copies_strip, image_rows
 from rurklib.plots.style import STYLE, canvas, png, style
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "brittleness",
     "canvas",
     "copies_strip",
+    "estimator_gap",
+    "image_rows",
     "png",
     "residual_curves",
     "style",

@@ -22,7 +22,7 @@ def residual_curves(
     figure, axis = canvas()
     null = frame.groupby("tau")[["null_low", "null_high"]].first()
     axis.fill_between(null.index, null.null_low, null.null_high, color=BAND, alpha=0.8, lw=0)
-    axis.axhline(1, color="#555555", lw=0.8, ls=":")
+    axis.plot([0, null.index.max()], [1, 1], color="#555555", lw=0.8, ls=":")
     ends = []
     for method in [m for m in frame.method.unique() if m != "Re-train"]:
         own = frame[frame.method == method].groupby("tau").ratio_of_means
@@ -50,7 +50,8 @@ def residual_curves(
         )
     axis.set_xlim(0, right * 1.17)
     axis.set_xticks(sorted(frame.tau.unique()))
-    axis.set(xlabel=f"tau ({unit})", ylabel="residual knowledge (ratio of means)", title=title)
+    axis.set(xlabel=f"tau ({unit})", ylabel="residual knowledge (ratio of means)")
+    axis.set_title(title, loc="left")
     axis.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -46,5 +46,23 @@ def copies_strip(
         axis.set_xticks([])
         axis.set_yticks([])
         axis.spines[:].set_visible(False)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure
+
+
+def image_rows(rows: Mapping[str, np.ndarray], *, title: str) -> Figure:
+    """Rows of images [n, (channels,) h, w] in [0, 1], each row with its name."""
+    columns = max(len(images) for images in rows.values())
+    figure, axes = canvas(
+        len(rows), columns, width=0.8 * columns + 1.5, height=0.55 + 0.85 * len(rows), squeeze=False
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for row, (name, images) in zip(axes, rows.items(), strict=True):
+        row[0].text(-0.15, 0.5, name.replace(" (", "\n("), ha="right", va="center", fontsize=9,
+                    transform=row[0].transAxes)  # fmt: skip
+        for axis, image in zip(row, images, strict=False):
+            shown = np.moveaxis(image, 0, -1).squeeze()
+            axis.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure

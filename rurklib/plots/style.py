@@ -33,15 +33,14 @@ STYLE: dict[str, tuple[str, str]] = {
 
 def style(method: str) -> dict[str, Any]:
     """Colour and marker of a method; one that is not listed gets a colour by its name."""
-    known = list(STYLE)
-    color, marker = STYLE.get(method, (_C[sum(method.encode()) % 10], known and "8"))
+    color, marker = STYLE.get(method, (_C[sum(method.encode()) % 10], "8"))
     return {"color": color, "marker": marker}
 
 
 def canvas(rows: int = 1, columns: int = 1, *, width: float = 7.2, height: float = 4.2, **kw: Any):
     """A figure and its axes in the house style."""
     context = {**sns.axes_style("ticks"), **sns.plotting_context("notebook", font_scale=0.95)}
-    context |= {"axes.titlelocation": "left", "axes.titlesize": 12, "font.family": "DejaVu Sans"}
+    context |= {"axes.titlesize": 12, "font.family": "DejaVu Sans"}
     with matplotlib.rc_context(context):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(rows, columns, **kw)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, get_args
 
 from rurklib import check
 from rurklib.data import Dataset
 from rurklib.methods import METHODS, defaults
 from rurklib.models import MODELS
 from rurklib.perturb import LAWS
+from rurklib.train import BatchNorm
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Scenario:
             check.one_of("method", method, METHODS)
             for key in values:
                 check.one_of(f"hyper-parameter of {method}", key, defaults(method))
+            if "batchnorm" in values:
+                check.one_of("batchnorm", values["batchnorm"], get_args(BatchNorm))
 
     @property
     def reference_seeds(self) -> tuple[int, ...]:

@@ -7,11 +7,12 @@ order of batches comes from a generator of its own, so a seed decides it and not
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from rurklib import check
 from rurklib.check import as_float
 
 BatchNorm = Literal["frozen", "train"]
@@ -62,6 +63,7 @@ def descend(
     statistics neither act on a batch of forget samples alone nor move. Weights learn either way.
     The model is returned in eval mode.
     """
+    check.one_of("batchnorm", batchnorm, get_args(BatchNorm))
     model.train()
     if batchnorm == "frozen":
         for module in model.modules():

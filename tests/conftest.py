@@ -1,0 +1,126 @@
+"""What the tests share: nets small enough to check by hand, a few images, and two watchmen.
+
+A *factory* fixture returns a function, so that a test says in its own words what it needs.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+torch.set_num_threads(1)
+
+
+def seeded_generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def rng() -> Callable[[int], torch.Generator]:
+    """``rng(seed)``: a fresh generator."""
+    return seeded_generator
+
+
+@pytest.fixture
+def linear() -> Callable[..., nn.Sequential]:
+    """``linear(weight, bias=None)``: flatten, then ``z = weight @ x + bias``. weight [classes, d];
+    a whole number d instead gives random weights for two classes."""
+
+    def make(weight, bias=None, *, seed: int = 0, dtype=torch.float64) -> nn.Sequential:
+        if isinstance(weight, int):
+            weight = torch.randn(2, weight, generator=seeded_generator(seed), dtype=dtype)
+        weight = torch.as_tensor(weight, dtype=dtype)
+        classes, d = weight.shape
+        layer = nn.utils.skip_init(nn.Linear, d, classes, dtype=dtype)  # no global draw
+        with torch.no_grad():
+            layer.weight.copy_(weight)
+            layer.bias.copy_(torch.as_tensor(0.0 if bias is None else bias, dtype=dtype))
+        return nn.Sequential(nn.Flatten(), layer).eval()
+
+    return make
+
+
+@pytest.fixture
+def cnn() -> Callable[..., nn.Sequential]:
+    """``cnn(seed=0)``: a conv net with BatchNorm and 3 classes on 1x6x6 images, in eval mode.
+    Its running statistics are not the initial ones, so that train and eval mode differ, and its
+    head is steep and centred, so that images get different labels and small steps matter."""
+
+    def make(seed: int = 0, classes: int = 3) -> nn.Sequential:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = nn.Sequential(
+                nn.Conv2d(1, 4, 3, padding=1, bias=False),
+                nn.BatchNorm2d(4),
+                nn.ReLU(),
+                nn.AdaptiveAvgPool2d(2),
+                nn.Flatten(),
+                nn.Linear(16, classes),
+            )
+            x = torch.rand(256, 1, 6, 6)
+            net.train()(x)
+            with torch.no_grad():
+                net[5].weight *= 10
+                net[5].bias -= net.eval()(x).mean(0)
+        return net
+
+    return make
+
+
+@pytest.fixture
+def images() -> Callable[..., tuple[Tensor, Tensor]]:
+    """``images(n, seed=0)``: x float [n, 1, 6, 6] in [0, 1] and labels 0, 1, 2, 0, ..."""
+
+    def make(n: int, seed: int = 0, classes: int = 3) -> tuple[Tensor, Tensor]:
+        x = torch.rand(n, 1, 6, 6, generator=seeded_generator(1000 + seed))
+        return x, torch.arange(n) % classes
+
+    return make
+
+
+@pytest.fixture
+def same_random_state() -> Callable:
+    """``with same_random_state():`` fails if the block moved a global random state."""
+
+    @contextmanager
+    def watch() -> Iterator[None]:
+        before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+        yield
+        assert torch.equal(before[0], torch.get_rng_state())
+        assert np.array_equal(before[1], np.random.get_state()[1])
+        assert before[2] == random.getstate()
+
+    return watch
+
+
+@pytest.fixture
+def left_as_found() -> Callable:
+    """``with left_as_found(model):`` fails if the block changed anything about the model."""
+
+    def state(model: nn.Module) -> dict:
+        return {
+            "modes": [m.training for m in model.modules()],
+            "weights": {k: v.clone() for k, v in model.state_dict().items()},
+            "grads": [None if p.grad is None else p.grad.clone() for p in model.parameters()],
+            "requires_grad": [p.requires_grad for p in model.parameters()],
+        }
+
+    @contextmanager
+    def watch(*models: nn.Module) -> Iterator[None]:
+        before = [state(m) for m in models]
+        yield
+        for old, new in zip(before, [state(m) for m in models], strict=True):
+            assert old["modes"] == new["modes"]
+            assert old["requires_grad"] == new["requires_grad"]
+            for name, tensor in old["weights"].items():
+                assert torch.equal(tensor, new["weights"][name]), name
+            for a, b in zip(old["grads"], new["grads"], strict=True):
+                assert (a is None and b is None) or torch.equal(a, b)
+
+    return watch

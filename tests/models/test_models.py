@@ -1,0 +1,62 @@
+"""The nets: what goes in, what comes out, and that a seed decides the weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rurklib import InputError
+from rurklib.models import Normalized, build
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [8, 28])
+def test_small_cnn_takes_small_images(size, channels):
+    net = build("small-cnn", channels, 7, seed=0)
+    assert net(torch.rand(2, channels, size, size)).shape == (2, 7)
+
+
+@pytest.mark.parametrize(("name", "channels"), [("resnet18", 1), ("resnet18", 3), ("vgg11", 1)])
+def test_the_large_nets_take_32_by_32(name, channels):
+    net = build(name, channels, 5, seed=0)
+    assert net(torch.rand(1, channels, 32, 32)).shape == (1, 5)
+
+
+def test_resnet_keeps_the_resolution_of_small_images():
+    """Fails if the ImageNet stem is left: 32x32 would be 8x8 before the first block."""
+    net = build("resnet18", 3, 5, seed=0).net
+    stem = net.maxpool(net.relu(net.bn1(net.conv1(torch.rand(1, 3, 32, 32)))))
+    assert stem.shape == (1, 64, 32, 32)
+
+
+def test_small_cnn_is_small():
+    assert 30_000 < sum(p.numel() for p in build("small-cnn", 1, 10, seed=0).parameters()) < 45_000
+
+
+def test_normalisation_is_inside():
+    """Inputs are pixels in [0, 1]; (x - 0.5) / 0.25 is the model's own affair. Fails if it is
+    left out, or done twice."""
+    net, x = build("small-cnn", 1, 3, seed=0), torch.rand(2, 1, 8, 8)
+    assert torch.equal(net(x), net.net((x - 0.5) / 0.25))
+    assert not torch.allclose(net(x), net.net(x))
+    shifted = Normalized(net.net, mean=0.3, std=0.5)
+    assert torch.allclose(shifted(x * 2 - 0.7), net(x), atol=1e-5)
+    assert {"mean", "std"} <= set(net.state_dict())  # they travel with the weights
+
+
+def test_a_seed_decides_the_weights(same_random_state):
+    """Fails if weights come from the global random state, or seed 0 means "no seed"."""
+    with same_random_state():
+        torch_state = [build("small-cnn", 1, 3, seed=s).state_dict() for s in (0, 0, 1)]
+    first, same, other = (torch.cat([v.flatten() for v in s.values()]) for s in torch_state)
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_models_are_built_in_eval_mode():
+    assert not any(m.training for m in build("small-cnn", 1, 3, seed=0).modules())
+
+
+def test_an_unknown_model_is_told_the_nearest():
+    with pytest.raises(InputError, match=r"unknown model 'resnet-18': did you mean 'resnet18'"):
+        build("resnet-18", 3, 10, seed=0)

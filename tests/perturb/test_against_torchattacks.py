@@ -1,0 +1,52 @@
+"""FGSM, PGD and Gaussian noise against torchattacks, written by others from the same papers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rurklib.perturb import fgsm, gaussian, pgd
+
+torchattacks = pytest.importorskip("torchattacks")
+
+TAU = 0.05
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_fgsm(seed, cnn, images):
+    """Fails if FGSM's step has the wrong sign or size."""
+    net, (x, y) = cnn(seed), images(8, seed)
+    theirs = torchattacks.FGSM(net, eps=TAU)(x, y)
+    assert torch.allclose(fgsm(net, x, y, TAU), theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_fgsm_targeted(seed, cnn, images):
+    """torchattacks is given the labels as targets. Fails if ``targeted`` is flipped."""
+    net, (x, y) = cnn(seed), images(8, seed)
+    attack = torchattacks.FGSM(net, eps=TAU)
+    attack.set_mode_targeted_by_label(quiet=True)
+    assert torch.allclose(fgsm(net, x, y, TAU, targeted=True), attack(x, y), atol=1e-6)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize(("steps", "alpha"), [(1, 0.02), (5, 0.02), (10, 2 / 255)])
+def test_pgd(steps, alpha, targeted, cnn, images):
+    """Same steps, same step size, no random start. Fails if the best iterate instead of the last
+    is returned, or a step is projected onto the wrong set."""
+    net, (x, y) = cnn(), images(8)
+    attack = torchattacks.PGD(net, eps=TAU, alpha=alpha, steps=steps, random_start=False)
+    if targeted:
+        attack.set_mode_targeted_by_label(quiet=True)
+    ours = pgd(net, x, y, TAU, steps=steps, step_size=alpha, targeted=targeted, random_start=False)
+    assert torch.allclose(ours, attack(x, y), atol=1e-6)
+
+
+def test_gaussian_noise(cnn, images):
+    """The same stream of normal numbers gives the same copies: tau is torchattacks' std."""
+    net, (x, y) = cnn(), images(8)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        theirs = torchattacks.GN(net, std=0.3)(x, y)
+    ours = gaussian(x, 0.3, generator=torch.Generator().manual_seed(5))
+    assert torch.allclose(ours, theirs, atol=1e-6)

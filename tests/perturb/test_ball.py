@@ -1,0 +1,152 @@
+"""Balls: the projection against independent solvers, and the law of uniform points."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import optimize, stats
+
+from rurklib import InputError
+from rurklib.perturb.ball import check_p, norm, project, uniform
+
+NORMS = (1, 2, math.inf)
+
+
+def nearest(d, x, tau, p, bounds):
+    """The same projection by SLSQP: min ||z - d||^2 in ball and box. L1 splits z into z+ - z-."""
+    low, high = bounds
+    n = len(d)
+    if p == 1:
+        split = [(0, high - v) for v in x] + [(0, v - low) for v in x]
+        ball = {"type": "ineq", "fun": lambda z: tau - z.sum()}
+        fun, start = (lambda z: ((z[:n] - z[n:] - d) ** 2).sum()), np.full(2 * n, 1e-3)
+        z = optimize.minimize(fun, start, bounds=split, constraints=ball, method="SLSQP").x
+        return z[:n] - z[n:]
+    box = [(low - v, high - v) for v in x]
+    if p == 2:
+        ball = {"type": "ineq", "fun": lambda z: tau**2 - (z**2).sum()}
+    else:
+        ball = {"type": "ineq", "fun": lambda z: np.concatenate([tau - z, tau + z])}
+    fun = lambda z: ((z - d) ** 2).sum()  # noqa: E731
+    options = {"ftol": 1e-12, "maxiter": 500}
+    return optimize.minimize(
+        fun, np.zeros(n), bounds=box, constraints=ball, method="SLSQP", options=options
+    ).x
+
+
+@pytest.mark.parametrize("p", NORMS)
+def test_projection_is_the_nearest_point(p):
+    """Against SLSQP in three dimensions. Fails if the box is clipped after an exact projection
+    onto the ball alone (in both sets, but not nearest), and if L1 rescales instead of
+    soft-thresholding."""
+    rng = np.random.default_rng(0)
+    for _ in range(15):
+        x, d, tau = rng.uniform(0, 1, 3), rng.normal(0, 0.8, 3), rng.uniform(0.1, 0.8)
+        ours = project(torch.tensor(d)[None], torch.tensor(x)[None], tau, p, (0.0, 1.0))[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            other = nearest(d, x, tau, p, (0.0, 1.0))
+        # Compared by distance: SLSQP may stop a little short, never closer than the optimum.
+        ours_far, other_far = np.linalg.norm(ours.numpy() - d), np.linalg.norm(other - d)
+        assert ours_far == pytest.approx(other_far, abs=1e-5)
+        assert np.allclose(ours.numpy(), other, atol=2e-3)
+
+
+@pytest.mark.parametrize("p", NORMS)
+def test_no_grid_point_is_nearer(p):
+    """Brute force in two dimensions: of all grid points in ball and box none is nearer to d."""
+    axis = torch.linspace(-1, 1, 401, dtype=torch.float64)
+    grid = torch.cartesian_prod(axis, axis)
+    x = torch.tensor([[0.15, 0.7]], dtype=torch.float64)
+    tau = 0.4
+    allowed = grid[(norm(grid, p) <= tau) & ((x + grid >= 0) & (x + grid <= 1)).all(1)]
+    for d in ([-0.9, 0.25], [0.5, 0.5], [-0.3, 0.9], [0.05, -0.1]):
+        d = torch.tensor([d], dtype=torch.float64)
+        ours = project(d, x, tau, p, (0.0, 1.0))
+        assert norm(ours - d, 2).item() <= norm(allowed - d, 2).min().item() + 1e-9
+
+
+def test_projection_onto_l1_by_hand():
+    """(0.9, 0.5, 0.1) onto the L1 ball of radius 1: threshold 0.2 leaves (0.7, 0.3, 0)."""
+    d = torch.tensor([[0.9, -0.5, 0.1]], dtype=torch.float64)
+    out = project(d, torch.zeros_like(d), 1.0, 1, None)
+    assert torch.allclose(out, torch.tensor([[0.7, -0.3, 0.0]], dtype=torch.float64), atol=1e-9)
+
+
+vectors = st.lists(
+    st.tuples(st.floats(0, 1, width=32), st.floats(-3, 3, width=32)), min_size=2, max_size=6
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(vectors, st.floats(0.001, 2), st.sampled_from(NORMS), st.booleans())
+def test_projection_stays_inside_and_leaves_feasible_points(pairs, tau, p, bounded):
+    x = torch.tensor([a for a, _ in pairs], dtype=torch.float64)[None]
+    d = torch.tensor([b for _, b in pairs], dtype=torch.float64)[None]
+    bounds = (0.0, 1.0) if bounded else None
+    out = project(d, x, tau, p, bounds)
+    assert norm(out, p).item() <= tau + 1e-9
+    if bounded:
+        assert (x + out).min() >= -1e-12
+        assert (x + out).max() <= 1 + 1e-12
+    assert torch.allclose(project(out, x, tau + 1e-12, p, bounds), out, atol=1e-9)  # idempotent
+    half = out / 2  # ball and box are convex and hold 0, so half-way is inside: left alone
+    assert torch.equal(project(half, x, tau, p, bounds), half)
+
+
+def test_samples_are_projected_one_by_one():
+    """Fails if one mu is sought for the whole batch."""
+    gen = torch.Generator().manual_seed(0)
+    d, x = torch.randn(5, 1, 2, 2, generator=gen), torch.rand(5, 1, 2, 2, generator=gen)
+    for p in NORMS:
+        together = project(d, x, 0.3, p, (0.0, 1.0))
+        alone = [project(d[i : i + 1], x[i : i + 1], 0.3, p, (0.0, 1.0)) for i in range(5)]
+        assert torch.equal(together, torch.cat(alone))
+
+
+@pytest.mark.parametrize("p", NORMS)
+def test_uniform_has_the_radial_law_of_a_ball(p):
+    """The share of the ball's volume within radius R is (R / tau)^d, so that power of the radius
+    is uniform on [0, 1]. Fails if the L2 start is direction x uniform radius, or L1 lacks its
+    extra exponential (all points on the surface)."""
+    n, tau = 4000, 0.7
+    x = torch.zeros(n, 1, 2, 2, dtype=torch.float64)
+    d = uniform(x, tau, p, torch.Generator().manual_seed(1))
+    assert d.shape == x.shape
+    volume = (norm(d, p) / tau) ** 4
+    assert volume.max() <= 1
+    assert stats.kstest(volume.numpy(), "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize("p", NORMS)
+def test_uniform_is_centred_with_the_right_marginals(p):
+    """Each coordinate's marginal in 2 dimensions against its closed form (disc: semicircle;
+    diamond: triangle; square: flat). Fails if signs are not drawn for L1."""
+    n, tau = 4000, 0.5
+    d = uniform(torch.zeros(n, 2, dtype=torch.float64), tau, p, torch.Generator().manual_seed(2))
+    assert d.mean(0).abs().max() < 4 * tau / math.sqrt(n)
+    marginal = {
+        1: stats.triang(0.5, -tau, 2 * tau),
+        2: stats.semicircular(0, tau),
+        math.inf: stats.uniform(-tau, 2 * tau),
+    }[p]
+    for column in d.T.numpy():
+        assert stats.kstest(column, marginal.cdf).pvalue > 0.01
+
+
+def test_other_norms_are_refused():
+    with pytest.raises(InputError, match=r"p = 3: expected 1, 2 or math.inf"):
+        check_p(3)
+
+
+def test_radius_zero_leaves_nothing():
+    """tau = 0 is a ball of one point, in every norm."""
+    d = torch.tensor([[0.3, -0.4]])
+    for p in NORMS:
+        assert torch.equal(project(d, torch.zeros(1, 2), 0.0, p, None), torch.zeros(1, 2)), p

@@ -1,0 +1,83 @@
+"""The estimators by hand: three samples, ten draws, two references, two radii.
+
+                    tau_0            tau_1
+    own             10  5  0         8  2  4
+    reference 0     10  0  0         4  0  0
+    reference 1      5  5  0         4  2  0
+    mean reference  7.5 2.5 0        4  1  0
+
+Sample 2 is never recognised by a reference: its ratio is undefined.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rurklib.residual import estimates
+
+OWN = np.array([[10, 5, 0], [8, 2, 4]])
+OTHERS = np.array([[[10, 0, 0], [4, 0, 0]], [[5, 5, 0], [4, 2, 0]]])
+
+
+def test_ratio_of_means():
+    """15 / 10 and 14 / 5. Fails if the ratios are averaged, or undefined samples are dropped."""
+    assert estimates.ratio_of_means(OWN, OTHERS) == pytest.approx([1.5, 2.8])
+
+
+def test_mean_of_ratios():
+    """(10 / 7.5 + 5 / 2.5) / 2 and (8 / 4 + 2 / 1) / 2. Fails if an undefined sample counts as 0
+    or 1, or if the references' ratios are averaged instead of the ratio to their mean."""
+    assert estimates.mean_of_ratios(OWN, OTHERS) == pytest.approx([5 / 3, 2.0])
+
+
+def test_per_sample():
+    expected = [[4 / 3, 2, math.nan], [2, 2, math.nan]]
+    assert estimates.per_sample(OWN, OTHERS) == pytest.approx(np.array(expected), nan_ok=True)
+
+
+def test_undefined_share():
+    """One sample of three is recognised by no reference. Fails if one reference's zero suffices
+    (sample 1 is missed by reference 0 only)."""
+    assert estimates.undefined_share(OTHERS) == pytest.approx([1 / 3, 1 / 3])
+
+
+def test_accuracy():
+    """15 of 30 and 14 of 30; the references' mean: 20 of 60 and 10 of 60."""
+    assert estimates.accuracy(OWN, 10) == pytest.approx([15 / 30, 14 / 30])
+    assert estimates.accuracy(OTHERS, 10) == pytest.approx([20 / 60, 10 / 60])
+
+
+def test_nothing_is_defined_where_no_reference_recognises_anything():
+    own, others = np.array([[3, 0]]), np.zeros((2, 1, 2), np.int64)
+    assert np.isnan(estimates.ratio_of_means(own, others)).all()
+    assert np.isnan(estimates.mean_of_ratios(own, others)).all()
+    assert estimates.undefined_share(others) == 1
+
+
+hits = st.lists(st.integers(0, 12), min_size=2, max_size=8)
+
+
+@given(hits, st.integers(1, 5))
+def test_a_model_against_itself_is_exactly_one(row, k):
+    """m = a gives 1, to the bit, for any counts and any number of copies of a."""
+    own = np.array([row])
+    others = np.stack([own] * k)
+    if own.any():
+        assert estimates.ratio_of_means(own, others) == 1
+        assert estimates.mean_of_ratios(own, others) == 1
+
+
+@given(hits, st.randoms(use_true_random=False))
+def test_the_order_of_samples_and_references_does_not_matter(row, random):
+    own = np.array([row])
+    others = np.array([[random.choices(range(13), k=len(row))] for _ in range(3)])
+    order = random.sample(range(len(row)), len(row))
+    for estimate in (estimates.ratio_of_means, estimates.mean_of_ratios):
+        a = estimate(own, others)
+        b = estimate(own[:, order], others[::-1][:, :, order])
+        assert a == pytest.approx(b, nan_ok=True)

@@ -1,0 +1,199 @@
+"""The measurement, whole: every column of the frame against counts written by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import rurklib
+from rurklib import Counts, InputError, ResidualKnowledge, residual_knowledge
+from rurklib.residual.measure import COLUMNS
+
+# hits [model, tau, sample] out of 10: the model m, and references a, b, c
+HITS = np.array(
+    [
+        [[10, 5, 0], [8, 2, 4]],
+        [[10, 0, 0], [4, 0, 0]],
+        [[5, 5, 0], [4, 2, 0]],
+        [[6, 4, 0], [1, 1, 0]],
+    ]
+)
+
+
+def by_hand(names="mabc", single=True) -> ResidualKnowledge:
+    counts = Counts(HITS, tuple("mabc"), (0.0, 0.1), 10, "gaussian", 0)
+    models = tuple(n for n in names if n == "m")
+    references = tuple(n for n in names if n in "abc")
+    return ResidualKnowledge(dict.fromkeys(names, counts), models, references, single)
+
+
+def test_every_column_of_the_frame():
+    """Sums over samples at tau_0: m 15, a 10, b 10, c 10; at tau_1: m 14, a 4, b 6, c 2.
+
+    The band holds each reference out: at tau_0 it is 10 / 10 for all; at tau_1 a: 4 / ((6 + 2)/2),
+    b: 6 / ((4 + 2)/2), c: 2 / ((4 + 6)/2). Fails if a reference is compared with a mean that holds
+    itself (b would give 6 / 4), or if low and high are swapped."""
+    frame = by_hand().frame
+    expected = {
+        "tau": [0.0, 0.1],
+        "forget_accuracy": [15 / 30, 14 / 30],
+        "reference_accuracy": [30 / 90, 12 / 90],
+        "ratio_of_means": [15 / 10, 14 / 4],
+        # at tau_0: 10 / 7 and 5 / 3; at tau_1: 8 / 3 and 2 / 1; the third sample is undefined
+        "mean_of_ratios": [(10 / 7 + 5 / 3) / 2, (8 / 3 + 2) / 2],
+        "undefined_share": [1 / 3, 1 / 3],
+        "null_low": [1.0, 2 / 5],
+        "null_high": [1.0, 6 / 3],
+    }
+    assert tuple(frame.columns) == COLUMNS == tuple(expected)
+    for column, values in expected.items():
+        assert frame[column].tolist() == pytest.approx(values), column
+
+
+def test_null_holds_each_reference_out():
+    assert by_hand().null == pytest.approx(np.array([[1, 1], [1, 2], [1, 0.4]]))
+    assert by_hand().rows("b").ratio_of_means.tolist() == pytest.approx([1, 2])
+
+
+def test_one_reference_gives_no_band():
+    frame = by_hand("ma").frame
+    assert frame.null_low.isna().all()
+    assert frame.null_high.isna().all()
+    assert frame.ratio_of_means.tolist() == pytest.approx([1.5, 3.5])
+
+
+def test_several_models_get_a_column(cnn, images):
+    """A mapping of models: each row block equals the model's own frame."""
+    (x, y), references = images(6), [cnn(7), cnn(8)]
+    models = {"first": cnn(1), "second": cnn(2)}
+    options = {"taus": [0.0, 0.3], "draws": 10}
+    frame = residual_knowledge(models, references, x, y, **options).frame
+    assert list(frame.columns) == ["model", *COLUMNS]
+    assert frame.model.tolist() == ["first"] * 2 + ["second"] * 2
+    for name, model in models.items():
+        alone = residual_knowledge(model, references, x, y, **options).frame
+        assert "model" not in alone
+        rows = frame[frame.model == name].drop(columns="model").reset_index(drop=True)
+        assert rows.equals(alone)
+    assert frame.forget_accuracy.nunique() > 2
+
+
+def test_a_model_against_itself_is_exactly_one(cnn, images):
+    """The paper's case m = a, for every law. Fails if model and reference see different copies."""
+    (x, y), net = images(6), cnn()
+    for law in rurklib.perturb.LAWS:
+        frame = residual_knowledge(
+            net, [net, net], x, y, taus=[0.0, 0.2], draws=5, perturbation=law
+        ).frame
+        for column in ("ratio_of_means", "mean_of_ratios", "null_low", "null_high"):
+            assert (frame[column] == 1).all(), (law, column)
+
+
+def test_the_band_of_a_fixed_pair(linear):
+    """One reference knows every sample, one knows none: the band is from 0 to undefined."""
+    knows = linear(np.zeros((2, 1)), bias=[0.0, 2.0], dtype=torch.float32)
+    knows_not = linear(np.zeros((2, 1)), bias=[2.0, 0.0], dtype=torch.float32)
+    x, y = torch.rand(4, 1), torch.ones(4, dtype=torch.int64)
+    result = residual_knowledge(knows, [knows, knows_not], x, y, taus=[0.0], draws=3)
+    assert result.frame.ratio_of_means.item() == 2  # 1 / mean(1, 0)
+    assert result.null[1].item() == 0
+    assert math.isnan(result.null[0].item())
+
+
+def test_a_random_law_shares_its_copies(cnn, images):
+    (x, y), m = images(4), cnn()
+    result = residual_knowledge(m, {"r": cnn(1)}, x, y, taus=[0.1], draws=5)
+    assert result.counts["model"] is result.counts["r"]
+    assert result.counts["r"].models == ("model", "r")
+    assert result.counts["r"].found_on is None
+
+
+@pytest.mark.parametrize("law", ["fgsm", "pgd"])
+def test_a_gradient_law_probes_every_model_on_its_own_copies(law, cnn, images):
+    """Fails if all are probed with the copies found on the first model."""
+    (x, y), nets = images(12), {f"n{i}": cnn(i) for i in range(4)}
+    models = {k: nets[k] for k in ("n0", "n1")}
+    references = {k: nets[k] for k in ("n2", "n3")}
+    options = {"taus": [0.0, 0.05], "perturbation": law, "draws": 3}
+    result = residual_knowledge(models, references, x, y, **options)
+    for name, net in nets.items():
+        assert result.counts[name].found_on == name
+        alone = rurklib.residual.count_hits({name: net}, x, y, found_on=name, **options)
+        assert np.array_equal(result.counts[name].of(name), alone.of(name))
+        # targeted at y, so each finds at least what it recognised without a perturbation
+        own = result.counts[name].of(name)
+        assert (own[1] >= own[0]).all()
+    per_model = [result.counts[n].of("n2")[1] for n in ("n0", "n1")]
+    assert not np.array_equal(*per_model)  # the reference is shown other copies for each model
+
+
+def test_references_by_position_or_by_name(cnn, images):
+    (x, y), m, r = images(4), cnn(), [cnn(1), cnn(2)]
+    options = {"taus": [0.2], "draws": 5}
+    by_position = residual_knowledge(m, r, x, y, **options)
+    by_name = residual_knowledge(m, {"p": r[0], "q": r[1]}, x, y, **options)
+    assert by_position.references == ("reference-0", "reference-1")
+    assert by_name.references == ("p", "q")
+    assert by_position.frame.equals(by_name.frame)
+
+
+def test_models_are_left_as_found(cnn, images, left_as_found, same_random_state):
+    """Fails if a check or a measurement forgets a module's own mode, or moves BatchNorm."""
+    (x, y), m, r = images(4), cnn(), cnn(1)
+    m.train()
+    m[1].eval()
+    r.train()
+    with left_as_found(m, r), same_random_state():
+        for law in ("gaussian", "pgd"):
+            residual_knowledge(m, [r], x, y, taus=[0.0, 0.1], draws=2, perturbation=law)
+
+
+def test_bad_input_is_refused_before_anything_is_measured(cnn, images):
+    (x, y), m, r = images(4), cnn(), cnn(1)
+
+    def refused(match, model=m, references=(r,), x=x, y=y, taus=(0.1,), **options):
+        with pytest.raises(InputError, match=match):
+            residual_knowledge(model, references, x, y, taus=taus, **options)
+
+    refused("references is empty", references=[])
+    refused("mapping of names to models", model=[m])
+    refused("mapping of names to models", model={})
+    refused(r"used for a model and a reference: \['a'\]", {"a": m}, {"a": r})
+    refused("did you mean 'gaussian'", perturbation="gausian")
+    refused(r"taus = \[\]", taus=[])
+    refused("taus = 0.1: expected a list of radii", taus=0.1)
+    refused("tau = -0.1", taus=[-0.1])
+    refused("tau = nan", taus=[math.nan])
+    refused("draws = 0", draws=0)
+    refused("batch_size = 0", batch_size=0)
+    refused("hold NaN", x=x * math.nan)
+    refused(r"expected values in \[0, 1\]", x=x * 255)
+    refused("non-empty batch", x=x[:0], y=y[:0])
+    refused("one for each", y=y[:2])
+    refused(r"y spans 0 \.\.\. 7: expected labels in 0 \.\.\. 2", y=torch.tensor([0, 1, 2, 7]))
+    refused("y.long", y=y.float())
+    refused("reference-0 returned probabilities", references=[nn.Sequential(r, nn.Softmax(1))])
+    refused("differ in their number of classes", references=[cnn(classes=5)])
+    refused("model can't be applied", x=torch.rand(4, 2, 6, 6))
+
+
+def test_a_negative_seed_is_refused(cnn, images):
+    (x, y), m = images(4), cnn()
+    with pytest.raises(InputError, match="seed = -1"):
+        residual_knowledge(m, [m], x, y, taus=[0.1], draws=2, seed=-1)
+
+
+def test_a_lone_model_as_references_is_refused(images):
+    """A net is not a list of references, though a Sequential can be iterated like one."""
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return x.flatten(1)[:, :3] - 0.5
+
+    x, y = images(4)
+    with pytest.raises(InputError, match="references"):
+        residual_knowledge(Net(), Net(), x, y, taus=[0.1], draws=2)

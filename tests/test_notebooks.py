@@ -1,0 +1,70 @@
+"""The committed notebooks: what a reader sees on the web without running anything."""
+
+import ast
+import re
+
+import nbformat
+import pytest
+
+from rurklib import batch
+
+BOOKS = sorted(batch.folder().glob("*.ipynb"))
+PARAMETER = re.compile(r"^(\w+): (\w+) = (.+?)  # (.+)$")
+
+
+def test_all_numbered_notebooks_are_there():
+    assert [p.stem for p in BOOKS] == sorted(batch.NOTEBOOKS)
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
+def test_outputs_are_committed_small_and_without_paths(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text) < 1_000_000
+    assert not re.search(r"(?<![\w.])/(home|root|work|tmp|Users)/", text), "an absolute path"
+    book = nbformat.read(path, as_version=4)
+    code = [c for c in book.cells if c.cell_type == "code"]
+    outputs = [o for c in code for o in c.outputs]
+    assert outputs, "committed without outputs"
+    assert not [o for o in outputs if o.output_type == "error"]
+    assert all(c.execution_count for c in code if c.outputs)
+    assert "papermill" not in book.metadata
+    assert not [c for c in book.cells if "injected-parameters" in c.metadata.get("tags", [])]
+    assert "application/vnd.jupyter.widget" not in text
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
+def test_parameters_cell_is_one_literal_a_line_with_help(path):
+    book = nbformat.read(path, as_version=4)
+    (cell,) = [c for c in book.cells if "parameters" in c.metadata.get("tags", [])]
+    names = {}
+    for line in cell.source.splitlines():
+        name, kind, value, _ = PARAMETER.match(line).groups()
+        names[name] = (kind, ast.literal_eval(value))
+        assert type(names[name][1]).__name__ == kind
+    assert {"scenario", "out", "seeds", "settings", "jobs"} <= names.keys()
+    assert names["out"] == ("str", "../runs/digits")
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
+def test_a_notebook_tells_and_calls_and_defines_nothing(path):
+    """The package holds the code; a notebook that defines functions re-implements it."""
+    book = nbformat.read(path, as_version=4)
+    assert book.cells[0].cell_type == "markdown"
+    assert book.cells[0].source.startswith("# ")
+    for cell in book.cells:
+        if cell.cell_type == "code":
+            tree = ast.parse(cell.source)
+            assert not [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
+    if path.stem != "99_report":
+        story = "\n".join(c.source for c in book.cells if c.cell_type == "markdown")
+        assert "What this doesn't show" in story
+        assert "## Exercise" in story
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
+def test_every_picture_has_alt_text(path):
+    book = nbformat.read(path, as_version=4)
+    for cell in book.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                assert len(output.metadata["image/png"]["alt"]) > 30

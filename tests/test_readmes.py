@@ -1,0 +1,37 @@
+"""Every python block of the READMEs runs, one file's blocks in order in one namespace."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+READMES = [ROOT / "README.md", ROOT / "rurklib" / "README.md"]
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_python_blocks_run(path, tmp_path, monkeypatch):
+    from rurklib.methods import METHODS
+    from rurklib.perturb import LAWS
+    from rurklib.scenarios import SCENARIOS
+
+    kept = [(d, dict(d)) for d in (METHODS, LAWS, SCENARIOS)]
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", path.read_text(), re.M | re.S)
+    assert blocks
+    namespace: dict = {}
+    try:
+        for block in blocks:
+            exec(compile(block, str(path), "exec"), namespace)
+    finally:
+        for registry, entries in kept:
+            registry.clear()
+            registry.update(entries)
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_and_pictures_point_to_files(path):
+    for target in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", path.read_text()):
+        link = target[0] or target[1]
+        if not link.startswith("http"):
+            assert (path.parent / link).exists(), link

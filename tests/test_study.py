@@ -1,0 +1,197 @@
+"""The whole study through the command, with smaller parameters: files, columns, resume, kill.
+
+One finished run is shared by the tests of this file (pytest-xdist keeps a file on one worker).
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+from rurklib import batch, store, study
+from rurklib.check import InputError
+from rurklib.run import open_run
+
+SMALL = {"epochs": 4, "references": 2, "draws": 5, "taus": [0.0, 0.2], "GD.epochs": 1}
+METHODS = ["Original", "Re-train", "GD", "GA", "NegGrad+", "RURK"]
+pytestmark = pytest.mark.slow
+
+
+def command(out: Path, seeds: str = "0", jobs: int = 1) -> list[str]:
+    settings = [
+        f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in SMALL.items()
+    ]
+    words = [x for s in settings for x in ("--set", s)]
+    return [sys.executable, "-m", "rurklib", "study", "--out", str(out), "--seeds", seeds,
+            "--jobs", str(jobs), *words]  # fmt: skip
+
+
+def rurk(out: Path, **kw) -> subprocess.CompletedProcess:
+    return subprocess.run(command(out, **kw), capture_output=True, text=True, timeout=400)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "digits"
+    done = rurk(out, jobs=2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "report.html" in done.stdout.splitlines()[-1]
+    return out
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    return {
+        str(p.relative_to(folder)): p.stat().st_mtime_ns
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+def test_every_file_is_there_with_its_columns(finished):
+    summary = pd.read_csv(finished / "summary.csv")
+    assert list(summary.columns) == [
+        "method", "seed", "retain_accuracy", "unlearn_accuracy", "test_accuracy",
+    ]  # fmt: skip
+    assert list(summary.method.unique()) == METHODS
+    assert len(summary) == 5 * 1 + 2
+    assert summary.iloc[:, 2:].to_numpy().min() >= 0
+    assert summary.iloc[:, 2:].to_numpy().max() <= 100
+    frame = pd.read_csv(finished / "residual_knowledge.csv")
+    assert list(frame.columns) == [
+        "method", "seed", "perturbation", "tau", "forget_accuracy", "reference_accuracy",
+        "ratio_of_means", "mean_of_ratios", "undefined_share", "null_low", "null_high",
+    ]  # fmt: skip
+    assert len(frame) == 7 * 2
+    at_zero = frame[frame.tau == 0].set_index(["method", "seed"]).forget_accuracy * 100
+    direct = 100 - summary.set_index(["method", "seed"]).unlearn_accuracy
+    np.testing.assert_allclose(at_zero.sort_index(), direct.sort_index(), atol=1e-6)
+    for name in ("split.json", "env.json", "run.json"):
+        assert store.read_json(finished / name)
+    assert len(list((finished / "models").glob("*.safetensors"))) == 7
+
+
+def test_notebooks_and_report_hold_their_figures(finished):
+    pictures = sorted(p.name for p in (finished / "figures").glob("*.png"))
+    assert pictures == ["01_accuracy.png", "01_samples.png", "02_accuracy.png", "02_batchnorm.png",
+                        "03_copies.png", "03_curves.png", "03_estimators.png"]  # fmt: skip
+    for picture in pictures:
+        data = pd.read_csv(finished / "figures" / picture.replace(".png", ".csv"))
+        assert len(data) > 0
+    shown = {"01_train": 2, "02_unlearn": 2, "03_residual_knowledge": 3, "99_report": 0}
+    for name, count in shown.items():
+        book = nbformat.read(finished / "notebooks" / f"{name}.ipynb", as_version=4)
+        outputs = [o for c in book.cells for o in c.get("outputs", [])]
+        assert not [o for o in outputs if o.output_type == "error"]
+        assert sum("image/png" in o.get("data", {}) for o in outputs) == count
+    page = (finished / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == len(pictures)
+    assert not re.search(r"""(src|href)=["']?(https?:|/|\.)""", page), "the page needs other files"
+    assert all(f"<td>{m}</td>" in page for m in METHODS)
+
+
+def test_running_again_skips_everything(finished):
+    before, began = stamps(finished), time.monotonic()
+    again = rurk(finished)
+    assert again.returncode == 0
+    assert again.stdout.count("skipped") == len(batch.NOTEBOOKS)
+    assert time.monotonic() - began < 20
+    after = stamps(finished)
+    changed = {k for k in after if after[k] != before.get(k)}
+    assert changed <= {"env.json"}
+
+
+def test_a_deleted_file_brings_back_only_what_depends_on_it(finished):
+    """Fails if fingerprints hold file times, or if one missing model makes others train again."""
+    before = stamps(finished)
+    tables = {n: (finished / n).read_bytes() for n in ("summary.csv", "residual_knowledge.csv")}
+    (finished / "models" / "GD-seed0.safetensors").unlink()
+    done = rurk(finished)
+    assert done.returncode == 0, done.stderr
+    after = stamps(finished)
+    models = {k for k in after if k.startswith("models/") and after[k] != before[k]}
+    assert models == {"models/GD-seed0.safetensors"}
+    assert not [k for k in after if k.startswith("counts/") and after[k] != before[k]]
+    assert "01_train finished already" in done.stdout
+    assert "02_unlearn done" in done.stdout
+    assert "03_residual_knowledge finished already" in done.stdout
+    for name, content in tables.items():
+        assert (finished / name).read_bytes() == content
+
+
+def test_killed_in_the_middle_it_finishes_with_the_same_numbers(finished, tmp_path):
+    out = tmp_path / "digits"
+    process = subprocess.Popen(
+        command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list((out / "models").glob("*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    survivors = list((out / "models").glob("*.safetensors"))
+    assert survivors, "nothing was finished before the kill"
+    assert not (out / "report.html").exists()
+    kept = {p.name: p.stat().st_mtime_ns for p in survivors}
+    done = rurk(out)
+    assert done.returncode == 0, done.stderr
+    for name in ("summary.csv", "residual_knowledge.csv"):
+        assert (out / name).read_bytes() == (finished / name).read_bytes()
+    for name, stamp in kept.items():
+        assert (out / "models" / name).stat().st_mtime_ns == stamp, "finished work was redone"
+    assert not list(out.rglob(".*.partial.*"))
+
+
+def test_other_seeds_give_other_numbers_and_share_the_references(finished, tmp_path):
+    out = tmp_path / "digits"
+    shutil.copytree(finished, out)
+    run = open_run("digits", out, seeds=[5], settings=SMALL)
+    before = stamps(out)
+    study.train(run)
+    study.unlearn(run)
+    study.summarise(run)
+    frame = study.measure(run)
+    old = pd.read_csv(finished / "residual_knowledge.csv")
+    new = frame[frame.method == "Original"].forget_accuracy.to_numpy()
+    assert not np.array_equal(new, old[old.method == "Original"].forget_accuracy.to_numpy())
+    after = stamps(out)
+    assert not [k for k in before if "Re-train" in k and before[k] != after[k]]
+
+
+def test_a_stage_without_the_one_before_says_what_to_run(tmp_path):
+    run = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL)
+    with pytest.raises(InputError, match="run notebook 01_train first"):
+        study.unlearn(run)
+    with pytest.raises(InputError, match="run notebook 01_train first"):
+        study.measure(run)
+    with pytest.raises(InputError, match="run notebook 02_unlearn first"):
+        run.table("summary.csv")
+
+
+def test_unknown_notebook_parameters_are_refused_before_anything_runs(tmp_path):
+    source = batch.folder() / "01_train.ipynb"
+    with pytest.raises(InputError, match=r"'sedes': did you mean 'seeds'"):
+        batch.check_parameters(source, {"sedes": [1]})
+
+
+def test_a_failing_notebook_is_named_with_its_cell(tmp_path, monkeypatch):
+    folder = tmp_path / "notebooks"
+    shutil.copytree(batch.folder(), folder)
+    path = folder / "01_train.ipynb"
+    book = nbformat.read(path, as_version=4)
+    book.cells.insert(2, nbformat.v4.new_code_cell("raise RuntimeError('on purpose')"))
+    nbformat.write(book, path)
+    monkeypatch.setattr(batch, "folder", lambda: folder)
+    run = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL)
+    with pytest.raises(batch.NotebookFailed, match=r"01_train.*RuntimeError: on purpose"):
+        batch.run_notebooks(run, {}, say=lambda _: None)
+    assert not (run.folder / "notebooks" / "01_train.ipynb").exists()
+    assert (run.folder / "notebooks" / "01_train.failed.ipynb").exists()

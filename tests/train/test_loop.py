@@ -1,0 +1,170 @@
+"""The loop: batches, schedule, clipping, and which layers learn."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from rurklib.train import batches, cycled, descend, fit
+
+
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(1, 40), size=st.integers(1, 15), epochs=st.integers(1, 3))
+def test_every_sample_once_a_pass_in_batches_of_nearly_equal_size(n, size, epochs):
+    x = torch.arange(n, dtype=torch.float64)[:, None]
+    gen = torch.Generator().manual_seed(n)
+    pieces = list(batches(x, torch.arange(n), size=size, epochs=epochs, generator=gen))
+    per_pass = math.ceil(n / size)
+    assert len(pieces) == epochs * per_pass
+    for e in range(epochs):
+        one = pieces[e * per_pass : (e + 1) * per_pass]
+        assert sorted(torch.cat([y for _, y in one]).tolist()) == list(range(n))
+        sizes = [len(y) for _, y in one]
+        assert max(sizes) <= size
+        assert max(sizes) - min(sizes) <= 1
+        assert all(torch.equal(xb[:, 0], yb.double()) for xb, yb in one)  # x stays with its y
+
+
+def test_passes_are_shuffled_anew_and_a_seed_decides_the_order(rng, same_random_state):
+    x, y = torch.zeros(20, 1), torch.arange(20)
+
+    def order(seed):
+        return [yb.tolist() for _, yb in batches(x, y, size=20, epochs=2, generator=rng(seed))]
+
+    with same_random_state():
+        first, second = order(0)
+    assert first != second
+    assert first != list(range(20))
+    assert order(0) == [first, second] != order(1)
+
+
+def test_bytes_become_floats_batch_by_batch(rng):
+    x = torch.tensor([[0], [255]], dtype=torch.uint8)
+    (xb, yb), *_ = batches(x, torch.tensor([0, 1]), size=2, epochs=1, generator=rng(0))
+    assert xb.dtype == torch.float32
+    assert xb[yb == 1].item() == 1.0
+
+
+def test_cycled_never_ends_and_uses_all_before_it_starts_over(rng):
+    stream = cycled(torch.zeros(5, 1), torch.arange(5), size=2, generator=rng(0))
+    labels = [next(stream)[1].tolist() for _ in range(9)]  # three passes of three batches
+    for e in range(3):
+        assert sorted(i for part in labels[3 * e : 3 * e + 3] for i in part) == list(range(5))
+    assert labels[:3] != labels[3:6]
+
+
+class Weight(nn.Module):
+    """One weight; with loss = weight its gradient is 1, so every step has the length of the
+    learning rate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+
+
+def path(steps, loss=lambda w: w, **options) -> list[float]:
+    """The lengths of the steps taken."""
+    net, seen = Weight(), []
+
+    def recorded() -> torch.Tensor:
+        seen.append(net.w.item())
+        return loss(net.w).sum()
+
+    descend(net, recorded, [()] * steps, steps=steps, momentum=0.0, **options)
+    seen.append(net.w.item())
+    return [a - b for a, b in pairwise(seen)]
+
+
+def test_the_schedule_is_half_a_cosine():
+    """lr * (1 + cos(pi * t / steps)) / 2 from lr to nearly 0. Fails if the schedule steps by
+    epoch, starts late, or has another period than ``steps``."""
+    steps = 20
+    expected = [0.5 * (1 + math.cos(math.pi * t / steps)) / 2 for t in range(steps)]
+    taken = path(steps, lr=0.5)
+    assert taken == pytest.approx(expected)
+    assert taken[0] == pytest.approx(0.5)
+    assert taken[-1] < 0.01 * taken[0]
+
+
+def test_warmup_rises_in_equal_steps_before_the_cosine():
+    taken = path(13, lr=0.8, warmup=3)
+    rise = [0.8 * k / 4 for k in (1, 2, 3)]
+    fall = [0.8 * (1 + math.cos(math.pi * t / 10)) / 2 for t in range(10)]
+    assert taken == pytest.approx(rise + fall)
+
+
+def test_clip_bounds_the_length_of_a_step():
+    """The gradient is 100; clipped to 2 a step is 2 * lr. A small gradient is left alone."""
+    assert path(1, lr=0.1, loss=lambda w: 100 * w) == pytest.approx([10.0])
+    assert path(1, lr=0.1, loss=lambda w: 100 * w, clip=2.0) == pytest.approx([0.2], rel=1e-4)
+    assert path(1, lr=0.1, loss=lambda w: 0.5 * w, clip=2.0) == pytest.approx([0.05], rel=1e-4)
+
+
+def test_momentum_and_weight_decay_are_sgds():
+    """Two steps by hand with momentum 0.9 and decay 0.1; the gradient is 1 throughout.
+    Schedule for two steps: lr, lr / 2."""
+    net = Weight()
+    net.w.data.fill_(2.0)
+    data = [(), ()]
+    descend(net, lambda: net.w.sum(), data, steps=2, lr=0.1, momentum=0.9, weight_decay=0.1)
+    v = 1 + 0.1 * 2.0
+    w = 2.0 - 0.1 * v
+    v = 0.9 * v + 1 + 0.1 * w
+    assert net.w.item() == pytest.approx(w - 0.05 * v)
+
+
+def test_frozen_batchnorm_learns_its_weights_only(cnn, images):
+    """Fails if "frozen" puts the whole net in eval mode, or BatchNorm back in train mode."""
+    x, y = images(8)
+    for mode in ("frozen", "train"):
+        net, modes = cnn(), []
+        before = {k: v.clone() for k, v in net[1].state_dict().items()}
+
+        def loss(xb, yb, net=net, modes=modes):
+            modes.append((net.training, net[0].training, net[1].training))
+            return F.cross_entropy(net(xb), yb)
+
+        out = descend(net, loss, [(x, y)] * 2, steps=2, lr=0.1, batchnorm=mode)
+        assert out is net
+        assert not any(m.training for m in net.modules())
+        assert modes == [(True, True, mode == "train")] * 2
+        assert torch.equal(before["running_mean"], net[1].running_mean) == (mode == "frozen")
+        assert not torch.equal(before["weight"], net[1].weight)
+
+
+def test_weights_that_the_user_froze_stay(cnn, images):
+    x, y = images(6)
+    net = cnn()
+    net[0].weight.requires_grad_(False)
+    before = net[0].weight.clone()
+    descend(net, lambda: F.cross_entropy(net(x), y), [()], steps=1, lr=0.5, weight_decay=0.1)
+    assert torch.equal(net[0].weight, before)
+
+
+def test_training_works_where_gradients_are_off(cnn, images):
+    x, y = images(6)
+    net = cnn()
+    before = net[5].weight.clone()
+    with torch.no_grad():
+        descend(net, lambda: F.cross_entropy(net(x), y), [()], steps=1, lr=0.5)
+    assert not torch.equal(net[5].weight, before)
+
+
+def test_fit_learns_and_a_seed_decides_it(linear, rng, same_random_state):
+    """Two clouds that a line separates: all right after a few passes."""
+    x = torch.rand(40, 2, generator=rng(0))
+    y = (x[:, 0] > x[:, 1]).long()
+    options = {"epochs": 40, "lr": 0.5, "batch_size": 8, "weight_decay": 0.0}
+    with same_random_state():
+        nets = [fit(linear(2, dtype=torch.float32), x, y, seed=s, **options) for s in (0, 0, 1)]
+    assert (nets[0](x).argmax(1) == y).float().mean() >= 0.95
+    assert torch.equal(nets[0][1].weight, nets[1][1].weight)
+    assert not torch.equal(nets[0][1].weight, nets[2][1].weight)
+    assert not nets[0].training
