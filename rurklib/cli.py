@@ -22,6 +22,7 @@ Examples:
   rurk study                                    the digits study, into runs/digits
   rurk study --seeds 0,1,2,3,4 --jobs 2         five seeds, two models at a time
   rurk study --out runs/mild --set RURK.tau=0.1 another setting, in a folder of its own
+  rurk study --scenario npz --set path=my.npz   images of your own (see also: imagefolder)
   rurk scenarios                                what can be studied, and every setting
 """
 
@@ -113,7 +114,10 @@ def _setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name or not value:
         raise InputError(f"--set {text}: expected NAME=VALUE, e.g. --set epochs=10")
-    return name.strip(), literal(value.strip())
+    name, value = name.strip(), value.strip()
+    if name == "path":  # as seen from here: notebooks run in a folder of their own
+        return name, str(Path(value).expanduser().absolute())
+    return name, literal(value)
 
 
 @main.command()

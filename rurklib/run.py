@@ -41,16 +41,20 @@ class Run:
 
     @cached_property
     def data(self) -> Dataset:
-        return self.scenario.data().to(self.device)
+        return self.scenario.data(self.scenario.path).to(self.device)
+
+    @cached_property
+    def request(self) -> Split:
+        """The split that the scenario asks for; InputError if its data don't allow it."""
+        s = self.scenario
+        return forget_part_of_a_class(
+            self.data, forget_class=s.forget_class, forget_share=s.forget_share, seed=s.split_seed
+        )
 
     @cached_property
     def split(self) -> Split:
         """The split certificate, written once; every later use reads and checks it."""
-        path = self.folder / "split.json"
-        s = self.scenario
-        split = forget_part_of_a_class(
-            self.data, forget_class=s.forget_class, forget_share=s.forget_share, seed=s.split_seed
-        )
+        path, split = self.folder / "split.json", self.request
         if path.exists():
             stored = Split.from_certificate(store.read_json(path), self.data)
             if stored != split:
@@ -143,6 +147,7 @@ def open_run(
     away. Everything is checked by :func:`plan_run` first.
     """
     run = plan_run(scenario, out, seeds=seeds, settings=settings, jobs=jobs, fresh=fresh)
+    _ = run.request  # data that can't be used are refused before a folder is begun or thrown away
     if fresh and run.folder.exists():
         shutil.rmtree(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)

@@ -137,6 +137,8 @@ def forget_part_of_a_class(
 ) -> Split:
     """Forget a random share of one class's training samples (the paper's sample unlearning).
 
+    A forgotten sample takes its identical copies in the training set with it, if it has any: what
+    is kept once more can't be forgotten.
     ``validation_share`` of the test side is set aside for choosing hyper-parameters, drawn from
     every class alike, so that nothing is ever tuned on the samples that are reported.
     Raises InputError for an unknown class or a share outside (0, 1].
@@ -152,7 +154,8 @@ def forget_part_of_a_class(
     rng = np.random.default_rng([seed, 1])
     y_train, y_test = dataset.train[1].cpu().numpy(), dataset.test[1].cpu().numpy()
     members = rng.permutation(np.flatnonzero(y_train == forget_class))
-    forget = np.sort(members[: round(forget_share * len(members))])
+    drawn = members[: round(forget_share * len(members))]
+    forget = _with_copies(dataset.train[0], drawn)
     retain = np.setdiff1d(np.arange(len(y_train)), forget)
     validation = np.sort(
         np.concatenate(
@@ -168,6 +171,13 @@ def forget_part_of_a_class(
     held_out = test[y_test[test] == forget_class]
     parts = (tuple(int(i) for i in part) for part in (retain, forget, validation, test, held_out))
     return Split(dataset.digest, seed, forget_class, *parts)
+
+
+def _with_copies(x: Tensor, drawn: np.ndarray) -> np.ndarray:
+    """Indices of the samples drawn and of all that equal one of them byte by byte, sorted."""
+    rows = [row.tobytes() for row in x.cpu().contiguous().numpy()]
+    wanted = {rows[i] for i in drawn}
+    return np.array([i for i, row in enumerate(rows) if row in wanted], dtype=np.int64)
 
 
 def _digest(*tensors: Tensor) -> str:

@@ -7,6 +7,7 @@ from a seed, without touching the global random state, in eval mode.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,12 @@ from rurklib.models.nets import resnet18, small_cnn, vgg11
 
 Builder = Callable[[int, int], nn.Module]
 
-MODELS: dict[str, Builder] = {"small-cnn": small_cnn, "resnet18": resnet18, "vgg11": vgg11}
+MODELS: dict[str, Builder] = {
+    "small-cnn": small_cnn,
+    "small-cnn-32": partial(small_cnn, width=32, stride=2),
+    "resnet18": resnet18,
+    "vgg11": vgg11,
+}
 
 # Constants, not statistics of the training images: a statistic that has seen the forget samples
 # would carry them into the re-trained references.

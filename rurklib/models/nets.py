@@ -6,18 +6,21 @@ import torchvision.models as tv
 from torch import nn
 
 
-def small_cnn(channels: int, classes: int, width: int = 16) -> nn.Module:
+def small_cnn(channels: int, classes: int, width: int = 16, stride: int = 1) -> nn.Module:
     """Five 3x3 convolutions with BatchNorm (w, w, 2w, 2w, 4w) and a linear head on 2x2 cells.
 
     38 thousand weights at ``width`` 16; trains on 900 images of 8x8 in seconds on one core.
+    ``stride`` of the first convolution: at ``width`` 32 and 2 (142 thousand weights) the same
+    holds for 1,000 images of 32x32, and it learns them by heart in 15 epochs.
     """
 
-    def conv(a: int, b: int) -> list[nn.Module]:
-        return [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
+    def conv(a: int, b: int, stride: int = 1) -> list[nn.Module]:
+        layer = nn.Conv2d(a, b, 3, stride=stride, padding=1, bias=False)
+        return [layer, nn.BatchNorm2d(b), nn.ReLU()]
 
     w = width
     return nn.Sequential(
-        *conv(channels, w), *conv(w, w), nn.MaxPool2d(2),
+        *conv(channels, w, stride), *conv(w, w), nn.MaxPool2d(2),
         *conv(w, 2 * w), *conv(2 * w, 2 * w), nn.MaxPool2d(2),
         *conv(2 * w, 4 * w), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
         nn.Linear(16 * w, classes),

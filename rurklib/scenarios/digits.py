@@ -1,12 +1,24 @@
 """``digits``: half of the eights forgotten by a small CNN; real images, no download, minutes."""
 
-from rurklib.data import digits
+from rurklib.check import InputError
+from rurklib.data import Dataset, digits
 from rurklib.scenarios.scenario import Scenario
+
+
+def bundled(path: str) -> Dataset:
+    """The digits that come with scikit-learn; a path is refused, so that none is ignored."""
+    if path:
+        raise InputError(
+            f"path = {path!r}: the digits come with scikit-learn; leave path out, or use "
+            "--scenario npz for images of your own"
+        )
+    return digits()
+
 
 DIGITS = Scenario(
     name="digits",
     title="scikit-learn's handwritten digits, half of the eights forgotten",
-    data=digits,
+    data=bundled,
     model="small-cnn",
     forget_class=8,
     split_seed=4,

@@ -27,15 +27,17 @@ class Scenario:
     ``references`` re-trained models (seeds 1000, 1001, ...) are shared by all experiment seeds;
     Original and every method are run once per seed. ``methods`` gives each method's
     hyper-parameters where they differ from its defaults; its order is the order in tables.
+    ``data(path)`` gives the data set; an empty path means the scenario's own source.
     """
 
     name: str
     title: str
-    data: Callable[[], Dataset]
+    data: Callable[[str], Dataset]
     model: str
     forget_class: int
     methods: Mapping[str, Mapping[str, Any]]
     taus: tuple[float, ...]
+    path: str = ""
     forget_share: float = 0.5
     split_seed: int = 0
     references: int = 6
@@ -104,9 +106,10 @@ class Scenario:
 def literal(text: str) -> Any:
     """Read a value given on the command line: a Python literal, a list ``a,b,c``, or a word."""
     try:
-        return ast.literal_eval(text)
+        value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+    return list(value) if isinstance(value, tuple) else value  # papermill makes text of a tuple
 
 
 def _same_kind(name: str, value: Any, like: Any) -> Any:

@@ -1,0 +1,61 @@
+"""EU-k: exact unlearning of the last k layers; train them anew and freeze the rest.
+
+Reference: Goel et al., "Towards Adversarial Evaluations for Inexact Machine Unlearning",
+arXiv 2201.06640, 2022.
+
+Algorithm:
+    1. start from Original; re-initialise the last k layers
+    2. freeze the others
+    3. minimise  L(w, S_r)  over the last k layers by SGD, for ``epochs`` passes
+
+Notes on this implementation: what the forget samples taught the frozen layers stays, so only the
+last k are exact. What a layer is, and what frozen means for BatchNorm, is said in
+``last_layers.py``. New weights come from each module's own ``reset_parameters`` (PyTorch's default,
+which for torchvision's ResNet isn't the one that it was built with). Dropout stays off.
+
+Hyper-parameters (paper's defaults): k None (5, but at most half of the layers), epochs 10, lr 1e-2,
+momentum 0.9, weight_decay 1e-4, batch_size 128, batchnorm "train" (of the trained layers).
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import nn
+
+from rurklib.guard import generator
+from rurklib.methods.contract import Pair, method
+from rurklib.methods.last_layers import last_layers, only, reset
+from rurklib.train import BatchNorm, batches, descend
+
+
+@method("EU-k")
+def eu_k(
+    model: nn.Module,
+    retain: Pair,
+    forget: Pair,
+    *,
+    seed: int = 0,
+    k: int | None = None,
+    epochs: int = 10,
+    lr: float = 1e-2,
+    momentum: float = 0.9,
+    weight_decay: float = 1e-4,
+    batch_size: int = 128,
+    batchnorm: BatchNorm = "train",
+) -> nn.Module:
+    """Re-initialise the last k layers and train them on the retain set."""
+    last = last_layers(model, k)
+    reset(last, seed)
+    data = batches(*retain, size=batch_size, epochs=epochs, generator=generator(seed, 1))
+    with only(model, last) as tail:
+        descend(
+            tail,
+            lambda x, y: F.cross_entropy(model(x), y),
+            data,
+            steps=epochs * -(-len(retain[0]) // batch_size),
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            batchnorm=batchnorm,
+        )
+    return model

@@ -1,0 +1,20 @@
+"""``imagefolder``: images of your own, one folder a class, cut to 32x32 pixels.
+
+    rurk study --scenario imagefolder --set path=imagenette --set forget_class=3
+
+The layout is described in ``rurklib/data/image_folder.py``; classes are numbered in alphabetical
+order. For another size copy this file and write ``data=functools.partial(image_folder, size=64)``.
+"""
+
+from rurklib.data import image_folder
+from rurklib.scenarios.scenario import Scenario
+
+IMAGEFOLDER = Scenario(
+    name="imagefolder",
+    title="a folder of images, half of one class forgotten",
+    data=image_folder,
+    model="small-cnn-32",
+    forget_class=0,
+    taus=(0.0, 0.01, 0.02, 0.03, 0.05, 0.08),
+    methods={"GD": {}, "GA": {}, "NegGrad+": {}, "RURK": {}},
+)

@@ -1,0 +1,20 @@
+"""``npz``: images of your own in a ``.npz`` file with MedMNIST's keys.
+
+    rurk study --scenario npz --set path=pneumoniamnist.npz --set forget_class=1
+
+What the file holds is described in ``rurklib/data/npz.py``. The radii suit images whose classes
+differ in detail; with coarse ones (digits, letters) try larger ones: ``--set taus=0,0.1,0.2``.
+"""
+
+from rurklib.data import npz
+from rurklib.scenarios.scenario import Scenario
+
+NPZ = Scenario(
+    name="npz",
+    title="images from a .npz file, half of one class forgotten",
+    data=npz,
+    model="small-cnn-32",
+    forget_class=0,
+    taus=(0.0, 0.01, 0.02, 0.03, 0.05, 0.08),
+    methods={"GD": {}, "GA": {}, "NegGrad+": {}, "RURK": {}},
+)

@@ -1,0 +1,67 @@
+"""Avg. Gap against the numbers that the paper prints."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rurklib.check import InputError
+from rurklib.metrics.gap import COLUMNS, average_gap
+
+# Hsu et al., Table 1, CIFAR-10: method, retain, unlearn, test, MIA, printed Avg. Gap.
+CIFAR10 = [
+    ("Original", 100.00, 0.00, 94.76, 0.07, 8.34),
+    ("Re-train", 100.00, 9.47, 93.30, 22.50, 0.00),
+    ("GD", 99.98, 0.00, 94.29, 0.10, 8.22),
+    ("NGD", 97.53, 10.67, 90.70, 3.70, 6.27),
+    ("GA", 95.41, 61.37, 85.98, 0.00, 21.58),  # the paper prints 21.25; its four gaps average 21.58
+    ("NegGrad+", 99.28, 14.00, 92.02, 18.18, 2.71),
+    ("EU-k", 99.34, 1.12, 92.97, 0.87, 7.74),
+    ("CF-k", 100.00, 0.00, 94.38, 0.42, 8.16),
+    ("SCRUB", 99.61, 12.45, 92.70, 7.10, 4.84),
+    ("SSD", 96.49, 66.45, 88.59, 5.12, 20.65),
+    ("RURK", 99.55, 14.63, 92.60, 18.20, 2.65),
+]
+# Fig. 3, ImageNet-100: method, retain, unlearn, test, printed Avg. Gap.
+IMAGENET = [
+    ("Original", 80.75, 3.59, 72.67, 6.32),
+    ("Re-train", 75.06, 12.62, 68.44, 0.00),
+    ("RURK", 83.09, 11.62, 75.19, 5.26),
+]
+
+
+def test_the_papers_table_1():
+    """Catches a signed difference, a sum or root mean square, a wrong or missing column, and a
+    distance to Original. The tolerance is the rounding of four printed numbers and their mean."""
+    rows = pd.DataFrame(CIFAR10, columns=["method", *COLUMNS, "printed"])
+    np.testing.assert_allclose(average_gap(rows), rows["printed"], atol=0.0151)
+
+
+def test_columns_can_be_fewer_as_in_the_papers_fig_3():
+    """Catches a division by four whatever the columns."""
+    rows = pd.DataFrame(IMAGENET, columns=["method", *COLUMNS[:3], "printed"])
+    np.testing.assert_allclose(average_gap(rows, COLUMNS[:3]), rows["printed"], atol=0.0151)
+
+
+def test_every_row_is_compared_with_the_mean_of_retrain():
+    """Catches the first re-trained row, or the one of the same seed, taken for their mean, and
+    an index that isn't that of the rows."""
+    rows = pd.DataFrame(
+        {"method": ["GD", "Re-train", "GD", "Re-train"], "a": [10.0, 4.0, 3.0, 6.0], "b": 1.0},
+        index=[7, 3, 5, 1],
+    )
+    gap = average_gap(rows, ["a", "b"])
+    pd.testing.assert_series_equal(
+        gap, pd.Series([2.5, 0.5, 1.0, 0.5], index=[7, 3, 5, 1], name="average_gap")
+    )
+
+
+def test_a_missing_number_is_no_small_gap():
+    """Catches a mean that skips what is missing, and a table whose Re-train row is still empty."""
+    rows = pd.DataFrame({"method": ["Re-train", "GA"], "a": [1.0, 2.0], "b": [1.0, np.nan]})
+    assert np.isnan(average_gap(rows, ["a", "b"])[1])
+    with pytest.raises(InputError, match="Re-train"):
+        average_gap(rows.assign(b=[np.nan, 1.0]), ["a", "b"])
+    with pytest.raises(InputError, match="Re-train"):
+        average_gap(rows[1:], ["a"])
+    with pytest.raises(InputError, match="'mia'"):
+        average_gap(rows, ["a", "mia"])

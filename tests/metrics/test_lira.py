@@ -1,0 +1,118 @@
+"""LiRA in simulated worlds where the answer has a closed form."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+from torch import nn
+
+from rurklib.check import InputError
+from rurklib.metrics.lira import auc, auc_interval, confidence, lira
+
+N, H, K = 44, 58, 8  # digits: forget and held-out eights, references
+
+
+def world(rng, delta=0.0, n=N, h=H, k=K):
+    """A model that is ``delta`` sigma surer of its forget samples than re-trained ones are.
+
+    Samples differ far more in how hard they are (sd 6) than models do on a sample (sd 2).
+    """
+    hard = rng.normal(5, 6, n + h)
+    model, references = hard + rng.normal(0, 2, n + h), hard + rng.normal(0, 2, (k, n + h))
+    model[:n] += 2 * delta
+    return model[:n], references[:, :n], model[n:], references[:, n:]
+
+
+@pytest.mark.parametrize("delta", [0.0, 1.0, 2.0])
+def test_auc_mean_z_and_coverage_in_many_worlds(delta):
+    """With delta = 0 the model is one more reference. P(model > reference) = Phi(delta / sqrt 2);
+    against held-out samples both z's carry the mean of K references: Phi(delta/sqrt(2 + 2/K)).
+
+    Catches an inverted sign, raw confidence instead of per-sample calibration (hard samples would
+    blur delta), a reference set that is scored in-sample, an sd in place of a variance, and
+    intervals that are too narrow or too wide.
+    """
+    rng = np.random.default_rng(5)
+    results = np.array([lira(*world(rng, delta)) for _ in range(400)])
+    value, z, low, high, beyond, beyond_low, beyond_high = results.T
+    expected, expected_beyond = norm.cdf(delta / np.sqrt([2, 2 + 2 / K]))
+    assert value.mean() == pytest.approx(expected, abs=0.01)
+    assert beyond.mean() == pytest.approx(expected_beyond, abs=0.01)
+    assert z.mean() == pytest.approx(delta, abs=0.05)
+    covered = ((low <= expected) & (expected <= high)).mean()
+    covered_beyond = ((beyond_low <= expected_beyond) & (expected_beyond <= beyond_high)).mean()
+    assert 0.92 <= covered <= 0.985
+    assert 0.92 <= covered_beyond <= 0.985
+
+
+def test_surer_of_the_whole_class_is_not_memory_of_the_samples():
+    """Catches a control that follows ``auc``: here every sample of the class gains two sigma."""
+    rng = np.random.default_rng(6)
+    forget, ref_forget, held_out, ref_held_out = world(rng, 2.0, n=400, h=400)
+    result = lira(forget, ref_forget, held_out + 4.0, ref_held_out)
+    assert result.auc > 0.85
+    assert result.held_out_low < 0.5 < result.held_out_high
+
+
+def test_ties_count_half():
+    """Catches > for >= and ranks that break ties by position."""
+    assert auc(np.array([1.0, 1.0]), np.array([1.0, 1.0, 1.0])) == 0.5
+    assert auc(np.array([2.0, 1.0]), np.array([1.0, 0.0])) == pytest.approx(3.5 / 4)
+    references = np.array([[0.0, 0.0], [1.0, 1.0]])
+    assert lira(np.array([1.0, 2.0]), references, np.array([0.5]), references[:, :1]).auc == 0.875
+
+
+def test_interval_of_one_pair_has_a_closed_form_and_keeps_a_width_at_the_ends():
+    """With one pair the interval is Wilson's for one coin: [0.2065, 1] for a success. Catches the
+    error taken at the estimate (width 0 at 1), and an interval that leaves [0, 1]."""
+    q = 1.959964**2
+    assert auc_interval(1.0, pairs=1, shared=0) == pytest.approx((1 / (1 + q), 1.0))
+    assert auc_interval(0.0, pairs=1, shared=0) == pytest.approx((0.0, q / (1 + q)))
+    low, high = auc_interval(0.7, pairs=44 * 58, shared=50)
+    assert auc_interval(0.3, pairs=44 * 58, shared=50) == pytest.approx((1 - high, 1 - low))
+    assert 0.5 < low < 0.7 < high < 1
+
+
+def test_confidence_is_exact_for_extreme_logits():
+    """Catches log(p / (1 - p)) by way of p (infinite or NaN here), and one that ignores y."""
+    logits = torch.tensor([[500.0, 0.0, 0.0], [-500.0, 0.0, 0.0], [3.0, 1.0, 1.0]])
+    y = torch.zeros(3, dtype=torch.int64)
+    two = np.log(2)
+    np.testing.assert_allclose(
+        confidence(nn.Identity(), logits, y), [500 - two, -500 - two, 2 - two], rtol=1e-12
+    )
+    assert confidence(nn.Identity(), logits, y + 1)[0] == -500.0
+
+
+def test_confidence_is_measured_in_eval_mode():
+    """Catches LiRA run in train mode: batch statistics would replace the running ones."""
+    net = nn.Sequential(nn.BatchNorm1d(2), nn.Dropout(0.5)).train()
+    x, y = torch.tensor([[3.0, 1.0], [8.0, 2.0]]), torch.zeros(2, dtype=torch.int64)
+    np.testing.assert_allclose(confidence(net, x, y), [2.0, 6.0], rtol=1e-4)
+    assert net.training
+    assert net[0].training
+    assert int(net[0].num_batches_tracked) == 0
+
+
+def test_a_model_among_its_references_is_refused_and_leaving_it_out_is_fair():
+    """Catches in-sample scoring: the judged reference would pull the mean towards itself."""
+    _, ref_forget, _, ref_held_out = world(np.random.default_rng(7))
+    own = ref_forget[3], ref_held_out[3]
+    with pytest.raises(InputError, match="leave that one out"):
+        lira(own[0], ref_forget, own[1], ref_held_out)
+    others = [np.delete(side, 3, axis=0) for side in (ref_forget, ref_held_out)]
+    result = lira(own[0], others[0], own[1], others[1])
+    assert result.auc_low < 0.5 < result.auc_high
+
+
+def test_unusable_confidences_are_refused():
+    """Catches 0/1 correctness from references that agree, one reference, and broken models."""
+    good = world(np.random.default_rng(8))
+    with pytest.raises(InputError, match="references"):
+        lira(good[0], good[1][:1], good[2], good[3][:1])
+    with pytest.raises(InputError, match="references"):
+        lira(good[0], good[1], good[2], good[3][:-1])
+    with pytest.raises(InputError, match="don't differ"):
+        lira(good[0], np.ones((K, N)), good[2], np.ones((K, H)))
+    with pytest.raises(InputError, match="finite"):
+        lira(good[0] + np.inf, good[1], good[2], good[3])

@@ -1,0 +1,113 @@
+"""The SVC attack on likelihoods whose failure rate is known."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rurklib.check import InputError
+from rurklib.metrics.mia import likelihood, mia, mia_class, svc_failure_rate
+
+RNG = np.random.default_rng(0)
+HIGH, LOW = RNG.uniform(0.9, 1.0, 200), RNG.uniform(0.0, 0.1, 200)
+
+
+class Table(nn.Module):
+    """Logits are the log of the input's rows: the test says what p is."""
+
+    def forward(self, x):
+        return x.log()
+
+
+def shares(p, y, classes=3):
+    """Inputs whose label y gets the likelihood p, the rest shared unevenly."""
+    x = torch.zeros(len(y), classes)
+    for i, (pi, yi) in enumerate(zip(p, y, strict=True)):
+        x[i, (yi + 1) % classes], x[i, (yi + 2) % classes] = (1 - pi) * 0.8, (1 - pi) * 0.2
+        x[i, yi] = pi
+    return x, torch.as_tensor(y)
+
+
+def test_separable_likelihoods_give_0_or_100():
+    """Catches an inverted sign: what looks unseen has been forgotten, which is a *high* score."""
+    assert svc_failure_rate(HIGH, LOW, HIGH) == 0
+    assert svc_failure_rate(HIGH, LOW, LOW) == 100
+
+
+@pytest.mark.parametrize("share", [0.1, 0.35, 0.8])
+def test_a_mixture_gives_its_share_of_unseen(share):
+    """Catches a score that isn't the share of the scored samples, or isn't in percent."""
+    n = round(200 * share)
+    scored = np.concatenate([LOW[:n], HIGH[n:]])
+    assert svc_failure_rate(HIGH, LOW, scored) == pytest.approx(100 * share)
+
+
+def test_the_kernel_is_not_linear():
+    """Catches another kernel or width: unseen samples between two groups of seen ones."""
+    seen = np.repeat([0.0, 1.0], 100)
+    assert svc_failure_rate(seen, np.full(200, 0.5), [0.0, 0.5, 0.5, 1.0]) == 50
+
+
+def test_many_seen_samples_do_not_drown_the_unseen_ones():
+    """Catches unbalanced sides. The two densities are each other's mirror image, so with equal
+    weight the border is at 1/2; with 50 seen samples for one unseen, all would be called seen."""
+    rng = np.random.default_rng(1)
+    seen, unseen = rng.beta(3, 2, 5000), rng.beta(2, 3, 100)
+    rate = svc_failure_rate(seen, unseen, np.linspace(0, 1, 201))
+    assert 35 < rate < 65
+
+
+def test_the_order_of_samples_has_no_say():
+    """Catches taking the first ``len(unseen)`` samples: sorted by likelihood, those would be seen
+    samples that look unseen."""
+    seen = np.sort(np.concatenate([LOW, np.repeat(HIGH, 9)]))
+    assert svc_failure_rate(seen, LOW[:150], HIGH, seed=3) == 0
+
+
+def test_same_seed_same_score():
+    """Catches a draw from the global random state, or one that ignores the seed."""
+    rng = np.random.default_rng(2)
+    seen, unseen, scored = rng.beta(3, 2, 900), rng.beta(2, 3, 30), rng.random(2000)
+    state = np.random.get_state()[1].copy()
+    first, again, other = (svc_failure_rate(seen, unseen, scored, seed=s) for s in (3, 3, 4))
+    assert first == again != other
+    assert (np.random.get_state()[1] == state).all()
+
+
+def test_the_label_matters():
+    """Catches an attack on entropy or the top probability, which never looks at the label."""
+    y = np.arange(60) % 3
+    x, labels = shares(np.full(60, 0.97), y)
+    np.testing.assert_allclose(likelihood(Table(), x, labels), 0.97, rtol=1e-5)
+    sure, unsure = shares(np.full(60, 0.97), y), shares(np.full(60, 0.1), y)
+    assert mia(Table(), sure, unsure, (x, labels)) == 0
+    assert mia(Table(), sure, unsure, (x, (labels + 1) % 3)) == 100
+
+
+def test_class_unlearning_fits_on_forget_and_scores_the_held_out_part():
+    """Catches exchanged roles: the score is about the held-out part, against the forget set."""
+    y = np.arange(30) % 3
+    sure, unsure = shares(np.full(30, 0.97), y), shares(np.full(30, 0.1), y)
+    mixed = shares(np.repeat([0.1, 0.97], [12, 18]), y)
+    assert mia_class(Table(), sure, unsure, mixed) == pytest.approx(40)
+
+
+def test_likelihood_is_read_in_eval_mode_and_tells_confident_samples_apart():
+    """Catches a model read in train mode or left altered, and float32 ties at exactly 1."""
+    net = nn.Sequential(nn.BatchNorm1d(2), nn.Dropout(0.5), nn.Identity()).train()
+    x, y = torch.tensor([[30.0, 0.0], [25.0, 0.0], [20.0, 0.0]]), torch.zeros(3, dtype=torch.int64)
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    p = likelihood(net, x, y)
+    np.testing.assert_allclose(1 - p, np.exp(-np.array([30.0, 25.0, 20.0])), rtol=0.01)
+    assert p[0] > p[1] > p[2]
+    assert net.training
+    assert net[0].training
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+
+
+@pytest.mark.parametrize("bad", [[], [0.5, 1.5], [np.nan], [[0.5]]])
+def test_unusable_likelihoods_are_refused(bad):
+    """Catches logits or losses handed in for likelihoods."""
+    for sides in ((bad, LOW, LOW), (HIGH, bad, LOW), (HIGH, LOW, bad)):
+        with pytest.raises(InputError, match="likelihoods"):
+            svc_failure_rate(*sides)

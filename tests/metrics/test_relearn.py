@@ -1,0 +1,113 @@
+"""Re-learn time on a logistic model, where how far away a model is can be set."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from rurklib.check import InputError
+from rurklib.metrics.relearn import relearn_epochs
+
+torch.set_num_threads(1)
+
+
+def linear(margin):
+    """Two inputs, two classes; on the samples below the logits of label and other differ by
+    ``margin``, so the loss is log(1 + exp(-margin))."""
+    net = nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        net.weight.copy_(margin / 2 * torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))
+    return net
+
+
+X = torch.eye(2).repeat(10, 1)
+Y = torch.tensor([0, 1]).repeat(10)
+OPTIONS = {"lr": 1.0, "momentum": 0.0, "batch_size": 20}
+
+
+def test_original_needs_no_epoch_however_small_its_loss():
+    """Catches counting from 1, a strict <, and a float32 loss: at a margin of 25 it is 0."""
+    for margin in (3.0, 25.0):
+        for eta in (0.0, 0.05):
+            found = relearn_epochs(linear(margin), linear(margin), (X, Y), eta=eta, **OPTIONS)
+            assert found == 0
+    assert relearn_epochs(linear(17.0), linear(25.0), (X, Y), **OPTIONS) == 31
+
+
+def test_epochs_are_those_of_gradient_descent_by_hand():
+    """Catches a schedule, an epoch too many or too few, an average over batches' losses during
+    training instead of the loss after the epoch, and a criterion without (1 + eta).
+
+    One batch an epoch: each weight of a sample's column moves by lr / 2 times sigmoid(-margin),
+    so the margin (a difference of two weights) grows by lr * sigmoid(-margin)."""
+    for eta in (0.05, 1.0):
+        enough = (1 + eta) * F.softplus(torch.tensor(-3.0)).item()
+        margin, epochs = torch.tensor(0.0), 0
+        while F.softplus(-margin).item() > enough:
+            margin, epochs = margin + torch.sigmoid(-margin), epochs + 1
+        found = relearn_epochs(linear(0.0), linear(3.0), (X, Y), eta=eta, **OPTIONS)
+        assert 0 < found == epochs < 30
+        last = relearn_epochs(linear(0.0), linear(3.0), (X, Y), eta=eta, cap=found, **OPTIONS)
+        assert last == found
+
+
+def test_farther_away_takes_longer_and_more_than_the_cap_is_cap_plus_one():
+    """Catches a count of steps that doesn't hang on the model, and a cap read as success."""
+    counts = [
+        relearn_epochs(linear(m), linear(3.0), (X, Y), **OPTIONS) for m in (2.5, 1.0, -1, -4.0)
+    ]
+    assert counts == sorted(set(counts))
+    assert counts[0] > 0
+    assert relearn_epochs(linear(-4.0), linear(3.0), (X, Y), cap=2, **OPTIONS) == 3
+
+
+def test_the_callers_models_and_random_state_are_left_as_found():
+    """Catches training in place, moved BatchNorm statistics, a mode left changed, reseeding."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).train()
+    net[1].eval()
+    net[0].weight.requires_grad_(False)
+    other = copy.deepcopy(net)
+    with torch.no_grad():
+        other[2].weight.zero_()
+        other[2].bias.copy_(torch.tensor([5.0, -5.0]))  # sure, and wrong half the time
+    before = copy.deepcopy(net.state_dict()), copy.deepcopy(other.state_dict())
+    state = torch.get_rng_state()
+    with torch.no_grad():
+        assert relearn_epochs(other, net, (X, Y), cap=3) > 0
+        assert relearn_epochs(net, net, (X, Y), cap=3) == 0
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(v, before[0][k]) for k, v in net.state_dict().items())
+    assert all(torch.equal(v, before[1][k]) for k, v in other.state_dict().items())
+    for model in (net, other):
+        assert [m.training for m in model.modules()] == [True, True, False, True]
+        assert not model[0].weight.requires_grad
+        assert all(p.grad is None for p in model.parameters())
+
+
+def test_frozen_weights_learn_too():
+    """Catches a model that seems to resist because its unlearning method froze its layers."""
+    frozen = linear(0.0).requires_grad_(False)
+    free = relearn_epochs(linear(0.0), linear(3.0), (X, Y), **OPTIONS)
+    assert relearn_epochs(frozen, linear(3.0), (X, Y), **OPTIONS) == free
+
+
+def test_dropout_is_off_while_relearning():
+    """Catches train mode: with nine tenths dropped, steps are ten times as long or none at all."""
+    net = nn.Sequential(nn.Dropout(0.9), linear(0.0)).train()
+    expected = relearn_epochs(linear(0.0), linear(3.0), (X, Y), **OPTIONS)
+    assert relearn_epochs(net, linear(3.0), (X, Y), **OPTIONS) == expected
+
+
+def test_unusable_values_are_refused():
+    """Catches an empty forget set (a mean of nothing is NaN, hence "never") and a cap of 0."""
+    with pytest.raises(InputError, match="forget"):
+        relearn_epochs(linear(0.0), linear(3.0), (X[:0], Y[:0]))
+    with pytest.raises(InputError, match="original"):
+        relearn_epochs(linear(0.0), nn.Linear(3, 2), (X, Y))
+    with pytest.raises(InputError, match="cap"):
+        relearn_epochs(linear(0.0), linear(3.0), (X, Y), cap=0)
+    with pytest.raises(InputError, match="lr"):
+        relearn_epochs(linear(0.0), linear(3.0), (X, Y), lr=-1.0)
