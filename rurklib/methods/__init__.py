@@ -4,7 +4,7 @@ To add one, copy ``gd.py``, change the algorithm and the name in ``@method(...)`
 here. Nothing else changes.
 """
 
-from rurklib.methods.contract import METHODS, defaults, method, unlearn
+from rurklib.methods.contract import METHODS, check_value, defaults, method, unlearn
 from rurklib.methods.ga import ga
 from rurklib.methods.gd import gd
 from rurklib.methods.neggrad_plus import neggrad_plus
@@ -13,6 +13,7 @@ from rurklib.methods.rurk import RurkLoss, rurk, rurk_loss
 __all__ = [
     "METHODS",
     "RurkLoss",
+    "check_value",
     "defaults",
     "ga",
     "gd",

@@ -10,14 +10,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, get_args
+from typing import Any
 
 from rurklib import check
 from rurklib.data import Dataset
-from rurklib.methods import METHODS, defaults
+from rurklib.methods import METHODS, check_value, defaults
 from rurklib.models import MODELS
 from rurklib.perturb import LAWS
-from rurklib.train import BatchNorm
 
 
 @dataclass(frozen=True)
@@ -63,10 +62,9 @@ class Scenario:
             check.one_of("perturbation", law, LAWS)
         for method, values in self.methods.items():
             check.one_of("method", method, METHODS)
-            for key in values:
+            for key, value in values.items():
                 check.one_of(f"hyper-parameter of {method}", key, defaults(method))
-            if "batchnorm" in values:
-                check.one_of("batchnorm", values["batchnorm"], get_args(BatchNorm))
+                check_value(key, value, defaults(method)[key])
 
     @property
     def reference_seeds(self) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ def task(cnn, images):
     x, y = images(14)
     model = cnn()
     model.train()
-    model[1].eval()
+    model[2].eval()
     return model, (x[:10], y[:10]), (x[10:], y[10:])
 
 
