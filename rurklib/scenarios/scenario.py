@@ -100,11 +100,15 @@ class Scenario:
 
 
 def literal(text: str) -> Any:
-    """Read a value given on the command line: a Python literal, a list ``a,b,c``, or a word."""
+    """Read a value given on the command line: a Python literal, a list ``a,b,c``, or a word.
+
+    A list, never a tuple: papermill hands a tuple to a notebook as text.
+    """
     try:
-        return ast.literal_eval(text)
+        value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return text
+        return text.split(",") if "," in text else text
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _same_kind(name: str, value: Any, like: Any) -> Any:
