@@ -59,4 +59,7 @@ def publish(run: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    publish(Path(sys.argv[1]))
+    try:
+        publish(Path(sys.argv[1]))
+    except InputError as error:
+        sys.exit(f"publish: {error}")

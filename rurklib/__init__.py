@@ -14,7 +14,7 @@ The ten public names::
 Importing this loads torch, numpy and pandas, and nothing of the notebooks or figures.
 """
 
-from rurklib import data, metrics, models, perturb, train
+from rurklib import data, methods, metrics, models, perturb, train
 from rurklib.check import InputError
 from rurklib.methods import METHODS, rurk_loss, unlearn
 from rurklib.residual import Counts, ResidualKnowledge, residual_knowledge
@@ -27,6 +27,7 @@ __all__ = [
     "InputError",
     "ResidualKnowledge",
     "data",
+    "methods",
     "metrics",
     "models",
     "perturb",

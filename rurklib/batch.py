@@ -8,6 +8,7 @@ that it made. It is moved into place last, so its presence means that all of thi
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -120,12 +121,14 @@ def _finished(run: Run, target: Path, wanted: str) -> dict[str, str] | None:
     return outputs
 
 
-def _kernel_config() -> Any:
-    """Talk to kernels through sockets in a private folder where there are such: TCP ports are open
-    to everyone on the machine, and two kernels that start at once may ask for the same one."""
+def _kernel_config(sockets: str) -> Any:
+    """Talk to the kernel through sockets in a private folder where the system has such: TCP ports
+    are open to everyone on the machine, and kernels that start at once may ask for the same one."""
     from traitlets.config import Config
 
-    return Config(KernelManager={"transport": "ipc"}) if os.name == "posix" else Config()
+    if os.name != "posix":
+        return Config()
+    return Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"})
 
 
 def _execute(
@@ -137,7 +140,7 @@ def _execute(
     for stale in (run.folder / "figures").glob(f"{source.stem[:2]}_*"):
         stale.unlink()
     began = time.perf_counter()
-    with store.replacing(target) as partial:
+    with tempfile.TemporaryDirectory() as sockets, store.replacing(target) as partial:
         try:
             papermill.execute_notebook(
                 str(source),
@@ -146,7 +149,7 @@ def _execute(
                 kernel_name="python3",
                 cwd=str(source.parent),
                 progress_bar=False,
-                config=_kernel_config(),
+                config=_kernel_config(sockets),
             )
         except papermill.PapermillExecutionError as error:
             failed = run.folder / "notebooks" / f"{source.stem}.failed.ipynb"

@@ -126,7 +126,7 @@ def pair(data: Any, what: str, bounds: Bounds = (0.0, 1.0)) -> tuple[Tensor, Ten
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise InputError(f"{what}: expected a pair (x, y) of tensors, got {type(data).__name__}")
     x, y = data
-    if isinstance(x, Tensor) and len(x) == 0:
+    if isinstance(x, Tensor) and x.ndim and len(x) == 0:
         raise InputError(f"{what} is empty: expected at least one sample")
     inputs(x, bounds, f"{what} x")
     labels(y, len(x), what=f"{what} y")

@@ -6,6 +6,7 @@ was started or changed.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,8 @@ def study(
 
 
 def _study(run: Any, values: dict[str, Any], fresh: bool) -> None:
+    # Kernels inherit it: small nets on several threads wait for each other more than they work.
+    os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)
     try:
         from rurklib.batch import NotebookFailed, run_notebooks
         from rurklib.plots import accuracy_table

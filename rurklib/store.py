@@ -122,7 +122,10 @@ def sweep(folder: Path) -> None:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, 16 hex digits."""
+    """SHA-256 of what a file holds, 16 hex digits: its bytes, or a checkpoint's weights alone
+    (its record also says how long it took, which is different every time)."""
+    if path.suffix == ".safetensors":
+        return weights_digest(load_weights(path)[0])
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 

@@ -61,7 +61,7 @@ def _ensure(run: Run, names: Sequence[Name]) -> dict[Name, nn.Module]:
     todo = [n for n in names if not _done(run, n)]
     if len(todo) < len(names):
         print(f"{len(names) - len(todo)} of {len(names)} models are there already")
-    _parallel(run, [(_make, (run, name)) for name in todo])
+    parallel(run, [(_make, (run, name)) for name in todo])
     return {name: _load(run, name) for name in names}
 
 
@@ -197,7 +197,7 @@ def residual(run: Run, law: str) -> ResidualKnowledge:
     if len(todo) < len(names):
         print(f"{law}: {len(names) - len(todo)} of {len(names)} models are counted already")
     shares = [todo[i :: run.jobs] for i in range(run.jobs)]
-    _parallel(run, [(_count, (run, law, share)) for share in shares if share])
+    parallel(run, [(_count, (run, law, share)) for share in shares if share])
     references = tuple(_label(n) for n in run.names("Re-train"))
     counts = {_label(n): _read_counts(run, law, n) for n in names}
     if not LAWS[law].uses_model:  # the same copies for all: put the models side by side
@@ -277,28 +277,30 @@ def _read_counts(run: Run, law: str, name: Name) -> Counts:
     return Counts(arrays["hits"], names, s.taus, s.draws, law, 0, found_on)
 
 
-def _parallel(run: Run, tasks: Sequence[tuple[Callable[..., str], tuple]]) -> None:
-    """Run tasks, ``run.jobs`` at a time, each on ``scenario.threads`` threads; print their lines.
+def parallel(run: Run, tasks: Sequence[tuple[Callable[..., Any], tuple]]) -> list[Any]:
+    """Results of the tasks in order, ``run.jobs`` at a time, each on ``scenario.threads`` threads.
 
     The number of threads is fixed by the scenario, not by the machine, so that sums are taken in
-    the same order wherever and however parallel a study runs.
+    the same order wherever and however parallel a study runs. A result that is text is a line for
+    the log and printed as soon as it is there.
     """
     jobs = min(run.jobs, len(tasks))
+    work = ((run.scenario.threads, function, arguments) for function, arguments in tasks)
     if jobs <= 1:
-        with _threads(run.scenario.threads):
-            for function, arguments in tasks:
-                print(function(*arguments), flush=True)
-        return
-    from joblib import Parallel, delayed
+        stream = (_task(*item) for item in work)
+    else:
+        from joblib import Parallel, delayed
 
-    lines = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_task)(run.scenario.threads, function, arguments) for function, arguments in tasks
-    )
-    for line in lines:
-        print(line, flush=True)
+        stream = Parallel(n_jobs=jobs, return_as="generator")(delayed(_task)(*w) for w in work)
+    results = []
+    for result in stream:
+        if isinstance(result, str):
+            print(result, flush=True)
+        results.append(result)
+    return results
 
 
-def _task(threads: int, function: Callable[..., str], arguments: tuple) -> str:
+def _task(threads: int, function: Callable[..., Any], arguments: tuple) -> Any:
     with _threads(threads):
         return function(*arguments)
 

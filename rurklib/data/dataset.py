@@ -10,6 +10,7 @@ found in published code, where 440 of 4,500 forget samples had never been seen.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -96,7 +97,7 @@ class Split:
     def pair(self, dataset: Dataset, part: str) -> Pair:
         """The samples of one part (``retain, forget, original, validation, test, held_out``)."""
         side = dataset.train if part in ("retain", "forget", "original") else dataset.test
-        index = torch.tensor(getattr(self, part), device=side[0].device)
+        index = torch.tensor(getattr(self, part), dtype=torch.int64, device=side[0].device)
         return side[0][index], side[1][index]
 
     def certificate(self) -> dict[str, Any]:
@@ -114,7 +115,7 @@ class Split:
                 k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
             }
             split = cls(**plain)
-            intact = split.certificate()["digest"] == stored["digest"]
+            intact = stored["digest"] and json.loads(json.dumps(split.certificate())) == stored
         except (KeyError, TypeError) as error:
             raise check.InputError(f"split certificate is incomplete ({error!r})") from error
         if not intact:
@@ -149,6 +150,7 @@ def forget_part_of_a_class(
             f"forget_class = {forget_class}: {dataset.name} has classes 0 ... "
             f"{len(dataset.classes) - 1} ({', '.join(dataset.classes)})"
         )
+    check.count("seed", seed, 0)
     check.number("forget_share", forget_share, 0.0, 1.0)
     check.number("validation_share", validation_share, 0.0, 0.9)
     rng = np.random.default_rng([seed, 1])

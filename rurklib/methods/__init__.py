@@ -4,21 +4,38 @@ To add one, copy ``gd.py``, change the algorithm and the name in ``@method(...)`
 here. Nothing else changes.
 """
 
-from rurklib.methods.contract import METHODS, defaults, method, unlearn
+from rurklib.methods.cf_k import cf_k
+from rurklib.methods.contract import METHODS, check_value, defaults, method, unlearn
+from rurklib.methods.cr import cr
+from rurklib.methods.eu_k import eu_k
+from rurklib.methods.fisher import fisher
 from rurklib.methods.ga import ga
 from rurklib.methods.gd import gd
 from rurklib.methods.neggrad_plus import neggrad_plus
+from rurklib.methods.ngd import ngd
+from rurklib.methods.ntk import ntk
 from rurklib.methods.rurk import RurkLoss, rurk, rurk_loss
+from rurklib.methods.scrub import scrub
+from rurklib.methods.ssd import ssd
 
 __all__ = [
     "METHODS",
     "RurkLoss",
+    "cf_k",
+    "check_value",
+    "cr",
     "defaults",
+    "eu_k",
+    "fisher",
     "ga",
     "gd",
     "method",
     "neggrad_plus",
+    "ngd",
+    "ntk",
     "rurk",
     "rurk_loss",
+    "scrub",
+    "ssd",
     "unlearn",
 ]

@@ -12,12 +12,13 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from torch import Tensor, nn
 
 from rurklib import check
 from rurklib.guard import seeded
+from rurklib.train import BatchNorm
 
 Pair = tuple[Tensor, Tensor]
 
@@ -49,10 +50,14 @@ def method(name: str) -> Callable[[Callable[..., nn.Module]], Method]:
             **hyperparameters: Any,
         ) -> nn.Module:
             known = defaults(name)
-            for key in hyperparameters:
-                check.one_of(f"hyper-parameter of {name}", key, known)
+            for key, value in hyperparameters.items():
+                check.one_of(f"hyper-parameter of {name}", key, {**known, "bounds": None})
+                check_value(key, value, known.get(key))
             check.count("seed", seed, 0)
+            # The bounds of the inputs are everybody's concern; only some algorithms use them.
             bounds = hyperparameters.get("bounds", (0.0, 1.0))
+            if "bounds" not in known:
+                hyperparameters.pop("bounds", None)
             retain = check.pair(retain, "retain", bounds)
             forget = check.pair(forget, "forget", bounds)
             check.disjoint(retain[0], forget[0])
@@ -67,6 +72,18 @@ def method(name: str) -> Callable[[Callable[..., nn.Module]], Method]:
         return run
 
     return register
+
+
+def check_value(key: str, value: Any, default: Any) -> None:
+    """Raise InputError for a hyper-parameter that no method can work with."""
+    if key in ("epochs", "batch_size", "v"):
+        check.count(key, value)
+    elif key == "batchnorm":
+        check.one_of(key, value, get_args(BatchNorm))
+    elif isinstance(default, float) and value is not None:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not value >= 0:
+            raise check.InputError(f"{key} = {value!r}: expected a number of at least 0")
 
 
 def defaults(name: str) -> dict[str, Any]:

@@ -1,5 +1,18 @@
-"""Numbers about one model: :func:`accuracy`."""
+"""Numbers about one model: accuracy, membership, how fast it learns again, distance to Re-train."""
 
 from rurklib.metrics.accuracy import accuracy
+from rurklib.metrics.gap import average_gap
+from rurklib.metrics.lira import LiRA, confidence, lira
+from rurklib.metrics.mia import mia, mia_class
+from rurklib.metrics.relearn import relearn_epochs
 
-__all__ = ["accuracy"]
+__all__ = [
+    "LiRA",
+    "accuracy",
+    "average_gap",
+    "confidence",
+    "lira",
+    "mia",
+    "mia_class",
+    "relearn_epochs",
+]

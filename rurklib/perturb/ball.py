@@ -40,6 +40,8 @@ def project(d: Tensor, x: Tensor, tau: float, p: float, bounds: Bounds) -> Tenso
     """
     low, high = (-math.inf, math.inf) if bounds is None else bounds
     lower, upper = low - x, high - x  # lower <= 0 <= upper, for x is inside the bounds
+    if tau == 0:
+        return torch.zeros_like(d)
     if p == math.inf:
         return d.clamp(lower.clamp(min=-tau), upper.clamp(max=tau))
 
@@ -51,7 +53,7 @@ def project(d: Tensor, x: Tensor, tau: float, p: float, bounds: Bounds) -> Tenso
     inside = norm(shrink(torch.zeros(len(d), device=d.device, dtype=d.dtype)), p) <= tau
     mu_low = torch.zeros(len(d), device=d.device, dtype=d.dtype)
     # At these mu the norm is at most tau, so the upper end of the bracket is always feasible.
-    mu_high = norm(d, 2) / max(tau, 1e-12) if p == 2 else norm(d, math.inf)
+    mu_high = norm(d, 2) / tau if p == 2 else norm(d, math.inf)
     for _ in range(BISECTIONS):
         mu = (mu_low + mu_high) / 2
         outside = norm(shrink(mu), p) > tau

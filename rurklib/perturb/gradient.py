@@ -23,10 +23,17 @@ from rurklib.perturb.ball import check_p, norm, project, uniform
 
 
 def ascent(model: nn.Module, x: Tensor, y: Tensor, targeted: bool) -> Tensor:
-    """Gradient of the summed cross-entropy with respect to x, pointing where the search goes."""
+    """Gradient of the summed cross-entropy with respect to x, pointing where the search goes.
+
+    The cross-entropy is written as softplus(log sum exp of the other logits - logit of y): the
+    same function, but for a confident net the usual form rounds p_y - 1 to 0 in float32, so that
+    the label's own logit drops out of the gradient and the search goes astray.
+    """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        loss = F.cross_entropy(model(x), y, reduction="sum")
+        logits, own = model(x), y[:, None]
+        others = logits.scatter(1, own, -math.inf).logsumexp(1)
+        loss = F.softplus(others - logits.gather(1, own)[:, 0]).sum()
         (gradient,) = torch.autograd.grad(loss, x)
     return -gradient if targeted else gradient
 
@@ -68,11 +75,14 @@ def pgd(
 ) -> Tensor:
     """Projected gradient steps inside the Lp ball of radius tau and the box (p = 1, 2, inf).
 
-    Each step goes ``step_size`` along the gradient's sign (L-inf) or along the gradient scaled to
-    L2 length 1 (L2, L1), then to the *nearest* point of ball and box (:func:`ball.project`), so on
-    a linear model it converges to the optimum in every norm. Returns the last iterate, as
-    torchattacks and the paper do. ``step_size`` defaults to 2.5 * tau / steps (Madry et al.); the
-    paper's is 2/255. ``random_start`` draws uniformly from the ball and needs a ``generator``.
+    Each step goes ``step_size`` along the gradient's sign (L-inf), along the gradient scaled to L2
+    length 1 (L2) or to largest entry 1 (L1), then to the *nearest* point of ball and box
+    (:func:`ball.project`), so on a linear model it converges to the optimum in every norm. Returns
+    the last iterate, as torchattacks and the paper do. ``step_size`` defaults to 2.5 * tau / steps
+    (Madry et al.; the paper's is 2/255); in L1 to 2.5 * tau, because there the budget belongs on
+    few coordinates and small steps spread it over many (at this default, 10 steps reach at least
+    95 % of the optimum on linear models). ``random_start`` draws uniformly from the ball and needs
+    a ``generator``.
 
     Shapes: x [n, ...] float inside ``bounds``, y int64 [n] -> [n, ...]. tau = 0 returns a copy.
     """
@@ -84,7 +94,8 @@ def pgd(
             "pgd: random_start needs a generator, e.g. torch.Generator().manual_seed(0)"
         )
     x = check.as_float(x)
-    size = 2.5 * tau / steps if step_size is None else check.number("step_size", step_size, 0.0)
+    default = 2.5 * tau if p == 1 else 2.5 * tau / steps
+    size = default if step_size is None else check.number("step_size", step_size, 0.0)
     d = torch.zeros_like(x)
     if random_start:
         assert generator is not None
@@ -92,13 +103,18 @@ def pgd(
     with evaluating(model):
         for _ in range(steps):
             g = ascent(model, _inside(x, d, bounds), y, targeted)
-            if p == math.inf:
-                step = g.sign()
-            else:  # a zero gradient gives no direction: stay
-                length = norm(g, 2).view(-1, *[1] * (g.ndim - 1))
-                step = torch.where(length > 0, g / length.clamp(min=1e-30), torch.zeros_like(g))
-            d = project(d + size * step, x, tau, p, bounds)
+            d = project(d + size * _direction(g, p), x, tau, p, bounds)
     return _inside(x, d, bounds)
+
+
+def _direction(g: Tensor, p: float) -> Tensor:
+    """The gradient scaled sample by sample; where it is 0 there is no direction: stay."""
+    if p == math.inf:
+        return g.sign()
+    shape = (-1, *[1] * (g.ndim - 1))
+    largest = norm(g, math.inf).view(shape)  # first, or squares of tiny gradients underflow
+    g = torch.where(largest > 0, g / largest, torch.zeros_like(g))
+    return g if p == 1 else g / norm(g, 2).view(shape).clamp(min=1.0)
 
 
 def _check(model: nn.Module, x: Tensor, y: Tensor, tau: float, bounds: check.Bounds) -> None:

@@ -59,6 +59,6 @@ def accuracy_dots(summary: pd.DataFrame, *, title: str, parts: Mapping[str, str]
         axis.grid(axis="y", color="#eeeeee")
         axis.margins(x=0.08)
     axes[0].set_yticks(range(len(methods)), methods)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(methods) - 0.4, -0.6)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure

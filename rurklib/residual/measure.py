@@ -133,6 +133,8 @@ def residual_knowledge(
     """
     single = isinstance(model, nn.Module)
     models = {"model": model} if isinstance(model, nn.Module) else model
+    if isinstance(references, nn.Module):
+        raise check.InputError("references is one model: expected a list of them, e.g. [model]")
     if not isinstance(references, Mapping):
         references = {f"reference-{k}": r for k, r in enumerate(references)}
     if not isinstance(models, Mapping) or not models:
@@ -144,6 +146,7 @@ def residual_knowledge(
     law = LAWS[check.one_of("perturbation", perturbation, LAWS)]
     radii = check.taus(taus)
     check.count("draws", draws)
+    check.count("seed", seed, 0)
     check.count("batch_size", batch_size)
     check.inputs(x, bounds)
     check.labels(y, len(x))

@@ -10,14 +10,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, get_args
+from typing import Any
 
 from rurklib import check
 from rurklib.data import Dataset
-from rurklib.methods import METHODS, defaults
+from rurklib.methods import METHODS, check_value, defaults
 from rurklib.models import MODELS
 from rurklib.perturb import LAWS
-from rurklib.train import BatchNorm
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,9 @@ class Scenario:
             check.one_of("perturbation", law, LAWS)
         for method, values in self.methods.items():
             check.one_of("method", method, METHODS)
-            for key in values:
+            for key, value in values.items():
                 check.one_of(f"hyper-parameter of {method}", key, defaults(method))
-            if "batchnorm" in values:
-                check.one_of("batchnorm", values["batchnorm"], get_args(BatchNorm))
+                check_value(key, value, defaults(method)[key])
 
     @property
     def reference_seeds(self) -> tuple[int, ...]:
@@ -104,12 +102,15 @@ class Scenario:
 
 
 def literal(text: str) -> Any:
-    """Read a value given on the command line: a Python literal, a list ``a,b,c``, or a word."""
+    """Read a value given on the command line: a Python literal, a list ``a,b,c``, or a word.
+
+    A list, never a tuple: papermill hands a tuple to a notebook as text.
+    """
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return text
-    return list(value) if isinstance(value, tuple) else value  # papermill makes text of a tuple
+        return text.split(",") if "," in text else text
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _same_kind(name: str, value: Any, like: Any) -> Any:

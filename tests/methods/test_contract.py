@@ -19,8 +19,13 @@ def task(cnn, images):
     x, y = images(14)
     model = cnn()
     model.train()
-    model[1].eval()
+    model[2].eval()
     return model, (x[:10], y[:10]), (x[10:], y[10:])
+
+
+def options_of(name: str, **options) -> dict:
+    """Those of the options that a method has: the closed forms take no steps and have no lr."""
+    return {k: v for k, v in options.items() if k in defaults(name)}
 
 
 def vector(net: nn.Module) -> torch.Tensor:
@@ -40,7 +45,7 @@ def test_the_model_given_is_untouched_and_another_returned(
     model, retain, forget = task
     retain_before, forget_before = retain[0].clone(), forget[0].clone()
     with left_as_found(model), same_random_state():
-        out = unlearn(name, model, retain, forget, lr=0.1)
+        out = unlearn(name, model, retain, forget, **options_of(name, lr=0.1, alpha=1e-6))
     assert out is not model
     assert not any(m.training for m in out.modules())
     ours = {p.data_ptr() for p in model.parameters()}
@@ -55,14 +60,17 @@ def test_a_seed_decides_the_result(name, cnn, images):
     """Same seed, same bits; another seed, another model. Fails if seed 0 means "no seed"."""
     model, (x, y) = cnn(), images(20)
     retain, forget = (x[:10], y[:10]), (x[10:], y[10:])
-    options = {"lr": 0.1, "batch_size": 2}
+    options = options_of(name, lr=0.1, batch_size=2)
     one, same, other, zero, zero_again = (
         vector(unlearn(name, model, retain, forget, seed=s, **options)) for s in (5, 5, 6, 0, 0)
     )
     assert torch.equal(one, same)
     assert torch.equal(zero, zero_again)
-    assert not torch.equal(one, other)
-    assert not torch.equal(one, zero)
+    if name in ("CR", "NTK", "SSD"):  # nothing in them is drawn
+        assert torch.equal(one, other)
+    else:
+        assert not torch.equal(one, other)
+        assert not torch.equal(one, zero)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,9 +79,9 @@ def test_dropout_is_seeded_too(name, images):
     net = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(36, 3)).eval()
     x, y = images(8)
     torch.manual_seed(0)
-    one = unlearn(name, net, (x[:5], y[:5]), (x[5:], y[5:]), lr=0.1, seed=3)
+    one = unlearn(name, net, (x[:5], y[:5]), (x[5:], y[5:]), seed=3, **options_of(name, lr=0.1))
     torch.manual_seed(1)
-    same = unlearn(name, net, (x[:5], y[:5]), (x[5:], y[5:]), lr=0.1, seed=3)
+    same = unlearn(name, net, (x[:5], y[:5]), (x[5:], y[5:]), seed=3, **options_of(name, lr=0.1))
     assert torch.equal(vector(one), vector(same))
 
 
@@ -82,7 +90,7 @@ def test_bytes_and_floats_agree(name, cnn, rng):
     model, y = cnn(), torch.arange(8) % 3
     x = torch.randint(0, 256, (8, 1, 6, 6), generator=rng(0), dtype=torch.uint8)
     outs = [
-        vector(unlearn(name, model, (v[:5], y[:5]), (v[5:], y[5:]), lr=0.1))
+        vector(unlearn(name, model, (v[:5], y[:5]), (v[5:], y[5:]), **options_of(name, lr=0.1)))
         for v in (x, x.float() / 255)
     ]
     assert torch.equal(*outs)
@@ -137,7 +145,7 @@ def test_a_hyper_parameter_with_an_impossible_value_is_refused(name, options, ta
 
 
 def test_an_unknown_method_is_told_the_nearest():
-    with pytest.raises(InputError, match=r"unknown method 'rukr': did you mean 'RURK'\?.*GD"):
+    with pytest.raises(InputError, match=r"unknown method 'rukr': did you mean 'RURK'.*GD"):
         unlearn("rukr", None, None, None)
     with pytest.raises(InputError, match=r"did you mean .*'NegGrad\+'"):
         unlearn("neggrad", None, None, None)
@@ -145,10 +153,10 @@ def test_an_unknown_method_is_told_the_nearest():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_hyper_parameter_is_told_the_nearest(name, task):
-    with pytest.raises(InputError, match=r"unknown hyper-parameter of .*'epoch'.*'epochs'"):
-        unlearn(name, *task, epoch=1)
+    with pytest.raises(InputError, match=r"unknown hyper-parameter of .*'batch_siz'.*'batch_size'"):
+        unlearn(name, *task, batch_siz=1)
     assert "seed" not in defaults(name)
-    assert {"epochs", "lr", "batch_size", "batchnorm"} <= set(defaults(name))
+    assert "batch_size" in defaults(name)
 
 
 def test_defaults_are_the_papers():

@@ -252,7 +252,7 @@ def test_the_model_and_the_random_state_are_left_as_found(
     BatchNorm statistic, a ``.grad`` filled by ``backward()``, or a draw from the global state."""
     net, (x, y) = cnn(), images(4)
     net.train()
-    net[1].eval()  # a layer that the user froze
+    net[2].eval()  # a layer that the user froze; BatchNorm is left in train mode
     net[0].weight.requires_grad_(False)
     net[5].bias.grad = torch.ones_like(net[5].bias)
     with left_as_found(net), same_random_state():

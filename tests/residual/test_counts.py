@@ -143,7 +143,7 @@ def test_found_on_is_recorded_only_where_it_matters(cnn, images):
 def test_models_are_left_as_found(cnn, images, left_as_found, same_random_state):
     (x, y), nets = images(4), {"a": cnn(0), "b": cnn(1)}
     nets["a"].train()
-    nets["a"][1].eval()
+    nets["a"][2].eval()
     with left_as_found(*nets.values()), same_random_state():
         for law in ("gaussian", "fgsm", "pgd"):
             count_hits(nets, x, y, taus=TAUS, draws=2, perturbation=law, found_on="a")
