@@ -15,7 +15,7 @@ study: $(VENV)/.rurklib-study
 	$(BIN)/rurk study --scenario $(SCENARIO) --jobs $(JOBS) $(ARGS)
 
 test: $(VENV)/.rurklib-test lint
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.rurklib-test
 	$(BIN)/ruff check rurklib tests notebooks
