@@ -22,7 +22,7 @@ EXAMPLES = """
 Examples:
   rurk study                                    the digits study, into runs/digits
   rurk study --seeds 0,1,2,3,4 --jobs 2         five seeds, two models at a time
-  rurk study --out runs/mild --set RURK.tau=0.1 another setting, in a folder of its own
+  rurk study --out runs/mild --set RURK.tau=0.2 another setting, in a folder of its own
   rurk study --scenario npz --set path=my.npz   images of your own (see also: imagefolder)
   rurk scenarios                                what can be studied, and every setting
 """

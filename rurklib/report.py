@@ -83,7 +83,7 @@ def _block(block: Block) -> str:
     if isinstance(block, Heading):
         return f"<h2>{html.escape(block.text)}</h2>"
     if isinstance(block, Table):
-        table = block.frame.to_html(index=False, border=0, float_format="%.3g")
+        table = block.frame.to_html(index=False, border=0, float_format="%.3f")
         caption = html.escape(block.caption)
         if block.folded:
             return f"<details><summary>{caption}</summary><div class=wide>{table}</div></details>"
