@@ -1,0 +1,236 @@
+"""Data sets and split certificates."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rurklib import InputError
+from rurklib.data import Dataset, Split, digits, forget_part_of_a_class
+
+
+def toy(n=60, classes=3, seed=0, **changes) -> Dataset:
+    gen = torch.Generator().manual_seed(seed)
+    x = torch.randint(0, 256, (2 * n, 1, 2, 2), generator=gen, dtype=torch.uint8)
+    y = torch.arange(2 * n) % classes
+    names = tuple("abcdef"[:classes])
+    fields = {"train": (x[:n], y[:n]), "test": (x[n:], y[n:]), "classes": names} | changes
+    return Dataset(name="toy", provenance="random numbers", **fields)
+
+
+def split_of(data=None, **options) -> Split:
+    return forget_part_of_a_class(data or toy(), **{"forget_class": 1, **options})
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 99),
+    forget_class=st.integers(0, 2),
+    forget_share=st.sampled_from([0.1, 0.5, 1.0]),
+    validation_share=st.sampled_from([0.1, 1 / 3, 0.9]),
+)
+def test_the_parts_partition_the_data(seed, forget_class, forget_share, validation_share):
+    """Peers drew Original's data and the forget set with two seeds: 440 of 4,500 "forgotten"
+    samples had never been trained on. Here retain and forget partition the training side, and
+    validation and test the other."""
+    data = toy()
+    split = forget_part_of_a_class(
+        data,
+        forget_class=forget_class,
+        forget_share=forget_share,
+        validation_share=validation_share,
+        seed=seed,
+    )
+    assert sorted(split.retain + split.forget) == list(range(60)) == list(split.original)
+    assert sorted(split.validation + split.test) == list(range(60))
+    y_train, y_test = data.train[1], data.test[1]
+    assert all(y_train[i] == forget_class for i in split.forget)
+    assert len(split.forget) == round(forget_share * 20)
+    assert set(split.held_out) == {i for i in split.test if y_test[i] == forget_class}
+    shares = torch.bincount(y_test[list(split.validation)], minlength=3)
+    assert shares.tolist() == [round(validation_share * 20)] * 3
+
+
+def test_seeds_give_different_splits():
+    assert split_of(seed=0) == split_of(seed=0)
+    assert split_of(seed=0).forget != split_of(seed=1).forget
+    assert split_of(seed=0).digest != split_of(seed=1).digest
+
+
+def test_pairs_come_from_the_right_side():
+    """Fails if held_out or validation index the training side."""
+    data, split = toy(), split_of()
+    for part, side in (("retain", data.train), ("forget", data.train), ("original", data.train)):
+        index = list(getattr(split, part))
+        assert torch.equal(split.pair(data, part)[0], side[0][index])
+        assert torch.equal(split.pair(data, part)[1], side[1][index])
+    for part in ("validation", "test", "held_out"):
+        index = list(getattr(split, part))
+        assert torch.equal(split.pair(data, part)[0], data.test[0][index])
+    assert (split.pair(data, "held_out")[1] == 1).all()
+
+
+def test_an_empty_validation_part_is_an_empty_pair():
+    """validation_share = 0 is allowed. Fails if an empty index set can't index."""
+    split = split_of(validation_share=0.0)
+    assert split.validation == ()
+    x, y = split.pair(toy(), "validation")
+    assert x.shape == (0, 1, 2, 2)
+    assert y.shape == (0,)
+
+
+def test_overlapping_or_empty_parts_can_not_be_expressed():
+    split = split_of()
+    with pytest.raises(InputError, match="1 samples are in retain and in forget"):
+        replace(split, forget=(*split.forget, split.retain[0]))
+    with pytest.raises(InputError, match="1 samples are in validation and in test"):
+        replace(split, validation=(*split.validation, split.test[0]))
+    with pytest.raises(InputError, match="held_out must be test samples"):
+        replace(split, held_out=split.validation[:1])
+    for part in ("retain", "forget", "test"):
+        with pytest.raises(InputError, match=f"{part} is empty"):
+            replace(split, **{part: (), "held_out": ()})
+
+
+def test_requests_that_can_not_be_met_are_refused():
+    for match, options in (
+        ("forget is empty", {"forget_share": 0.0}),
+        ("forget_share = 1.5", {"forget_share": 1.5}),
+        ("forget_share = nan", {"forget_share": float("nan")}),
+        ("validation_share = 1", {"validation_share": 1.0}),
+        (r"forget_class = 3: toy has classes 0 \.\.\. 2 \(a, b, c\)", {"forget_class": 3}),
+        ("forget_class = -1", {"forget_class": -1}),
+    ):
+        with pytest.raises(InputError, match=match):
+            split_of(**options)
+
+
+# --- the certificate ----------------------------------------------------------------------------
+
+
+def stored(split: Split) -> dict:
+    """The certificate as it comes back from a file."""
+    return json.loads(json.dumps(split.certificate()))
+
+
+def test_a_certificate_comes_back_whole():
+    split = split_of()
+    assert Split.from_certificate(stored(split), toy()) == split
+
+
+def altered(value):
+    if isinstance(value, list):
+        return value[1:]
+    if isinstance(value, int):
+        return value + 1
+    return "0" * len(value)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [*Split.__dataclass_fields__, "digest"],
+)
+def test_an_altered_certificate_is_refused(field):
+    """Each field in turn. Fails if a field is left out of the digest."""
+    certificate = stored(split_of())
+    certificate[field] = altered(certificate[field])
+    with pytest.raises(InputError, match=r"split( certificate was altered|: held_out)"):
+        Split.from_certificate(certificate, toy())
+
+
+def test_an_altered_hash_of_a_part_is_refused():
+    """The certificate holds a hash of every part. Fails if nobody looks at them."""
+    certificate = stored(split_of())
+    certificate["sha256"]["forget"] = "0" * 16
+    with pytest.raises(InputError, match="altered"):
+        Split.from_certificate(certificate, toy())
+
+
+def test_an_index_moved_from_retain_to_forget_is_refused():
+    certificate = stored(split_of())
+    certificate["forget"].append(certificate["retain"].pop())
+    with pytest.raises(InputError, match="altered"):
+        Split.from_certificate(certificate, toy())
+
+
+def test_an_incomplete_certificate_is_refused():
+    for field in (*Split.__dataclass_fields__, "digest"):
+        certificate = stored(split_of())
+        del certificate[field]
+        with pytest.raises(InputError, match="incomplete"):
+            Split.from_certificate(certificate, toy())
+
+
+def test_a_certificate_about_other_data_is_refused():
+    with pytest.raises(InputError, match="the data changed since the run began"):
+        Split.from_certificate(stored(split_of()), toy(seed=1))
+
+
+# --- data sets ----------------------------------------------------------------------------------
+
+
+def test_the_digest_sees_every_sample_label_shape_and_type():
+    data = toy()
+    (x, y), test = data.train, data.test
+    x2, y2 = x.clone(), y.clone()
+    x2[59, 0, 1, 1] ^= 1
+    y2[59] = (y2[59] + 1) % 3
+    others = [
+        toy(train=(x2, y)),
+        toy(train=(x, y2)),
+        toy(train=test, test=data.train),
+        toy(train=(x.view(60, 4), y), test=(test[0].view(60, 4), test[1])),
+        toy(train=(x.flip(0), y)),
+    ]
+    digests = {data.digest, *(d.digest for d in others)}
+    assert len(digests) == 6
+    assert toy().digest == data.digest == data.to("cpu").digest
+
+
+def test_samples_that_can_not_be_used_are_refused():
+    x, y = torch.rand(4, 3), torch.tensor([0, 1, 2, 0])
+    for match, train in (
+        ("toy train x spans", (x * 255, y)),
+        ("toy train x: 4 of 4 samples hold NaN", (x * torch.nan, y)),
+        (r"toy train y spans 0 \.\.\. 3: expected labels in 0 \.\.\. 2", (x, y + y.sign())),
+        ("3 labels for 4 samples", (x, y[:3])),
+        ("expected uint8 or a floating type", ((x * 9).long(), y)),
+        ("non-empty batch", (x[:0], y[:0])),
+    ):
+        with pytest.raises(InputError, match=match):
+            toy(train=train, test=(x, y))
+    with pytest.raises(InputError, match="toy test x spans"):
+        toy(train=(x, y), test=(x - 1, y))
+    assert toy(train=(x * 9 - 4, y), test=(x, y), bounds=None).bounds is None
+
+
+def test_the_digits_are_as_documented():
+    data = digits()
+    (x, y), (x_test, y_test) = data.train, data.test
+    assert x.dtype == x_test.dtype == torch.uint8
+    assert x.shape[1:] == (1, 8, 8)
+    assert len(x) + len(x_test) == 1797
+    assert x.max() == 255
+    halves = torch.bincount(y) - torch.bincount(y_test)
+    assert set(halves.tolist()) <= {0, 1}
+    rows = {r.tobytes() for r in torch.cat([x, x_test]).numpy()}
+    assert len(rows) == 1797  # no image twice, so train and test share none
+
+
+def test_the_digits_are_the_same_every_time():
+    """Two calls give one digest; another seed another half."""
+    assert digits().digest == digits().digest
+    assert digits().digest != digits(seed=1).digest
+
+
+def test_half_of_the_eights():
+    data = digits()
+    split = forget_part_of_a_class(data, forget_class=8, seed=4)
+    x, y = split.pair(data, "forget")
+    assert (y == 8).all()
+    assert len(x) == round(0.5 * int((data.train[1] == 8).sum()))
