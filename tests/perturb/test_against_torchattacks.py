@@ -7,7 +7,9 @@ import torch
 
 from rurklib.perturb import fgsm, gaussian, pgd
 
-torchattacks = pytest.importorskip("torchattacks")
+torchattacks = pytest.importorskip(
+    "torchattacks", reason="make test installs it: pip install --no-deps torchattacks"
+)
 
 TAU = 0.05
 
