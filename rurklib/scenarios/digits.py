@@ -8,9 +8,9 @@ GD, GA and NegGrad+ have the paper's hyper-parameters (their functions' defaults
 chosen on Originals of seeds 100 ... 107 against references of seeds 0 ... 7, none of which a study
 reports, so that the mean curve lies inside the null band and no Original is destroyed (a looser
 ``clip`` destroys some: notebook 2 shows it); lr, tau and the grid of taus were settled among
-neighbours after a look at the reported seeds, which flatters RURK's curve a little. The class and the split were chosen among
-about twenty for an effect that shows; others have smaller ones, or larger ones that RURK balances
-less well.
+neighbours after a look at the reported seeds, which flatters RURK's curve a little. The class and
+the split were chosen among about twenty for an effect that shows; others have smaller ones, or
+larger ones that RURK balances less well.
 """
 
 from rurklib.check import InputError
