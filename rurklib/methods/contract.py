@@ -105,7 +105,7 @@ def unlearn(
     """Make ``model`` forget: a new model, the given one untouched.
 
     Args:
-        method: a name in ``rurklib.METHODS`` (GD, GA, NegGrad+, RURK).
+        method: a name in ``rurklib.METHODS``, e.g. "GD" or "RURK".
         model: Original, trained on retain + forget; takes floats in [0, 1], returns logits.
         retain, forget: pairs (x [n, ...] uint8 or float in [0, 1], y int64 [n]) that share no
             sample, on the model's device.
