@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from rurklib import check, metrics, models, store
+from rurklib import check, models, store
 from rurklib import train as training
 from rurklib.methods import METHODS
 from rurklib.perturb import LAWS
@@ -145,27 +145,6 @@ def _load(run: Run, name: Name) -> nn.Module:
     except RuntimeError as error:
         raise check.InputError(f"{path} doesn't fit the model {run.scenario.model}") from error
     return model.eval()
-
-
-def summarise(run: Run) -> pd.DataFrame:
-    """Accuracies in percent, one row per method and seed; written to summary.csv.
-
-    Columns: method, seed, retain_accuracy, unlearn_accuracy (100 - forget), test_accuracy.
-    """
-    rows = []
-    for (method, seed), model in load_models(run).items():
-        rows.append(
-            {
-                "method": method,
-                "seed": seed,
-                "retain_accuracy": metrics.accuracy(model, *run.pair("retain")),
-                "unlearn_accuracy": 100 - metrics.accuracy(model, *run.pair("forget")),
-                "test_accuracy": metrics.accuracy(model, *run.pair("test")),
-            }
-        )
-    frame = pd.DataFrame(rows)
-    store.write_frame(run.folder / "summary.csv", frame)
-    return frame
 
 
 def measure(run: Run) -> pd.DataFrame:

@@ -20,6 +20,7 @@ import pytest
 from rurklib import batch, store, study
 from rurklib.check import InputError
 from rurklib.run import open_run
+from rurklib.summary import summarise
 
 SMALL = {"epochs": 4, "references": 2, "draws": 5, "taus": [0.0, 0.2], "GD.epochs": 1}
 METHODS = ["Original", "Re-train", "GD", "GA", "NegGrad+", "RURK"]
@@ -157,7 +158,7 @@ def test_other_seeds_give_other_numbers_and_share_the_references(finished, tmp_p
     before = stamps(out)
     study.train(run)
     study.unlearn(run)
-    study.summarise(run)
+    summarise(run)
     frame = study.measure(run)
     old = pd.read_csv(finished / "residual_knowledge.csv")
     new = frame[frame.method == "Original"].forget_accuracy.to_numpy()

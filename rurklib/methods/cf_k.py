@@ -27,7 +27,7 @@ from rurklib.methods.last_layers import last_layers, only
 from rurklib.train import BatchNorm, batches, descend
 
 
-@method("CF-k")
+@method("CF-k", search={"lr": (1e-3, 0.1), "epochs": (2, 30), "k": [1, 2, 3, 5]})
 def cf_k(
     model: nn.Module,
     retain: Pair,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, get_args
 
 from torch import Tensor, nn
@@ -35,9 +35,17 @@ class Method(Protocol):
 
 METHODS: dict[str, Method] = {}
 
+# Where to look for hyper-parameters, for ``rurklib.tune``: (low, high) is drawn log-uniformly (in
+# whole numbers if both are), a list is a choice among its entries.
+Space = Mapping[str, tuple[int, int] | tuple[float, float] | list]
+SEARCH: dict[str, Space] = {}
 
-def method(name: str) -> Callable[[Callable[..., nn.Module]], Method]:
-    """Register an unlearning method under ``name`` and wrap it in the contract."""
+
+def method(
+    name: str, *, search: Space | None = None
+) -> Callable[[Callable[..., nn.Module]], Method]:
+    """Register an unlearning method under ``name``, with the space in which to tune it, and wrap
+    it in the contract."""
 
     def register(algorithm: Callable[..., nn.Module]) -> Method:
         @functools.wraps(algorithm)
@@ -69,6 +77,7 @@ def method(name: str) -> Callable[[Callable[..., nn.Module]], Method]:
                 ).eval()
 
         METHODS[name] = run
+        SEARCH[name] = search or {}
         return run
 
     return register

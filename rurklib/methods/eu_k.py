@@ -28,7 +28,7 @@ from rurklib.methods.last_layers import last_layers, only, reset
 from rurklib.train import BatchNorm, batches, descend
 
 
-@method("EU-k")
+@method("EU-k", search={"lr": (3e-3, 0.1), "epochs": (5, 30), "k": [1, 2, 3, 5]})
 def eu_k(
     model: nn.Module,
     retain: Pair,

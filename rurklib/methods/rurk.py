@@ -81,7 +81,17 @@ def rurk_loss(
     return RurkLoss(kept - lambda_f * clean - lambda_a * perturbed, kept, clean, perturbed)
 
 
-@method("RURK")
+@method(
+    "RURK",
+    search={
+        "tau": (0.01, 0.3),
+        "lambda_f": (3e-3, 0.3),
+        "lambda_a": (3e-3, 0.3),
+        "lr": (3e-3, 0.1),
+        "clip": (0.03, 1.0),
+        "epochs": (1, 10),
+    },
+)
 def rurk(
     model: nn.Module,
     retain: Pair,

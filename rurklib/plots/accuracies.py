@@ -1,4 +1,4 @@
-"""The accuracy table as a figure: every seed a dot, mean and standard deviation beside it."""
+"""Accuracies as a figure: every seed a dot, mean and standard deviation beside it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,6 @@ PARTS = {
     "unlearn_accuracy": "unlearn accuracy (%)",
     "test_accuracy": "test accuracy (%)",
 }
-
-
-def accuracy_table(summary: pd.DataFrame) -> pd.DataFrame:
-    """Mean +- sd over seeds, one row per method in order of appearance, as text in percent."""
-    grouped = summary.groupby("method", sort=False)[list(PARTS)]
-    mean, sd = grouped.mean(), grouped.std(ddof=1)
-    table = pd.DataFrame(
-        {
-            column: [
-                f"{m:.2f} ± {s:.2f}" if s == s else f"{m:.2f}"
-                for m, s in zip(mean[column], sd[column], strict=True)
-            ]
-            for column in PARTS
-        },
-        index=mean.index,
-    )
-    table.insert(0, "models", summary.groupby("method", sort=False).size())
-    return table.reset_index()
 
 
 def accuracy_dots(summary: pd.DataFrame, *, title: str, parts: Mapping[str, str] = PARTS) -> Figure:

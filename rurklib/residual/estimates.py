@@ -30,6 +30,15 @@ def ratio_of_means(own: np.ndarray, others: np.ndarray) -> np.ndarray:
     return _divide(numerator, denominator)
 
 
+def difference(own: np.ndarray, others: np.ndarray, draws: int) -> np.ndarray:
+    """Pr[m(x') = y] - Pr[a(x') = y], averaged over samples and references, [tau] in [-1, 1].
+
+    Always defined. Where a whole class is forgotten it is the only one that is: a re-trained model
+    has never heard of the class and never says y, so every ratio would have denominator 0.
+    """
+    return (own.mean(axis=-1) - others.mean(axis=(0, -1))) / draws
+
+
 def mean_of_ratios(own: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Mean over the samples with a defined ratio of own / mean reference (Eq. 4), [tau].
 

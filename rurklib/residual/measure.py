@@ -9,7 +9,7 @@ ratio for each reference held out against the others - what "no residual knowled
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,9 @@ COLUMNS = (
     "undefined_share",
     "null_low",
     "null_high",
+    "difference",
+    "null_difference_low",
+    "null_difference_high",
 )
 
 
@@ -56,15 +59,23 @@ class ResidualKnowledge:
     @property
     def null(self) -> np.ndarray:
         """ratio_of_means of each reference held out against the others, [reference, tau]."""
+        return self._null(lambda own, others, _: estimates.ratio_of_means(own, others))
+
+    @property
+    def null_difference(self) -> np.ndarray:
+        """difference of each reference held out against the others, [reference, tau]."""
+        return self._null(estimates.difference)
+
+    def _null(self, estimate: Callable[[np.ndarray, np.ndarray, int], np.ndarray]) -> np.ndarray:
+        first = next(iter(self.counts.values()))
         if len(self.references) < 2:
-            taus = next(iter(self.counts.values())).taus
-            return np.full((1, len(taus)), np.nan)
-        return np.stack([estimates.ratio_of_means(*self.ratios(r)) for r in self.references])
+            return np.full((1, len(first.taus)), np.nan)
+        return np.stack([estimate(*self.ratios(r), first.draws) for r in self.references])
 
     def rows(self, name: str) -> pd.DataFrame:
         """One row per tau for one model, or for one reference held out against the others."""
         own, others = self.ratios(name)
-        counts, null = self.counts[name], self.null
+        counts, null, apart = self.counts[name], self.null, self.null_difference
         return pd.DataFrame(
             {
                 "tau": counts.taus,
@@ -75,6 +86,9 @@ class ResidualKnowledge:
                 "undefined_share": estimates.undefined_share(others),
                 "null_low": null.min(axis=0),
                 "null_high": null.max(axis=0),
+                "difference": estimates.difference(own, others, counts.draws),
+                "null_difference_low": apart.min(axis=0),
+                "null_difference_high": apart.max(axis=0),
             },
             columns=list(COLUMNS),
         )
@@ -84,7 +98,8 @@ class ResidualKnowledge:
         """One row per tau (and model, in a column ``model``, if several were given).
 
         Accuracies are shares in [0, 1] over samples and draws, of the model and of the mean
-        reference; null_low and null_high are NaN with fewer than two references.
+        reference; ``difference`` is the one less the other, and defined where no ratio is: if a
+        whole class is forgotten. The null columns are NaN with fewer than two references.
         """
         if self.single:
             return self.rows(self.models[0])
