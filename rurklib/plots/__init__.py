@@ -2,13 +2,14 @@
 
 from rurklib.plots.accuracies import accuracy_dots
 from rurklib.plots.brittleness import brittleness
-from rurklib.plots.curves import residual_curves
+from rurklib.plots.curves import QUANTITIES, residual_curves
 from rurklib.plots.estimators import estimator_gap
 from rurklib.plots.results import results_table
 from rurklib.plots.strip import copies_strip, image_rows
 from rurklib.plots.style import STYLE, canvas, png, style
 
 __all__ = [
+    "QUANTITIES",
     "STYLE",
     "accuracy_dots",
     "brittleness",

@@ -23,7 +23,8 @@ def accuracy_dots(summary: pd.DataFrame, *, title: str, parts: Mapping[str, str]
     """
     methods = list(summary.method.unique())
     height = 1.1 + 0.42 * len(methods)
-    figure, axes = canvas(1, len(parts), width=9.5, height=height, sharey=True)
+    width = max(9.5, 2.5 * len(parts))
+    figure, axes = canvas(1, len(parts), width=width, height=height, sharey=True)
     for axis, (column, label) in zip(axes, parts.items(), strict=True):
         target = summary.loc[summary.method == "Re-train", column].mean()
         axis.axvline(target, color="#7a7a7a", ls="--", lw=1)

@@ -81,3 +81,13 @@ def test_the_order_of_samples_and_references_does_not_matter(row, random):
         a = estimate(own, others)
         b = estimate(own[:, order], others[::-1][:, :, order])
         assert a == pytest.approx(b, nan_ok=True)
+
+
+def test_difference_is_a_share_and_defined_where_no_ratio_is():
+    """By hand: 6 of 10 and 2 of 10 against references at 0 and 0; then 4 of 10 on average."""
+    own = np.array([[6, 2]])
+    nothing = np.zeros((2, 1, 2), int)
+    np.testing.assert_allclose(estimates.difference(own, nothing, 10), [0.4])
+    assert np.isnan(estimates.ratio_of_means(own, nothing)).all()
+    others = np.array([[[4, 8]], [[2, 2]]])
+    np.testing.assert_allclose(estimates.difference(own, others, 10), [0.0], atol=1e-12)
