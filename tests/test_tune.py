@@ -112,6 +112,16 @@ def test_spaces_name_hyperparameters_that_exist_and_hold_usable_values(name):
             assert value in where if isinstance(where, list) else where[0] <= value <= where[1]
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_spaces_hold_no_combination_that_a_method_refuses(name, cnn, images):
+    """Fails if two values, each usable, exclude one another: a search would die in the middle."""
+    x, y = images(12)
+    for values in tune.settings_of(name, 12)[1:]:
+        if "k" in values:
+            values["k"] = min(values["k"], 2)  # this net has no more layers
+        unlearn(name, cnn(), (x[:9], y[:9]), (x[9:], y[9:]), **values)
+
+
 def test_a_study_is_not_tuned_and_experiment_seeds_stay_apart(tmp_path):
     study_run = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL)
     with pytest.raises(InputError, match="needs a rehearsal"):

@@ -70,7 +70,7 @@ def scrub_loss(
 
 @method(
     "SCRUB",
-    search={"lr": (1e-4, 1e-2), "alpha": (1e-3, 1.0), "epochs": (2, 10), "max_epochs": (1, 5)},
+    search={"lr": (1e-4, 1e-2), "alpha": (1e-3, 1.0), "epochs": (3, 10), "max_epochs": (1, 3)},
 )
 def scrub(
     model: nn.Module,
