@@ -80,3 +80,15 @@ def test_transfer_copies_all_but_the_head(name, head):
 def test_transfer_between_nets_of_other_builds_is_an_error():
     with pytest.raises(RuntimeError, match="size mismatch"):
         transfer(build("small-cnn", 3, 4, seed=0), build("small-cnn", 1, 4, seed=0).state_dict())
+
+
+def test_the_head_is_the_last_linear_layer():
+    """Fails if another linear layer is left as it was built."""
+    source, net = (
+        torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, classes))
+        for classes in (10, 5)
+    )
+    head = net[2].weight.detach().clone()
+    transfer(net, source.state_dict())
+    assert torch.equal(net[0].weight, source[0].weight)
+    assert torch.equal(net[2].weight, head)
