@@ -1,4 +1,4 @@
-"""``cifar5-paper``: small CIFAR-5 by ResNet-18 as in the paper (sections 3 and B); for a GPU.
+r"""``cifar5-paper``: small CIFAR-5 by ResNet-18 as in the paper (sections 3 and B); for a GPU.
 
 One ResNet-18 is pre-trained on all of CIFAR-10 (200 epochs, lr 0.4, weight decay 2e-4, cosine).
 Original and Re-train both start from it, with a new head of 5 classes: Original is fine-tuned on
@@ -7,13 +7,14 @@ initialisation has seen the forget samples**, with their labels: neither it nor 
 that of models that never saw them, though the paper measures against it ("entirely from scratch",
 it says elsewhere). ``--scenario cifar5`` is free of this.
 
-Every method has the paper's hyper-parameters: its defaults, and SSD's alpha of 100 here. The paper
-says nothing about, and here is: weight decay and momentum of the fine-tuning (as in pre-training),
-augmentation (none, so expect less accuracy than its 95 %), BatchNorm in RURK (frozen). Its seeds
-are not a setting, and its small nets for a quick look are not the default:
+Every method has the paper's hyper-parameters: its defaults, and SSD's alpha of 100. Where the paper
+says nothing: momentum and weight decay of the fine-tuning are those of the pre-training, nothing is
+augmented (so expect less than its 95 % test accuracy), BatchNorm is frozen in RURK. The paper's
+seeds are given with the command; the second one only shows that everything runs, on a CPU:
 
     rurk study --scenario cifar5-paper --seeds 131,42,7
-    rurk study --scenario cifar5-paper --set model=small-cnn-32 --set pretrain.epochs=1
+    rurk study --scenario cifar5-paper --set model=small-cnn-32 --set pretrain.epochs=1 \
+        --set epochs=1 --set retrain_epochs=2 --set references=2 --set draws=2
 """
 
 from rurklib.data import cifar5, cifar10
