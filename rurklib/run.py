@@ -84,6 +84,11 @@ class Run:
         return [(method, s) for s in seeds]
 
     @property
+    def pretrained(self) -> list[Name]:
+        """The net that Original and Re-train start from, if the scenario has one."""
+        return [("Pre-train", 0)] if self.scenario.pretrain else []
+
+    @property
     def trained(self) -> list[Name]:
         return self.names("Original") + self.names("Re-train")
 

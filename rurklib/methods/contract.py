@@ -11,13 +11,14 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, get_args
 
 from torch import Tensor, nn
 
 from rurklib import check
 from rurklib.guard import seeded
+from rurklib.perturb import LAWS
 from rurklib.train import BatchNorm
 
 Pair = tuple[Tensor, Tensor]
@@ -39,6 +40,13 @@ METHODS: dict[str, Method] = {}
 # whole numbers if both are), a list is a choice among its entries.
 Space = Mapping[str, tuple[int, int] | tuple[float, float] | list]
 SEARCH: dict[str, Space] = {}
+
+# Hyper-parameters that are words, with the words that they may be.
+CHOICES: dict[str, Iterable[str]] = {
+    "batchnorm": get_args(BatchNorm),
+    "perturbation": LAWS,
+    "target": ("true", "random"),
+}
 
 
 def method(
@@ -87,8 +95,11 @@ def check_value(key: str, value: Any, default: Any) -> None:
     """Raise InputError for a hyper-parameter that no method can work with."""
     if key in ("epochs", "batch_size", "v"):
         check.count(key, value)
-    elif key == "batchnorm":
-        check.one_of(key, value, get_args(BatchNorm))
+    elif key in CHOICES:
+        check.one_of(key, value, CHOICES[key])
+    elif isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise check.InputError(f"{key} = {value!r}: expected True or False")
     elif isinstance(default, float) and value is not None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not value >= 0:
