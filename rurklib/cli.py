@@ -82,7 +82,12 @@ def study(
 @click.option("--out", type=click.Path(path_type=Path), help="folder [default: runs/SCENARIO-tune]")
 @click.option("--methods", help="which, e.g. GD,SSD [default: all of the scenario]")
 @click.option("--budget", default=24, show_default=True, help="trials of each method")
-@click.option("--seeds", default="900,901", show_default=True, help="seeds of the rehearsal")
+@click.option(
+    "--seeds",
+    default="900,901,902,903,904,905",
+    show_default=True,
+    help="Originals of the rehearsal: the first two for every trial, all for the best three",
+)
 @click.option("--references", default=4, show_default=True, help="re-trained models to be near to")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="change a setting")
 @click.option("--jobs", default=1, show_default=True, help="trials made at a time")
@@ -103,6 +108,7 @@ def tune(
     rurk study --settings takes.
     """
     from rurklib.run import open_run
+    from rurklib.tune import chosen_trials
     from rurklib.tune import tune as search
 
     folder = out or Path("runs") / f"{scenario}-tune"
@@ -116,12 +122,9 @@ def tune(
     names = methods.split(",") if methods else None
     with _locked(scenario, folder, **choices):
         table = search(open_run(scenario, folder, **choices), methods=names, budget=budget)
-    score = table.groupby(["method", "trial", "settings"], sort=False).score.mean().reset_index()
-    paper = score[score.trial == 0].set_index("method").score
-    chosen = score.loc[score.groupby("method", sort=False).score.idxmin()].set_index("method")
-    chosen.insert(0, "defaults", paper)
     click.echo("distance to re-trained models in percentage points: defaults, best trial")
-    click.echo(chosen[["defaults", "score", "settings"]].round(2).to_string(header=True))
+    shown = chosen_trials(table)[["method", "defaults", "score", "settings"]]
+    click.echo(shown.round(2).to_string(index=False))
     click.echo(f"\nall trials: {folder / 'trials.csv'}")
     click.echo(f"use them: rurk study --settings {folder / 'settings.json'}")
 

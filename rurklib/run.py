@@ -101,6 +101,8 @@ class Run:
         """What run.json says: a folder is reopened only with the same choices."""
         settings = json.loads(json.dumps(self.scenario.settings()))
         kind = "rehearsal" if self.rehearsal else "study"
+        if self.rehearsal:
+            settings.pop("methods")  # that is what it looks for
         return {
             "format": FORMAT,
             "kind": kind,

@@ -88,14 +88,22 @@ def _fingerprint(run: Run, name: Name) -> str:
         code = store.code("train", "models", "guard")
         return store.fingerprint(**common, kind=method, training=s.training(method), code=code)
     parent = store.weights_digest(_load(run, ("Original", seed)).state_dict())
-    code = store.code("methods", "train", "models", "perturb", "guard")
     return store.fingerprint(
         **common,
         kind=method,
         hyperparameters=s.hyperparameters(method),
         parent=parent,
-        code=code,
+        code=method_code(method),
     )
+
+
+def method_code(method: str) -> str:
+    """Hash of the code that a method's result depends on: its own file and what all share, so that
+    an edit of one method doesn't make the others again."""
+    home = METHODS[method].__module__.removeprefix("rurklib.")
+    own = [home.replace(".", "/")] if home.startswith("methods.") else []
+    shared = ("methods/contract", "methods/last_layers", "methods/fisher_information")
+    return store.code(*own, *shared, "train", "models", "perturb", "guard")
 
 
 def _make(run: Run, name: Name) -> str:

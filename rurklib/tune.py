@@ -6,15 +6,18 @@ the same class that are *retained* in the study play the forget set, the validat
 test set, and Originals and references of their own are trained. Nothing that a study reports is
 looked at:
 
-    run = open_run("digits", "runs/digits-tune", seeds=[900, 901], rehearsal=True)
+    run = open_run("digits", "runs/digits-tune", seeds=range(900, 908), rehearsal=True)
     table = tune(run)
 
-A trial is one set of hyper-parameters for one method, used on every rehearsal Original. Its score
+A trial is one set of hyper-parameters for one method. Every trial is made on the first SCREEN
+rehearsal Originals, and the FINALISTS best of each method on all of them, for some methods do well
+on most Originals and destroy the next. Its score
 is its mean distance to the re-trained models, in percentage points, over four numbers: retain,
 unlearn and validation accuracy, and accuracy on perturbed forget samples (its distance averaged
 over the scenario's radii). The distance is taken for each Original and then averaged, so a method
 that is right on average by being wrong both ways doesn't win. The paper's MIA is left out: it
-moves by tens of points where the others move by one, and would decide alone.
+moves by tens of points where the others move by one, and would decide alone. The best finalist is
+chosen by its mean over all rehearsal Originals.
 
 Trial 0 is the method's defaults (the paper's values where it gives them); the others are drawn
 from the space that its file names (``@method(..., search=...)``), the same number for all.
@@ -22,7 +25,7 @@ from the space that its file names (``@method(..., search=...)``), the same numb
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,9 +38,10 @@ from rurklib.methods import METHODS, SEARCH, defaults
 from rurklib.perturb import LAWS
 from rurklib.residual import count_hits
 from rurklib.run import Run
-from rurklib.study import load_models, parallel, train
+from rurklib.study import load_models, method_code, parallel, train
 
 SCORED = ("retain", "unlearn", "validation", "nearby")
+SCREEN, FINALISTS = 2, 3
 DRAWS = 20  # perturbed copies a sample and radius: accuracies here are averages over many samples
 
 
@@ -61,14 +65,17 @@ def tune(
         check.one_of("method", name, run.scenario.methods)
     train(run)
     target = _target(run)
-    work = [
-        (name, trial, seed_, values)
-        for name in chosen
-        for trial, values in enumerate(settings_of(name, budget, seed))
-        for seed_ in run.seeds
-    ]
-    rows = parallel(run, [(_trial, (run, target, *item)) for item in work])
-    table = pd.DataFrame(rows, columns=["method", "trial", "seed", "settings", *SCORED, "score"])
+    tried = {name: settings_of(name, budget, seed) for name in chosen}
+
+    def made(name: str, trials: Iterable[int], seeds: Sequence[int]) -> list[tuple]:
+        return [(_trial, (run, target, name, t, s, tried[name][t])) for t in trials for s in seeds]
+
+    columns = ["method", "trial", "seed", "settings", *SCORED, "score"]
+    screened = [m for n in chosen for m in made(n, range(len(tried[n])), run.seeds[:SCREEN])]
+    rows = parallel(run, screened)
+    table = pd.DataFrame(rows, columns=columns)
+    final = [m for n in chosen for m in made(n, finalists(table, n), run.seeds[SCREEN:])]
+    table = pd.DataFrame(rows + parallel(run, final), columns=columns)
     store.write_frame(run.folder / "trials.csv", table)
     store.write_json(run.folder / "settings.json", best(table))
     return table
@@ -93,15 +100,31 @@ def _draw(where: Any, rng: np.random.Generator) -> Any:
     return round(value) if isinstance(low, int) else float(f"{value:.3g}")
 
 
+def finalists(table: pd.DataFrame, name: str) -> list[int]:
+    """The best trials of a method on the first rehearsal Originals."""
+    score = table[table.method == name].groupby("trial").score.mean()
+    return [int(t) for t in score.nsmallest(FINALISTS).index]
+
+
+def chosen_trials(table: pd.DataFrame) -> pd.DataFrame:
+    """The best finalist of each method: method, trial, settings, score and ``defaults``, the score
+    of trial 0 on the Originals that it was made on."""
+    keys = ["method", "trial", "settings"]
+    score = table.groupby(keys, sort=False).score.agg(["mean", "size"]).reset_index()
+    full = score[score["size"] == score.groupby("method")["size"].transform("max")]
+    best = full.loc[full.groupby("method", sort=False)["mean"].idxmin()]
+    best = best.rename(columns={"mean": "score"}).drop(columns="size")
+    paper = score[score.trial == 0].set_index("method")["mean"]
+    return best.assign(defaults=best.method.map(paper)).reset_index(drop=True)
+
+
 def best(table: pd.DataFrame) -> dict[str, Any]:
-    """The settings of the best trial of each method, by the names that ``--set`` takes."""
-    score = table.groupby(["method", "trial"], sort=False).score.mean()
-    found: dict[str, Any] = {}
-    for name in table.method.unique():
-        trial = score[name].idxmin()
-        row = table[(table.method == name) & (table.trial == trial)].iloc[0]
-        found |= {f"{name}.{k}": v for k, v in _parsed(row.settings).items()}
-    return found
+    """The settings of the chosen trials by the names that ``--set`` takes."""
+    return {
+        f"{row.method}.{k}": v
+        for row in chosen_trials(table).itertuples()
+        for k, v in _parsed(row.settings).items()
+    }
 
 
 def _shown(values: Mapping[str, Any]) -> str:
@@ -153,7 +176,7 @@ def _trial(
         values={**defaults(name), **values},
         original=store.weights_digest(original.state_dict()),
         target={k: v.tolist() for k, v in target.items()},
-        code=store.code("methods", "train", "models", "perturb", "residual/counts", "guard"),
+        code=[method_code(name), store.code("residual/counts")],
         torch=torch.__version__,
     )
     path = run.folder / "trials" / f"{name}-{trial}-seed{seed}.json"

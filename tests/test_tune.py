@@ -18,8 +18,8 @@ from rurklib.run import open_run
 SMALL = {"epochs": 2, "references": 2, "taus": [0.0, 0.2]}
 
 
-def rehearsal(folder, **settings):
-    return open_run("digits", folder, seeds=[900], settings={**SMALL, **settings}, rehearsal=True)
+def rehearsal(folder, seeds=(900,), **settings):
+    return open_run("digits", folder, seeds=seeds, settings={**SMALL, **settings}, rehearsal=True)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_the_score_is_the_distance_to_the_retrained_models(run, table):
     assert row.score == pytest.approx(row[["retain", "unlearn", "validation", "nearby"]].mean())
 
 
-def test_a_model_that_is_as_the_references_scores_best(run, monkeypatch):
+def test_a_model_that_is_as_the_references_scores_best(run, table, monkeypatch):
     """Fails if the score rewards anything but nearness: the planted answer must win."""
     (reference, *_) = study.load_models(run, run.names("Re-train")).values()
 
@@ -88,6 +88,28 @@ def test_a_model_that_is_as_the_references_scores_best(run, monkeypatch):
     found = tune.tune(run, methods=["GA"], budget=6, seed=3)
     assert {"lr=0.1", "lr=1.0"} <= set(found.settings)
     assert tune.best(found) == {"GA.lr": 0.1}
+
+
+def test_only_the_best_trials_are_made_on_every_original(tmp_path, monkeypatch):
+    """Fails if a trial that is good on two Originals and destroys the third is chosen."""
+    run = rehearsal(tmp_path / "r", seeds=[900, 901, 902])
+
+    def brittle(model, retain, forget, *, seed=0, lr=0.0):
+        if (0.05 < lr < 0.5 and seed == 902) or lr > 0.5:
+            for p in model.parameters():
+                p.data.zero_()
+        return model
+
+    monkeypatch.setitem(METHODS, "GA", brittle)
+    drawn = [{}, {"lr": 0.1}, {"lr": 0.01}, {"lr": 1.0}, {"lr": 2.0}]
+    monkeypatch.setattr(tune, "settings_of", lambda name, budget, seed: drawn)
+    table = tune.tune(run, methods=["GA"], budget=5)
+    made = table.groupby("trial").seed.apply(list).to_dict()
+    assert made == {0: [900, 901, 902], 1: [900, 901, 902], 2: [900, 901, 902],
+                    3: [900, 901], 4: [900, 901]}  # fmt: skip
+    assert tune.best(table) in ({}, {"GA.lr": 0.01})
+    score = tune.chosen_trials(table).score[0]
+    assert score == pytest.approx(table[table.trial == 2].score.mean())
 
 
 def test_finished_trials_are_kept(run, table):

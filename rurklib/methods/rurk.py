@@ -144,12 +144,11 @@ def _wrong(model: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -
 @method(
     "RURK",
     search={
-        "tau": (0.01, 0.3),
-        "lambda_f": (3e-3, 0.3),
-        "lambda_a": (3e-3, 0.3),
-        "lr": (3e-3, 0.1),
-        "clip": (0.03, 1.0),
-        "epochs": (1, 10),
+        "tau": (0.03, 0.2),
+        "lambda_f": (0.03, 0.3),
+        "lambda_a": (0.03, 0.3),
+        "clip": (0.1, 1.0),
+        "epochs": (2, 5),
     },
 )
 def rurk(

@@ -101,7 +101,7 @@ def _panels(
         for other in methods:
             axis.plot(null.index, curves.loc[other]["mean"], color="#bbbbbb", lw=0.6, zorder=1)
         _line(axis, curves.loc[method], method)
-        axis.set_title(method, loc="left", color=style(method)["color"], fontweight="bold")
+        axis.set_title(method, loc="left", fontweight="bold")
         end = curves.loc[method]["mean"].iloc[-1]
         if not floor - margin <= end <= ceiling + margin:
             edge, va = (floor, "bottom") if end < floor else (ceiling, "top")
