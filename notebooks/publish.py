@@ -15,14 +15,17 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 
 from rurklib.batch import NOTEBOOKS, folder
 from rurklib.check import InputError
+from rurklib.plots import results_table
 from rurklib.run import plan_run
 from rurklib.store import read_json
 
 OF_DATA = ("01_samples", "03_copies")  # figures that show samples
-FIGURES = Path(__file__).parent.parent / "figures"
+ROOT = Path(__file__).parent.parent
+FIGURES = ROOT / "figures"
 
 
 def publish(run: Path) -> None:
@@ -43,9 +46,26 @@ def publish(run: Path) -> None:
             shutil.copy(path, target / path.name)
     for table in ("summary.csv", "residual_knowledge.csv", "env.json"):
         shutil.copy(run / table, target / table)
+    for page in (ROOT / "README.md", target / "README.md"):
+        if page.exists() and mark(name) in (text := page.read_text(encoding="utf-8")):
+            page.write_text(with_table(text, name), encoding="utf-8")
     trials = run.with_name(f"{name}-tune") / "trials.csv"
     if trials.exists():
         shutil.copy(trials, target / trials.name)
+
+
+def mark(name: str) -> str:
+    """The line behind which a README has the table of ``figures/NAME/summary.csv``."""
+    return f"<!-- table of figures/{name}/summary.csv, written by notebooks/publish.py -->\n"
+
+
+def with_table(text: str, name: str) -> str:
+    """``text`` with the table behind its mark made anew, up to the next empty line."""
+    table = results_table(pd.read_csv(FIGURES / name / "summary.csv")).drop(columns="LiRA z")
+    rows = [list(table.columns), ["---", *["---:"] * (len(table.columns) - 1)], *table.to_numpy()]
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    before, after = text.split(mark(name))
+    return before + mark(name) + "\n".join(lines) + "\n\n" + after.split("\n\n", 1)[1]
 
 
 def publish_notebook(run: Path, notebook: str) -> None:

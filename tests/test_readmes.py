@@ -1,6 +1,7 @@
 """Every python block of the READMEs runs, one file's blocks in order in one namespace."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,11 @@ READMES = [ROOT / "README.md", ROOT / "rurklib" / "README.md"]
 
 @pytest.mark.parametrize("path", READMES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_python_blocks_run(path, tmp_path, monkeypatch):
-    from rurklib.methods import METHODS
+    from rurklib.methods import METHODS, SEARCH
     from rurklib.perturb import LAWS
     from rurklib.scenarios import SCENARIOS
 
-    kept = [(d, dict(d)) for d in (METHODS, LAWS, SCENARIOS)]
+    kept = [(d, dict(d)) for d in (METHODS, SEARCH, LAWS, SCENARIOS)]
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", path.read_text(), re.M | re.S)
     assert blocks
@@ -35,3 +36,21 @@ def test_links_and_pictures_point_to_files(path):
         link = target[0] or target[1]
         if not link.startswith("http"):
             assert (path.parent / link).exists(), link
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "figures").glob("*/README.md"))]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_tables_are_those_of_the_committed_results(path):
+    """Fails if a number in a table isn't what its CSV says."""
+    sys.path.insert(0, str(ROOT / "notebooks"))
+    try:
+        import publish
+    finally:
+        sys.path.pop(0)
+    text = path.read_text()
+    names = re.findall(r"<!-- table of figures/([\w-]+)/summary.csv", text)
+    assert names, "no table"
+    for name in names:
+        assert publish.with_table(text, name) == text, name

@@ -45,7 +45,8 @@ class Scenario:
 
     ``references`` re-trained models (seeds 1000, 1001, ...) are shared by all experiment seeds;
     Original and every method are run once per seed. ``methods`` gives each method's
-    hyper-parameters where they differ from its defaults; its order is the order in tables.
+    hyper-parameters where they differ from its defaults; its order is the order in tables, and
+    ``--set methods=GD,RURK`` takes some of them.
     ``data(path)`` gives the data set; an empty path means the scenario's own source.
     ``retrain_epochs`` are those of Re-train, where it needs other than Original's.
     """
@@ -110,7 +111,7 @@ class Scenario:
 
     def hyperparameters(self, method: str) -> dict[str, Any]:
         """All hyper-parameters of a method in this scenario, defaults included."""
-        return {**defaults(method), **self.methods[method]}
+        return {**defaults(method), **self.methods.get(method, {})}
 
     def settings(self) -> dict[str, Any]:
         """Every value that decides a result, as plain data (for fingerprints and run.json)."""
@@ -126,15 +127,17 @@ class Scenario:
     def changed(self, settings: Mapping[str, Any]) -> Scenario:
         """This scenario with some values changed, by the names that ``--set`` takes."""
         top: dict[str, Any] = {}
-        methods = {m: dict(v) for m, v in self.methods.items()}
+        methods = {m: dict(self.methods[m]) for m in self._chosen(settings.get("methods"))}
         fixed = ("name", "title", "data", "methods", "pretrain")
         free = [f.name for f in fields(self) if f.name not in fixed]
-        known = [*free, *(f"{m}.{k}" for m in methods for k in defaults(m))]
+        known = [*free, "methods", *(f"{m}.{k}" for m in methods for k in defaults(m))]
         pretrain = self.pretrain
         if pretrain is not None:
             known += [f"pretrain.{k}" for k in PRETRAIN]
         for name, value in settings.items():
             check.one_of(f"setting of scenario {self.name}", name, known)
+            if name == "methods":
+                continue
             if pretrain is not None and name.startswith("pretrain."):
                 key = name.removeprefix("pretrain.")
                 value = _same_kind(name, value, getattr(pretrain, key))
@@ -146,6 +149,15 @@ class Scenario:
             else:
                 top[name] = _same_kind(name, value, getattr(self, name))
         return replace(self, methods=methods, pretrain=pretrain, **top)
+
+    def _chosen(self, names: Any) -> list[str]:
+        """The methods that ``--set methods=GD,RURK`` keeps, in the scenario's order."""
+        if names is None:
+            return list(self.methods)
+        wanted = [names] if isinstance(names, str) else list(names)
+        for name in wanted:
+            check.one_of(f"method of scenario {self.name}", name, self.methods)
+        return [m for m in self.methods if m in wanted]
 
 
 def literal(text: str) -> Any:

@@ -152,7 +152,7 @@ def test_it_is_kept_but_not_measured(small, tmp_path):
     run = open_run("cifar5-paper", tmp_path / "run", seeds=[0])
     study.train(run)
     study.unlearn(run)
-    assert set(study.summarise(run).method) == {"Original", "Re-train", "GD"}
+    assert set(summarise(run).method) == {"Original", "Re-train", "GD"}
     assert set(study.measure(run).method) == {"Original", "Re-train", "GD"}
     assert run.checkpoint(("Pre-train", 0)) in batch.made_by(run, "01_train")
     plain = open_run("digits", tmp_path / "digits")

@@ -106,3 +106,18 @@ def test_a_study_of_ones_own_images_with_a_relative_path(file, tmp_path, monkeyp
     )
     assert result.exit_code == 0, result.output
     assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_some_methods_can_be_chosen(tmp_path):
+    """Fails if a chosen method loses its values, or a setting of one left out is ignored."""
+    digits = SCENARIOS["digits"]
+    some = digits.changed({"methods": ["RURK", "GD"], "GD.epochs": 2})
+    assert list(some.methods) == ["GD", "RURK"]
+    assert some.hyperparameters("RURK") == digits.hyperparameters("RURK")
+    assert some.hyperparameters("GD")["epochs"] == 2
+    assert list(digits.changed({"methods": "GA"}).methods) == ["GA"]
+    assert list(some.settings()["methods"]) == ["GD", "RURK"]
+    with pytest.raises(InputError, match="did you mean 'RURK'"):
+        digits.changed({"methods": ["RURKS"]})
+    with pytest.raises(InputError, match="unknown setting"):
+        digits.changed({"methods": ["RURK"], "GD.epochs": 2})
