@@ -29,6 +29,7 @@ Everything here is NaN with fewer than three references: two give one difference
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -214,12 +215,15 @@ def detectable(
 
     From the power of the t test at the measured spread, so as uncertain as that is.
     """
+    sd, k = spread(below, least)[1], len(below)
+    return sd * _shift(k - 1, alpha, power) if k >= MIN_REFERENCES else sd
+
+
+@lru_cache
+def _shift(df: int, alpha: float, power: float) -> float:
+    """The shift in standard deviations that a t test with ``df`` finds with that power."""
     from scipy import optimize, stats
 
-    df = len(below) - 1
-    sd = spread(below, least)[1]
-    if df + 1 < MIN_REFERENCES:
-        return sd
     # The power is a mean over s / sigma, on a grid: scipy's nct is NaN for some shifts.
     edge = stats.t.ppf(1 - alpha / 2, df)
     edges = edge * np.sqrt(stats.chi2.ppf((np.arange(4000) + 0.5) / 4000, df) / df)
@@ -228,7 +232,7 @@ def detectable(
         found = stats.norm.cdf(shift - edges) + stats.norm.cdf(-shift - edges)
         return float(found.mean()) - power
 
-    return sd * optimize.brentq(missing, 0.0, 4 * edge + 10)
+    return optimize.brentq(missing, 0.0, 4 * edge + 10)
 
 
 def hits_against_null(pair: Pair, null: Sequence[Pair], draws: int) -> dict[str, np.ndarray]:

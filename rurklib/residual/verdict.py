@@ -112,7 +112,7 @@ def judge(
     """
     check.number("level", level, 0.0, 1.0)
     check.one_of("estimand", estimand, ESTIMANDS)
-    test = test or ("hits" if margins is None else "margin")
+    test = test or ("hits" if margins is None else TESTS[0])
     check.one_of("test", test, TESTS)
     if test != "hits" and margins is None:
         raise check.InputError(
@@ -124,13 +124,9 @@ def judge(
     can = {n: float(uncertainty.detectable(v[1], v[2], alpha=level)) for n, v in shown.items()}
     k, p, note = len(hits[1]), ps.get(test, math.nan), ""
     if k < MIN_REFERENCES:
-        finding, note = (
-            NO_VERDICT,
-            (
-                f"{k} re-trained model{'s' * (k != 1)} can't show how much re-trained models differ "
-                "among themselves; give three or more, better six"
-            ),
-        )
+        few = "1 re-trained model" if k == 1 else f"{k} re-trained models"
+        finding = NO_VERDICT
+        note = f"{few} can't show how much such models differ; give three or more, better six"
     elif not math.isfinite(p):
         finding, note = NO_VERDICT, f"the {test} test can't be computed from these counts"
     elif p >= level:
