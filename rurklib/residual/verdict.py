@@ -45,7 +45,8 @@ class Verdict:
     recognises anything). ``p`` asks more: could a further re-trained model be that far away? So an
     interval without 0 and a large p go together well. ``detectable_margin`` (logits) and
     ``detectable_ratio`` are the smallest effects that the margin test and the hit test would have
-    found in 80 % of such runs. NaN is what can't be known; ``note`` says why, or warns.
+    found in 80 % of such runs (inf: not even a model that is always right). NaN is what can't be
+    known; ``note`` says why, or warns.
     """
 
     finding: str
@@ -215,8 +216,13 @@ def _effect(
 
 
 def _as_ratio(others: np.ndarray, draws: int, shift: float) -> float:
-    """A shift of the references' log-odds as a ratio of accuracies; NaN if they have none."""
+    """A shift of the references' log-odds as a ratio of accuracies; NaN if they have none, inf if
+    a model that is always right would not have shifted by that."""
     n = others.shape[-1]
     odds = uncertainty.log_odds(others, draws).mean()
-    start = float(uncertainty.accuracy(odds, n))
-    return float(uncertainty.accuracy(odds + shift, n)) / start if others.any() else math.nan
+    if not others.any():
+        return math.nan
+    if odds + shift > np.log(2 * n + 1):
+        return math.inf
+    accuracy = uncertainty.accuracy(np.array([odds, odds + shift]), n)
+    return float(accuracy[1] / accuracy[0])
