@@ -6,13 +6,15 @@
 trained, and their hits and logit margins on noisy copies of the forget samples counted once (kept
 in --out, which git ignores; a second call only audits). Then every re-trained model is audited
 against K random others, many times: an alarm is false. Every Original is audited against K random
-re-trained models: no alarm is a miss. A third kind of model is a control for the margin test's
-weak spot: each re-trained model with its logits multiplied by 1.2, which knows nothing more.
+re-trained models: no alarm is a miss. Two more kinds show weak spots: "Rescaled" is a re-trained
+model with its logits multiplied by 1.2, which knows nothing more; "Half" has the
+counts of an Original on a random half of the samples, and of a re-trained model on the others.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +63,27 @@ def counted(folder: Path, jobs: int, changes: dict[str, int]) -> Counts:
         store.save_arrays(path, arrays, key)
     a, s = store.load_arrays(path)[0], run.scenario
     names = tuple(map(str, a["models"]))
-    return Counts(a["hits"], names, s.taus, s.draws, "gaussian", 0, margins=a["margins"])
+    return halved(Counts(a["hits"], names, s.taus, s.draws, "gaussian", 0, margins=a["margins"]))
+
+
+def halved(counts: Counts) -> Counts:
+    """The counts, and those of "Half ..." for every re-trained model."""
+    retrained = [m for m in counts.models if m.startswith("Re-train")]
+    originals = [m for m in counts.models if m.startswith("Original")]
+    half = np.stack(
+        [
+            np.random.default_rng(i).permutation(counts.hits.shape[-1]) % 2 == 0
+            for i in range(len(retrained))
+        ]
+    )[:, None]
+    knows = [counts.models.index(originals[i % len(originals)]) for i in range(len(retrained))]
+    blank = [counts.models.index(m) for m in retrained]
+
+    def mixed(values: np.ndarray) -> np.ndarray:
+        return np.concatenate([values, np.where(half, values[knows], values[blank])])
+
+    names = (*counts.models, *(m.replace("Re-train", "Half") for m in retrained))
+    return replace(counts, models=names, hits=mixed(counts.hits), margins=mixed(counts.margins))
 
 
 def count(run: Run, names: list) -> Counts:
@@ -128,7 +150,7 @@ def main() -> None:
     changes = {k: literal(v) for k, v in (item.split("=", 1) for item in given.set)}
     counts = counted(given.out, given.jobs, changes)
     sizes = (3, 6, 10, 20)
-    for kind in ("Re-train", "Original", "Rescaled"):
+    for kind in ("Re-train", "Original", "Rescaled", "Half"):
         n = sum(m.startswith(kind) for m in counts.models)
         print(f"\n{kind}: alarms in % ({n} models, {given.sets} sets of K references each)\n")
         print("| test | " + " | ".join(f"K = {k}" for k in sizes) + " |")
