@@ -1,9 +1,11 @@
-"""Copy a finished run's notebooks and figures into the repository, as readers see them there.
+"""Copy a finished run's figures and tables into the repository, as readers see them there.
 
     python notebooks/publish.py runs/digits
 
-Only a run with the values of the notebooks' own parameters cells may be published: what a reader
-sees must be what the cell says.
+They go to ``figures/NAME``, NAME being the folder's, with the trials of ``runs/NAME-tune`` if there
+are any. For the run that the notebooks' own parameters cells describe, the executed notebooks are
+copied too: what a reader sees must be what the cell says. Pictures of other data than those that
+come with scikit-learn are left out, for they may not be ours to copy.
 """
 
 from __future__ import annotations
@@ -17,43 +19,55 @@ import nbformat
 from rurklib.batch import NOTEBOOKS, folder
 from rurklib.check import InputError
 from rurklib.run import plan_run
+from rurklib.store import read_json
 
+OF_DATA = ("01_samples", "03_copies")  # figures that show samples
 FIGURES = Path(__file__).parent.parent / "figures"
 
 
 def publish(run: Path) -> None:
     """Replace the committed outputs and figures with those of ``run``."""
-    name = run.name
-    plan_run(name, run)  # refuses a run with other settings
-    for notebook in NOTEBOOKS:
-        source = folder() / f"{notebook}.ipynb"
-        book = nbformat.read(run / "notebooks" / source.name, as_version=4)
-        written = [c.source for c in nbformat.read(source, as_version=4).cells]
-        book.cells = [
-            c for c in book.cells if "injected-parameters" not in c.metadata.get("tags", [])
-        ]
-        if [c.source for c in book.cells] != written:
-            raise InputError(f"{source.name} changed after {run} was made: run the study again")
-        for count, cell in enumerate((c for c in book.cells if c.cell_type == "code"), start=1):
-            tags = cell.metadata.get("tags", [])
-            cell.metadata = {"tags": tags} if tags else {}
-            cell.execution_count = count
-            for output in cell.outputs:
-                if "execution_count" in output:
-                    output.execution_count = count
-        for cell in book.cells:
-            if cell.cell_type == "markdown":
-                cell.metadata = {}
-        book.metadata = {k: book.metadata[k] for k in ("kernelspec", "language_info")}
-        nbformat.write(book, source)
+    name, choices = run.name, read_json(run / "run.json")
+    own = name == choices["scenario"] == "digits"
+    if own:
+        plan_run(name, run)  # refuses a run with other settings
+        for notebook in NOTEBOOKS:
+            publish_notebook(run, notebook)
     target = FIGURES / name
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
+    for old in target.glob("*.*"):
+        if old.suffix != ".md":
+            old.unlink()
+    target.mkdir(parents=True, exist_ok=True)
     for path in sorted((run / "figures").glob("0*.*")):
-        if path.suffix in (".png", ".csv"):
+        if path.suffix in (".png", ".csv") and (own or path.stem not in OF_DATA):
             shutil.copy(path, target / path.name)
     for table in ("summary.csv", "residual_knowledge.csv", "env.json"):
         shutil.copy(run / table, target / table)
+    trials = run.with_name(f"{name}-tune") / "trials.csv"
+    if trials.exists():
+        shutil.copy(trials, target / trials.name)
+
+
+def publish_notebook(run: Path, notebook: str) -> None:
+    """Replace a committed notebook's outputs with those of the executed one."""
+    source = folder() / f"{notebook}.ipynb"
+    book = nbformat.read(run / "notebooks" / source.name, as_version=4)
+    written = [c.source for c in nbformat.read(source, as_version=4).cells]
+    book.cells = [c for c in book.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    if [c.source for c in book.cells] != written:
+        raise InputError(f"{source.name} changed after {run} was made: run the study again")
+    for count, cell in enumerate((c for c in book.cells if c.cell_type == "code"), start=1):
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = {"tags": tags} if tags else {}
+        cell.execution_count = count
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = count
+    for cell in book.cells:
+        if cell.cell_type == "markdown":
+            cell.metadata = {}
+    book.metadata = {k: book.metadata[k] for k in ("kernelspec", "language_info")}
+    nbformat.write(book, source)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def made_by(run: Run, notebook: str) -> list[Path]:
     """The files that a notebook is answerable for, besides its figures."""
     at = run.folder
     files = {
-        "01_train": [at / "split.json", *map(run.checkpoint, run.trained)],
+        "01_train": [at / "split.json", *map(run.checkpoint, run.pretrained + run.trained)],
         "02_unlearn": [*map(run.checkpoint, run.unlearned), at / "summary.csv"],
         "03_residual_knowledge": [
             *(

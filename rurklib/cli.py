@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ Examples:
   rurk study --seeds 0,1,2,3,4 --jobs 2         five seeds, two models at a time
   rurk study --out runs/mild --set RURK.tau=0.2 another setting, in a folder of its own
   rurk study --scenario npz --set path=my.npz   images of your own (see also: imagefolder)
+  rurk tune --scenario npz --set path=my.npz    choose hyper-parameters for them
   rurk scenarios                                what can be studied, and every setting
 """
 
@@ -50,31 +53,109 @@ def main() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="run folder [default: runs/SCENARIO]")
 @click.option("--seeds", default="0,1,2", show_default=True, help="experiment seeds")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="change a setting")
+@click.option(
+    "--settings",
+    "file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="settings from a JSON file, as rurk tune writes",
+)
 @click.option("--jobs", default=1, show_default=True, help="models made at a time")
 @click.option("--fresh", is_flag=True, help="throw away what is in the run folder")
 def study(
-    scenario: str, out: Path | None, seeds: str, settings: tuple[str, ...], jobs: int, fresh: bool
+    scenario: str,
+    out: Path | None,
+    seeds: str,
+    settings: tuple[str, ...],
+    file: Path | None,
+    jobs: int,
+    fresh: bool,
 ) -> None:
     """Train, unlearn, measure and report; what is finished already is skipped."""
+    values = _settings(file, settings)
+    choices = {"seeds": _numbers("--seeds", seeds), "settings": values, "jobs": jobs}
+    with _locked(scenario, out or Path("runs") / scenario, fresh=fresh, **choices) as run:
+        _study(run, values, fresh)
+
+
+@main.command()
+@click.option("--scenario", default="digits", show_default=True, help="what to tune for")
+@click.option("--out", type=click.Path(path_type=Path), help="folder [default: runs/SCENARIO-tune]")
+@click.option("--methods", help="which, e.g. GD,SSD [default: all of the scenario]")
+@click.option("--budget", default=24, show_default=True, help="trials of each method")
+@click.option("--seeds", default="900,901", show_default=True, help="seeds of the rehearsal")
+@click.option("--references", default=4, show_default=True, help="re-trained models to be near to")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="change a setting")
+@click.option("--jobs", default=1, show_default=True, help="trials made at a time")
+def tune(
+    scenario: str,
+    out: Path | None,
+    methods: str | None,
+    budget: int,
+    seeds: str,
+    references: int,
+    settings: tuple[str, ...],
+    jobs: int,
+) -> None:
+    """Choose hyper-parameters on a rehearsal, with the same budget for every method.
+
+    Nothing that a study reports is looked at: other samples are forgotten, the validation part
+    is tested on. Every trial is kept in trials.csv; the best settings go to settings.json, which
+    rurk study --settings takes.
+    """
+    from rurklib.run import open_run
+    from rurklib.tune import tune as search
+
+    folder = out or Path("runs") / f"{scenario}-tune"
+    values = {"references": references, **dict(_setting(s) for s in settings)}
+    choices: dict[str, Any] = {
+        "seeds": _numbers("--seeds", seeds),
+        "settings": values,
+        "jobs": jobs,
+        "rehearsal": True,
+    }
+    names = methods.split(",") if methods else None
+    with _locked(scenario, folder, **choices):
+        table = search(open_run(scenario, folder, **choices), methods=names, budget=budget)
+    score = table.groupby(["method", "trial", "settings"], sort=False).score.mean().reset_index()
+    paper = score[score.trial == 0].set_index("method").score
+    chosen = score.loc[score.groupby("method", sort=False).score.idxmin()].set_index("method")
+    chosen.insert(0, "defaults", paper)
+    click.echo("distance to re-trained models in percentage points: defaults, best trial")
+    click.echo(chosen[["defaults", "score", "settings"]].round(2).to_string(header=True))
+    click.echo(f"\nall trials: {folder / 'trials.csv'}")
+    click.echo(f"use them: rurk study --settings {folder / 'settings.json'}")
+
+
+@contextmanager
+def _locked(scenario: str, folder: Path, **choices: Any) -> Iterator[Any]:
+    """The planned run, its folder locked against a second command; nothing written before."""
     from filelock import FileLock, Timeout
 
     from rurklib.run import plan_run
 
-    try:
-        numbers = [int(s) for s in seeds.split(",")]
-    except ValueError:
-        raise InputError(f"--seeds {seeds}: expected whole numbers such as 0,1,2") from None
-    values = dict(_setting(s) for s in settings)
-    folder = out or Path("runs") / scenario
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
-    run = plan_run(scenario, folder, seeds=numbers, settings=values, jobs=jobs, fresh=fresh)
+    run = plan_run(scenario, folder, **choices)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.parent / f".{folder.name}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise InputError(f"{folder} is in use by another rurk; wait or choose --out") from None
     with lock:
-        _study(run, values, fresh)
+        yield run
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(s) for s in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text}: expected whole numbers such as 0,1,2") from None
+
+
+def _settings(file: Path | None, settings: tuple[str, ...]) -> dict[str, Any]:
+    """Settings from a file, then those given one by one, which win."""
+    from rurklib import store
+
+    return {**(store.read_json(file) if file else {}), **dict(_setting(s) for s in settings)}
 
 
 def _study(run: Any, values: dict[str, Any], fresh: bool) -> None:
@@ -82,7 +163,7 @@ def _study(run: Any, values: dict[str, Any], fresh: bool) -> None:
     os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)
     try:
         from rurklib.batch import NotebookFailed, run_notebooks
-        from rurklib.plots import accuracy_table
+        from rurklib.plots import results_table
     except ModuleNotFoundError as error:
         raise InputError(
             f"{error.name} is needed to run the notebooks: pip install 'rurklib[study]'"
@@ -109,7 +190,7 @@ def _study(run: Any, values: dict[str, Any], fresh: bool) -> None:
         click.echo(f"rurk: {error}", err=True)
         sys.exit(1)
     summary = pd.read_csv(run.folder / "summary.csv")
-    click.echo("\n" + accuracy_table(summary).to_string(index=False))
+    click.echo("\n" + results_table(summary, gaps=False).to_string(index=False))
     click.echo(f"\nreport: {run.folder / 'report.html'}")
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from rurklib import check, store
-from rurklib.data import Dataset, Split, forget_part_of_a_class
+from rurklib.data import Dataset, Split, forget_part_of_a_class, rehearsed
 from rurklib.scenarios import SCENARIOS, Scenario
 
 FORMAT = 1  # of a run folder; raised when older folders can't be read any more
@@ -34,6 +34,7 @@ class Run:
     scenario: Scenario
     seeds: tuple[int, ...]
     jobs: int = 1
+    rehearsal: bool = False  # for tuning: the same kind of request about other samples
 
     @cached_property
     def device(self) -> torch.device:
@@ -47,9 +48,10 @@ class Run:
     def request(self) -> Split:
         """The split that the scenario asks for; InputError if its data don't allow it."""
         s = self.scenario
-        return forget_part_of_a_class(
+        split = forget_part_of_a_class(
             self.data, forget_class=s.forget_class, forget_share=s.forget_share, seed=s.split_seed
         )
+        return rehearsed(split, self.data) if self.rehearsal else split
 
     @cached_property
     def split(self) -> Split:
@@ -65,14 +67,26 @@ class Run:
             store.write_json(path, split.certificate())
         return split
 
+    @property
+    def whole_class(self) -> bool:
+        """Class unlearning: nothing of the class is retained, so a re-trained model never says it,
+        ratios have no denominator, and differences are reported instead."""
+        return self.scenario.forget_share == 1.0
+
     def pair(self, part: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """(x, y) of a part of the split: retain, forget, original, validation, test, held_out."""
+        """(x, y) of a part of the split: retain, forget, original, validation, test, held_out,
+        kept_test (test without the forget class)."""
         return self.split.pair(self.data, part)
 
     def names(self, method: str) -> list[Name]:
         """The models of one method: one per reference for Re-train, else one per seed."""
         seeds = self.scenario.reference_seeds if method == "Re-train" else self.seeds
         return [(method, s) for s in seeds]
+
+    @property
+    def pretrained(self) -> list[Name]:
+        """The net that Original and Re-train start from, if the scenario has one."""
+        return [("Pre-train", 0)] if self.scenario.pretrain else []
 
     @property
     def trained(self) -> list[Name]:
@@ -86,7 +100,13 @@ class Run:
     def described(self) -> dict[str, Any]:
         """What run.json says: a folder is reopened only with the same choices."""
         settings = json.loads(json.dumps(self.scenario.settings()))
-        return {"format": FORMAT, "scenario": self.scenario.name, "settings": settings}
+        kind = "rehearsal" if self.rehearsal else "study"
+        return {
+            "format": FORMAT,
+            "kind": kind,
+            "scenario": self.scenario.name,
+            "settings": settings,
+        }
 
     def table(self, name: str) -> Path:
         """A table that an earlier stage wrote; a missing one is an error that says which."""
@@ -111,6 +131,7 @@ def plan_run(
     settings: Mapping[str, Any] | None = None,
     jobs: int = 1,
     fresh: bool = False,
+    rehearsal: bool = False,
 ) -> Run:
     """The run that :func:`open_run` would open, checked but with nothing written.
 
@@ -125,7 +146,7 @@ def plan_run(
     if clash := set(seeds) & set(chosen.reference_seeds):
         raise check.InputError(f"seeds {sorted(clash)} are those of the re-trained references")
     check.count("jobs", jobs)
-    run = Run(Path(out), chosen, tuple(seeds), jobs)
+    run = Run(Path(out), chosen, tuple(seeds), jobs, rehearsal)
     if run.folder.exists():
         _check_folder(run, fresh)
     return run
@@ -139,14 +160,24 @@ def open_run(
     settings: Mapping[str, Any] | None = None,
     jobs: int = 1,
     fresh: bool = False,
+    rehearsal: bool = False,
 ) -> Run:
     """Open or begin a run in the folder ``out``.
 
     ``seeds`` are the experiment seeds; ``settings`` changes values of the scenario by name, as
     ``--set`` does; ``jobs`` models are made at a time; ``fresh`` throws an earlier run in ``out``
-    away. Everything is checked by :func:`plan_run` first.
+    away; ``rehearsal`` forgets other samples than a study would, for :mod:`rurklib.tune`.
+    Everything is checked by :func:`plan_run` first.
     """
-    run = plan_run(scenario, out, seeds=seeds, settings=settings, jobs=jobs, fresh=fresh)
+    run = plan_run(
+        scenario,
+        out,
+        seeds=seeds,
+        settings=settings,
+        jobs=jobs,
+        fresh=fresh,
+        rehearsal=rehearsal,
+    )
     _ = run.request  # data that can't be used are refused before a folder is begun or thrown away
     if fresh and run.folder.exists():
         shutil.rmtree(run.folder)
@@ -171,7 +202,8 @@ def _check_folder(run: Run, fresh: bool) -> None:
     if fresh:
         return
     there = store.read_json(folder / "run.json")
-    for key, what in (("format", "version"), ("scenario", "scenario")):
+    there.setdefault("kind", "study")  # older folders don't say
+    for key, what in (("format", "version"), ("kind", "kind"), ("scenario", "scenario")):
         if there.get(key) != described[key]:
             raise check.InputError(
                 f"{folder} holds a run of {what} {there.get(key)!r}, not {described[key]!r}; "

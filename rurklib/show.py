@@ -29,20 +29,14 @@ def save_figure(run: Run, figure: Figure, name: str, *, data: pd.DataFrame, alt:
     folder = run.folder / "figures"
     store.write(folder / f"{name}.png", content)
     store.write_frame(folder / f"{name}.csv", data)
-    store.write_json(folder / f"{name}.json", {"alt": alt, "caption": _title(figure)})
+    store.write_json(folder / f"{name}.json", {"alt": alt})
     return Image(content, alt=alt, width=round(figure.get_figwidth() * 100))
 
 
-def saved_figures(run: Run) -> list[tuple[Path, str, str]]:
-    """(picture, alt text, caption) of every figure that the run's notebooks have saved."""
+def saved_figures(run: Run) -> list[tuple[Path, str]]:
+    """(picture, alt text) of every figure that the run's notebooks have saved."""
     found = []
     for path in sorted((run.folder / "figures").glob("*.png")):
         said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        found.append((path, said["alt"], said["caption"]))
+        found.append((path, said["alt"]))
     return found
-
-
-def _title(figure: Figure) -> str:
-    """The finding that the figure states."""
-    titles = [figure.get_suptitle(), *(a.get_title(loc="left") for a in figure.axes)]
-    return next((t.replace("\n", " ") for t in titles if t), "")

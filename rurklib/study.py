@@ -24,8 +24,9 @@ import pandas as pd
 import torch
 from torch import nn
 
-from rurklib import check, metrics, models, store
+from rurklib import check, models, store
 from rurklib import train as training
+from rurklib.data import Dataset
 from rurklib.methods import METHODS
 from rurklib.perturb import LAWS
 from rurklib.residual import Counts, ResidualKnowledge, count_hits
@@ -33,7 +34,11 @@ from rurklib.run import Name, Run
 
 
 def train(run: Run) -> dict[Name, nn.Module]:
-    """Original for every seed (on retain + forget) and the re-trained references (on retain)."""
+    """Original for every seed (on retain + forget) and the re-trained references (on retain).
+
+    Where the scenario pre-trains, one net is trained first and all of these start from it.
+    """
+    parallel(run, [(_make, (run, n)) for n in run.pretrained if not _done(run, n)])
     return _ensure(run, run.trained)
 
 
@@ -75,10 +80,13 @@ def _fingerprint(run: Run, name: Name) -> str:
     s, (method, seed) = run.scenario, name
     common = {"split": run.split.digest, "model": s.model, "seed": seed, "torch": torch.__version__}
     common["device"] = run.device.type
-    if method in ("Original", "Re-train"):
-        settings = {k: getattr(s, k) for k in TRAINING}
+    if method in ("Pre-train", "Original", "Re-train"):
+        if method == "Pre-train":
+            common["split"] = _pretraining_data(run).digest  # it isn't this split's
+        elif run.pretrained:
+            common["start"] = store.digest(run.checkpoint(*run.pretrained))
         code = store.code("train", "models", "guard")
-        return store.fingerprint(**common, kind=method, training=settings, code=code)
+        return store.fingerprint(**common, kind=method, training=s.training(method), code=code)
     parent = store.weights_digest(_load(run, ("Original", seed)).state_dict())
     code = store.code("methods", "train", "models", "perturb", "guard")
     return store.fingerprint(
@@ -90,18 +98,20 @@ def _fingerprint(run: Run, name: Name) -> str:
     )
 
 
-TRAINING = ("epochs", "lr", "batch_size", "momentum", "weight_decay")
-
-
 def _make(run: Run, name: Name) -> str:
     """Train or unlearn one model and write its checkpoint; returns a line for the log."""
     s, (method, seed) = run.scenario, name
     began = time.perf_counter()
-    if method in ("Original", "Re-train"):
+    if method == "Pre-train":
+        data = _pretraining_data(run)
+        model = _blank(run, seed, classes=len(data.classes))
+        training.fit(model, *data.train, seed=seed, **s.training(method))
+    elif method in ("Original", "Re-train"):
+        model = _blank(run, seed)
+        for start in run.pretrained:
+            models.transfer(model, store.load_weights(run.checkpoint(start))[0])
         part = "original" if method == "Original" else "retain"
-        model = training.fit(
-            _blank(run, seed), *run.pair(part), seed=seed, **{k: getattr(s, k) for k in TRAINING}
-        )
+        training.fit(model, *run.pair(part), seed=seed, **s.training(method))
     else:
         model = METHODS[method](
             _load(run, ("Original", seed)),
@@ -124,10 +134,16 @@ def _make(run: Run, name: Name) -> str:
     return f"{method} seed {seed}: {seconds:.1f} s"
 
 
-def _blank(run: Run, seed: int) -> nn.Module:
+def _blank(run: Run, seed: int, classes: int | None = None) -> nn.Module:
     channels = run.data.train[0].shape[1]
-    model = models.build(run.scenario.model, channels, len(run.data.classes), seed=seed)
+    model = models.build(run.scenario.model, channels, classes or len(run.data.classes), seed=seed)
     return model.to(run.device)
+
+
+def _pretraining_data(run: Run) -> Dataset:
+    """Read when it is needed: a run that holds on to it would carry it into every process."""
+    assert run.scenario.pretrain is not None
+    return run.scenario.pretrain.data(run.scenario.path).to(run.device)
 
 
 def _load(run: Run, name: Name) -> nn.Module:
@@ -145,27 +161,6 @@ def _load(run: Run, name: Name) -> nn.Module:
     except RuntimeError as error:
         raise check.InputError(f"{path} doesn't fit the model {run.scenario.model}") from error
     return model.eval()
-
-
-def summarise(run: Run) -> pd.DataFrame:
-    """Accuracies in percent, one row per method and seed; written to summary.csv.
-
-    Columns: method, seed, retain_accuracy, unlearn_accuracy (100 - forget), test_accuracy.
-    """
-    rows = []
-    for (method, seed), model in load_models(run).items():
-        rows.append(
-            {
-                "method": method,
-                "seed": seed,
-                "retain_accuracy": metrics.accuracy(model, *run.pair("retain")),
-                "unlearn_accuracy": 100 - metrics.accuracy(model, *run.pair("forget")),
-                "test_accuracy": metrics.accuracy(model, *run.pair("test")),
-            }
-        )
-    frame = pd.DataFrame(rows)
-    store.write_frame(run.folder / "summary.csv", frame)
-    return frame
 
 
 def measure(run: Run) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Data sets and forgetting requests: see :mod:`rurklib.data.dataset`."""
 
-from rurklib.data.dataset import Dataset, Pair, Split, forget_part_of_a_class
+from rurklib.data.dataset import Dataset, Pair, Split, forget_part_of_a_class, rehearsed
 from rurklib.data.digits import digits
 from rurklib.data.image_folder import image_folder
 from rurklib.data.npz import npz
@@ -19,4 +19,5 @@ __all__ = [
     "forget_part_of_a_class",
     "image_folder",
     "npz",
+    "rehearsed",
 ]

@@ -90,12 +90,18 @@ class Split:
         return tuple(sorted(self.retain + self.forget))
 
     @property
+    def kept_test(self) -> tuple[int, ...]:
+        """The test samples of the other classes: what is to be known when a class is forgotten."""
+        return tuple(sorted(set(self.test) - set(self.held_out)))
+
+    @property
     def digest(self) -> str:
         """SHA-256 of all index sets, the seed and the data set's digest (16 hex digits)."""
         return hashlib.sha256(repr(asdict(self)).encode()).hexdigest()[:16]
 
     def pair(self, dataset: Dataset, part: str) -> Pair:
-        """The samples of one part (``retain, forget, original, validation, test, held_out``)."""
+        """The samples of one part, by name: ``retain, forget, original`` of the training side,
+        ``validation, test, held_out, kept_test`` of the test side."""
         side = dataset.train if part in ("retain", "forget", "original") else dataset.test
         index = torch.tensor(getattr(self, part), dtype=torch.int64, device=side[0].device)
         return side[0][index], side[1][index]
@@ -173,6 +179,29 @@ def forget_part_of_a_class(
     held_out = test[y_test[test] == forget_class]
     parts = (tuple(int(i) for i in part) for part in (retain, forget, validation, test, held_out))
     return Split(dataset.digest, seed, forget_class, *parts)
+
+
+def rehearsed(split: Split, dataset: Dataset) -> Split:
+    """A request like ``split`` that concerns other people, for choosing hyper-parameters.
+
+    As many samples of the same class as ``split`` forgets, of those that it *retains*, are
+    forgotten (with their identical copies); if it retains none, all of the next class. The test
+    part is the validation part of ``split``, whose own forget and test samples judge nothing here.
+    """
+    y_train, y_test = dataset.train[1].cpu().numpy(), dataset.test[1].cpu().numpy()
+    forget_class, retain = split.forget_class, np.array(split.retain)
+    if not (y_train[retain] == forget_class).any():
+        forget_class = (forget_class + 1) % len(dataset.classes)
+    rng = np.random.default_rng([split.seed, 2])
+    members = rng.permutation(retain[y_train[retain] == forget_class])
+    whole = forget_class != split.forget_class
+    drawn = members if whole else members[: len(split.forget)]
+    forget = _with_copies(dataset.train[0], drawn)
+    kept = np.setdiff1d(np.arange(len(y_train)), forget)
+    test = np.array(split.validation, dtype=np.int64)
+    parts = (kept, forget, (), test, test[y_test[test] == forget_class])
+    plain = (tuple(int(i) for i in part) for part in parts)
+    return Split(split.dataset_digest, split.seed, forget_class, *plain)
 
 
 def _with_copies(x: Tensor, drawn: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ here. Nothing else changes.
 """
 
 from rurklib.methods.cf_k import cf_k
-from rurklib.methods.contract import METHODS, check_value, defaults, method, unlearn
+from rurklib.methods.contract import METHODS, SEARCH, check_value, defaults, method, unlearn
 from rurklib.methods.cr import cr
 from rurklib.methods.eu_k import eu_k
 from rurklib.methods.fisher import fisher
@@ -20,6 +20,7 @@ from rurklib.methods.ssd import ssd
 
 __all__ = [
     "METHODS",
+    "SEARCH",
     "RurkLoss",
     "cf_k",
     "check_value",

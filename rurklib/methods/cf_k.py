@@ -18,16 +18,14 @@ momentum 0.9, weight_decay 1e-4, batch_size 128, batchnorm "train" (of the train
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import nn
 
-from rurklib.guard import generator
 from rurklib.methods.contract import Pair, method
-from rurklib.methods.last_layers import last_layers, only
-from rurklib.train import BatchNorm, batches, descend
+from rurklib.methods.last_layers import fine_tune, last_layers
+from rurklib.train import BatchNorm
 
 
-@method("CF-k")
+@method("CF-k", search={"lr": (1e-3, 0.1), "epochs": (2, 30), "k": [1, 2, 3, 5]})
 def cf_k(
     model: nn.Module,
     retain: Pair,
@@ -43,16 +41,15 @@ def cf_k(
     batchnorm: BatchNorm = "train",
 ) -> nn.Module:
     """Fine-tune the last k layers on the retain set."""
-    data = batches(*retain, size=batch_size, epochs=epochs, generator=generator(seed, 1))
-    with only(model, last_layers(model, k)) as tail:
-        descend(
-            tail,
-            lambda x, y: F.cross_entropy(model(x), y),
-            data,
-            steps=epochs * -(-len(retain[0]) // batch_size),
-            lr=lr,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            batchnorm=batchnorm,
-        )
-    return model
+    return fine_tune(
+        model,
+        last_layers(model, k),
+        retain,
+        seed=seed,
+        epochs=epochs,
+        lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        batch_size=batch_size,
+        batchnorm=batchnorm,
+    )

@@ -11,13 +11,14 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, get_args
 
 from torch import Tensor, nn
 
 from rurklib import check
 from rurklib.guard import seeded
+from rurklib.perturb import LAWS
 from rurklib.train import BatchNorm
 
 Pair = tuple[Tensor, Tensor]
@@ -35,9 +36,24 @@ class Method(Protocol):
 
 METHODS: dict[str, Method] = {}
 
+# Where to look for hyper-parameters, for ``rurklib.tune``: (low, high) is drawn log-uniformly (in
+# whole numbers if both are), a list is a choice among its entries.
+Space = Mapping[str, tuple[int, int] | tuple[float, float] | list]
+SEARCH: dict[str, Space] = {}
 
-def method(name: str) -> Callable[[Callable[..., nn.Module]], Method]:
-    """Register an unlearning method under ``name`` and wrap it in the contract."""
+# Hyper-parameters that are words, with the words that they may be.
+CHOICES: dict[str, Iterable[str]] = {
+    "batchnorm": get_args(BatchNorm),
+    "perturbation": LAWS,
+    "target": ("true", "random"),
+}
+
+
+def method(
+    name: str, *, search: Space | None = None
+) -> Callable[[Callable[..., nn.Module]], Method]:
+    """Register an unlearning method under ``name``, with the space in which to tune it, and wrap
+    it in the contract."""
 
     def register(algorithm: Callable[..., nn.Module]) -> Method:
         @functools.wraps(algorithm)
@@ -69,6 +85,7 @@ def method(name: str) -> Callable[[Callable[..., nn.Module]], Method]:
                 ).eval()
 
         METHODS[name] = run
+        SEARCH[name] = search or {}
         return run
 
     return register
@@ -78,8 +95,11 @@ def check_value(key: str, value: Any, default: Any) -> None:
     """Raise InputError for a hyper-parameter that no method can work with."""
     if key in ("epochs", "batch_size", "v"):
         check.count(key, value)
-    elif key == "batchnorm":
-        check.one_of(key, value, get_args(BatchNorm))
+    elif key in CHOICES:
+        check.one_of(key, value, CHOICES[key])
+    elif isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise check.InputError(f"{key} = {value!r}: expected True or False")
     elif isinstance(default, float) and value is not None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not value >= 0:

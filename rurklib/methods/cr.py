@@ -93,7 +93,7 @@ def fit_head(z: Tensor, s: Tensor, lam: float, b: Tensor) -> Tensor:
     return w
 
 
-@method("CR")
+@method("CR", search={"lam": (1e-4, 1.0)})
 @torch.no_grad()
 def cr(
     model: nn.Module,

@@ -19,16 +19,14 @@ momentum 0.9, weight_decay 1e-4, batch_size 128, batchnorm "train" (of the train
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import nn
 
-from rurklib.guard import generator
 from rurklib.methods.contract import Pair, method
-from rurklib.methods.last_layers import last_layers, only, reset
-from rurklib.train import BatchNorm, batches, descend
+from rurklib.methods.last_layers import fine_tune, last_layers, reset
+from rurklib.train import BatchNorm
 
 
-@method("EU-k")
+@method("EU-k", search={"lr": (3e-3, 0.1), "epochs": (5, 30), "k": [1, 2, 3, 5]})
 def eu_k(
     model: nn.Module,
     retain: Pair,
@@ -46,16 +44,15 @@ def eu_k(
     """Re-initialise the last k layers and train them on the retain set."""
     last = last_layers(model, k)
     reset(last, seed)
-    data = batches(*retain, size=batch_size, epochs=epochs, generator=generator(seed, 1))
-    with only(model, last) as tail:
-        descend(
-            tail,
-            lambda x, y: F.cross_entropy(model(x), y),
-            data,
-            steps=epochs * -(-len(retain[0]) // batch_size),
-            lr=lr,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            batchnorm=batchnorm,
-        )
-    return model
+    return fine_tune(
+        model,
+        last,
+        retain,
+        seed=seed,
+        epochs=epochs,
+        lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        batch_size=batch_size,
+        batchnorm=batchnorm,
+    )

@@ -65,7 +65,7 @@ def expected_fisher(
     return total
 
 
-@method("Fisher")
+@method("Fisher", search={"alpha": (1e-9, 1e-5), "ceiling": (1e2, 1e5)})
 @torch.no_grad()
 def fisher(
     model: nn.Module,

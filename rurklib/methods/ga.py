@@ -25,7 +25,7 @@ from rurklib.methods.contract import Pair, method
 from rurklib.train import BatchNorm, batches, descend
 
 
-@method("GA")
+@method("GA", search={"lr": (1e-5, 1e-2), "epochs": (1, 10)})
 def ga(
     model: nn.Module,
     retain: Pair,

@@ -23,7 +23,7 @@ from rurklib.methods.contract import Pair, method
 from rurklib.train import BatchNorm, batches, descend
 
 
-@method("GD")
+@method("GD", search={"lr": (1e-3, 0.1), "epochs": (1, 20)})
 def gd(
     model: nn.Module,
     retain: Pair,

@@ -20,10 +20,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch.nn.functional as F
 from torch import nn
 
 from rurklib import check
-from rurklib.guard import mixed, seeded
+from rurklib.guard import generator, mixed, seeded
+from rurklib.methods.contract import Pair
+from rurklib.train import BatchNorm, batches, descend
 
 PAPERS_K = 5
 SHORTCUTS = {"downsample", "shortcut"}  # what torchvision and the usual CIFAR ResNets call them
@@ -109,3 +112,31 @@ def only(model: nn.Module, trained: list[nn.Module]) -> Iterator[nn.Module]:
     finally:
         for p in frozen:
             p.requires_grad_(True)
+
+
+def fine_tune(
+    model: nn.Module,
+    trained: list[nn.Module],
+    retain: Pair,
+    *,
+    seed: int,
+    epochs: int,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    batch_size: int,
+    batchnorm: BatchNorm,
+) -> nn.Module:
+    """Train ``trained``, parts of ``model``, on the retain set in place; the rest is frozen."""
+    with only(model, trained) as tail:
+        descend(
+            tail,
+            lambda x, y: F.cross_entropy(model(x), y),
+            batches(*retain, size=batch_size, epochs=epochs, generator=generator(seed, 1)),
+            steps=epochs * -(-len(retain[0]) // batch_size),
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            batchnorm=batchnorm,
+        )
+    return model

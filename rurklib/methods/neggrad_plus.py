@@ -25,7 +25,10 @@ from rurklib.train import BatchNorm, batches, cycled, descend
 from rurklib.train.loop import Batch
 
 
-@method("NegGrad+")
+@method(
+    "NegGrad+",
+    search={"lr": (1e-3, 0.1), "beta": (1e-3, 0.3), "clip": (0.1, 1.0), "epochs": (1, 10)},
+)
 def neggrad_plus(
     model: nn.Module,
     retain: Pair,

@@ -43,7 +43,7 @@ def noise_term(weights: list[nn.Parameter], sigma: float, generator: torch.Gener
     return total
 
 
-@method("NGD")
+@method("NGD", search={"lr": (1e-2, 0.5), "sigma": (1e-3, 0.3), "epochs": (1, 20)})
 def ngd(
     model: nn.Module,
     retain: Pair,

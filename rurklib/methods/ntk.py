@@ -94,7 +94,7 @@ def conjugate_gradients(
     return d
 
 
-@method("NTK")
+@method("NTK", search={"ridge": (0.3, 30.0)})
 @torch.no_grad()
 def ntk(
     model: nn.Module,

@@ -68,7 +68,10 @@ def scrub_loss(
     return alpha * kl + gamma * F.cross_entropy(student, y)
 
 
-@method("SCRUB")
+@method(
+    "SCRUB",
+    search={"lr": (1e-4, 1e-2), "alpha": (1e-3, 1.0), "epochs": (3, 10), "max_epochs": (1, 3)},
+)
 def scrub(
     model: nn.Module,
     retain: Pair,

@@ -42,7 +42,7 @@ def dampening_factor(
     return torch.where(fisher_f > alpha * fisher_r, beta, 1.0)
 
 
-@method("SSD")
+@method("SSD", search={"alpha": (3.0, 300.0), "dampening": (0.1, 3.0)})
 def ssd(
     model: nn.Module,
     retain: Pair,

@@ -6,7 +6,7 @@ from a seed, without touching the global random state, in eval mode.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -58,4 +58,16 @@ def build(name: str, channels: int, classes: int, *, seed: int) -> nn.Module:
         return Normalized(builder(channels, classes)).eval()
 
 
-__all__ = ["MODELS", "Normalized", "build", "resnet18", "small_cnn", "vgg11"]
+def transfer(model: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
+    """Copy into ``model`` the state of another net of its build, BatchNorm's statistics included,
+    but for the head: the last linear layer, which keeps its own weights and number of classes.
+
+    Raises RuntimeError (PyTorch's) if the rest doesn't fit.
+    """
+    head = [name for name, m in model.named_modules() if isinstance(m, nn.Linear)][-1]
+    own = {k: v for k, v in model.state_dict().items() if k.startswith(f"{head}.")}
+    model.load_state_dict({**weights, **own})
+    return model
+
+
+__all__ = ["MODELS", "Normalized", "build", "resnet18", "small_cnn", "transfer", "vgg11"]

@@ -1,16 +1,17 @@
 """Figures: frames and arrays in, matplotlib figures out. Nothing here knows of models or runs."""
 
-from rurklib.plots.accuracies import accuracy_dots, accuracy_table
+from rurklib.plots.accuracies import accuracy_dots
 from rurklib.plots.brittleness import brittleness
-from rurklib.plots.curves import residual_curves
+from rurklib.plots.curves import QUANTITIES, residual_curves
 from rurklib.plots.estimators import estimator_gap
+from rurklib.plots.results import results_table
 from rurklib.plots.strip import copies_strip, image_rows
 from rurklib.plots.style import STYLE, canvas, png, style
 
 __all__ = [
+    "QUANTITIES",
     "STYLE",
     "accuracy_dots",
-    "accuracy_table",
     "brittleness",
     "canvas",
     "copies_strip",
@@ -18,5 +19,6 @@ __all__ = [
     "image_rows",
     "png",
     "residual_curves",
+    "results_table",
     "style",
 ]

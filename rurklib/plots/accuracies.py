@@ -1,4 +1,4 @@
-"""The accuracy table as a figure: every seed a dot, mean and standard deviation beside it."""
+"""Accuracies as a figure: every seed a dot, mean and standard deviation beside it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,6 @@ PARTS = {
 }
 
 
-def accuracy_table(summary: pd.DataFrame) -> pd.DataFrame:
-    """Mean +- sd over seeds, one row per method in order of appearance, as text in percent."""
-    grouped = summary.groupby("method", sort=False)[list(PARTS)]
-    mean, sd = grouped.mean(), grouped.std(ddof=1)
-    table = pd.DataFrame(
-        {
-            column: [
-                f"{m:.2f} ± {s:.2f}" if s == s else f"{m:.2f}"
-                for m, s in zip(mean[column], sd[column], strict=True)
-            ]
-            for column in PARTS
-        },
-        index=mean.index,
-    )
-    table.insert(0, "models", summary.groupby("method", sort=False).size())
-    return table.reset_index()
-
-
 def accuracy_dots(summary: pd.DataFrame, *, title: str, parts: Mapping[str, str] = PARTS) -> Figure:
     """One panel per accuracy, one row per method; the dashed line is the re-trained mean.
 
@@ -41,7 +23,8 @@ def accuracy_dots(summary: pd.DataFrame, *, title: str, parts: Mapping[str, str]
     """
     methods = list(summary.method.unique())
     height = 1.1 + 0.42 * len(methods)
-    figure, axes = canvas(1, len(parts), width=9.5, height=height, sharey=True)
+    width = max(9.5, 2.5 * len(parts))
+    figure, axes = canvas(1, len(parts), width=width, height=height, sharey=True)
     for axis, (column, label) in zip(axes, parts.items(), strict=True):
         target = summary.loc[summary.method == "Re-train", column].mean()
         axis.axvline(target, color="#7a7a7a", ls="--", lw=1)

@@ -7,7 +7,7 @@ The paper defines r_tau(S_f) as the *mean of per-sample ratios* (Eq. 4), but the
 figures are *ratios of means* (at tau = 0 they equal one accuracy over another), and it gives no
 rule for a zero denominator. Both are reported here. A sample that no reference ever recognises
 has an undefined ratio: it is left out of the mean of ratios and counted in ``undefined_share``.
-Where no sample has a ratio (a forgotten class), ``difference_of_means`` is what remains.
+Where no sample has a ratio (a forgotten class), ``difference`` is what remains.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ def ratio_of_means(own: np.ndarray, others: np.ndarray) -> np.ndarray:
     return _divide(numerator, denominator)
 
 
-def difference_of_means(own: np.ndarray, others: np.ndarray, draws: int) -> np.ndarray:
+def difference(own: np.ndarray, others: np.ndarray, draws: int) -> np.ndarray:
     """Pr[m(x') = y] - Pr[a(x') = y], averaged over samples and references, [tau] in [-1, 1].
 
-    Defined where every ratio has a zero denominator, as when a whole class is forgotten.
+    Always defined. Where a whole class is forgotten it is the only one that is: a re-trained model
+    has never heard of the class and never says y, so every ratio would have denominator 0.
     """
     return (own.mean(axis=-1) - others.mean(axis=(0, -1))) / draws
 
@@ -93,7 +94,7 @@ def median_ratio(own: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def disagreement_bounds(
-    own: np.ndarray, others: np.ndarray, draws: int
+    own: np.ndarray, others: np.ndarray, draws: int | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bound of the adversarial disagreement E[k_tau], each [tau, sample].
 
@@ -105,6 +106,7 @@ def disagreement_bounds(
     On shared copies, as r is measured, it fails: m = a never disagrees with itself, yet the lower
     bound is p (1 - p) > 0. Nor does r -> 1 send E[k] to 0, unless p -> 1 as well.
     """
+    draws = np.asarray(draws)[..., None]
     q, p = own / draws, others.mean(axis=0) / draws
     return q * (1 - p), 1 - q * p
 

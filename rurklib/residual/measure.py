@@ -11,7 +11,7 @@ has the statistics.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,8 @@ COLUMNS = (
     "null_low",
     "null_high",
     "difference",
+    "null_difference_low",
+    "null_difference_high",
     "ratio_low",
     "ratio_high",
     "prevalence",
@@ -75,10 +77,18 @@ class ResidualKnowledge:
     @property
     def null(self) -> np.ndarray:
         """ratio_of_means of each reference held out against the others, [reference, tau]."""
+        return self._null(lambda own, others, _: estimates.ratio_of_means(own, others))
+
+    @property
+    def null_difference(self) -> np.ndarray:
+        """difference of each reference held out against the others, [reference, tau]."""
+        return self._null(estimates.difference)
+
+    def _null(self, estimate: Callable[[np.ndarray, np.ndarray, int], np.ndarray]) -> np.ndarray:
+        first = next(iter(self.counts.values()))
         if len(self.references) < 2:
-            taus = next(iter(self.counts.values())).taus
-            return np.full((1, len(taus)), np.nan)
-        return np.stack([estimates.ratio_of_means(*self.ratios(r)) for r in self.references])
+            return np.full((1, len(first.taus)), np.nan)
+        return np.stack([estimate(*self.ratios(r), first.draws) for r in self.references])
 
     def pairs(self, name: str, what: str = "hits") -> tuple[Pair, list[Pair]]:
         """``what`` (hits or margins) of a model and its references [k, tau, sample], and the same
@@ -116,23 +126,26 @@ class ResidualKnowledge:
     def rows(self, name: str) -> pd.DataFrame:
         """One row per tau for one model, or for one reference held out against the others."""
         own, others = self.ratios(name)
-        counts, null = self.counts[name], self.null
-        low, high = uncertainty.ratio_interval(own, others, counts.draws, estimand=self.estimand)
+        counts, null, apart = self.counts[name], self.null, self.null_difference
+        draws = counts.draws
+        low, high = uncertainty.ratio_interval(own, others, draws, estimand=self.estimand)
         columns = {
             "tau": counts.taus,
-            "forget_accuracy": estimates.accuracy(own, counts.draws),
-            "reference_accuracy": estimates.accuracy(others, counts.draws),
+            "forget_accuracy": estimates.accuracy(own, draws),
+            "reference_accuracy": estimates.accuracy(others, draws),
             "ratio_of_means": estimates.ratio_of_means(own, others),
             "mean_of_ratios": estimates.mean_of_ratios(own, others),
             "undefined_share": estimates.undefined_share(others),
             "null_low": null.min(axis=0),
             "null_high": null.max(axis=0),
-            "difference": estimates.difference_of_means(own, others, counts.draws),
+            "difference": estimates.difference(own, others, draws),
+            "null_difference_low": apart.min(axis=0),
+            "null_difference_high": apart.max(axis=0),
             "ratio_low": low,
             "ratio_high": high,
             "prevalence": estimates.prevalence(own, others),
             "median_ratio": estimates.median_ratio(own, others),
-            **uncertainty.hits_against_null(*self.pairs(name), counts.draws),
+            **uncertainty.hits_against_null(*self.pairs(name), draws),
         }
         if self._has_margins(name):
             columns |= uncertainty.margins_against_null(*self.pairs(name, "margins"))
@@ -143,8 +156,9 @@ class ResidualKnowledge:
         """One row per tau (and model, in a column ``model``, if several were given).
 
         Accuracies are shares in [0, 1] over samples and draws, of the model and of the mean
-        reference; ``difference`` is theirs. ``null_low`` and ``null_high`` are NaN with fewer than
-        two references. ``ratio_low`` ... ``ratio_high`` is the 95 % interval of the ratio of means
+        reference; ``difference`` is the one less the other, and defined where no ratio is: if a
+        whole class is forgotten. The null columns are NaN with fewer than two references.
+        ``ratio_low`` ... ``ratio_high`` is the 95 % interval of the ratio of means
         under ``estimand`` (also in ``frame.attrs``); ``predict_low`` ... ``predict_high`` is where
         the ratio of a further reference would fall with probability 95 %, and ``p_value`` the
         two-sided p of that prediction: all NaN with fewer than three references. ``margin`` is the

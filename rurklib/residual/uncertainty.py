@@ -39,13 +39,14 @@ ESTIMANDS = ("this forget set", "forget sets like it")
 MIN_REFERENCES = 3
 
 Pair = tuple[np.ndarray, np.ndarray]  # one model's values [tau, s], its references' [k, tau, s]
+Draws = int | np.ndarray  # what hits are out of: one number, or one for each tau
 Interval = tuple[np.ndarray, np.ndarray]  # lower and upper limits
 
 
 def ratio_interval(
     own: np.ndarray,
     others: np.ndarray,
-    draws: int,
+    draws: Draws,
     *,
     estimand: str = ESTIMANDS[0],
     level: float = 0.95,
@@ -56,21 +57,22 @@ def ratio_interval(
     model that never recognises y has ratio 0, whose log says nothing: 0 ... the ratio that would
     have shown a hit with probability ``1 - (1 - level) / 2`` (rule of three).
     """
-    a, b = own.mean(-1), others.mean((0, -1))
+    p, q = share(own, draws), share(others, draws)
+    a, b = p.mean(-1), q.mean((0, -1))
     some = b > 0
     a_, b_ = np.where(a > 0, a, 1.0), np.where(some, b, 1.0)
-    noise = _copies(own, draws) * (draws / a_) ** 2
-    half = _half(own / a_[:, None], others / b_[:, None], noise, estimand, level)
+    noise = _copies(p, draws) / a_**2
+    half = _half(p / a_[:, None], q / b_[:, None], noise, estimand, level)
     low, high = a / b_ * np.exp(-half), a / b_ * np.exp(half)
-    trials = draws * own.shape[-1]
-    high = np.where(a > 0, high, -np.log((1 - level) / 2) / trials * draws / b_ + 0 * half)
+    unseen = -np.log((1 - level) / 2) / (draws * own.shape[-1])
+    high = np.where(a > 0, high, unseen / b_ + 0 * half)
     return np.where(some, low, np.nan), np.where(some, high, np.nan)
 
 
 def difference_interval(
     own: np.ndarray,
     others: np.ndarray,
-    draws: int = 1,
+    draws: Draws = 1,
     *,
     estimand: str = ESTIMANDS[0],
     level: float = 0.95,
@@ -80,18 +82,21 @@ def difference_interval(
     Of hits out of ``draws``, in accuracy; with ``draws=1`` of any values (margins), whose noise
     from the copies is then left to the references' spread.
     """
-    a, b = own / draws, others / draws
-    half = _half(a, b, _copies(own, draws), estimand, level)
+    a, b = share(own, draws), share(others, draws)
+    half = _half(a, b, _copies(a, draws), estimand, level)
     middle = a.mean(-1) - b.mean((0, -1))
     return middle - half, middle + half
 
 
-def _copies(own: np.ndarray, draws: int) -> np.ndarray:
+def share(hits: np.ndarray, draws: Draws) -> np.ndarray:
+    """Hits over draws, [..., tau, sample]."""
+    return hits / np.asarray(draws)[..., None]
+
+
+def _copies(p: np.ndarray, draws: Draws) -> np.ndarray:
     """Variance of a model's accuracy over its copies, unbiased, [tau]; 0 where all are alike."""
-    if draws == 1:
-        return np.zeros(len(own))
-    p = own / draws
-    return (p * (1 - p)).mean(-1) / (draws - 1) / own.shape[-1]
+    more = np.maximum(np.asarray(draws) - 1, 1)
+    return np.where(np.asarray(draws) > 1, (p * (1 - p)).mean(-1) / more / p.shape[-1], 0.0)
 
 
 def _half(a: np.ndarray, b: np.ndarray, noise: np.ndarray, estimand: str, level: float):
@@ -117,14 +122,14 @@ def _half(a: np.ndarray, b: np.ndarray, noise: np.ndarray, estimand: str, level:
     return np.divide(weighted, np.sqrt(total), out=np.zeros(tau), where=total > 0)
 
 
-def log_odds(hits: np.ndarray, draws: int) -> np.ndarray:
+def log_odds(hits: np.ndarray, draws: Draws) -> np.ndarray:
     """Log-odds of the accuracy, with half a sample added to hits and misses. [..., s] -> [...].
 
     On this scale re-trained models scatter alike near 0, in the middle and near 1, where an
     accuracy or its log is squeezed against the end.
     """
     n = hits.shape[-1]
-    found = hits.sum(-1) / draws
+    found = share(hits, draws).sum(-1)
     return np.log(found + 0.5) - np.log(n - found + 0.5)
 
 
@@ -133,18 +138,19 @@ def accuracy(odds: np.ndarray, n: int) -> np.ndarray:
     return np.clip(((n + 1) / (1 + np.exp(-odds)) - 0.5) / n, 0, 1)
 
 
-def least_spread(others: np.ndarray, draws: int) -> np.ndarray:
+def least_spread(others: np.ndarray, draws: Draws) -> np.ndarray:
     """Least standard deviation to believe of references' log-odds, [tau].
 
     Where a reference misses (or recognises) fewer than five copies on average, accuracy is a rare
     event and not normal: six that never err don't make it certain that a seventh never will. Half a
     sample is then taken for their spread, if it is not larger. Elsewhere 0.
     """
-    n, share = others.shape[-1], others.mean((0, -1)) / draws
-    alike = ((others == 0) | (others == draws)).all((0, -1))  # tau = 0, or a law without chance
-    copies = np.where(alike, n, n * draws)
-    rare = copies * np.minimum(share, 1 - share) < 5
-    p = (n * share + 0.5) / (n + 1)
+    n, found = others.shape[-1], share(others, draws)
+    alike = ((found == 0) | (found == 1)).all((0, -1))  # tau = 0, or a law without chance
+    copies = np.where(alike, n, n * np.asarray(draws))
+    q = found.mean((0, -1))
+    rare = copies * np.minimum(q, 1 - q) < 5
+    p = (n * q + 0.5) / (n + 1)
     return np.where(rare, 0.5 / ((n + 1) * p * (1 - p)), 0.0)
 
 
@@ -235,7 +241,7 @@ def _shift(df: int, alpha: float, power: float) -> float:
     return optimize.brentq(missing, 0.0, 4 * edge + 10)
 
 
-def hits_against_null(pair: Pair, null: Sequence[Pair], draws: int) -> dict[str, np.ndarray]:
+def hits_against_null(pair: Pair, null: Sequence[Pair], draws: Draws) -> dict[str, np.ndarray]:
     """``predict_low``, ``predict_high`` (as ratios) and ``p_value`` per tau, each [tau].
 
     The prediction is made on log-odds. The limits are NaN where no reference recognises anything;
@@ -245,12 +251,10 @@ def hits_against_null(pair: Pair, null: Sequence[Pair], draws: int) -> dict[str,
     own, below = deviations(lambda h: log_odds(h, draws), pair, null)
     least = least_spread(others, draws)
     middle = log_odds(others, draws).mean(0)
-    share = others.mean((0, -1)) / draws
+    found = share(others, draws).mean((0, -1))
     low, high = (
-        np.divide(
-            accuracy(middle + limit, others.shape[-1]), share, where=share > 0, out=share * np.nan
-        )
-        for limit in predict(below, least)
+        np.divide(limit, found, where=found > 0, out=np.full(found.shape, np.nan))
+        for limit in (accuracy(middle + d, others.shape[-1]) for d in predict(below, least))
     )
     return {"predict_low": low, "predict_high": high, "p_value": p_value(own, below, least)}
 

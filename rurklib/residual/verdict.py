@@ -24,7 +24,7 @@ import numpy as np
 
 from rurklib import check
 from rurklib.residual import uncertainty
-from rurklib.residual.uncertainty import ESTIMANDS, MIN_REFERENCES, Pair
+from rurklib.residual.uncertainty import ESTIMANDS, MIN_REFERENCES, Draws, Pair
 
 TESTS = ("margin", "scaled margin", "hits")
 RESIDUAL, NONE, OVER, NO_VERDICT = (
@@ -90,7 +90,7 @@ class Verdict:
 def judge(
     hits: Pair,
     null_hits: Sequence[Pair],
-    draws: int,
+    draws: Draws,
     margins: Pair | None = None,
     null_margins: Sequence[Pair] = (),
     *,
@@ -104,6 +104,7 @@ def judge(
         hits: the model's [tau, sample] and its references' [k, tau, sample], out of ``draws``.
         null_hits: the same for each reference against the others
             (:func:`rurklib.residual.uncertainty.held_out` where all saw the same copies).
+        draws: what hits are out of, one number or [tau].
         margins: mean logit margins, shaped like the hits, or None if only hits were kept.
         null_margins: like ``null_hits``.
         test: a name in ``TESTS``; default margin, or hits where there are no margins. Choose it
@@ -160,7 +161,7 @@ def judge(
 def _deviations(
     hits: Pair,
     null_hits: Sequence[Pair],
-    draws: int,
+    draws: Draws,
     margins: Pair | None,
     null_margins: Sequence[Pair],
 ) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
@@ -199,7 +200,7 @@ def _on_one_scale(margins: Pair) -> Pair:
 
 
 def _effect(
-    hits: Pair, draws: int, margins: Pair | None, level: float, estimand: str
+    hits: Pair, draws: Draws, margins: Pair | None, level: float, estimand: str
 ) -> tuple[float, float, float, str]:
     """Distance from the average reference over the whole curve, its interval, its unit."""
     if margins is not None:
@@ -207,15 +208,16 @@ def _effect(
         low, high = uncertainty.difference_interval(a, b, estimand=estimand, level=level)
         return float(a.mean() - b.mean()), float(low[0]), float(high[0]), "logits"
     # Streams of copies are shared by all taus, so a mean over taus may be as noisy as one of them.
-    a, b = (h.mean(-2, keepdims=True) for h in hits)
+    few = int(np.min(draws))
+    a, b = (uncertainty.share(h, draws).mean(-2, keepdims=True) * few for h in hits)
     if b.any():
-        low, high = uncertainty.ratio_interval(a, b, draws, estimand=estimand, level=level)
+        low, high = uncertainty.ratio_interval(a, b, few, estimand=estimand, level=level)
         return float(a.mean() / b.mean()), float(low[0]), float(high[0]), "ratio"
-    low, high = uncertainty.difference_interval(a, b, draws, estimand=estimand, level=level)
-    return float((a.mean() - b.mean()) / draws), float(low[0]), float(high[0]), "accuracy"
+    low, high = uncertainty.difference_interval(a, b, few, estimand=estimand, level=level)
+    return float((a.mean() - b.mean()) / few), float(low[0]), float(high[0]), "accuracy"
 
 
-def _as_ratio(others: np.ndarray, draws: int, shift: float) -> float:
+def _as_ratio(others: np.ndarray, draws: Draws, shift: float) -> float:
     """A shift of the references' log-odds as a ratio of accuracies; NaN if they have none, inf if
     a model that is always right would not have shifted by that."""
     n = others.shape[-1]

@@ -40,19 +40,17 @@ DIGITS = Scenario(
     # Pixels have 17 grey levels: noise with an sd below one step (0.06) changes next to nothing.
     taus=(0.0, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2),
     methods={
+        "CR": {},
+        "Fisher": {},
+        "NTK": {},
         "GD": {},
+        "NGD": {},
         "GA": {},
         "NegGrad+": {},
-        "RURK": {
-            "tau": 0.1,
-            "lambda_f": 0.1,
-            "lambda_a": 0.1,
-            "epochs": 2,
-            "lr": 0.025,
-            "momentum": 0.0,
-            "clip": 0.1,
-            "batch_size": 64,
-            "batchnorm": "frozen",
-        },
+        "EU-k": {},
+        "CF-k": {},
+        "SCRUB": {},
+        "SSD": {},
+        "RURK": {},
     },
 )

@@ -18,6 +18,26 @@ from rurklib.methods import METHODS, check_value, defaults
 from rurklib.models import MODELS
 from rurklib.perturb import LAWS
 
+PRETRAIN = ("epochs", "lr")  # what --set pretrain.NAME=VALUE changes
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """The one net that Original and Re-train start from, but for a new head.
+
+    It is trained on the train side of ``data(path)``, ``path`` being the scenario's, with the
+    scenario's net, batch size, momentum and weight decay. Re-train's start has then seen the forget
+    samples, if they are among these data.
+    """
+
+    data: Callable[[str], Dataset]
+    epochs: int
+    lr: float
+
+    def __post_init__(self) -> None:
+        check.count("pretrain.epochs", self.epochs)
+        check.number("pretrain.lr", self.lr, 0.0)
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -27,6 +47,7 @@ class Scenario:
     Original and every method are run once per seed. ``methods`` gives each method's
     hyper-parameters where they differ from its defaults; its order is the order in tables.
     ``data(path)`` gives the data set; an empty path means the scenario's own source.
+    ``retrain_epochs`` are those of Re-train, where it needs other than Original's.
     """
 
     name: str
@@ -40,7 +61,9 @@ class Scenario:
     forget_share: float = 0.5
     split_seed: int = 0
     references: int = 6
+    pretrain: Pretraining | None = None
     epochs: int = 30
+    retrain_epochs: int | None = None
     lr: float = 0.05
     batch_size: int = 64
     momentum: float = 0.9
@@ -54,6 +77,8 @@ class Scenario:
         check.count("references", self.references, 2)
         for name in ("epochs", "batch_size", "draws", "threads"):
             check.count(name, getattr(self, name))
+        if self.retrain_epochs is not None:
+            check.count("retrain_epochs", self.retrain_epochs)
         for name in ("forget_class", "split_seed"):
             check.count(name, getattr(self, name), 0)
         check.number("forget_share", self.forget_share, 0.0, 1.0)
@@ -73,32 +98,54 @@ class Scenario:
         """Seeds of the re-trained references."""
         return tuple(1000 + k for k in range(self.references))
 
+    def training(self, method: str) -> dict[str, Any]:
+        """The arguments of :func:`rurklib.train.fit` for Pre-train, Original or Re-train."""
+        names = ("epochs", "lr", "batch_size", "momentum", "weight_decay")
+        values = {k: getattr(self, k) for k in names}
+        if method == "Re-train" and self.retrain_epochs is not None:
+            values["epochs"] = self.retrain_epochs
+        if method == "Pre-train" and self.pretrain is not None:
+            values |= {"epochs": self.pretrain.epochs, "lr": self.pretrain.lr}
+        return values
+
     def hyperparameters(self, method: str) -> dict[str, Any]:
         """All hyper-parameters of a method in this scenario, defaults included."""
         return {**defaults(method), **self.methods[method]}
 
     def settings(self) -> dict[str, Any]:
         """Every value that decides a result, as plain data (for fingerprints and run.json)."""
-        skip = ("name", "title", "data", "threads")
+        skip = ("name", "title", "data", "threads", "pretrain")
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
         values["methods"] = {m: self.hyperparameters(m) for m in self.methods}
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        if self.pretrain is not None:
+            values |= {f"pretrain.{k}": getattr(self.pretrain, k) for k in PRETRAIN}
+        return {
+            k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None
+        }
 
     def changed(self, settings: Mapping[str, Any]) -> Scenario:
         """This scenario with some values changed, by the names that ``--set`` takes."""
         top: dict[str, Any] = {}
         methods = {m: dict(v) for m, v in self.methods.items()}
-        free = [f.name for f in fields(self) if f.name not in ("name", "title", "data", "methods")]
+        fixed = ("name", "title", "data", "methods", "pretrain")
+        free = [f.name for f in fields(self) if f.name not in fixed]
         known = [*free, *(f"{m}.{k}" for m in methods for k in defaults(m))]
+        pretrain = self.pretrain
+        if pretrain is not None:
+            known += [f"pretrain.{k}" for k in PRETRAIN]
         for name, value in settings.items():
             check.one_of(f"setting of scenario {self.name}", name, known)
-            if "." in name:
+            if pretrain is not None and name.startswith("pretrain."):
+                key = name.removeprefix("pretrain.")
+                value = _same_kind(name, value, getattr(pretrain, key))
+                pretrain = replace(pretrain, **{key: value})
+            elif "." in name:
                 method, key = name.split(".", 1)
                 like = self.hyperparameters(method)[key]
                 methods[method][key] = _same_kind(name, value, like)
             else:
                 top[name] = _same_kind(name, value, getattr(self, name))
-        return replace(self, methods=methods, **top)
+        return replace(self, methods=methods, pretrain=pretrain, **top)
 
 
 def literal(text: str) -> Any:

@@ -144,11 +144,17 @@ def test_cf_k_at_rest_is_the_identity() -> None:
     assert not changed(model, after)
 
 
-def test_cf_k_of_all_layers_is_gd() -> None:
-    """Catches another loss, batch order or optimiser than GD's, or a tail that misses weights."""
-    model, settings = used(), {"seed": 2, "epochs": 2, "batch_size": 8}
-    plain = gd(model, images(20, 1), images(3, 2), **settings)
-    assert not changed(plain, cf_k(model, images(20, 1), images(3, 2), k=6, **settings))
+@pytest.mark.parametrize("method", [cf_k, eu_k])
+@pytest.mark.parametrize("batchnorm", ["train", "frozen"])
+def test_of_all_layers_it_is_gd(method, batchnorm) -> None:
+    """CF-k is then GD, EU-k GD from new weights. Catches another loss, batch order or optimiser
+    than GD's, a setting that doesn't arrive, or a tail that misses weights."""
+    model, settings = used(), {"seed": 2, "epochs": 2, "batch_size": 8, "batchnorm": batchnorm}
+    settings |= {"lr": 0.03, "momentum": 0.5, "weight_decay": 0.01}
+    after = method(model, images(20, 1), images(3, 2), k=6, **settings)
+    if method is eu_k:
+        reset(last_layers(model, 6), 2)
+    assert not changed(gd(model, images(20, 1), images(3, 2), **settings), after)
 
 
 def test_only_gives_gradients_back_as_found() -> None:

@@ -82,7 +82,8 @@ def test_a_step_down_the_loss_raises_the_forget_term(weight, task, rng):
 
 
 @pytest.mark.parametrize("law", ["gaussian", "fgsm"])
-def test_the_gradient_is_that_of_finite_differences(law, images, rng):
+@pytest.mark.parametrize("variant", [{}, {"target": "random"}, {"recognised_only": True}])
+def test_the_gradient_is_that_of_finite_differences(law, variant, images, rng):
     """Central differences in float64, the copies held fixed by reseeding. Fails if a term is
     detached, or weighted in its value but not in its gradient."""
     with torch.random.fork_rng(devices=[]):
@@ -94,7 +95,7 @@ def test_the_gradient_is_that_of_finite_differences(law, images, rng):
 
     def total() -> torch.Tensor:
         options = {"tau": 0.1, "lambda_f": 0.4, "lambda_a": 0.6, "v": 2, "perturbation": law}
-        return rurk_loss(net, retain, forget, generator=rng(0), **options).total
+        return rurk_loss(net, retain, forget, generator=rng(0), **options, **variant).total
 
     total().backward()
     eps = 1e-6

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rurklib import InputError
-from rurklib.models import Normalized, build
+from rurklib.models import Normalized, build, transfer
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -60,3 +60,35 @@ def test_models_are_built_in_eval_mode():
 def test_an_unknown_model_is_told_the_nearest():
     with pytest.raises(InputError, match=r"unknown model 'resnet-18': did you mean 'resnet18'"):
         build("resnet-18", 3, 10, seed=0)
+
+
+@pytest.mark.parametrize(("name", "head"), [("small-cnn", "net.19."), ("resnet18", "net.fc.")])
+def test_transfer_copies_all_but_the_head(name, head):
+    """Fails if the head is copied when its size allows, or weights or statistics stay behind."""
+    source, own = build(name, 3, 4, seed=1), build(name, 3, 4, seed=2)
+    for module in source.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean += 1
+            module.num_batches_tracked += 5
+    got = transfer(build(name, 3, 4, seed=2), source.state_dict()).state_dict()
+    for key, value in got.items():
+        expected = own if key.startswith(head) else source
+        assert torch.equal(value, expected.state_dict()[key]), key
+    assert sum(k.startswith(head) for k in got) == 2
+
+
+def test_transfer_between_nets_of_other_builds_is_an_error():
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        transfer(build("small-cnn", 3, 4, seed=0), build("small-cnn", 1, 4, seed=0).state_dict())
+
+
+def test_the_head_is_the_last_linear_layer():
+    """Fails if another linear layer is left as it was built."""
+    source, net = (
+        torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, classes))
+        for classes in (10, 5)
+    )
+    head = net[2].weight.detach().clone()
+    transfer(net, source.state_dict())
+    assert torch.equal(net[0].weight, source[0].weight)
+    assert torch.equal(net[2].weight, head)

@@ -62,11 +62,6 @@ def test_nothing_is_defined_where_no_reference_recognises_anything():
     assert estimates.undefined_share(others) == 1
 
 
-def test_difference_of_means():
-    """15 - 10 and 14 - 5 of 30 copies. Fails if the draws or the samples aren't divided by."""
-    assert estimates.difference_of_means(OWN, OTHERS, 10) == pytest.approx([5 / 30, 9 / 30])
-
-
 def test_prevalence_under_both_readings():
     """tau_0: samples 0 and 1 are above 1. tau_1: 0 and 1; sample 2 (4 / 0) only in the other
     reading. Fails if undefined samples leave the denominator (2 / 2), or 0 / 0 counts."""
@@ -153,3 +148,13 @@ def test_the_order_of_samples_and_references_does_not_matter(row, random):
         a = estimate(own, others)
         b = estimate(own[:, order], others[::-1][:, :, order])
         assert a == pytest.approx(b, nan_ok=True)
+
+
+def test_difference_is_a_share_and_defined_where_no_ratio_is():
+    """By hand: 6 of 10 and 2 of 10 against references at 0 and 0; then 4 of 10 on average."""
+    own = np.array([[6, 2]])
+    nothing = np.zeros((2, 1, 2), int)
+    np.testing.assert_allclose(estimates.difference(own, nothing, 10), [0.4])
+    assert np.isnan(estimates.ratio_of_means(own, nothing)).all()
+    others = np.array([[[4, 8]], [[2, 2]]])
+    np.testing.assert_allclose(estimates.difference(own, others, 10), [0.0], atol=1e-12)

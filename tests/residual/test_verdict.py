@@ -134,10 +134,34 @@ def test_a_margin_verdict_by_hand():
     assert result.frame.margin.tolist() == [10, 10]
     assert result.frame.margin_difference.tolist() == pytest.approx([8, 8])
     assert result.judge("m", level=0.01).finding == "none detected"
-    assert result.judge("m", level=0.01).low < verdict.low  # the interval follows the level
+    strict = result.judge("m", level=0.01)  # interval and detectable effect follow the level
+    assert strict.low == pytest.approx(8 - stats.t.ppf(0.995, 2) / np.sqrt(3))
+    assert strict.detectable_margin > 2 * verdict.detectable_margin
     # every model's deviation over samples is 2 sqrt(2) here, so scaling changes nothing
     scaled = result.judge("m", test="scaled margin")
     assert (scaled.p, scaled.effect) == pytest.approx((verdict.p, verdict.effect))
+    # with its margins twice as spread, the model's 10 become 5, in the references' deviations
+    margins[0] = 10 + 2 * (margins[0] - 10)
+    scaled = by_hand([[[5, 5], [5, 5]]] * 4, margins).judge("m", test="scaled margin")
+    assert scaled.effect == pytest.approx(3)
+    assert scaled.p == pytest.approx(2 * stats.t.sf(3 / np.sqrt(4 / 3), 2))
+    half = stats.t.ppf(0.975, 2) / np.sqrt(3)
+    assert (scaled.low, scaled.high) == pytest.approx((3 - half, 3 + half))
+
+
+def test_the_effect_has_the_estimands_interval():
+    """Margins of m are 1 above on one sample and 3 on the other, the references are 0 +- 0.1. For
+    this forget set only the references are random; else the samples' 2 +- 1 as well."""
+    offsets = np.array([[2.0, 2], [-0.1, -0.1], [0, 0], [0.1, 0.1]])[:, None, :]
+    margins = np.repeat(offsets + np.array([[[-1.0, 1]], [[0, 0]], [[0, 0]], [[0, 0]]]), 2, 1)
+    hits = [[[5, 5], [5, 5]]] * 4
+    this, like = (by_hand(hits, margins, estimand=e).verdict for e in ESTIMANDS)
+    references = stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3)
+    assert (this.low, this.high) == pytest.approx((2 - references, 2 + references))
+    part, whole = 0.01 / 3, 0.01 / 3 + 1
+    half = (stats.t.ppf(0.975, 2) * part + stats.t.ppf(0.975, 1)) / np.sqrt(whole)
+    assert (like.low, like.high) == pytest.approx((2 - half, 2 + half))
+    assert this.p == like.p
 
 
 def test_a_hit_verdict_by_hand():
@@ -183,6 +207,7 @@ def test_a_class_that_was_forgotten():
     assert (by_hits.unit, by_hits.effect) == ("accuracy", pytest.approx(0.54))
     assert "+0.54" in str(by_hits)
     assert "ratio of" not in str(forgotten.verdict)
+    assert np.isnan(forgotten.verdict.detectable_ratio)
 
 
 @pytest.mark.parametrize("k", [1, 2])
@@ -205,6 +230,16 @@ def test_a_model_against_itself_has_nothing_to_show():
     for test in TESTS:
         verdict = by_hand(hits, margins).judge("m", test=test)
         assert (verdict.finding, verdict.p) == ("none detected", pytest.approx(1)), test
+
+
+def test_references_that_never_err_do_not_convict():
+    """Nor over the whole curve: one image of 45 missed at both taus. Fails if their spread of 0 is
+    believed."""
+    hits = np.full((7, 2, 45), 10)
+    hits[0, :, 0] = 0
+    assert by_hand(hits).verdict.finding == "none detected"
+    hits[0, :, :30] = 0
+    assert by_hand(hits).verdict.finding == "over-forgotten"
 
 
 def test_a_verdict_in_words():
