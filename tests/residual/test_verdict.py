@@ -260,6 +260,16 @@ def test_a_verdict_in_words():
     assert str(over).endswith("would be. Mind this.")
 
 
+def test_margins_of_some_models_are_no_margins():
+    """Counts read from different files, some of them older. Fails if only the model's are looked
+    at."""
+    result = by_hand([[[5, 5], [5, 6]]] * 4, np.ones((4, 2, 2)))
+    bare = dataclasses.replace(result.counts["m"], margins=None)
+    mixed = dataclasses.replace(result, counts={**result.counts, "r1": bare})
+    assert mixed.frame.margin.isna().all()
+    assert mixed.verdict.test == "hits"
+
+
 def test_bad_options_are_refused():
     result = by_hand([[[5, 5], [5, 5]]] * 4)
     with pytest.raises(InputError, match="unknown test 'margins': did you mean 'margin'"):
