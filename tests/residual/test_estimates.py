@@ -87,6 +87,13 @@ def test_disagreement_bounds_by_hand():
     assert high == pytest.approx(np.array([[0.25, 0.875, 1]]))
 
 
+def test_disagreement_bounds_where_draws_differ():
+    """20 draws at tau_1: q = 0.4, 0.1, 0.2 and p = 0.2, 0.05, 0 there."""
+    low, high = estimates.disagreement_bounds(OWN, OTHERS, np.array([10, 20]))
+    assert low == pytest.approx(np.array([[0.25, 0.375, 0], [0.32, 0.095, 0.2]]))
+    assert high == pytest.approx(np.array([[0.25, 0.875, 1], [0.92, 0.995, 1]]))
+
+
 @given(st.integers(2, 5), st.randoms(use_true_random=False))
 def test_lemma_a4_holds_for_independent_copies(classes, random):
     """For any two histograms of answers, disagreement lies inside Eq. 5's bounds."""

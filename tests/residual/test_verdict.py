@@ -174,6 +174,11 @@ def test_a_hit_verdict_by_hand():
     assert verdict.test == "hits"  # no margins were kept
     assert verdict.p == pytest.approx(2 * stats.t.sf(t, 2))
     assert verdict.effect == pytest.approx(1.8)
+    # the effect's interval: accuracies 0.45, 0.5, 0.55, and 0.9 from ten draws of two samples
+    part, copies = 0.05**2 / 3 / 0.5**2, 0.9 * 0.1 / 9 / 2 / 0.9**2
+    half = stats.t.ppf(0.975, 2) * part + stats.norm.ppf(0.975) * copies
+    half /= np.sqrt(part + copies)
+    assert np.log([verdict.low, verdict.high]) == pytest.approx(np.log(1.8) + [-half, half])
     shifted = 5.6535 * s * np.sqrt(4 / 3)
     expected = ((3 / (1 + np.exp(-shifted)) - 0.5) / 2) / 0.5
     assert verdict.detectable_ratio == pytest.approx(expected, rel=1e-3)
