@@ -27,7 +27,8 @@ class Counts:
 
     ``hits`` int64 [model, tau, sample], each 0 ... draws; ``models`` names the first axis and
     ``taus`` the second. ``found_on`` names the model that a gradient law searched on (None for a
-    random law).
+    random law). ``margins`` float64, shaped like ``hits``: the logit margin of y, mean over draws
+    (None where only hits were kept).
     """
 
     hits: np.ndarray
@@ -37,6 +38,7 @@ class Counts:
     perturbation: str
     seed: int
     found_on: str | None = None
+    margins: np.ndarray | None = None
 
     def of(self, model: str) -> np.ndarray:
         """Hits of one model, [tau, sample]."""
@@ -75,6 +77,7 @@ def count_hits(
         found_on = check.one_of("found_on", found_on, names)
     searched = models[found_on or names[0]]
     hits = np.zeros((len(names), len(taus), len(x)), np.int64)
+    margins = np.zeros(hits.shape)
     with evaluating(*models.values()):
         for first in range(0, len(x), BLOCK):
             block = slice(first, first + BLOCK)
@@ -102,9 +105,12 @@ def count_hits(
                     )
                     with torch.inference_mode():
                         for m, model in enumerate(models.values()):
-                            top = model(copies).argmax(1).view(-1, len(xb))
+                            logits = model(copies)
+                            top = logits.argmax(1).view(-1, len(xb))
                             found = (top == yb).sum(0).cpu().numpy()
                             hits[m, t, block] += found * (draws if alike else 1)
+                            margin = logit_margin(logits, yb).sum(0).cpu().numpy()
+                            margins[m, t, block] += margin / len(todo)
     return Counts(
         hits,
         names,
@@ -113,4 +119,17 @@ def count_hits(
         perturbation,
         seed,
         found_on if law.uses_model else None,
+        margins,
     )
+
+
+def logit_margin(logits: Tensor, y: Tensor) -> Tensor:
+    """Logit of y minus the log-sum-exp of the other logits, i.e. the log-odds of y, in float64.
+
+    Not squashed at probability 1, where log-softmax rounds to 0. Shapes: logits [c * n, classes]
+    of c batches of copies, y [n] -> [c, n].
+    """
+    z = logits.double().unflatten(0, (-1, len(y)))
+    at_y = y.view(1, -1, 1).expand(len(z), -1, 1)
+    others = z.scatter(2, at_y, -torch.inf).logsumexp(2)
+    return z.gather(2, at_y).squeeze(2) - others

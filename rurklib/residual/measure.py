@@ -3,8 +3,10 @@
 r_tau = Pr[m(x') = y] / Pr[a(x') = y] (paper, Eq. 4) with m the model in question, a a re-trained
 reference and x' a perturbed copy of a forget sample, the same for both. One number means little
 without knowing how much two re-trained models differ among themselves, so several references are
-asked for: the ratio is taken against their mean, and the *null band* is the range of the same
-ratio for each reference held out against the others - what "no residual knowledge" looks like.
+asked for: the ratio is taken against their mean, and the *null band* says what "no residual
+knowledge" looks like: the range of the same ratio for each reference held out against the others,
+and where a further reference would fall. ``.verdict`` sums the curve up. README.md in this folder
+has the statistics.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from torch import Tensor, nn
 
 from rurklib import check
 from rurklib.perturb import LAWS
-from rurklib.residual import estimates
+from rurklib.residual import estimates, uncertainty
 from rurklib.residual.counts import Counts, count_hits
+from rurklib.residual.uncertainty import ESTIMANDS, Pair
+from rurklib.residual.verdict import Verdict, judge
 
 COLUMNS = (
     "tau",
@@ -34,6 +38,18 @@ COLUMNS = (
     "difference",
     "null_difference_low",
     "null_difference_high",
+    "ratio_low",
+    "ratio_high",
+    "prevalence",
+    "median_ratio",
+    "predict_low",
+    "predict_high",
+    "p_value",
+    "margin",
+    "margin_difference",
+    "margin_predict_low",
+    "margin_predict_high",
+    "margin_sd",
 )
 
 
@@ -43,13 +59,15 @@ class ResidualKnowledge:
 
     ``counts[name]`` are the counts on the copies made for ``name`` (a model or a reference): the
     same object for all under a random law, one each under a gradient law, where every model is
-    probed with the copies found on itself (the paper's protocol).
+    probed with the copies found on itself (the paper's protocol). ``estimand`` names what the
+    intervals ``ratio_low`` ... ``ratio_high`` hold for: a name in ``uncertainty.ESTIMANDS``.
     """
 
     counts: Mapping[str, Counts]
     models: tuple[str, ...]
     references: tuple[str, ...]
     single: bool = False
+    estimand: str = ESTIMANDS[0]
 
     def ratios(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Hits of ``name`` [tau, sample] and of the references but itself [k, tau, sample]."""
@@ -72,26 +90,66 @@ class ResidualKnowledge:
             return np.full((1, len(first.taus)), np.nan)
         return np.stack([estimate(*self.ratios(r), first.draws) for r in self.references])
 
+    def pairs(self, name: str, what: str = "hits") -> tuple[Pair, list[Pair]]:
+        """``what`` (hits or margins) of a model and its references [k, tau, sample], and the same
+        of each of those references held out against the rest of them."""
+        compared = [r for r in self.references if r != name]
+
+        def pair(model: str, others: Sequence[str]) -> Pair:
+            counts = self.counts[model]
+            values = getattr(counts, what)
+            rows = [counts.models.index(r) for r in others]
+            return values[counts.models.index(model)], values[rows]
+
+        held_out = [pair(r, [o for o in compared if o != r]) for r in compared]
+        return pair(name, compared), held_out
+
+    def judge(self, name: str, *, test: str | None = None, level: float = 0.05) -> Verdict:
+        """The verdict on one model (or on a reference, against the others) by another test or at
+        another level; see :func:`rurklib.residual.verdict.judge`."""
+        margins = self.pairs(name, "margins") if self._has_margins(name) else (None, ())
+        draws, hits = self.counts[name].draws, self.pairs(name)
+        return judge(*hits, draws, *margins, test=test, level=level, estimand=self.estimand)
+
+    @property
+    def verdict(self) -> Verdict | dict[str, Verdict]:
+        """Residual knowledge, none detected or over-forgotten, by the margin test at 5 % (the hit
+        test, if only hits were kept): one for the model, or one for each by name."""
+        if self.single:
+            return self.judge(self.models[0])
+        return {name: self.judge(name) for name in self.models}
+
+    def _has_margins(self, name: str) -> bool:
+        shown = {name, *self.references}
+        return all(self.counts[n].margins is not None for n in shown)
+
     def rows(self, name: str) -> pd.DataFrame:
         """One row per tau for one model, or for one reference held out against the others."""
         own, others = self.ratios(name)
         counts, null, apart = self.counts[name], self.null, self.null_difference
-        return pd.DataFrame(
-            {
-                "tau": counts.taus,
-                "forget_accuracy": estimates.accuracy(own, counts.draws),
-                "reference_accuracy": estimates.accuracy(others, counts.draws),
-                "ratio_of_means": estimates.ratio_of_means(own, others),
-                "mean_of_ratios": estimates.mean_of_ratios(own, others),
-                "undefined_share": estimates.undefined_share(others),
-                "null_low": null.min(axis=0),
-                "null_high": null.max(axis=0),
-                "difference": estimates.difference(own, others, counts.draws),
-                "null_difference_low": apart.min(axis=0),
-                "null_difference_high": apart.max(axis=0),
-            },
-            columns=list(COLUMNS),
-        )
+        draws = counts.draws
+        low, high = uncertainty.ratio_interval(own, others, draws, estimand=self.estimand)
+        columns = {
+            "tau": counts.taus,
+            "forget_accuracy": estimates.accuracy(own, draws),
+            "reference_accuracy": estimates.accuracy(others, draws),
+            "ratio_of_means": estimates.ratio_of_means(own, others),
+            "mean_of_ratios": estimates.mean_of_ratios(own, others),
+            "undefined_share": estimates.undefined_share(others),
+            "null_low": null.min(axis=0),
+            "null_high": null.max(axis=0),
+            "difference": estimates.difference(own, others, draws),
+            "null_difference_low": apart.min(axis=0),
+            "null_difference_high": apart.max(axis=0),
+            "ratio_low": low,
+            "ratio_high": high,
+            "prevalence": estimates.prevalence(own, others),
+            "median_ratio": estimates.median_ratio(own, others),
+            **uncertainty.hits_against_null(*self.pairs(name), draws),
+        }
+        if self._has_margins(name):
+            columns |= uncertainty.margins_against_null(*self.pairs(name, "margins"))
+        return pd.DataFrame(columns, columns=list(COLUMNS))
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -100,13 +158,22 @@ class ResidualKnowledge:
         Accuracies are shares in [0, 1] over samples and draws, of the model and of the mean
         reference; ``difference`` is the one less the other, and defined where no ratio is: if a
         whole class is forgotten. The null columns are NaN with fewer than two references.
+        ``ratio_low`` ... ``ratio_high`` is the 95 % interval of the ratio of means
+        under ``estimand`` (also in ``frame.attrs``); ``predict_low`` ... ``predict_high`` is where
+        the ratio of a further reference would fall with probability 95 %, and ``p_value`` the
+        two-sided p of that prediction: all NaN with fewer than three references. ``margin`` is the
+        model's mean logit margin, ``margin_difference`` that less the references' mean, in logits,
+        ``margin_sd`` the same in standard deviations of the references, and
+        ``margin_predict_low`` ... ``margin_predict_high`` the difference's prediction for a further
+        reference; NaN if only hits were kept.
         """
-        if self.single:
-            return self.rows(self.models[0])
         frames = [self.rows(m) for m in self.models]
-        for name, frame in zip(self.models, frames, strict=True):
-            frame.insert(0, "model", name)
-        return pd.concat(frames, ignore_index=True)
+        if not self.single:
+            for name, rows in zip(self.models, frames, strict=True):
+                rows.insert(0, "model", name)
+        frame = pd.concat(frames, ignore_index=True)
+        frame.attrs["estimand"] = self.estimand
+        return frame
 
 
 def residual_knowledge(
@@ -121,6 +188,7 @@ def residual_knowledge(
     seed: int = 0,
     bounds: check.Bounds = (0.0, 1.0),
     batch_size: int = 512,
+    estimand: str = ESTIMANDS[0],
 ) -> ResidualKnowledge:
     """Measure residual knowledge of ``model`` about the forget samples (x, y).
 
@@ -134,8 +202,11 @@ def residual_knowledge(
         perturbation: a name in ``rurklib.perturb.LAWS``: gaussian, fgsm, pgd.
         draws: copies per sample and tau (the paper's c = 100).
         seed: decides the copies.
+        estimand: what the ratio's interval is for: "this forget set" (random are the copies and
+            the re-training) or "forget sets like it" (the samples too).
 
-    Returns an object with integer ``.counts`` and a tidy ``.frame``. Models are left as found.
+    Returns an object with integer ``.counts``, a tidy ``.frame`` and a ``.verdict`` (one, or one by
+    name; ``print`` it). Models are left as found.
     Raises InputError, before anything is measured, for inputs or models that can't be used.
 
     >>> import torch, rurklib
@@ -163,6 +234,7 @@ def residual_knowledge(
     check.count("draws", draws)
     check.count("seed", seed, 0)
     check.count("batch_size", batch_size)
+    check.one_of("estimand", estimand, ESTIMANDS)
     check.inputs(x, bounds)
     check.labels(y, len(x))
     sizes = {n: check.logits(m, x, y, n) for n, m in {**models, **references}.items()}
@@ -185,4 +257,4 @@ def residual_knowledge(
     else:
         shared = count_hits({**models, **references}, x, y, **options)
         counts = dict.fromkeys((*models, *references), shared)
-    return ResidualKnowledge(counts, tuple(models), tuple(references), single)
+    return ResidualKnowledge(counts, tuple(models), tuple(references), single, estimand)

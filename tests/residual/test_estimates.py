@@ -15,10 +15,13 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from rurklib.residual import estimates
+from rurklib.guard import generator
+from rurklib.residual import count_hits, estimates
 
 OWN = np.array([[10, 5, 0], [8, 2, 4]])
 OTHERS = np.array([[[10, 0, 0], [4, 0, 0]], [[5, 5, 0], [4, 2, 0]]])
@@ -57,6 +60,77 @@ def test_nothing_is_defined_where_no_reference_recognises_anything():
     assert np.isnan(estimates.ratio_of_means(own, others)).all()
     assert np.isnan(estimates.mean_of_ratios(own, others)).all()
     assert estimates.undefined_share(others) == 1
+
+
+def test_prevalence_under_both_readings():
+    """tau_0: samples 0 and 1 are above 1. tau_1: 0 and 1; sample 2 (4 / 0) only in the other
+    reading. Fails if undefined samples leave the denominator (2 / 2), or 0 / 0 counts."""
+    assert estimates.prevalence(OWN, OTHERS) == pytest.approx([2 / 3, 2 / 3])
+    both = estimates.prevalence(OWN, OTHERS, undefined_above=True)
+    assert both == pytest.approx([2 / 3, 1])
+    assert (estimates.prevalence(OTHERS[0], OTHERS[:1], undefined_above=True) == 0).all()
+
+
+def test_quantiles_over_samples():
+    """Ratios 4/3 and 2 at tau_0, 2 and 2 at tau_1; the undefined sample is left out."""
+    assert estimates.median_ratio(OWN, OTHERS) == pytest.approx([5 / 3, 2])
+    expected = [[4 / 3, 2], [2, 2]]
+    assert estimates.quantiles(OWN, OTHERS, (0, 1)) == pytest.approx(np.array(expected))
+    assert np.isnan(estimates.median_ratio(OWN, 0 * OTHERS)).all()
+
+
+def test_disagreement_bounds_by_hand():
+    """Eq. 5 with p = 0.75, 0.25, 0 and r p = 1, 0.5, 0. Fails if r p is taken as undefined where
+    p = 0, or if p is squared after averaging something else."""
+    low, high = estimates.disagreement_bounds(OWN[:1], OTHERS[:, :1], 10)
+    assert low == pytest.approx(np.array([[0.25, 0.375, 0]]))
+    assert high == pytest.approx(np.array([[0.25, 0.875, 1]]))
+
+
+def test_disagreement_bounds_where_draws_differ():
+    """20 draws at tau_1: q = 0.4, 0.1, 0.2 and p = 0.2, 0.05, 0 there."""
+    low, high = estimates.disagreement_bounds(OWN, OTHERS, np.array([10, 20]))
+    assert low == pytest.approx(np.array([[0.25, 0.375, 0], [0.32, 0.095, 0.2]]))
+    assert high == pytest.approx(np.array([[0.25, 0.875, 1], [0.92, 0.995, 1]]))
+
+
+@given(st.integers(2, 5), st.randoms(use_true_random=False))
+def test_lemma_a4_holds_for_independent_copies(classes, random):
+    """For any two histograms of answers, disagreement lies inside Eq. 5's bounds."""
+    own, other = np.array([[random.randint(0, 20) for _ in range(classes)] + [1] for _ in range(2)])
+    draws = own.sum() * other.sum()  # a common denominator, so that p and q are exact
+    q, p = own[0] / own.sum(), other[0] / other.sum()
+    low, high = estimates.disagreement_bounds(
+        np.array([[q * draws]]), np.array([[[p * draws]]]), draws
+    )
+    k = estimates.disagreement(own, other)
+    assert low.item() - 1e-12 <= k <= high.item() + 1e-12
+
+
+def test_lemma_a4_fails_on_shared_copies(linear):
+    """m = a never disagrees with itself on one copy, yet the lower bound is p (1 - p) > 0. On
+    copies of its own for each, both bounds hold and disagreement is 2 p (1 - p), p = Phi(1)."""
+    net = linear([[0.0], [1.0]], bias=[0.0, -0.3], dtype=torch.float32)
+    x, y, draws = torch.full((5, 1), 0.5), torch.ones(5, dtype=torch.int64), 2000
+
+    def answers(seed):
+        noise = torch.randn(draws, *x.shape, generator=generator(seed))
+        return torch.stack([net(x + 0.2 * d).argmax(1) for d in noise]).numpy()
+
+    m, a, elsewhere = answers(0), answers(0), answers(1)
+    hits = (m == 1).sum(0)[None]
+    low, high = estimates.disagreement_bounds(hits, hits[None], draws)
+    shared, independent = (m != a).mean(0), (m != elsewhere).mean(0)
+    assert (shared < low).all()
+    assert (low < independent).all()
+    assert (independent < high).all()
+    p = stats.norm.cdf(1)
+    assert independent.mean() == pytest.approx(2 * p * (1 - p), abs=0.02)
+    counts = [
+        count_hits({"m": net}, x, y, taus=[0.2], draws=draws, seed=s, bounds=None) for s in (0, 1)
+    ]
+    histograms = [np.stack([c.of("m"), draws - c.of("m")], -1) for c in counts]
+    assert estimates.disagreement(*histograms).mean() == pytest.approx(2 * p * (1 - p), abs=0.02)
 
 
 hits = st.lists(st.integers(0, 12), min_size=2, max_size=8)

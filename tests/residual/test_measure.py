@@ -48,8 +48,18 @@ def test_every_column_of_the_frame():
         "undefined_share": [1 / 3, 1 / 3],
         "null_low": [1.0, 2 / 5],
         "null_high": [1.0, 6 / 3],
+        "difference": [15 / 30 - 30 / 90, 14 / 30 - 12 / 90],
+        "null_difference_low": [0, -3 / 30],  # c at tau_1: 2 - (4 + 6) / 2
+        "null_difference_high": [0, 3 / 30],  # b at tau_1: 6 - (4 + 2) / 2
+        "prevalence": [2 / 3, 2 / 3],
+        "median_ratio": [(10 / 7 + 5 / 3) / 2, (8 / 3 + 2) / 2],
     }
-    assert tuple(frame.columns) == COLUMNS == tuple(expected)
+    assert tuple(frame.columns) == COLUMNS
+    assert set(COLUMNS) - set(expected) == {
+        *("ratio_low", "ratio_high", "predict_low", "predict_high", "p_value"),  # test_uncertainty
+        *("margin", "margin_difference", "margin_predict_low", "margin_predict_high", "margin_sd"),
+    }
+    assert frame[[c for c in COLUMNS if c.startswith("margin")]].isna().all(axis=None)
     for column, values in expected.items():
         assert frame[column].tolist() == pytest.approx(values), column
 

@@ -1,0 +1,273 @@
+"""How sure: intervals for a ratio or a difference, and what a further re-trained model would show.
+
+Two questions, two answers:
+
+*How well is the number known?* ``ratio_interval`` and ``difference_interval``. m is one realised
+model and stays fixed; several seeds of a method are several models, each with its interval. What
+else is random is the *estimand*, by name:
+
+- ``"this forget set"`` (an audit's): the copies, and the re-training that the references are a
+  sample of. The forget samples are fixed: they are those whose forgetting was asked for.
+- ``"forget sets like it"`` (a study's): the samples too, as drawn from a population of them.
+
+Variances of the log ratio (or the difference) by the delta method: the references' spread / K; the
+copies' binomial part (first estimand); the samples' spread of the difference / n, which holds the
+copies' part, less the sample-by-reference interaction that both spreads hold (second). The parts
+know their variance to different degrees, K - 1 degrees of freedom against n - 1 or many, so each
+keeps its own t quantile, weighted by its variance (Cochran 1964). Satterthwaite's one quantile for
+all covered 91-94 % at K = 3. The copies' part is taken as if every model had copies of its own; on
+shared copies their noise partly cancels, and the interval is a little too wide.
+
+*Could a re-trained model do that?* ``predict`` and ``p_value``: each reference is held out against
+the others, and a t prediction with K - 1 degrees of freedom says where a further one would fall.
+That is wider by sqrt(K + 1) than what is known about the references' mean: a model can differ from
+the *average* re-trained model, surely, and no more than re-trained models do.
+
+Everything here is NaN with fewer than three references: two give one difference, and no idea of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from rurklib import check
+
+ESTIMANDS = ("this forget set", "forget sets like it")
+MIN_REFERENCES = 3
+
+Pair = tuple[np.ndarray, np.ndarray]  # one model's values [tau, s], its references' [k, tau, s]
+Draws = int | np.ndarray  # what hits are out of: one number, or one for each tau
+Interval = tuple[np.ndarray, np.ndarray]  # lower and upper limits
+
+
+def ratio_interval(
+    own: np.ndarray,
+    others: np.ndarray,
+    draws: Draws,
+    *,
+    estimand: str = ESTIMANDS[0],
+    level: float = 0.95,
+) -> Interval:
+    """Interval for the ratio of means, symmetric on the log scale, two arrays [tau].
+
+    Hits own [tau, sample], others [k, tau, sample]. NaN where no reference recognises anything. A
+    model that never recognises y has ratio 0, whose log says nothing: 0 ... the ratio that would
+    have shown a hit with probability ``1 - (1 - level) / 2`` (rule of three).
+    """
+    p, q = share(own, draws), share(others, draws)
+    a, b = p.mean(-1), q.mean((0, -1))
+    some = b > 0
+    a_, b_ = np.where(a > 0, a, 1.0), np.where(some, b, 1.0)
+    noise = _copies(p, draws) / a_**2
+    half = _half(p / a_[:, None], q / b_[:, None], noise, estimand, level)
+    low, high = a / b_ * np.exp(-half), a / b_ * np.exp(half)
+    unseen = -np.log((1 - level) / 2) / (draws * own.shape[-1])
+    high = np.where(a > 0, high, unseen / b_ + 0 * half)
+    return np.where(some, low, np.nan), np.where(some, high, np.nan)
+
+
+def difference_interval(
+    own: np.ndarray,
+    others: np.ndarray,
+    draws: Draws = 1,
+    *,
+    estimand: str = ESTIMANDS[0],
+    level: float = 0.95,
+) -> Interval:
+    """Interval for the difference of means, two arrays [tau]; also where ratios are undefined.
+
+    Of hits out of ``draws``, in accuracy; with ``draws=1`` of any values (margins), whose noise
+    from the copies is then left to the references' spread.
+    """
+    a, b = share(own, draws), share(others, draws)
+    half = _half(a, b, _copies(a, draws), estimand, level)
+    middle = a.mean(-1) - b.mean((0, -1))
+    return middle - half, middle + half
+
+
+def share(hits: np.ndarray, draws: Draws) -> np.ndarray:
+    """Hits over draws, [..., tau, sample]."""
+    return hits / np.asarray(draws)[..., None]
+
+
+def _copies(p: np.ndarray, draws: Draws) -> np.ndarray:
+    """Variance of a model's accuracy over its copies, unbiased, [tau]; 0 where all are alike."""
+    more = np.maximum(np.asarray(draws) - 1, 1)
+    return np.where(np.asarray(draws) > 1, (p * (1 - p)).mean(-1) / more / p.shape[-1], 0.0)
+
+
+def _half(a: np.ndarray, b: np.ndarray, noise: np.ndarray, estimand: str, level: float):
+    """Half the width of an interval for mean(a) - mean(b), [tau]."""
+    from scipy import stats
+
+    check.one_of("estimand", estimand, ESTIMANDS)
+    (k, tau, n), tail = b.shape, 1 - (1 - level) / 2
+    if k < MIN_REFERENCES:
+        return np.full(tau, np.nan)
+    retraining = b.mean(-1).var(0, ddof=1) / k
+    rest, quantile = noise, stats.norm.ppf(tail)
+    if estimand == ESTIMANDS[1]:
+        if n < 2:
+            return np.full(tau, np.nan)
+        per_sample = b.mean(0)
+        both = b - b.mean(-1, keepdims=True) - per_sample + per_sample.mean(-1)[:, None]
+        interaction = (both**2).sum((0, -1)) / ((k - 1) * (n - 1)) / (k * n)
+        retraining = np.maximum(retraining - interaction, 0)
+        rest, quantile = (a - per_sample).var(-1, ddof=1) / n, stats.t.ppf(tail, n - 1)
+    total = retraining + rest
+    weighted = stats.t.ppf(tail, k - 1) * retraining + quantile * rest
+    return np.divide(weighted, np.sqrt(total), out=np.zeros(tau), where=total > 0)
+
+
+def log_odds(hits: np.ndarray, draws: Draws) -> np.ndarray:
+    """Log-odds of the accuracy, with half a sample added to hits and misses. [..., s] -> [...].
+
+    On this scale re-trained models scatter alike near 0, in the middle and near 1, where an
+    accuracy or its log is squeezed against the end.
+    """
+    n = hits.shape[-1]
+    found = share(hits, draws).sum(-1)
+    return np.log(found + 0.5) - np.log(n - found + 0.5)
+
+
+def accuracy(odds: np.ndarray, n: int) -> np.ndarray:
+    """The inverse of :func:`log_odds` for n samples, limited to [0, 1]."""
+    return np.clip(((n + 1) / (1 + np.exp(-odds)) - 0.5) / n, 0, 1)
+
+
+def least_spread(others: np.ndarray, draws: Draws) -> np.ndarray:
+    """Least standard deviation to believe of references' log-odds, [tau].
+
+    Where a reference misses (or recognises) fewer than five copies on average, accuracy is a rare
+    event and not normal: six that never err don't make it certain that a seventh never will. Half a
+    sample is then taken for their spread, if it is not larger. Elsewhere 0.
+    """
+    n, found = others.shape[-1], share(others, draws)
+    alike = ((found == 0) | (found == 1)).all((0, -1))  # tau = 0, or a law without chance
+    copies = np.where(alike, n, n * np.asarray(draws))
+    q = found.mean((0, -1))
+    rare = copies * np.minimum(q, 1 - q) < 5
+    p = (n * q + 0.5) / (n + 1)
+    return np.where(rare, 0.5 / ((n + 1) * p * (1 - p)), 0.0)
+
+
+def held_out(others: np.ndarray) -> list[Pair]:
+    """Each reference against the rest, for counts on shared copies. [k, tau, s] -> k pairs."""
+    return [(others[k], np.delete(others, k, 0)) for k in range(len(others))]
+
+
+def deviations(
+    statistic: Callable[[np.ndarray], np.ndarray], pair: Pair, null: Sequence[Pair]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Statistic of a model less its references' mean; and the same of each reference held out.
+
+    ``null`` as from :func:`held_out`; under a gradient law each pair is on the copies found on the
+    first of the two. Returns [...] and [k, ...].
+    """
+    below = [statistic(a) - statistic(b).mean(0) for a, b in (pair, *null) if len(b)]
+    rest = np.stack(below[1:]) if below[1:] else np.empty((0, *below[0].shape))
+    return below[0], rest
+
+
+def spread(below: np.ndarray, least: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of what a further reference would deviate by, each [...].
+
+    ``below`` [k, ...] are the references' deviations, each from the mean of the other k - 1. On
+    shared copies they are k / (k - 1) times those from the mean of all, so this is the ordinary
+    prediction: mean 0, and s sqrt(1 + 1 / k). Under a gradient law, where each is probed on its own
+    copies, the mean is what a model gains by that.
+    """
+    k = len(below)
+    if k < MIN_REFERENCES:
+        nan = np.full(below.shape[1:], np.nan)
+        return nan, nan
+    centre = below.mean(0)
+    s = (below - centre).std(0, ddof=1) * (k - 1) / k
+    s = np.maximum(s, np.maximum(least, 1e-9))  # below a billionth, it is rounding
+    return centre, s * np.sqrt(1 + 1 / k)
+
+
+def predict(below: np.ndarray, least: np.ndarray | float = 0.0, level: float = 0.95) -> Interval:
+    """Prediction interval for the deviation of a further reference: t, k - 1 df. -> two [...]."""
+    from scipy import stats
+
+    centre, sd = spread(below, least)
+    half = stats.t.ppf(1 - (1 - level) / 2, max(len(below) - 1, 1)) * sd
+    return centre - half, centre + half
+
+
+def p_value(own: np.ndarray, below: np.ndarray, least: np.ndarray | float = 0.0) -> np.ndarray:
+    """Two-sided p of a deviation, if the model were a further reference, [...] in [0, 1].
+
+    Below 1 - level just where the deviation is outside :func:`predict`'s interval of that level.
+    """
+    from scipy import stats
+
+    centre, sd = spread(below, least)
+    return np.asarray(2 * stats.t.sf(np.abs(own - centre) / sd, max(len(below) - 1, 1)))
+
+
+def detectable(
+    below: np.ndarray,
+    least: np.ndarray | float = 0.0,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> np.ndarray:
+    """Smallest shift that the two-sided test at level ``alpha`` finds with that power, [...].
+
+    From the power of the t test at the measured spread, so as uncertain as that is.
+    """
+    sd, k = spread(below, least)[1], len(below)
+    return sd * _shift(k - 1, alpha, power) if k >= MIN_REFERENCES else sd
+
+
+@lru_cache
+def _shift(df: int, alpha: float, power: float) -> float:
+    """The shift in standard deviations that a t test with ``df`` finds with that power."""
+    from scipy import optimize, stats
+
+    # The power is a mean over s / sigma, on a grid: scipy's nct is NaN for some shifts.
+    edge = stats.t.ppf(1 - alpha / 2, df)
+    edges = edge * np.sqrt(stats.chi2.ppf((np.arange(4000) + 0.5) / 4000, df) / df)
+
+    def missing(shift: float) -> float:
+        found = stats.norm.cdf(shift - edges) + stats.norm.cdf(-shift - edges)
+        return float(found.mean()) - power
+
+    return optimize.brentq(missing, 0.0, 4 * edge + 10)
+
+
+def hits_against_null(pair: Pair, null: Sequence[Pair], draws: Draws) -> dict[str, np.ndarray]:
+    """``predict_low``, ``predict_high`` (as ratios) and ``p_value`` per tau, each [tau].
+
+    The prediction is made on log-odds. The limits are NaN where no reference recognises anything;
+    p is known there too.
+    """
+    others = pair[1]
+    own, below = deviations(lambda h: log_odds(h, draws), pair, null)
+    least = least_spread(others, draws)
+    middle = log_odds(others, draws).mean(0)
+    found = share(others, draws).mean((0, -1))
+    low, high = (
+        np.divide(limit, found, where=found > 0, out=np.full(found.shape, np.nan))
+        for limit in (accuracy(middle + d, others.shape[-1]) for d in predict(below, least))
+    )
+    return {"predict_low": low, "predict_high": high, "p_value": p_value(own, below, least)}
+
+
+def margins_against_null(pair: Pair, null: Sequence[Pair]) -> dict[str, np.ndarray]:
+    """The columns ``margin...`` per tau, each [tau]: logits, but ``margin_sd``."""
+    own, below = deviations(lambda m: m.mean(-1), pair, null)
+    low, high = predict(below)
+    centre, sd = spread(below)
+    return {
+        "margin": pair[0].mean(-1),
+        "margin_difference": own,
+        "margin_predict_low": low,
+        "margin_predict_high": high,
+        "margin_sd": (own - centre) / (sd / np.sqrt(1 + 1 / max(len(below), 1))),
+    }

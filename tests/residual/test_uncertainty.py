@@ -1,0 +1,288 @@
+"""Intervals and predictions: by hand, against scipy, and by how often they hold in made-up worlds.
+
+All functions work tau by tau, so the tau axis carries the worlds: a thousand cost one call.
+
+A world: sample i is recognised by model k with probability Phi(b_i + a_k + e_ki), where a_k is the
+luck of a training (sd ``luck``), e_ki its luck with one sample, and hits are binomial.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rurklib import InputError
+from rurklib.residual import estimates, uncertainty
+from rurklib.residual.uncertainty import ESTIMANDS, log_odds, p_value, predict, spread
+
+Phi = stats.norm.cdf
+WORLDS, DRAWS = 1000, 100
+
+
+def make_worlds(k, n, *, samples, luck=0.15, own_luck=0.3, shift=0.3, seed=0):
+    """own [world, n], others [k, world, n], and the true accuracies of m and of re-training.
+
+    ``samples``: "fixed" (one forget set for all worlds) or "drawn" (another one in each). m is one
+    fixed model, ``shift`` better than the average re-trained one."""
+    rng, worlds = np.random.default_rng([seed, k, n]), WORLDS
+    ability = 1 + rng.standard_normal((1 if samples == "fixed" else worlds, n))
+    a = luck * rng.standard_normal((k, worlds, 1))
+    e = own_luck * rng.standard_normal((k, worlds, n))
+    p_own = Phi(ability + shift + own_luck * rng.standard_normal(ability.shape))
+    others = rng.binomial(DRAWS, Phi(ability + a + e))
+    own = rng.binomial(DRAWS, np.broadcast_to(p_own, (worlds, n)))
+    if samples == "fixed":
+        truth = p_own.mean(), Phi(ability / np.sqrt(1 + luck**2 + own_luck**2)).mean()
+    else:
+        both = 2 + own_luck**2  # the samples' variance, 1, and the probit's own, 1
+        truth = Phi((1 + shift) / np.sqrt(both)), Phi(1 / np.sqrt(both + luck**2))
+    return own, others, *truth
+
+
+@pytest.mark.parametrize("k", [3, 6, 10])
+@pytest.mark.parametrize("n", [10, 30, 100])
+@pytest.mark.parametrize("samples", ["fixed", "drawn"])
+def test_intervals_cover_95_percent(samples, n, k):
+    """Fails if a part of the variance is left out or counted twice, if all parts get the normal
+    quantile (K = 3: 80 %), or if the estimands are swapped."""
+    own, others, p_own, p_others = make_worlds(k, n, samples=samples)
+    estimand = ESTIMANDS[0 if samples == "fixed" else 1]
+    ratio = uncertainty.ratio_interval(own, others, DRAWS, estimand=estimand)
+    difference = uncertainty.difference_interval(own, others, DRAWS, estimand=estimand)
+    for (low, high), truth in ((ratio, p_own / p_others), (difference, p_own - p_others)):
+        assert 0.93 <= np.mean((low <= truth) & (truth <= high)) <= 0.97
+        assert np.mean(truth < low) < 0.05  # and misses on both sides
+        assert np.mean(truth > high) < 0.05
+
+
+def test_the_estimands_differ_where_they_should():
+    """With the samples drawn, an interval for this forget set is too narrow; with them fixed, one
+    for forget sets like it is too wide. Fails if ``estimand`` is ignored."""
+    own, others, a, b = make_worlds(10, 30, samples="drawn", luck=0.05)
+    low, high = uncertainty.ratio_interval(own, others, DRAWS)
+    assert np.mean((low <= a / b) & (a / b <= high)) < 0.8
+    own, others, a, b = make_worlds(10, 30, samples="fixed", luck=0.05)
+    low, high = uncertainty.ratio_interval(own, others, DRAWS, estimand=ESTIMANDS[1])
+    assert np.mean((low <= a / b) & (a / b <= high)) > 0.99
+
+
+def test_shared_copies_make_intervals_no_narrower_than_needed():
+    """The same noise for all models, as it is measured: part of it cancels, so coverage is above
+    95 %, never below 93 %."""
+    rng = np.random.default_rng(0)
+    k, worlds, n = 6, 300, 30
+    ability = 1 + rng.standard_normal(n)
+    chance = Phi(ability + 0.15 * rng.standard_normal((k + 1, worlds, 1)))
+    p_own = Phi(ability + 0.3)
+    chance[0] = p_own
+    copies = rng.random((1, worlds, n, DRAWS))
+    hits = np.stack([(copies[0] < c[..., None]).sum(-1) for c in chance])
+    low, high = uncertainty.ratio_interval(hits[0], hits[1:], DRAWS)
+    truth = p_own.mean() / Phi(ability / np.sqrt(1 + 0.15**2)).mean()
+    assert np.mean((low <= truth) & (truth <= high)) >= 0.93
+
+
+@pytest.mark.parametrize("k", [3, 6, 10])
+def test_a_further_reference_falls_into_its_prediction(k):
+    """m is drawn like a reference, so 95 % of worlds hold it, and p is uniform. Fails without the
+    factor sqrt(1 + 1 / k) (K = 3: 92 %), or with the normal quantile."""
+    rng = np.random.default_rng(k)
+    ability = 1 + rng.standard_normal(50)
+    luck = 0.15 * rng.standard_normal((k + 1, WORLDS, 1))
+    hits = rng.binomial(DRAWS, Phi(ability + luck + 0.3 * rng.standard_normal((k + 1, WORLDS, 50))))
+    pair = hits[0], hits[1:]
+    columns = uncertainty.hits_against_null(pair, uncertainty.held_out(hits[1:]), DRAWS)
+    ratio, p = estimates.ratio_of_means(*pair), columns["p_value"]
+    inside = (columns["predict_low"] <= ratio) & (ratio <= columns["predict_high"])
+    assert 0.93 <= inside.mean() <= 0.97
+    assert np.array_equal(inside, p >= 0.05)  # one statement, in two columns
+    assert stats.kstest(p, "uniform").pvalue > 0.001
+
+
+def test_a_prediction_by_hand():
+    """References 1, 2, 3: mean 2, s = 1; t is 4.3027 at 2 df. The model, 10, is 8 above: t =
+    8 / sqrt(4/3). Fails if held-out deviations (1.5 times those from the mean) aren't shrunk."""
+    margins = np.array([1.0, 2.0, 3.0])[:, None, None], np.array([[10.0]])
+    others, own = margins
+    columns = uncertainty.margins_against_null((own, others), uncertainty.held_out(others))
+    reach = 4.302653 * np.sqrt(4 / 3)
+    assert columns["margin"] == 10
+    assert columns["margin_difference"] == pytest.approx(8)
+    assert columns["margin_predict_low"] == pytest.approx(-reach, rel=1e-6)
+    assert columns["margin_predict_high"] == pytest.approx(reach, rel=1e-6)
+    assert columns["margin_sd"] == pytest.approx(8)
+    deviations = uncertainty.deviations(
+        lambda m: m.mean(-1), (own, others), uncertainty.held_out(others)
+    )
+    assert p_value(*deviations) == pytest.approx(2 * stats.t.sf(8 / np.sqrt(4 / 3), 2))
+
+
+def test_the_prediction_is_scipys():
+    """A further observation against k is a two-sample t test with samples of 1 and k."""
+    rng = np.random.default_rng(0)
+    others, own = rng.standard_normal((5, 1, 1)), np.array([[1.7]])
+    deviations = uncertainty.deviations(
+        lambda m: m.mean(-1), (own, others), uncertainty.held_out(others)
+    )
+    expected = stats.ttest_ind([1.7], others.ravel()).pvalue
+    assert p_value(*deviations) == pytest.approx(expected)
+
+
+def test_an_advantage_on_own_copies_is_no_memory():
+    """Under a gradient law every model is probed on copies found on itself, and does 2 better on
+    them. A further reference would as well. Fails if the prediction is centred on 0."""
+    level = [0.1, -0.2, 0.05, 0.15]
+
+    def pair(me, rest):
+        return np.array([[level[me] + 2]]), np.array([[[level[r]]] for r in rest])
+
+    null = [pair(k, [r for r in (0, 1, 2) if r != k]) for k in (0, 1, 2)]
+    own, below = uncertainty.deviations(lambda m: m.mean(-1), pair(3, (0, 1, 2)), null)
+    assert own == pytest.approx(2 + 0.15 + 0.05 / 3)
+    assert spread(below)[0] == pytest.approx(2)
+    assert p_value(own, below) > 0.3
+
+
+def test_a_ratio_interval_by_hand():
+    """Two samples, ten draws, three references with accuracies 0.4, 0.5, 0.6: their variance 0.01
+    over 3, over the mean's square; the copies' part p (1 - p) / 9 / n, with p = 0.9 and 0.7."""
+    own = np.array([[9, 7]])
+    others = np.array([[[4, 4]], [[5, 5]], [[6, 6]]])
+    references = 0.01 / 3 / 0.5**2
+    copies = (0.09 + 0.21) / 2 / 9 / 2 / 0.8**2
+    t, z = stats.t.ppf(0.975, 2), stats.norm.ppf(0.975)
+    half = (t * references + z * copies) / np.sqrt(references + copies)
+    low, high = uncertainty.ratio_interval(own, others, 10)
+    assert np.log(low) == pytest.approx(np.log(1.6) - half)
+    assert np.log(high) == pytest.approx(np.log(1.6) + half)
+    # samples: both references' accuracies and their differences are the same for both, so no
+    # interaction; the ratios' influences differ by 0.2 / 0.8
+    samples = (0.25**2 / 2) / 2
+    half = (t * references + stats.t.ppf(0.975, 1) * samples) / np.sqrt(references + samples)
+    low, high = uncertainty.ratio_interval(own, others, 10, estimand=ESTIMANDS[1])
+    assert np.log(high / 1.6) == pytest.approx(half)
+
+
+def test_no_copies_no_copies_noise():
+    """At tau = 0 all draws are alike: only the references differ. Fails if a 0-or-10 count gets
+    binomial noise. And margins (``draws=1``) get none."""
+    own, others = np.array([[10, 0, 10]]), np.array([[[10, 0, 0]]] * 3)
+    low, high = uncertainty.difference_interval(own, others, 10)
+    assert low == high == pytest.approx(1 / 3)
+    low, high = uncertainty.difference_interval(own + 0.5, others)
+    assert low == high == pytest.approx(10 / 3 + 0.5)
+
+
+def test_a_ratio_of_zero_and_an_undefined_one():
+    """Never recognised: 0 ... -log(0.025) / 30 copies / 0.5. No reference ever does: NaN, but the
+    difference stays."""
+    some, never = np.array([[[5, 5, 5]]] * 3), np.zeros((3, 1, 3), int)
+    low, high = uncertainty.ratio_interval(np.zeros((1, 3), int), some, 10)
+    assert low == 0
+    assert high == pytest.approx(-np.log(0.025) / 30 / 0.5)
+    assert np.isnan(uncertainty.ratio_interval(np.array([[5, 5, 0]]), never, 10)).all()
+    low, high = uncertainty.difference_interval(np.array([[5, 5, 0]]), never, 10)
+    assert low < 1 / 3 < high
+    columns = uncertainty.hits_against_null(
+        (np.array([[5, 5, 0]]), never), uncertainty.held_out(never), 10
+    )
+    assert np.isnan([columns["predict_low"], columns["predict_high"]]).all()
+    assert 0 < columns["p_value"] < 1
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_fewer_than_three_references_say_nothing(k):
+    own, others = np.array([[8, 9]]), np.arange(2 * k).reshape(k, 1, 2) + 4
+    null = uncertainty.held_out(others)
+    for estimand in ESTIMANDS:
+        assert np.isnan(uncertainty.ratio_interval(own, others, 10, estimand=estimand)).all()
+    columns = uncertainty.hits_against_null((own, others), null, 10)
+    assert np.isnan(list(columns.values())).all()
+    columns = uncertainty.margins_against_null((own, others), null)
+    assert columns["margin"] == 8.5
+    assert np.isnan(columns["margin_predict_low"]).all()
+    _, below = uncertainty.deviations(lambda m: m.mean(-1), (own, others), null)
+    assert np.isnan(uncertainty.detectable(below)).all()
+
+
+def test_log_odds_and_back():
+    """Half a sample is added: 3 of 4 samples are log(3.5 / 1.5). All and none are finite."""
+    hits = np.array([[10, 10, 10, 0], [0, 0, 0, 0], [10, 10, 10, 10]])
+    odds = log_odds(hits, 10)
+    assert odds == pytest.approx(np.log([3.5 / 1.5, 0.5 / 4.5, 4.5 / 0.5]))
+    assert uncertainty.accuracy(odds, 4) == pytest.approx([0.75, 0, 1])
+    assert uncertainty.accuracy(np.array([-50.0, 50.0]), 4) == pytest.approx([0, 1])
+
+
+def test_references_that_never_err_do_not_convict():
+    """Six references are right on all 45 images; the model misses one of them. A seventh might have
+    as well (Laplace: 1 in 8). Fails if their spread of 0 is believed."""
+    others = np.full((6, 1, 45), 100)
+    own = others[0].copy()
+    own[0, 0] = 0
+    columns = uncertainty.hits_against_null((own, others), uncertainty.held_out(others), 100)
+    assert columns["p_value"] > 0.1
+    own[0, :30] = 0
+    columns = uncertainty.hits_against_null((own, others), uncertainty.held_out(others), 100)
+    assert columns["p_value"] < 0.01
+
+
+def test_least_spread_is_for_rare_events_only():
+    """45 samples x 100 copies: rare below 5 misses of 4,500 copies, but of 45 where draws are
+    alike (the hits are then 0 or 100)."""
+    mixed = np.full((3, 1, 45), 100)
+    mixed[:, 0, 0] = 50  # 50 misses in 4,500
+    assert uncertainty.least_spread(mixed, 100) == 0
+    mixed[:, 0, 0] = 97
+    assert uncertainty.least_spread(mixed, 100) > 0
+    alike = np.full((3, 1, 45), 100)
+    alike[:, 0, :2] = 0  # 2 misses in 45
+    p = 43.5 / 46
+    assert uncertainty.least_spread(alike, 100) == pytest.approx(0.5 / (46 * p * (1 - p)))
+    alike[:, 0, :20] = 0
+    assert uncertainty.least_spread(alike, 100) == 0
+    assert uncertainty.least_spread(100 - mixed, 100) > 0  # few hits are as rare as few misses
+
+
+@pytest.mark.parametrize("k", [3, 6, 20])
+def test_the_detectable_shift_is_found_in_80_percent(k):
+    """Against scipy's noncentral t. Fails without the factor sqrt(1 + 1 / k)."""
+    below = np.r_[-1.0, np.ones(k - 1)][:, None] * k / (k - 1)
+    below = below - below.mean(0)
+    sd = np.std(below * (k - 1) / k, ddof=1) * np.sqrt(1 + 1 / k)
+    shift = uncertainty.detectable(below)[0] / sd
+    edge = stats.t.ppf(0.975, k - 1)
+    assert stats.nct.sf(edge, k - 1, shift) == pytest.approx(0.8, abs=1e-4)
+    low, high = predict(below)
+    assert uncertainty.detectable(below) > (high - low) / 2  # more than is just significant
+
+
+def test_an_unknown_estimand_is_refused():
+    with pytest.raises(InputError, match="unknown estimand 'the samples'"):
+        uncertainty.ratio_interval(np.ones((1, 2)), np.ones((3, 1, 2)), 2, estimand="the samples")
+
+
+def test_draws_may_differ_between_taus():
+    """Stopped early at one tau: each tau is as if measured alone. Fails if one number of draws is
+    taken for all."""
+    rng = np.random.default_rng(0)
+    draws = np.array([100, 30, 10])
+    hits = rng.binomial(draws[:, None], 0.8, size=(5, 3, 12))
+    hits[1:, 2] = draws[2]  # a rare event: no misses
+
+    def everything(at, draws):
+        pair = hits[0][at], hits[1:][:, at]
+        null = uncertainty.held_out(pair[1])
+        return np.array(
+            [
+                *uncertainty.ratio_interval(*pair, draws),
+                *uncertainty.difference_interval(*pair, draws),
+                *uncertainty.hits_against_null(pair, null, draws).values(),
+                uncertainty.least_spread(pair[1], draws),
+            ]
+        )
+
+    together = everything([0, 1, 2], draws)
+    for t in range(3):
+        assert together[:, [t]] == pytest.approx(everything([t], int(draws[t])))

@@ -1,0 +1,349 @@
+"""Verdicts: in worlds with a known answer, on linear models, and in words.
+
+In a world, sample i has a score b_i + a_k + e_ki for model k, a copy at tau moves it by tau times a
+standard normal, and y is the answer where the score is positive: Pr = Phi(score / tau), and the
+mean margin is the score. That is a linear model of two classes under Gaussian noise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from rurklib import InputError, ResidualKnowledge, residual_knowledge
+from rurklib.residual import Counts, judge
+from rurklib.residual.uncertainty import ESTIMANDS, held_out
+from rurklib.residual.verdict import TESTS, Verdict
+
+Phi = stats.norm.cdf
+TAUS, DRAWS, SAMPLES = (0.5, 1.0, 1.5), 100, 100
+
+
+def judged(scores, rng, **options):
+    """Verdict on model 0 of ``scores`` [model, sample] against the others."""
+    tau = np.array(TAUS)[:, None]
+    hits = rng.binomial(DRAWS, Phi(scores[:, None] / tau))
+    margins = scores[:, None] + tau * rng.standard_normal(hits.shape) / np.sqrt(DRAWS)
+    return judge(
+        (hits[0], hits[1:]),
+        held_out(hits[1:]),
+        DRAWS,
+        (margins[0], margins[1:]),
+        held_out(margins[1:]),
+        **options,
+    )
+
+
+def scores(rng, k, shift=0.0, n=SAMPLES):
+    """Scores of a model and k references; the model's are ``shift`` higher."""
+    s = 0.4 + rng.standard_normal(n) + 0.1 * rng.standard_normal((k + 1, 1))
+    s = s + 0.3 * rng.standard_normal((k + 1, n))
+    s[0] += shift
+    return s
+
+
+@pytest.mark.parametrize("test", TESTS)
+@pytest.mark.parametrize("k", [3, 6])
+def test_false_alarms_are_rare(test, k):
+    """m drawn like a reference: an alarm in 5 % of 400 worlds, give or take its own error (two
+    standard errors: 2.2 %). Fails with a normal quantile (K = 3: 15 %), or a test per tau."""
+    rng = np.random.default_rng(7)
+    found = [judged(scores(rng, k), rng, test=test).finding for _ in range(400)]
+    assert found.count("none detected") >= 400 * (0.95 - 0.022)
+    assert set(found) == {"none detected", "residual knowledge", "over-forgotten"}
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_a_planted_ratio_is_found(test):
+    """A ratio of 1.2 on 100 samples, six references: found in 80 % of 400 worlds at least."""
+    rng = np.random.default_rng(8)
+    shift = 0.491
+    spread = np.sqrt(1 + 0.1**2 + 0.3**2 + np.array(TAUS) ** 2)
+    planted = Phi((0.4 + shift) / spread).mean() / Phi(0.4 / spread).mean()
+    assert planted == pytest.approx(1.2, abs=0.005)
+    verdicts = [judged(scores(rng, 6, shift), rng, test=test) for _ in range(400)]
+    assert np.mean([v.finding == "residual knowledge" for v in verdicts]) >= 0.8
+    if test == "hits":
+        assert np.mean([v.effect for v in verdicts]) == pytest.approx(planted, abs=0.01)
+    verdicts = [judged(scores(rng, 6, -shift), rng, test=test) for _ in range(100)]
+    assert np.mean([v.finding == "over-forgotten" for v in verdicts]) >= 0.8
+
+
+def test_the_detectable_effect_is_found_in_80_percent():
+    """A model shifted by the *true* detectable margin is found in about 80 %, and the run's own
+    ``detectable_margin`` is near it. 400 worlds."""
+    rng = np.random.default_rng(9)
+    luck = np.sqrt(0.1**2 + 0.3**2 / SAMPLES)
+    shift = 3.514 * luck * np.sqrt(1 + 1 / 6)  # noncentral t, 5 df: see test_uncertainty
+    verdicts = [judged(scores(rng, 6, shift), rng) for _ in range(400)]
+    assert np.mean([v.finding == "residual knowledge" for v in verdicts]) == pytest.approx(
+        0.8, abs=0.06
+    )
+    # the mean of s over sigma at 5 df is 0.952
+    assert np.mean([v.detectable_margin for v in verdicts]) == pytest.approx(
+        0.952 * shift, rel=0.05
+    )
+
+
+def test_more_confidence_is_not_memory():
+    """The model is a reference with its logits times 1.6: the same hits. The margin test raises an
+    alarm and says that it may be one; the other two don't. The price that the README states."""
+    rng = np.random.default_rng(10)
+    found = {test: [] for test in TESTS}
+    notes = []
+    for _ in range(50):
+        tau, s = np.array(TAUS)[:, None], scores(rng, 6) + 1.5
+        hits = rng.binomial(DRAWS, Phi(s[:, None] / tau))
+        margins = s[:, None] + tau * rng.standard_normal(hits.shape) / np.sqrt(DRAWS)
+        margins[0] *= 1.6
+        arguments = (hits[0], hits[1:]), held_out(hits[1:]), DRAWS, (margins[0], margins[1:])
+        for test in TESTS:
+            verdict = judge(*arguments, held_out(margins[1:]), test=test)
+            found[test].append(verdict.finding == "residual knowledge")
+            notes += [verdict.note] * (test == "margin" and found[test][-1])
+    assert np.mean(found["margin"]) > 0.9
+    assert np.mean(found["scaled margin"]) < 0.15
+    assert np.mean(found["hits"]) < 0.15
+    assert np.mean(["may be confidence" in n for n in notes]) > 0.8
+
+
+def by_hand(hits, margins=None, taus=(0.0, 0.1), draws=10, **options) -> ResidualKnowledge:
+    hits, margins = np.array(hits), None if margins is None else np.array(margins)
+    names = ("m", *(f"r{k}" for k in range(len(hits) - 1)))
+    counts = Counts(hits, names, taus, draws, "gaussian", 0, None, margins)
+    return ResidualKnowledge(dict.fromkeys(names, counts), names[:1], names[1:], True, **options)
+
+
+def test_a_margin_verdict_by_hand():
+    """References' mean margins 1, 2, 3, the model's 10: difference 8, t = 8 / sqrt(4 / 3) at 2 df;
+    the effect's interval is 8 +- 4.303 / sqrt(3); detectable 5.653 sqrt(4 / 3)."""
+    margins = np.array([10.0, 1, 2, 3])[:, None, None] + np.array([[-1.0, 1.0], [-3.0, 3.0]])
+    result = by_hand([[[5, 5], [5, 5]]] * 4, margins)
+    verdict = result.verdict
+    assert verdict.finding == "residual knowledge"
+    assert (verdict.test, verdict.level, verdict.references) == ("margin", 0.05, 3)
+    assert verdict.p == pytest.approx(2 * stats.t.sf(8 / np.sqrt(4 / 3), 2))
+    assert verdict.effect == pytest.approx(8)
+    half = stats.t.ppf(0.975, 2) / np.sqrt(3)
+    assert (verdict.low, verdict.high) == pytest.approx((8 - half, 8 + half))
+    assert verdict.detectable_margin == pytest.approx(5.6535 * np.sqrt(4 / 3), rel=1e-3)
+    assert result.frame.margin.tolist() == [10, 10]
+    assert result.frame.margin_difference.tolist() == pytest.approx([8, 8])
+    assert result.judge("m", level=0.01).finding == "none detected"
+    strict = result.judge("m", level=0.01)  # interval and detectable effect follow the level
+    assert strict.low == pytest.approx(8 - stats.t.ppf(0.995, 2) / np.sqrt(3))
+    assert strict.detectable_margin > 2 * verdict.detectable_margin
+    # every model's deviation over samples is 2 sqrt(2) here, so scaling changes nothing
+    scaled = result.judge("m", test="scaled margin")
+    assert (scaled.p, scaled.effect) == pytest.approx((verdict.p, verdict.effect))
+    # with its margins twice as spread, the model's 10 become 5, in the references' deviations
+    margins[0] = 10 + 2 * (margins[0] - 10)
+    scaled = by_hand([[[5, 5], [5, 5]]] * 4, margins).judge("m", test="scaled margin")
+    assert scaled.effect == pytest.approx(3)
+    assert scaled.p == pytest.approx(2 * stats.t.sf(3 / np.sqrt(4 / 3), 2))
+    half = stats.t.ppf(0.975, 2) / np.sqrt(3)
+    assert (scaled.low, scaled.high) == pytest.approx((3 - half, 3 + half))
+
+
+def test_the_effect_has_the_estimands_interval():
+    """Margins of m are 1 above on one sample and 3 on the other, the references are 0 +- 0.1. For
+    this forget set only the references are random; else the samples' 2 +- 1 as well."""
+    offsets = np.array([[2.0, 2], [-0.1, -0.1], [0, 0], [0.1, 0.1]])[:, None, :]
+    margins = np.repeat(offsets + np.array([[[-1.0, 1]], [[0, 0]], [[0, 0]], [[0, 0]]]), 2, 1)
+    hits = [[[5, 5], [5, 5]]] * 4
+    this, like = (by_hand(hits, margins, estimand=e).verdict for e in ESTIMANDS)
+    references = stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3)
+    assert (this.low, this.high) == pytest.approx((2 - references, 2 + references))
+    part, whole = 0.01 / 3, 0.01 / 3 + 1
+    half = (stats.t.ppf(0.975, 2) * part + stats.t.ppf(0.975, 1)) / np.sqrt(whole)
+    assert (like.low, like.high) == pytest.approx((2 - half, 2 + half))
+    assert this.p == like.p
+
+
+def test_a_hit_verdict_by_hand():
+    """Two taus, two samples, ten draws. Log-odds with half a sample: m log(2.3 / 0.7) at both taus;
+    references log(1.4 / 1.6), log(1.5 / 1.5), log(1.6 / 1.4)."""
+    hits = [[[9, 9]] * 2, [[4, 5]] * 2, [[5, 5]] * 2, [[6, 5]] * 2]
+    verdict = by_hand(hits).verdict
+    s = np.log(1.6 / 1.4)  # the references' odds are -s, 0, s
+    t = np.log(2.3 / 0.7) / (s * np.sqrt(4 / 3))
+    assert verdict.test == "hits"  # no margins were kept
+    assert verdict.p == pytest.approx(2 * stats.t.sf(t, 2))
+    assert verdict.effect == pytest.approx(1.8)
+    # the effect's interval: accuracies 0.45, 0.5, 0.55, and 0.9 from ten draws of two samples
+    part, copies = 0.05**2 / 3 / 0.5**2, 0.9 * 0.1 / 9 / 2 / 0.9**2
+    half = stats.t.ppf(0.975, 2) * part + stats.norm.ppf(0.975) * copies
+    half /= np.sqrt(part + copies)
+    limits = np.log([verdict.low / 1.8, verdict.high / 1.8])
+    assert limits == pytest.approx([-half, half])
+    shifted = 5.6535 * s * np.sqrt(4 / 3)
+    expected = ((3 / (1 + np.exp(-shifted)) - 0.5) / 2) / 0.5
+    assert verdict.detectable_ratio == pytest.approx(expected, rel=1e-3)
+    assert np.isnan(verdict.detectable_margin)
+    # references three times as far apart: even ten hits of ten would be within reach of a fourth
+    hits = [[[9, 9]] * 2, [[2, 5]] * 2, [[5, 5]] * 2, [[8, 5]] * 2]
+    assert by_hand(hits).verdict.detectable_ratio == np.inf
+
+
+def test_a_class_that_was_forgotten():
+    """No reference ever says y: every ratio is undefined. Difference and verdict work."""
+    rng = np.random.default_rng(0)
+    hits = np.zeros((5, 2, 20), int)
+    level = np.array([0.1, 0.5, -0.5, 0.2, -0.2])[:, None, None]
+    margins = -8 + level + rng.standard_normal((2, 20))
+    forgotten = by_hand(hits, margins)
+    hits[0, :, :12], margins[0] = 9, 1 + rng.standard_normal((2, 20))
+    knows = by_hand(hits, margins)
+    for result in (forgotten, knows):
+        frame = result.frame
+        for column in ("ratio_of_means", "ratio_low", "ratio_high", "predict_low", "median_ratio"):
+            assert frame[column].isna().all(), column
+        assert (frame.undefined_share == 1).all()
+        assert (frame.prevalence == 0).all()
+        assert not frame[["difference", "p_value", "margin_difference"]].isna().any().any()
+    assert (forgotten.frame.difference == 0).all()
+    assert forgotten.verdict.finding == "none detected"
+    assert knows.frame.difference.tolist() == pytest.approx([0.54, 0.54])
+    assert {knows.judge("m", test=t).finding for t in TESTS} == {"residual knowledge"}
+    by_hits = knows.judge("m", test="hits")
+    assert (by_hits.unit, by_hits.effect) == ("accuracy", pytest.approx(0.54))
+    assert "+0.54" in str(by_hits)
+    assert "ratio of" not in str(forgotten.verdict)
+    assert np.isnan(forgotten.verdict.detectable_ratio)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_too_few_references_give_no_verdict(k):
+    margins = np.arange(4.0 * (k + 1)).reshape(k + 1, 2, 2)
+    result = by_hand([[[5, 5], [5, 5]]] * (k + 1), margins)
+    for test in TESTS:
+        verdict = result.judge("m", test=test)
+        assert verdict.finding == "no verdict"
+        assert np.isnan(verdict.p)
+    few = "1 re-trained model can't" if k == 1 else "2 re-trained models can't"
+    assert str(verdict).startswith(f"No verdict: {few}")
+    assert result.frame[["ratio_low", "predict_low", "p_value"]].isna().all().all()
+
+
+def test_a_model_against_itself_has_nothing_to_show():
+    """Identical references have no spread at all: p = 1, not 0 / 0."""
+    hits = np.full((5, 2, 3), 7)
+    margins = np.full((5, 2, 3), 0.1) * np.arange(1, 4)
+    for test in TESTS:
+        verdict = by_hand(hits, margins).judge("m", test=test)
+        assert (verdict.finding, verdict.p) == ("none detected", pytest.approx(1)), test
+
+
+def test_references_that_never_err_do_not_convict():
+    """Nor over the whole curve: one image of 45 missed at both taus. Fails if their spread of 0 is
+    believed."""
+    hits = np.full((7, 2, 45), 10)
+    hits[0, :, 0] = 0
+    assert by_hand(hits).verdict.finding == "none detected"
+    hits[0, :, :30] = 0
+    assert by_hand(hits).verdict.finding == "over-forgotten"
+
+
+def test_a_verdict_in_words():
+    verdict = Verdict(
+        "residual knowledge", "margin", 0.05, 6, 0.0031, 1.234, 0.8, 1.6,
+        "logits", ESTIMANDS[0], 0.9, 1.04,
+    )  # fmt: skip
+    assert str(verdict) == (
+        "Residual knowledge (margin test, p = 0.0031, level 0.05): over the curve the mean logit "
+        "margin is +1.23 logits from that of the average of 6 re-trained models (95 % interval "
+        "0.8 to 1.6), more than a further one would be."
+    )
+    none = dataclasses.replace(verdict, finding="none detected", p=0.4)
+    assert str(none).startswith("No residual knowledge detected (margin test, p = 0.4")
+    assert str(none).endswith("would have found 0.9 logits or a ratio of 1.04 in 80 % of cases.")
+    over = dataclasses.replace(verdict, finding="over-forgotten", effect=-1.234, note="Mind this.")
+    assert str(over).startswith("Over-forgotten (margin test")
+    assert str(over).endswith("would be. Mind this.")
+
+
+def test_margins_of_some_models_are_no_margins():
+    """Counts read from different files, some of them older. Fails if only the model's are looked
+    at."""
+    result = by_hand([[[5, 5], [5, 6]]] * 4, np.ones((4, 2, 2)))
+    bare = dataclasses.replace(result.counts["m"], margins=None)
+    mixed = dataclasses.replace(result, counts={**result.counts, "r1": bare})
+    assert mixed.frame.margin.isna().all()
+    assert mixed.verdict.test == "hits"
+
+
+def test_bad_options_are_refused():
+    result = by_hand([[[5, 5], [5, 5]]] * 4)
+    with pytest.raises(InputError, match="unknown test 'margins': did you mean 'margin'"):
+        result.judge("m", test="margins")
+    with pytest.raises(InputError, match="only hits were kept"):
+        result.judge("m", test="margin")
+    with pytest.raises(InputError, match="level = 5"):
+        result.judge("m", level=5)
+
+
+def test_linear_models_end_to_end(linear):
+    """Eight re-trained linear models, no clipping. Pr[m(x') = y] = Phi(margin / (tau ||w||)), so
+    the ratio, the mean margin, and what the verdict must be are known."""
+    rng = np.random.default_rng(3)
+    n, draws, taus = 40, 400, (0.3, 0.6)
+    x = torch.as_tensor(rng.random((n, 2)), dtype=torch.float32)
+    y = torch.ones(n, dtype=torch.int64)
+
+    def net(offset):
+        w = np.array([3.0, -2.0]) + 0.2 * rng.standard_normal(2)
+        return linear(np.stack([0 * w, w]), bias=[0.0, offset], dtype=torch.float32)
+
+    luck = 0.1 * rng.standard_normal(8)
+    references = [net(o) for o in luck]
+    models = {"like one": net(0.05), "knows": net(1.2), "avoids": net(-1.2)}
+    result = residual_knowledge(
+        models, references, x, y, taus=taus, draws=draws, bounds=None, seed=1
+    )
+
+    def truth(model, tau):
+        w, b = (p.detach().numpy() for p in model[1].parameters())
+        score = x.numpy() @ (w[1] - w[0]) + b[1] - b[0]
+        return Phi(score / (tau * np.linalg.norm(w[1] - w[0]))), score
+
+    for name, model in models.items():
+        rows = result.frame[result.frame.model == name]
+        for tau, row in zip(taus, rows.itertuples(), strict=True):
+            own, score = truth(model, tau)
+            others = np.mean([truth(r, tau)[0] for r in references], 0)
+            ratio = own.mean() / others.mean()
+            noise = np.sqrt((own * (1 - own)).sum() / draws) / n / own.mean()
+            assert abs(np.log(row.ratio_of_means / ratio)) < 4 * noise
+            assert row.ratio_low < ratio < row.ratio_high
+            w = model[1].weight.detach().numpy()
+            noise = tau * np.linalg.norm(w[1] - w[0]) / np.sqrt(n * draws)
+            assert abs(row.margin - score.mean()) < 4 * noise
+    for test in TESTS:
+        found = {name: result.judge(name, test=test).finding for name in models}
+        assert found == {
+            "like one": "none detected",
+            "knows": "residual knowledge",
+            "avoids": "over-forgotten",
+        }
+    assert result.verdict == {name: result.judge(name) for name in models}
+
+
+def test_the_estimand_is_named_and_used(linear):
+    x, y = torch.rand(6, 2, generator=torch.Generator().manual_seed(0)), torch.ones(6).long()
+    nets = [linear(2, seed=s, dtype=torch.float32) for s in range(5)]
+    options = {"taus": [0.3], "draws": 20}
+    frames = {}
+    for estimand in ESTIMANDS:
+        result = residual_knowledge(nets[0], nets[1:], x, y, estimand=estimand, **options)
+        assert result.estimand == result.verdict.estimand == estimand
+        frames[estimand] = result.frame
+        assert result.frame.attrs["estimand"] == estimand
+    a, b = frames.values()
+    assert a.ratio_high.item() != b.ratio_high.item()
+    assert a.predict_high.item() == b.predict_high.item()  # a prediction is for this forget set
+    with pytest.raises(InputError, match="unknown estimand"):
+        residual_knowledge(nets[0], nets[1:], x, y, estimand="this", **options)
