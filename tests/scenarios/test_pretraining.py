@@ -13,6 +13,7 @@ from rurklib.data import Dataset
 from rurklib.models import build
 from rurklib.run import open_run
 from rurklib.scenarios import SCENARIOS
+from rurklib.summary import summarise
 from rurklib.train import fit
 
 
