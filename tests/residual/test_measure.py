@@ -90,7 +90,9 @@ def test_a_model_against_itself_is_exactly_one(cnn, images):
             net, [net, net], x, y, taus=[0.0, 0.2], draws=5, perturbation=law
         ).frame
         for column in ("ratio_of_means", "mean_of_ratios", "null_low", "null_high"):
-            assert (frame[column] == 1).all(), (law, column)
+            defined = frame[column].dropna()  # an untargeted law may leave nothing recognised
+            assert (defined == 1).all(), (law, column)
+            assert len(defined) == 2 or law.endswith("untargeted"), law
 
 
 def test_the_band_of_a_fixed_pair(linear):
