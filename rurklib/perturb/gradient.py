@@ -81,10 +81,10 @@ def pgd(
     (:func:`ball.project`), so on a linear model it converges to the optimum in every norm. Returns
     the last iterate, as torchattacks and the paper do. ``step_size`` defaults to 2.5 * tau / steps
     (Madry et al.; the paper's is 2/255); in L1 to 2.5 * tau, because there the budget belongs on
-    few coordinates and small steps spread it over many (at this default, 10 steps reach at least
-    95 % of the optimum on linear models). In L2 10 default steps reach 95 % of it too, but only
-    70 % where the box cuts off much of the ball: take more steps, or larger ones, there. ``random_start`` draws uniformly from the ball and needs
-    a ``generator``; displacements drawn before (:func:`start`) can be given as ``start_at``.
+    few coordinates and small steps spread it over many. On linear models ten default steps reach
+    95 % of the optimum, but in L2 only 70 % of it where the box cuts off much of the ball: take
+    more or larger steps there. ``random_start`` draws uniformly from the ball and needs a
+    ``generator``; a displacement drawn before (:func:`start`) is given as ``start_at``.
 
     Shapes: x [n, ...] float inside ``bounds``, y int64 [n] -> [n, ...]. tau = 0 returns a copy.
     """

@@ -10,7 +10,7 @@ ratio for each reference held out against the others - what "no residual knowled
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from rurklib import check
 from rurklib.perturb import LAWS
 from rurklib.residual import estimates
 from rurklib.residual.counts import Counts, count_hits
+from rurklib.residual.inference import fast
 
 COLUMNS = (
     "tau",
@@ -104,8 +105,9 @@ def residual_knowledge(
     perturbation: str = "gaussian",
     draws: int = 100,
     seed: int = 0,
+    found_on: str | nn.Module | None = None,
     bounds: check.Bounds = (0.0, 1.0),
-    batch_size: int = 512,
+    batch_size: int | None = None,
 ) -> ResidualKnowledge:
     """Measure residual knowledge of ``model`` about the forget samples (x, y).
 
@@ -116,9 +118,15 @@ def residual_knowledge(
         x: forget samples [n, ...], uint8 or float inside ``bounds``; the models take floats.
         y: their labels, int64 [n].
         taus: radii, in units of the input (0.03 of [0, 1] is about 8 of 255 grey levels).
-        perturbation: a name in ``rurklib.perturb.LAWS``: gaussian, fgsm, pgd.
+        perturbation: a name in ``rurklib.perturb.LAWS``, e.g. gaussian, uniform-l2, fgsm, pgd.
         draws: copies per sample and tau (the paper's c = 100).
         seed: decides the copies.
+        found_on: the model that a gradient law searches on. None: each model is judged on copies
+            found on itself (the paper's protocol). A name among the models or references, or a
+            model passed in, makes it a transfer: all are judged on the copies found there. A
+            reference that is searched on is not counted among the references then, for its copies
+            are made for it. Random laws look at no model.
+        batch_size: most samples that a model is shown at once; None: what suits it.
 
     Returns an object with integer ``.counts`` and a tidy ``.frame``. Models are left as found.
     Raises InputError, before anything is measured, for inputs or models that can't be used.
@@ -147,12 +155,25 @@ def residual_knowledge(
     radii = check.taus(taus)
     check.count("draws", draws)
     check.count("seed", seed, 0)
-    check.count("batch_size", batch_size)
+    if batch_size is not None:
+        check.count("batch_size", batch_size)
     check.inputs(x, bounds)
     check.labels(y, len(x))
     sizes = {n: check.logits(m, x, y, n) for n, m in {**models, **references}.items()}
     if len(set(sizes.values())) > 1:
         raise check.InputError(f"models differ in their number of classes: {sizes}")
+    everyone = {**models, **references}
+    searched = found_on if isinstance(found_on, nn.Module) else None
+    if searched is not None:
+        check.logits(searched, x, y, "found_on")
+    elif found_on is not None:
+        searched = everyone[check.one_of("found_on", found_on, everyone)]
+        if law.uses_model:  # its copies are made for it: not a reference like the others
+            references = {n: r for n, r in references.items() if n != found_on}
+        if not references:
+            raise check.InputError(
+                f"found_on = {found_on!r} is the only reference: give another to compare with"
+            )
 
     options: dict[str, Any] = {
         "taus": radii,
@@ -163,11 +184,15 @@ def residual_knowledge(
         "batch_size": batch_size,
     }
     counts: dict[str, Counts] = {}
-    if law.uses_model:
-        for name in (*models, *references):
+    if law.uses_model and searched is None:
+        example = check.as_float(x[:64])
+        forwards = {name: fast(net, example) for name, net in everyone.items()}
+        for name in everyone:
             shown = {**({name: models[name]} if name in models else {}), **references}
-            counts[name] = count_hits(shown, x, y, found_on=name, **options)
+            counts[name] = count_hits(shown, x, y, found_on=name, forwards=forwards, **options)
     else:
-        shared = count_hits({**models, **references}, x, y, **options)
+        shared = count_hits({**models, **references}, x, y, found_on=searched, **options)
+        if law.uses_model and isinstance(found_on, str):
+            shared = replace(shared, found_on=found_on)
         counts = dict.fromkeys((*models, *references), shared)
     return ResidualKnowledge(counts, tuple(models), tuple(references), single)
