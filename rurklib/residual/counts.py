@@ -10,7 +10,7 @@ whatever the number of draws, samples or radii.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from rurklib import check
 from rurklib.guard import evaluating, generator
 from rurklib.perturb import LAWS, Law
+from rurklib.residual.adaptive import STEP, settled
 from rurklib.residual.inference import Forward, fast, laid_out
 
 BLOCK = 256  # samples that share a random stream; fixed, so that results don't hang on batch_size
@@ -30,7 +31,9 @@ class Counts:
     """Hits of several models on the same perturbed copies.
 
     ``hits`` int64 [model, tau, sample], each 0 ... draws; ``models`` names the first axis and
-    ``taus`` the second. ``found_on`` names the model that a gradient law searched on (None for a
+    ``taus`` the second. Where drawing stopped early, ``stopped`` int64 [tau] holds how many draws
+    were made at each radius, and hits are out of that: :attr:`drawn` is right in both cases.
+    ``found_on`` names the model that a gradient law searched on (None for a
     random law). ``moved`` [tau] is the share of copies that differ from their sample: a search
     without a gradient to follow leaves them where they are. ``as_they_are`` holds, for each model
     that couldn't be made faster, why.
@@ -46,9 +49,15 @@ class Counts:
     perturbation: str
     seed: int
     found_on: str | None = None
+    stopped: np.ndarray | None = None
     moved: np.ndarray | None = None
     as_they_are: Mapping[str, str] = field(default_factory=dict)
     margins: np.ndarray | None = None
+
+    @property
+    def drawn(self) -> np.ndarray:
+        """What hits are out of, [tau]."""
+        return np.full(len(self.taus), self.draws) if self.stopped is None else self.stopped
 
     def of(self, model: str) -> np.ndarray:
         """Hits of one model, [tau, sample]."""
@@ -71,6 +80,8 @@ def count_hits(
     found_on: str | nn.Module | None = None,
     bounds: check.Bounds = (0.0, 1.0),
     batch_size: int | None = None,
+    tolerance: float | None = None,
+    references: Collection[str] = (),
     forwards: Mapping[str, Forward] | None = None,
 ) -> Counts:
     """Count, for every model, tau and sample, how many of ``draws`` copies are recognised as y.
@@ -81,6 +92,11 @@ def count_hits(
     that a gradient law searches on, or is a model that isn't counted itself. ``batch_size`` is the
     most samples that a model is shown at once; None: what suits each. ``forwards`` are the models'
     fast forms where they were made before.
+
+    With a ``tolerance``, drawing stops at a radius as soon as more draws can't tell more: when the
+    95 % Monte Carlo interval of every ratio (each model to the ``references``, each reference to
+    the others) is no wider than +- tolerance, looked at every 10 draws, at most ``draws``. The
+    draws that are made are the first of those that would be made without it.
 
     Shapes: x [n, ...] inside ``bounds``, y int64 [n] -> hits [model, tau, n].
     """
@@ -94,20 +110,35 @@ def count_hits(
     sizes = [batch_size or forwards[name].batch_size for name in names]
     searched = replace(searched, batch_size=batch_size or searched.batch_size)
     others = [found_on] if isinstance(found_on, nn.Module) else []
+    stopped = np.full(len(taus), draws)
     with evaluating(*models.values(), *others):
         for t, tau in enumerate(taus):
             # At tau = 0 and for a law without chance, one copy stands for all draws.
             alike = tau == 0 or not law.random
-            made, times = (1, draws) if alike else (draws, 1)
-            for first in range(0, n, BLOCK):
-                block = slice(first, first + BLOCK)
-                xb, yb = check.as_float(x[block]), y[block]
-                seeds = [(seed, first // BLOCK, i) for i in range(made)]
-                for copies in _copies(law, searched, xb, yb, tau, seeds, bounds, max(sizes)):
-                    moved[t] += int((copies != xb).flatten(2).any(2).sum()) * times
-                    found, margin = _ask([forwards[m] for m in names], copies, yb, sizes)
-                    hits[:, t, block] += found * times
-                    margins[:, t, block] += margin * times
+            most, made = 1 if alike else draws, 0
+            totals: list[np.ndarray] = []  # [model, draw] hits over all samples
+            while made < most and not settled(totals, n, names, references, tolerance):
+                step = min(most - made, most if tolerance is None else STEP)
+                total = np.zeros((len(names), step), np.int64)
+                for first in range(0, n, BLOCK):
+                    block = slice(first, first + BLOCK)
+                    xb, yb, at = check.as_float(x[block]), y[block], 0
+                    seeds = [(seed, first // BLOCK, i) for i in range(made, made + step)]
+                    for copies in _copies(law, searched, xb, yb, tau, seeds, bounds, max(sizes)):
+                        moved[t] += int((copies != xb).flatten(2).any(2).sum())
+                        found, margin = _ask([forwards[m] for m in names], copies, yb, sizes)
+                        hits[:, t, block] += found.sum(1)
+                        margins[:, t, block] += margin
+                        total[:, at : at + len(copies)] += found.sum(2)
+                        at += len(copies)
+                made += step
+                totals.append(total)
+            moved[t] /= n * made
+            margins[:, t] /= made
+            if alike:
+                hits[:, t] *= draws
+            else:
+                stopped[t] = made
     return Counts(
         hits,
         names,
@@ -116,9 +147,10 @@ def count_hits(
         perturbation,
         seed,
         label,
-        moved / (n * draws),
+        None if tolerance is None else stopped,
+        moved,
         {name: forwards[name].why for name in names if forwards[name].why},
-        margins / draws,
+        margins,
     )
 
 
@@ -174,7 +206,7 @@ def _copies(
 def _ask(
     forwards: Sequence[Forward], copies: Tensor, y: Tensor, sizes: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hits and sums of margins over the draws, [model, n] each. copies [draws, n, ...]."""
+    """Hits [model, draws, n] and sums of margins [model, n]. copies [draws, n, ...]."""
     r, n = copies.shape[:2]
     flat = laid_out(copies.flatten(0, 1))
     with torch.inference_mode():
@@ -184,8 +216,8 @@ def _ask(
                 for forward, size in zip(forwards, sizes, strict=True)
             ]
         ).view(len(forwards), r, n, -1)
-        own = y.expand(len(forwards), r, n)[..., None]
-        found = (logits.argmax(-1, keepdim=True) == own).sum((1, 3))
+        found = logits.argmax(-1) == y
+        own = y.expand(found.shape)[..., None]
         others = logits.scatter(-1, own, -torch.inf).logsumexp(-1)
         margins = (logits.gather(-1, own)[..., 0] - others).double().sum(1)
     return found.cpu().numpy(), margins.cpu().numpy()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from rurklib import check
 from rurklib.perturb import LAWS
 from rurklib.residual import estimates
+from rurklib.residual.cache import count_kept
 from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.inference import fast
 
@@ -66,11 +68,12 @@ class ResidualKnowledge:
         """One row per tau for one model, or for one reference held out against the others."""
         own, others = self.ratios(name)
         counts, null = self.counts[name], self.null
+        drawn = counts.drawn[:, None]
         return pd.DataFrame(
             {
                 "tau": counts.taus,
-                "forget_accuracy": estimates.accuracy(own, counts.draws),
-                "reference_accuracy": estimates.accuracy(others, counts.draws),
+                "forget_accuracy": estimates.accuracy(own / drawn, 1),
+                "reference_accuracy": estimates.accuracy(others / drawn, 1),
                 "ratio_of_means": estimates.ratio_of_means(own, others),
                 "mean_of_ratios": estimates.mean_of_ratios(own, others),
                 "undefined_share": estimates.undefined_share(others),
@@ -108,6 +111,8 @@ def residual_knowledge(
     found_on: str | nn.Module | None = None,
     bounds: check.Bounds = (0.0, 1.0),
     batch_size: int | None = None,
+    tolerance: float | None = None,
+    cache: str | Path | None = None,
 ) -> ResidualKnowledge:
     """Measure residual knowledge of ``model`` about the forget samples (x, y).
 
@@ -127,6 +132,10 @@ def residual_knowledge(
             reference that is searched on is not counted among the references then, for its copies
             are made for it. Random laws look at no model.
         batch_size: most samples that a model is shown at once; None: what suits it.
+        tolerance: stop drawing at a radius when the 95 % Monte Carlo interval of every ratio is
+            within +- tolerance (:mod:`rurklib.residual.adaptive`); ``draws`` are then the most.
+        cache: a folder in which the references' counts are kept, and found again by whatever
+            measurement asks for the same; None: nowhere.
 
     Returns an object with integer ``.counts`` and a tidy ``.frame``. Models are left as found.
     Raises InputError, before anything is measured, for inputs or models that can't be used.
@@ -157,6 +166,13 @@ def residual_knowledge(
     check.count("seed", seed, 0)
     if batch_size is not None:
         check.count("batch_size", batch_size)
+    if tolerance is not None:
+        check.number("tolerance", tolerance, 0.0)
+        if cache is not None:
+            raise check.InputError(
+                "tolerance and cache: where drawing stops depends on all models at once, so counts "
+                "can't be kept; give one of them"
+            )
     check.inputs(x, bounds)
     check.labels(y, len(x))
     sizes = {n: check.logits(m, x, y, n) for n, m in {**models, **references}.items()}
@@ -183,15 +199,24 @@ def residual_knowledge(
         "bounds": bounds,
         "batch_size": batch_size,
     }
-    counts: dict[str, Counts] = {}
+    folder = None if cache is None else Path(cache)
+
+    def count(shown: Mapping[str, nn.Module], kept: Sequence[str], **more: Any) -> Counts:
+        if folder is not None:
+            return count_kept(folder, kept, shown, x, y, **options, **more)
+        return count_hits(shown, x, y, tolerance=tolerance, references=known, **options, **more)
+
+    known, counts = tuple(references), {}
     if law.uses_model and searched is None:
         example = check.as_float(x[:64])
         forwards = {name: fast(net, example) for name, net in everyone.items()}
         for name in everyone:
             shown = {**({name: models[name]} if name in models else {}), **references}
-            counts[name] = count_hits(shown, x, y, found_on=name, forwards=forwards, **options)
+            # Copies found on a model are no use to the next model: only the references' are kept.
+            kept = known if name in known else ()
+            counts[name] = count(shown, kept, found_on=name, forwards=forwards)
     else:
-        shared = count_hits({**models, **references}, x, y, found_on=searched, **options)
+        shared = count({**models, **references}, known, found_on=searched)
         if law.uses_model and isinstance(found_on, str):
             shared = replace(shared, found_on=found_on)
         counts = dict.fromkeys((*models, *references), shared)

@@ -211,6 +211,8 @@ def test_bad_input_is_refused_before_anything_is_measured(cnn, images):
     refused("y.long", y=y.float())
     refused("reference-0 returned probabilities", references=[nn.Sequential(r, nn.Softmax(1))])
     refused("differ in their number of classes", references=[cnn(classes=5)])
+    refused("tolerance = -0.1", tolerance=-0.1)
+    refused("give one of them", tolerance=0.1, cache="here")
     refused("unknown found_on 'modle': did you mean 'model'", found_on="modle")
     refused("found_on returned probabilities", found_on=nn.Sequential(r, nn.Softmax(1)))
     refused("is the only reference", found_on="reference-0", perturbation="fgsm")
