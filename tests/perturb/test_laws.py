@@ -88,6 +88,18 @@ def test_draws_searched_together_are_what_each_is_alone(name, kind, cnn, images,
     assert (alone[0] != alone[1]).any() or name == "pgd-l1"
 
 
+@pytest.mark.parametrize("name", PGD)
+def test_a_search_starts_inside_ball_and_box(name, rng):
+    """Black and white pixels leave no room on one side. Fails if the start isn't projected."""
+    x = torch.rand(50, 6, generator=rng(3)).round()
+    d = LAWS[name].start(x, 0.5, rng(0), (0.0, 1.0))
+    p = {"pgd": math.inf, "pgd-l2": 2, "pgd-l1": 1}[name]
+    assert (norm(d, p) <= 0.5 + 1e-6).all()
+    assert (x + d).min() >= 0
+    assert (x + d).max() <= 1
+    assert d.abs().max() > 0.1
+
+
 def test_uniform_reads_bytes(rng):
     """uint8 means x / 255."""
     x = torch.tensor([[0, 255, 128]], dtype=torch.uint8)

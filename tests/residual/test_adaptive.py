@@ -85,6 +85,15 @@ def test_the_draws_that_are_made_are_the_first_ones(law, cnn, images):
         assert counts.moved[t] == pytest.approx(plain.moved[0])
 
 
+def test_the_batch_size_does_not_decide_when_to_stop(cnn, images):
+    """Fails if draws that were made in several batches are taken for one another."""
+    (x, y), nets = images(10), {f"n{i}": cnn(i) for i in range(4)}
+    options = {"taus": [0.05, 0.2], "draws": 60, "tolerance": 0.2, "references": ("n1", "n2", "n3")}
+    drawn = [count_hits(nets, x, y, batch_size=b, **options).drawn.tolist() for b in (5, 30, 512)]
+    assert drawn[0] == drawn[1] == drawn[2]
+    assert min(drawn[0]) < 60
+
+
 def test_the_same_answer_for_fewer_draws(cnn, images):
     """Every ratio within the tolerance of the one from all draws; a tolerance of 0 changes
     nothing. Fails if accuracies are divided by the draws that were allowed."""

