@@ -5,8 +5,8 @@ bounds; tau = 0 returns x; the model and the global random state are left as fou
 
 ``LAWS`` names the laws by which residual knowledge draws neighbours. All have one signature,
 ``law.draw(model, x, y, tau, generator, bounds)``: a random law ignores model and y; a gradient law
-is targeted at y, i.e. looks for neighbours that are still recognised. To add one, write the
-function and its line here.
+is targeted at y, i.e. looks for neighbours that are still recognised, unless its name ends in
+``-untargeted``. To add one, write the function and its line here.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rurklib.check import Bounds
-from rurklib.perturb.gradient import fgsm, pgd
-from rurklib.perturb.noise import gaussian
+from rurklib.perturb.gradient import fgsm, pgd, start
+from rurklib.perturb.noise import gaussian, sphere, uniform
 
 Draw = Callable[[nn.Module, Tensor, Tensor, float, torch.Generator, Bounds], Tensor]
+Start = Callable[[Tensor, float, torch.Generator, Bounds], Tensor]
+Search = Callable[[nn.Module, Tensor, Tensor, float, Tensor, Bounds], Tensor]
 
 
 @dataclass(frozen=True)
@@ -31,35 +35,87 @@ class Law:
 
     ``uses_model``: the neighbours are found on a model, so which model matters and is recorded.
     ``random``: two draws differ; where False, one draw tells all.
+
+    A law whose chance lies in the starting point alone may say so: ``start(x, tau, generator,
+    bounds)`` draws the displacement that ``search(model, x, y, tau, displacement, bounds)`` sets
+    out from, sample by sample, and ``draw`` is one after the other. Many draws can then be
+    searched in one batch, cut wherever memory asks for it, and every draw is what it is alone.
     """
 
     draw: Draw
     uses_model: bool
     random: bool
+    start: Start | None = None
+    search: Search | None = None
+
+
+def noise(function: Callable[..., Tensor], **options: Any) -> Law:
+    """The law of a function ``(x, tau, *, generator, bounds)`` that looks at no model."""
+
+    def draw(
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        tau: float,
+        generator: torch.Generator,
+        bounds: Bounds,
+    ) -> Tensor:
+        return function(x, tau, generator=generator, bounds=bounds, **options)
+
+    return Law(draw, uses_model=False, random=True)
+
+
+def step(targeted: bool) -> Law:
+    """FGSM's law: no chance in it."""
+
+    def draw(
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        tau: float,
+        generator: torch.Generator,
+        bounds: Bounds,
+    ) -> Tensor:
+        return fgsm(model, x, y, tau, targeted=targeted, bounds=bounds)
+
+    return Law(draw, uses_model=True, random=False)
+
+
+def search(p: float, targeted: bool) -> Law:
+    """PGD's law in the Lp ball, from a random start."""
+
+    def draw(
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        tau: float,
+        generator: torch.Generator,
+        bounds: Bounds,
+    ) -> Tensor:
+        return pgd(model, x, y, tau, p, targeted=targeted, generator=generator, bounds=bounds)
+
+    def onward(
+        model: nn.Module, x: Tensor, y: Tensor, tau: float, displacement: Tensor, bounds: Bounds
+    ) -> Tensor:
+        return pgd(model, x, y, tau, p, targeted=targeted, start_at=displacement, bounds=bounds)
+
+    return Law(draw, uses_model=True, random=True, start=partial(start, p=p), search=onward)
 
 
 LAWS: dict[str, Law] = {
-    "gaussian": Law(
-        lambda model, x, y, tau, generator, bounds: gaussian(
-            x, tau, generator=generator, bounds=bounds
-        ),
-        uses_model=False,
-        random=True,
-    ),
-    "fgsm": Law(
-        lambda model, x, y, tau, generator, bounds: fgsm(
-            model, x, y, tau, targeted=True, bounds=bounds
-        ),
-        uses_model=True,
-        random=False,
-    ),
-    "pgd": Law(
-        lambda model, x, y, tau, generator, bounds: pgd(
-            model, x, y, tau, math.inf, targeted=True, generator=generator, bounds=bounds
-        ),
-        uses_model=True,
-        random=True,
-    ),
+    "gaussian": noise(gaussian),
+    "uniform-linf": noise(uniform, p=math.inf),
+    "uniform-l2": noise(uniform, p=2),
+    "uniform-l1": noise(uniform, p=1),
+    "sphere-l2": noise(sphere),
+    "fgsm": step(targeted=True),
+    "fgsm-untargeted": step(targeted=False),
+    "pgd": search(math.inf, targeted=True),
+    "pgd-untargeted": search(math.inf, targeted=False),
+    "pgd-l2": search(2, targeted=True),
+    "pgd-l2-untargeted": search(2, targeted=False),
+    "pgd-l1": search(1, targeted=True),
+    "pgd-l1-untargeted": search(1, targeted=False),
 }
 
-__all__ = ["LAWS", "Law", "fgsm", "gaussian", "pgd"]
+__all__ = ["LAWS", "Law", "fgsm", "gaussian", "pgd", "sphere", "uniform"]

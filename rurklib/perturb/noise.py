@@ -1,4 +1,10 @@
-"""Random perturbations: laws that don't look at a model."""
+"""Random perturbations: laws that don't look at a model.
+
+Where a copy would leave the ``bounds``, each coordinate is clipped to them, as torchattacks and
+the paper do. Clipping only ever brings a coordinate nearer to x, so a copy stays in its ball; but
+the law is then no longer the one it is named after: it has a lump of mass on each face of the box
+(for a black pixel under symmetric noise, half of it), and a copy "on the sphere" lies inside it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +12,7 @@ import torch
 from torch import Tensor
 
 from rurklib import check
+from rurklib.perturb import ball
 
 
 def gaussian(
@@ -24,9 +31,54 @@ def gaussian(
     Shapes: x [n, ...] float inside ``bounds`` -> [n, ...]. tau = 0 returns a copy of x.
     Raises InputError for NaN, out-of-range inputs or a negative tau.
     """
+    x = _checked(x, tau, bounds)
+    noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    return _inside(noise.mul_(tau).add_(x), bounds)
+
+
+def uniform(
+    x: Tensor,
+    tau: float,
+    p: float,
+    *,
+    generator: torch.Generator,
+    bounds: check.Bounds = (0.0, 1.0),
+) -> Tensor:
+    """A point drawn uniformly from the Lp ball of radius tau around x (p = 1, 2, inf), clipped.
+
+    In d dimensions the radius R has Pr[R <= r] = (r / tau)^d: nearly every copy lies close to the
+    surface. Equal tau means very different copies: the volume of the L1 ball is a vanishing share
+    of the L2 ball's, and that of the L-inf ball's.
+
+    Shapes: x [n, ...] float inside ``bounds`` -> [n, ...]. tau = 0 returns a copy of x.
+    Raises InputError for NaN, out-of-range inputs, a negative tau or another p.
+    """
+    x = _checked(x, tau, bounds)
+    return _inside(x + ball.uniform(x, tau, ball.check_p(p), generator), bounds)
+
+
+def sphere(
+    x: Tensor,
+    tau: float,
+    *,
+    generator: torch.Generator,
+    bounds: check.Bounds = (0.0, 1.0),
+) -> Tensor:
+    """A point drawn uniformly from the L2 sphere ||x' - x||_2 = tau, clipped to ``bounds``.
+
+    Of a linear model's copies a spherical cap is recognised, whose area is known. Shapes and
+    errors as in :func:`uniform`.
+    """
+    x = _checked(x, tau, bounds)
+    z = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype).flatten(1)
+    return _inside(x + (tau * z / ball.norm(z, 2)[:, None]).view_as(x), bounds)
+
+
+def _checked(x: Tensor, tau: float, bounds: check.Bounds) -> Tensor:
     check.inputs(x, bounds)
     check.number("tau", tau, low=0.0)
-    x = check.as_float(x)
-    noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-    noisy = noise.mul_(tau).add_(x)
-    return noisy if bounds is None else noisy.clamp_(*bounds)
+    return check.as_float(x)
+
+
+def _inside(x: Tensor, bounds: check.Bounds) -> Tensor:
+    return x if bounds is None else x.clamp_(*bounds)

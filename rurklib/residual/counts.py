@@ -1,14 +1,17 @@
 """How often each model recognises perturbed copies of each sample: integers, nothing else.
 
-``hits[model, tau, sample]`` out of ``draws`` is all that the statistics need. Everything slow
-happens here, once: each batch of copies is made one time and shown to all models (M + K forward
-passes a draw for M models and K references, where a loop over pairs needs 2 M K).
+``hits[model, tau, sample]`` out of ``draws`` is all that the ratio needs, and the mean logit
+margin from the same forward passes is its continuous companion. Everything slow happens here,
+once: each batch of copies is made one time and shown to all models (M + K forward passes a draw
+for M models and K references, where a loop over pairs needs 2 M K), in the fast form of
+:mod:`rurklib.residual.inference`. What is held in memory at once is a batch or a block of samples,
+whatever the number of draws, samples or radii.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -16,7 +19,9 @@ from torch import Tensor, nn
 
 from rurklib import check
 from rurklib.guard import evaluating, generator
-from rurklib.perturb import LAWS
+from rurklib.perturb import LAWS, Law
+from rurklib.residual.adaptive import STEP, settled
+from rurklib.residual.inference import Forward, fast, laid_out
 
 BLOCK = 256  # samples that share a random stream; fixed, so that results don't hang on batch_size
 
@@ -26,9 +31,13 @@ class Counts:
     """Hits of several models on the same perturbed copies.
 
     ``hits`` int64 [model, tau, sample], each 0 ... draws; ``models`` names the first axis and
-    ``taus`` the second. ``found_on`` names the model that a gradient law searched on (None for a
+    ``taus`` the second. Where drawing stopped early, ``stopped`` int64 [tau] holds how many draws
+    were made at each radius, and hits are out of that: :attr:`drawn` is right in both cases.
+    ``found_on`` names the model that a gradient law searched on (None for a
     random law). ``margins`` float64, shaped like ``hits``: the logit margin of y, mean over draws
-    (None where only hits were kept).
+    (None where only hits were kept). ``moved`` [tau] is the share of copies that differ from their sample: a search
+    without a gradient to follow leaves them where they are. ``as_they_are`` holds, for each model
+    that couldn't be made faster, why.
     """
 
     hits: np.ndarray
@@ -39,6 +48,14 @@ class Counts:
     seed: int
     found_on: str | None = None
     margins: np.ndarray | None = None
+    stopped: np.ndarray | None = None
+    moved: np.ndarray | None = None
+    as_they_are: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def drawn(self) -> np.ndarray:
+        """What hits are out of, [tau]."""
+        return np.full(len(self.taus), self.draws) if self.stopped is None else self.stopped
 
     def of(self, model: str) -> np.ndarray:
         """Hits of one model, [tau, sample]."""
@@ -58,59 +75,68 @@ def count_hits(
     perturbation: str = "gaussian",
     draws: int = 100,
     seed: int = 0,
-    found_on: str | None = None,
+    found_on: str | nn.Module | None = None,
     bounds: check.Bounds = (0.0, 1.0),
-    batch_size: int = 512,
+    batch_size: int | None = None,
+    tolerance: float | None = None,
+    references: Collection[str] = (),
+    forwards: Mapping[str, Forward] | None = None,
 ) -> Counts:
     """Count, for every model, tau and sample, how many of ``draws`` copies are recognised as y.
 
     All models see the same copies. The stream of draw i is seeded by (seed, i) whatever tau is, so
     a curve over tau uses common random numbers and is smooth. Neither batch_size nor the models
     that are measured together change a copy. ``found_on`` names the model (a key of ``models``)
-    that a gradient law searches on.
+    that a gradient law searches on, or is a model that isn't counted itself. ``batch_size`` is the
+    most samples that a model is shown at once; None: what suits each. ``forwards`` are the models'
+    fast forms where they were made before.
+
+    With a ``tolerance``, drawing stops at a radius as soon as more draws can't tell more: when the
+    95 % Monte Carlo interval of every ratio (each model to the ``references``, each reference to
+    the others) is no wider than +- tolerance, looked at every 10 draws, at most ``draws``. The
+    draws that are made are the first of those that would be made without it.
 
     Shapes: x [n, ...] inside ``bounds``, y int64 [n] -> hits [model, tau, n].
     """
     law = LAWS[check.one_of("perturbation", perturbation, LAWS)]
-    names = tuple(models)
-    if law.uses_model:
-        found_on = check.one_of("found_on", found_on, names)
-    searched = models[found_on or names[0]]
-    hits = np.zeros((len(names), len(taus), len(x)), np.int64)
-    margins = np.zeros(hits.shape)
-    with evaluating(*models.values()):
-        for first in range(0, len(x), BLOCK):
-            block = slice(first, first + BLOCK)
-            xb, yb = check.as_float(x[block]), y[block]
-            for t, tau in enumerate(taus):
-                # At tau = 0 and for a law without chance, one copy stands for all draws.
-                alike = tau == 0 or not law.random
-                todo = list(range(1 if alike else draws))
-                per_batch = max(1, batch_size // len(xb))
-                for at in range(0, len(todo), per_batch):
-                    copies = torch.cat(
-                        [
-                            xb
-                            if tau == 0
-                            else law.draw(
-                                searched,
-                                xb,
-                                yb,
-                                tau,
-                                generator(seed, first // BLOCK, i, device=x.device),
-                                bounds,
-                            )
-                            for i in todo[at : at + per_batch]
-                        ]
-                    )
-                    with torch.inference_mode():
-                        for m, model in enumerate(models.values()):
-                            logits = model(copies)
-                            top = logits.argmax(1).view(-1, len(xb))
-                            found = (top == yb).sum(0).cpu().numpy()
-                            hits[m, t, block] += found * (draws if alike else 1)
-                            margin = logit_margin(logits, yb).sum(0).cpu().numpy()
-                            margins[m, t, block] += margin / len(todo)
+    names, n = tuple(models), len(x)
+    example = check.as_float(x[:64])
+    forwards = forwards or {name: fast(model, example) for name, model in models.items()}
+    searched, label = _searched(law, models, found_on, example)
+    hits = np.zeros((len(names), len(taus), n), np.int64)
+    margins, moved = np.zeros(hits.shape), np.zeros(len(taus))
+    sizes = [batch_size or forwards[name].batch_size for name in names]
+    searched = replace(searched, batch_size=batch_size or searched.batch_size)
+    others = [found_on] if isinstance(found_on, nn.Module) else []
+    stopped = np.full(len(taus), draws)
+    with evaluating(*models.values(), *others):
+        for t, tau in enumerate(taus):
+            # At tau = 0 and for a law without chance, one copy stands for all draws.
+            alike = tau == 0 or not law.random
+            most, made = 1 if alike else draws, 0
+            totals: list[np.ndarray] = []  # [model, draw] hits over all samples
+            while made < most and not settled(totals, n, names, references, tolerance):
+                step = min(most - made, most if tolerance is None else STEP)
+                total = np.zeros((len(names), step), np.int64)
+                for first in range(0, n, BLOCK):
+                    block = slice(first, first + BLOCK)
+                    xb, yb, at = check.as_float(x[block]), y[block], 0
+                    seeds = [(seed, first // BLOCK, i) for i in range(made, made + step)]
+                    for copies in _copies(law, searched, xb, yb, tau, seeds, bounds, max(sizes)):
+                        moved[t] += int((copies != xb).flatten(2).any(2).sum())
+                        found, margin = _ask([forwards[m] for m in names], copies, yb, sizes)
+                        hits[:, t, block] += found.sum(1)
+                        margins[:, t, block] += margin
+                        total[:, at : at + len(copies)] += found.sum(2)
+                        at += len(copies)
+                made += step
+                totals.append(total)
+            moved[t] /= n * made
+            margins[:, t] /= made
+            if alike:
+                hits[:, t] *= draws
+            else:
+                stopped[t] = made
     return Counts(
         hits,
         names,
@@ -118,18 +144,94 @@ def count_hits(
         draws,
         perturbation,
         seed,
-        found_on if law.uses_model else None,
+        label,
         margins,
+        None if tolerance is None else stopped,
+        moved,
+        {name: forwards[name].why for name in names if forwards[name].why},
     )
+
+
+def _searched(
+    law: Law, models: Mapping[str, nn.Module], found_on: str | nn.Module | None, example: Tensor
+) -> tuple[Forward, str | None]:
+    """The form of the model that the law searches on, and the name to record."""
+    if not law.uses_model:  # any model does: it isn't looked at
+        model = next(iter(models.values()))
+        return Forward(model, len(example)), None
+    if isinstance(found_on, nn.Module):
+        model, label = found_on, f"another model ({type(found_on).__name__})"
+    else:
+        label = check.one_of("found_on", found_on, models)
+        model = models[label]
+    return fast(model, example, gradients=True), label
+
+
+def _copies(
+    law: Law,
+    searched: Forward,
+    x: Tensor,
+    y: Tensor,
+    tau: float,
+    seeds: Sequence[tuple[int, ...]],
+    bounds: check.Bounds,
+    size: int,
+) -> Iterator[Tensor]:
+    """Copies of a block, one draw for each seed: [draws, n, ...], about ``size`` at a time."""
+    if tau == 0:
+        yield x[None]
+        return
+    model = searched.call
+    assert isinstance(model, nn.Module)
+    per_batch = max(1, size // len(x))
+    for at in range(0, len(seeds), per_batch):
+        streams = [generator(*s, device=x.device) for s in seeds[at : at + per_batch]]
+        r = len(streams)
+        xs, ys = x.repeat(r, *[1] * (x.ndim - 1)), y.repeat(r)
+        pieces = _pieces(len(xs), searched.batch_size)
+        if law.start and law.search:
+            starts = torch.cat([law.start(x, tau, g, bounds) for g in streams])
+            cut = zip(xs.split(pieces), ys.split(pieces), starts.split(pieces), strict=True)
+            copies = [law.search(model, laid_out(a), b, tau, s, bounds) for a, b, s in cut]
+        elif not law.random:  # a search without chance treats every sample on its own
+            cut_xy = zip(xs.split(pieces), ys.split(pieces), strict=True)
+            copies = [law.draw(model, laid_out(a), b, tau, streams[0], bounds) for a, b in cut_xy]
+        else:
+            copies = [law.draw(model, x, y, tau, g, bounds) for g in streams]
+        yield torch.cat(copies).view(r, *x.shape)
+
+
+def _ask(
+    forwards: Sequence[Forward], copies: Tensor, y: Tensor, sizes: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hits [model, draws, n] and sums of margins [model, n]. copies [draws, n, ...]."""
+    r, n = copies.shape[:2]
+    flat = laid_out(copies.flatten(0, 1))
+    with torch.inference_mode():
+        logits = torch.stack(
+            [
+                torch.cat([forward(piece) for piece in flat.split(_pieces(len(flat), size))])
+                for forward, size in zip(forwards, sizes, strict=True)
+            ]
+        ).view(len(forwards), r, n, -1)
+        found = logits.argmax(-1) == y
+        margins = logit_margin(logits, y).sum(1)
+    return found.cpu().numpy(), margins.cpu().numpy()
 
 
 def logit_margin(logits: Tensor, y: Tensor) -> Tensor:
     """Logit of y minus the log-sum-exp of the other logits, i.e. the log-odds of y, in float64.
 
-    Not squashed at probability 1, where log-softmax rounds to 0. Shapes: logits [c * n, classes]
-    of c batches of copies, y [n] -> [c, n].
+    Not squashed at probability 1, where log-softmax rounds to 0. Shapes: logits [..., n, classes],
+    y [n] -> [..., n].
     """
-    z = logits.double().unflatten(0, (-1, len(y)))
-    at_y = y.view(1, -1, 1).expand(len(z), -1, 1)
-    others = z.scatter(2, at_y, -torch.inf).logsumexp(2)
-    return z.gather(2, at_y).squeeze(2) - others
+    z = logits.double()
+    at_y = y.expand(z.shape[:-1])[..., None]
+    others = z.scatter(-1, at_y, -torch.inf).logsumexp(-1)
+    return z.gather(-1, at_y)[..., 0] - others
+
+
+def _pieces(n: int, size: int) -> list[int]:
+    """Whole numbers that sum to n, as alike as possible and none larger than ``size``."""
+    k = -(-n // size)
+    return [n // k + (i < n % k) for i in range(k)]

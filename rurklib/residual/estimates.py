@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def accuracy(hits: np.ndarray, draws: int) -> np.ndarray:
+def accuracy(hits: np.ndarray, draws: int | np.ndarray) -> np.ndarray:
     """Pr[model(x') = y], averaged over samples and, if given, models. [..., tau, s] -> [tau]."""
     share = hits.mean(axis=-1) / draws
     return share.reshape(-1, share.shape[-1]).mean(axis=0)
@@ -33,7 +33,7 @@ def ratio_of_means(own: np.ndarray, others: np.ndarray) -> np.ndarray:
     return _divide(numerator, denominator)
 
 
-def difference(own: np.ndarray, others: np.ndarray, draws: int) -> np.ndarray:
+def difference(own: np.ndarray, others: np.ndarray, draws: int | np.ndarray) -> np.ndarray:
     """Pr[m(x') = y] - Pr[a(x') = y], averaged over samples and references, [tau] in [-1, 1].
 
     Always defined. Where a whole class is forgotten it is the only one that is: a re-trained model

@@ -12,7 +12,8 @@ has the statistics.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,10 @@ from torch import Tensor, nn
 from rurklib import check
 from rurklib.perturb import LAWS
 from rurklib.residual import estimates, uncertainty
+from rurklib.residual.cache import count_kept
 from rurklib.residual.counts import Counts, count_hits
-from rurklib.residual.uncertainty import ESTIMANDS, Pair
+from rurklib.residual.inference import fast
+from rurklib.residual.uncertainty import ESTIMANDS, Draws, Pair
 from rurklib.residual.verdict import Verdict, judge
 
 COLUMNS = (
@@ -84,11 +87,11 @@ class ResidualKnowledge:
         """difference of each reference held out against the others, [reference, tau]."""
         return self._null(estimates.difference)
 
-    def _null(self, estimate: Callable[[np.ndarray, np.ndarray, int], np.ndarray]) -> np.ndarray:
+    def _null(self, estimate: Callable[[np.ndarray, np.ndarray, Draws], np.ndarray]) -> np.ndarray:
         first = next(iter(self.counts.values()))
         if len(self.references) < 2:
             return np.full((1, len(first.taus)), np.nan)
-        return np.stack([estimate(*self.ratios(r), first.draws) for r in self.references])
+        return np.stack([estimate(*self.ratios(r), self.counts[r].drawn) for r in self.references])
 
     def pairs(self, name: str, what: str = "hits") -> tuple[Pair, list[Pair]]:
         """``what`` (hits or margins) of a model and its references [k, tau, sample], and the same
@@ -108,7 +111,7 @@ class ResidualKnowledge:
         """The verdict on one model (or on a reference, against the others) by another test or at
         another level; see :func:`rurklib.residual.verdict.judge`."""
         margins = self.pairs(name, "margins") if self._has_margins(name) else (None, ())
-        draws, hits = self.counts[name].draws, self.pairs(name)
+        draws, hits = self.counts[name].drawn, self.pairs(name)
         return judge(*hits, draws, *margins, test=test, level=level, estimand=self.estimand)
 
     @property
@@ -127,7 +130,7 @@ class ResidualKnowledge:
         """One row per tau for one model, or for one reference held out against the others."""
         own, others = self.ratios(name)
         counts, null, apart = self.counts[name], self.null, self.null_difference
-        draws = counts.draws
+        draws = counts.drawn
         low, high = uncertainty.ratio_interval(own, others, draws, estimand=self.estimand)
         columns = {
             "tau": counts.taus,
@@ -186,8 +189,11 @@ def residual_knowledge(
     perturbation: str = "gaussian",
     draws: int = 100,
     seed: int = 0,
+    found_on: str | nn.Module | None = None,
     bounds: check.Bounds = (0.0, 1.0),
-    batch_size: int = 512,
+    batch_size: int | None = None,
+    tolerance: float | None = None,
+    cache: str | Path | None = None,
     estimand: str = ESTIMANDS[0],
 ) -> ResidualKnowledge:
     """Measure residual knowledge of ``model`` about the forget samples (x, y).
@@ -199,9 +205,19 @@ def residual_knowledge(
         x: forget samples [n, ...], uint8 or float inside ``bounds``; the models take floats.
         y: their labels, int64 [n].
         taus: radii, in units of the input (0.03 of [0, 1] is about 8 of 255 grey levels).
-        perturbation: a name in ``rurklib.perturb.LAWS``: gaussian, fgsm, pgd.
+        perturbation: a name in ``rurklib.perturb.LAWS``, e.g. gaussian, uniform-l2, fgsm, pgd.
         draws: copies per sample and tau (the paper's c = 100).
         seed: decides the copies.
+        found_on: the model that a gradient law searches on. None: each model is judged on copies
+            found on itself (the paper's protocol). A name among the models or references, or a
+            model passed in, makes it a transfer: all are judged on the copies found there. A
+            reference that is searched on is not counted among the references then, for its copies
+            are made for it. Random laws look at no model.
+        batch_size: most samples that a model is shown at once; None: what suits it.
+        tolerance: stop drawing at a radius when the 95 % Monte Carlo interval of every ratio is
+            within +- tolerance (:mod:`rurklib.residual.adaptive`); ``draws`` are then the most.
+        cache: a folder in which the references' counts are kept, and found again by whatever
+            measurement asks for the same; None: nowhere.
         estimand: what the ratio's interval is for: "this forget set" (random are the copies and
             the re-training) or "forget sets like it" (the samples too).
 
@@ -233,13 +249,33 @@ def residual_knowledge(
     radii = check.taus(taus)
     check.count("draws", draws)
     check.count("seed", seed, 0)
-    check.count("batch_size", batch_size)
+    if batch_size is not None:
+        check.count("batch_size", batch_size)
+    if tolerance is not None:
+        check.number("tolerance", tolerance, 0.0)
+        if cache is not None:
+            raise check.InputError(
+                "tolerance and cache: where drawing stops depends on all models at once, so counts "
+                "can't be kept; give one of them"
+            )
     check.one_of("estimand", estimand, ESTIMANDS)
     check.inputs(x, bounds)
     check.labels(y, len(x))
     sizes = {n: check.logits(m, x, y, n) for n, m in {**models, **references}.items()}
     if len(set(sizes.values())) > 1:
         raise check.InputError(f"models differ in their number of classes: {sizes}")
+    everyone = {**models, **references}
+    searched = found_on if isinstance(found_on, nn.Module) else None
+    if searched is not None:
+        check.logits(searched, x, y, "found_on")
+    elif found_on is not None:
+        searched = everyone[check.one_of("found_on", found_on, everyone)]
+        if law.uses_model:  # its copies are made for it: not a reference like the others
+            references = {n: r for n, r in references.items() if n != found_on}
+        if not references:
+            raise check.InputError(
+                f"found_on = {found_on!r} is the only reference: give another to compare with"
+            )
 
     options: dict[str, Any] = {
         "taus": radii,
@@ -249,12 +285,25 @@ def residual_knowledge(
         "bounds": bounds,
         "batch_size": batch_size,
     }
-    counts: dict[str, Counts] = {}
-    if law.uses_model:
-        for name in (*models, *references):
+    folder = None if cache is None else Path(cache)
+
+    def count(shown: Mapping[str, nn.Module], kept: Sequence[str], **more: Any) -> Counts:
+        if folder is not None:
+            return count_kept(folder, kept, shown, x, y, **options, **more)
+        return count_hits(shown, x, y, tolerance=tolerance, references=known, **options, **more)
+
+    known, counts = tuple(references), {}
+    if law.uses_model and searched is None:
+        example = check.as_float(x[:64])
+        forwards = {name: fast(net, example) for name, net in everyone.items()}
+        for name in everyone:
             shown = {**({name: models[name]} if name in models else {}), **references}
-            counts[name] = count_hits(shown, x, y, found_on=name, **options)
+            # Copies found on a model are no use to the next model: only the references' are kept.
+            kept = known if name in known else ()
+            counts[name] = count(shown, kept, found_on=name, forwards=forwards)
     else:
-        shared = count_hits({**models, **references}, x, y, **options)
+        shared = count({**models, **references}, known, found_on=searched)
+        if law.uses_model and isinstance(found_on, str):
+            shared = replace(shared, found_on=found_on)
         counts = dict.fromkeys((*models, *references), shared)
     return ResidualKnowledge(counts, tuple(models), tuple(references), single, estimand)

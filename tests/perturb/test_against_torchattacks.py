@@ -52,3 +52,18 @@ def test_gaussian_noise(cnn, images):
         theirs = torchattacks.GN(net, std=0.3)(x, y)
     ours = gaussian(x, 0.3, generator=torch.Generator().manual_seed(5))
     assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_pgd_l2(targeted, cnn, images):
+    """PGD in L2, where the box is out of reach (theirs clips after projecting, ours projects onto
+    both at once). Fails if steps are not of L2 length ``step_size``."""
+    net, (x, y) = cnn(), images(8)
+    x = 0.4 + 0.2 * x
+    attack = torchattacks.PGDL2(net, eps=0.3, alpha=0.08, steps=10, random_start=False)
+    if targeted:
+        attack.set_mode_targeted_by_label(quiet=True)
+    options = {"steps": 10, "step_size": 0.08, "random_start": False}
+    assert torch.allclose(
+        pgd(net, x, y, 0.3, 2, targeted=targeted, **options), attack(x, y), atol=1e-5
+    )

@@ -15,7 +15,7 @@ from scipy import optimize, stats
 from torch import nn
 
 from rurklib import InputError
-from rurklib.perturb import LAWS, fgsm, gaussian, pgd
+from rurklib.perturb import LAWS, fgsm, gaussian, pgd, sphere, uniform
 
 NORMS = (math.inf, 2, 1)
 SHAPES = ((1, (5,)), (3, (1, 3, 3)), (8, (2, 2, 2)))  # (batch size, shape of a sample)
@@ -100,6 +100,20 @@ def test_pgd_reaches_the_optimum_on_a_linear_net(p, n, shape, box, targeted, lin
     check_gain(out, x, c, tau, p, bounds)
 
 
+@pytest.mark.parametrize("kind", ["", "-untargeted"])
+@pytest.mark.parametrize("box", BOXES)
+@pytest.mark.parametrize(("n", "shape"), SHAPES)
+@pytest.mark.parametrize(("name", "p"), [("pgd", math.inf), ("pgd-l2", 2), ("pgd-l1", 1)])
+def test_pgd_laws_find_the_optimum_of_their_ball(name, p, n, shape, box, kind, linear, rng):
+    """With the law's own ten steps. Fails if a name in LAWS has another norm or direction. In L2
+    ten default steps end short of the optimum where the box bites: each goes tau / 4 along the
+    gradient, and what the box cuts off is spread over the others only little by little."""
+    net, x, y, c, tau, bounds = problem(n, shape, box, not kind, linear)
+    out = LAWS[name + kind].draw(net, x, y, tau, rng(1), bounds)
+    share = {math.inf: 0.999, 1: 0.98, 2: 0.7 if box == "active" else 0.95}[p]
+    check_gain(out, x, c, tau, p, bounds, share)
+
+
 @pytest.mark.parametrize("p", NORMS)
 def test_pgd_converges_with_its_default_step_size_too(p, linear):
     """pgd's docstring: "on a linear model it converges to the optimum in every norm". Fails if
@@ -122,20 +136,22 @@ def test_the_loss_moves_the_promised_way(targeted, cnn, images, rng):
         assert (moved < 0).all() if targeted else (moved > 0).all()
 
 
-def test_laws_look_for_points_that_are_still_recognised(cnn, images, rng):
-    """Fails if a gradient law of LAWS is untargeted: it would run away from the label."""
+def test_laws_move_the_way_that_their_name_says(cnn, images, rng):
+    """Neighbours that are still recognised, or no longer where the law is untargeted. Fails if a
+    gradient law of LAWS has the wrong sign."""
     net, (x, y) = cnn(), images(6)
     loss = nn.CrossEntropyLoss(reduction="none")
     for name, law in LAWS.items():
         if law.uses_model:
             out = law.draw(net, x, y, 0.1, rng(0), (0.0, 1.0))
-            assert (loss(net(out), y) < loss(net(x), y)).all(), name
+            moved = (loss(net(out), y) - loss(net(x), y)).detach()
+            assert (moved > 0 if name.endswith("untargeted") else moved < 0).all(), name
 
 
 @pytest.mark.parametrize("name", LAWS)
 def test_laws_say_truly_whether_they_are_random(name, cnn, images, rng):
     """One draw stands for all where ``random`` is False. Fails if the flag is wrong."""
-    law, net, (x, y) = LAWS[name], cnn(), images(3)
+    law, net, (x, y) = LAWS[name], cnn(), images(12)  # in L1 many starts end in one corner
     first, second = (law.draw(net, x, y, 0.1, rng(seed), (0.0, 1.0)) for seed in (0, 1))
     assert torch.equal(first, second) != law.random
     other = law.draw(cnn(5), x, y, 0.1, rng(0), (0.0, 1.0))
@@ -212,6 +228,9 @@ def test_a_zero_gradient_leaves_the_sample_where_it_is(linear):
 
 def everything(net, x, y, tau, rng, **options):
     yield "gaussian", gaussian(x, tau, generator=rng(0), **options)
+    yield "sphere", sphere(x, tau, generator=rng(0), **options)
+    for p in NORMS:
+        yield f"uniform {p}", uniform(x, tau, p, generator=rng(0), **options)
     yield "fgsm", fgsm(net, x, y, tau, **options)
     for p in NORMS:
         for random_start in (False, True):
@@ -310,10 +329,15 @@ def test_what_can_not_be_used_is_refused(cnn, images, rng):
         pgd(net, x, y, 0.1, 3, generator=rng(0))
     with pytest.raises(InputError, match="steps = 0"):
         pgd(net, x, y, 0.1, steps=0, generator=rng(0))
-    with pytest.raises(InputError, match=r"spans \[0, 255\]"):
-        gaussian(torch.tensor([[0.0, 255.0]]), 0.1, generator=rng(0))
-    with pytest.raises(InputError, match="1 of 2 samples hold NaN"):
-        gaussian(torch.tensor([[0.0], [math.nan]]), 0.1, generator=rng(0))
+    for law in (gaussian, sphere, lambda x, tau, **kw: uniform(x, tau, 2, **kw)):
+        with pytest.raises(InputError, match=r"spans \[0, 255\]"):
+            law(torch.tensor([[0.0, 255.0]]), 0.1, generator=rng(0))
+        with pytest.raises(InputError, match="1 of 2 samples hold NaN"):
+            law(torch.tensor([[0.0], [math.nan]]), 0.1, generator=rng(0))
+        with pytest.raises(InputError, match=r"tau = -1"):
+            law(x, -1, generator=rng(0))
+    with pytest.raises(InputError, match="p = 3"):
+        uniform(x, 0.1, 3, generator=rng(0))
     with pytest.raises(InputError, match="3 samples"):
         fgsm(net, images(3)[0], y, 0.1)
     with pytest.raises(InputError, match=r"expected a torch.nn.Module"):

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch import nn
 
 from rurklib import InputError
+from rurklib.guard import generator
+from rurklib.perturb import LAWS
 from rurklib.residual import count_hits
+from rurklib.residual import counts as counts_module
 
 TAUS = (0.0, 0.1, 0.4)
 
@@ -43,14 +47,17 @@ def test_copies_are_clipped_to_the_bounds(linear):
     assert count_hits({"m": not_below}, x, y, taus=[0.1], draws=400).hits.item() == 400
 
 
-@pytest.mark.parametrize("law", ["gaussian", "pgd"])
+@pytest.mark.parametrize("law", LAWS)
 def test_the_batch_size_changes_nothing(law, cnn, images):
     """Fails if copies are drawn batch by batch from one stream."""
     (x, y), net = images(7), cnn()
     options = {"taus": TAUS, "draws": 5, "perturbation": law, "found_on": "m"}
-    whole = count_hits({"m": net}, x, y, **options).hits
-    for size in (1, 3, 10, 16, 10_000):
-        assert np.array_equal(whole, count_hits({"m": net}, x, y, batch_size=size, **options).hits)
+    whole = count_hits({"m": net}, x, y, **options)
+    for size in (1, 10, 16, 10_000):
+        cut = count_hits({"m": net}, x, y, batch_size=size, **options)
+        assert np.array_equal(whole.hits, cut.hits)
+        assert cut.margins == pytest.approx(whole.margins, abs=1e-4)
+        assert np.array_equal(whole.moved, cut.moved)
 
 
 def test_models_measured_together_count_as_each_alone(cnn, images):
@@ -157,3 +164,186 @@ def test_hits_are_integers_within_the_draws(cnn, images):
     assert hits.min() >= 0
     assert hits.max() <= 7
     assert not math.isnan(hits.mean())
+
+
+# --- the loop, against one that is too simple to be wrong ----------------------------------------
+
+
+@pytest.mark.parametrize("law", ["gaussian", "uniform-l2", "fgsm", "pgd", "pgd-l2-untargeted"])
+def test_hits_and_margins_are_those_of_a_plain_loop(law, cnn, images):
+    """One sample block, one draw, one model at a time, no fast form. Fails if a draw is skipped or
+    counted twice, if y's own logit stands in the log-sum-exp, or if margins are not averaged."""
+    (x, y), nets, draws, seed = images(5), {"a": cnn(0), "b": cnn(1)}, 9, 3
+    counts = count_hits(
+        nets, x, y, taus=TAUS, perturbation=law, draws=draws, seed=seed, found_on="a"
+    )
+    for t, tau in enumerate(TAUS):
+        for m, net in enumerate(nets.values()):
+            hits, margins = np.zeros(5), np.zeros(5)
+            for i in range(draws):
+                stream = generator(seed, 0, i)
+                copies = LAWS[law].draw(nets["a"], x, y, tau, stream, (0.0, 1.0))
+                logits = net(copies).detach()
+                hits += (logits.argmax(1) == y).numpy()
+                for s in range(5):
+                    others = [logits[s, c] for c in range(3) if c != y[s]]
+                    own = logits[s, y[s]]
+                    margins[s] += float(own - torch.stack(others).logsumexp(0)) / draws
+            assert np.array_equal(counts.hits[m, t], hits)
+            assert counts.margins[m, t] == pytest.approx(margins, abs=2e-3)
+
+
+def test_margins_of_a_linear_net(linear):
+    """Two classes: the margin is linear in x, so its mean over unclipped noise is that of x."""
+    net = linear([[0.0, 0.0], [3.0, -4.0]], bias=[0.0, 0.5], dtype=torch.float32)
+    x, y = torch.tensor([[0.1, 0.2], [0.9, 0.1]]), torch.tensor([1, 0])
+    counts = count_hits({"m": net}, x, y, taus=(0.0, 0.2), draws=2000, bounds=None)
+    own = ((3 * x[:, 0] - 4 * x[:, 1] + 0.5) * (2 * y - 1)).numpy()
+    assert counts.margins.dtype == np.float64
+    assert counts.margins[0, 0] == pytest.approx(own, abs=1e-6)
+    assert counts.margins[0, 1] == pytest.approx(own, abs=4 * 0.2 * 5 / math.sqrt(2000))
+    assert not np.allclose(counts.margins[0, 1], own, atol=1e-6)
+
+
+@pytest.mark.parametrize("d", [3, 8])
+@pytest.mark.parametrize("law", ["uniform-linf", "uniform-l2", "uniform-l1", "sphere-l2"])
+def test_hits_of_a_linear_net_follow_the_law_of_the_ball(law, d, linear):
+    """Pr[m(x') = y] is a cap of the sphere or of the ball. Fails if tau doesn't reach the law, or
+    another law is drawn from."""
+    draws, n, tau = 1500, 6, 0.4
+    u = np.linspace(-0.9, 0.9, n)  # margin over tau * ||w||: where the plane cuts the ball
+    if law in ("uniform-linf", "uniform-l1"):
+        w = np.eye(d)[1] * 2.0  # along an axis, where the marginal is known
+        flat = stats.uniform(-1, 2).cdf(u)
+        expected = flat if law == "uniform-linf" else (
+            0.5 + np.sign(u) * stats.beta(1, d).cdf(np.abs(u)) / 2
+        )  # fmt: skip
+    else:
+        w = np.arange(1, d + 1) / 3 * (-1) ** np.arange(d)
+        shape = (d + 1) / 2 if law == "uniform-l2" else (d - 1) / 2
+        expected = stats.beta(shape, shape).cdf((u + 1) / 2)
+    norm = np.linalg.norm(w)
+    x = torch.tensor(u[:, None] * tau * w / norm, dtype=torch.float64)  # w . x = u tau ||w||
+    net = linear(np.stack([np.zeros(d), w]), bias=[0.0, 0.0])
+    y = torch.ones(n, dtype=torch.int64)
+    counts = count_hits({"m": net}, x, y, taus=[tau], perturbation=law, draws=draws, bounds=None)
+    error = np.sqrt(expected * (1 - expected) / draws)
+    assert (np.abs(counts.hits[0, 0] / draws - expected) <= 4 * error + 1e-9).all()
+
+
+@pytest.mark.parametrize(("law", "dual"), [("fgsm", 1), ("pgd", 1), ("pgd-l2", 2), ("pgd-l1", 100)])
+def test_a_search_finds_y_where_it_is_within_reach(law, dual, linear):
+    """On a linear net the best copy gains tau times the dual norm of w: recognised, or no longer
+    where the law is untargeted, exactly where that outweighs the margin."""
+    w = np.array([1.0, -2.0, 0.5, 0.0])
+    net = linear(np.stack([np.zeros(4), w]), bias=[0.0, 0.0])
+    reach = 0.3 * (np.linalg.norm(w, dual) if dual < 100 else np.abs(w).max())
+    share = np.array([-1.1, -0.9, -0.3, 0.3, 0.9, 1.1])
+    x = torch.tensor(share[:, None] * reach * w / (w @ w))
+    y = torch.ones(6, dtype=torch.int64)
+    for kind, expected in (("", share > -1), ("-untargeted", share > 1)):
+        counts = count_hits(
+            {"m": net}, x, y, taus=[0.3], perturbation=law + kind, draws=4, found_on="m",
+            bounds=None,
+        )  # fmt: skip
+        assert np.array_equal(counts.hits[0, 0], 4 * expected), kind
+
+
+# --- what it costs -------------------------------------------------------------------------------
+
+
+class Watched(nn.Module):
+    """Notes how many samples it is shown at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.utils.skip_init(nn.Linear, 4, 2)
+        self.layer.weight.data = torch.tensor([[1.0, 0, 0, 0], [0, 1.0, 0, 0]])
+        self.layer.bias.data = torch.zeros(2)
+        self.seen: list[int] = []
+
+    def __deepcopy__(self, memo):
+        raise RuntimeError("stays as it is")
+
+    def forward(self, x):
+        self.seen.append(len(x))
+        return self.layer(x)
+
+
+def test_each_model_is_asked_once_a_draw(rng):
+    """M + K forward passes a draw; one at tau = 0. Fails if pairs are formed, or draws repeated."""
+    nets = {f"n{i}": Watched() for i in range(3)}
+    x, y = torch.rand(70, 4, generator=rng(0)), torch.arange(70) % 2
+    counts = count_hits(nets, x, y, taus=[0.0, 0.1, 0.2], draws=5)
+    for net in nets.values():
+        assert sum(net.seen[1:]) == 70 * (1 + 5 + 5)  # the first is the trial
+    one = Watched()  # without chance: one search, one answer
+    count_hits({"m": one}, x, y, taus=[0.1], draws=5, perturbation="fgsm", found_on="m")
+    assert sum(one.seen[2:]) == 70 + 70
+    assert set(counts.as_they_are) == set(nets)
+    assert "stays as it is" in counts.as_they_are["n0"]
+
+
+@pytest.mark.parametrize("law", ["gaussian", "fgsm", "pgd"])
+@pytest.mark.parametrize("size", [1, 50, 300])
+def test_no_batch_is_larger_than_asked_for(size, law, rng):
+    """Memory: neither samples nor draws nor radii make a batch larger."""
+    net, many = Watched(), Watched()
+    n, draws = (600, 3) if size > 1 else (20, 2)
+    x, y = torch.rand(600, 4, generator=rng(0)), torch.arange(600) % 2
+    options = {"taus": [0.0, 0.1], "perturbation": law, "found_on": "m"}
+    count_hits({"m": net}, x[:n], y[:n], draws=draws, batch_size=size, **options)
+    assert max(net.seen[2:]) <= size  # the first two are trials
+    count_hits({"m": many}, x, y, draws=40, **options)
+    assert max(many.seen) <= 1024  # 24,000 copies
+
+
+@pytest.mark.parametrize("draws", [3, 400])
+@pytest.mark.parametrize("n", [10, 600])
+def test_few_copies_are_held_at_once(n, draws, rng, monkeypatch):
+    """Fails if all draws of a block are made before any is shown to a model."""
+    held = []
+    ask = counts_module._ask
+
+    def watched(forwards, copies, *rest):
+        held.append(copies.flatten(0, 1).shape[0])
+        return ask(forwards, copies, *rest)
+
+    monkeypatch.setattr(counts_module, "_ask", watched)
+    x, y = torch.rand(n, 4, generator=rng(0)), torch.arange(n) % 2
+    for law in ("gaussian", "fgsm"):
+        options = {"taus": [0.1], "draws": draws, "perturbation": law, "found_on": "m"}
+        count_hits({"m": Watched()}, x, y, **options)
+    assert max(held) <= 1024
+    assert sum(held) == n * draws + n
+
+
+def test_share_of_copies_that_moved(linear, cnn, images):
+    """Noise moves every copy, tau = 0 none; a black pixel moves in every second draw; a net
+    without gradients moves nothing. What flags are raised on."""
+    x, y = images(6)
+    assert count_hits({"m": cnn()}, x, y, taus=[0.0, 0.1], draws=3).moved.tolist() == [0, 1]
+    one = linear([[0.0], [1.0]], bias=[0.0, 0.1], dtype=torch.float32)
+    black, label = torch.zeros(1, 1), torch.tensor([1])
+    moved = count_hits({"m": one}, black, label, taus=[0.1], draws=1000).moved.item()
+    assert moved == pytest.approx(0.5, abs=0.07)
+    flat = linear(np.zeros((2, 4)), dtype=torch.float32)
+    x, y = torch.rand(3, 4), torch.tensor([0, 1, 1])
+    options = {"taus": [0.1], "draws": 7, "found_on": "m"}
+    assert count_hits({"m": flat}, x, y, perturbation="fgsm", **options).moved.item() == 0
+    steep = linear([[0.0, 0, 0, 0], [1.0, 1, 1, 1]], dtype=torch.float32)
+    assert count_hits({"m": steep}, x, y, perturbation="fgsm", **options).moved.item() == 1
+
+
+def test_a_search_on_a_model_that_is_not_counted(cnn, images):
+    """Fails if a model passed in is ignored, or counted."""
+    (x, y), nets, other = images(8), {"a": cnn(0)}, cnn(5)
+    options = {"taus": [0.1], "draws": 3, "perturbation": "pgd"}
+    passed = count_hits(nets, x, y, found_on=other, **options)
+    named = count_hits({**nets, "o": other}, x, y, found_on="o", **options)
+    assert passed.models == ("a",)
+    assert np.array_equal(passed.of("a"), named.of("a"))
+    assert passed.found_on == "another model (Sequential)"
+    assert not np.array_equal(
+        passed.margins, count_hits(nets, x, y, found_on="a", **options).margins
+    )

@@ -1,0 +1,148 @@
+"""References' counts on disk: re-trained models are measured once, whatever is compared with them.
+
+One file for each reference, named by a fingerprint of all that its counts depend on: weights and
+structure of the model (and of the model that copies were found on), data, law, radii, draws, seed,
+bounds, the package's code that matters, torch's version. Anything else makes another name, so
+nothing goes stale; delete the folder to be rid of it. A file that can't be read is made again.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rurklib import check, store
+from rurklib.perturb import LAWS
+from rurklib.residual.counts import Counts, count_hits
+
+CODE = ("perturb", "residual/counts", "residual/inference", "guard", "check")
+
+
+def count_kept(
+    folder: Path,
+    kept: Collection[str],
+    models: Mapping[str, nn.Module],
+    x: Tensor,
+    y: Tensor,
+    *,
+    found_on: str | nn.Module | None = None,
+    **options: Any,
+) -> Counts:
+    """:func:`count_hits`, where the counts of the models named in ``kept`` are read from
+    ``folder`` if they are there, and written if not.
+
+    The others are counted without them: a copy doesn't depend on which models see it. ``options``
+    are count_hits' own (no adaptive tolerance: where drawing stops depends on all models at once).
+    """
+    searched = models[found_on] if isinstance(found_on, str) else found_on
+    shared = _dependencies(x, y, searched, options)
+    files = {
+        n: folder / f"{store.fingerprint(model=identity(models[n]), **shared)}.npz" for n in kept
+    }
+    found = {n: counts for n, file in files.items() if (counts := _read(file, n, options))}
+    missing = {n: m for n, m in models.items() if n not in found}
+    if missing:
+        fresh = count_hits(missing, x, y, found_on=searched, **options)
+        for name in missing:
+            found[name] = _alone(fresh, name)
+            if name in files:
+                _write(files[name], found[name])
+    parts = [found[n] for n in models]
+    label = found_on if isinstance(found_on, str) else parts[0].found_on
+    return replace(
+        parts[0],
+        models=tuple(models),
+        hits=np.concatenate([p.hits for p in parts]),
+        margins=np.concatenate([p.margins for p in parts if p.margins is not None]),
+        found_on=label if LAWS[parts[0].perturbation].uses_model else None,
+        as_they_are={n: why for p in parts for n, why in p.as_they_are.items()},
+    )
+
+
+def identity(model: nn.Module) -> str:
+    """What a model answers hangs on its weights, its layers and the code of its class."""
+    return store.fingerprint(
+        weights=store.weights_digest(model.state_dict()),
+        layers=str(model),
+        code=[_source(kind) for kind in dict.fromkeys(type(m) for m in model.modules())],
+    )
+
+
+def _dependencies(
+    x: Tensor, y: Tensor, searched: nn.Module | None, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the counts of any model depend on beside the model itself, as plain data."""
+    law = LAWS[check.one_of("perturbation", options["perturbation"], LAWS)]
+    return {
+        "data": store.weights_digest({"x": x, "y": y}),
+        "law": [options["perturbation"], _source(law.draw)],
+        "searched": identity(searched) if law.uses_model and searched is not None else None,
+        "taus": list(options["taus"]),
+        "draws": options["draws"],
+        "seed": options["seed"],
+        "bounds": options["bounds"],
+        "code": store.code(*CODE),
+        "torch": torch.__version__,
+        "device": x.device.type,
+    }
+
+
+def _source(thing: Any) -> str:
+    """Source code of a class or function; its name where there is none (made interactively)."""
+    try:
+        return inspect.getsource(thing)
+    except (OSError, TypeError):
+        return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def _alone(counts: Counts, name: str) -> Counts:
+    """The counts of one model."""
+    m = counts.models.index(name)
+    assert counts.margins is not None
+    return replace(
+        counts,
+        models=(name,),
+        hits=counts.hits[[m]],
+        margins=counts.margins[[m]],
+        as_they_are={k: v for k, v in counts.as_they_are.items() if k == name},
+    )
+
+
+def _write(file: Path, counts: Counts) -> None:
+    arrays = {
+        "hits": counts.hits,
+        "margins": counts.margins,
+        "moved": counts.moved,
+        "why": np.array(counts.as_they_are.get(counts.models[0], "")),
+    }
+    store.save_arrays(file, arrays, file.stem)  # type: ignore[arg-type]
+
+
+def _read(file: Path, name: str, options: Mapping[str, Any]) -> Counts | None:
+    """The counts in a file, or None if it isn't there or can't be read."""
+    try:
+        arrays, fingerprint = store.load_arrays(file)
+    except check.InputError:
+        return None
+    if fingerprint != file.stem:
+        return None
+    taus = tuple(float(t) for t in options["taus"])
+    why = str(arrays["why"])
+    return Counts(
+        arrays["hits"],
+        (name,),
+        taus,
+        options["draws"],
+        options["perturbation"],
+        options["seed"],
+        moved=arrays["moved"],
+        as_they_are={name: why} if why else {},
+        margins=arrays["margins"],
+    )

@@ -1,0 +1,221 @@
+"""The same answers from a faster form of a model: what a measurement spends its time on.
+
+A net in eval mode does work that inference doesn't need: BatchNorm is a linear map that the
+convolution before it can carry, ReLU can be applied while a convolution's sums are still in
+registers, and channels-last is the layout in which convolutions of few channels are fastest on a
+CPU. So a *copy* of the model is traced (torch.fx), its BatchNorms are folded, and convolutions are
+run by oneDNN's fused kernels, with weights packed once. Your model is never changed.
+
+None of this may change an answer. Sums taken in another order round differently, so the fast form
+is tried on the data that it is made for: no logit may differ from the model's own by more than a
+few hundred roundings, so that an answer can differ only where the two best logits tie that
+closely. Where a model can't be traced or copied, has hooks, or fails the trial, the model itself
+is used, and :class:`Forward` says why.
+
+The batch size follows from the sizes of the activations, not from a stopwatch: about a megabyte
+for the largest one stays in cache. A timed choice would differ from run to run, and with it the
+last digit of a sum.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from rurklib.guard import evaluating
+
+TRIAL = 64  # samples that a fast form is tried on
+ROUNDINGS = 500  # by which logits may differ, each of the largest logit's size
+ACTIVATION = 2**18  # numbers in a batch's largest activation: a megabyte of float32
+SMALLEST, LARGEST = 32, 1024  # limits on the batch size that follows from it
+
+BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+RELU = (F.relu, torch.relu, "relu", "relu_")
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A model made ready to be asked many times; call it with inputs to get logits.
+
+    ``batch_size`` is how many samples to show it at once. ``why`` is empty, or says why this is
+    the model itself rather than a faster form.
+    """
+
+    call: Callable[[Tensor], Tensor]
+    batch_size: int
+    why: str = ""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.call(x)
+
+
+def fast(model: nn.Module, example: Tensor, *, gradients: bool = False) -> Forward:
+    """``model`` in eval mode, in the fastest form that we know to give the same answers.
+
+    ``example`` [n, ...] are floats of the kind that it will be asked about; the first 64 are the
+    trial. ``gradients``: gradients with respect to the input will be taken, so only ordinary
+    layers are used (``call`` is then a module). Whatever the model does when it is traced or
+    copied, nothing is raised and the model is used as it is. Later changes of its weights don't
+    reach the form: make it anew.
+    """
+    example = laid_out(example[:TRIAL])
+    with evaluating(model):
+        own, size = measured(model, example)
+        forms = [fold] if gradients or not packable(example) else [packed, fold]
+        why = "the model has hooks" if hooked(model) else ""
+        for form in forms if not why else ():
+            try:
+                net = form(model)
+                with torch.no_grad() if gradients else torch.inference_mode():
+                    why = disagreement(own, net(example))
+            except Exception as error:
+                why = f"{type(error).__name__}: {error}".splitlines()[0]
+            if not why:
+                return Forward(net, size)
+    return Forward(model, size, why)
+
+
+def laid_out(x: Tensor) -> Tensor:
+    """Images in channels-last layout (the same numbers), anything else as it is."""
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
+def disagreement(own: Tensor, other: Tensor) -> str:
+    """Empty if two sets of logits are the same but for rounding, else what is not."""
+    if own.shape != other.shape:
+        return f"the fast form's logits have shape {tuple(other.shape)}, not {tuple(own.shape)}"
+    apart, allowed = (own - other).abs().max(), own.abs().max() * torch.finfo(own.dtype).eps
+    if not bool(apart <= ROUNDINGS * allowed):  # "not", for NaN compares as False
+        return f"the fast form's logits differ by {float(apart):.2g}"
+    return ""
+
+
+def measured(model: nn.Module, example: Tensor) -> tuple[Tensor, int]:
+    """Logits, and how many samples make the largest activation (or input) about a megabyte."""
+    largest = [example.numel()]
+
+    def watch(module: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            largest.append(output.numel())
+
+    watched = [m.register_forward_hook(watch) for m in model.modules()]
+    try:
+        with torch.no_grad():
+            own = model(example)
+    finally:
+        for handle in watched:
+            handle.remove()
+    return own, min(max(ACTIVATION * len(example) // max(largest), SMALLEST), LARGEST)
+
+
+def hooked(model: nn.Module) -> bool:
+    """Whether anything runs beside the forward methods: a copy must not run it too."""
+    return any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def fold(model: nn.Module) -> fx.GraphModule:
+    """A traced copy with BatchNorm folded into the layer before it, in channels-last layout.
+
+    Ordinary layers, whose weights take no gradients. Raises whatever tracing or copying raises.
+    """
+    net = fx.symbolic_trace(copy.deepcopy(model).eval())
+    layers = dict(net.named_modules())
+    for node in list(net.graph.nodes):
+        before = node.args[0] if node.args else None
+        if node.op != "call_module" or not isinstance(layers[node.target], BATCHNORM):
+            continue
+        if not isinstance(before, fx.Node) or not once(net, before):
+            continue
+        layer, norm = layers[str(before.target)], layers[node.target]
+        if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+            folded: nn.Module = fuse_conv_bn_eval(layer, norm)
+        elif isinstance(layer, nn.Linear):
+            folded = fuse_linear_bn_eval(layer, norm)
+        else:
+            continue
+        put(net, before, folded)
+        node.replace_all_uses_with(before)
+        net.graph.erase_node(node)
+    net.recompile()
+    net.delete_all_unused_submodules()
+    for parameter in net.parameters():
+        parameter.requires_grad_(False)
+        parameter.data = laid_out(parameter.data)
+    return net
+
+
+def once(net: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a layer is applied once and its result used once, so that it may be replaced."""
+    if node.op != "call_module" or len(node.users) != 1:
+        return False
+    return sum(n.target == node.target for n in net.graph.nodes) == 1
+
+
+def put(net: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
+    """Put another module in the place of the one that ``node`` calls."""
+    parent, _, name = str(node.target).rpartition(".")
+    setattr(net.get_submodule(parent), name, module)
+
+
+# --- oneDNN -------------------------------------------------------------------------------------
+
+
+def packable(x: Tensor) -> bool:
+    """Whether oneDNN's kernels may be asked: float32 images on a CPU."""
+    here = x.device.type == "cpu" and x.dtype == torch.float32 and x.ndim == 4
+    return here and torch.backends.mkldnn.is_available()
+
+
+def packed(model: nn.Module) -> fx.GraphModule:
+    """:func:`fold`, then each 2-d convolution with its bias and ReLU in one kernel."""
+    net = fold(model)
+    layers = dict(net.named_modules())
+    for node in list(net.graph.nodes):
+        layer = layers.get(str(node.target)) if node.op == "call_module" else None
+        if not isinstance(layer, nn.Conv2d) or isinstance(layer.padding, str):
+            continue
+        if (
+            layer.padding_mode != "zeros"
+            or sum(n.target == node.target for n in net.graph.nodes) > 1
+        ):
+            continue
+        after = next(iter(node.users)) if len(node.users) == 1 else None
+        relu = after is not None and (
+            after.target in RELU or isinstance(layers.get(str(after.target)), nn.ReLU)
+        )
+        put(net, node, Convolution(layer, relu))
+        if after is not None and relu:
+            after.replace_all_uses_with(node)
+            net.graph.erase_node(after)
+    net.recompile()
+    net.delete_all_unused_submodules()
+    return net
+
+
+class Convolution(nn.Module):
+    """A 2-d convolution, its bias and a ReLU in one kernel, with weights packed at first use.
+
+    The operators are those that torch.compile's CPU backend calls. They are not part of torch's
+    promised interface: where they fail, :func:`fast` does without.
+    """
+
+    def __init__(self, layer: nn.Conv2d, relu: bool) -> None:
+        super().__init__()
+        self.weight, self.bias = layer.weight.detach(), layer.bias
+        self.shape = list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups
+        self.after = "relu" if relu else "none"
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.weight.is_mkldnn:
+            self.weight = torch.ops.aten.mkldnn_reorder_conv2d_weight(
+                self.weight.to_mkldnn(), *self.shape, list(x.shape)
+            )
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, self.weight, self.bias, *self.shape, self.after, [], ""
+        )

@@ -1,0 +1,230 @@
+"""How fast residual knowledge is measured, beside the loop that one writes with torchattacks.
+
+    python tests/benchmarks/residual_knowledge.py            # some minutes on one core
+    python tests/benchmarks/residual_knowledge.py --quick    # about a minute, rougher
+    python tests/benchmarks/residual_knowledge.py --memory   # peak memory of 2,000 x 100 x 11
+
+The loop takes one pair of models at a time, one draw at a time, batches of 128, and torchattacks'
+GN or PGD (targeted at the label). Both sides run in one process on one thread, turn by turn, and
+are timed in CPU seconds (other work on the machine counts little then); of several turns the
+fastest counts. A full run of 100 draws takes hours on the loop's side, so few draws are timed and
+scaled up; ours is scaled up too, fixed costs and all, which flatters the loop.
+
+"Limit" is the time of bare forward passes over as many copies: the same fast forms of the same
+models at their best batch size, no copies made and nothing counted.
+
+Nets are trained here for a few epochs, on scikit-learn's digits (44 forgotten images of 8x8) and
+on made-up images of CIFAR's size (100 of 3x32x32), so that the adaptive column means something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+import torchattacks
+from torch import Tensor, nn
+
+import rurklib
+from rurklib.data import digits
+from rurklib.guard import evaluating
+from rurklib.models import build
+from rurklib.residual.inference import fast, laid_out
+from rurklib.train import fit
+
+METHODS, DRAWS, TOLERANCES = 12, 100, (0.01, 0.02)
+PART = 4  # a quarter of the bare passes is timed
+TAUS = {
+    "digits": [0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2],
+    "cifar5-sized": [0.0, 0.003, 0.006, 0.009, 0.012, 0.015, 0.018, 0.021, 0.024, 0.027, 0.03],
+}
+Nets = Mapping[str, nn.Module]
+
+
+def made_up(n: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Smooth 32x32 images of five classes that overlap: [n, 3, 32, 32] in [0, 1] and labels."""
+    class_gen, gen = (torch.Generator().manual_seed(s) for s in (0, seed))
+    up = nn.Upsample(size=32, mode="bilinear")
+    templates = up(torch.randn(5, 3, 4, 4, generator=class_gen))
+    y = torch.randint(0, 5, (n,), generator=gen)
+    noise = up(torch.randn(n, 3, 8, 8, generator=gen))
+    return (0.5 + 0.08 * templates[y] + 0.15 * noise).clamp(0, 1), y
+
+
+def prepare(data: str) -> tuple[Nets, Nets, Tensor, Tensor]:
+    """Twelve models that saw the forget samples, six references that didn't, and the samples."""
+    if data == "digits":
+        x, y = digits().train
+        x = rurklib.check.as_float(x)
+        forget = (y == 9).nonzero()[:, 0][:44]
+        name, channels, classes, epochs = "small-cnn", 1, 10, 30
+    else:
+        x, y = made_up(1000, 1)
+        forget = (y == 0).nonzero()[:, 0][:100]
+        name, channels, classes, epochs = "small-cnn-32", 3, 5, 4
+    kept = torch.ones(len(x), dtype=torch.bool)
+    kept[forget] = False
+
+    def net(seed: int, xs: Tensor, ys: Tensor) -> nn.Module:
+        made = build(name, channels, classes, seed=seed)
+        options = {"epochs": epochs, "lr": 0.05, "batch_size": 64, "weight_decay": 2e-3}
+        return fit(made, xs, ys, seed=seed, **options)
+
+    models = {f"m{i}": net(i, x, y) for i in range(METHODS)}
+    references = {f"a{i}": net(100 + i, x[kept], y[kept]) for i in range(6)}
+    return models, references, x[forget], y[forget]
+
+
+def loop(models: Nets, references: Nets, x: Tensor, y: Tensor, taus, law: str, draws: int) -> int:
+    """The user's loop; returns hits so that nothing is skipped."""
+    total = 0
+    for m in models.values():
+        for a in references.values():
+            for tau in taus:
+                if law == "gaussian":
+                    attack = torchattacks.GN(m, std=tau)
+                else:
+                    attack = torchattacks.PGD(m, eps=tau, alpha=tau / 4, steps=10)
+                    attack.set_mode_targeted_by_label(quiet=True)
+                for _ in range(draws):
+                    for xb, yb in zip(x.split(128), y.split(128), strict=True):
+                        copies = attack(xb, yb)
+                        with torch.no_grad():
+                            total += int((m(copies).argmax(1) == yb).sum())
+                            total += int((a(copies).argmax(1) == yb).sum())
+    return total
+
+
+def turn_by_turn(turns: int, **sides: Callable[[], object]) -> dict[str, float]:
+    """CPU seconds of each side, the fastest of some turns."""
+    best = dict.fromkeys(sides, float("inf"))
+    for _ in range(turns):
+        for name, side in sides.items():
+            began = time.process_time()
+            side()
+            best[name] = min(best[name], time.process_time() - began)
+    return best
+
+
+def passes(forwards: Mapping[str, Callable], x: Tensor, copies: int) -> Callable[[], None]:
+    """Bare forward passes of every model over some copies, at the best of five batch sizes."""
+
+    def run(batch: Tensor, times: int) -> None:
+        with torch.inference_mode():
+            for _ in range(times):
+                for forward in forwards.values():
+                    forward(batch)
+
+    batches = [laid_out(x.repeat(12, 1, 1, 1)[:n]) for n in (32, 64, 128, 256, 512)]
+    cost = {
+        i: turn_by_turn(3, it=partial(run, b, 512 // len(b)))["it"] for i, b in enumerate(batches)
+    }
+    batch = batches[min(cost, key=lambda i: cost[i])]
+    return partial(run, batch, -(-copies // len(batch)))
+
+
+def measure(data: str, law: str, made: tuple, k: int, options: argparse.Namespace) -> None:
+    """One row of the table."""
+    models, references, x, y = made
+    references = dict(list(references.items())[:k])
+    everyone, taus, turns = {**models, **references}, TAUS[data], options.turns
+    draws = options.draws or {"digits": DRAWS, "cifar5-sized": 20}[data]
+    # A pair costs the same whatever the pair, a radius whatever the radius: some stand for all.
+    pairs, radii = models, taus
+    if law == "pgd":
+        pairs, radii, draws = dict(list(models.items())[:2]), taus[5:6], max(1, draws // 5)
+
+    def ours(draws: int, tolerance: float | None = None) -> rurklib.ResidualKnowledge:
+        return rurklib.residual_knowledge(
+            models, references, x, y, taus=radii, perturbation=law, draws=draws, tolerance=tolerance
+        )
+
+    with evaluating(*everyone.values()):
+        sides: dict[str, Callable[[], object]] = {
+            "loop": lambda: loop(pairs, references, x, y, radii, law, 1),
+            "ours": lambda: ours(draws),
+        }
+        if law == "gaussian":
+            copies = len(x) * (1 + (len(taus) - 1) * draws) // PART
+            sides["limit"] = passes({n: fast(m, x) for n, m in everyone.items()}, x, copies)
+            sides["plain"] = passes(everyone, x, copies)
+        best = turn_by_turn(turns, **sides)
+        scale = DRAWS * len(taus) / len(radii)
+        slow = best["loop"] * scale * METHODS / len(pairs)
+        quick = best["ours"] * scale / draws
+        row = f"{data:13} {law:9} {k:2} {slow:9.0f} s {quick:8.1f} s {slow / quick:6.1f}x"
+        if law == "gaussian":
+            limit, plain = (PART * best[side] / best["ours"] for side in ("limit", "plain"))
+            row += f" {limit:7.1%} {plain:9.2f}x"
+            for tolerance in TOLERANCES:
+                began = time.process_time()
+                drawn = ours(DRAWS, tolerance).counts["m0"].drawn[1:]
+                seconds = time.process_time() - began
+                fewer = DRAWS * len(drawn) / drawn.sum()
+                row += f" {slow / seconds:7.1f}x ({fewer:4.1f}x fewer)"
+    print(row, flush=True)
+
+
+def memory() -> None:
+    """Peak memory above the models: 2,000 images of 3x32x32, 100 draws, 11 radii."""
+    x, y = made_up(2000, 1)
+    nets = [build("small-cnn-32", 3, 5, seed=i) for i in range(2)]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.process_time()
+    rurklib.residual_knowledge(nets[0], nets[1:], x, y, taus=TAUS["cifar5-sized"], draws=DRAWS)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        f"2,000 images x {DRAWS} draws x 11 radii, 2 models: peak {after / 1024:.0f} MiB, "
+        f"{(after - before) / 1024:.0f} MiB above what models and images took, "
+        f"{time.process_time() - began:.0f} CPU s"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draws", type=int, default=0, help="draws that ours is timed with")
+    parser.add_argument("--turns", type=int, default=3, help="turns; the fastest counts")
+    parser.add_argument("--quick", action="store_true", help="one turn, digits and noise alone")
+    parser.add_argument("--memory", action="store_true", help="measure peak memory instead")
+    parser.add_argument("--data", nargs="*", default=list(TAUS), choices=list(TAUS))
+    parser.add_argument(
+        "--laws", nargs="*", default=["gaussian", "pgd"], choices=["gaussian", "pgd"]
+    )
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.memory:
+        return memory()
+    if options.quick:
+        options.turns, options.data, options.laws = 1, ["digits"], ["gaussian"]
+    print(f"{processor()}, one thread, torch {torch.__version__}")
+    print(
+        f"{METHODS} methods, 11 radii, {DRAWS} draws; CPU seconds. The loop: scaled up from 1 draw,"
+        " and under pgd from 2 methods and 1 radius. Ours: from 100 draws (digits) or 20, a fifth"
+        " of them and 1 radius under pgd."
+    )
+    print(
+        "data          law        K    the loop       ours   ratio   limit bare nets"
+        + "".join(f"  adaptive, +-{t:<10}" for t in TOLERANCES)
+    )
+    for data in options.data:
+        made = prepare(data)
+        for law in options.laws:
+            for k in (1, 6):
+                measure(data, law, made, k, options)
+
+
+def processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line for line in file if "model name" in line).split(":")[1].strip()
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""The fast form of a model: the same logits but for rounding, or the model itself and why."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from rurklib.models import MODELS, build
+from rurklib.residual import inference
+from rurklib.residual.inference import Forward, fast
+
+
+def trained(net: nn.Module, *shape: int) -> nn.Module:
+    """The net in eval mode, with running statistics, scales and shifts that matter."""
+    gen = torch.Generator().manual_seed(1)
+    for module in net.modules():
+        if isinstance(module, inference.BATCHNORM):
+            for tensor in (module.running_mean, module.weight, module.bias):
+                tensor.data = torch.randn(tensor.shape, generator=gen)
+            module.running_var = torch.rand(module.running_var.shape, generator=gen) + 0.5
+    return net.eval()
+
+
+def same(forward: Forward, net: nn.Module, x: torch.Tensor) -> bool:
+    with torch.no_grad():
+        own, other = net(x), forward(x)
+    return (own - other).abs().max() <= 1e-5 * own.abs().max()
+
+
+def kinds(form: nn.Module) -> list[type]:
+    return [type(m) for m in form.modules()]
+
+
+class Cells(nn.Module):
+    """What a net may do that a careless fold or fusion gets wrong."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        options = {
+            "reflect": {"padding_mode": "reflect"},
+            "same": {"padding": "same"},
+            "groups": {"groups": 2},
+            "dilated": {"dilation": 2, "stride": 2},
+        }.get(kind, {})
+        self.kind = kind
+        self.first = nn.Conv2d(3, 4, 3, padding=1)
+        self.conv = nn.Conv2d(4, 4, 3, **{"padding": 1, **options})
+        self.norm, self.other = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+        self.relu = nn.ReLU()
+        self.head = nn.Linear(4, 5)
+        self.last = nn.BatchNorm1d(5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = F.relu(self.first(x))
+        if self.kind == "conv applied twice":
+            h = self.other(self.conv(self.norm(self.conv(h)).relu()))
+        elif self.kind == "sum used twice":  # the ReLU must not change the other branch
+            h = self.conv(h)
+            h = self.relu(h) - 0.5 * h
+        elif self.kind == "convolution used twice":
+            h = self.conv(h)
+            h = self.norm(h) + torch.relu(h)
+        elif self.kind == "norm first":
+            h = self.conv(self.norm(h))
+        else:
+            h = self.relu(self.norm(self.conv(h)))
+        return self.last(self.head(h.mean((2, 3))))
+
+
+KINDS = (
+    "plain", "reflect", "same", "groups", "dilated", "conv applied twice", "sum used twice",
+    "convolution used twice", "norm first",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_cell_gives_the_same_logits(kind, gradients, left_as_found, rng):
+    """Fails if a layer that is used twice is folded or fused, or if a padding is dropped - then
+    the trial catches it, ``why`` is set, and this test says so."""
+    net, x = trained(Cells(kind)), torch.rand(9, 3, 6, 6, generator=rng(0))
+    with left_as_found(net):
+        forward = fast(net, x, gradients=gradients)
+    assert forward.why == ""
+    assert forward.call is not net
+    assert same(forward, net, x)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_our_models_lose_their_batchnorms(name, rng):
+    """No BatchNorm is left, and on the CPU every convolution is fused. Fails if the fold stops
+    half-way."""
+    net = trained(build(name, 3, 5, seed=0))
+    x = torch.rand(5, 3, 32, 32, generator=rng(0))
+    for gradients in (False, True):
+        forward = fast(net, x, gradients=gradients)
+        assert forward.why == ""
+        assert not set(kinds(forward.call)) & set(inference.BATCHNORM)
+        assert same(forward, net, x)
+        if not gradients and inference.packable(x):
+            assert nn.Conv2d not in kinds(forward.call)
+    assert nn.ReLU not in kinds(fast(trained(build("small-cnn", 3, 5, seed=0)), x).call)
+
+
+def test_any_batch_and_layout_may_follow(rng):
+    """Weights are packed for the first batch only. Fails if the form is bound to its size."""
+    net = trained(build("small-cnn", 1, 10, seed=0))
+    x = torch.rand(200, 1, 8, 8, generator=rng(0))
+    forward = fast(net, x[:3])
+    for n in (1, 7, 200):
+        assert same(forward, net, x[:n])
+        assert same(forward, net, inference.laid_out(x[:n]))
+
+
+def test_gradients_are_those_of_the_model(rng):
+    net = trained(build("small-cnn", 1, 10, seed=0))
+    x = torch.rand(4, 1, 8, 8, generator=rng(0))
+    form = fast(net, x, gradients=True).call
+    ours, own = (
+        torch.autograd.grad(f(v).logsumexp(1).sum(), v)[0]
+        for f in (form, net)
+        for v in [x.clone().requires_grad_()]
+    )
+    assert torch.allclose(ours, own, atol=1e-5 * own.abs().max())
+    assert not any(p.requires_grad for p in form.parameters())
+    assert all(p.requires_grad for p in net.parameters())
+
+
+def test_double_precision_and_vectors(linear, rng):
+    net = linear(6)
+    forward = fast(net, torch.rand(3, 6, dtype=torch.float64, generator=rng(0)))
+    assert forward.why == ""
+    mlp = trained(nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)))
+    x = torch.rand(5, 6, generator=rng(0))
+    forward = fast(mlp, x)
+    assert nn.BatchNorm1d not in kinds(forward.call)
+    assert same(forward, mlp, x)
+
+
+class Branches(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1) if x.sum() > 0 else -x.flatten(1)
+
+
+class NoCopies(nn.Module):
+    def __deepcopy__(self, memo: object) -> None:
+        raise RuntimeError("one of a kind")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1)
+
+
+def test_where_it_can_not_be_done_the_model_itself_is_used(rng):
+    x = torch.rand(3, 1, 2, 2, generator=rng(0))
+    hooked = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    seen: list[int] = []
+    hooked[1].register_forward_hook(lambda module, inputs, output: seen.append(1))
+    for net, why in ((Branches(), "traced"), (NoCopies(), "one of a kind"), (hooked, "has hooks")):
+        forward = fast(net, x)
+        assert forward.call is net
+        assert why in forward.why
+    assert len(seen) == 1  # asked once, for the trial's answer; no copy ran the hook
+
+
+@pytest.mark.parametrize("broken", ["fuse_conv_bn_eval", "Convolution"])
+def test_a_form_with_other_answers_is_not_used(broken, monkeypatch, rng):
+    """The trial. Fails if a fold that is wrong by one part in a thousand gets through."""
+    net = trained(build("small-cnn", 1, 10, seed=0))
+    x = torch.rand(8, 1, 8, 8, generator=rng(0))
+    right = getattr(inference, broken)
+
+    def wrong(layer, *rest):
+        made = right(layer, *rest)
+        made.bias = nn.Parameter(made.bias.detach() * 1.001)
+        return made
+
+    monkeypatch.setattr(inference, broken, wrong)
+    forward = fast(net, x)
+    assert same(forward, net, x)
+    if broken == "fuse_conv_bn_eval":
+        assert forward.call is net
+        assert "logits differ by" in forward.why
+    else:  # ordinary layers still are right
+        assert forward.why == ""
+        assert nn.Conv2d in kinds(forward.call)
+
+
+def test_nan_is_a_disagreement():
+    own = torch.tensor([[1.0, 2.0]])
+    assert inference.disagreement(own, own) == ""
+    assert inference.disagreement(own, own * torch.nan)
+    assert "shape" in inference.disagreement(own, own[:, :1])
+
+
+def test_nothing_of_the_caller_changes_and_nothing_warns(left_as_found, same_random_state, rng):
+    net = trained(build("small-cnn", 1, 10, seed=0))
+    net.train()
+    net.net[1].eval()
+    x = torch.rand(4, 1, 8, 8, generator=rng(0))
+    with left_as_found(net), same_random_state(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fast(net, x)(x)
+        fast(net, x, gradients=True)(x)
+    assert not any(m._forward_hooks for m in net.modules())
+
+
+def test_the_batch_size_follows_from_the_largest_activation(rng):
+    """16 channels of 8x8 are 1,024 numbers: 256 images make 2**18. Never below 32 or above 1,024,
+    and the same whatever the number of examples."""
+    net = build("small-cnn", 1, 10, seed=0)
+    x = torch.rand(40, 1, 8, 8, generator=rng(0))
+    assert fast(net, x).batch_size == fast(net, x[:1]).batch_size == 256
+    assert fast(build("small-cnn-32", 3, 5, seed=0), torch.rand(2, 3, 32, 32)).batch_size == 32
+    assert fast(nn.Linear(3, 2), torch.rand(2, 3)).batch_size == 1024
+    assert (
+        fast(nn.Sequential(nn.Flatten(), nn.Linear(3072, 2)), x.new_zeros(1, 3, 32, 32)).why == ""
+    )
