@@ -192,7 +192,9 @@ def _copies(
         if law.start and law.search:
             starts = torch.cat([law.start(x, tau, g, bounds) for g in streams])
             cut = zip(xs.split(pieces), ys.split(pieces), starts.split(pieces), strict=True)
-            copies = [law.search(model, laid_out(a), b, tau, s, bounds) for a, b, s in cut]
+            copies = [
+                law.search(model, laid_out(a), b, tau, laid_out(s), bounds) for a, b, s in cut
+            ]
         elif not law.random:  # a search without chance treats every sample on its own
             cut_xy = zip(xs.split(pieces), ys.split(pieces), strict=True)
             copies = [law.draw(model, laid_out(a), b, tau, streams[0], bounds) for a, b in cut_xy]
