@@ -288,15 +288,16 @@ def _read_counts(run: Run, law: str, name: Name) -> Counts:
     s = run.scenario
     found_on = _label(name) if LAWS[law].uses_model else None
     names = tuple(str(m) for m in arrays["models"])
-    kept = {what: arrays[what] for what in ("hits", "margins", "moved")}
     return Counts(
-        models=names,
-        taus=s.taus,
-        draws=s.draws,
-        perturbation=law,
+        arrays["hits"],
+        names,
+        s.taus,
+        s.draws,
+        law,
         seed=0,
         found_on=found_on,
-        **kept,
+        margins=arrays["margins"],
+        moved=arrays["moved"],
     )
 
 

@@ -4,10 +4,10 @@ On the forget images themselves (tau = 0) nothing gives Original away here: re-t
 them right as well. With a little noise they part. Images of 8x8 pixels need a larger tau than
 CIFAR's 0.03.
 
-Every method's settings were chosen by ``rurk tune`` on a rehearsal (24 trials each; the class's other
-half forgotten, Originals 900 ... 905, four references of their own), without a look at what a study
-reports. RURK's search space was narrowed twice after a look at that rehearsal. The class and the
-split were chosen among about twenty for an effect that shows; others have smaller ones, or larger
+Every method's settings were chosen by ``rurk tune`` on a rehearsal (24 trials each; the class's
+other half forgotten, Originals 900 ... 905, four references of their own), without a look at what a
+study reports. RURK's search space was narrowed twice after a look at that rehearsal. The class and
+the split were chosen among about twenty for an effect that shows; others have smaller or larger
 ones.
 """
 
