@@ -39,15 +39,18 @@ def publish(run: Path) -> None:
         for notebook in NOTEBOOKS:
             publish_notebook(run, notebook)
     target = FIGURES / name
-    for old in target.glob("*.*"):
-        if old.suffix != ".md":
-            old.unlink()
+    tables = [run / t for t in ("summary.csv", "residual_knowledge.csv", "env.json")]
+    for needed in (*tables, run / "report.html"):
+        if not needed.exists():
+            raise InputError(f"{needed} is missing: finish the study first")
+    for old in target.glob("0*.*"):
+        old.unlink()
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted((run / "figures").glob("0*.*")):
         if path.suffix in (".png", ".csv") and (own or path.stem not in OF_DATA):
             shutil.copy(path, target / path.name)
-    for table in ("summary.csv", "residual_knowledge.csv", "env.json"):
-        shutil.copy(run / table, target / table)
+    for table in tables:
+        shutil.copy(table, target / table.name)
     trials = run.with_name(f"{name}-tune") / "trials.csv"
     if trials.exists():
         shutil.copy(trials, target / trials.name)
@@ -57,7 +60,7 @@ def publish(run: Path) -> None:
 
 
 def with_tables(text: str) -> str:
-    """``text`` with the table behind each mark made anew from its CSV, up to the next empty line."""
+    """``text`` with the table behind each mark made anew from its CSV."""
     return MARK.sub(lambda found: found[1] + markdown(TABLES[found[3]](FIGURES / found[2])), text)
 
 
@@ -68,14 +71,15 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def results(folder: Path) -> pd.DataFrame:
-    return results_table(pd.read_csv(folder / "summary.csv")).drop(columns="LiRA z")
+    return results_table(pd.read_csv(folder / "summary.csv"))
 
 
 def choices(folder: Path) -> pd.DataFrame:
     trials = pd.read_csv(folder / "trials.csv", keep_default_na=False)
-    table = chosen_trials(trials)[["method", "defaults", "score", "settings"]]
+    table = chosen_trials(trials)[["method", "defaults", "screened", "score", "settings"]]
     table["settings"] = table.settings.replace("", "the defaults")
-    return table.round(2).rename(columns={"score": "chosen"})
+    names = {"screened": "chosen", "score": "chosen, all Originals"}
+    return table.round(2).rename(columns=names)
 
 
 # A line such as "<!-- figures/digits/summary.csv: made by notebooks/publish.py -->" and its table.

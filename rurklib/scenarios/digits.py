@@ -28,7 +28,7 @@ def bundled(path: str) -> Dataset:
 
 DIGITS = Scenario(
     name="digits",
-    title="scikit-learn's handwritten digits, half of the nines forgotten",
+    title="scikit-learn's handwritten digits",
     data=bundled,
     model="small-cnn",
     forget_class=9,

@@ -16,7 +16,7 @@ def small_fashion(path: str) -> Dataset:
 
 FASHION = Scenario(
     name="fashion",
-    title="Fashion-MNIST (200 images a class), half of the shirts forgotten",
+    title="Fashion-MNIST, 200 images a class",
     data=small_fashion,
     model="small-cnn-32",
     forget_class=6,

@@ -12,7 +12,7 @@ from rurklib.scenarios.scenario import Scenario
 
 IMAGEFOLDER = Scenario(
     name="imagefolder",
-    title="a folder of images, half of one class forgotten",
+    title="a folder of images",
     data=image_folder,
     model="small-cnn-32",
     forget_class=0,

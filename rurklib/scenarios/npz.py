@@ -12,7 +12,7 @@ from rurklib.scenarios.scenario import Scenario
 
 NPZ = Scenario(
     name="npz",
-    title="images from a .npz file, half of one class forgotten",
+    title="images from a .npz file",
     data=npz,
     model="small-cnn-32",
     forget_class=0,
