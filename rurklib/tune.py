@@ -54,7 +54,8 @@ def tune(
     unlearn, validation and nearby (distance to the re-trained models in percentage points); and
     score, their mean. Writes ``settings.json``, the best trial of each method in the form that
     ``rurk study --settings`` takes. Finished trials are kept and not repeated. ``seed`` decides
-    the draws from the spaces. Returns the table.
+    the draws from the spaces. Trials of other methods in the folder stay; those of ``methods`` are
+    returned.
     """
     if not run.rehearsal:
         raise check.InputError("tune needs a rehearsal: open_run(..., rehearsal=True)")
@@ -76,12 +77,12 @@ def tune(
     table = pd.DataFrame(rows, columns=columns)
     final = [m for n in chosen for m in made(n, finalists(table, n), run.seeds[SCREEN:])]
     table = pd.DataFrame(rows + parallel(run, final), columns=columns)
-    if (run.folder / "trials.csv").exists():  # of methods that were tuned before and aren't now
+    everything = table
+    if (run.folder / "trials.csv").exists():  # methods that were tuned before and aren't now
         earlier = pd.read_csv(run.folder / "trials.csv", keep_default_na=False)
-        others = earlier[~earlier.method.isin(chosen)]
-        table = pd.concat([others, table], ignore_index=True) if len(others) else table
-    store.write_frame(run.folder / "trials.csv", table)
-    store.write_json(run.folder / "settings.json", best(table))
+        everything = pd.concat([earlier[~earlier.method.isin(chosen)], table], ignore_index=True)
+    store.write_frame(run.folder / "trials.csv", everything)
+    store.write_json(run.folder / "settings.json", best(everything))
     return table
 
 
