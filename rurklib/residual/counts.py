@@ -33,11 +33,11 @@ class Counts:
     ``hits`` int64 [model, tau, sample], each 0 ... draws; ``models`` names the first axis and
     ``taus`` the second. Where drawing stopped early, ``stopped`` int64 [tau] holds how many draws
     were made at each radius, and hits are out of that: :attr:`drawn` is right in both cases.
-    ``found_on`` names the model that a gradient law searched on (None for a
-    random law). ``margins`` float64, shaped like ``hits``: the logit margin of y, mean over draws
-    (None where only hits were kept). ``moved`` [tau] is the share of copies that differ from their sample: a search
-    without a gradient to follow leaves them where they are. ``as_they_are`` holds, for each model
-    that couldn't be made faster, why.
+    ``found_on`` names the model that a gradient law searched on (None for a random law).
+    ``margins`` float64, shaped like ``hits``: the logit margin of y, mean over draws (None where
+    only hits were kept). ``moved`` [tau] is the share of copies that differ from their sample: a
+    search without a gradient to follow leaves them where they are. ``as_they_are`` holds, for
+    each model that couldn't be made faster, why.
     """
 
     hits: np.ndarray
