@@ -15,6 +15,7 @@ references' spread, its own prediction intervals. It never changes the forget se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ from rurklib import check
 from rurklib.guard import generator
 from rurklib.perturb import gaussian
 from rurklib.residual import uncertainty
-from rurklib.residual.verdict import NO_VERDICT, NONE, Standing, Verdict
+from rurklib.residual.verdict import Standing, Verdict
 
 HELD_OUT, RETAINED = "held out", "retained"
 
@@ -62,33 +63,30 @@ def checked(
 
 
 def compared(
-    verdict: Verdict, forget: Standing, held_out: Standing, held_out_verdict: Verdict
+    verdict: Verdict,
+    held_out: Verdict,
+    forget_standings: Mapping[str, Standing],
+    held_out_standings: Mapping[str, Standing],
 ) -> str:
-    """What held-out samples say of a finding on the forget set, as a note; empty if nothing.
+    """What held-out samples say of a finding on the forget set, as a sentence.
 
-    ``forget`` and ``held_out`` are the model's deviation from its references and each reference's
-    from the others, in the verdict's test (:func:`rurklib.residual.verdict.standings`). Whether
+    The standings are what :func:`rurklib.residual.verdict.standings` gives for either. Whether
     forget samples stand out *more* than held-out ones is one more t prediction, for the difference
-    of the two deviations: a model that is robust shifts both, as a common shift cancels.
+    of the two deviations, from which a shift of both, as robustness makes it, cancels.
     """
-    if verdict.finding in (NONE, NO_VERDICT) or held_out_verdict.finding == NO_VERDICT:
+    if verdict.test not in held_out_standings:  # a single sample has no scale
         return ""
-    own, below, least = (
-        forget[0] - held_out[0],
-        forget[1] - held_out[1],
-        (forget[2] ** 2 + held_out[2] ** 2) ** 0.5,
-    )
-    p = float(uncertainty.p_value(own, below, least))
-    a, b = (float(s[0] - uncertainty.spread(s[1], s[2])[0]) for s in (forget, held_out))
+    forget, other = forget_standings[verdict.test], held_out_standings[verdict.test]
+    least = math.hypot(forget[2], other[2])
+    p = float(uncertainty.p_value(forget[0] - other[0], forget[1] - other[1], least))
+    a, b = (float(s[0] - uncertainty.spread(s[1], s[2])[0]) for s in (forget, other))
     unit = "log-odds" if verdict.test == "hits" else "logits"
     numbers = f"{b:+.3g} {unit} against {a:+.3g}, p of the difference {p:.2g}"
-    found = held_out_verdict.finding == verdict.finding
-    further = abs(b) >= abs(a) and a * b > 0
-    way = "high" if a > 0 else "low"
-    if further or (found and p >= verdict.level):
+    found = held_out.finding == verdict.finding
+    if (found and p >= verdict.level) or (abs(b) >= abs(a) and a * b > 0):
         return (
-            f"Held-out samples, that nobody trained on, stand as {way} ({numbers}): the model may "
-            "differ in robustness or confidence rather than in what it remembers."
+            f"Held-out samples, that nobody trained on, stand as {'high' if a > 0 else 'low'} "
+            f"({numbers}): robustness or confidence would do this, memory would not."
         )
     if found:
         return f"Held-out samples show a part of it ({numbers})."

@@ -131,9 +131,10 @@ def residual_knowledge(
             searched = None
         else:
             searched = found_on if isinstance(found_on, nn.Module) else everyone[found_on]
+        label = found_on if isinstance(found_on, str) and law.uses_model else None
         flagged = flags.inputs(x, bounds) + flags.outputs({**everyone, **external}, x)
         if law.uses_model:
-            flagged += flags.flat({"found_on": searched} if searched else everyone, x, y)
+            flagged += flags.flat({label or "found_on": searched} if searched else everyone, x, y)
 
         options: dict[str, Any] = {
             "taus": radii,
@@ -143,7 +144,6 @@ def residual_knowledge(
             "bounds": bounds,
             "batch_size": batch_size,
         }
-        label = found_on if isinstance(found_on, str) and law.uses_model else None
         options |= {"tolerance": tolerance, "cache": cache, "found_on": searched, "label": label}
 
         def measured(x: Tensor, y: Tensor) -> ResidualKnowledge:

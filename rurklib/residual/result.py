@@ -14,7 +14,7 @@ from rurklib.residual import estimates, uncertainty
 from rurklib.residual.counts import Counts
 from rurklib.residual.flags import Flag
 from rurklib.residual.uncertainty import ESTIMANDS, Draws, Pair
-from rurklib.residual.verdict import Verdict, judge, standings
+from rurklib.residual.verdict import OVER, RESIDUAL, Verdict, judge, standings
 
 COLUMNS = (
     "tau",
@@ -102,11 +102,11 @@ class ResidualKnowledge:
         another level; see :func:`rurklib.residual.verdict.judge`. If held-out samples were measured
         beside, its note says whether they show the same."""
         verdict = judge(*self._values(name), test=test, level=level, estimand=self.estimand)
-        if beside := self.beside.get(control.HELD_OUT):
-            own, apart = (standings(*r._values(name))[verdict.test] for r in (self, beside))
+        if (beside := self.beside.get(control.HELD_OUT)) and verdict.finding in (RESIDUAL, OVER):
             their = beside.judge(name, test=verdict.test, level=level)
-            note = f"{verdict.note} {control.compared(verdict, own, apart, their)}".strip()
-            verdict = replace(verdict, note=note)
+            own, apart = (standings(*r._values(name)) for r in (self, beside))
+            note = control.compared(verdict, their, own, apart)
+            verdict = replace(verdict, note=f"{verdict.note} {note}".strip())
         return verdict
 
     def _values(self, name: str) -> tuple[Any, ...]:
