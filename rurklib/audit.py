@@ -23,7 +23,7 @@ from rurklib import check, report, store
 from rurklib.guard import generator
 from rurklib.residual import ResidualKnowledge, residual_knowledge
 from rurklib.residual.controls import HELD_OUT, RETAINED
-from rurklib.residual.verdict import TESTS, Verdict
+from rurklib.residual.verdict import NO_VERDICT, NONE, TESTS, Verdict
 
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
 FEWEST = 200  # a control may have this many samples, or as many as the forget set has
@@ -138,6 +138,19 @@ def write(
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _headline(verdict: Verdict) -> str:
+    """The verdict as a figure's title."""
+    if verdict.finding == NO_VERDICT:
+        return f"No verdict from {verdict.references} re-trained models"
+    what = "No residual knowledge detected" if verdict.finding == NONE else verdict.finding
+    effect = {
+        "logits": f"{verdict.effect:+.3g} logits from",
+        "ratio": f"{verdict.effect:.3g} times the accuracy of",
+        "accuracy": f"accuracy {verdict.effect:+.3g} from",
+    }[verdict.unit]
+    return f"{what.capitalize()}: {effect} re-trained models (p = {verdict.p:.2g})"
 
 
 def _page(

@@ -75,7 +75,7 @@ def _load(path: Path, kind: str) -> Any:
                 )
     except Exception as error:  # zipfile, OSError, ValueError (pickled objects): not readable
         raise InputError(
-            f"{path} can't be read as {kind} ({first_line(error)}): write it with numpy.save"
+            f"{path} can't be read as {kind} ({said(error)}): write it with numpy.save"
             f"{'z' if kind == '.npz' else ''}, numbers only"
         ) from error
     if isinstance(found, np.ndarray) != (kind == ".npy"):
@@ -84,6 +84,6 @@ def _load(path: Path, kind: str) -> Any:
     return found
 
 
-def first_line(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """What an error says, in one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

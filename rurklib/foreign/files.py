@@ -46,6 +46,8 @@ def read_audit(
         given[name] = x[chosen], y[chosen]
     if twice := [r for r in references if list(references).count(r) > 1]:
         raise InputError(f"references name {twice[0]} twice: one model is no further reference")
+    if (weights or Path(model)) in references:
+        raise InputError(f"{weights or model} is the model and a reference: it was not re-trained")
     onnx = {p: Onnx(p) for p in (Path(model), *references) if p.suffix == ".onnx"}
     if Path(model) in onnx and weights is not None:
         raise InputError(f"weights {weights}: {model} holds its own weights; leave --weights out")
@@ -66,7 +68,7 @@ def read_audit(
         return built(build, path)
 
     given["model"] = net(weights or Path(model))
-    if classes is not None and (said := logits(given["model"], given["x"], given["y"])) != classes:
-        raise InputError(f"the model tells {said} classes apart, not the {classes} of --classes")
+    if classes is not None and (told := logits(given["model"], given["x"], given["y"])) != classes:
+        raise InputError(f"the model tells {told} classes apart, not the {classes} of --classes")
     given["references"] = {str(r): net(r) for r in references}
     return given

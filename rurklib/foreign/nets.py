@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from rurklib.check import InputError
-from rurklib.foreign.arrays import first_line
+from rurklib.foreign.arrays import said
 from rurklib.guard import seeded
 
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
@@ -34,9 +34,7 @@ def build_function(spec: str) -> Callable[[], nn.Module]:
     try:
         loader.loader.exec_module(module)
     except Exception as error:
-        raise InputError(
-            f"{path} can't be imported ({first_line(error)}): mend its code"
-        ) from error
+        raise InputError(f"{path} can't be imported ({said(error)}): mend its code") from error
     finally:
         sys.path.pop(0)
     function = getattr(module, name, None)
@@ -52,9 +50,7 @@ def built(build: Callable[[], nn.Module], weights: Path) -> nn.Module:
         with seeded(0):
             model = build()
     except Exception as error:
-        raise InputError(
-            f"the model's function raised {first_line(error)}: mend its code"
-        ) from error
+        raise InputError(f"the model's function raised {said(error)}: mend its code") from error
     if not isinstance(model, nn.Module):
         raise InputError(
             f"the model's function returned a {type(model).__name__}: expected a torch.nn.Module"
@@ -66,11 +62,11 @@ def built(build: Callable[[], nn.Module], weights: Path) -> nn.Module:
             tensors[key] = tensors[twins[id(wanted[key])]]
     missing, extra = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
     if missing or extra:
-        said = [f"lacks {_some(missing)}"] * bool(missing) + [f"has {_some(extra)}"] * bool(extra)
+        parts = [f"lacks {_some(missing)}"] * bool(missing) + [f"has {_some(extra)}"] * bool(extra)
         hint = "save it with the state_dict of such a net"
         if extra and all(k.startswith("module.") for k in extra):
             hint = "strip 'module.' from its names (DataParallel adds it)"
-        raise InputError(f"{weights} {' and '.join(said)}, unlike the built net: {hint}")
+        raise InputError(f"{weights} {' and '.join(parts)}, unlike the built net: {hint}")
     for key, tensor in tensors.items():
         if tensor.shape != wanted[key].shape:
             raise InputError(
@@ -98,7 +94,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError) as error:
         if path.read_bytes()[:1] in (b"\x80", b"P"):  # a pickle, or a zip that holds one
             raise InputError(_pickled(path)) from error
-        raise InputError(f"{path} is not a safetensors file ({first_line(error)})") from error
+        raise InputError(f"{path} is not a safetensors file ({said(error)})") from error
 
 
 def _pickled(path: Path) -> str:

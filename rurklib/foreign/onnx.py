@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib.check import InputError
-from rurklib.foreign.arrays import first_line
+from rurklib.foreign.arrays import said
 
 
 class Onnx(nn.Module):
@@ -37,7 +37,7 @@ class Onnx(nn.Module):
                 str(path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
-            raise InputError(f"{path} is not a readable ONNX file ({first_line(error)})") from error
+            raise InputError(f"{path} is not a readable ONNX file ({said(error)})") from error
         taken = self.session.get_inputs()
         kinds = {"tensor(float)": np.float32, "tensor(double)": np.float64}
         if len(taken) != 1 or taken[0].type not in kinds:
@@ -64,5 +64,5 @@ class Onnx(nn.Module):
                 for i in range(0, len(filled), size)
             ]
         except Exception as error:  # onnxruntime's own kinds
-            raise RuntimeError(first_line(error)) from error
+            raise RuntimeError(said(error)) from error
         return torch.from_numpy(np.concatenate(out)[:n]).to(x.device)

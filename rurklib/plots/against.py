@@ -18,7 +18,7 @@ DIFFERENCE = (
 )  # fmt: skip
 LABELS = {
     "ratio_of_means": "residual knowledge",
-    "margin_difference": "logit margin above references'",
+    "margin_difference": "margin difference (logits)",
     "difference": "Pr[m(x') = y] - Pr[a(x') = y]",
 }
 

@@ -86,7 +86,8 @@ def compared(
     if (found and p >= verdict.level) or (abs(b) >= abs(a) and a * b > 0):
         return (
             f"Held-out samples, that nobody trained on, stand as {'high' if a > 0 else 'low'} "
-            f"({numbers}): robustness or confidence would do this, memory would not."
+            f"({numbers}): not memory of these samples, but robustness, confidence or knowledge "
+            "of their class."
         )
     if found:
         return f"Held-out samples show a part of it ({numbers})."

@@ -55,13 +55,13 @@ def of_counts(
     counts: Mapping[str, Counts], references: Sequence[str], known: Sequence[Flag] = ()
 ) -> list[Flag]:
     """What the counts of a measurement tell, the first of a kind, unless ``known`` already."""
-    found: dict[str, Flag] = {}
+    found = list(known)
     for name, its in counts.items():
-        others = its.of_all([r for r in references if r != name])
-        share = estimates.undefined_share(others) if len(others) else np.zeros(len(its.taus))
-        for flag in undefined(its.taus, share) + unmoved(its.taus, its.moved, _law(its)):
-            found.setdefault(flag.name, flag)
-    return [f for n, f in found.items() if n not in {k.name for k in known}]
+        flags = unmoved(its.taus, its.moved, _law(its))
+        if name not in references:
+            flags += undefined(its.taus, estimates.undefined_share(its.of_all(references)))
+        found += [f for f in flags if f.name not in {k.name for k in found}]
+    return found[len(known) :]
 
 
 def _law(counts: Counts) -> str:
