@@ -90,7 +90,12 @@ def test_end_to_end(folder, tmp_path):
     for name in ("original", "retrained"):
         out = tmp_path / "deep" / name
         told = words(
-            folder, name, held_out=folder / "test.npz", retain=folder / "kept.npy", out=out
+            folder,
+            weights=folder / f"{name}.safetensors",
+            test="hits",
+            held_out=folder / "test.npz",
+            retain=folder / "kept.npy",
+            out=out,
         )
         result = audit(*told)
         assert result.exit_code == 0, result.output
