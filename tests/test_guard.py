@@ -86,17 +86,16 @@ def test_watching_puts_buffers_back(cnn, left_as_found):
     a, b, c = cnn(0).train(), cnn(1), cnn(2)
     b[1].running_mean[0] = torch.nan
     mean, steps = a[1].running_mean, a[1].num_batches_tracked
-    with left_as_found(a, c), watching({"a": a, "b": b, "c": c}) as watch:
-        with torch.inference_mode():
-            a(torch.rand(2, 1, 6, 6))
-            c[1].running_var = torch.ones(4)
+    nets = {"a": a, "b": b, "c": c}
+    with left_as_found(a, c), watching(nets) as watch, torch.inference_mode():
+        a(torch.rand(2, 1, 6, 6))
+        c[1].running_var = torch.ones(4)
     assert watch.training == ["a"]
     assert watch.moved == ["a", "c"]
     assert a[1].running_mean is mean
     assert a[1].num_batches_tracked is steps
     with left_as_found(a), pytest.raises(ZeroDivisionError), watching({"a": a}):
-        a(torch.rand(2, 1, 6, 6))
-        _ = 1 / 0
+        _ = a(torch.rand(2, 1, 6, 6)), 1 // 0
     with watching({"b": b}) as watch:
         b(torch.rand(2, 1, 6, 6))
     assert (watch.training, watch.moved) == ([], [])
