@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,11 +206,17 @@ def residual(run: Run, law: str) -> ResidualKnowledge:
     counts = {_label(n): _read_counts(run, law, n) for n in names}
     if not LAWS[law].uses_model:  # the same copies for all: put the models side by side
         first = next(iter(counts.values()))
-        hits = np.concatenate([c.hits for c in counts.values()])
-        shared = Counts(hits, tuple(counts), first.taus, first.draws, law, first.seed)
+        hits, margins = (
+            np.concatenate([getattr(c, what) for c in counts.values()])
+            for what in ("hits", "margins")
+        )
+        shared = replace(first, hits=hits, margins=margins, models=tuple(counts))
         counts = dict.fromkeys(counts, shared)
     others = tuple(_label(n) for n in names if _label(n) not in references)
     return ResidualKnowledge(counts, others, references)
+
+
+COUNTING = ("residual/counts", "residual/inference", "residual/adaptive")
 
 
 def _label(name: Name) -> str:
@@ -229,7 +236,7 @@ def _counts_fingerprint(run: Run, law: str, name: Name) -> str:
         law=law,
         taus=run.scenario.taus,
         draws=run.scenario.draws,
-        code=store.code("perturb", "residual/counts", "guard"),
+        code=store.code("perturb", "guard", *COUNTING),
         torch=torch.__version__,
         device=run.device.type,
     )
@@ -265,10 +272,14 @@ def _count(run: Run, law: str, names: Sequence[Name]) -> str:
 
 
 def _write_counts(run: Run, law: str, name: Name, counts: Counts) -> None:
-    """Keep what was counted on the copies made for ``name``: its own hits, and for a gradient
-    law those of the references too."""
+    """Keep what was counted on the copies made for ``name``: its own hits and margins, and for a
+    gradient law those of the references too."""
     kept = counts.models if counts.found_on else (_label(name),)
-    arrays = {"hits": counts.of_all(kept), "models": np.array(kept)}
+    assert counts.margins is not None
+    assert counts.moved is not None
+    at = [counts.models.index(m) for m in kept]
+    arrays = {"hits": counts.hits[at], "margins": counts.margins[at], "models": np.array(kept)}
+    arrays["moved"] = counts.moved
     store.save_arrays(_counts_file(run, law, name), arrays, _counts_fingerprint(run, law, name))
 
 
@@ -277,7 +288,16 @@ def _read_counts(run: Run, law: str, name: Name) -> Counts:
     s = run.scenario
     found_on = _label(name) if LAWS[law].uses_model else None
     names = tuple(str(m) for m in arrays["models"])
-    return Counts(arrays["hits"], names, s.taus, s.draws, law, 0, found_on)
+    kept = {what: arrays[what] for what in ("hits", "margins", "moved")}
+    return Counts(
+        models=names,
+        taus=s.taus,
+        draws=s.draws,
+        perturbation=law,
+        seed=0,
+        found_on=found_on,
+        **kept,
+    )
 
 
 def parallel(run: Run, tasks: Sequence[tuple[Callable[..., Any], tuple]]) -> list[Any]:

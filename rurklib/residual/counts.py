@@ -36,8 +36,8 @@ class Counts:
     ``found_on`` names the model that a gradient law searched on (None for a random law).
     ``margins`` float64, shaped like ``hits``: the logit margin of y, mean over draws (None where
     only hits were kept). ``moved`` [tau] is the share of copies that differ from their sample: a
-    search without a gradient to follow leaves them where they are. ``as_they_are`` holds, for
-    each model that couldn't be made faster, why.
+    search without a gradient to follow leaves them where they are. ``as_they_are`` holds, for each
+    model that couldn't be made faster, why.
     """
 
     hits: np.ndarray
@@ -192,7 +192,9 @@ def _copies(
         if law.start and law.search:
             starts = torch.cat([law.start(x, tau, g, bounds) for g in streams])
             cut = zip(xs.split(pieces), ys.split(pieces), starts.split(pieces), strict=True)
-            copies = [law.search(model, laid_out(a), b, tau, s, bounds) for a, b, s in cut]
+            copies = [
+                law.search(model, laid_out(a), b, tau, laid_out(s), bounds) for a, b, s in cut
+            ]
         elif not law.random:  # a search without chance treats every sample on its own
             cut_xy = zip(xs.split(pieces), ys.split(pieces), strict=True)
             copies = [law.draw(model, laid_out(a), b, tau, streams[0], bounds) for a, b in cut_xy]

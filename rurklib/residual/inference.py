@@ -12,8 +12,8 @@ few hundred roundings, so that an answer can differ only where the two best logi
 closely. Where a model can't be traced or copied, has hooks, or fails the trial, the model itself
 is used, and :class:`Forward` says why.
 
-The batch size follows from the sizes of the activations, not from a stopwatch: about a megabyte
-for the largest one stays in cache. A timed choice would differ from run to run, and with it the
+The batch size follows from the sizes of the activations, not from a stopwatch: about two megabytes
+for the largest one stay in cache. A timed choice would differ from run to run, and with it the
 last digit of a sum.
 """
 
@@ -32,7 +32,7 @@ from rurklib.guard import evaluating
 
 TRIAL = 64  # samples that a fast form is tried on
 ROUNDINGS = 500  # by which logits may differ, each of the largest logit's size
-ACTIVATION = 2**18  # numbers in a batch's largest activation: a megabyte of float32
+ACTIVATION = 2**19  # numbers in a batch's largest activation: two megabytes of float32
 SMALLEST, LARGEST = 32, 1024  # limits on the batch size that follows from it
 
 BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -97,7 +97,7 @@ def disagreement(own: Tensor, other: Tensor) -> str:
 
 
 def measured(model: nn.Module, example: Tensor) -> tuple[Tensor, int]:
-    """Logits, and how many samples make the largest activation (or input) about a megabyte."""
+    """Logits, and how many samples make the largest activation (or input) about two megabytes."""
     largest = [example.numel()]
 
     def watch(module: nn.Module, inputs: object, output: object) -> None:

@@ -51,6 +51,14 @@ DIGITS = Scenario(
         "CF-k": {"epochs": 28, "k": 3, "lr": 0.0851},
         "SCRUB": {"alpha": 0.00344, "epochs": 8, "lr": 0.0059, "max_epochs": 1},
         "SSD": {"alpha": 33.1, "dampening": 0.219},
-        "RURK": {"clip": 0.124, "epochs": 3, "lambda_a": 0.189, "lambda_f": 0.0393, "tau": 0.146},
+        "RURK": {
+            "clip": 0.0516,
+            "epochs": 3,
+            "lambda_a": 0.129,
+            "lambda_f": 0.206,
+            "lr": 0.0688,
+            "momentum": 0.0,
+            "tau": 0.1,
+        },
     },
 )

@@ -19,15 +19,17 @@ def trained(net: nn.Module, *shape: int) -> nn.Module:
     gen = torch.Generator().manual_seed(1)
     for module in net.modules():
         if isinstance(module, inference.BATCHNORM):
-            for tensor in (module.running_mean, module.weight, module.bias):
-                tensor.data = torch.randn(tensor.shape, generator=gen)
-            module.running_var = torch.rand(module.running_var.shape, generator=gen) + 0.5
+            for tensor in (module.running_mean, module.bias):
+                tensor.data = torch.randn(tensor.shape, generator=gen) / 5
+            for tensor in (module.running_var, module.weight):
+                tensor.data = torch.rand(tensor.shape, generator=gen) + 0.5
     return net.eval()
 
 
 def same(forward: Forward, net: nn.Module, x: torch.Tensor) -> bool:
     with torch.no_grad():
         own, other = net(x), forward(x)
+    assert len(x) == 1 or own.std(0).max() > 1e-3 * own.abs().max()  # else anything is the same
     return (own - other).abs().max() <= 1e-5 * own.abs().max()
 
 
@@ -47,8 +49,11 @@ class Cells(nn.Module):
             "dilated": {"dilation": 2, "stride": 2},
         }.get(kind, {})
         self.kind = kind
+        torch.manual_seed(0)
         self.first = nn.Conv2d(3, 4, 3, padding=1)
         self.conv = nn.Conv2d(4, 4, 3, **{"padding": 1, **options})
+        for layer in (self.first, self.conv):
+            layer.weight.data *= 3
         self.norm, self.other = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
         self.relu = nn.ReLU()
         self.head = nn.Linear(4, 5)
@@ -68,7 +73,7 @@ class Cells(nn.Module):
             h = self.conv(self.norm(h))
         else:
             h = self.relu(self.norm(self.conv(h)))
-        return self.last(self.head(h.mean((2, 3))))
+        return self.last(self.head(h.amax((2, 3))))
 
 
 KINDS = (
@@ -82,12 +87,16 @@ KINDS = (
 def test_every_kind_of_cell_gives_the_same_logits(kind, gradients, left_as_found, rng):
     """Fails if a layer that is used twice is folded or fused, or if a padding is dropped - then
     the trial catches it, ``why`` is set, and this test says so."""
-    net, x = trained(Cells(kind)), torch.rand(9, 3, 6, 6, generator=rng(0))
+    with torch.random.fork_rng(devices=[]):
+        net = trained(Cells(kind))
+    x = torch.rand(9, 3, 6, 6, generator=rng(0))
     with left_as_found(net):
         forward = fast(net, x, gradients=gradients)
     assert forward.why == ""
     assert forward.call is not net
     assert same(forward, net, x)
+    if not gradients and inference.packable(x):  # else what failed the trial was passed over
+        assert inference.Convolution in kinds(forward.call)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -209,12 +218,12 @@ def test_nothing_of_the_caller_changes_and_nothing_warns(left_as_found, same_ran
 
 
 def test_the_batch_size_follows_from_the_largest_activation(rng):
-    """16 channels of 8x8 are 1,024 numbers: 256 images make 2**18. Never below 32 or above 1,024,
+    """16 channels of 8x8 are 1,024 numbers: 512 images make 2**19. Never below 32 or above 1,024,
     and the same whatever the number of examples."""
     net = build("small-cnn", 1, 10, seed=0)
     x = torch.rand(40, 1, 8, 8, generator=rng(0))
-    assert fast(net, x).batch_size == fast(net, x[:1]).batch_size == 256
-    assert fast(build("small-cnn-32", 3, 5, seed=0), torch.rand(2, 3, 32, 32)).batch_size == 32
+    assert fast(net, x).batch_size == fast(net, x[:1]).batch_size == 512
+    assert fast(build("small-cnn-32", 3, 5, seed=0), torch.rand(2, 3, 32, 32)).batch_size == 64
     assert fast(nn.Linear(3, 2), torch.rand(2, 3)).batch_size == 1024
     assert (
         fast(nn.Sequential(nn.Flatten(), nn.Linear(3072, 2)), x.new_zeros(1, 3, 32, 32)).why == ""
