@@ -1,9 +1,10 @@
 """rurklib: measure and remove residual knowledge in unlearned classifiers.
 
-The ten public names::
+The public names::
 
     rurklib.residual_knowledge   how much more a model recognises near forget samples than
                                  re-trained models do
+    rurklib.audit                the same with controls and a verdict, written to a folder
     rurklib.unlearn, METHODS     make a model forget, by a method's name
     rurklib.rurk_loss            the RURK loss (Eq. 6, Algorithm 1)
     rurklib.perturb              gaussian, fgsm, pgd
@@ -15,6 +16,7 @@ Importing this loads torch, numpy and pandas, and nothing of the notebooks or fi
 """
 
 from rurklib import data, methods, metrics, models, perturb, train
+from rurklib.audit import audit
 from rurklib.check import InputError
 from rurklib.methods import METHODS, rurk_loss, unlearn
 from rurklib.residual import Counts, ResidualKnowledge, residual_knowledge
@@ -26,6 +28,7 @@ __all__ = [
     "Counts",
     "InputError",
     "ResidualKnowledge",
+    "audit",
     "data",
     "methods",
     "metrics",

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rurklib.guard import evaluating, generator, mixed, seeded
+from rurklib.guard import evaluating, generator, mixed, seeded, watching
 
 
 def test_every_submodule_gets_its_own_mode_back(cnn):
@@ -78,3 +78,24 @@ def test_streams_named_by_different_lengths_differ(a, b):
     must not repeat the other. Fails if numbers are handed to SeedSequence as they are: it pads
     with zeros, and reads a number above 2**32 as two."""
     assert mixed(*a) != mixed(*b)
+
+
+def test_watching_puts_buffers_back(cnn, left_as_found):
+    """Values and tensors alike, whether a buffer was changed in place or replaced (NaN is equal to
+    itself); each model is named once, and only those that moved. Also after an error."""
+    a, b, c = cnn(0).train(), cnn(1), cnn(2)
+    b[1].running_mean[0] = torch.nan
+    mean, steps = a[1].running_mean, a[1].num_batches_tracked
+    nets = {"a": a, "b": b, "c": c}
+    with left_as_found(a, c), watching(nets) as watch, torch.inference_mode():
+        a(torch.rand(2, 1, 6, 6))
+        c[1].running_var = torch.ones(4)
+    assert watch.training == ["a"]
+    assert watch.moved == ["a", "c"]
+    assert a[1].running_mean is mean
+    assert a[1].num_batches_tracked is steps
+    with left_as_found(a), pytest.raises(ZeroDivisionError), watching({"a": a}):
+        _ = a(torch.rand(2, 1, 6, 6)), 1 // 0
+    with watching({"b": b}) as watch:
+        b(torch.rand(2, 1, 6, 6))
+    assert (watch.training, watch.moved) == ([], [])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-READMES = [ROOT / "README.md", ROOT / "rurklib" / "README.md"]
+READMES = [ROOT / p for p in ("README.md", "rurklib/README.md", "rurklib/residual/README.md")]
 
 
 @pytest.mark.parametrize("path", READMES, ids=lambda p: str(p.relative_to(ROOT)))

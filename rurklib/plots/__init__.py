@@ -1,6 +1,7 @@
 """Figures: frames and arrays in, matplotlib figures out. Nothing here knows of models or runs."""
 
 from rurklib.plots.accuracies import accuracy_dots
+from rurklib.plots.against import against_references
 from rurklib.plots.brittleness import brittleness
 from rurklib.plots.curves import QUANTITIES, residual_curves
 from rurklib.plots.estimators import estimator_gap
@@ -12,6 +13,7 @@ __all__ = [
     "QUANTITIES",
     "STYLE",
     "accuracy_dots",
+    "against_references",
     "brittleness",
     "canvas",
     "copies_strip",

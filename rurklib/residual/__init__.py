@@ -1,14 +1,19 @@
 """Residual knowledge: counts -> estimates -> frame. Estimators never touch a model."""
 
+from rurklib.residual.controls import noisy_copies
 from rurklib.residual.counts import Counts, count_hits
-from rurklib.residual.measure import ResidualKnowledge, residual_knowledge
+from rurklib.residual.flags import Flag
+from rurklib.residual.measure import residual_knowledge
+from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import Verdict, judge
 
 __all__ = [
     "Counts",
+    "Flag",
     "ResidualKnowledge",
     "Verdict",
     "count_hits",
     "judge",
+    "noisy_copies",
     "residual_knowledge",
 ]

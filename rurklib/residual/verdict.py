@@ -33,6 +33,9 @@ RESIDUAL, NONE, OVER, NO_VERDICT = (
     "over-forgotten",
     "no verdict",
 )
+# In one test: the model's deviation from its references, each reference's from the others [k], and
+# the least standard deviation that is believed of the latter.
+Standing = tuple[np.ndarray, np.ndarray, float]
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def judge(
             f"test = {test!r} needs margins, and only hits were kept: use 'hits'"
         )
 
-    shown = _deviations(hits, null_hits, draws, margins, null_margins)
+    shown = standings(hits, null_hits, draws, margins, null_margins)
     ps = {name: float(uncertainty.p_value(*values)) for name, values in shown.items()}
     can = {n: float(uncertainty.detectable(v[1], v[2], alpha=level)) for n, v in shown.items()}
     k, p, note = len(hits[1]), ps.get(test, math.nan), ""
@@ -158,14 +161,14 @@ def judge(
     )
 
 
-def _deviations(
+def standings(
     hits: Pair,
     null_hits: Sequence[Pair],
     draws: Draws,
     margins: Pair | None,
     null_margins: Sequence[Pair],
-) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
-    """For every test that can be made: the model's deviation, the references', their least sd."""
+) -> dict[str, Standing]:
+    """For every test that can be made, where the model stands: see ``Standing``."""
 
     def odds(values: np.ndarray) -> np.ndarray:
         return uncertainty.log_odds(values, draws).mean(-1)

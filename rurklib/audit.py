@@ -1,0 +1,252 @@
+"""An audit of one's own models: does this one still know what it should have forgotten?
+
+Thin over :func:`rurklib.residual_knowledge`: the forget set and its controls are measured, and the
+verdict, the numbers, a figure and a page go to a folder that appears whole or not at all. ``rurk
+audit`` does the same from files (:mod:`rurklib.foreign`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rurklib import check, report, store
+from rurklib.guard import generator
+from rurklib.residual import ResidualKnowledge, residual_knowledge
+from rurklib.residual.controls import HELD_OUT, RETAINED
+from rurklib.residual.verdict import NO_VERDICT, NONE, TESTS, Verdict
+
+TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
+FEWEST = 200  # a control may have this many samples, or as many as the forget set has
+Pair = tuple[Tensor, Tensor]
+
+
+def audit(
+    model: nn.Module,
+    references: Sequence[nn.Module] | Mapping[str, nn.Module],
+    x: Tensor,
+    y: Tensor,
+    *,
+    held_out: Pair | None = None,
+    retained: Pair | None = None,
+    out: str | Path | None = None,
+    taus: Sequence[float] = TAUS,
+    perturbation: str = "gaussian",
+    draws: int = 100,
+    seed: int = 0,
+    bounds: check.Bounds = (0.0, 1.0),
+    test: str | None = None,
+    level: float = 0.05,
+    title: str = "Audit of a model",
+    **options: Any,
+) -> ResidualKnowledge:
+    """Measure what ``model`` still knows of the forget samples (x, y), and write it down.
+
+    Args:
+        model: the unlearned model: floats (uint8 images / 255) in, logits out.
+        references: models re-trained without the forget samples; three or more for a verdict.
+        x, y: the forget samples [n, ...] and their labels [n].
+        held_out: samples (x, y) that neither trained on; those of the forgotten classes are used.
+        retained: samples (x, y) that both trained on. Of each control, at most 200 samples or as
+            many as there are forget samples are used, drawn by ``seed``.
+        out: folder for verdict.json, residual_knowledge.csv, controls.csv, curves.png and
+            report.html; new or empty. None: nothing is written.
+        taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
+        test, level: as :func:`rurklib.residual.verdict.judge`; ``test`` None: the margin test.
+
+    Returns the measurement: ``result.judge("model", test=..., level=...)`` is the verdict that was
+    written. Raises InputError before anything is measured, and then leaves no folder.
+    """
+    if not isinstance(model, nn.Module):
+        raise check.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
+    check.number("level", level, 0.0, 1.0)
+    if test is not None:
+        check.one_of("test", test, TESTS)
+    folder = None if out is None else free(Path(out))
+    check.inputs(x, bounds)
+    check.labels(y, len(x))
+    controls = {}
+    if held_out is not None:
+        controls[HELD_OUT] = _of_classes(check.pair(held_out, HELD_OUT, bounds), y)
+    if retained is not None:
+        controls[RETAINED] = check.pair(retained, RETAINED, bounds)
+    controls = {n: _fewer(pair, max(len(x), FEWEST), seed) for n, pair in controls.items()}
+    asked: dict[str, Any] = {
+        "perturbation": perturbation,
+        "draws": draws,
+        "seed": seed,
+        "bounds": bounds,
+    }
+    result = residual_knowledge(
+        model, references, x, y, taus=taus, controls=controls, **asked, **options
+    )
+    if folder is not None:
+        verdict = result.judge("model", test=test, level=level)
+        sizes = {"forget": len(x), **{name: len(cx) for name, (cx, _) in controls.items()}}
+        asked |= {"taus": [*map(float, taus)], "bounds": None if bounds is None else [*bounds]}
+        write(folder, result, verdict, title=title, record={**asked, "samples": sizes})
+    return result
+
+
+def write(
+    folder: Path,
+    result: ResidualKnowledge,
+    verdict: Verdict,
+    *,
+    title: str,
+    record: Mapping[str, Any],
+) -> None:
+    """Write an audit's files into ``folder``, which appears when all of them are whole."""
+    from rurklib.plots import against_references, png
+
+    others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in
+              result.beside.items()}  # fmt: skip
+    summary = {
+        "verdict": {**dataclasses.asdict(verdict), "sentence": str(verdict)},
+        "flags": [dataclasses.asdict(flag) for flag in result.flags],
+        "controls": {n: {**dataclasses.asdict(v), "sentence": str(v)} for n, v in others.items()},
+        "measurement": {**record, "references": list(result.references)},
+    }
+    finding = (
+        verdict.finding.capitalize() if verdict.finding != "none detected" else "Nothing found"
+    )
+    figure = against_references(
+        result.frame, result.controls, title=f"{finding}: the model beside re-trained ones"
+    )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.{store.PARTIAL}."))
+    try:
+        store.write_json(partial / "verdict.json", _plain(summary))
+        store.write_frame(partial / "residual_knowledge.csv", result.frame)
+        if result.beside:
+            store.write_frame(partial / "controls.csv", result.controls)
+        store.write(partial / "curves.png", png(figure, str(verdict)))
+        blocks = _page(result, verdict, others, record, partial / "curves.png")
+        report.write_page(partial / "report.html", title, blocks)
+        partial.chmod(0o755)
+        if folder.exists():
+            folder.rmdir()  # it is empty, or this raises
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _headline(verdict: Verdict) -> str:
+    """The verdict as a figure's title."""
+    if verdict.finding == NO_VERDICT:
+        return f"No verdict from {verdict.references} re-trained models"
+    what = "No residual knowledge detected" if verdict.finding == NONE else verdict.finding
+    effect = {
+        "logits": f"{verdict.effect:+.3g} logits from",
+        "ratio": f"{verdict.effect:.3g} times the accuracy of",
+        "accuracy": f"accuracy {verdict.effect:+.3g} from",
+    }[verdict.unit]
+    return f"{what.capitalize()}: {effect} re-trained models (p = {verdict.p:.2g})"
+
+
+def _page(
+    result: ResidualKnowledge,
+    verdict: Verdict,
+    others: Mapping[str, Verdict],
+    record: Mapping[str, Any],
+    curves: Path,
+) -> list[report.Block]:
+    """The page's blocks: verdict first, then what casts doubt on it, then the numbers."""
+    law, samples = record["perturbation"], record["samples"]
+    blocks: list[report.Block] = [
+        report.Text(str(verdict)),
+        report.Text(
+            f"{samples['forget']} forget samples, {record['draws']} copies of each per tau "
+            f"({law}), {len(result.references)} re-trained references, seed {record['seed']}. "
+            f"Intervals are for {result.estimand}."
+        ),
+        report.Heading("Flags"),
+    ]
+    blocks += [report.Text(str(flag)) for flag in result.flags] or [report.Text("None raised.")]
+    blocks += [
+        report.Heading("Curves"),
+        report.Picture(
+            curves,
+            str(verdict),
+            "Left: residual knowledge, with the 95 % interval of the ratio; right: the logit "
+            "margin above the references'. Grey: where one further re-trained model would fall "
+            "with probability 95 %. Each control is compared on its own samples.",
+        ),
+    ]
+    if others:
+        blocks.append(report.Heading("Controls"))
+        blocks += [report.Text(f"{n} ({samples[n]} samples): {v}") for n, v in others.items()]
+    blocks += [
+        report.Heading("Numbers"),
+        report.Table(result.frame, "The forget set, one row per tau", folded=True),
+    ]
+    if others:
+        blocks.append(report.Table(result.controls, "The controls", folded=True))
+    blocks += [
+        report.Heading("What this does not show"),
+        report.Text(
+            "That a model with no verdict against it has forgotten: smaller effects than the one "
+            "named above stay unseen, and other perturbations were not tried. That an effect is "
+            "memory: where held-out samples show the same, it is robustness or confidence. The "
+            "references are believed to be trained as the model would have been without the "
+            "forget samples."
+        ),
+    ]
+    return blocks
+
+
+def free(folder: Path) -> Path:
+    """``folder`` if an audit can be written there: new or empty, in a place that can be made."""
+    try:
+        import matplotlib  # noqa: F401
+        import seaborn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise check.InputError(
+            f"{error.name} is needed for the figures: pip install 'rurklib[study]'"
+        ) from None
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        kind = "is not empty" if folder.is_dir() else "is a file"
+        raise check.InputError(f"out = {folder} {kind}: name a new or an empty folder")
+    for above in folder.absolute().parents:
+        if above.exists():
+            if not above.is_dir() or not os.access(above, os.W_OK):
+                raise check.InputError(f"out = {folder}: {above} is no folder to write in")
+            break
+    return folder
+
+
+def _of_classes(pair: Pair, y: Tensor) -> Pair:
+    """The samples whose class is among the forget samples' classes."""
+    same = torch.isin(pair[1], y)
+    if not bool(same.any()):
+        raise check.InputError(
+            f"held out holds none of the forgotten classes {sorted(set(y.tolist()))[:8]}: give "
+            "samples of those classes that nobody trained on"
+        )
+    return pair[0][same], pair[1][same]
+
+
+def _fewer(pair: Pair, most: int, seed: int) -> Pair:
+    """At most so many samples, drawn at random, in their order."""
+    if len(pair[0]) <= most:
+        return pair
+    keep = torch.randperm(len(pair[0]), generator=generator(seed, 0, 1))[:most].sort().values
+    return pair[0][keep], pair[1][keep]
+
+
+def _plain(value: Any) -> Any:
+    """Plain data with None for what isn't a finite number, as JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,128 @@
+"""Controls: is it memory, or is the model merely smoother or surer?
+
+A model that is more robust than the references recognises noisy copies of *every* sample more
+often, and its forget ratio is above 1 with nothing remembered. So the same is measured beside:
+
+- ``"held out"``: samples of the forgotten classes that nobody trained on. Robustness raises them
+  as well; memory of the forget samples does not.
+- ``"retained"``: samples that both the model and the references trained on. An unlearning method
+  that damaged the model shows here.
+- a model trained with noise (:func:`noisy_copies`), to see what smoothness alone does.
+
+A control is measured exactly like the forget set: same law, radii, draws and seed, its own
+references' spread, its own prediction intervals. It never changes the forget set's numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rurklib import check
+from rurklib.guard import generator
+from rurklib.perturb import gaussian
+from rurklib.residual import uncertainty
+from rurklib.residual.verdict import Standing, Verdict
+
+HELD_OUT, RETAINED = "held out", "retained"
+
+
+def checked(
+    controls: Mapping[str, Any] | None, x: Tensor, bounds: check.Bounds, classes: int
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Controls as pairs of tensors like the forget samples ``x``, none of which is among them."""
+    if controls is None:
+        return {}
+    if not isinstance(controls, Mapping):
+        raise check.InputError(
+            f"controls is a {type(controls).__name__}: expected a mapping of names to pairs "
+            f"(x, y), e.g. {{{HELD_OUT!r}: (x, y)}}"
+        )
+    forget = {row.tobytes() for row in check.as_float(x).cpu().contiguous().numpy()}
+    pairs = {}
+    for name, data in controls.items():
+        what = f"control {name!r}"
+        pairs[name] = cx, cy = check.pair(data, what, bounds)
+        check.labels(cy, len(cx), classes, f"{what} y")
+        if cx.shape[1:] != x.shape[1:]:
+            raise check.InputError(
+                f"{what} holds samples of {tuple(cx.shape[1:])}, the forget set of "
+                f"{tuple(x.shape[1:])}: expected the same kind of sample in both"
+            )
+        both = sum(row.tobytes() in forget for row in check.as_float(cx).cpu().contiguous().numpy())
+        if both:
+            raise check.InputError(
+                f"{both} of {len(cx)} samples of {what} are forget samples too: they control "
+                "nothing; take them out"
+            )
+    return pairs
+
+
+def compared(
+    verdict: Verdict,
+    held_out: Verdict,
+    forget_standings: Mapping[str, Standing],
+    held_out_standings: Mapping[str, Standing],
+) -> str:
+    """What held-out samples say of a finding on the forget set, as a sentence.
+
+    The standings are what :func:`rurklib.residual.verdict.standings` gives for either. Whether
+    forget samples stand out *more* than held-out ones is one more t prediction, for the difference
+    of the two deviations, from which a shift of both, as robustness makes it, cancels.
+    """
+    if verdict.test not in held_out_standings:  # a single sample has no scale
+        return ""
+    forget, other = forget_standings[verdict.test], held_out_standings[verdict.test]
+    least = math.hypot(forget[2], other[2])
+    p = float(uncertainty.p_value(forget[0] - other[0], forget[1] - other[1], least))
+    a, b = (float(s[0] - uncertainty.spread(s[1], s[2])[0]) for s in (forget, other))
+    unit = "log-odds" if verdict.test == "hits" else "logits"
+    numbers = f"{b:+.3g} {unit} against {a:+.3g}, p of the difference {p:.2g}"
+    found = held_out.finding == verdict.finding
+    if (found and p >= verdict.level) or (abs(b) >= abs(a) and a * b > 0):
+        return (
+            f"Held-out samples, that nobody trained on, stand as {'high' if a > 0 else 'low'} "
+            f"({numbers}): not memory of these samples, but robustness, confidence or knowledge "
+            "of their class."
+        )
+    if found:
+        return f"Held-out samples show a part of it ({numbers})."
+    return f"Held-out samples do not show it ({numbers})."
+
+
+def noisy_copies(
+    x: Tensor,
+    y: Tensor,
+    tau: float,
+    *,
+    copies: int = 3,
+    seed: int = 0,
+    bounds: check.Bounds = (0.0, 1.0),
+) -> tuple[Tensor, Tensor]:
+    """(x, y) with ``copies`` Gaussian copies of each sample (sd tau) beside it: what to train the
+    third control on, a model that is smoother and remembers no more.
+
+    Train it on the retain set as the references were, but for the noise, and measure it as a model:
+    its curve is what smoothness alone does. (Or on all that Original saw: what smoothness adds.)
+
+    Shapes: x [n, ...] -> [n (1 + copies), ...] float, y int64 [n] -> [n (1 + copies)].
+
+    >>> import torch, rurklib
+    >>> x, y = torch.rand(20, 1, 4, 4), torch.arange(20) % 2
+    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
+    >>> smooth = rurklib.train.fit(net, *noisy_copies(x, y, 0.1), seed=0, epochs=1, lr=0.1)
+    """
+    check.inputs(x, bounds)
+    check.labels(y, len(x))
+    check.number("tau", tau, 0.0)
+    check.count("copies", copies)
+    x = check.as_float(x)
+    noisy = [
+        gaussian(x, tau, generator=generator(seed, 0, 0, i, device=x.device), bounds=bounds)
+        for i in range(copies)
+    ]
+    return torch.cat([x, *noisy]), y.repeat(1 + copies)

@@ -1,0 +1,258 @@
+"""What looks wrong about a measurement: flags that warn and never change a number.
+
+Input that makes a measurement meaningless is refused (``InputError``) before any work: softmax
+outputs, NaN, images outside their bounds. What can be measured, but may not mean what one thinks,
+is measured and flagged, like the checks of AutoAttack (Croce & Hein 2020, whose authors found most
+broken evaluations by them). README.md in this folder has the table: raised if, means, mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rurklib import check
+from rurklib.guard import Watch, evaluating, seeded
+from rurklib.perturb.gradient import ascent
+from rurklib.residual import estimates
+from rurklib.residual.counts import Counts
+from rurklib.residual.inference import disagreement
+from rurklib.residual.uncertainty import MIN_REFERENCES
+
+SOME = 64  # samples that models are tried on
+UNDEFINED = 0.2  # share of samples without a ratio that is flagged
+UNMOVED = 0.05  # share of copies that are their sample, or of samples without a gradient
+ALPHA = 0.01  # level of the test of the references, for all of them together
+NAMES = (
+    "probabilities",
+    "train mode",
+    "stochastic model",
+    "inputs outside [0, 1]",
+    "references unlike held-out samples",
+    "few references",
+    "undefined ratios",
+    "perturbations changed nothing",
+    "buffers moved",
+)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A warning: its ``name`` (one of ``NAMES``) and what was seen, what it means, how to mend."""
+
+    name: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}"
+
+
+def of_counts(
+    counts: Mapping[str, Counts], references: Sequence[str], known: Sequence[Flag] = ()
+) -> list[Flag]:
+    """What the counts of a measurement tell, the first of a kind, unless ``known`` already."""
+    found = list(known)
+    for name, its in counts.items():
+        flags = unmoved(its.taus, its.moved, _law(its))
+        if name not in references:
+            flags += undefined(its.taus, estimates.undefined_share(its.of_all(references)))
+        found += [f for f in flags if f.name not in {k.name for k in found}]
+    return found[len(known) :]
+
+
+def _law(counts: Counts) -> str:
+    on = f" on {counts.found_on}" if counts.found_on else ""
+    return f"{counts.perturbation}{on}"
+
+
+# --- one function for each thing that can look wrong --------------------------------------------
+
+
+def train_mode(watch: Watch) -> list[Flag]:
+    """Models that came in train mode."""
+    return _flag(
+        "train mode",
+        watch.training,
+        "given in train mode and measured in eval mode (put back after). If it is used in train "
+        "mode, dropout and batch statistics make another model of it; call .eval() first",
+    )
+
+
+def buffers_moved(watch: Watch) -> list[Flag]:
+    """Models that changed their buffers while they were asked."""
+    return _flag(
+        "buffers moved",
+        watch.moved,
+        "asking it in eval mode changed its buffers (BatchNorm statistics?), so its answers hang "
+        "on what it was asked before; they were put back after. Make its layers heed eval mode",
+    )
+
+
+def outputs(models: Mapping[str, nn.Module], x: Tensor) -> list[Flag]:
+    """Models whose outputs look like probabilities, or differ when asked twice."""
+    shown, squashed, random = check.as_float(x[:SOME]), [], []
+    for name, model in models.items():
+        with evaluating(model), torch.no_grad(), seeded(0):
+            first, second = model(shown), model(shown)
+        if like_probabilities(first):
+            squashed.append(name)
+        if disagreement(first, second):
+            random.append(name)
+    return _flag(
+        "probabilities",
+        squashed,
+        "all outputs are in [0, 1], like a sigmoid's or a rounded softmax's. Hits are right, "
+        "margins are not, and gradients fade: give logits (drop the last layer, or take the log "
+        "of the odds), or judge by test='hits'",
+    ) + _flag(
+        "stochastic model",
+        random,
+        "two evaluations of the same samples differ, so this is one realisation and the next "
+        "measurement is another. Switch the randomness off, or put it in the model's definition: "
+        "average many evaluations",
+    )
+
+
+def like_probabilities(out: Tensor) -> bool:
+    """Whether rows are non-negative and sum to 1 to within 1 %, or all numbers lie in [0, 1]."""
+    z = out.double()
+    if not bool((z >= 0).all()) or not bool((z > 0).any()):
+        return False
+    return bool(((z.sum(1) - 1).abs() < 0.01).all()) or bool((z <= 1).all())
+
+
+def inputs(x: Tensor, bounds: check.Bounds, what: str = "the forget samples") -> list[Flag]:
+    """Images without bounds that don't lie in [0, 1]; with bounds, that is refused before."""
+    image = x.ndim == 4 and x.shape[1] in (1, 3) and x.is_floating_point()
+    low, high = (float(x.min()), float(x.max())) if image else (0.0, 1.0)
+    if bounds is not None or (low >= 0 and high <= 1):
+        return []
+    message = (
+        f"{what} span [{low:.3g}, {high:.3g}] and bounds=None. If they are normalised images, tau "
+        "is in units of the normalised pixel and copies are not clipped to what an image can be: "
+        "move the normalisation into the model and give x in [0, 1] with bounds=(0, 1)"
+    )
+    return [Flag("inputs outside [0, 1]", message)]
+
+
+def few_references(k: int) -> list[Flag]:
+    """Fewer references than a spread can be told from."""
+    if k >= MIN_REFERENCES:
+        return []
+    message = (
+        f"{k} given. How much re-trained models differ among themselves can't be told from so "
+        "few: there is no interval and no verdict. Re-train at least three, better six"
+    )
+    return [Flag("few references", message)]
+
+
+def undefined(taus: Sequence[float], share: np.ndarray) -> list[Flag]:
+    """More than a fifth of the samples without a ratio at some tau. ``share`` [tau]."""
+    if not (share > UNDEFINED).any():
+        return []
+    most = int(np.argmax(share))
+    message = (
+        f"{100 * share[most]:.0f} % of the samples at tau = {taus[most]:g} are recognised by no "
+        "reference and have no ratio. The mean of ratios is about the others alone; read the "
+        "difference and the margin, or measure at smaller tau"
+    )
+    return [Flag("undefined ratios", message)]
+
+
+def unmoved(taus: Sequence[float], moved: np.ndarray | None, on: str) -> list[Flag]:
+    """Copies at tau > 0 that are their sample. ``moved`` [tau]: the share that is not; ``on``: the
+    law, and the model that it searched on."""
+    if moved is None:
+        return []
+    worst = [(1 - m, t) for m, t in zip(moved, taus, strict=True) if t > 0]
+    share, tau = max(worst, default=(0.0, 0.0))
+    if share <= UNMOVED:
+        return []
+    message = (
+        f"{100 * share:.0f} % of the copies at tau = {tau:g} ({on}) are the sample itself, so this "
+        "is no test of its neighbourhood. Zero gradients (a hard threshold, saturation)? Use a "
+        "law that needs none, e.g. gaussian. Or is tau below what the input's type can show?"
+    )
+    return [Flag("perturbations changed nothing", message)]
+
+
+def flat(models: Mapping[str, nn.Module], x: Tensor, y: Tensor) -> list[Flag]:
+    """Models without a gradient to search along, whether or not a random start moves the copies.
+
+    Raises InputError for a model that can't be differentiated at all.
+    """
+    none = []
+    shown, labels = check.as_float(x[:SOME]), y[:SOME]
+    for name, model in models.items():
+        try:
+            with evaluating(model):
+                gradient = ascent(model, shown, labels, targeted=False)
+        except RuntimeError as error:
+            raise check.InputError(
+                f"{name} gives no gradient with respect to its input "
+                f"({str(error).splitlines()[0]}): a gradient law can't search on it; use one that "
+                "needs none, such as gaussian or uniform-linf"
+            ) from error
+        if float((gradient == 0).flatten(1).all(1).float().mean()) > UNMOVED:
+            none.append(name)
+    return _flag(
+        "perturbations changed nothing",
+        none,
+        f"more than {100 * UNMOVED:.0f} % of the samples have a gradient of exactly zero (a hard "
+        "threshold, dead or saturated units), so a gradient law finds nothing there. Measure "
+        "with a law that needs no gradient, e.g. gaussian",
+    )
+
+
+def references_apart(
+    references: Mapping[str, nn.Module],
+    forget: tuple[Tensor, Tensor],
+    held_out: tuple[Tensor, Tensor],
+) -> list[Flag]:
+    """References that recognise unperturbed forget samples much more or less often than held-out
+    samples of the same classes: nobody trained on either, so they should do as well on both.
+
+    Fisher's exact test of two binomial shares, at 1 % for all references together.
+    """
+    from scipy import stats
+
+    same = torch.isin(held_out[1], forget[1])
+    if not bool(same.any()):
+        return []
+    other, n, said = (held_out[0][same], held_out[1][same]), len(forget[1]), []
+    for name, model in references.items():
+        a, b = recognised(model, *forget), recognised(model, *other)
+        p = stats.fisher_exact([[a, n - a], [b, len(other[1]) - b]]).pvalue
+        if p < ALPHA / len(references):
+            said.append(f"{name} {a} of {n} forget and {b} of {len(other[1])} held-out ({p:.1g})")
+    if not said:
+        return []
+    message = (
+        f"recognised: {_some(said, '; ')}. No reference was trained on either, so they should do "
+        "as well on both. More on forget samples: was a reference trained on them, or on near "
+        "copies of them? Fewer: the forget samples are of another kind (harder, mislabelled), and "
+        "the held-out ones no control. Check the split"
+    )
+    return [Flag("references unlike held-out samples", message)]
+
+
+def recognised(model: nn.Module, x: Tensor, y: Tensor, size: int = 512) -> int:
+    """How many samples a model recognises as they are, in eval mode."""
+    with evaluating(model), torch.no_grad():
+        return sum(
+            int((model(check.as_float(a)).argmax(1) == b).sum())
+            for a, b in zip(x.split(size), y.split(size), strict=True)
+        )
+
+
+def _flag(name: str, models: Sequence[str], message: str) -> list[Flag]:
+    return [Flag(name, f"{_some(models)}: {message}")] if models else []
+
+
+def _some(names: Sequence[str], between: str = ", ") -> str:
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return between.join(names[:4]) + more

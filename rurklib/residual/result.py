@@ -1,0 +1,193 @@
+"""``ResidualKnowledge``: what a measurement returns; every number in it follows from counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rurklib.residual import controls as control
+from rurklib.residual import estimates, uncertainty
+from rurklib.residual.counts import Counts
+from rurklib.residual.flags import Flag
+from rurklib.residual.uncertainty import ESTIMANDS, Draws, Pair
+from rurklib.residual.verdict import OVER, RESIDUAL, Verdict, judge, standings
+
+COLUMNS = (
+    "tau",
+    "forget_accuracy",
+    "reference_accuracy",
+    "ratio_of_means",
+    "mean_of_ratios",
+    "undefined_share",
+    "null_low",
+    "null_high",
+    "difference",
+    "null_difference_low",
+    "null_difference_high",
+    "ratio_low",
+    "ratio_high",
+    "prevalence",
+    "median_ratio",
+    "predict_low",
+    "predict_high",
+    "p_value",
+    "margin",
+    "margin_difference",
+    "margin_predict_low",
+    "margin_predict_high",
+    "margin_sd",
+)
+
+
+@dataclass(frozen=True)
+class ResidualKnowledge:
+    """The counts of a measurement and what follows from them.
+
+    ``counts[name]`` are the counts on the copies made for ``name`` (a model or a reference): the
+    same object for all under a random law, one each under a gradient law, where every model is
+    probed with the copies found on itself (the paper's protocol). ``estimand`` names what the
+    intervals ``ratio_low`` ... ``ratio_high`` hold for: a name in ``uncertainty.ESTIMANDS``.
+    ``beside`` holds the same measurement of each control, ``flags`` what looks wrong (none: clean).
+    """
+
+    counts: Mapping[str, Counts]
+    models: tuple[str, ...]
+    references: tuple[str, ...]
+    single: bool = False
+    estimand: str = ESTIMANDS[0]
+    beside: Mapping[str, ResidualKnowledge] = field(default_factory=dict)
+    flags: list[Flag] = field(default_factory=list)
+
+    def ratios(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Hits of ``name`` [tau, sample] and of the references but itself [k, tau, sample]."""
+        counts = self.counts[name]
+        return counts.of(name), counts.of_all([r for r in self.references if r != name])
+
+    @property
+    def null(self) -> np.ndarray:
+        """ratio_of_means of each reference held out against the others, [reference, tau]."""
+        return self._null(lambda own, others, _: estimates.ratio_of_means(own, others))
+
+    @property
+    def null_difference(self) -> np.ndarray:
+        """difference of each reference held out against the others, [reference, tau]."""
+        return self._null(estimates.difference)
+
+    def _null(self, estimate: Callable[[np.ndarray, np.ndarray, Draws], np.ndarray]) -> np.ndarray:
+        first = next(iter(self.counts.values()))
+        if len(self.references) < 2:
+            return np.full((1, len(first.taus)), np.nan)
+        return np.stack([estimate(*self.ratios(r), self.counts[r].drawn) for r in self.references])
+
+    def pairs(self, name: str, what: str = "hits") -> tuple[Pair, list[Pair]]:
+        """``what`` (hits or margins) of a model and its references [k, tau, sample], and the same
+        of each of those references held out against the rest of them."""
+        compared = [r for r in self.references if r != name]
+
+        def pair(model: str, others: Sequence[str]) -> Pair:
+            counts = self.counts[model]
+            values = getattr(counts, what)
+            rows = [counts.models.index(r) for r in others]
+            return values[counts.models.index(model)], values[rows]
+
+        held_out = [pair(r, [o for o in compared if o != r]) for r in compared]
+        return pair(name, compared), held_out
+
+    def judge(self, name: str, *, test: str | None = None, level: float = 0.05) -> Verdict:
+        """The verdict on one model (or on a reference, against the others) by another test or at
+        another level; see :func:`rurklib.residual.verdict.judge`. If held-out samples were measured
+        beside, its note says whether they show the same."""
+        verdict = judge(*self._values(name), test=test, level=level, estimand=self.estimand)
+        if (beside := self.beside.get(control.HELD_OUT)) and verdict.finding in (RESIDUAL, OVER):
+            their = beside.judge(name, test=verdict.test, level=level)
+            own, apart = (standings(*r._values(name)) for r in (self, beside))
+            note = control.compared(verdict, their, own, apart)
+            verdict = replace(verdict, note=f"{verdict.note} {note}".strip())
+        return verdict
+
+    def _values(self, name: str) -> tuple[Any, ...]:
+        """Hits, what they are out of, and margins, as judge takes them."""
+        margins = self.pairs(name, "margins") if self._has_margins(name) else (None, ())
+        return (*self.pairs(name), self.counts[name].drawn, *margins)
+
+    @property
+    def verdict(self) -> Verdict | dict[str, Verdict]:
+        """Residual knowledge, none detected or over-forgotten, by the margin test at 5 % (the hit
+        test, if only hits were kept): one for the model, or one for each by name."""
+        if self.single:
+            return self.judge(self.models[0])
+        return {name: self.judge(name) for name in self.models}
+
+    def _has_margins(self, name: str) -> bool:
+        shown = {name, *self.references}
+        return all(self.counts[n].margins is not None for n in shown)
+
+    def rows(self, name: str) -> pd.DataFrame:
+        """One row per tau for one model, or for one reference held out against the others."""
+        own, others = self.ratios(name)
+        counts, null, apart = self.counts[name], self.null, self.null_difference
+        draws = counts.drawn
+        low, high = uncertainty.ratio_interval(own, others, draws, estimand=self.estimand)
+        columns = {
+            "tau": counts.taus,
+            "forget_accuracy": estimates.accuracy(own, draws),
+            "reference_accuracy": estimates.accuracy(others, draws),
+            "ratio_of_means": estimates.ratio_of_means(own, others),
+            "mean_of_ratios": estimates.mean_of_ratios(own, others),
+            "undefined_share": estimates.undefined_share(others),
+            "null_low": null.min(axis=0),
+            "null_high": null.max(axis=0),
+            "difference": estimates.difference(own, others, draws),
+            "null_difference_low": apart.min(axis=0),
+            "null_difference_high": apart.max(axis=0),
+            "ratio_low": low,
+            "ratio_high": high,
+            "prevalence": estimates.prevalence(own, others),
+            "median_ratio": estimates.median_ratio(own, others),
+            **uncertainty.hits_against_null(*self.pairs(name), draws),
+        }
+        if self._has_margins(name):
+            columns |= uncertainty.margins_against_null(*self.pairs(name, "margins"))
+        return pd.DataFrame(columns, columns=list(COLUMNS))
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per tau (and model, in a column ``model``, if several were given).
+
+        Accuracies are shares in [0, 1] over samples and draws, of the model and of the mean
+        reference; ``difference`` is the one less the other, and defined where no ratio is: if a
+        whole class is forgotten. The null columns are NaN with fewer than two references.
+        ``ratio_low`` ... ``ratio_high`` is the 95 % interval of the ratio of means
+        under ``estimand`` (also in ``frame.attrs``); ``predict_low`` ... ``predict_high`` is where
+        the ratio of a further reference would fall with probability 95 %, and ``p_value`` the
+        two-sided p of that prediction: all NaN with fewer than three references. ``margin`` is the
+        model's mean logit margin, ``margin_difference`` that less the references' mean, in logits,
+        ``margin_sd`` the same in standard deviations of the references, and
+        ``margin_predict_low`` ... ``margin_predict_high`` the difference's prediction for a further
+        reference; NaN if only hits were kept.
+        """
+        frames = [self.rows(m) for m in self.models]
+        if not self.single:
+            for name, rows in zip(self.models, frames, strict=True):
+                rows.insert(0, "model", name)
+        frame = pd.concat(frames, ignore_index=True)
+        frame.attrs["estimand"] = self.estimand
+        return frame
+
+    @property
+    def controls(self) -> pd.DataFrame:
+        """The same rows for each control, named in a column ``control``; no rows if none was given.
+
+        Each control is compared with the references on the control's own samples, and its
+        prediction intervals are about a further reference there.
+        """
+        if not self.beside:
+            return self.frame.head(0).assign(control="")
+        frames = {name: result.frame for name, result in self.beside.items()}
+        for name, frame in frames.items():
+            frame.insert(0, "control", name)
+        return pd.concat(frames.values(), ignore_index=True)

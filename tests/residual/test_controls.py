@@ -1,0 +1,142 @@
+"""Controls: measured like the forget set, and they tell memory from robustness."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from rurklib import InputError, residual_knowledge
+from rurklib.residual import noisy_copies
+from rurklib.residual.controls import compared
+from rurklib.residual.verdict import NONE, RESIDUAL, judge, standings
+
+OPTIONS = {"taus": [0.0, 0.1, 0.2, 0.3], "draws": 30}
+
+
+def measured(planted, model, references=None, **options):
+    controls = {"held out": planted.pair("held_out")}
+    references = planted.references if references is None else references
+    x, y = planted.pair("forget")
+    return residual_knowledge(model, references, x, y, controls=controls, **OPTIONS, **options)
+
+
+def test_memory_does_not_raise_the_held_out_control(planted):
+    """Original learnt the forget samples by heart. Fails if the control's references are compared
+    on the forget samples, or if every finding gets the note about robustness."""
+    result = measured(planted, planted.original)
+    verdict = result.judge("model", test="hits")
+    assert verdict.finding == RESIDUAL
+    assert "Held-out samples do not show it" in verdict.note
+    assert result.beside["held out"].judge("model", test="hits").finding == NONE
+
+
+def test_robustness_raises_it_as_well(planted, train):
+    """Re-trained with noise: it never saw a forget sample, and recognises noisy copies of them more
+    often than the references. So it does of held-out ones, and the verdict says so."""
+    smoother = train(*noisy_copies(*planted.pair("kept"), 0.1, copies=8), 70)
+    result = measured(planted, smoother)
+    assert result.frame.ratio_of_means.iloc[2:].min() > 1.1
+    assert result.controls.ratio_of_means.iloc[2:].min() > 1.1
+    verdict = result.judge("model", test="hits")
+    assert verdict.finding == RESIDUAL
+    assert "Held-out samples, that nobody trained on, stand as high" in verdict.note
+    assert str(verdict).endswith("knowledge of their class.")
+
+
+def test_a_retrained_model_has_no_note(planted):
+    result = measured(planted, planted.retrained)
+    for test in ("hits", "margin"):
+        verdict = result.judge("model", test=test)
+        assert (verdict.finding, verdict.note) == (NONE, "")
+
+
+def test_a_control_is_the_measurement_of_its_own_samples(cnn, images):
+    """Row for row what measuring those samples as the forget set gives, for random and gradient
+    laws and transfer; the forget set's own numbers don't move. Fails if a control is measured with
+    other draws, taus or seed, or if it shares the forget set's band."""
+    (x, y), (cx, cy), (rx, ry) = images(6), images(9, seed=1), images(7, seed=2)
+    models, references = {"a": cnn(1), "b": cnn(2)}, [cnn(i) for i in (3, 4, 5)]
+    controls = {"held out": (cx, cy), "retained": (rx, ry)}
+    for law, found_on in (("gaussian", None), ("pgd", None), ("fgsm", "a")):
+        options = {"taus": [0.0, 0.2], "draws": 4, "seed": 3, "perturbation": law}
+        options["found_on"] = found_on
+        result = residual_knowledge(models, references, x, y, controls=controls, **options)
+        alone = residual_knowledge(models, references, x, y, **options)
+        assert result.frame.equals(alone.frame)
+        assert list(result.controls.columns) == ["control", *result.frame.columns]
+        assert result.controls.control.unique().tolist() == ["held out", "retained"]
+        for name, pair in controls.items():
+            own = residual_knowledge(models, references, *pair, **options).frame
+            rows = result.controls[result.controls.control == name].drop(columns="control")
+            assert rows.reset_index(drop=True).equals(own), (law, name)
+    assert len(alone.controls) == 0
+    assert "control" in alone.controls
+
+
+@pytest.mark.parametrize(
+    ("shift", "says"),
+    [
+        ((1.0, 0.0), "do not show it"),
+        ((1.0, 1.0), "stand as high"),
+        ((1.0, 2.0), "stand as high"),
+        ((-1.0, -1.0), "stand as low"),
+        ((1.0, 0.5), "show a part of it"),
+        ((1.0, -2.0), "do not show it"),
+    ],
+)
+def test_the_note_by_hand(shift, says):
+    """Margins of six references scattered by +- 0.02, the model shifted on either set. Fails if
+    the difference is tested against the spread of one set, or its sign is lost."""
+    scatter = 0.02 * np.array([1, -1, 0.5, -0.5, 0.2, -0.2])
+    samples = np.linspace(-1, 1, 8)
+
+    def values(by: float, order: int):
+        own = np.tile(samples + by, (2, 1))
+        others = np.stack([np.tile(samples + s, (2, 1)) for s in np.roll(scatter, order)])
+        null = [(others[k], np.delete(others, k, 0)) for k in range(6)]
+        hits = np.full((2, 8), 3), np.full((6, 2, 8), 3)
+        return hits, [(hits[1][k], hits[1][:5]) for k in range(6)], 5, (own, others), null
+
+    a, b = values(shift[0], 0), values(shift[1], 2)
+    verdict, other = judge(*a), judge(*b)
+    note = compared(verdict, other, standings(*a), standings(*b))
+    assert says in note
+    assert f"{shift[1]:+.3g} logits against {shift[0]:+.3g}" in note
+
+
+def test_bad_controls_are_refused_before_any_work(cnn, images):
+    (x, y), m, r = images(4), cnn(), cnn(1)
+    other = images(4, seed=9)
+
+    def refused(match, controls):
+        with pytest.raises(InputError, match=match):
+            residual_knowledge(m, [r], x, y, taus=[0.1], controls=controls)
+
+    refused("a mapping of names", [other])
+    refused("expected a pair", {"held out": x})
+    refused("is empty", {"held out": (other[0][:0], y[:0])})
+    refused(r"expected values in \[0, 1\]", {"held out": (other[0] * 255, y)})
+    refused("expected the same kind of sample", {"held out": (torch.rand(4, 36), y)})
+    refused(
+        r"spans 1 \.\.\. 3: expected labels in 0 \.\.\. 2",
+        {"retained": (other[0], y.sort()[0] + 1)},
+    )
+    mixed = torch.cat([other[0], x[1:3]]), torch.zeros(6, dtype=torch.int64)
+    refused("2 of 6 samples of control 'held out' are forget samples too", {"held out": mixed})
+
+
+def test_noisy_copies(images, same_random_state):
+    """The samples, then copies with the law's spread, each another; labels go along."""
+    x, y = images(50)
+    with same_random_state():
+        nx, ny = noisy_copies(x, y, 0.2, copies=3, seed=1, bounds=None)
+    assert torch.equal(nx[:50], x)
+    assert torch.equal(ny, y.repeat(4))
+    noise = (nx[50:] - x.repeat(3, 1, 1, 1)).view(3, -1)
+    assert noise.std().item() == pytest.approx(0.2, rel=0.05)
+    assert abs(torch.corrcoef(noise)[0, 1]) < 0.1
+    assert not torch.equal(noisy_copies(x, y, 0.2, copies=3, seed=2)[0], nx)
+    assert noisy_copies(x, y, 0.2)[0].min() >= 0
+    with pytest.raises(InputError, match="copies = 0"):
+        noisy_copies(x, y, 0.2, copies=0)

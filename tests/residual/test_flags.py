@@ -1,0 +1,241 @@
+"""Every flag is raised when it should be, not otherwise, and never changes a number."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import rurklib
+from rurklib import InputError, residual_knowledge
+from rurklib.residual import flags
+from rurklib.residual.flags import NAMES
+
+
+class Sigmoid(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x).sigmoid()
+
+
+class Noisy(Sigmoid):
+    def forward(self, x):
+        return F.dropout(self.net(x), 0.5, training=True)
+
+
+class Counting(Sigmoid):
+    """Normalises by batch statistics whatever the mode, and keeps score."""
+
+    def __init__(self, net):
+        super().__init__(net)
+        self.norm = nn.BatchNorm2d(1)
+
+    def forward(self, x):
+        n = self.norm
+        return self.net(F.batch_norm(x, n.running_mean, n.running_var, training=True))
+
+
+class Stepped(Sigmoid):
+    """Grey levels, so flat nearly everywhere."""
+
+    def forward(self, x):
+        return self.net(x.detach().mul(4).round().div(4) + 0 * x)
+
+
+class Cut(Sigmoid):
+    def forward(self, x):
+        return self.net(x.detach()).detach()
+
+
+def measured(cnn, images, model=None, references=None, x=None, **options):
+    x, nets = images(8)[0] if x is None else x, [cnn(i).eval() for i in range(5)]
+    y = nets[1](x).argmax(1)  # so that every ratio is defined
+    options = {"taus": [0.0, 0.1], "draws": 4, **options}
+    references = references or nets[1:]
+    return residual_knowledge(model or nets[0], references, x, y, **options)
+
+
+def raised(result) -> list[str]:
+    return [flag.name for flag in result.flags]
+
+
+def test_a_clean_measurement_raises_none(cnn, images):
+    for law in ("gaussian", "fgsm", "pgd", "pgd-l2-untargeted"):
+        assert measured(cnn, images, perturbation=law).flags == [], law
+    assert measured(cnn, images, perturbation="fgsm", found_on=cnn(9).eval()).flags == []
+
+
+def test_probabilities(cnn, images):
+    """An exact softmax is refused (test_measure); a sigmoid or a rounded softmax is flagged."""
+    result = measured(cnn, images, Sigmoid(cnn(0)).eval())
+    assert raised(result) == ["probabilities"]
+    assert result.flags[0].message.startswith("model: ")
+    shares = torch.tensor([[0.2, 0.3, 0.5], [0.0, 0.0, 1.0]])
+    assert flags.like_probabilities(shares)
+    assert flags.like_probabilities(shares + 0.002)
+    assert flags.like_probabilities(torch.tensor([[0.9, 0.8], [0.1, 0.3]]))
+    assert not flags.like_probabilities(torch.tensor([[1.2, -0.2], [0.5, 0.5]]))
+    assert not flags.like_probabilities(torch.tensor([[1.2, 0.2], [0.5, 0.5]]))
+    assert not flags.like_probabilities(torch.zeros(2, 3))
+
+
+def test_train_mode(cnn, images):
+    """Also where only a part is in train mode; the numbers are those of eval mode."""
+    model = cnn(0).eval()
+    clean = measured(cnn, images, model)
+    model[1].train()
+    result = measured(cnn, images, model, [cnn(1).train(), *(cnn(i) for i in (2, 3, 4))])
+    assert raised(result) == ["train mode"]
+    assert result.flags[0].message.startswith("model, reference-0: ")
+    assert result.frame.equals(clean.frame)
+    assert model[1].training
+    assert not model[0].training
+
+
+def test_stochastic_model(cnn, images, same_random_state):
+    result = measured(cnn, images, Noisy(cnn(0)).eval())
+    assert raised(result) == ["stochastic model"]
+    with same_random_state():  # asking twice draws from a random state of its own
+        found = flags.outputs({"m": Noisy(cnn(0)), "n": cnn(1)}, images(8)[0])
+    assert [f.message.split(":")[0] for f in found] == ["m"]
+
+
+def test_inputs_outside_the_unit_interval(cnn, images):
+    """With bounds it is an error; without, images are flagged and tables are not."""
+    x = images(8)[0]
+    result = measured(cnn, images, x=(x - 0.5) / 0.2, bounds=None)
+    assert raised(result) == ["inputs outside [0, 1]"]
+    assert "move the normalisation into the model" in result.flags[0].message
+    assert measured(cnn, images, bounds=None).flags == []
+    assert flags.inputs((x - 0.5).flatten(1), None) == []
+    with pytest.raises(InputError, match="expected values in"):
+        measured(cnn, images, x=x * 255)
+
+
+def test_few_references(cnn, images):
+    for k in (1, 2):
+        result = measured(cnn, images, references=[cnn(i).eval() for i in range(1, k + 1)])
+        assert raised(result) == ["few references"]
+        assert result.flags[0].message.startswith(f"{k} given")
+    assert raised(measured(cnn, images, references=[cnn(i).eval() for i in (1, 2, 3)])) == []
+
+
+def test_undefined_ratios():
+    """Above a fifth at any tau, and it names the worst."""
+    assert flags.undefined([0.0, 0.1], np.array([0.2, 0.2])) == []
+    (flag,) = flags.undefined([0.0, 0.1, 0.2], np.array([0.1, 0.5, 0.25]))
+    assert flag.message.startswith("50 % of the samples at tau = 0.1 are")
+
+
+def test_undefined_ratios_of_a_measurement(cnn, images, linear):
+    """References that never say class 0 leave a third of the samples without a ratio."""
+    never = [
+        nn.Sequential(cnn(i), linear(np.diag([1.0, 1, 1]), [-1e3, 0.0, 0.0])) for i in (1, 2, 3)
+    ]
+    result = measured(cnn, images, references=[n.float().eval() for n in never])
+    assert raised(result) == ["undefined ratios"]
+
+
+def test_gradients_of_zero(cnn, images):
+    """FGSM stays where it is, PGD at its random start; noise doesn't mind. A model that can't be
+    differentiated is refused. Fails if only the copies that moved are looked at."""
+    model = Stepped(cnn(0)).eval()
+    for law in ("fgsm", "pgd"):
+        result = measured(cnn, images, model, perturbation=law)
+        assert raised(result) == ["perturbations changed nothing"], law
+        assert result.flags[0].message.startswith("model: ")
+    assert raised(measured(cnn, images, model)) == []
+    with pytest.raises(InputError, match=r"model gives no gradient .* use one that needs none"):
+        measured(cnn, images, Cut(cnn(0)).eval(), perturbation="pgd")
+    elsewhere = measured(cnn, images, perturbation="fgsm", found_on=Stepped(cnn(8)).eval())
+    assert elsewhere.flags[0].message.startswith("found_on: ")
+
+
+def test_copies_that_are_their_sample(cnn, images):
+    """tau below what a float can show; tau = 0 is no such case."""
+    result = measured(cnn, images, taus=[0.0, 1e-12])
+    assert raised(result) == ["perturbations changed nothing"]
+    assert "at tau = 1e-12 (gaussian) are the sample itself" in result.flags[0].message
+    assert flags.unmoved([0.0, 0.1], np.array([0.0, 0.96]), "fgsm on m") == []
+    assert len(flags.unmoved([0.0, 0.1], np.array([0.0, 0.94]), "fgsm on m")) == 1
+    assert flags.unmoved([0.1], None, "counts of old") == []
+
+
+def test_buffers_that_move(cnn, images, left_as_found):
+    """Flagged, and put back."""
+    model = Counting(cnn(0)).eval()
+    with left_as_found(model):
+        result = measured(cnn, images, model)
+    assert raised(result) == ["buffers moved"]
+    assert result.flags[0].message.startswith("model: ")
+
+
+def test_buffers_are_put_back_when_the_measurement_fails(cnn, images, left_as_found):
+    model = Counting(cnn(0)).eval()
+    with left_as_found(model), pytest.raises(InputError):
+        measured(cnn, images, model, [nn.Sequential(cnn(1), nn.Softmax(1))])
+
+
+def test_a_reference_that_saw_the_forget_set(linear):
+    """``sharp`` recognises all forget samples and half of the held-out ones, ``dull`` the reverse;
+    ``fair`` half of each, and one of them a little more. Fails if the two sides are swapped, or
+    fewer isn't told from more."""
+    ones = torch.ones(40, dtype=torch.int64)
+    half = torch.arange(40)[:, None] % 2
+    forget, held_out = torch.cat([half * 0 + 1, half], 1), torch.cat([half, half * 0 + 1], 1)
+    nets = {
+        "sharp": linear([[0.0, 0, 0], [1.0, 0, -0.5]], dtype=torch.float32),
+        "dull": linear([[0.0, 0, 0], [0.0, 1, -0.5]], dtype=torch.float32),
+        "fair": linear([[0.0, 0, 0], [1.0, 1, -1.5]], dtype=torch.float32),
+    }
+    pairs = [(torch.cat([f, half * 0 + 1], 1).float(), ones) for f in (forget, held_out)]
+    assert flags.references_apart({"fair": nets["fair"]}, *pairs) == []
+    (flag,) = flags.references_apart(nets, *pairs)
+    assert flag.message.startswith(
+        "recognised: sharp 40 of 40 forget and 20 of 40 held-out (8e-08); dull 20 of 40"
+    )
+    assert "fair" not in flag.message
+    assert flags.references_apart(nets, *[(x[:8], y[:8]) for x, y in pairs]) == []  # too few
+
+
+def test_references_are_compared_with_the_control(planted, linear):
+    """Through the measurement: clean here, and flagged when held-out labels are wrong."""
+    (x, y), (hx, hy) = planted.pair("forget"), planted.pair("held_out")
+    options = {"taus": [0.1], "draws": 3}
+    nets = planted.retrained, planted.references, x, y
+    assert raised(residual_knowledge(*nets, controls={"held out": (hx, hy)}, **options)) == []
+    wrong = {"held out": (hx, (hy + 1) % 3)}
+    names = raised(residual_knowledge(*nets, controls=wrong, **options))
+    assert names == ["references unlike held-out samples"]
+    renamed = {"retained": wrong["held out"]}
+    assert raised(residual_knowledge(*nets, controls=renamed, **options)) == []
+
+
+def test_only_held_out_samples_of_the_same_classes_count(linear):
+    """A net that always says 1: right on forget samples of class 1 and on held-out ones of it,
+    wrong on the others, which don't count."""
+    says_one = linear(np.zeros((2, 1)), [0.0, 1.0], dtype=torch.float32)
+    forget = torch.rand(30, 1), torch.ones(30, dtype=torch.int64)
+    held_out = torch.rand(60, 1), torch.arange(60) % 2
+    assert flags.references_apart({"r": says_one}, forget, held_out) == []
+    wrong = held_out[0], 1 - forget[1].repeat(2)
+    assert flags.references_apart({"r": says_one}, forget, wrong) == []
+    hard = torch.rand(60, 1), torch.zeros(60, dtype=torch.int64)
+    mixed = torch.cat([forget[0], hard[0]]), torch.cat([forget[1], hard[1]])
+    assert len(flags.references_apart({"r": says_one}, (mixed[0], mixed[1]), forget)) == 1
+
+
+def test_names_are_in_the_readme():
+    """The table of flags has a row for each name, and no other."""
+    readme = Path(rurklib.residual.__file__).parent / "README.md"
+    section = readme.read_text().split("## Flags")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]+)` \|", section, re.M)
+    assert tuple(rows) == NAMES
