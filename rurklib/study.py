@@ -102,7 +102,7 @@ def _fingerprint(run: Run, name: Name) -> str:
 def method_code(method: str) -> str:
     """Hash of the code that a method's result depends on: its own file and what all share, so that
     an edit of one method doesn't make the others again."""
-    home = METHODS[method].__module__.removeprefix("rurklib.")
+    home = (METHODS[method].__module__ or "").removeprefix("rurklib.")
     shared = ("methods/contract", "methods/last_layers", "methods/fisher_information")
     rest = (*shared, "train", "models", "perturb", "guard")
     if home.startswith("methods."):
