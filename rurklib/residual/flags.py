@@ -55,13 +55,13 @@ def of_counts(
     counts: Mapping[str, Counts], references: Sequence[str], known: Sequence[Flag] = ()
 ) -> list[Flag]:
     """What the counts of a measurement tell, the first of a kind, unless ``known`` already."""
-    found = list(known)
+    found: list[Flag] = []
     for name, its in counts.items():
         flags = unmoved(its.taus, its.moved, _law(its))
         if name not in references:
             flags += undefined(its.taus, estimates.undefined_share(its.of_all(references)))
-        found += [f for f in flags if f.name not in {k.name for k in found}]
-    return found[len(known) :]
+        found += [f for f in flags if f.name not in {k.name for k in (*found, *known)}]
+    return found
 
 
 def _law(counts: Counts) -> str:

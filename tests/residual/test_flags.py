@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import rurklib
-from rurklib import InputError, residual_knowledge
+from rurklib import Counts, InputError, residual_knowledge
 from rurklib.residual import flags
 from rurklib.residual.flags import NAMES
 
@@ -115,6 +115,7 @@ def test_inputs_outside_the_unit_interval(cnn, images):
     assert raised(result) == ["inputs outside [0, 1]"]
     assert "move the normalisation into the model" in result.flags[0].message
     assert measured(cnn, images, bounds=None).flags == []
+    assert flags.inputs(255 * x, (0, 255)) == []
     assert flags.inputs((x - 0.5).flatten(1), None) == []
     with pytest.raises(InputError, match="expected values in"):
         measured(cnn, images, x=x * 255)
@@ -167,6 +168,19 @@ def test_copies_that_are_their_sample(cnn, images):
     assert flags.unmoved([0.0, 0.1], np.array([0.0, 0.96]), "fgsm on m") == []
     assert len(flags.unmoved([0.0, 0.1], np.array([0.0, 0.94]), "fgsm on m")) == 1
     assert flags.unmoved([0.1], None, "counts of old") == []
+
+
+def test_each_kind_is_raised_once():
+    """Two models whose references recognise nothing and whose copies stay: one flag of each kind,
+    none of a kind that is known already; how references fare against each other is no flag."""
+    hits = np.zeros((3, 1, 4), np.int64)
+    counts = Counts(hits, ("m", "n", "r"), (0.1,), 5, "fgsm", 0, "m", moved=np.zeros(1))
+    everyone = dict.fromkeys(("m", "n", "r"), counts)
+    found = flags.of_counts(everyone, ["r"])
+    assert [f.name for f in found] == ["perturbations changed nothing", "undefined ratios"]
+    assert "(fgsm on m)" in found[0].message
+    assert flags.of_counts(everyone, ["r"], known=found[:1]) == found[1:]
+    assert flags.of_counts({"r": counts}, ["r"]) == found[:1]
 
 
 def test_buffers_that_move(cnn, images, left_as_found):
