@@ -162,6 +162,7 @@ def bad(folder) -> Path:
     weights = {k: v.clone() for k, v in read_weights(folder / "original.safetensors").items()}
     torch.save(weights, folder / "m.pth")
     torch.save(weights, folder / "disguised.safetensors")
+    (folder / "old.ckpt").write_text("an older format")
     (folder / "program.pt2").write_bytes(b"PK")
     (folder / "text.safetensors").write_text("hello")
     save_file({k: v for k, v in weights.items() if k != "2.bias"}, folder / "lacks.safetensors")
@@ -190,6 +191,7 @@ def bad(folder) -> Path:
 CASES = [
     ({"weights": "m.pth"}, "m.pth is a pickle, which can run code"),
     ({"weights": "disguised.safetensors"}, "disguised.safetensors is a pickle"),
+    ({"weights": "old.ckpt"}, "old.ckpt is a pickle"),
     ({"weights": "program.pt2"}, "loading one may unpickle"),
     ({"weights": "text.safetensors"}, "is not a safetensors file"),
     ({"weights": "gone.safetensors"}, "gone.safetensors does not exist"),
