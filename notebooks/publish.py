@@ -10,6 +10,7 @@ come with scikit-learn are left out, for they may not be ours to copy.
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from rurklib.check import InputError
 from rurklib.plots import results_table
 from rurklib.run import plan_run
 from rurklib.store import read_json
+from rurklib.tune import chosen_trials
 
 OF_DATA = ("01_samples", "03_copies")  # figures that show samples
 ROOT = Path(__file__).parent.parent
@@ -30,42 +32,59 @@ FIGURES = ROOT / "figures"
 
 def publish(run: Path) -> None:
     """Replace the committed outputs and figures with those of ``run``."""
-    name, choices = run.name, read_json(run / "run.json")
-    own = name == choices["scenario"] == "digits"
+    name = run.name
+    own = name == read_json(run / "run.json")["scenario"] == "digits"
     if own:
         plan_run(name, run)  # refuses a run with other settings
         for notebook in NOTEBOOKS:
             publish_notebook(run, notebook)
     target = FIGURES / name
-    for old in target.glob("*.*"):
-        if old.suffix != ".md":
-            old.unlink()
+    tables = [run / t for t in ("summary.csv", "residual_knowledge.csv", "env.json")]
+    for needed in (*tables, run / "report.html"):
+        if not needed.exists():
+            raise InputError(f"{needed} is missing: finish the study first")
+    for old in target.glob("0*.*"):
+        old.unlink()
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted((run / "figures").glob("0*.*")):
         if path.suffix in (".png", ".csv") and (own or path.stem not in OF_DATA):
             shutil.copy(path, target / path.name)
-    for table in ("summary.csv", "residual_knowledge.csv", "env.json"):
-        shutil.copy(run / table, target / table)
-    for page in (ROOT / "README.md", target / "README.md"):
-        if page.exists() and mark(name) in (text := page.read_text(encoding="utf-8")):
-            page.write_text(with_table(text, name), encoding="utf-8")
+    for table in tables:
+        shutil.copy(table, target / table.name)
     trials = run.with_name(f"{name}-tune") / "trials.csv"
     if trials.exists():
         shutil.copy(trials, target / trials.name)
+    for page in (ROOT / "README.md", target / "README.md"):
+        if page.exists():
+            page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def mark(name: str) -> str:
-    """The line behind which a README has the table of ``figures/NAME/summary.csv``."""
-    return f"<!-- table of figures/{name}/summary.csv, written by notebooks/publish.py -->\n"
+def with_tables(text: str) -> str:
+    """``text`` with the table behind each mark made anew from its CSV."""
+    return MARK.sub(lambda found: found[1] + markdown(TABLES[found[3]](FIGURES / found[2])), text)
 
 
-def with_table(text: str, name: str) -> str:
-    """``text`` with the table behind its mark made anew, up to the next empty line."""
-    table = results_table(pd.read_csv(FIGURES / name / "summary.csv")).drop(columns="LiRA z")
+def markdown(table: pd.DataFrame) -> str:
+    """A frame as lines of a Markdown table."""
     rows = [list(table.columns), ["---", *["---:"] * (len(table.columns) - 1)], *table.to_numpy()]
-    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    before, after = text.split(mark(name))
-    return before + mark(name) + "\n".join(lines) + "\n\n" + after.split("\n\n", 1)[1]
+    return "".join("| " + " | ".join(map(str, row)) + " |\n" for row in rows)
+
+
+def results(folder: Path) -> pd.DataFrame:
+    return results_table(pd.read_csv(folder / "summary.csv"))
+
+
+def choices(folder: Path) -> pd.DataFrame:
+    trials = pd.read_csv(folder / "trials.csv", keep_default_na=False)
+    table = chosen_trials(trials)[["method", "defaults", "screened", "score", "settings"]]
+    table["settings"] = table.settings.replace("", "the defaults")
+    names = {"screened": "chosen", "score": "chosen, all Originals"}
+    return table.round(2).rename(columns=names)
+
+
+# A line such as "<!-- figures/digits/summary.csv: made by notebooks/publish.py -->" and its table.
+MARK = re.compile(r"(<!-- figures/([\w-]+)/(\w+\.csv): made by \S+ -->\n)(?:\|.*\n)*")
+TABLES = {"summary.csv": results, "trials.csv": choices}
 
 
 def publish_notebook(run: Path, notebook: str) -> None:

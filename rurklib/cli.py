@@ -104,9 +104,9 @@ def tune(
 ) -> None:
     """Choose hyper-parameters on a rehearsal, with the same budget for every method.
 
-    Nothing that a study reports is looked at: other samples are forgotten, the validation part
-    is tested on. Every trial is kept in trials.csv; the best settings go to settings.json, which
-    rurk study --settings takes.
+    Other samples are forgotten than in the study, and the validation part is tested on. Every
+    trial is kept in trials.csv; the best settings go to settings.json, which rurk study --settings
+    takes.
     """
     from rurklib.run import open_run
     from rurklib.tune import chosen_trials
@@ -123,8 +123,11 @@ def tune(
     names = methods.split(",") if methods else None
     with _locked(scenario, folder, **choices):
         table = search(open_run(scenario, folder, **choices), methods=names, budget=budget)
-    click.echo("distance to re-trained models in percentage points: defaults, best trial")
-    shown = chosen_trials(table)[["method", "defaults", "score", "settings"]]
+    click.echo(
+        "distance to re-trained models in percentage points: of the defaults and the best trial on "
+        "the first Originals, and of the best trial on all"
+    )
+    shown = chosen_trials(table)[["method", "defaults", "screened", "score", "settings"]]
     click.echo(shown.round(2).to_string(index=False))
     click.echo(f"\nall trials: {folder / 'trials.csv'}")
     click.echo(f"use them: rurk study --settings {folder / 'settings.json'}")
@@ -281,7 +284,7 @@ def _study(run: Any, values: dict[str, Any], fresh: bool) -> None:
         run.scenario.name, run.folder, seeds=run.seeds, settings=values, jobs=run.jobs, fresh=fresh
     )
     seeds = ", ".join(map(str, run.seeds))
-    click.echo(f"{run.scenario.title}\nseeds {seeds}; {run.scenario.references} references")
+    click.echo(f"{run.title}\nseeds {seeds}; {run.scenario.references} references")
     parameters = {
         "scenario": run.scenario.name,
         "out": str(run.folder.resolve()),

@@ -24,7 +24,8 @@ h1 { font-size: 1.7rem; line-height: 1.25; } h2 { font-size: 1.2rem; margin-top:
 figure { margin: 1.2rem 0; } img { max-width: 100%; height: auto; border-radius: 4px; }
 figcaption, .soft { color: var(--soft); font-size: .92rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
+th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: right;
+  white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
 details { margin: 1rem 0; } code { font-size: .92em; }
 """

@@ -71,12 +71,24 @@ class Run:
     def whole_class(self) -> bool:
         """Class unlearning: nothing of the class is retained, so a re-trained model never says it,
         ratios have no denominator, and differences are reported instead."""
-        return self.scenario.forget_share == 1.0
+        labels = self.split.pair(self.data, "retain")[1]
+        return not bool((labels == self.split.forget_class).any())
 
     def pair(self, part: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """(x, y) of a part of the split: retain, forget, original, validation, test, held_out,
-        kept_test (test without the forget class)."""
+        """(x, y) of a part of the split: retain, forget, original, validation, test, held_out.
+
+        Where a whole class is forgotten, ``test`` is without it: that class isn't to be known.
+        """
+        if part == "test" and self.whole_class:
+            part = "kept_test"
         return self.split.pair(self.data, part)
+
+    @property
+    def title(self) -> str:
+        """What is studied, in a line."""
+        forgotten, name = len(self.split.forget), self.data.classes[self.split.forget_class]
+        share = "all" if self.whole_class else f"{forgotten}"
+        return f"{self.scenario.title}; {share} of class {name} forgotten"
 
     def names(self, method: str) -> list[Name]:
         """The models of one method: one per reference for Re-train, else one per seed."""

@@ -13,6 +13,7 @@ content and nothing behind it is redone.
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -101,10 +102,13 @@ def _fingerprint(run: Run, name: Name) -> str:
 def method_code(method: str) -> str:
     """Hash of the code that a method's result depends on: its own file and what all share, so that
     an edit of one method doesn't make the others again."""
-    home = METHODS[method].__module__.removeprefix("rurklib.")
-    own = [home.replace(".", "/")] if home.startswith("methods.") else []
+    home = (METHODS[method].__module__ or "").removeprefix("rurklib.")
     shared = ("methods/contract", "methods/last_layers", "methods/fisher_information")
-    return store.code(*own, *shared, "train", "models", "perturb", "guard")
+    rest = (*shared, "train", "models", "perturb", "guard")
+    if home.startswith("methods."):
+        return store.code(home.replace(".", "/"), *rest)
+    body = inspect.unwrap(METHODS[method]).__code__  # a method of the user's own
+    return store.fingerprint(rest=store.code(*rest), own=[body.co_code.hex(), *body.co_names])
 
 
 def _make(run: Run, name: Name) -> str:
@@ -130,6 +134,11 @@ def _make(run: Run, name: Name) -> str:
             **s.hyperparameters(method),
         )
     seconds = time.perf_counter() - began
+    if not finite(model):
+        raise check.InputError(
+            f"{method} seed {seed} diverged: its weights aren't finite; try a smaller lr, as in "
+            f"--set {method}.lr=0.01"
+        )
     store.save_weights(
         run.checkpoint(name),
         model.state_dict(),
@@ -141,6 +150,11 @@ def _make(run: Run, name: Name) -> str:
         seconds=round(seconds, 3),
     )
     return f"{method} seed {seed}: {seconds:.1f} s"
+
+
+def finite(model: nn.Module) -> bool:
+    """Whether every weight is a number: the argmax of NaNs is class 0, which may even be right."""
+    return all(bool(p.isfinite().all()) for p in model.state_dict().values())
 
 
 def _blank(run: Run, seed: int, classes: int | None = None) -> nn.Module:
@@ -288,15 +302,16 @@ def _read_counts(run: Run, law: str, name: Name) -> Counts:
     s = run.scenario
     found_on = _label(name) if LAWS[law].uses_model else None
     names = tuple(str(m) for m in arrays["models"])
-    kept = {what: arrays[what] for what in ("hits", "margins", "moved")}
     return Counts(
-        models=names,
-        taus=s.taus,
-        draws=s.draws,
-        perturbation=law,
+        arrays["hits"],
+        names,
+        s.taus,
+        s.draws,
+        law,
         seed=0,
         found_on=found_on,
-        **kept,
+        margins=arrays["margins"],
+        moved=arrays["moved"],
     )
 
 

@@ -1,7 +1,8 @@
 """One row a model: every accuracy, attack and cost of the comparison, in ``summary.csv``.
 
-Each model is judged against the same re-trained references. A reference is judged against the
-*others*, so the rows of Re-train say what each number looks like when nothing is left to find.
+Each model is judged against the same re-trained references. LiRA judges a reference against the
+*others*; that their AUCs average 0.5 and their z 0 follows from that, and what they tell is the
+*spread*: how far a model that never saw the samples may be from 0.5.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def _judge(run: Run, name: Name) -> tuple[dict[str, Any], dict[str, np.ndarray]]
     models = load_models(run, [name, origin])
     model, original = models[name], models[origin]
     retain, forget, held_out = (run.pair(part) for part in ("retain", "forget", "held_out"))
-    test = run.pair("kept_test" if run.whole_class else "test")
+    test = run.pair("test")
     attack = (
         metrics.mia_class(model, retain, forget, held_out)
         if run.whole_class

@@ -3,8 +3,8 @@
 A method's settings can't be chosen by its forget set, test set or references and then be reported
 on the same; that flatters it. So the request is rehearsed with other people: as many samples of
 the same class that are *retained* in the study play the forget set, the validation part plays the
-test set, and Originals and references of their own are trained. Nothing that a study reports is
-looked at:
+test set, and Originals and references of their own are trained. No test sample is looked at, and no
+forget sample of the study is looked at *as forgotten*: here they are among those to be retained.
 
     run = open_run("digits", "runs/digits-tune", seeds=range(900, 908), rehearsal=True)
     table = tune(run)
@@ -38,7 +38,7 @@ from rurklib.methods import METHODS, SEARCH, defaults
 from rurklib.perturb import LAWS
 from rurklib.residual import count_hits
 from rurklib.run import Run
-from rurklib.study import load_models, method_code, parallel, train
+from rurklib.study import COUNTING, finite, load_models, method_code, parallel, train
 
 SCORED = ("retain", "unlearn", "validation", "nearby")
 SCREEN, FINALISTS = 2, 3
@@ -54,7 +54,8 @@ def tune(
     unlearn, validation and nearby (distance to the re-trained models in percentage points); and
     score, their mean. Writes ``settings.json``, the best trial of each method in the form that
     ``rurk study --settings`` takes. Finished trials are kept and not repeated. ``seed`` decides
-    the draws from the spaces. Returns the table.
+    the draws from the spaces. Trials of other methods in the folder stay; those of ``methods`` are
+    returned.
     """
     if not run.rehearsal:
         raise check.InputError("tune needs a rehearsal: open_run(..., rehearsal=True)")
@@ -76,8 +77,12 @@ def tune(
     table = pd.DataFrame(rows, columns=columns)
     final = [m for n in chosen for m in made(n, finalists(table, n), run.seeds[SCREEN:])]
     table = pd.DataFrame(rows + parallel(run, final), columns=columns)
-    store.write_frame(run.folder / "trials.csv", table)
-    store.write_json(run.folder / "settings.json", best(table))
+    everything = table
+    if (run.folder / "trials.csv").exists():  # methods that were tuned before and aren't now
+        earlier = pd.read_csv(run.folder / "trials.csv", keep_default_na=False)
+        everything = pd.concat([earlier[~earlier.method.isin(chosen)], table], ignore_index=True)
+    store.write_frame(run.folder / "trials.csv", everything)
+    store.write_json(run.folder / "settings.json", best(everything))
     return table
 
 
@@ -107,15 +112,18 @@ def finalists(table: pd.DataFrame, name: str) -> list[int]:
 
 
 def chosen_trials(table: pd.DataFrame) -> pd.DataFrame:
-    """The best finalist of each method: method, trial, settings, score and ``defaults``, the score
-    of trial 0 on the Originals that it was made on."""
+    """The best finalist of each method: method, trial, settings; ``score`` over all Originals;
+    ``screened``, its score on the first of them, to compare with ``defaults``, that of trial 0."""
     keys = ["method", "trial", "settings"]
     score = table.groupby(keys, sort=False).score.agg(["mean", "size"]).reset_index()
     full = score[score["size"] == score.groupby("method")["size"].transform("max")]
     best = full.loc[full.groupby("method", sort=False)["mean"].idxmin()]
     best = best.rename(columns={"mean": "score"}).drop(columns="size")
-    paper = score[score.trial == 0].set_index("method")["mean"]
-    return best.assign(defaults=best.method.map(paper)).reset_index(drop=True)
+    first = table[table.seed.isin(sorted(table.seed.unique())[:SCREEN])]
+    screened = first.groupby(["method", "trial"]).score.mean()
+    best["defaults"] = [screened[m, 0] for m in best.method]
+    best["screened"] = [screened[m, t] for m, t in zip(best.method, best.trial, strict=True)]
+    return best.reset_index(drop=True)
 
 
 def best(table: pd.DataFrame) -> dict[str, Any]:
@@ -152,11 +160,10 @@ def _numbers(run: Run, model: torch.nn.Module) -> dict[str, np.ndarray]:
     hits = count_hits(
         {"model": model}, x, y, taus=taus, perturbation=law, draws=DRAWS, bounds=run.data.bounds
     )
-    test = run.pair("kept_test" if run.whole_class else "test")
     return {
         "retain": np.array([metrics.accuracy(model, *run.pair("retain"))]),
         "unlearn": np.array([100 - metrics.accuracy(model, x, y)]),
-        "validation": np.array([metrics.accuracy(model, *test)]),
+        "validation": np.array([metrics.accuracy(model, *run.pair("test"))]),
         "nearby": 100 * hits.of("model").mean(axis=1) / DRAWS,
     }
 
@@ -176,7 +183,8 @@ def _trial(
         values={**defaults(name), **values},
         original=store.weights_digest(original.state_dict()),
         target={k: v.tolist() for k, v in target.items()},
-        code=[method_code(name), store.code("residual/counts")],
+        code=[method_code(name), store.code("tune", "metrics/accuracy", *COUNTING)],
+        device=run.device.type,
         torch=torch.__version__,
     )
     path = run.folder / "trials" / f"{name}-{trial}-seed{seed}.json"
@@ -185,6 +193,8 @@ def _trial(
     model = METHODS[name](original, run.pair("retain"), run.pair("forget"), seed=seed, **values)
     numbers = _numbers(run, model)
     far = {key: float(np.abs(numbers[key] - target[key]).mean()) for key in SCORED}
+    if not finite(model):
+        far = dict.fromkeys(SCORED, 100.0)
     row = {"method": name, "trial": trial, "seed": seed, "settings": _shown(values), **far}
     row["score"] = float(np.mean(list(far.values())))
     store.write_json(path, row | {"fingerprint": wanted})

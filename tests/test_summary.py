@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rurklib import metrics, store, study
+from rurklib import InputError, metrics, store, study
 from rurklib.plots import results_table
 from rurklib.run import open_run
 from rurklib.summary import COLUMNS, summarise
@@ -99,7 +99,7 @@ def test_a_forgotten_class_is_judged_by_the_other_classes_and_by_differences(tmp
     summary = summarise(run)
     retrain = summary[summary.method == "Re-train"]
     assert (retrain.unlearn_accuracy == 100).all()
-    x, y = run.pair("kept_test")
+    x, y = run.pair("test")
     assert len(x) == len(run.split.test) - len(run.split.held_out)
     assert not (y == run.split.forget_class).any()
     model = study.load_models(run, [("Original", 0)])["Original", 0]
@@ -133,3 +133,25 @@ def test_the_table_has_mean_spread_and_distance():
     assert table.at["Re-train", "unlearn %"] == "6.00 ± 2.83"
     assert table.at["Re-train", "re-learn"] == ">19.5 ± 16.3"
     assert table.at["Original", "of re-training"] == "100 %"
+
+
+def test_a_class_is_whole_when_nothing_of_it_is_retained(tmp_path):
+    """Fails if the share that was asked for decides: 0.995 of 90 nines are all of them."""
+    settings = {**SMALL, "forget_share": 0.995}
+    run = open_run("digits", tmp_path / "a", seeds=[0], settings=settings)
+    assert run.whole_class
+    assert not (run.pair("test")[1] == run.split.forget_class).any()
+    assert "all of class 9" in run.title
+    half = open_run("digits", tmp_path / "b", seeds=[0], settings=SMALL)
+    assert not half.whole_class
+    assert (half.pair("test")[1] == half.split.forget_class).any()
+
+
+def test_a_diverged_model_is_named(tmp_path):
+    """Fails if NaN weights are kept: they would be right about every sample of class 0."""
+    settings = {"methods": ["GD"], "GD.lr": 1e9, "references": 2, "epochs": 1}
+    run = open_run("digits", tmp_path / "digits", seeds=[0], settings=settings)
+    study.train(run)
+    with pytest.raises(InputError, match=r"GD seed 0 diverged.*--set GD.lr"):
+        study.unlearn(run)
+    assert not run.checkpoint(("GD", 0)).exists()

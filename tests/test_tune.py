@@ -163,3 +163,37 @@ def test_the_command_writes_settings_that_a_study_takes(tmp_path):
         k.removeprefix("GD."): v for k, v in settings.items()
     }
     assert not (tmp_path / "t" / "notebooks").exists()
+
+
+def test_tuning_one_method_keeps_what_is_known_of_the_others(run, table):
+    """Fails if a second command throws the first one's trials away."""
+    tune.tune(run, methods=["GD", "SSD"], budget=3)
+    tune.tune(run, methods=["GD"], budget=2)
+    kept = pd.read_csv(run.folder / "trials.csv", keep_default_na=False)
+    assert kept[kept.method == "SSD"].trial.nunique() == 3
+    assert kept[kept.method == "GD"].trial.nunique() == 2
+    assert any(
+        k.startswith("SSD.") for k in json.loads((run.folder / "settings.json").read_text())
+    ) == (tune.best(table[table.method == "SSD"]) != {})
+
+
+def test_a_diverged_trial_has_the_worst_score(run, table, monkeypatch):
+    """Fails if a model of NaNs is scored by its argmax, which is class 0 for every sample."""
+
+    def broken(model, retain, forget, *, seed=0, lr=0.0):
+        for p in model.parameters():
+            p.data.fill_(float("nan"))
+        return model
+
+    monkeypatch.setitem(METHODS, "GA", broken)
+    monkeypatch.setattr(tune, "settings_of", lambda name, budget, seed: [{}])
+    assert (tune.tune(run, methods=["GA"], budget=1).score == 100).all()
+
+
+def test_the_defaults_are_compared_on_the_same_originals():
+    """By hand: trial 1 is made on a third Original, trial 0 is not."""
+    rows = [("GD", 0, 1, "", 4.0), ("GD", 0, 2, "", 6.0), ("GD", 1, 1, "lr=0.1", 1.0),
+            ("GD", 1, 2, "lr=0.1", 3.0), ("GD", 1, 3, "lr=0.1", 8.0)]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["method", "trial", "seed", "settings", "score"])
+    (row,) = tune.chosen_trials(table).itertuples()
+    assert (row.trial, row.defaults, row.screened, row.score) == (1, 5.0, 2.0, 4.0)

@@ -177,6 +177,11 @@ def forget_part_of_a_class(
     )
     test = np.setdiff1d(np.arange(len(y_test)), validation)
     held_out = test[y_test[test] == forget_class]
+    if not len(held_out):
+        raise check.InputError(
+            f"{dataset.name} has no test sample of class {forget_class} "
+            f"({dataset.classes[forget_class]}) to spare: held-out samples are the control"
+        )
     parts = (tuple(int(i) for i in part) for part in (retain, forget, validation, test, held_out))
     return Split(dataset.digest, seed, forget_class, *parts)
 

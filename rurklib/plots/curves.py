@@ -93,9 +93,10 @@ def _panels(
         rows, columns, width=11, height=1.0 + 2.2 * rows, sharex=True, sharey=True, squeeze=False
     )
     spread = max(null.high.max() - target, target - null.low.min())
-    floor = max(curves["min"].min(), target - 8 * spread)
-    ceiling = min(max(curves["max"].max(), null.high.max()), target + 8 * spread)
-    margin = 0.06 * (ceiling - floor)
+    reach = 8 * spread if spread > 0 else float("inf")  # a class forgotten whole has no band
+    floor = max(min(curves["min"].min(), null.low.min(), target), target - reach)
+    ceiling = min(max(curves["max"].max(), null.high.max(), target), target + reach)
+    margin = 0.06 * (ceiling - floor) or 0.05
     for axis, method in zip(axes.flat, methods, strict=False):
         _band(axis, null, target)
         for other in methods:

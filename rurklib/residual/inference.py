@@ -12,8 +12,9 @@ few hundred roundings, so that an answer can differ only where the two best logi
 closely. Where a model can't be traced or copied, has hooks, or fails the trial, the model itself
 is used, and :class:`Forward` says why.
 
-The batch size follows from the sizes of the activations, not from a stopwatch: about two megabytes
-for the largest one stay in cache. A timed choice would differ from run to run, and with it the
+The batch size follows from the sizes of the activations, not from a stopwatch: about a megabyte
+for the largest one stays in cache, but at least 64 samples share what a pass costs by itself, and
+none may take more than 32 megabytes. A timed choice would differ from run to run, and with it the
 last digit of a sum.
 """
 
@@ -32,8 +33,9 @@ from rurklib.guard import evaluating
 
 TRIAL = 64  # samples that a fast form is tried on
 ROUNDINGS = 500  # by which logits may differ, each of the largest logit's size
-ACTIVATION = 2**19  # numbers in a batch's largest activation: two megabytes of float32
-SMALLEST, LARGEST = 32, 1024  # limits on the batch size that follows from it
+ACTIVATION = 2**18  # numbers in a batch's largest activation: a megabyte of float32
+SMALLEST, LARGEST = 64, 1024  # limits on the batch size that follows from it
+MOST = 2**23  # numbers in any activation: 32 megabytes, whatever the limits say
 
 BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 RELU = (F.relu, torch.relu, "relu", "relu_")
@@ -97,7 +99,7 @@ def disagreement(own: Tensor, other: Tensor) -> str:
 
 
 def measured(model: nn.Module, example: Tensor) -> tuple[Tensor, int]:
-    """Logits, and how many samples make the largest activation (or input) about two megabytes."""
+    """Logits, and how many samples make the largest activation (or input) about a megabyte."""
     largest = [example.numel()]
 
     def watch(module: nn.Module, inputs: object, output: object) -> None:
@@ -111,7 +113,9 @@ def measured(model: nn.Module, example: Tensor) -> tuple[Tensor, int]:
     finally:
         for handle in watched:
             handle.remove()
-    return own, min(max(ACTIVATION * len(example) // max(largest), SMALLEST), LARGEST)
+    one = max(1, max(largest) // len(example))
+    size = min(max(ACTIVATION // one, SMALLEST), LARGEST)
+    return own, max(1, min(size, MOST // one))
 
 
 def hooked(model: nn.Module) -> bool:

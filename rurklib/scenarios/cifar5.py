@@ -2,9 +2,11 @@
 
 The paper's data: the first five CIFAR-10 classes, 200 + 200 images each, half of the airplanes
 forgotten. The net is not the paper's (ResNet-18, pre-trained on all of CIFAR-10).
-RURK was tuned on other models than those reported (Originals 100-102, references 2000-2005): ten
-epochs with gradients clipped at 0.3 put its mean curve nearest to the references' there. It is
-brittle: on other seeds the same values can leave it above the null band.
+Settings were chosen by ``rurk tune`` on a rehearsal (8 trials a method, Originals 900 ... 903), but
+for NTK, which has its default ridge: one trial takes a minute.
+
+    rurk tune --scenario cifar5 --budget 8 --seeds 900,901,902,903 \\
+        --methods CR,Fisher,GD,NGD,GA,NegGrad+,EU-k,CF-k,SCRUB,SSD,RURK
 """
 
 from rurklib.data import cifar5
@@ -12,7 +14,7 @@ from rurklib.scenarios.scenario import Scenario
 
 CIFAR5 = Scenario(
     name="cifar5",
-    title="small CIFAR-5, half of the airplanes forgotten by a small CNN",
+    title="small CIFAR-5 by a small CNN",
     data=cifar5,
     model="small-cnn-32",
     forget_class=0,
@@ -20,16 +22,28 @@ CIFAR5 = Scenario(
     taus=(0.0, 0.01, 0.02, 0.03, 0.05, 0.08),
     methods={
         "CR": {},
-        "Fisher": {},
+        "Fisher": {"alpha": 2.46e-07, "ceiling": 2640.0},
         "NTK": {},
-        "GD": {},
-        "NGD": {},
-        "GA": {},
-        "NegGrad+": {},
-        "EU-k": {},
-        "CF-k": {},
-        "SCRUB": {},
-        "SSD": {},
-        "RURK": {},
+        "GD": {"epochs": 17, "lr": 0.0924},
+        "NGD": {"epochs": 17, "lr": 0.0208, "sigma": 0.274},
+        "GA": {"epochs": 6, "lr": 6.74e-05},
+        "NegGrad+": {"beta": 0.004, "clip": 0.267, "epochs": 6, "lr": 0.0127},
+        "EU-k": {"epochs": 26, "k": 5, "lr": 0.00648},
+        "CF-k": {"epochs": 22, "k": 3, "lr": 0.0262},
+        "SCRUB": {"alpha": 0.00421, "epochs": 4, "lr": 0.00837, "max_epochs": 1},
+        "SSD": {"alpha": 3.51, "dampening": 0.113},
+        "RURK": {
+            "clip": 0.213,
+            "epochs": 3,
+            "lambda_a": 0.0349,
+            "lambda_f": 0.135,
+            "lr": 0.0538,
+            "momentum": 0.0,
+            "tau": 0.0208,
+        },
     },
 )
+
+# For images of other sizes and kinds, as a start: tune your own. NTK isn't among them, since its
+# time grows with samples times classes.
+BORROWED = {name: values for name, values in CIFAR5.methods.items() if name != "NTK"}

@@ -154,7 +154,7 @@ class Scenario:
         """The methods that ``--set methods=GD,RURK`` keeps, in the scenario's order."""
         if names is None:
             return list(self.methods)
-        wanted = [names] if isinstance(names, str) else list(names)
+        wanted = list(names) if isinstance(names, (list, tuple)) else [names]
         for name in wanted:
             check.one_of(f"method of scenario {self.name}", name, self.methods)
         return [m for m in self.methods if m in wanted]

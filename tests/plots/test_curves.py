@@ -72,3 +72,14 @@ def test_differences_are_about_zero():
     (axis,) = figure.axes
     assert ends(axis, "Original") == [pytest.approx(0.105)]
     assert "Pr[m" in axis.get_ylabel()
+
+
+def test_a_band_without_width_hides_no_curve():
+    """Fails if the axis is scaled by the band alone: a class forgotten whole has a band of 0."""
+    rows = frame(MANY).assign(null_difference_low=0.0, null_difference_high=0.0)
+    figure = residual_curves(rows, title="finding", quantity="difference")
+    low, high = figure.axes[0].get_ylim()
+    assert low < rows.difference.min() <= rows.difference.max() < high
+    flat = rows.assign(difference=0.0)
+    low, high = residual_curves(flat, title="f", quantity="difference").axes[0].get_ylim()
+    assert low < 0 < high
