@@ -236,10 +236,10 @@ def _of_classes(pair: Pair, y: Tensor) -> Pair:
 
 
 def _fewer(pair: Pair, most: int, seed: int) -> Pair:
-    """At most so many samples, drawn at random, in their order."""
+    """At most so many samples, drawn at random."""
     if len(pair[0]) <= most:
         return pair
-    keep = torch.randperm(len(pair[0]), generator=generator(seed, 0, 1))[:most].sort().values
+    keep = torch.randperm(len(pair[0]), generator=generator(seed, 0, 1))[:most]
     return pair[0][keep], pair[1][keep]
 
 

@@ -162,6 +162,7 @@ def bad(folder) -> Path:
     weights = {k: v.clone() for k, v in read_weights(folder / "original.safetensors").items()}
     torch.save(weights, folder / "m.pth")
     torch.save(weights, folder / "disguised.safetensors")
+    (folder / "old.ckpt").write_text("an older format")
     (folder / "program.pt2").write_bytes(b"PK")
     (folder / "text.safetensors").write_text("hello")
     save_file({k: v for k, v in weights.items() if k != "2.bias"}, folder / "lacks.safetensors")
@@ -190,6 +191,7 @@ def bad(folder) -> Path:
 CASES = [
     ({"weights": "m.pth"}, "m.pth is a pickle, which can run code"),
     ({"weights": "disguised.safetensors"}, "disguised.safetensors is a pickle"),
+    ({"weights": "old.ckpt"}, "old.ckpt is a pickle"),
     ({"weights": "program.pt2"}, "loading one may unpickle"),
     ({"weights": "text.safetensors"}, "is not a safetensors file"),
     ({"weights": "gone.safetensors"}, "gone.safetensors does not exist"),
@@ -225,6 +227,7 @@ CASES = [
     ({"held_out": "overlap.npy"}, "overlap.npy names 1 samples that"),
     ({"held_out": "data.npz"}, "are forget samples too"),
     ({"out": "full"}, "is not empty: name a new or an empty folder"),
+    ({"out": "full", "weights": "gone.safetensors"}, "is not empty"),  # before files are read
     ({"out": "m.py"}, "is a file: name a new or an empty folder"),
     ({"out": "m.py/under"}, "is no folder to write in"),
     ({"classes": 4}, "tells 3 classes apart, not the 4 of --classes"),
@@ -335,6 +338,8 @@ def test_medmnist_layout_and_masks(tmp_path):
     assert y.tolist() == [1, 0]
     np.savez(tmp_path / "grey.npz", train_images=images[..., 0], train_labels=np.array([1, 0]))
     assert read_samples(tmp_path / "grey.npz")[0].shape == (2, 1, 4, 5)
+    np.savez(tmp_path / "double.npz", x=np.array([[0.5], [1 / 3]]), y=np.array([1, 0]))
+    assert read_samples(tmp_path / "double.npz")[0].dtype == torch.float32
     np.save(tmp_path / "mask.npy", np.array([False, True]))
     assert read_indices(tmp_path / "mask.npy", 2).tolist() == [1]
 
@@ -434,6 +439,7 @@ def test_onnx_is_refused_where_it_can_not_work(onnx_folder, folder, planted, tmp
     references = [onnx_folder / f"a{i}.onnx" for i in range(6)]
     as_onnx(planted.original, onnx_folder / "soft.onnx", softmax=True)
     (onnx_folder / "text.onnx").write_text("hello")
+    np.savez(tmp_path / "narrow.npz", x=np.zeros((700, 20)), y=np.arange(700) % 3)
     good = {"model": onnx_folder / "m.onnx", "weights": None, "references": references}
     for changed, says in [
         ({"perturbation": "pgd"}, "model gives no gradient with respect to its input"),
@@ -442,6 +448,7 @@ def test_onnx_is_refused_where_it_can_not_work(onnx_folder, folder, planted, tmp
         ({"model": onnx_folder / "soft.onnx"}, "returned probabilities"),
         ({"model": onnx_folder / "text.onnx"}, "is not a readable ONNX file"),
         ({"model": onnx_folder / "gone.onnx"}, "does not exist"),
+        ({"data": tmp_path / "narrow.npz"}, "can't be applied to a batch of (20,) inputs"),
     ]:
         result = audit(*words(folder, **{**good, "out": tmp_path / "out", **changed}))
         assert result.exit_code == 2, result.output

@@ -86,13 +86,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path} is an exported program, and loading one may unpickle what is in it: save its "
             "state_dict as safetensors and give the model's code, or export it to ONNX"
         )
-    if path.suffix in PICKLES:
-        raise InputError(_pickled(path))
     try:
         with safe_open(path, "pt") as file:
             return {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        if path.read_bytes()[:1] in (b"\x80", b"P"):  # a pickle, or a zip that holds one
+        with path.open("rb") as file:
+            zipped = file.read(1) in (b"\x80", b"P")  # a pickle, or a zip that holds one
+        if zipped or path.suffix in PICKLES:
             raise InputError(_pickled(path)) from error
         raise InputError(f"{path} is not a safetensors file ({said(error)})") from error
 

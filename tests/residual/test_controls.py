@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
-from rurklib import InputError, residual_knowledge
+from rurklib import Counts, InputError, ResidualKnowledge, residual_knowledge
 from rurklib.residual import noisy_copies
 from rurklib.residual.controls import compared
 from rurklib.residual.verdict import NONE, RESIDUAL, judge, standings
@@ -81,6 +82,7 @@ def test_a_control_is_the_measurement_of_its_own_samples(cnn, images):
         ((1.0, 1.0), "stand as high"),
         ((1.0, 2.0), "stand as high"),
         ((-1.0, -1.0), "stand as low"),
+        ((1.0, 0.98), "stand as high"),
         ((1.0, 0.5), "show a part of it"),
         ((1.0, -2.0), "do not show it"),
     ],
@@ -102,7 +104,31 @@ def test_the_note_by_hand(shift, says):
     verdict, other = judge(*a), judge(*b)
     note = compared(verdict, other, standings(*a), standings(*b))
     assert says in note
-    assert f"{shift[1]:+.3g} logits against {shift[0]:+.3g}" in note
+    # each reference less the mean of the other five is 6/5 of it less the mean of all six
+    sd = (scatter - np.roll(scatter, 2)).std(ddof=1) * np.sqrt(1 + 1 / 6)
+    p = 2 * stats.t.sf(abs(shift[0] - shift[1]) / sd, 5)
+    assert f"{shift[1]:+.3g} logits against {shift[0]:+.3g}, p of the difference {p:.2g})" in note
+
+
+def test_the_held_out_samples_are_judged_by_the_same_test():
+    """Hits that show it and margins that don't: the note follows the hits. Fails if the control's
+    verdict is by the default test or at the default level."""
+    own = np.array([[40], [41], [42], [39], [40], [41], [43]]) + np.zeros((7, 20), np.int64)
+    names = ("m", *(f"r{i}" for i in range(6)))
+    margins = 0.0 + np.array([0.0, 1, -1, 2, -2, 3, -3])[:, None, None] + np.zeros((7, 1, 20))
+
+    def beside(hits_of_m: int, **more) -> ResidualKnowledge:
+        hits = own.copy()[:, None]
+        hits[0] = hits_of_m
+        counts = Counts(hits, names, (0.1,), 100, "gaussian", 0, margins=margins)
+        return ResidualKnowledge(dict.fromkeys(names, counts), ("m",), names[1:], True, **more)
+
+    result = beside(60, beside={"held out": beside(59)})
+    assert "show a part of it" in result.judge("m", test="hits").note
+    assert result.judge("m", test="margin").note == ""
+    slightly = beside(60, beside={"held out": beside(44)})
+    assert "do not show it" in slightly.judge("m", test="hits").note
+    assert "a part of it" in slightly.judge("m", test="hits", level=0.2).note
 
 
 def test_bad_controls_are_refused_before_any_work(cnn, images):
