@@ -116,12 +116,7 @@ def write(
         "controls": {n: {**dataclasses.asdict(v), "sentence": str(v)} for n, v in others.items()},
         "measurement": {**record, "references": list(result.references)},
     }
-    finding = (
-        verdict.finding.capitalize() if verdict.finding != "none detected" else "Nothing found"
-    )
-    figure = against_references(
-        result.frame, result.controls, title=f"{finding}: the model beside re-trained ones"
-    )
+    figure = against_references(result.frame, result.controls, title=_headline(verdict))
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.{store.PARTIAL}."))
     try:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import rurklib
+import rurklib.plots
 from rurklib import InputError
 from rurklib.cli import main
 from rurklib.foreign import Onnx, build_function, built, read_indices, read_samples, read_weights
@@ -289,6 +290,33 @@ def test_nothing_is_left_when_writing_fails(planted, tmp_path, monkeypatch):
             planted.original, planted.references, x, y, taus=[0], draws=1, out=tmp_path / "o"
         )
     assert not [*tmp_path.iterdir()]
+
+
+def test_the_figure_says_what_was_found(planted, tmp_path, monkeypatch):
+    """Its title is the finding, with effect and p, for whichever test was asked for."""
+    titles = []
+    draw = rurklib.plots.against_references
+    monkeypatch.setattr(
+        rurklib.plots,
+        "against_references",
+        lambda *a, title: titles.append(title) or draw(*a, title=title),
+    )
+    x, y = planted.pair("forget")
+    for k, (model, options) in enumerate(
+        [
+            (planted.original, {"test": "hits"}),
+            (planted.retrained, {}),
+            (planted.original, {"references": planted.references[:2]}),
+        ]
+    ):
+        options = {"references": planted.references, "taus": [0], "draws": 1, **options}
+        rurklib.audit(model, x=x, y=y, out=tmp_path / str(k), **options)
+    assert titles[0].startswith(
+        "Residual knowledge: 1.19 times the accuracy of re-trained models (p = "
+    )
+    assert titles[1].startswith("No residual knowledge detected: ")
+    assert "logits from re-trained models (p = 0." in titles[1]
+    assert titles[2] == "No verdict from 2 re-trained models"
 
 
 def test_an_empty_folder_may_be_there(planted, tmp_path):
