@@ -53,19 +53,11 @@ from torch import Tensor, nn
 from rurklib import check
 from rurklib.guard import evaluating, generator
 from rurklib.methods.contract import Pair, check_value, method
-from rurklib.perturb import LAWS, Draw, fgsm, pgd
+from rurklib.perturb import LAWS, Draw
 from rurklib.train import BatchNorm, batches, cycled, descend
 from rurklib.train.loop import Batch
 
 Target = Literal["true", "random"]
-
-# Copies for a wrong label (B.4) are found by moving away from it; LAWS move towards a label.
-AWAY: dict[str, Draw] = {
-    "fgsm": lambda model, x, y, tau, generator, bounds: fgsm(model, x, y, tau, bounds=bounds),
-    "pgd": lambda model, x, y, tau, generator, bounds: pgd(
-        model, x, y, tau, generator=generator, bounds=bounds
-    ),
-}
 
 
 class RurkLoss(NamedTuple):
@@ -131,7 +123,11 @@ def _draw(perturbation: str, target: Target) -> Draw:
     check_value("target", target, "true")
     if target == "true" or not LAWS[perturbation].uses_model:
         return LAWS[perturbation].draw
-    return AWAY[check.one_of("perturbation for target 'random'", perturbation, AWAY)]
+    away = f"{perturbation}-untargeted"
+    if away not in LAWS:
+        found = [n.removesuffix("-untargeted") for n in LAWS if n.endswith("-untargeted")]
+        check.one_of("perturbation for target 'random'", perturbation, found)
+    return LAWS[away].draw
 
 
 def _wrong(model: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
