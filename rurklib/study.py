@@ -230,7 +230,7 @@ def residual(run: Run, law: str) -> ResidualKnowledge:
     return ResidualKnowledge(counts, others, references)
 
 
-COUNTING = ("residual/counts", "residual/inference", "residual/adaptive")
+COUNTING = ("residual/counts", "residual/inference", "residual/adaptive", "models/margin")
 
 
 def _label(name: Name) -> str:

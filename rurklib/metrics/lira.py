@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 from rurklib import check
 from rurklib.guard import evaluating
+from rurklib.models.margin import logit_margin
 
 Array = Tensor | np.ndarray
 
@@ -61,9 +62,7 @@ def confidence(model: nn.Module, x: Tensor, y: Tensor, batch_size: int = 1000) -
     parts = []
     with evaluating(model), torch.inference_mode():
         for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
-            logits, own = model(check.as_float(xb)).double(), yb[:, None]
-            others = logits.scatter(1, own, -math.inf).logsumexp(1)
-            parts.append((logits.gather(1, own)[:, 0] - others).cpu())
+            parts.append(logit_margin(model(check.as_float(xb)), yb).cpu())
     return torch.cat(parts)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from rurklib import check
 from rurklib.guard import evaluating, generator
+from rurklib.models.margin import logit_margin
 from rurklib.perturb import LAWS, Law
 from rurklib.residual.adaptive import STEP, settled
 from rurklib.residual.inference import Forward, fast, laid_out
@@ -219,18 +220,6 @@ def _ask(
         found = logits.argmax(-1) == y
         margins = logit_margin(logits, y).sum(1)
     return found.cpu().numpy(), margins.cpu().numpy()
-
-
-def logit_margin(logits: Tensor, y: Tensor) -> Tensor:
-    """Logit of y minus the log-sum-exp of the other logits, i.e. the log-odds of y, in float64.
-
-    Not squashed at probability 1, where log-softmax rounds to 0. Shapes: logits [..., n, classes],
-    y [n] -> [..., n].
-    """
-    z = logits.double()
-    at_y = y.expand(z.shape[:-1])[..., None]
-    others = z.scatter(-1, at_y, -torch.inf).logsumexp(-1)
-    return z.gather(-1, at_y)[..., 0] - others
 
 
 def _pieces(n: int, size: int) -> list[int]:
