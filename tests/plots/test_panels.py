@@ -16,7 +16,8 @@ def frame(level: float, **columns) -> pd.DataFrame:
         for tau in TAUS:
             ratio = 1 + (top - 1) * tau / 0.2
             rows.append(
-                {"method": method, "seed": 0, "tau": tau, "ratio_of_means": ratio, "null_low": 0.95, "null_high": 1.05,
+                {"method": method, "seed": 0, "tau": tau, "ratio_of_means": ratio,
+                 "null_low": 0.95, "null_high": 1.05,
                  "predict_low": 0.9 if method != "Re-train" else 0.1,
                  "predict_high": 1.1 if method != "Re-train" else 9.0, **columns}
             )  # fmt: skip
