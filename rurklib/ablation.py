@@ -24,7 +24,6 @@ from rurklib.scenarios import SCENARIOS
 from rurklib.summary import accuracies
 
 NORMS = {"uniform-linf": math.inf, "uniform-l2": 2.0, "uniform-l1": 1.0}
-PARTS = ("retain_accuracy", "unlearn_accuracy", "test_accuracy", "held_out_accuracy", "mia")
 
 
 def ablate(
@@ -46,8 +45,9 @@ def ablate(
 
     Returns a row per model (Original and ``method``), law and tau: the columns of
     :attr:`ResidualKnowledge.frame`, accuracies and the paper's attack in percent, average_gap to
-    the re-trained models in points, seconds; and the verdict on each under the first law. Raises
-    InputError for unknown names or values, before anything is trained.
+    the re-trained models in points, seconds; one for each re-trained model, held out against the
+    others, under the first law at the largest tau; and the verdict on each under the first law.
+    Raises InputError for unknown names or values, before anything is trained.
     """
     changed = dict(hyperparameters or {})
     for key in changed:
@@ -94,11 +94,17 @@ def ablate(
         frames.append(rows)
         if law == laws[0]:
             verdicts = {name: result.judge(name) for name in nets}
+            cloud = [
+                result.rows(r).iloc[[-1]].assign(method="Re-train", law=law) for r in references
+            ]
     frame = pd.concat(frames, ignore_index=True)
     for name, verdict in verdicts.items():
         frame.loc[frame.method == name, ["finding", "p"]] = verdict.finding, verdict.p
-    own = table[table.method != "Re-train"]
-    return frame.merge(own, on="method", how="left", validate="many_to_one"), verdicts
+    known = table.method != "Re-train"
+    frame = frame.merge(table[known], on="method", how="left", validate="many_to_one")
+    others = pd.concat(cloud, ignore_index=True).assign(alike_tau=run.scenario.taus[-1])
+    others = others.join(table[~known].drop(columns="method").reset_index(drop=True))
+    return pd.concat([frame, others], ignore_index=True), verdicts
 
 
 def shared_run(
