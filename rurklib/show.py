@@ -18,25 +18,32 @@ from rurklib.plots import png
 from rurklib.run import Run
 
 
-def save_figure(run: Run, figure: Figure, name: str, *, data: pd.DataFrame, alt: str) -> Any:
-    """Write ``figures/NAME.png``, its data as ``NAME.csv`` and its alt text as ``NAME.json``.
+def save_figure(
+    run: Run | Path, figure: Figure, name: str, *, data: pd.DataFrame, alt: str
+) -> Any:
+    """Write ``figures/NAME.png``, its data as ``NAME.csv`` and its alt text as ``NAME.json`` into the
+    folder of ``run``, or into a folder of that path for what needs no run.
 
     ``name`` begins with the notebook's number ("03_curves"). Returns an IPython image to display.
     """
     from IPython.display import Image
 
     content = png(figure, alt)
-    folder = run.folder / "figures"
+    folder = _folder(run) / "figures"
     store.write(folder / f"{name}.png", content)
     store.write_frame(folder / f"{name}.csv", data)
     store.write_json(folder / f"{name}.json", {"alt": alt})
     return Image(content, alt=alt, width=round(figure.get_figwidth() * 100))
 
 
-def saved_figures(run: Run) -> list[tuple[Path, str]]:
+def saved_figures(run: Run | Path) -> list[tuple[Path, str]]:
     """(picture, alt text) of every figure that the run's notebooks have saved."""
     found = []
-    for path in sorted((run.folder / "figures").glob("*.png")):
+    for path in sorted((_folder(run) / "figures").glob("*.png")):
         said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         found.append((path, said["alt"]))
     return found
+
+
+def _folder(run: Run | Path) -> Path:
+    return run if isinstance(run, Path) else run.folder

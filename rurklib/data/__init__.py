@@ -2,7 +2,9 @@
 
 from rurklib.data.dataset import ANY, Dataset, Pair, Split
 from rurklib.data.digits import digits
+from rurklib.data.few import forget_few
 from rurklib.data.image_folder import image_folder
+from rurklib.data.iris import iris
 from rurklib.data.npz import npz
 from rurklib.data.request import difficulty, forget_part_of_a_class, rehearsed
 from rurklib.data.subset import first_of_each_class
@@ -19,8 +21,10 @@ __all__ = [
     "digits",
     "fashion_mnist",
     "first_of_each_class",
+    "forget_few",
     "forget_part_of_a_class",
     "image_folder",
+    "iris",
     "npz",
     "rehearsed",
 ]

@@ -1,5 +1,30 @@
 """Looking closely at one sample: what a panel or a figure of a single image is computed from."""
 
+from rurklib.inspection.flat import (
+    Ball,
+    Case,
+    Flat,
+    around,
+    flatten,
+    forget_and_retrain,
+    shares,
+    trajectory,
+)
+from rurklib.inspection.flat_view import NAMES, State, View, view
 from rurklib.inspection.plane import answers_on_plane
 
-__all__ = ["answers_on_plane"]
+__all__ = [
+    "NAMES",
+    "Ball",
+    "Case",
+    "Flat",
+    "State",
+    "View",
+    "answers_on_plane",
+    "around",
+    "flatten",
+    "forget_and_retrain",
+    "shares",
+    "trajectory",
+    "view",
+]

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from rurklib import check
 from rurklib.guard import seeded
-from rurklib.models.nets import resnet18, small_cnn, vgg11
+from rurklib.models.nets import mlp, resnet18, small_cnn, vgg11
 
 Builder = Callable[[int, int], nn.Module]
 
 MODELS: dict[str, Builder] = {
+    "mlp": mlp,
     "small-cnn": small_cnn,
     "small-cnn-narrow": partial(small_cnn, width=8),
     "small-cnn-wide": partial(small_cnn, width=32),
@@ -52,8 +53,8 @@ class Normalized(nn.Module):
 def build(name: str, channels: int, classes: int, *, seed: int) -> nn.Module:
     """Build the model ``name`` with weights initialised from ``seed``, in eval mode.
 
-    The model takes float inputs [n, channels, height, width] in [0, 1] and returns logits
-    [n, classes]. Raises InputError for an unknown name.
+    The model takes float inputs [n, channels, height, width] in [0, 1] (an "mlp": [n, channels],
+    each channel a number) and returns logits [n, classes]. Raises InputError for an unknown name.
     """
     builder = MODELS[check.one_of("model", name, MODELS)]
     with seeded(seed):
@@ -72,4 +73,4 @@ def transfer(model: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
     return model
 
 
-__all__ = ["MODELS", "Normalized", "build", "resnet18", "small_cnn", "transfer", "vgg11"]
+__all__ = ["MODELS", "Normalized", "build", "mlp", "resnet18", "small_cnn", "transfer", "vgg11"]

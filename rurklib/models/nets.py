@@ -1,9 +1,17 @@
-"""The nets: a small BatchNorm CNN for small images, ResNet-18 and VGG-11 sized for 32x32."""
+"""The nets: one hidden layer for a few numbers, a small BatchNorm CNN for small images, ResNet-18
+and VGG-11 sized for 32x32."""
 
 from __future__ import annotations
 
 import torchvision.models as tv
 from torch import nn
+
+
+def mlp(features: int, classes: int, width: int = 100) -> nn.Module:
+    """One hidden layer of ``width`` ReLUs on ``features`` numbers (the net of the paper's Fig. 1)."""
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(features, width), nn.ReLU(), nn.Linear(width, classes)
+    )
 
 
 def small_cnn(channels: int, classes: int, width: int = 16, stride: int = 1) -> nn.Module:

@@ -5,10 +5,13 @@ from rurklib.plots.accuracies import accuracy_dots
 from rurklib.plots.against import against_references
 from rurklib.plots.brittleness import brittleness
 from rurklib.plots.curves import QUANTITIES, residual_curves
+from rurklib.plots.dimension import DimensionFigure
 from rurklib.plots.disagreement import disagreement_bounds
 from rurklib.plots.estimators import estimator_gap
 from rurklib.plots.growth import band_growth
 from rurklib.plots.panels import curve_panels, sample_histogram
+from rurklib.plots.regions import RegionsFigure
+from rurklib.plots.requests import request_dots
 from rurklib.plots.results import results_table
 from rurklib.plots.strip import copies_strip, image_rows
 from rurklib.plots.style import STYLE, canvas, png, style
@@ -16,6 +19,8 @@ from rurklib.plots.style import STYLE, canvas, png, style
 __all__ = [
     "QUANTITIES",
     "STYLE",
+    "DimensionFigure",
+    "RegionsFigure",
     "ablation_panels",
     "accuracy_dots",
     "against_references",
@@ -29,6 +34,7 @@ __all__ = [
     "image_rows",
     "pareto",
     "png",
+    "request_dots",
     "residual_curves",
     "results_table",
     "sample_histogram",

@@ -1,0 +1,45 @@
+"""A small forgetting request over all classes: some samples of each, drawn by a seed.
+
+A :class:`rurklib.data.Split` is about one class, whose held-out samples are its control. Where a
+handful of samples of several classes is forgotten, there is no such class, and two index sets say
+it all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rurklib import check
+from rurklib.data.dataset import Dataset
+
+
+def forget_few(dataset: Dataset, n: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Indices (retain, forget) into ``dataset.train``, int64 and sorted; ``n`` to forget.
+
+    Classes are drawn from as evenly as ``n`` allows; chance says which give one more. Only a sample
+    without an identical copy can be drawn: what is kept once more can't be forgotten. Raises
+    InputError if a class has too few such samples.
+    """
+    check.count("n", n)
+    check.count("seed", seed, 0)
+    x, y = dataset.train[0].cpu().contiguous().numpy(), dataset.train[1].cpu().numpy()
+    _, kind, copies = np.unique(
+        x.reshape(len(x), -1), axis=0, return_inverse=True, return_counts=True
+    )
+    single = copies[kind.reshape(-1)] == 1
+    classes = len(dataset.classes)
+    rng = np.random.default_rng([seed, 3])
+    shares = rng.permutation([n // classes + (c < n % classes) for c in range(classes)])
+    forget: list[int] = []
+    for c, share in enumerate(shares):
+        members = np.flatnonzero((y == c) & single)
+        if len(members) < share:
+            raise check.InputError(
+                f"n = {n}: class {c} ({dataset.classes[c]}) has {len(members)} training samples "
+                f"without a copy, {share} are needed; forget fewer"
+            )
+        forget += rng.permutation(members)[:share].tolist()
+    retain = np.setdiff1d(np.arange(len(y)), forget)
+    return torch.from_numpy(retain), torch.tensor(sorted(forget), dtype=torch.int64)

@@ -1,0 +1,47 @@
+"""Several forgetting requests side by side: each method's ratio, over that request's null band."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from rurklib.plots.style import BAND, canvas, style
+
+
+def request_dots(frame: pd.DataFrame, *, title: str, unit: str) -> Figure:
+    """A panel for each value of ``study``, a row for each request, a mark for each method.
+
+    ``frame`` has the columns study, request, method, ratio_of_means, null_low, null_high, at one
+    tau. Grey: the range of the re-trained references, each held out against the others.
+    """
+    studies = list(frame.study.unique())
+    requests = sorted(frame.request.unique())
+    figure, axes = canvas(
+        1, len(studies), width=9.5, height=1.5 + 0.36 * len(requests), sharey=True, sharex=True,
+        squeeze=False,
+    )  # fmt: skip
+    for axis, study in zip(axes[0], studies, strict=True):
+        part = frame[frame.study == study]
+        for row, request in enumerate(requests):
+            rows = part[part.request == request]
+            low, high = rows.null_low.iloc[0], rows.null_high.iloc[0]
+            axis.fill_betweenx([row - 0.32, row + 0.32], low, high, color=BAND, lw=0.8)
+            axis.plot(rows.ratio_of_means, [row] * len(rows), color="#bbbbbb", lw=0.8, zorder=1)
+        for method in part.method.unique():
+            own = part[part.method == method].set_index("request").loc[requests]
+            axis.plot(own.ratio_of_means, range(len(requests)), ls="", ms=7.5, label=method,
+                      **style(method))  # fmt: skip
+        axis.axvline(1, color="#555555", lw=0.8, ls=":")
+        axis.set_title(study, loc="left", fontsize=10.5)
+        axis.set_xlabel(f"residual knowledge ({unit})")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].set_yticks(range(len(requests)), [str(r) for r in requests])
+    axes[0, 0].set_ylim(len(requests) - 0.4, -0.6)
+    axes[0, 0].set_ylabel("request")
+    handles, _ = axes[0, 0].get_legend_handles_labels()
+    handles.append(Patch(fc=BAND, label="re-trained models among themselves"))
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False,
+                  fontsize=9)  # fmt: skip
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure
