@@ -18,12 +18,10 @@ from rurklib.plots import png
 from rurklib.run import Run
 
 
-def save_figure(
-    run: Run | Path, figure: Figure, name: str, *, data: pd.DataFrame, alt: str
-) -> Any:
-    """Write ``figures/NAME.png``, its data as ``NAME.csv`` and its alt text as ``NAME.json`` into the
-    folder of ``run``, or into a folder of that path for what needs no run.
+def save_figure(run: Run | Path, figure: Figure, name: str, *, data: pd.DataFrame, alt: str) -> Any:
+    """Write ``figures/NAME.png``, its data as ``NAME.csv`` and its alt text as ``NAME.json``.
 
+    ``run`` is the run whose folder they go to, or a folder, for what is drawn without a run.
     ``name`` begins with the notebook's number ("03_curves"). Returns an IPython image to display.
     """
     from IPython.display import Image

@@ -24,9 +24,9 @@ TRAIN = 40  # flowers of each species to train on; the other 10 are for testing
 def iris(features: Sequence[int] = (0, 1, 2, 3), seed: int = 0) -> Dataset:
     """Iris as a :class:`Dataset`: x float32 [120, features] and [30, features] in [0, 1].
 
-    ``features`` index :data:`FEATURES`. Two of them make a picture; with the sepal's two, versicolor
-    and virginica overlap, so that something has to be learnt by heart. The same flowers are for
-    training whatever the features. Raises InputError for an unknown or a repeated feature.
+    ``features`` index :data:`FEATURES`. Two of them make a picture; with the sepal's two,
+    versicolor and virginica overlap, so that something has to be learnt by heart. The same flowers
+    are for training whatever the features. Raises InputError for an unknown or a repeated feature.
     """
     chosen = [check.count("feature", f, 0) for f in features]
     if not chosen or len(set(chosen)) < len(chosen) or max(chosen) >= len(FEATURES):
@@ -49,6 +49,5 @@ def iris(features: Sequence[int] = (0, 1, 2, 3), seed: int = 0) -> Dataset:
         train=(x[train], y[train]),
         test=(x[rest], y[rest]),
         classes=tuple(str(name) for name in bunch.target_names),
-        provenance="scikit-learn load_iris (UCI Iris; "
-        f"{', '.join(FEATURES[f] for f in chosen)})",
+        provenance=f"scikit-learn load_iris (UCI Iris; {', '.join(FEATURES[f] for f in chosen)})",
     )

@@ -1,15 +1,7 @@
 """Looking closely at one sample: what a panel or a figure of a single image is computed from."""
 
-from rurklib.inspection.flat import (
-    Ball,
-    Case,
-    Flat,
-    around,
-    flatten,
-    forget_and_retrain,
-    shares,
-    trajectory,
-)
+from rurklib.inspection.flat import Case, Flat, flatten, forget_and_retrain, trajectory
+from rurklib.inspection.flat_ball import Ball, around, shares
 from rurklib.inspection.flat_view import NAMES, State, View, view
 from rurklib.inspection.plane import answers_on_plane
 

@@ -2,31 +2,27 @@
 
 :func:`forget_and_retrain` makes Original and the re-trained references, :func:`trajectory` RURK at
 every setting that a slider can take, and :func:`flatten` what they all answer on a grid, so that a
-slider only indexes. :func:`around` looks into the ball around one forget sample.
+slider only indexes.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from rurklib import check
 from rurklib.data import Dataset, Pair, forget_few
-from rurklib.guard import evaluating, generator
+from rurklib.guard import evaluating
 from rurklib.inspection.plane import answers_on_plane
 from rurklib.methods import unlearn
 from rurklib.models import build
-from rurklib.perturb import uniform
 from rurklib.train import fit
 
-NORMS = {"linf": math.inf, "l2": 2.0, "l1": 1.0}
 # No weight decay: where it is strong, nothing is learnt by heart and nothing is left to forget.
 TRAINING = {"epochs": 400, "lr": 0.3, "weight_decay": 0.0}
 Trajectory = Mapping[tuple[float, int], nn.Module]  # by (lambda, steps)
@@ -111,10 +107,8 @@ class Flat:
     gd: np.ndarray
     references: np.ndarray
     rurk: np.ndarray
-    nets: Mapping[Any, nn.Module] = field(repr=False)
-
-    def net(self, lam: float, steps: int) -> nn.Module:
-        return self.nets[lam, steps]
+    gd_net: nn.Module = field(repr=False)
+    path: Trajectory = field(repr=False)
 
 
 def flatten(case: Case, gd: nn.Module, path: Trajectory, *, points: int = 101) -> Flat:
@@ -126,8 +120,9 @@ def flatten(case: Case, gd: nn.Module, path: Trajectory, *, points: int = 101) -
         )
     lambdas = tuple(dict.fromkeys(lam for lam, _ in path))
     steps = tuple(dict.fromkeys(n for _, n in path))
-    nets: dict[Any, nn.Module] = {"Original": case.original, "GD": gd, **path}
-    nets |= {("Re-train", k): net for k, net in enumerate(case.references)}
+    nets = {"Original": case.original, "GD": gd}
+    nets |= {f"RURK {lam} {n}": net for (lam, n), net in path.items()}
+    nets |= {f"Re-train {k}": net for k, net in enumerate(case.references)}
     right, up = torch.eye(2, device=x.device)
     axis, _, said = answers_on_plane(
         nets, torch.zeros_like(right), right, up, ((0.0, 1.0), (0.0, 1.0)), points=points
@@ -139,116 +134,26 @@ def flatten(case: Case, gd: nn.Module, path: Trajectory, *, points: int = 101) -
         steps=steps,
         original=said["Original"],
         gd=said["GD"],
-        references=np.stack([said["Re-train", k] for k in range(len(case.references))]),
-        rurk=np.stack([np.stack([said[lam, n] for n in steps]) for lam in lambdas]),
-        nets=nets,
+        references=np.stack([said[f"Re-train {k}"] for k in range(len(case.references))]),
+        rurk=np.stack([np.stack([said[f"RURK {lam} {n}"] for n in steps]) for lam in lambdas]),
+        gd_net=gd,
+        path=path,
     )
 
 
 def answers(flat: Flat, lam: float, steps: int, reference: int) -> dict[str, np.ndarray]:
     """What the four models of the picture say about the forget samples, int64 [n] by name."""
-    shown = {"Original": "Original", "Re-train": ("Re-train", reference)}
-    shown |= {"GD": "GD", "RURK": (lam, steps)}
+    shown = {
+        "Original": flat.case.original,
+        "Re-train": flat.case.references[reference],
+        "GD": flat.gd_net,
+        "RURK": flat.path[lam, steps],
+    }
     x, _ = flat.case.forget
-    return {name: _ask(flat.nets[key], x).argmax(1).numpy() for name, key in shown.items()}
+    return {name: ask(net, x).argmax(1).numpy() for name, net in shown.items()}
 
 
-@dataclass(frozen=True)
-class Ball:
-    """Points in the ball around one forget sample (x, y), and who recognises them as y.
-
-    ``points`` [n, 2], ``outline`` [k, 2] its closed rim; ``by_model``, ``by_reference`` bool [n]: the model at the chosen setting and
-    the chosen reference. Shares of the points, 0 ... 1: ``path`` [steps] of the model after each
-    number of steps, ``references`` [reference], ``original``, ``gd``.
-    """
-
-    points: np.ndarray
-    outline: np.ndarray
-    by_model: np.ndarray
-    by_reference: np.ndarray
-    path: np.ndarray
-    references: np.ndarray
-    original: float
-    gd: float
-
-    @property
-    def share(self) -> float:
-        return float(self.by_model.mean())
-
-    @property
-    def standing(self) -> str:
-        """Where the model's share lies among the re-trained models' (the null band): above it,
-        inside or below."""
-        if self.share > self.references.max():
-            return "above"
-        return "below" if self.share < self.references.min() else "inside"
-
-
-def around(
-    flat: Flat,
-    sample: int,
-    tau: float,
-    norm: str,
-    lam: float,
-    steps: int,
-    reference: int,
-    *,
-    draws: int = 300,
-) -> Ball:
-    """Draw ``draws`` points uniformly from the ball of radius tau around forget sample ``sample``.
-
-    Each sample has a stream of its own, whatever the radius: as tau grows, the same points move
-    outward. Points are clipped to [0, 1] as everywhere (:func:`rurklib.perturb.uniform`).
-    """
-    x, y = flat.case.forget
-    p = NORMS[check.one_of("norm", norm, NORMS)]
-    copies = x[sample : sample + 1].expand(draws, -1)
-    points = uniform(copies, tau, p, generator=generator(flat.case.seed, 20, sample))
-
-    def right(key: Any) -> np.ndarray:
-        return (_ask(flat.nets[key], points).argmax(1) == y[sample]).numpy()
-
-    references = [right(("Re-train", k)) for k in range(len(flat.references))]
-    path = {n: right((lam, n)) for n in flat.steps}
-    return Ball(
-        points=points.numpy(),
-        outline=x[sample].numpy() + tau * _rim(p),
-        by_model=path[steps],
-        by_reference=references[reference],
-        path=np.array([hits.mean() for hits in path.values()]),
-        references=np.array([hits.mean() for hits in references]),
-        original=float(right("Original").mean()),
-        gd=float(right("GD").mean()),
-    )
-
-
-def shares(flat: Flat, tau: float, norm: str, lam: float, steps: int) -> pd.DataFrame:
-    """The share of every forget sample's ball that each model recognises, a row a sample."""
-    rows = []
-    for k, label in enumerate(flat.case.forget[1].tolist()):
-        ball = around(flat, k, tau, norm, lam, steps, 0)
-        rows.append(
-            {
-                "sample": k,
-                "class": flat.case.data.classes[label],
-                "Original": ball.original,
-                "GD": ball.gd,
-                "RURK": ball.share,
-                "Re-train (mean)": ball.references.mean(),
-                "Re-train (least)": ball.references.min(),
-                "Re-train (most)": ball.references.max(),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _rim(p: float) -> np.ndarray:
-    """The rim of the unit ball {||d||_p <= 1} in the plane, [73, 2], closed."""
-    angle = np.linspace(0, 2 * math.pi, 73)  # a multiple of 8 pieces: corners are met
-    rim = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return rim / np.linalg.norm(rim, ord=p, axis=1, keepdims=True)
-
-
-def _ask(model: nn.Module, x: Tensor) -> Tensor:
+def ask(model: nn.Module, x: Tensor) -> Tensor:
+    """The model's logits [n, classes], on the CPU; the model is left as found."""
     with evaluating(model), torch.inference_mode():
         return model(x).cpu()

@@ -1,4 +1,4 @@
-"""What the picture of the plane shows in one state: arrays for the figure, and the finding in words.
+"""What the picture of the plane shows in one state: arrays for the figure, the finding in words.
 
 The panel and its static twin both draw what :func:`view` returns.
 """
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rurklib import check
-from rurklib.inspection.flat import NORMS, Ball, Flat, answers, around
+from rurklib.inspection.flat import Flat, answers
+from rurklib.inspection.flat_ball import NORMS, Ball, around
 
 NAMES = ("Original", "Re-train", "GD", "RURK")  # the maps, in order
 
@@ -80,9 +81,9 @@ def view(flat: Flat, state: State) -> View:
     disagree = int((said["RURK"] != said["Re-train"]).sum())
     words = (
         f"{title.replace(chr(10), ' ')}. GD recognises {_percent(ball.gd)}. Of the ball, "
-        f"{_percent(only)} are recognised by RURK and not by re-trained model {state.reference + 1}, "
-        f"{_percent(other)} the other way round. The two disagree on {100 * apart:.1f} % of the "
-        f"plane and on {disagree} of {n} forget samples."
+        f"{_percent(only)} are recognised by RURK and not by re-trained model "
+        f"{state.reference + 1}, {_percent(other)} the other way round. The two disagree "
+        f"on {100 * apart:.1f} % of the plane and on {disagree} of {n} forget samples."
     )
     return View(ball, drawn, words)
 

@@ -80,8 +80,8 @@ def dimensions(
     points: int = 4000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """A row for each tau and dimension: ``bound``, ``hemisphere`` (exact), ``hemisphere_drawn`` and
-    ``caps_drawn`` (simulated, ``points`` / 2 points each)."""
+    """A row for each tau and dimension: ``caps``, ``bound``, ``hemisphere`` (exact),
+    ``hemisphere_drawn`` and ``caps_drawn`` (simulated, ``points`` / 2 points each)."""
     rows = []
     for d in dimensions:
         one = near_caps(taus, d, caps=1, points=points, seed=seed)
@@ -91,6 +91,7 @@ def dimensions(
                 {
                     "tau": tau,
                     "dimension": d,
+                    "caps": caps,
                     "bound": bound(tau, d),
                     "hemisphere": near_hemisphere(tau, d),
                     "hemisphere_drawn": drawn,

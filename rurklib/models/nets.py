@@ -8,7 +8,7 @@ from torch import nn
 
 
 def mlp(features: int, classes: int, width: int = 100) -> nn.Module:
-    """One hidden layer of ``width`` ReLUs on ``features`` numbers (the net of the paper's Fig. 1)."""
+    """One hidden layer of ``width`` ReLUs on ``features`` numbers, as in the paper's Fig. 1."""
     return nn.Sequential(
         nn.Flatten(), nn.Linear(features, width), nn.ReLU(), nn.Linear(width, classes)
     )

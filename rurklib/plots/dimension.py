@@ -9,7 +9,7 @@ from rurklib.plots.style import INK, canvas
 
 # column: label, colour, line, marker
 LINES = {
-    "caps_drawn": ("16 scattered caps, simulated", "#029e73", "", "o"),
+    "caps_drawn": ("{caps} scattered caps, simulated", "#029e73", "", "o"),
     "hemisphere_drawn": ("a hemisphere, simulated", INK, "", "s"),
     "hemisphere": ("a hemisphere, exact: the worst case", INK, "-", ""),
     "bound": ("bound of Lemma A.2", "#d55e00", "--", ""),
@@ -19,7 +19,8 @@ LINES = {
 class DimensionFigure:
     """Shares over dimension (log scale); built for the dimensions of ``frame``.
 
-    ``frame`` has a row for each tau and dimension with the columns of :data:`LINES`.
+    ``frame`` has a row for each tau and dimension with the columns of :data:`LINES` and
+    ``caps``, how many caps are scattered.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
@@ -29,7 +30,7 @@ class DimensionFigure:
         for column, (label, color, line, marker) in LINES.items():
             (self.lines[column],) = axis.plot(
                 dimensions, np.full(len(dimensions), np.nan), color=color, ls=line or "none",
-                marker=marker, ms=6, mfc="none" if marker == "s" else color, label=label, lw=1.8,
+                marker=marker, ms=6, mfc="none" if marker == "s" else color, label=label.format(caps=frame.caps.iloc[0]), lw=1.8,
             )  # fmt: skip
         axis.axhline(0.5, color="#555555", lw=0.8, ls=":")
         axis.set_xscale("log")

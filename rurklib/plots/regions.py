@@ -7,6 +7,7 @@ twin draw with the same one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.colors import ListedColormap
@@ -171,7 +172,7 @@ class RegionsFigure:
     def _legends(self, classes: Sequence[str]) -> None:
         species: list = [Patch(fc=t, ec=c, label=n)
                    for t, c, n in zip(TINTS, CLASSES, classes, strict=False)]  # fmt: skip
-        grey = {"ls": "", "mfc": "#dddddd", "mec": INK}
+        grey: dict[str, Any] = {"ls": "", "mfc": "#dddddd", "mec": INK}
         species += [
             Line2D([], [], marker="o", ms=6.5, label="forgotten: agrees with re-trained", **grey),
             Line2D([], [], marker="X", ms=8, label="forgotten: doesn't", **grey),
@@ -226,4 +227,3 @@ class RegionsFigure:
             f"{self.names[3]}: {100 * path[step]:.0f} % of the ball after {self.steps[step]} steps",
             fontsize=10,
         )
-

@@ -60,12 +60,12 @@ class DimensionPanel:
         rows = self.rows
         first, last = rows.iloc[0], rows.iloc[-1]
         title = (
-            f"Within tau {self.tau:g} of a disagreement: at least {100 * first.hemisphere:.0f} % of "
-            f"the sphere in {int(first.dimension)} dimensions,\n{100 * last.hemisphere:.1f} % in "
-            f"{int(last.dimension)} (the bound says {100 * last.bound:.1f} %)"
+            f"Within tau {self.tau:g} of a disagreement: at least {100 * first.hemisphere:.0f} % "
+            f"of the sphere in {int(first.dimension)} dimensions,\n"
+            f"{100 * last.hemisphere:.1f} % in {int(last.dimension)} (the bound says {100 * last.bound:.1f} %)"
         )
         self._drawing.update(rows, title)
         self.picture.show(
-            f"{title.replace(chr(10), ' ')}. Disagreements scattered over 16 caps reach "
-            f"{100 * first.caps_drawn:.0f} % and {100 * last.caps_drawn:.1f} %."
+            f"{title.replace(chr(10), ' ')}. Disagreements scattered over {int(first.caps)} caps "
+            f"reach {100 * first.caps_drawn:.0f} % and {100 * last.caps_drawn:.1f} %."
         )

@@ -1,8 +1,8 @@
 """The panel of the plane: sliders for sample, ball and RURK's setting; a picture; a sentence.
 
 It works without a browser: ``panel.set(tau=0.1)`` is what moving a slider does, ``panel.state`` and
-``panel.said`` are what is shown. Nothing is computed here: :func:`rurklib.inspection.view` says what
-to draw, :class:`rurklib.plots.RegionsFigure` draws it.
+``panel.said`` are what is shown. Nothing is computed here: :func:`rurklib.inspection.view` says
+what to draw, :class:`rurklib.plots.RegionsFigure` draws it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import ipywidgets
 from rurklib import check
 from rurklib.data.iris import FEATURES
 from rurklib.inspection import NAMES, Flat, State, view
-from rurklib.inspection.flat import NORMS
+from rurklib.inspection.flat_ball import NORMS
 from rurklib.plots import RegionsFigure
 from rurklib.widgets.picture import Picture
 
@@ -25,7 +25,7 @@ TAUS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
 def regions_figure(flat: Flat, axes_names: tuple[str, str] = FEATURES[:2]) -> RegionsFigure:
     """The figure of ``flat`` with nothing in it yet."""
     case = flat.case
-    forget, kept = (tuple(t.numpy() for t in pair) for pair in (case.forget, case.retain))
+    forget, kept = ((x.cpu().numpy(), y.cpu().numpy()) for x, y in (case.forget, case.retain))
     return RegionsFigure(
         forget, kept, names=NAMES, classes=case.data.classes, axes_names=axes_names,
         steps=flat.steps,

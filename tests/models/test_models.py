@@ -29,6 +29,17 @@ def test_resnet_keeps_the_resolution_of_small_images():
     assert stem.shape == (1, 64, 32, 32)
 
 
+def test_the_mlp_is_one_hidden_layer_of_a_hundred():
+    """4 -> 100 -> 3 with biases: 400 + 100 + 300 + 3 weights, and a ReLU between: on a ray from
+    its centre the logits are not linear. Fails without the ReLU, or with another layer."""
+    net = build("mlp", 4, 3, seed=0)
+    assert sum(p.numel() for p in net.parameters()) == 803
+    assert net(torch.rand(5, 4)).shape == (5, 3)
+    at = torch.tensor([[-3.0], [0.0], [3.0]]).expand(-1, 4) + 0.5
+    low, middle, high = net(at)
+    assert not torch.allclose(low + high, 2 * middle, atol=1e-3)
+
+
 def test_small_cnn_is_small():
     assert 30_000 < sum(p.numel() for p in build("small-cnn", 1, 10, seed=0).parameters()) < 45_000
 
