@@ -30,7 +30,8 @@ class DimensionFigure:
         for column, (label, color, line, marker) in LINES.items():
             (self.lines[column],) = axis.plot(
                 dimensions, np.full(len(dimensions), np.nan), color=color, ls=line or "none",
-                marker=marker, ms=6, mfc="none" if marker == "s" else color, label=label.format(caps=frame.caps.iloc[0]), lw=1.8,
+                marker=marker, ms=6, mfc="none" if marker == "s" else color, lw=1.8,
+                label=label.format(caps=frame.caps.iloc[0]),
             )  # fmt: skip
         axis.axhline(0.5, color="#555555", lw=0.8, ls=":")
         axis.set_xscale("log")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import ipywidgets
@@ -15,28 +16,37 @@ from rurklib.widgets.picture import Picture
 class DimensionPanel:
     """Shares of the sphere within tau of a disagreement, from a frame that was made before.
 
-    ``frame`` is what ``rurklib.inspection.sphere.dimensions`` returns. ``widget``, ``tau`` (the
-    state), ``figure`` and ``said`` as in :class:`rurklib.widgets.FlatPanel`.
+    ``frame`` is what ``rurklib.inspection.sphere.dimensions`` returns. ``tau`` is the state;
+    ``figure``, ``said``, ``widget`` and ``picture`` are as in :class:`rurklib.widgets.FlatPanel`,
+    ``control`` is the slider.
     """
 
     def __init__(self, frame: pd.DataFrame, tau: float) -> None:
         self.frame, self.tau = frame, tau
+        self.choices = sorted(frame.tau.unique().tolist())
+        self._check(tau)
         self._drawing = DimensionFigure(frame)
         self.figure = self._drawing.figure
-        self.picture = Picture(self.figure)
-        taus = sorted(frame.tau.unique().tolist())
-        self._check(tau)
-        self.control = ipywidgets.SelectionSlider(
-            options=[(f"{t:g}", t) for t in taus], value=tau, description="tau",
-            layout={"width": "26em"},
-        )  # fmt: skip
-        self.control.observe(lambda change: self.set(tau=change["new"]), "value")
-        self.widget = ipywidgets.VBox([self.control, self.picture.widget])
         self._show()
 
-    @property
-    def said(self) -> str:
-        return self.picture.said
+    @cached_property
+    def picture(self) -> Picture:
+        picture = Picture(self.figure)
+        picture.show(self.said)
+        return picture
+
+    @cached_property
+    def control(self) -> ipywidgets.SelectionSlider:
+        slider = ipywidgets.SelectionSlider(
+            options=[(f"{t:g}", t) for t in self.choices], value=self.tau, description="tau",
+            layout={"width": "26em"},
+        )  # fmt: skip
+        slider.observe(lambda change: self.set(tau=change["new"]), "value")
+        return slider
+
+    @cached_property
+    def widget(self) -> ipywidgets.Widget:
+        return ipywidgets.VBox([self.control, self.picture.widget])
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -46,15 +56,18 @@ class DimensionPanel:
     def set(self, tau: Any) -> None:
         """Show another radius; InputError for one that the frame doesn't have."""
         self._check(tau)
-        if tau != self.tau:
-            self.tau = tau
-            self.control.value = tau
-            self._show()
+        if tau == self.tau:
+            return
+        self.tau = tau
+        if "control" in self.__dict__:
+            self.control.value = tau  # its observer finds nothing to change
+        self._show()
 
     def _check(self, tau: Any) -> None:
-        taus = sorted(self.frame.tau.unique().tolist())
-        if tau not in taus:
-            raise check.InputError(f"tau = {tau!r}: expected one of {', '.join(map(str, taus))}")
+        if tau not in self.choices:
+            raise check.InputError(
+                f"tau = {tau!r}: expected one of {', '.join(map(str, self.choices))}"
+            )
 
     def _show(self) -> None:
         rows = self.rows
@@ -62,10 +75,13 @@ class DimensionPanel:
         title = (
             f"Within tau {self.tau:g} of a disagreement: at least {100 * first.hemisphere:.0f} % "
             f"of the sphere in {int(first.dimension)} dimensions,\n"
-            f"{100 * last.hemisphere:.1f} % in {int(last.dimension)} (the bound says {100 * last.bound:.1f} %)"
+            f"{100 * last.hemisphere:.1f} % in {int(last.dimension)} (the bound says "
+            f"{100 * last.bound:.1f} %)"
         )
         self._drawing.update(rows, title)
-        self.picture.show(
+        self.said = (
             f"{title.replace(chr(10), ' ')}. Disagreements scattered over {int(first.caps)} caps "
             f"reach {100 * first.caps_drawn:.0f} % and {100 * last.caps_drawn:.1f} %."
         )
+        if "picture" in self.__dict__:
+            self.picture.show(self.said)

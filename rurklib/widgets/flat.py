@@ -8,6 +8,7 @@ what to draw, :class:`rurklib.plots.RegionsFigure` draws it.
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import cached_property
 from typing import Any
 
 import ipywidgets
@@ -19,6 +20,12 @@ from rurklib.inspection.flat_ball import NORMS
 from rurklib.plots import RegionsFigure
 from rurklib.widgets.picture import Picture
 
+TEXTS = {
+    "sample": "forget sample",
+    "lam": "lambda",
+    "steps": "RURK steps",
+    "reference": "re-trained",
+}
 TAUS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
 
 
@@ -35,8 +42,10 @@ def regions_figure(flat: Flat, axes_names: tuple[str, str] = FEATURES[:2]) -> Re
 class FlatPanel:
     """Decision regions and a ball around a forget sample.
 
-    ``widget`` is what to display, ``state`` what is set, ``figure`` the picture, ``said`` the same
-    in words; ``controls`` are the sliders by the names of the state's fields.
+    ``state`` is what is set, ``choices`` what can be (value: label, by the names of the state's
+    fields), ``figure`` the picture, ``said`` the same in words. ``widget`` is what to display,
+    ``controls`` its sliders and ``picture`` what they move: made when they are first asked for, so
+    that a run without a browser stores no widgets in its notebook.
     """
 
     def __init__(
@@ -44,42 +53,43 @@ class FlatPanel:
     ) -> None:
         self.flat = flat
         self.state = state or State(lam=flat.lambdas[len(flat.lambdas) // 2], steps=flat.steps[-1])
+        labels = [flat.case.data.classes[c] for c in flat.case.forget[1].tolist()]
+        self.choices: dict[str, dict[Any, str]] = {
+            "sample": {k: f"{k + 1} ({label})" for k, label in enumerate(labels)},
+            "tau": {tau: f"{tau:g}" for tau in sorted({*TAUS, self.state.tau})},
+            "norm": {norm: norm for norm in NORMS},
+            "lam": {lam: f"{lam:g}" for lam in flat.lambdas},
+            "steps": {n: str(n) for n in flat.steps},
+            "reference": {k: str(k + 1) for k in range(len(flat.references))},
+        }
         self._drawing = regions_figure(flat, axes_names)
         self.figure = self._drawing.figure
-        self.picture = Picture(self.figure)
-        labels = [flat.case.data.classes[c] for c in flat.case.forget[1].tolist()]
-        samples = [(f"{k + 1} ({label})", k) for k, label in enumerate(labels)]
-        references = [(str(k + 1), k) for k in range(len(flat.references))]
-        taus = sorted({*TAUS, self.state.tau})
-        self.controls: dict[str, Any] = {
-            "sample": self._slider("forget sample", samples, "sample"),
-            "tau": self._slider("tau", [(f"{t:g}", t) for t in taus], "tau"),
-            "norm": ipywidgets.ToggleButtons(
-                options=list(NORMS), value=self.state.norm, description="norm",
-                style={"button_width": "4em"},
-            ),
-            "lam": self._slider("lambda", [(f"{v:g}", v) for v in flat.lambdas], "lam"),
-            "steps": self._slider("RURK steps", [(str(n), n) for n in flat.steps], "steps"),
-            "reference": self._slider("re-trained", references, "reference"),
-        }  # fmt: skip
-        for name, control in self.controls.items():
-            control.observe(lambda change, name=name: self.set(**{name: change["new"]}), "value")
-        columns = [("sample", "tau", "norm"), ("lam", "steps", "reference")]
-        boxes = [ipywidgets.VBox([self.controls[n] for n in column]) for column in columns]
-        self.widget = ipywidgets.VBox([ipywidgets.HBox(boxes), self.picture.widget])
         self._show()
 
-    @property
-    def said(self) -> str:
-        return self.picture.said
+    @cached_property
+    def picture(self) -> Picture:
+        picture = Picture(self.figure)
+        picture.show(self.said)
+        return picture
+
+    @cached_property
+    def controls(self) -> dict[str, Any]:
+        made = {name: self._control(name) for name in self.choices}
+        for name, control in made.items():
+            control.observe(lambda change, name=name: self.set(**{name: change["new"]}), "value")
+        return made
+
+    @cached_property
+    def widget(self) -> ipywidgets.Widget:
+        columns = [("sample", "tau", "norm"), ("lam", "steps", "reference")]
+        boxes = [ipywidgets.VBox([self.controls[n] for n in column]) for column in columns]
+        return ipywidgets.VBox([ipywidgets.HBox(boxes), self.picture.widget])
 
     def set(self, **values: Any) -> None:
         """Change fields of the state, by name; the sliders follow. Raises InputError, with nothing
         changed, for a field or value that there isn't."""
         for name, value in values.items():
-            check.one_of("setting", name, self.controls)
-            options = self.controls[name].options
-            allowed = [o[1] if isinstance(o, tuple) else o for o in options]
+            allowed = self.choices[check.one_of("setting", name, self.choices)]
             if value not in allowed:
                 raise check.InputError(
                     f"{name} = {value!r}: expected one of {', '.join(map(str, allowed))}"
@@ -88,17 +98,26 @@ class FlatPanel:
         if changed == self.state:
             return
         self.state = changed
-        for name, value in asdict(changed).items():
-            self.controls[name].value = value  # its observer finds the state as it is, and stops
+        if "controls" in self.__dict__:
+            for name, value in asdict(changed).items():
+                self.controls[name].value = value  # its observer finds nothing to change
         self._show()
 
     def _show(self) -> None:
         shown = view(self.flat, self.state)
+        self.said = shown.said
         self._drawing.update(**shown.drawn)
-        self.picture.show(shown.said)
+        if "picture" in self.__dict__:
+            self.picture.show(shown.said)
 
-    def _slider(self, text: str, options: list[tuple[str, Any]], field: str) -> Any:
+    def _control(self, name: str) -> Any:
+        options = [(label, value) for value, label in self.choices[name].items()]
+        if name == "norm":
+            return ipywidgets.ToggleButtons(
+                options=options, value=self.state.norm, description="norm",
+                style={"button_width": "4em"},
+            )  # fmt: skip
         return ipywidgets.SelectionSlider(
-            options=options, value=getattr(self.state, field), description=text,
+            options=options, value=getattr(self.state, name), description=TEXTS.get(name, name),
             continuous_update=True, style={"description_width": "7em"}, layout={"width": "26em"},
         )  # fmt: skip

@@ -75,6 +75,15 @@ def test_scattered_caps_of_the_same_area_reach_further(dimension):
     assert drawn[1] > sphere.near_hemisphere(0.1, dimension) + 0.05
 
 
+def test_two_arcs_have_at_most_four_ends():
+    """On the circle two arcs grow by 4 angles, by 2 if they overlap. Fails if a point's distance to
+    the caps isn't that to the nearest one."""
+    angle = 2 * math.asin(0.05)
+    for seed in range(8):
+        at_0, grown = sphere.near_caps((0.0, 0.1), 2, caps=2, points=8000, seed=seed)
+        assert 2 * angle / (2 * math.pi) - 0.012 < grown - at_0 < 4 * angle / (2 * math.pi) + 0.012
+
+
 def test_a_row_for_each_tau_and_dimension():
     frame = sphere.dimensions([0.2, 0.1], [3, 2], points=200, seed=3)
     assert list(zip(frame.tau, frame.dimension, strict=True)) == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipywidgets
 import numpy as np
 import pytest
 
@@ -32,6 +33,18 @@ def test_the_slider_shows_the_rows_of_its_radius(frame):
     panel.set(0.05)
     assert panel.control.value == 0.05
     assert panel.picture.png == first
+
+
+def test_without_a_browser_there_is_no_widget(frame, monkeypatch):
+    monkeypatch.setattr(ipywidgets.Widget, "__init__", None)
+    panel = DimensionPanel(frame, tau=0.05)
+    panel.set(0.2)
+    assert "tau 0.2" in panel.said
+    monkeypatch.undo()
+    assert panel.control.value == 0.2
+    assert panel.picture.said == panel.said
+    panel.set(0.05)
+    assert panel.picture.said == panel.said
 
 
 def test_the_picture_has_all_dimensions(frame):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 
+import ipywidgets
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -14,13 +15,13 @@ from rurklib.inspection import State, view
 from rurklib.widgets import FlatPanel
 from rurklib.widgets.flat import regions_figure
 
-START = State(sample=3, tau=0.05, norm="l2", lam=0.3, steps=3, reference=0)
+START = State(sample=4, tau=0.05, norm="l2", lam=0.3, steps=3, reference=0)
 OTHER = {"sample": 5, "tau": 0.2, "norm": "linf", "lam": 0.0, "steps": 8, "reference": 2}
 # What of the picture each control may change.
 CHANGES = {
-    "sample": {"ball", "rings", "path", "title"},
-    "tau": {"ball", "rings", "path", "title"},
-    "norm": {"ball", "rings", "path", "title"},
+    "sample": {"ball", "rim", "rings", "path", "title"},
+    "tau": {"ball", "rim", "rings", "path", "title"},
+    "norm": {"ball", "rim", "rings", "path", "title"},
     "lam": {"rurk", "marks", "ball", "path", "title"},
     "steps": {"rurk", "marks", "ball", "path", "title"},
     "reference": {"reference", "marks", "ball"},
@@ -29,7 +30,9 @@ CHANGES = {
 
 @pytest.fixture
 def panel(flat):
-    return FlatPanel(flat, START)
+    panel = FlatPanel(flat, START)
+    assert panel.widget.children  # as displayed
+    return panel
 
 
 def drawn(panel) -> dict[str, list]:
@@ -45,6 +48,8 @@ def drawn(panel) -> dict[str, list]:
         "rings": [[line.get_xydata().tolist() for line in d._outlines],
                   [r.get_offsets().tolist() for r in d._rings]],
         "ball": {name: s.get_offsets().tolist() for name, s in d._who.items()},
+        "rim": [d._outline.get_xydata().tolist(), d.ball.get_xlim(),
+                d._centre.get_offsets().tolist()],
         "path": [d._line.get_ydata().tolist(), d._now.get_xydata().tolist(), d._band.get_y(),
                  [v.get_ydata() for v in d._levels.values()]],
         "title": d.title.get_text(),
@@ -64,6 +69,10 @@ def test_a_slider_changes_what_it_says_and_nothing_else(panel, name):
     assert moved & {"ball", "rurk", "reference"}
 
 
+def test_sliders_begin_at_the_state(panel):
+    assert {name: c.value for name, c in panel.controls.items()} == asdict(panel.state)
+
+
 @pytest.mark.parametrize("name", OTHER)
 def test_setting_a_value_moves_the_slider_and_draws_once(panel, name, monkeypatch):
     shown = []
@@ -75,10 +84,24 @@ def test_setting_a_value_moves_the_slider_and_draws_once(panel, name, monkeypatc
     assert len(shown) == 1
 
 
+def test_without_a_browser_there_is_no_widget(flat, monkeypatch):
+    """Widgets that nobody displays are stored in a notebook that papermill runs. Fails if setting a
+    value or reading the figure makes one."""
+    monkeypatch.setattr(ipywidgets.Widget, "__init__", None)
+    panel = FlatPanel(flat, START)
+    panel.set(**OTHER)
+    assert panel.said == view(flat, State(**OTHER)).said
+    assert drawn(panel)["rurk"] == flat.rurk[0, 2].tolist()
+    monkeypatch.undo()
+    assert panel.controls["tau"].value == OTHER["tau"]  # made late, they begin where it is
+    assert panel.picture.said == panel.said
+    assert panel.picture.png
+
+
 def test_several_values_at_once(panel, flat):
     panel.set(**OTHER)
     assert panel.state == State(**OTHER)
-    assert panel.said == view(flat, State(**OTHER)).said
+    assert panel.said == panel.picture.said == view(flat, State(**OTHER)).said
 
 
 def test_the_picture_shows_the_packages_numbers(panel, flat):
@@ -89,6 +112,8 @@ def test_the_picture_shows_the_packages_numbers(panel, flat):
     their = ~shown.ball.by_model & shown.ball.by_reference
     for name, members in {"both": both, "model": only, "re-trained": their}.items():
         assert np.allclose(np.reshape(parts["ball"][name], (-1, 2)), shown.ball.points[members])
+    assert np.allclose(parts["rim"][0], shown.ball.outline)
+    assert np.allclose(parts["rim"][2], [flat.case.forget[0][5].tolist()])
     assert sum(map(len, parts["ball"].values())) == len(shown.ball.points)
     assert parts["rurk"] == flat.rurk[0, 2].tolist()
     assert parts["path"][0] == shown.ball.path.tolist()
