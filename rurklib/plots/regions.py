@@ -49,7 +49,7 @@ class RegionsFigure:
     ) -> None:
         self.x, self.y = forget
         self.names, self.steps = tuple(names), np.array(steps)
-        self.figure, grid = canvas(2, 4, width=11.4, height=6.7)
+        self.figure, grid = canvas(2, 4, width=10.6, height=6.3)
         spec = grid[1, 2].get_gridspec()
         for axis in grid[1, 2:]:
             axis.remove()

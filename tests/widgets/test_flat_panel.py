@@ -28,11 +28,18 @@ CHANGES = {
 }
 
 
-@pytest.fixture
-def panel(flat):
+@pytest.fixture(scope="module")
+def displayed(flat):
     panel = FlatPanel(flat, START)
-    assert panel.widget.children  # as displayed
+    assert panel.widget.children
     return panel
+
+
+@pytest.fixture
+def panel(displayed):
+    """One panel for all tests, for drawing takes time; each begins at START."""
+    displayed.set(**asdict(START))
+    return displayed
 
 
 def drawn(panel) -> dict[str, list]:
