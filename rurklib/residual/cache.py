@@ -22,7 +22,15 @@ from rurklib import check, store
 from rurklib.perturb import LAWS
 from rurklib.residual.counts import Counts, count_hits
 
-CODE = ("perturb", "residual/counts", "residual/inference", "models/margin", "guard", "check")
+CODE = (
+    "perturb",
+    "residual/counts",
+    "residual/inference",
+    "residual/reduced",
+    "models/margin",
+    "guard",
+    "check",
+)
 
 
 def count_kept(

@@ -16,6 +16,8 @@ The batch size follows from the sizes of the activations, not from a stopwatch: 
 for the largest one stays in cache, but at least 64 samples share what a pass costs by itself, and
 none may take more than 32 megabytes. A timed choice would differ from run to run, and with it the
 last digit of a sum.
+
+On a GPU bfloat16 is used where answers agree (:mod:`rurklib.residual.reduced`).
 """
 
 from __future__ import annotations
@@ -30,11 +32,13 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from rurklib.guard import evaluating
+from rurklib.residual.reduced import Reduced, reducible
 
 TRIAL = 64  # samples that a fast form is tried on
 ROUNDINGS = 500  # by which logits may differ, each of the largest logit's size
 ACTIVATION = 2**18  # numbers in a batch's largest activation: a megabyte of float32
 SMALLEST, LARGEST = 64, 1024  # limits on the batch size that follows from it
+GPU = 4096  # the batch size on a GPU, if the activations allow it
 MOST = 2**23  # numbers in any activation: 32 megabytes, whatever the limits say
 
 BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -67,6 +71,7 @@ def fast(model: nn.Module, example: Tensor, *, gradients: bool = False) -> Forwa
     reach the form: make it anew.
     """
     example = laid_out(example[:TRIAL])
+    net: nn.Module
     with evaluating(model):
         own, size = measured(model, example)
         forms = [fold] if gradients or not packable(example) else [packed, fold]
@@ -79,6 +84,8 @@ def fast(model: nn.Module, example: Tensor, *, gradients: bool = False) -> Forwa
             except Exception as error:
                 why = f"{type(error).__name__}: {error}".splitlines()[0]
             if not why:
+                if reducible(example) and not gradients:
+                    net = Reduced(net, example.device.type)
                 return Forward(net, size)
     return Forward(model, size, why)
 
@@ -114,7 +121,8 @@ def measured(model: nn.Module, example: Tensor) -> tuple[Tensor, int]:
         for handle in watched:
             handle.remove()
     one = max(1, max(largest) // len(example))
-    size = min(max(ACTIVATION // one, SMALLEST), LARGEST)
+    # A GPU has no cache to stay in, but thousands of cores to fill.
+    size = GPU if example.is_cuda else min(max(ACTIVATION // one, SMALLEST), LARGEST)
     return own, max(1, min(size, MOST // one))
 
 

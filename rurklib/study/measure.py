@@ -25,7 +25,13 @@ from rurklib.run import Name, Run
 from rurklib.study.jobs import parallel
 from rurklib.study.models import load_models
 
-COUNTING = ("residual/counts", "residual/inference", "residual/adaptive", "models/margin")
+COUNTING = (
+    "residual/counts",
+    "residual/inference",
+    "residual/reduced",
+    "residual/adaptive",
+    "models/margin",
+)
 CONTROLS = {HELD_OUT: "held_out", RETAINED: "retain"}  # a control's name, and its part of the split
 FEWEST = 200  # a control has at most so many samples, or as many as the forget set
 
