@@ -25,7 +25,7 @@ from rurklib.run import plan_run
 from rurklib.store import read_json
 from rurklib.tune import chosen_trials
 
-OF_DATA = ("01_samples", "03_copies")  # figures that show samples
+OF_DATA = ("01_samples", "03_copies", "03_ranked")  # figures that show samples
 ROOT = Path(__file__).parent.parent
 FIGURES = ROOT / "figures"
 

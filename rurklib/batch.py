@@ -40,11 +40,8 @@ def made_by(run: Run, notebook: str) -> list[Path]:
         "01_train": [at / "split.json", *map(run.checkpoint, run.pretrained + run.trained)],
         "02_unlearn": [*map(run.checkpoint, run.unlearned), at / "summary.csv"],
         "03_residual_knowledge": [
-            *(
-                at / "counts" / law / f"{method}-seed{seed}.npz"
-                for law in run.scenario.perturbations
-                for method, seed in run.trained + run.unlearned
-            ),
+            *sorted((at / "models").glob("Smoothed-*.safetensors")),
+            *sorted((at / "counts").rglob("*.npz")),
             at / "residual_knowledge.csv",
         ],
         "99_report": [at / "report.html"],

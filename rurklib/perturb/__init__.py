@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from rurklib.check import Bounds
 from rurklib.perturb.gradient import fgsm, pgd, start
-from rurklib.perturb.noise import gaussian, sphere, uniform
+from rurklib.perturb.noise import alike, gaussian, sphere, uniform
 
 Draw = Callable[[nn.Module, Tensor, Tensor, float, torch.Generator, Bounds], Tensor]
 Start = Callable[[Tensor, float, torch.Generator, Bounds], Tensor]
@@ -118,4 +118,4 @@ LAWS: dict[str, Law] = {
     "pgd-l1-untargeted": search(1, targeted=False),
 }
 
-__all__ = ["LAWS", "Law", "fgsm", "gaussian", "pgd", "sphere", "uniform"]
+__all__ = ["LAWS", "Law", "alike", "fgsm", "gaussian", "pgd", "sphere", "uniform"]

@@ -8,6 +8,8 @@ the law is then no longer the one it is named after: it has a lump of mass on ea
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -55,6 +57,21 @@ def uniform(
     """
     x = _checked(x, tau, bounds)
     return _inside(x + ball.uniform(x, tau, ball.check_p(p), generator), bounds)
+
+
+def alike(tau: float, p: float, dimensions: int) -> float:
+    """Radius of the Lp ball whose uniform noise is as large as Gaussian noise of sd ``tau``.
+
+    As large: the same root mean square a coordinate, so the same mean squared L2 length. With R the
+    radius and d dimensions it is R^2 / 3 (p = inf), R^2 / (d + 2) (p = 2) and 2 R^2 / ((d + 1)
+    (d + 2)) (p = 1, by the Dirichlet law of the coordinates' sizes). Before clipping.
+
+    >>> round(alike(0.1, 2, 64), 3)
+    0.812
+    """
+    d = check.count("dimensions", dimensions)
+    squared = {math.inf: 3.0, 2: d + 2.0, 1: (d + 1) * (d + 2) / 2}[ball.check_p(p)]
+    return check.number("tau", tau, low=0.0) * math.sqrt(squared)
 
 
 def sphere(

@@ -4,7 +4,10 @@ from rurklib.plots.accuracies import accuracy_dots
 from rurklib.plots.against import against_references
 from rurklib.plots.brittleness import brittleness
 from rurklib.plots.curves import QUANTITIES, residual_curves
+from rurklib.plots.disagreement import disagreement_bounds
 from rurklib.plots.estimators import estimator_gap
+from rurklib.plots.growth import band_growth
+from rurklib.plots.panels import curve_panels, sample_histogram
 from rurklib.plots.results import results_table
 from rurklib.plots.strip import copies_strip, image_rows
 from rurklib.plots.style import STYLE, canvas, png, style
@@ -14,13 +17,17 @@ __all__ = [
     "STYLE",
     "accuracy_dots",
     "against_references",
+    "band_growth",
     "brittleness",
     "canvas",
     "copies_strip",
+    "curve_panels",
+    "disagreement_bounds",
     "estimator_gap",
     "image_rows",
     "png",
     "residual_curves",
     "results_table",
+    "sample_histogram",
     "style",
 ]

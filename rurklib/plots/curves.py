@@ -5,13 +5,24 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from rurklib.plots.style import BAND, canvas, style
+from rurklib.plots.style import BAND, FURTHER, canvas, style
 
-QUANTITIES = {
-    "ratio_of_means": ("residual knowledge (ratio of means)", "null_low", "null_high", 1.0),
+RANGE, PREDICT = "range of the re-trained models", "a further one, 95 %"
+# what it is, the references' range, the prediction for a further one, where nothing is left
+QUANTITIES: dict[str, tuple[str, tuple[str, str] | None, tuple[str, str] | None, float]] = {
+    "ratio_of_means": (
+        "residual knowledge (ratio of means)",
+        ("null_low", "null_high"), ("predict_low", "predict_high"), 1.0,
+    ),
     "difference": (
-        "Pr[m(x') = y] - Pr[a(x') = y]", "null_difference_low", "null_difference_high", 0.0,
+        "Pr[m(x') = y] - Pr[a(x') = y]",
+        ("null_difference_low", "null_difference_high"), None, 0.0,
+    ),
+    "margin_difference": (
+        "margin above the re-trained mean (logits)",
+        None, ("margin_predict_low", "margin_predict_high"), 0.0,
     ),
 }  # fmt: skip
 CROWDED = 6  # lines in one picture; with more, each method gets a panel of its own
@@ -26,13 +37,14 @@ def residual_curves(
 ) -> Figure:
     """Residual knowledge over tau for each method: mean over seeds as line, their range as shade.
 
-    ``frame`` has columns method, seed, tau, ``quantity`` and its null band, as
-    ``rurklib.study.measure`` gives them. The grey band is the range of the re-trained references
-    against each other. ``quantity`` is "ratio_of_means", or "difference" where a whole class is
+    ``frame`` has columns method, seed, tau, ``quantity`` and its bands, as
+    ``rurklib.study.measure`` gives them. Dark grey is the range of the re-trained references
+    against each other, light grey the 95 % prediction for a further one on this forget set.
+    ``quantity`` is "ratio_of_means", "margin_difference", or "difference" where a whole class is
     forgotten. More than six methods are shown in panels, cut off where a method runs far below.
     """
-    label, low, high, target = QUANTITIES[quantity]
-    null = frame.groupby("tau")[[low, high]].first().set_axis(["low", "high"], axis=1)
+    label, _, _, target = QUANTITIES[quantity]
+    null = bands(frame, quantity)
     shown = frame[frame.method != "Re-train"].groupby(["method", "tau"], sort=False)[quantity]
     curves = shown.agg(["mean", "min", "max"])
     methods = list(frame.method[frame.method != "Re-train"].unique())
@@ -40,13 +52,47 @@ def residual_curves(
     return draw(curves, null, methods, target, title, f"tau ({unit})", label)
 
 
-def _band(axis: Axes, null: pd.DataFrame, target: float) -> None:
-    axis.fill_between(null.index, null.low, null.high, color=BAND, alpha=0.8, lw=0)
+def bands(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """What re-trained models do among themselves, by tau: low, high (their range), predict_low,
+    predict_high (a further one); NaN where a quantity has no such band."""
+    _, span, predict, _ = QUANTITIES[quantity]
+    # The references' own rows are predictions from one fewer: take a model's.
+    rows = frame[frame.method != "Re-train"] if (frame.method != "Re-train").any() else frame
+    first = rows.groupby("tau").first()
+    table = pd.DataFrame(index=first.index, columns=["low", "high", "predict_low", "predict_high"])
+    for names, columns in ((["low", "high"], span), (["predict_low", "predict_high"], predict)):
+        if columns and set(columns) <= set(first.columns):
+            table[names] = first[list(columns)].to_numpy()
+    return table.astype(float)
+
+
+def extent(null: pd.DataFrame) -> tuple[float, float]:
+    """Lowest and highest value of either band; NaN if there is none."""
+    return float(null.min(axis=None)), float(null.max(axis=None))
+
+
+def draw_bands(axis: Axes, null: pd.DataFrame, target: float) -> None:
+    """Both bands and the line of no residual knowledge, behind whatever is drawn on ``axis``."""
+    axis.fill_between(
+        null.index, null.predict_low, null.predict_high, color=FURTHER, lw=0, zorder=0
+    )
+    axis.fill_between(null.index, null.low, null.high, color=BAND, lw=0, zorder=0.1)
     axis.plot([0, null.index.max()], [target, target], color="#555555", lw=0.8, ls=":")
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _line(axis: Axes, curve: pd.DataFrame, method: str) -> None:
+def key(figure: Figure, null: pd.DataFrame, about: str = "this forget set") -> None:
+    """What the greys are, in a line below the picture; ``about``: what they hold for."""
+    shown = [(BAND, RANGE, null.low), (FURTHER, PREDICT, null.predict_low)]
+    handles = [Patch(color=color, label=text) for color, text, low in shown if low.notna().any()]
+    if handles:
+        figure.legend(
+            handles=handles, loc="outside lower right", ncols=2, frameon=False, fontsize=9,
+            title=f"grey, for {about}:", title_fontsize=9, alignment="left",
+        )  # fmt: skip
+
+
+def draw_curve(axis: Axes, curve: pd.DataFrame, method: str) -> None:
     look = style(method)
     axis.fill_between(
         curve.index, curve["min"], curve["max"], color=look["color"], alpha=0.15, lw=0
@@ -60,10 +106,11 @@ def _together(
 ) -> Figure:  # fmt: skip
     """All in one picture, labelled at the right end."""
     figure, axis = canvas()
-    _band(axis, null, target)
-    ends = [(float(null.iloc[-1].mean()), "re-trained\nmodels", "#6b6b6b")]
+    draw_bands(axis, null, target)
+    middle = float(null.iloc[-1].mean())
+    ends = [(middle if middle == middle else target, "re-trained\nmodels", "#6b6b6b")]
     for method in methods:
-        _line(axis, curves.loc[method], method)
+        draw_curve(axis, curves.loc[method], method)
         ends.append((curves.loc[method]["mean"].iloc[-1], method, style(method)["color"]))
     right = float(null.index.max())
     low, high = axis.get_ylim()
@@ -79,6 +126,7 @@ def _together(
     axis.set_xticks(list(null.index))
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.set_title(title, loc="left")
+    key(figure, null)
     return figure
 
 
@@ -92,16 +140,17 @@ def _panels(
     figure, axes = canvas(
         rows, columns, width=11, height=1.0 + 2.2 * rows, sharex=True, sharey=True, squeeze=False
     )
-    spread = max(null.high.max() - target, target - null.low.min())
+    lowest, highest = extent(null)
+    spread = max(highest - target, target - lowest)
     reach = 8 * spread if spread > 0 else float("inf")  # a class forgotten whole has no band
-    floor = max(min(curves["min"].min(), null.low.min(), target), target - reach)
-    ceiling = min(max(curves["max"].max(), null.high.max(), target), target + reach)
+    floor = max(min(curves["min"].min(), lowest, target), target - reach)
+    ceiling = min(max(curves["max"].max(), highest, target), target + reach)
     margin = 0.06 * (ceiling - floor) or 0.05
     for axis, method in zip(axes.flat, methods, strict=False):
-        _band(axis, null, target)
+        draw_bands(axis, null, target)
         for other in methods:
             axis.plot(null.index, curves.loc[other]["mean"], color="#bbbbbb", lw=0.6, zorder=1)
-        _line(axis, curves.loc[method], method)
+        draw_curve(axis, curves.loc[method], method)
         axis.set_title(method, loc="left", fontweight="bold")
         end = curves.loc[method]["mean"].iloc[-1]
         if not floor - margin <= end <= ceiling + margin:
@@ -120,9 +169,10 @@ def _panels(
     for column in range(columns):  # the lowest panel of each column has the ticks
         last = max(i for i in range(rows) if i * columns + column < len(methods))
         axes[last, column].tick_params(labelbottom=True)
-    figure.supxlabel(xlabel, fontsize=10.5)
+    figure.supxlabel(xlabel, fontsize=10.5, x=0.3)  # the greys are explained beside it
     figure.supylabel(ylabel, fontsize=10.5)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    key(figure, null)
     return figure
 
 

@@ -50,11 +50,18 @@ def copies_strip(
     return figure
 
 
-def image_rows(rows: Mapping[str, np.ndarray], *, title: str) -> Figure:
-    """Rows of images [n, (channels,) h, w] in [0, 1], each row with its name."""
+def image_rows(
+    rows: Mapping[str, np.ndarray],
+    *,
+    title: str,
+    captions: Mapping[str, Sequence[str]] | None = None,
+) -> Figure:
+    """Rows of images [n, (channels,) h, w] in [0, 1], each row with its name; ``captions``: a word
+    below each image of a row."""
     columns = max(len(images) for images in rows.values())
+    each = 0.85 if captions is None else 1.05
     figure, axes = canvas(
-        len(rows), columns, width=0.8 * columns + 1.5, height=0.55 + 0.85 * len(rows), squeeze=False
+        len(rows), columns, width=0.8 * columns + 1.5, height=0.55 + each * len(rows), squeeze=False
     )
     for axis in axes.flat:
         axis.set_axis_off()
@@ -64,5 +71,8 @@ def image_rows(rows: Mapping[str, np.ndarray], *, title: str) -> Figure:
         for axis, image in zip(row, images, strict=False):
             shown = np.moveaxis(image, 0, -1).squeeze()
             axis.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        for axis, words in zip(row, (captions or {}).get(name, ()), strict=False):
+            axis.text(0.5, -0.06, words, ha="center", va="top", fontsize=9,
+                      transform=axis.transAxes)  # fmt: skip
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure

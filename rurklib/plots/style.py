@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 # seaborn's colour-blind palette; Original is black, the re-trained references are grey.
 _C = [matplotlib.colors.to_hex(c) for c in sns.color_palette("colorblind", 10)]
-INK, BAND = "#222222", "#c9c9c9"
+INK, BAND, FURTHER = "#222222", "#bebebe", "#e0e0e0"
 
 STYLE: dict[str, tuple[str, str]] = {
     "Original": (INK, "o"),
@@ -28,6 +28,7 @@ STYLE: dict[str, tuple[str, str]] = {
     "Fisher": (_C[9], "X"),
     "NTK": (_C[5], "*"),
     "RURK": (_C[2], "*"),
+    "Smoothed": (_C[0], "d"),  # the control that is trained with noise
 }
 
 

@@ -2,6 +2,8 @@
 
 from rurklib.residual.controls import noisy_copies
 from rurklib.residual.counts import Counts, count_hits
+from rurklib.residual.disagree import disagreement
+from rurklib.residual.fewer import against_fewer
 from rurklib.residual.flags import Flag
 from rurklib.residual.measure import residual_knowledge
 from rurklib.residual.result import ResidualKnowledge
@@ -12,7 +14,9 @@ __all__ = [
     "Flag",
     "ResidualKnowledge",
     "Verdict",
+    "against_fewer",
     "count_hits",
+    "disagreement",
     "judge",
     "noisy_copies",
     "residual_knowledge",

@@ -100,10 +100,10 @@ class Scenario:
         return tuple(1000 + k for k in range(self.references))
 
     def training(self, method: str) -> dict[str, Any]:
-        """The arguments of :func:`rurklib.train.fit` for Pre-train, Original or Re-train."""
+        """The arguments of :func:`rurklib.train.fit` for Pre-train, Original or any re-training."""
         names = ("epochs", "lr", "batch_size", "momentum", "weight_decay")
         values = {k: getattr(self, k) for k in names}
-        if method == "Re-train" and self.retrain_epochs is not None:
+        if method not in ("Pre-train", "Original") and self.retrain_epochs is not None:
             values["epochs"] = self.retrain_epochs
         if method == "Pre-train" and self.pretrain is not None:
             values |= {"epochs": self.pretrain.epochs, "lr": self.pretrain.lr}

@@ -225,5 +225,5 @@ def test_pre_training_reads_the_whole_of_the_same_local_file(tmp_path):
     np.savez(tmp_path / "c.npz", train_images=x, train_labels=y, test_images=x, test_labels=y)
     run = open_run("cifar5-paper", tmp_path / "run", settings={"path": str(tmp_path / "c.npz")})
     assert len(run.data.train[0]) == 1000
-    whole = study._pretraining_data(run)
+    whole = study.models._pretraining_data(run)
     assert (len(whole.train[0]), len(whole.classes)) == (2100, 10)

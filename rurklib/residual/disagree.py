@@ -1,0 +1,78 @@
+"""Adversarial disagreement, E[k_tau] = Pr[m(x') != a(x')], beside its bounds (paper, Lemma A.4).
+
+The bounds hold for copies drawn independently for m and a; residual knowledge is measured on copies
+that both are shown. Both are measured here, so that the difference is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from rurklib import check
+from rurklib.guard import evaluating, generator
+from rurklib.perturb import LAWS
+from rurklib.residual import estimates
+
+
+def disagreement(
+    model: nn.Module,
+    references: Mapping[str, nn.Module],
+    x: Tensor,
+    y: Tensor,
+    *,
+    taus: Sequence[float],
+    perturbation: str = "gaussian",
+    draws: int = 100,
+    seed: int = 0,
+    bounds: check.Bounds = (0.0, 1.0),
+) -> pd.DataFrame:
+    """How often ``model`` and a re-trained model answer differently on copies of (x, y).
+
+    One row per tau, columns ``lower``, ``upper`` (the bounds), ``independent`` (copies of its own
+    for each) and ``shared`` (the same copies for both): means over samples, draws and references,
+    in [0, 1]. For laws that search no model. Shapes: x [n, ...], y int64 [n].
+    """
+    law = LAWS[check.one_of("perturbation", perturbation, LAWS)]
+    if law.uses_model:
+        raise check.InputError(
+            f"perturbation = {perturbation!r} searches on a model: copies can't be independent of "
+            f"it; take one of {', '.join(n for n, other in LAWS.items() if not other.uses_model)}"
+        )
+    check.count("draws", draws)
+    x, rows = check.as_float(x), []
+    for tau in check.taus(taus):
+        # Two streams: the model is shown the first, each reference both.
+        first, second = (
+            torch.cat([law.draw(model, x, y, tau, generator(seed, s, i), bounds)[None]
+                       for i in range(draws)])
+            for s in (0, 1)
+        )  # fmt: skip
+        own = _answers(model, first)
+        for other in references.values():
+            shared, apart = _answers(other, first), _answers(other, second)
+            # Every copy of the one against every copy of the other: all pairs are independent.
+            classes = range(int(max(own.max(), apart.max())) + 1)
+            a, b = (np.stack([(v == c).sum(0) for c in classes], -1) for v in (own, apart))
+            hits = [(v == y.cpu().numpy()).sum(0)[None] for v in (own, apart)]
+            lower, upper = estimates.disagreement_bounds(hits[0], hits[1][None], draws)
+            rows.append(
+                {
+                    "tau": tau,
+                    "lower": lower.mean(),
+                    "upper": upper.mean(),
+                    "independent": estimates.disagreement(a, b).mean(),
+                    "shared": (own != shared).mean(),
+                }
+            )
+    return pd.DataFrame(rows).groupby("tau", as_index=False).mean()
+
+
+def _answers(model: nn.Module, copies: Tensor) -> np.ndarray:
+    """The class that the model says, int64 [draw, sample]."""
+    with evaluating(model), torch.inference_mode():
+        return np.stack([model(batch).argmax(1).cpu().numpy() for batch in copies])

@@ -1,0 +1,28 @@
+"""The stages of a study: train -> unlearn -> measure, each resumed where it stopped.
+
+Each stage makes what is missing, skips what is there with the right fingerprint, and hands plain
+objects to the next:
+
+    run = open_run("digits", "runs/digits", seeds=[0, 1, 2])
+    models = train(run) | unlearn(run)
+    frame = measure(run)
+"""
+
+from rurklib.study.jobs import parallel
+from rurklib.study.measure import COUNTING, by_method, measure, residual, samples
+from rurklib.study.models import finite, load_models, method_code, smoothed, train, unlearn
+
+__all__ = [
+    "COUNTING",
+    "by_method",
+    "finite",
+    "load_models",
+    "measure",
+    "method_code",
+    "parallel",
+    "residual",
+    "samples",
+    "smoothed",
+    "train",
+    "unlearn",
+]

@@ -1,0 +1,223 @@
+"""What a run measures: every model's counts under a law, kept in files, and the frame of them.
+
+A question is a law, its radii, a number of draws and a part of the split: the forget set, or one of
+the controls beside it. Each model's counts are a file of their own in ``counts/``, so a further
+model, law or control costs itself alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from rurklib import check, store
+from rurklib.perturb import LAWS
+from rurklib.residual import Counts, ResidualKnowledge, count_hits
+from rurklib.residual.controls import HELD_OUT, RETAINED
+from rurklib.run import Name, Run
+from rurklib.study.jobs import parallel
+from rurklib.study.models import load_models
+
+COUNTING = ("residual/counts", "residual/inference", "residual/adaptive", "models/margin")
+CONTROLS = {HELD_OUT: "held_out", RETAINED: "retain"}  # a control's name, and its part of the split
+FEWEST = 200  # a control has at most so many samples, or as many as the forget set
+
+
+@dataclass(frozen=True)
+class Question:
+    """What models are asked: copies by ``law`` at ``taus``, ``draws`` a sample, of a part."""
+
+    law: str
+    part: str
+    taus: tuple[float, ...]
+    draws: int
+
+    def folder(self, run: Run) -> Path:
+        """Where the answers are kept: the law's name, and what differs from the usual question."""
+        name = self.law if self.part == "forget" else f"{self.law}-{self.part}"
+        if (self.taus, self.draws) != (run.scenario.taus, run.scenario.draws):
+            name += "-" + store.fingerprint(taus=self.taus, draws=self.draws)[:8]
+        return run.folder / "counts" / name
+
+    def file(self, run: Run, name: Name) -> Path:
+        return self.folder(run) / f"{_label(name)}.npz"
+
+
+def measure(run: Run) -> pd.DataFrame:
+    """Residual knowledge of every model; written to residual_knowledge.csv.
+
+    One row per perturbation, method, seed and tau. Rows of Re-train are each reference held out
+    against the others: the null band is their range.
+    """
+    frames = []
+    for law in run.scenario.perturbations:
+        rows = by_method(residual(run, law))
+        rows.insert(2, "perturbation", law)
+        frames.append(rows)
+    frame = pd.concat(frames, ignore_index=True)
+    store.write_frame(run.folder / "residual_knowledge.csv", frame)
+    return frame
+
+
+def by_method(result: ResidualKnowledge) -> pd.DataFrame:
+    """One row per method, seed and tau of a run's measurement, the references among them."""
+    first = [m for m in result.models if m.startswith("Original-")]
+    rest = [m for m in result.models if m not in first]
+    frames = []
+    for label in (*first, *result.references, *rest):
+        method, seed = label.rsplit("-seed", 1)
+        rows = result.rows(label)
+        rows.insert(0, "method", method)
+        rows.insert(1, "seed", int(seed))
+        frames.append(rows)
+    return pd.concat(frames, ignore_index=True)
+
+
+def residual(
+    run: Run,
+    law: str,
+    *,
+    part: str = "forget",
+    taus: Sequence[float] | None = None,
+    draws: int | None = None,
+    methods: Sequence[str] | None = None,
+    controls: bool = False,
+) -> ResidualKnowledge:
+    """The measurement under one law, from counts that are kept in ``counts/``.
+
+    ``taus`` and ``draws`` are the scenario's if none are given, ``methods`` (names, Original among
+    them) those of the run; the re-trained references always are. ``part`` is "forget", "held_out"
+    or "retain": of the latter two, samples of the forgotten class, at most 200 or as many as are
+    forgotten. ``controls`` measures both of these beside the forget set, where there are any.
+    """
+    check.one_of("perturbation", law, LAWS)
+    check.one_of("part", part, ("forget", *CONTROLS.values()))
+    s = run.scenario
+    radii = s.taus if taus is None else tuple(map(float, taus))
+    check.taus(radii)
+    question = Question(law, part, radii, s.draws if draws is None else check.count("draws", draws))
+    chosen = ["Original", *s.methods] if methods is None else list(methods)
+    models = [n for method in chosen for n in run.names(method)]
+    references = run.names("Re-train")
+    names = list(dict.fromkeys([*models, *references]))
+    load_models(run, names)
+    todo = [n for n in names if not _counted(run, question, n)]
+    if len(todo) < len(names):
+        print(f"{law}: {len(names) - len(todo)} of {len(names)} models are counted already")
+    shares = [todo[i :: run.jobs] for i in range(run.jobs)]
+    parallel(run, [(_count, (run, question, share)) for share in shares if share])
+    counts = {_label(n): _read(run, question, n) for n in names}
+    if not LAWS[law].uses_model:  # the same copies for all: put the models side by side
+        hits, margins = (
+            np.concatenate([getattr(c, what) for c in counts.values()])
+            for what in ("hits", "margins")
+        )
+        first = next(iter(counts.values()))
+        shared = replace(first, hits=hits, margins=margins, models=tuple(counts))
+        counts = dict.fromkeys(counts, shared)
+    asked = {name: its for name, its in CONTROLS.items() if controls and len(samples(run, its)[0])}
+    beside = {
+        name: residual(run, law, part=its, taus=taus, draws=draws, methods=methods)
+        for name, its in asked.items()
+    }
+    own, others = (tuple(_label(n) for n in group) for group in (models, references))
+    return ResidualKnowledge(counts, own, others, beside=beside)
+
+
+def samples(run: Run, part: str) -> tuple[Tensor, Tensor]:
+    """(x, y) of the forget set, or of a control: samples of the forgotten class."""
+    x, y = run.pair(part)
+    if part == "forget":
+        return x, y
+    same = y == run.split.forget_class
+    most = max(FEWEST, len(run.split.forget))
+    return x[same][:most], y[same][:most]
+
+
+def _label(name: Name) -> str:
+    return f"{name[0]}-seed{name[1]}"
+
+
+def _fingerprint(run: Run, question: Question, name: Name) -> str:
+    shown = [name, *run.names("Re-train")] if LAWS[question.law].uses_model else [name]
+    nets = load_models(run, shown)
+    return store.fingerprint(
+        weights={_label(n): store.weights_digest(net.state_dict()) for n, net in nets.items()},
+        split=run.split.digest,
+        part=question.part,
+        law=question.law,
+        taus=question.taus,
+        draws=question.draws,
+        code=store.code("perturb", "guard", *COUNTING),
+        torch=torch.__version__,
+        device=run.device.type,
+    )
+
+
+def _counted(run: Run, question: Question, name: Name) -> bool:
+    path = question.file(run, name)
+    return path.exists() and store.load_arrays(path)[1] == _fingerprint(run, question, name)
+
+
+def _count(run: Run, question: Question, names: Sequence[Name]) -> str:
+    """Count the hits of some models and keep each one's in a file."""
+    began = time.perf_counter()
+    x, y = samples(run, question.part)
+
+    def ask(shown: Sequence[Name], found_on: str | None) -> Counts:
+        nets = {_label(n): net for n, net in load_models(run, shown).items()}
+        return count_hits(
+            nets,
+            x,
+            y,
+            taus=question.taus,
+            perturbation=question.law,
+            draws=question.draws,
+            found_on=found_on,
+            bounds=run.data.bounds,
+        )
+
+    if LAWS[question.law].uses_model:
+        for name in names:
+            shown = list(dict.fromkeys([name, *run.names("Re-train")]))
+            _write(run, question, name, ask(shown, _label(name)))
+    else:
+        counts = ask(names, None)
+        for name in names:
+            _write(run, question, name, counts)
+    of = "" if question.part == "forget" else f" on {question.part} samples"
+    return f"{question.law}: {len(names)} models counted{of}, {time.perf_counter() - began:.1f} s"
+
+
+def _write(run: Run, question: Question, name: Name, counts: Counts) -> None:
+    """Keep what was counted on the copies made for ``name``: its own hits and margins, and for a
+    gradient law those of the references too."""
+    kept = counts.models if counts.found_on else (_label(name),)
+    assert counts.margins is not None
+    assert counts.moved is not None
+    at = [counts.models.index(m) for m in kept]
+    arrays = {"hits": counts.hits[at], "margins": counts.margins[at], "models": np.array(kept)}
+    arrays["moved"] = counts.moved
+    store.save_arrays(question.file(run, name), arrays, _fingerprint(run, question, name))
+
+
+def _read(run: Run, question: Question, name: Name) -> Counts:
+    arrays, _ = store.load_arrays(question.file(run, name))
+    return Counts(
+        arrays["hits"],
+        tuple(str(m) for m in arrays["models"]),
+        question.taus,
+        question.draws,
+        question.law,
+        seed=0,
+        found_on=_label(name) if LAWS[question.law].uses_model else None,
+        margins=arrays["margins"],
+        moved=arrays["moved"],
+    )

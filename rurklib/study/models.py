@@ -1,0 +1,189 @@
+"""The models of a run: trained and unlearned, each made once and kept as a checkpoint.
+
+A model's fingerprint holds its parents' *content*, so making a deleted file again gives the same
+content and nothing behind it is redone.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from rurklib import check, models, store
+from rurklib import train as training
+from rurklib.data import Dataset
+from rurklib.methods import METHODS
+from rurklib.residual import noisy_copies
+from rurklib.run import Name, Run
+from rurklib.study.jobs import parallel
+
+SMOOTHED = "Smoothed"  # the control that is trained with noise
+
+
+def train(run: Run) -> dict[Name, nn.Module]:
+    """Original for every seed (on retain + forget) and the re-trained references (on retain).
+
+    Where the scenario pre-trains, one net is trained first and all of these start from it.
+    """
+    parallel(run, [(_make, (run, n)) for n in run.pretrained if not _done(run, n)])
+    return _ensure(run, run.trained)
+
+
+def unlearn(run: Run) -> dict[Name, nn.Module]:
+    """Every method of the scenario for every seed, starting from that seed's Original."""
+    load_models(run, run.names("Original"))
+    return _ensure(run, run.unlearned)
+
+
+def smoothed(run: Run) -> dict[Name, nn.Module]:
+    """A control, one for every seed: re-trained without the forget set, but on noisy copies too.
+
+    It is merely more robust: what it recognises near a forget sample is no memory. Gaussian noise
+    of the scenario's largest tau, as many noisy samples as clean ones.
+    """
+    return _ensure(run, run.names(SMOOTHED))
+
+
+def load_models(run: Run, names: Sequence[Name] | None = None) -> dict[Name, nn.Module]:
+    """Models that an earlier stage made (default: all of the run); a missing one is an error."""
+    names = run.trained + run.unlearned if names is None else list(names)
+    for name in names:
+        if not run.checkpoint(name).exists():
+            stage = "01_train" if name in run.trained else "02_unlearn"
+            stage = "03_residual_knowledge" if name[0] == SMOOTHED else stage
+            raise check.InputError(
+                f"{run.checkpoint(name)} is missing: run notebook {stage} first, or all of them "
+                f"with: rurk study --scenario {run.scenario.name} --out {run.folder}"
+            )
+    return {name: _load(run, name) for name in names}
+
+
+def _ensure(run: Run, names: Sequence[Name]) -> dict[Name, nn.Module]:
+    """Make the models that are missing or out of date, several at a time; return all."""
+    todo = [n for n in names if not _done(run, n)]
+    if len(todo) < len(names):
+        print(f"{len(names) - len(todo)} of {len(names)} models are there already")
+    parallel(run, [(_make, (run, name)) for name in todo])
+    return {name: _load(run, name) for name in names}
+
+
+def _done(run: Run, name: Name) -> bool:
+    path = run.checkpoint(name)
+    return path.exists() and store.load_weights(path)[1] == _fingerprint(run, name)
+
+
+def _fingerprint(run: Run, name: Name) -> str:
+    """Everything that the weights of a model depend on."""
+    s, (method, seed) = run.scenario, name
+    common = {"split": run.split.digest, "model": s.model, "seed": seed, "torch": torch.__version__}
+    common["device"] = run.device.type
+    if method in ("Pre-train", "Original", "Re-train", SMOOTHED):
+        if method == "Pre-train":
+            common["split"] = _pretraining_data(run).digest  # it isn't this split's
+        elif run.pretrained:
+            common["start"] = store.digest(run.checkpoint(*run.pretrained))
+        code = store.code("train", "models", "guard")
+        if method == SMOOTHED:
+            common["noise"] = [max(s.taus), store.code("residual/controls", "perturb")]
+        return store.fingerprint(**common, kind=method, training=s.training(method), code=code)
+    parent = store.weights_digest(_load(run, ("Original", seed)).state_dict())
+    return store.fingerprint(
+        **common,
+        kind=method,
+        hyperparameters=s.hyperparameters(method),
+        parent=parent,
+        code=method_code(method),
+    )
+
+
+def method_code(method: str) -> str:
+    """Hash of the code that a method's result depends on: its own file and what all share, so that
+    an edit of one method doesn't make the others again."""
+    home = (METHODS[method].__module__ or "").removeprefix("rurklib.")
+    shared = ("methods/contract", "methods/last_layers", "methods/fisher_information")
+    rest = (*shared, "train", "models", "perturb", "guard")
+    if home.startswith("methods."):
+        return store.code(home.replace(".", "/"), *rest)
+    body = inspect.unwrap(METHODS[method]).__code__  # a method of the user's own
+    return store.fingerprint(rest=store.code(*rest), own=[body.co_code.hex(), *body.co_names])
+
+
+def _make(run: Run, name: Name) -> str:
+    """Train or unlearn one model and write its checkpoint; returns a line for the log."""
+    s, (method, seed) = run.scenario, name
+    began = time.perf_counter()
+    if method == "Pre-train":
+        data = _pretraining_data(run)
+        model = _blank(run, seed, classes=len(data.classes))
+        training.fit(model, *data.train, seed=seed, **s.training(method))
+    elif method in ("Original", "Re-train", SMOOTHED):
+        model = _blank(run, seed)
+        for start in run.pretrained:
+            models.transfer(model, store.load_weights(run.checkpoint(start))[0])
+        x, y = run.pair("original" if method == "Original" else "retain")
+        if method == SMOOTHED:
+            x, y = noisy_copies(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
+        training.fit(model, x, y, seed=seed, **s.training(method))
+    else:
+        model = METHODS[method](
+            _load(run, ("Original", seed)),
+            run.pair("retain"),
+            run.pair("forget"),
+            seed=seed,
+            **s.hyperparameters(method),
+        )
+    seconds = time.perf_counter() - began
+    if not finite(model):
+        raise check.InputError(
+            f"{method} seed {seed} diverged: its weights aren't finite; try a smaller lr, as in "
+            f"--set {method}.lr=0.01"
+        )
+    store.save_weights(
+        run.checkpoint(name),
+        model.state_dict(),
+        _fingerprint(run, name),
+        method=method,
+        seed=seed,
+        scenario=s.name,
+        split=run.split.digest,
+        seconds=round(seconds, 3),
+    )
+    return f"{method} seed {seed}: {seconds:.1f} s"
+
+
+def finite(model: nn.Module) -> bool:
+    """Whether every weight is a number: the argmax of NaNs is class 0, which may even be right."""
+    return all(bool(p.isfinite().all()) for p in model.state_dict().values())
+
+
+def _blank(run: Run, seed: int, classes: int | None = None) -> nn.Module:
+    channels = run.data.train[0].shape[1]
+    model = models.build(run.scenario.model, channels, classes or len(run.data.classes), seed=seed)
+    return model.to(run.device)
+
+
+def _pretraining_data(run: Run) -> Dataset:
+    """Read when it is needed: a run that holds on to it would carry it into every process."""
+    assert run.scenario.pretrain is not None
+    return run.scenario.pretrain.data(run.scenario.path).to(run.device)
+
+
+def _load(run: Run, name: Name) -> nn.Module:
+    """One model from its checkpoint, if it is of this run's split."""
+    path = run.checkpoint(name)
+    weights, _, record = store.load_weights(path)
+    if record.get("split") != run.split.digest:
+        raise check.InputError(
+            f"{path} was trained on another split ({record.get('split')}) than this run's "
+            f"({run.split.digest}); delete it to make it again, or use --fresh"
+        )
+    model = _blank(run, 0)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise check.InputError(f"{path} doesn't fit the model {run.scenario.model}") from error
+    return model.eval()
