@@ -64,3 +64,12 @@ def reach(law: str, taus: Sequence[float], pixels: int) -> float:
     parts = law.split("-")
     scale = math.sqrt(pixels) if "l2" in parts else pixels if "l1" in parts else 1
     return 2 * max(taus) * scale
+
+
+def rescaled(tau: float, old: str, new: str, taus: Sequence[float], pixels: int) -> float:
+    """The tau under another law that is the same share of the law's reach.
+
+    >>> round(rescaled(0.2, "gaussian", "pgd-l2", [0, 0.2], 64), 6)
+    1.6
+    """
+    return tau / reach(old, taus, pixels) * reach(new, taus, pixels)

@@ -112,8 +112,9 @@ class Inspector:
 
     @cached_property
     def measured(self) -> ResidualKnowledge:
-        """The run's measurement under its first law, from its counts."""
-        return study.residual(self.run, self.run.scenario.perturbations[0])
+        """Original's measurement under the run's first law, from its counts."""
+        law = self.run.scenario.perturbations[0]
+        return study.residual(self.run, law, methods=["Original"])
 
     @cached_property
     def ratios(self) -> np.ndarray:

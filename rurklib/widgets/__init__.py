@@ -1,5 +1,8 @@
 """Panels: controls and a picture. They hold a state; what they show is computed elsewhere."""
 
+from rurklib.widgets.inspector import InspectorPanel
+from rurklib.widgets.job import Job
+from rurklib.widgets.page import page
 from rurklib.widgets.picture import Picture
 
-__all__ = ["Picture"]
+__all__ = ["InspectorPanel", "Job", "Picture", "page"]

@@ -43,4 +43,5 @@ class Picture:
         self.canvas.print_png(buffer, pil_kwargs={"compress_level": 1})
         self._image.value = buffer.getvalue()
         self.said = said
+        self._image.tooltip = said  # a picture without alt text is known by its title
         self._words.value = f'<div role="status" aria-live="polite">{html.escape(said)}</div>'

@@ -1,0 +1,44 @@
+"""The inspector's controls, each as it is set at first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ipywidgets
+
+from rurklib.inspection import Inspector
+from rurklib.inspection.laws import AIMS, KINDS, NORMS
+
+FIELDS = ("sample", "kind", "norm", "aim", "tau", "draw", "found_on", "steps", "model")
+MOST_STEPS = 40
+
+
+def inspector_controls(inspector: Inspector, state: Mapping[str, Any]) -> dict[str, Any]:
+    """A control for each of ``FIELDS``; all of them can be reached and moved by keys alone."""
+    everyone, draws = list(inspector.models), inspector.run.scenario.draws
+    ratios = [f"ratio {r:.2f}" if r == r else "no ratio" for r in inspector.ratios]
+    places = [(f"{k + 1}: {ratios[i]}", int(i)) for k, i in enumerate(inspector.order)]
+
+    def made(kind: Any, name: str, text: str, **options: Any) -> Any:
+        return kind(
+            value=state[name],
+            description=text,
+            style={"description_width": "6.2em"},
+            layout={"width": "auto", "margin": "2px 0"},
+            **options,
+        )
+
+    w = ipywidgets
+    tau = {"min": 0.0, "max": max(1.0, state["tau"]), "step": 0.01, "readout_format": ".3g"}
+    return {
+        "sample": made(w.SelectionSlider, "sample", "sample", options=places),
+        "kind": made(w.Dropdown, "kind", "law", options=KINDS),
+        "norm": made(w.Dropdown, "norm", "norm", options=NORMS),
+        "aim": made(w.Dropdown, "aim", "search", options=AIMS),
+        "tau": made(w.FloatSlider, "tau", "tau", **tau),
+        "draw": made(w.IntSlider, "draw", "draw", min=0, max=draws - 1),
+        "found_on": made(w.Dropdown, "found_on", "found on", options=everyone),
+        "steps": made(w.IntSlider, "steps", "PGD steps", min=1, max=MOST_STEPS),
+        "model": made(w.Dropdown, "model", "model", options=everyone),
+    }
