@@ -112,9 +112,8 @@ class Inspector:
 
     @cached_property
     def measured(self) -> ResidualKnowledge:
-        """Original's measurement under the run's first law, from its counts."""
-        law = self.run.scenario.perturbations[0]
-        return study.residual(self.run, law, methods=["Original"])
+        """The run's measurement under its first law, from its counts."""
+        return study.residual(self.run, self.run.scenario.perturbations[0])
 
     @cached_property
     def ratios(self) -> np.ndarray:
@@ -122,7 +121,7 @@ class Inspector:
 
         Hits are summed over the radii above 0. NaN where no reference ever recognises a copy.
         """
-        own, others = self._hits("Original")
+        own, others = self.hits("Original")
         return estimates.per_sample(own, others)
 
     @cached_property
@@ -132,11 +131,11 @@ class Inspector:
         One that Original recognises and no reference ever does has no ratio and comes first; one
         that nobody recognises tells nothing and comes last.
         """
-        own, _ = self._hits("Original")
+        own, _ = self.hits("Original")
         key = np.where(np.isnan(self.ratios), np.where(own > 0, np.inf, -np.inf), self.ratios)
         return np.argsort(-key, kind="stable")
 
-    def _hits(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def hits(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Hits over all radii above 0: [sample] of a model, [k, sample] of the references."""
         own, others = self.measured.ratios(self.labels[name])
         above = np.array(self.run.scenario.taus) > 0

@@ -98,7 +98,7 @@ def test_samples_are_ordered_by_their_ratio(inspector):
 def test_a_sample_that_only_original_knows_comes_first_and_one_nobody_knows_last(inspector):
     fresh = Inspector(inspector.run)
     own, others = np.array([2, 5, 0, 0, 4]), np.array([[2, 0, 0, 3, 1], [2, 0, 0, 3, 1]])
-    fresh._hits = lambda name: (own, others)
+    fresh.hits = lambda name: (own, others)
     np.testing.assert_array_equal(fresh.ratios, [1, np.nan, np.nan, 0, 4])
     np.testing.assert_array_equal(fresh.order, [1, 4, 0, 3, 2])
 
