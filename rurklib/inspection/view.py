@@ -19,7 +19,7 @@ from rurklib import check, study
 from rurklib.guard import generator
 from rurklib.inspection.laws import PGD, STEPS
 from rurklib.perturb import LAWS, pgd
-from rurklib.residual import ResidualKnowledge, estimates
+from rurklib.residual import estimates
 from rurklib.residual.counts import BLOCK
 from rurklib.residual.inference import Forward, fast, laid_out
 from rurklib.run import Run
@@ -111,9 +111,8 @@ class Inspector:
         self._searched: dict[str, Forward] = {}
 
     @cached_property
-    def measured(self) -> ResidualKnowledge:
-        """The run's measurement under its first law, from its counts."""
-        return study.residual(self.run, self.run.scenario.perturbations[0])
+    def _known(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.hits("Original")
 
     @cached_property
     def ratios(self) -> np.ndarray:
@@ -121,8 +120,7 @@ class Inspector:
 
         Hits are summed over the radii above 0. NaN where no reference ever recognises a copy.
         """
-        own, others = self.hits("Original")
-        return estimates.per_sample(own, others)
+        return estimates.per_sample(*self._known)
 
     @cached_property
     def order(self) -> np.ndarray:
@@ -131,15 +129,18 @@ class Inspector:
         One that Original recognises and no reference ever does has no ratio and comes first; one
         that nobody recognises tells nothing and comes last.
         """
-        own, _ = self.hits("Original")
+        own, _ = self._known
         key = np.where(np.isnan(self.ratios), np.where(own > 0, np.inf, -np.inf), self.ratios)
         return np.argsort(-key, kind="stable")
 
     def hits(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Hits over all radii above 0: [sample] of a model, [k, sample] of the references."""
-        own, others = self.measured.ratios(self.labels[name])
-        above = np.array(self.run.scenario.taus) > 0
-        above = above if above.any() else ~above
+        """The study's hits under its first law over all radii above 0, from its counts: [sample]
+        of a model, [k, sample] of the references."""
+        method = self.labels[check.one_of("model", name, self.models)].rsplit("-seed", 1)[0]
+        methods = [] if method == "Re-train" else [method]
+        law, taus = self.run.scenario.perturbations[0], np.array(self.run.scenario.taus)
+        own, others = study.residual(self.run, law, methods=methods).ratios(self.labels[name])
+        above = taus > 0 if (taus > 0).any() else taus == 0
         return own[above].sum(0), others[:, above].sum(1)
 
     def copies(

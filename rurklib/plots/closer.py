@@ -15,7 +15,7 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.patches import Patch
 
 from rurklib.plots.inspector import SMALL, WIDTH, at_edge, fixed, heading
-from rurklib.plots.style import BAND, INK, canvas, style
+from rurklib.plots.style import INK, canvas, style
 
 
 class RunningRatio:
@@ -163,9 +163,10 @@ class Map:
         """``model`` is the one compared with most of the references; ``name`` the class y."""
         own = c.says.get(model, c.says["Original"])
         most = c.share >= 0.5
-        color = style(model.split(" ")[0])["color"]
+        # A reference in the references' own grey couldn't be told from them.
+        color = INK if model.startswith("Re-train") else style(model)["color"]
         # 0 neither, 1 re-trained only, 2 the model only, 3 both
-        colors: list[Any] = ["#ffffff", BAND, _mixed(color, 0.35), _mixed(color, 0.72)]
+        colors: list[Any] = ["#ffffff", "#d6d6d6", _mixed(color, 0.1), _mixed(color, 0.55)]
         names = ["neither", "most re-trained only", f"{model} only", "both"]
         self._image.set_cmap(ListedColormap(colors))
         self._image.set_data(2 * own.astype(int) + most)

@@ -228,16 +228,13 @@ class InspectorPanel:
     def _laid_out(self) -> ipywidgets.Widget:
         """Columns as wide as a phone that wrap: side by side on a desk, in a row on a phone."""
         c, p = self.controls, {n: picture.widget for n, picture in self.pictures.items()}
-        box = ipywidgets.VBox
+        j, box = {n: job.widget for n, job in self.jobs.items()}, ipywidgets.VBox
         asked = [c[n] for n in FIELDS if n not in ("sample", "model")]
         columns = [
-            [p["samples"], c["sample"], *asked],
-            [p["copy"], self.export_button, self._message, c["model"],
-             self.jobs["ratio"].widget, p["ratio"]],
-            [p["probabilities"]],
-            [self.jobs["radius"].widget, p["radius"]],
-            [self.jobs["map"].widget, p["map"]],
-        ]  # fmt: skip
+            [p["samples"], c["sample"], p["copy"], *asked],
+            [p["probabilities"], self.export_button, self._message],
+            [c["model"], j["ratio"], p["ratio"], j["radius"], p["radius"], j["map"], p["map"]],
+        ]
         parts = [box(column, layout=COLUMN) for column in columns]
         flow = {"display": "flex", "flex_flow": "row wrap", "align_items": "flex-start"}
         return ipywidgets.Box(parts, layout={**flow, "width": "100%", "overflow": "visible"})

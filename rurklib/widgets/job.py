@@ -105,4 +105,6 @@ class Job:
 
     def _tell(self, said: str) -> None:
         self.said = said
-        self._words.value = f'<div role="status">{html.escape(said)}</div>' if said else ""
+        self._words.value = (
+            f'<div role="status" style="line-height: 1.4">{html.escape(said)}</div>' if said else ""
+        )
