@@ -11,7 +11,7 @@ from rurklib.inspection import Inspector
 from rurklib.inspection.laws import AIMS, KINDS, NORMS
 
 FIELDS = ("sample", "kind", "norm", "aim", "tau", "draw", "found_on", "steps", "model")
-MOST_STEPS = 40
+MOST_STEPS, TAUS = 40, 40
 
 
 def inspector_controls(inspector: Inspector, state: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,15 +30,24 @@ def inspector_controls(inspector: Inspector, state: Mapping[str, Any]) -> dict[s
         )
 
     w = ipywidgets
-    tau = {"min": 0.0, "max": max(1.0, state["tau"]), "step": 0.01, "readout_format": ".3g"}
     return {
         "sample": made(w.SelectionSlider, "sample", "sample", options=places),
         "kind": made(w.Dropdown, "kind", "law", options=KINDS),
         "norm": made(w.Dropdown, "norm", "norm", options=NORMS),
         "aim": made(w.Dropdown, "aim", "search", options=AIMS),
-        "tau": made(w.FloatSlider, "tau", "tau", **tau),
+        "tau": made(w.SelectionSlider, "tau", "tau", options=[state["tau"]]),
         "draw": made(w.IntSlider, "draw", "draw", min=0, max=draws - 1),
         "found_on": made(w.Dropdown, "found_on", "found on", options=everyone),
         "steps": made(w.IntSlider, "steps", "PGD steps", min=1, max=MOST_STEPS),
         "model": made(w.Dropdown, "model", "model", options=everyone),
     }
+
+
+def tau_options(reach: float, tau: float) -> tuple[tuple[str, float], ...]:
+    """Forty even steps up to ``reach``, and ``tau`` if it is none of them: (label, value).
+
+    Steps to choose among rather than a range: a browser answers a new range of a float slider with
+    the old value, moved to the new range's nearest step.
+    """
+    values = {round(reach * k / TAUS, 6) for k in range(TAUS + 1)}
+    return tuple((f"{v:.3g}", v) for v in sorted(values | {tau}))

@@ -30,11 +30,10 @@ from rurklib.inspection.laws import (
 from rurklib.perturb import LAWS
 from rurklib.plots.closer import Map, Radius, RunningRatio
 from rurklib.plots.inspector import Copy, Probabilities, Thumbnails
-from rurklib.widgets.controls import FIELDS, inspector_controls
+from rurklib.widgets.controls import FIELDS, inspector_controls, tau_options
 from rurklib.widgets.job import Job
 from rurklib.widgets.picture import Picture
 
-TAUS = 40  # steps of the tau slider
 # What each button's result is about: it is taken back when one of these changes.
 ABOUT = {
     "ratio": {"sample", "kind", "norm", "aim", "tau", "found_on", "steps", "model"},
@@ -100,6 +99,11 @@ class InspectorPanel:
     def law(self) -> str:
         """The law's name in ``rurklib.perturb.LAWS``."""
         return law_named(*(self.state[k] for k in ("kind", "norm", "aim")))
+
+    @property
+    def reach(self) -> float:
+        """The largest tau of the law."""
+        return reach(self.law, self.taus, self.pixels)
 
     def set(self, **values: Any) -> None:
         """Change fields of the state; the controls follow. Raises InputError, with nothing
@@ -191,7 +195,7 @@ class InspectorPanel:
         return running(self.inspector, s["sample"], self.law, s["tau"], **options)
 
     def _radius(self) -> Any:
-        s, most = self.state, reach(self.law, self.taus, self.pixels)
+        s, most = self.state, self.reach
         options = {k: s[k] for k in ("draw", "found_on", "steps")}
         return radii(self.inspector, s["sample"], self.law, most, **options)
 
@@ -205,9 +209,10 @@ class InspectorPanel:
         self._quiet = True
         law, c = LAWS[self.law], self.controls
         try:
-            most = reach(self.law, self.taus, self.pixels)
-            if c["tau"].max != most:
-                c["tau"].max, c["tau"].step = most, most / TAUS
+            taus = tau_options(self.reach, self.state["tau"])
+            if c["tau"].options != taus:
+                with c["tau"].hold_sync():  # one message: in two, the slider would jump between
+                    c["tau"].options, c["tau"].value = taus, self.state["tau"]
             norms = norms_of(self.state["kind"]) or NORMS
             if tuple(c["norm"].options) != norms:
                 c["norm"].options = norms

@@ -67,7 +67,7 @@ def test_it_opens_on_the_sample_with_the_largest_ratio_at_the_largest_tau(inspec
 MOVES = {
     "sample": 17,
     "aim": "away from y",
-    "tau": 1.0,
+    "tau": 0.96,
     "draw": 5,
     "found_on": "GD",
     "steps": 3,
@@ -94,7 +94,8 @@ def test_another_law_keeps_the_size_of_tau_and_the_rest(panel):
     assert panel.state == before | {"kind": "PGD"}
     panel.controls["norm"].value = "L2"
     assert panel.state == before | {"kind": "PGD", "norm": "L2", "tau": pytest.approx(1.6)}
-    assert panel.controls["tau"].max == pytest.approx(3.2)
+    assert panel.reach == pytest.approx(3.2)
+    assert panel.controls["tau"].options[-1][1] == pytest.approx(3.2)
     panel.controls["norm"].value = "L1"
     assert panel.state["tau"] == pytest.approx(12.8)
     panel.controls["kind"].value = "FGSM"  # which has L-inf alone
@@ -123,9 +124,9 @@ def test_all_laws_at_all_ends_of_tau(panel):
         panel.set(kind=kind)
         for norm in panel.controls["norm"].options:
             panel.set(norm=norm)
-            for value in (0.0, panel.controls["tau"].max, panel.controls["tau"].step):
+            for _, value in panel.controls["tau"].options[::20]:
                 panel.controls["tau"].value = value
-                assert panel.state["tau"] == round(value, 6)
+                assert panel.state["tau"] == value
                 same(panel.view, expected(panel))
 
 
@@ -153,6 +154,15 @@ def test_bad_values_are_named_and_change_nothing(panel, wrong, says):
     assert panel.view is view
 
 
+def test_a_tau_between_the_steps_is_a_step_as_long_as_it_is_set(panel):
+    taus = [v for _, v in panel.controls["tau"].options]
+    assert taus == [round(0.01 * k, 6) for k in range(41)]
+    panel.set(tau=0.123)
+    assert panel.controls["tau"].value == 0.123
+    panel.controls["tau"].value = 0.2
+    assert [v for _, v in panel.controls["tau"].options] == taus
+
+
 def test_pictures_and_words_follow(panel):
     png, said = panel.pictures["copy"].png, panel.said
     panel.set(draw=3)
@@ -177,7 +187,7 @@ def test_buttons_show_what_the_package_computes(panel):
     s, inspector = panel.state["sample"], panel.inspector
     *_, r = running(inspector, s, "pgd-l2", 0.8, model="GD")
     np.testing.assert_array_equal(panel.jobs["ratio"].report.ratio, r.ratio)
-    *_, q = radii(inspector, s, "pgd-l2", panel.controls["tau"].max, draw=2)
+    *_, q = radii(inspector, s, "pgd-l2", panel.reach, draw=2)
     np.testing.assert_array_equal(panel.jobs["radius"].report.radius, q.radius)
     assert set(panel.jobs["map"].report.says) == {"Original", "GD", *inspector.references}
     assert "GD says 9" in panel.said["map"]
