@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from rurklib import check, store
-from rurklib.data import Dataset, Split, forget_part_of_a_class, rehearsed
+from rurklib.data import ANY, Dataset, Split, forget_part_of_a_class, rehearsed
 from rurklib.scenarios import SCENARIOS, Scenario
 
 FORMAT = 1  # of a run folder; raised when older folders can't be read any more
@@ -50,7 +50,11 @@ class Run:
         """The split that the scenario asks for; InputError if its data don't allow it."""
         s = self.scenario
         split = forget_part_of_a_class(
-            self.data, forget_class=s.forget_class, forget_share=s.forget_share, seed=s.split_seed
+            self.data,
+            forget_class=s.forget_class,
+            forget_share=s.forget_share,
+            forget_order=s.forget_order,
+            seed=s.split_seed,
         )
         return rehearsed(split, self.data) if self.rehearsal else split
 
@@ -73,7 +77,7 @@ class Run:
         """Class unlearning: nothing of the class is retained, so a re-trained model never says it,
         ratios have no denominator, and differences are reported instead."""
         labels = self.split.pair(self.data, "retain")[1]
-        return not bool((labels == self.split.forget_class).any())
+        return not bool(self.split.of_class(labels).any())
 
     def pair(self, part: str) -> tuple[torch.Tensor, torch.Tensor]:
         """(x, y) of a part of the split: retain, forget, original, validation, test, held_out.
@@ -87,9 +91,14 @@ class Run:
     @property
     def title(self) -> str:
         """What is studied, in a line."""
-        forgotten, name = len(self.split.forget), self.data.classes[self.split.forget_class]
-        share = "all" if self.whole_class else f"{forgotten}"
-        return f"{self.scenario.title}; {share} of class {name} forgotten"
+        share = "all" if self.whole_class else f"{len(self.split.forget)}"
+        return f"{self.scenario.title}; {share} of {self.forgotten} forgotten"
+
+    @property
+    def forgotten(self) -> str:
+        """Whose samples are forgotten, in words."""
+        c = self.split.forget_class
+        return "all classes" if c == ANY else f"class {self.data.classes[c]}"
 
     def names(self, method: str) -> list[Name]:
         """The models of one method: one per reference for Re-train, else one per seed."""
@@ -261,6 +270,7 @@ def _check_folder(run: Run, fresh: bool) -> None:
         return
     there = store.read_json(folder / "run.json")
     there.setdefault("kind", "study")  # older folders don't say
+    there.get("settings", {}).setdefault("forget_order", "random")
     for key, what in (("format", "version"), ("kind", "kind"), ("scenario", "scenario")):
         if there.get(key) != described[key]:
             raise check.InputError(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from rurklib import metrics, store
 from rurklib.run import Name, Run
@@ -86,21 +87,11 @@ def _judge(run: Run, name: Name) -> tuple[dict[str, Any], dict[str, np.ndarray]]
     origin = ("Original", seed if method != "Re-train" else run.seeds[0])
     models = load_models(run, [name, origin])
     model, original = models[name], models[origin]
-    retain, forget, held_out = (run.pair(part) for part in ("retain", "forget", "held_out"))
-    test = run.pair("test")
-    attack = (
-        metrics.mia_class(model, retain, forget, held_out)
-        if run.whole_class
-        else metrics.mia(model, retain, test, forget)
-    )
+    forget, held_out = run.pair("forget"), run.pair("held_out")
     row = {
         "method": method,
         "seed": seed,
-        "retain_accuracy": metrics.accuracy(model, *retain),
-        "unlearn_accuracy": 100 - metrics.accuracy(model, *forget),
-        "test_accuracy": metrics.accuracy(model, *test),
-        "held_out_accuracy": metrics.accuracy(model, *held_out),
-        "mia": attack,
+        **accuracies(run, model),
         "relearn_epochs": metrics.relearn_epochs(model, original, forget),
         "seconds": store.load_weights(run.checkpoint(name))[2]["seconds"],
     }
@@ -109,3 +100,22 @@ def _judge(run: Run, name: Name) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         for part, pair in (("forget", forget), ("held_out", held_out))
     }
     return row, confidences
+
+
+def accuracies(run: Run, model: nn.Module) -> dict[str, float]:
+    """A model's accuracies on the run's parts and the paper's attack on it, in percent."""
+    retain, forget, held_out, test = (
+        run.pair(part) for part in ("retain", "forget", "held_out", "test")
+    )
+    attack = (
+        metrics.mia_class(model, retain, forget, held_out)
+        if run.whole_class
+        else metrics.mia(model, retain, test, forget)
+    )
+    return {
+        "retain_accuracy": metrics.accuracy(model, *retain),
+        "unlearn_accuracy": 100 - metrics.accuracy(model, *forget),
+        "test_accuracy": metrics.accuracy(model, *test),
+        "held_out_accuracy": metrics.accuracy(model, *held_out),
+        "mia": attack,
+    }

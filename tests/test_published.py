@@ -58,3 +58,23 @@ def test_the_ordering_agrees_with_the_papers_as_far_as_the_page_says():
     assert ours.corr(pd.Series(paper), method="spearman") == pytest.approx(0.27, abs=0.005)
     page = (FIGURES / "cifar5" / "README.md").read_text()
     assert "0.27" in page
+
+
+def test_the_controls_tell_what_the_front_page_says():
+    """Original is high on the forget set alone; RURK costs retained samples of the class more."""
+    rows = pd.read_csv(FIGURES / "digits" / "03_controls.csv")
+    last = rows[rows.tau == rows.tau.max()].groupby(["control", "method"])
+    ratio, high = last.ratio_of_means.mean(), last.predict_high.mean()
+    assert ratio["forget set", "Original"] > high["forget set", "Original"]
+    for control in ("held out", "retained"):
+        assert ratio[control, "Original"] < high[control, "Original"]
+    assert ratio["forget set", "Smoothed"] < high["forget set", "Smoothed"]
+    assert ratio["retained", "RURK"] < ratio["forget set", "RURK"]
+    page = (FIGURES.parent / "README.md").read_text()
+    named = [(c, "Original") for c in ("forget set", "held out", "retained")]
+    named += [("forget set", "Smoothed"), ("retained", "RURK"), ("forget set", "RURK")]
+    for key in named:
+        assert f"{ratio[key]:.3f}" in page, key
+    curve = pd.read_csv(FIGURES / "digits" / "residual_knowledge.csv")
+    curve = curve[(curve.method != "Re-train") & (curve.tau == curve.tau.max())]
+    assert f"below {curve.predict_high.iloc[0]:.3f}" in " ".join(page.split())

@@ -14,13 +14,13 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from rurklib import check
 
 Pair = tuple[Tensor, Tensor]
+ANY = -1  # as a forget class: samples of any class
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class Split:
 
     ``retain`` and ``forget`` index ``dataset.train``; ``validation`` (for choosing
     hyper-parameters), ``test`` and ``held_out`` (the test samples of the forget class: like the
-    forget samples, but never trained on) index ``dataset.test``.
+    forget samples, but never trained on) index ``dataset.test``. A ``forget_class`` of ANY says
+    that samples of every class are forgotten; held out is then all of ``test``.
     """
 
     dataset_digest: str
@@ -93,6 +94,14 @@ class Split:
     def kept_test(self) -> tuple[int, ...]:
         """The test samples of the other classes: what is to be known when a class is forgotten."""
         return tuple(sorted(set(self.test) - set(self.held_out)))
+
+    def of_class(self, y: Tensor) -> Tensor:
+        """Which labels are of the forget class, bool like ``y``."""
+        return (
+            torch.ones_like(y, dtype=torch.bool)
+            if self.forget_class == ANY
+            else (y == self.forget_class)
+        )
 
     @property
     def digest(self) -> str:
@@ -132,88 +141,6 @@ class Split:
                 f"here is {dataset.digest}: the data changed since the run began"
             )
         return split
-
-
-def forget_part_of_a_class(
-    dataset: Dataset,
-    *,
-    forget_class: int,
-    forget_share: float = 0.5,
-    validation_share: float = 1 / 3,
-    seed: int = 0,
-) -> Split:
-    """Forget a random share of one class's training samples (the paper's sample unlearning).
-
-    A forgotten sample takes its identical copies in the training set with it, if it has any: what
-    is kept once more can't be forgotten.
-    ``validation_share`` of the test side is set aside for choosing hyper-parameters, drawn from
-    every class alike, so that nothing is ever tuned on the samples that are reported.
-    Raises InputError for an unknown class or a share outside (0, 1].
-    """
-    check.count("forget_class", forget_class, 0)
-    if forget_class >= len(dataset.classes):
-        raise check.InputError(
-            f"forget_class = {forget_class}: {dataset.name} has classes 0 ... "
-            f"{len(dataset.classes) - 1} ({', '.join(dataset.classes)})"
-        )
-    check.count("seed", seed, 0)
-    check.number("forget_share", forget_share, 0.0, 1.0)
-    check.number("validation_share", validation_share, 0.0, 0.9)
-    rng = np.random.default_rng([seed, 1])
-    y_train, y_test = dataset.train[1].cpu().numpy(), dataset.test[1].cpu().numpy()
-    members = rng.permutation(np.flatnonzero(y_train == forget_class))
-    drawn = members[: round(forget_share * len(members))]
-    forget = _with_copies(dataset.train[0], drawn)
-    retain = np.setdiff1d(np.arange(len(y_train)), forget)
-    validation = np.sort(
-        np.concatenate(
-            [
-                (own := rng.permutation(np.flatnonzero(y_test == c)))[
-                    : round(validation_share * len(own))
-                ]
-                for c in range(len(dataset.classes))
-            ]
-        )
-    )
-    test = np.setdiff1d(np.arange(len(y_test)), validation)
-    held_out = test[y_test[test] == forget_class]
-    if not len(held_out):
-        raise check.InputError(
-            f"{dataset.name} has no test sample of class {forget_class} "
-            f"({dataset.classes[forget_class]}) to spare: held-out samples are the control"
-        )
-    parts = (tuple(int(i) for i in part) for part in (retain, forget, validation, test, held_out))
-    return Split(dataset.digest, seed, forget_class, *parts)
-
-
-def rehearsed(split: Split, dataset: Dataset) -> Split:
-    """A request like ``split`` that concerns other people, for choosing hyper-parameters.
-
-    As many samples of the same class as ``split`` forgets, of those that it *retains*, are
-    forgotten (with their identical copies); if it retains none, all of the next class. The test
-    part is the validation part of ``split``, whose own forget and test samples judge nothing here.
-    """
-    y_train, y_test = dataset.train[1].cpu().numpy(), dataset.test[1].cpu().numpy()
-    forget_class, retain = split.forget_class, np.array(split.retain)
-    if not (y_train[retain] == forget_class).any():
-        forget_class = (forget_class + 1) % len(dataset.classes)
-    rng = np.random.default_rng([split.seed, 2])
-    members = rng.permutation(retain[y_train[retain] == forget_class])
-    whole = forget_class != split.forget_class
-    drawn = members if whole else members[: len(split.forget)]
-    forget = _with_copies(dataset.train[0], drawn)
-    kept = np.setdiff1d(np.arange(len(y_train)), forget)
-    test = np.array(split.validation, dtype=np.int64)
-    parts = (kept, forget, (), test, test[y_test[test] == forget_class])
-    plain = (tuple(int(i) for i in part) for part in parts)
-    return Split(split.dataset_digest, split.seed, forget_class, *plain)
-
-
-def _with_copies(x: Tensor, drawn: np.ndarray) -> np.ndarray:
-    """Indices of the samples drawn and of all that equal one of them byte by byte, sorted."""
-    rows = [row.tobytes() for row in x.cpu().contiguous().numpy()]
-    wanted = {rows[i] for i in drawn}
-    return np.array([i for i, row in enumerate(rows) if row in wanted], dtype=np.int64)
 
 
 def _digest(*tensors: Tensor) -> str:

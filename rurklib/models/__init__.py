@@ -20,6 +20,8 @@ Builder = Callable[[int, int], nn.Module]
 
 MODELS: dict[str, Builder] = {
     "small-cnn": small_cnn,
+    "small-cnn-narrow": partial(small_cnn, width=8),
+    "small-cnn-wide": partial(small_cnn, width=32),
     "small-cnn-32": partial(small_cnn, width=32, stride=2),
     "resnet18": resnet18,
     "vgg11": vgg11,

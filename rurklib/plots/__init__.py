@@ -1,5 +1,6 @@
 """Figures: frames and arrays in, matplotlib figures out. Nothing here knows of models or runs."""
 
+from rurklib.plots.ablations import ablation_panels, pareto
 from rurklib.plots.accuracies import accuracy_dots
 from rurklib.plots.against import against_references
 from rurklib.plots.brittleness import brittleness
@@ -15,6 +16,7 @@ from rurklib.plots.style import STYLE, canvas, png, style
 __all__ = [
     "QUANTITIES",
     "STYLE",
+    "ablation_panels",
     "accuracy_dots",
     "against_references",
     "band_growth",
@@ -25,6 +27,7 @@ __all__ = [
     "disagreement_bounds",
     "estimator_gap",
     "image_rows",
+    "pareto",
     "png",
     "residual_curves",
     "results_table",

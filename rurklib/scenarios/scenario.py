@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from rurklib import check
-from rurklib.data import Dataset
+from rurklib.data import ANY, Dataset
+from rurklib.data.request import ORDERS
 from rurklib.methods import METHODS, check_value, defaults
 from rurklib.models import MODELS
 from rurklib.perturb import LAWS
@@ -47,6 +48,8 @@ class Scenario:
     Original and every method are run once per seed. ``methods`` gives each method's
     hyper-parameters where they differ from its defaults; its order is the order in tables, and
     ``--set methods=GD,RURK`` takes some of them.
+    ``forget_share`` of class ``forget_class`` (-1: of all samples) is forgotten, in the order
+    ``forget_order`` ("random", "hard" or "easy" first).
     ``data(path)`` gives the data set; an empty path means the scenario's own source.
     ``retrain_epochs`` are those of Re-train, where it needs other than Original's.
     """
@@ -60,6 +63,7 @@ class Scenario:
     taus: tuple[float, ...]
     path: str = ""
     forget_share: float = 0.5
+    forget_order: str = "random"
     split_seed: int = 0
     references: int = 6
     pretrain: Pretraining | None = None
@@ -80,8 +84,9 @@ class Scenario:
             check.count(name, getattr(self, name))
         if self.retrain_epochs is not None:
             check.count("retrain_epochs", self.retrain_epochs)
-        for name in ("forget_class", "split_seed"):
-            check.count(name, getattr(self, name), 0)
+        check.count("forget_class", self.forget_class, ANY)
+        check.one_of("forget_order", self.forget_order, ORDERS)
+        check.count("split_seed", self.split_seed, 0)
         check.number("forget_share", self.forget_share, 0.0, 1.0)
         for name in ("lr", "momentum", "weight_decay"):
             check.number(name, getattr(self, name), 0.0)

@@ -132,11 +132,11 @@ def residual(
 
 
 def samples(run: Run, part: str) -> tuple[Tensor, Tensor]:
-    """(x, y) of the forget set, or of a control: samples of the forgotten class."""
+    """(x, y) of the forget set, or of a control: samples of the forgotten class or classes."""
     x, y = run.pair(part)
     if part == "forget":
         return x, y
-    same = y == run.split.forget_class
+    same = run.split.of_class(y)
     most = max(FEWEST, len(run.split.forget))
     return x[same][:most], y[same][:most]
 

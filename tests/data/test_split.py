@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rurklib import InputError
-from rurklib.data import Dataset, Split, digits, forget_part_of_a_class
+from rurklib.data import (
+    Dataset,
+    Split,
+    difficulty,
+    digits,
+    forget_part_of_a_class,
+    rehearsed,
+)
 
 
 def toy(n=60, classes=3, seed=0, **changes) -> Dataset:
@@ -104,7 +112,8 @@ def test_requests_that_can_not_be_met_are_refused():
         ("forget_share = nan", {"forget_share": float("nan")}),
         ("validation_share = 1", {"validation_share": 1.0}),
         (r"forget_class = 3: toy has classes 0 \.\.\. 2 \(a, b, c\)", {"forget_class": 3}),
-        ("forget_class = -1", {"forget_class": -1}),
+        ("forget_class = -2", {"forget_class": -2}),
+        ("forget_order", {"forget_order": "odd"}),
     ):
         with pytest.raises(InputError, match=match):
             split_of(**options)
@@ -234,3 +243,45 @@ def test_half_of_the_eights():
     x, y = split.pair(data, "forget")
     assert (y == 8).all()
     assert len(x) == round(0.5 * int((data.train[1] == 8).sum()))
+
+
+def test_samples_of_any_class():
+    """Fails if they come from one class, or if held-out samples do."""
+    data = toy()
+    split = split_of(data, forget_class=-1, forget_share=0.2, seed=3)
+    assert len(split.forget) == round(0.2 * 60)
+    assert len({int(data.train[1][i]) for i in split.forget}) == 3
+    assert split.held_out == split.test
+    assert split.of_class(data.test[1]).all()
+    assert not split_of(data).of_class(data.test[1]).all()
+    assert Split.from_certificate(json.loads(json.dumps(split.certificate())), data) == split
+    again = rehearsed(split, data)
+    assert not set(again.forget) & set(split.forget)
+    assert len(again.forget) == len(split.forget)
+    assert len({int(data.train[1][i]) for i in again.forget}) == 3
+
+
+def test_the_hardest_are_those_whose_neighbours_are_strangers():
+    """On a line: class a at 0 ... 9, class b at 50 ... 59, and one a among the b's, at 54.5."""
+    places = [*range(10), 54.5, *range(50, 60)]
+    x = torch.tensor(places).view(-1, 1) / 60
+    y = torch.tensor([0] * 11 + [1] * 10)
+    data = Dataset("line", (x, y), (x, y), ("a", "b"), provenance="made up")
+    hardness = difficulty(x, y, np.arange(21))
+    assert hardness[10] == pytest.approx((45.5 + 46.5 + 47.5) / (0.5 + 0.5 + 1.5))
+    assert hardness.argmax() == 10
+    assert (np.delete(hardness, 10) < 1).all()
+    hard = split_of(data, forget_class=0, forget_share=0.1, forget_order="hard")
+    easy = split_of(data, forget_class=0, forget_share=0.1, forget_order="easy")
+    assert hard.forget == (10,)
+    assert easy.forget[0] in range(10)
+
+
+def test_difficulty_is_the_same_in_any_piece(rng):
+    """Fails if a sample is its own neighbour, or pieces of the index are taken for the data."""
+    x, y = torch.rand(300, 2, generator=rng(0)), torch.arange(300) % 2
+    every = difficulty(x, y, np.arange(300))
+    assert np.allclose(difficulty(x, y, np.array([299, 5])), every[[299, 5]])
+    apart = torch.cdist(x[:1].double(), x.double())[0]
+    near = apart[2::2].sort().values[:3].mean() / apart[1::2].sort().values[:3].mean()
+    assert every[0] == pytest.approx(float(near))

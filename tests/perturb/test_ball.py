@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from rurklib import InputError
+from rurklib.perturb import alike
 from rurklib.perturb.ball import check_p, norm, project, uniform
 
 NORMS = (1, 2, math.inf)
@@ -150,3 +151,12 @@ def test_radius_zero_leaves_nothing():
     d = torch.tensor([[0.3, -0.4]])
     for p in NORMS:
         assert torch.equal(project(d, torch.zeros(1, 2), 0.0, p, None), torch.zeros(1, 2)), p
+
+
+@pytest.mark.parametrize("p", NORMS)
+@pytest.mark.parametrize("d", [1, 7, 64])
+def test_noise_alike_in_size(p, d):
+    """The radius gives uniform noise the root mean square of Gaussian noise, in every norm."""
+    x, radius = torch.zeros(40_000, d, dtype=torch.float64), alike(0.3, p, d)
+    noise = uniform(x, radius, p, torch.Generator().manual_seed(d))
+    assert noise.square().mean().sqrt().item() == pytest.approx(0.3, rel=0.02)

@@ -98,17 +98,20 @@ def test_every_file_is_there_with_its_columns(finished):
     np.testing.assert_allclose(at_zero.sort_index(), direct.sort_index(), atol=1e-6)
     for name in ("split.json", "env.json", "run.json"):
         assert store.read_json(finished / name)
-    assert len(list((finished / "models").glob("*.safetensors"))) == MODELS
+    assert len(list((finished / "models").glob("*.safetensors"))) == MODELS + 1  # the smoothed
 
 
 def test_notebooks_and_report_hold_their_figures(finished):
     pictures = sorted(p.name for p in (finished / "figures").glob("*.png"))
     assert pictures == ["01_accuracy.png", "01_samples.png", "02_accuracy.png", "02_batchnorm.png",
-                        "03_copies.png", "03_curves.png", "03_estimators.png"]  # fmt: skip
+                        "03_controls.png", "03_copies.png", "03_curves.png",
+                        "03_disagreement.png", "03_estimators.png", "03_laws.png",
+                        "03_margins.png", "03_norms.png", "03_per_sample.png", "03_ranked.png",
+                        "03_references.png"]  # fmt: skip
     for picture in pictures:
         data = pd.read_csv(finished / "figures" / picture.replace(".png", ".csv"))
         assert len(data) > 0
-    shown = {"01_train": 2, "02_unlearn": 2, "03_residual_knowledge": 3, "99_report": 0}
+    shown = {"01_train": 2, "02_unlearn": 2, "03_residual_knowledge": 11, "99_report": 0}
     for name, count in shown.items():
         book = nbformat.read(finished / "notebooks" / f"{name}.ipynb", as_version=4)
         outputs = [o for c in book.cells for o in c.get("outputs", [])]
