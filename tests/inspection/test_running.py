@@ -98,3 +98,12 @@ def test_bad_choices_are_named(inspector):
         next(running(inspector, 0, "gaussian", 0.1, model="Retrain"))
     with pytest.raises(InputError, match="draws = 0"):
         next(running(inspector, 0, "gaussian", 0.1, draws=0))
+
+
+def test_what_copies_have_in_common_makes_the_ratio_surer():
+    """Two models that always agree differ in nothing; two with copies of their own might."""
+    rng = np.random.default_rng(1)
+    own = rng.random(100) < 0.5
+    _, low, high = ratio_so_far(own, own[None])
+    _, low_, high_ = ratio_so_far(own, rng.permutation(own)[None])
+    assert high[-1] - low[-1] < 0.5 * (high_[-1] - low_[-1])
