@@ -51,3 +51,9 @@ def tau_options(reach: float, tau: float) -> tuple[tuple[str, float], ...]:
     """
     values = {round(reach * k / TAUS, 6) for k in range(TAUS + 1)}
     return tuple((f"{v:.3g}", v) for v in sorted(values | {tau}))
+
+
+def snapped(tau: float, reach: float) -> float:
+    """``tau``, as the step that it is but for rounding."""
+    nearest = round(reach * round(tau / reach * TAUS) / TAUS, 6)
+    return nearest if abs(tau - nearest) < 1e-4 * reach / TAUS else round(tau, 6)

@@ -30,7 +30,7 @@ from rurklib.inspection.laws import (
 from rurklib.perturb import LAWS
 from rurklib.plots.closer import Map, Radius, RunningRatio
 from rurklib.plots.inspector import Copy, Probabilities, Thumbnails
-from rurklib.widgets.controls import FIELDS, inspector_controls, tau_options
+from rurklib.widgets.controls import FIELDS, inspector_controls, snapped, tau_options
 from rurklib.widgets.job import Job
 from rurklib.widgets.picture import Picture
 
@@ -127,7 +127,7 @@ class InspectorPanel:
         if "tau" not in values:
             new["tau"] = rescaled(new["tau"], old, law, self.taus, self.pixels)
         most = reach(law, self.taus, self.pixels)
-        new["tau"] = round(check.number("tau", new["tau"], 0.0, most * (1 + 1e-9)), 6)
+        new["tau"] = snapped(check.number("tau", new["tau"], 0.0, most * (1 + 1e-6)), most)
         for name in ("found_on", "model"):
             check.one_of(name, new[name], self.inspector.models)
         check.count("steps", new["steps"])

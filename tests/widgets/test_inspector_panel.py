@@ -163,6 +163,14 @@ def test_a_tau_between_the_steps_is_a_step_as_long_as_it_is_set(panel):
     assert [v for _, v in panel.controls["tau"].options] == taus
 
 
+def test_going_from_norm_to_norm_and_back_ends_on_the_same_step(panel):
+    """Fails if roots that are rounded on the way leave a tau beside the steps."""
+    for kind, norm in (("PGD", "L2"), ("uniform", "L1"), ("PGD", "L2"), ("Gaussian", "L1")):
+        panel.set(kind=kind, norm=norm)
+        assert len(panel.controls["tau"].options) == 41
+    assert panel.state["tau"] == 0.2
+
+
 def test_pictures_and_words_follow(panel):
     png, said = panel.pictures["copy"].png, panel.said
     panel.set(draw=3)
