@@ -37,7 +37,7 @@ def main() -> None:
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
         with inspector_page(run, Path(home)) as address:
-            tab = browser.new_page(viewport={"width": 800, "height": 840})
+            tab = browser.new_page(viewport={"width": 850, "height": 850})
             tab.goto(address, timeout=WAIT * 1000)
             tab.get_by_role("button", name=READY).wait_for(timeout=WAIT * 1000)
             animate(tab, asked.out / "inspector.gif")
@@ -90,10 +90,10 @@ def animate(tab: Page, path: Path) -> None:
         )
         took.append(time.perf_counter() - began)
         frames.append(Image.open(io.BytesIO(tab.screenshot())).convert("RGB"))
-    small = [f.resize((600, 630), Image.Resampling.LANCZOS) for f in frames[1::2]]
-    together = Image.new("RGB", (600, 630 * 3))
+    small = [f.resize((600, 600), Image.Resampling.LANCZOS) for f in frames[1::2]]
+    together = Image.new("RGB", (600, 600 * 3))
     for k, frame in enumerate((small[0], small[len(small) // 2], small[-1])):
-        together.paste(frame, (0, 630 * k))
+        together.paste(frame, (0, 600 * k))
     palette = together.quantize(COLORS, Image.Quantize.MAXCOVERAGE)
     images = [f.quantize(palette=palette, dither=Image.Dither.NONE) for f in small]
     images[0].save(path, save_all=True, append_images=images[1:], duration=300, loop=0)
