@@ -135,6 +135,7 @@ SMALL_STUDY = {
     "draws": 12,
     "taus": [0.0, 0.1, 0.2],
     "methods": ["GD", "RURK"],
+    "RURK.epochs": 2,
     "perturbations": ["gaussian", "pgd-l2"],
 }
 

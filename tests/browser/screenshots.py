@@ -23,6 +23,7 @@ from servers import WAIT, inspector_page, lab
 from test_inspector_in_a_browser import READY, run_all, wait_for
 
 COLORS = 128  # of the animation
+LAST = 2  # of the sentences below the pictures, the one that a slider changes last
 
 
 def main() -> None:
@@ -82,11 +83,11 @@ def animate(tab: Page, path: Path) -> None:
     wait_for(tab, "tau 0)")
     frames, took = [], []
     for _ in range(30):
-        before = tab.get_by_role("status").nth(1).inner_text()
+        before = tab.get_by_role("status").nth(LAST).inner_text()
         began = time.perf_counter()
         tau.press("ArrowRight")
         tab.wait_for_function(
-            "w => document.querySelectorAll('[role=status]')[1].innerText != w", arg=before
+            f"w => document.querySelectorAll('[role=status]')[{LAST}].innerText != w", arg=before
         )
         took.append(time.perf_counter() - began)
         frames.append(Image.open(io.BytesIO(tab.screenshot())).convert("RGB"))
