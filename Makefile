@@ -9,10 +9,15 @@ TORCH ?=
 ARGS ?=
 BIN = $(VENV)/bin
 
-.PHONY: study test lint showcase clean
+.PHONY: study inspect test lint showcase clean
 
 study: $(VENV)/.rurklib-study
 	$(BIN)/rurk study --scenario $(SCENARIO) --jobs $(JOBS) $(ARGS)
+
+# The inspector of a run as a page on this machine; RUN=runs/other for another one.
+RUN ?= runs/digits
+inspect: $(VENV)/.rurklib-study
+	$(BIN)/rurk inspect --run $(RUN) $(ARGS)
 
 test: $(VENV)/.rurklib-test lint
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)

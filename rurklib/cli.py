@@ -27,6 +27,7 @@ Examples:
   rurk study --out runs/mild --set RURK.tau=0.2 another setting, in a folder of its own
   rurk study --scenario npz --set path=my.npz   images of your own (see also: imagefolder)
   rurk tune --scenario npz --set path=my.npz    choose hyper-parameters for them
+  rurk inspect                                  look closely at single forget samples
   rurk scenarios                                what can be studied, and every setting
   rurk audit --help                             models of your own, against re-trained ones
 """
@@ -131,6 +132,37 @@ def tune(
     click.echo(shown.round(2).to_string(index=False))
     click.echo(f"\nall trials: {folder / 'trials.csv'}")
     click.echo(f"use them: rurk study --settings {folder / 'settings.json'}")
+
+
+DIGITS_RUN = Path("runs/digits")
+
+
+@main.command()
+@click.option(
+    "--run",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=DIGITS_RUN,
+    show_default=True,
+    help="folder of a finished study",
+)
+@click.option("--seed", type=int, help="experiment seed [default: the run's first]")
+@click.option("--port", type=int, help="where to listen [default: 8866, or the next that is free]")
+@click.option("--no-browser", is_flag=True, help="only print the address")
+def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) -> None:
+    """Serve the perturbation inspector of a run as a page on this machine.
+
+    If there is no runs/digits yet, the digits study is run first (minutes).
+    """
+    from rurklib.serve import free_port, serve
+
+    if port is not None:
+        free_port(port)  # known before minutes are spent
+    if folder == DIGITS_RUN and not folder.exists():
+        click.echo(f"{folder} isn't there yet: running the study first")
+        with _locked("digits", folder) as run:
+            _study(run, {}, fresh=False)
+    serve(folder, seed=seed, port=port, browser=not no_browser, say=click.echo)
 
 
 class Audit(click.Command):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -210,6 +211,49 @@ def open_run(
         store.write_json(run.folder / "run.json", run.described)
     _ = run.split  # written, or read and checked
     store.write_json(run.folder / "env.json", environment(run))
+    return run
+
+
+def open_existing(folder: str | Path) -> Run:
+    """A finished run from its folder alone: what was studied is read from run.json, the seeds from
+    the models that are there. Nothing is written.
+
+    Raises InputError, with the command that mends it, for a folder that isn't a finished run.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise check.InputError(
+            f"{folder} is not a folder: expected a finished run; make one with: rurk study"
+        )
+    if not (folder / "run.json").exists():
+        raise check.InputError(
+            f"{folder} is not a run (it has no run.json): expected the folder of a finished study; "
+            "make one with: rurk study"
+        )
+    there = store.read_json(folder / "run.json")
+    name = check.one_of(f"scenario in {folder / 'run.json'}", there.get("scenario"), SCENARIOS)
+    settings = dict(there.get("settings", {}))
+    methods = settings.pop("methods", {})
+    scenario = SCENARIOS[name].changed(
+        {**settings, "methods": list(methods), **_flat({"methods": methods})}
+    )
+    mend = f"finish it with: rurk study --scenario {name} --out {folder}"
+    seeds = sorted(
+        int(found[1])
+        for path in (folder / "models").glob("Original-seed*.safetensors")
+        if (found := re.fullmatch(r"Original-seed(\d+)", path.stem))
+    )
+    if not seeds:
+        raise check.InputError(f"{folder} holds no Original: it is not a finished run; {mend}")
+    run = Run(folder, scenario, tuple(seeds))
+    _check_folder(run, fresh=False)
+    needed = [folder / n for n in ("split.json", "summary.csv", "residual_knowledge.csv")]
+    needed += [run.checkpoint(n) for n in run.trained + run.unlearned]
+    if missing := [p for p in needed if not p.exists()]:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise check.InputError(
+            f"{missing[0]}{more} missing: {folder} is not a finished run; {mend}"
+        )
     return run
 
 

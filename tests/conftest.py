@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,6 +127,33 @@ def left_as_found() -> Callable:
                 assert (a is None and b is None) or torch.equal(a, b)
 
     return watch
+
+
+SMALL_STUDY = {
+    "epochs": 6,
+    "references": 3,
+    "draws": 12,
+    "taus": [0.0, 0.1, 0.2],
+    "methods": ["GD", "RURK"],
+    "RURK.epochs": 2,
+    "perturbations": ["gaussian", "pgd-l2"],
+}
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory) -> Path:
+    """The folder of a finished digits run of six small models, made in this process."""
+    from rurklib import study
+    from rurklib.run import open_run
+    from rurklib.summary import summarise
+
+    folder = tmp_path_factory.mktemp("small") / "digits"
+    run = open_run("digits", folder, seeds=[0], settings=SMALL_STUDY)
+    study.train(run)
+    study.unlearn(run)
+    summarise(run)
+    study.measure(run)
+    return folder
 
 
 @dataclass(frozen=True)

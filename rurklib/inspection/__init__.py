@@ -1,22 +1,37 @@
-"""Looking closely at one sample: what a panel or a figure of a single image is computed from."""
+"""Looking closely at one sample: what a panel or a figure of a single image is computed from.
 
+``view``, ``cut``, ``radius`` and ``running`` are about a forget image of a run, ``flat`` and its
+companions about the plane of notebook 0. Heavier work is a generator that yields what is known so
+far, with ``done`` of ``total`` steps, so that a button can show progress and stop it.
+"""
+
+from rurklib.inspection.cut import Cut, cut
 from rurklib.inspection.flat import Case, Flat, flatten, forget_and_retrain, trajectory
 from rurklib.inspection.flat_ball import Ball, around, shares
-from rurklib.inspection.flat_view import NAMES, State, View, view
+from rurklib.inspection.flat_view import NAMES, State
 from rurklib.inspection.plane import answers_on_plane
+from rurklib.inspection.radius import Radii, radii
+from rurklib.inspection.running import Running, running
+from rurklib.inspection.view import Inspector, View
 
 __all__ = [
     "NAMES",
     "Ball",
     "Case",
+    "Cut",
     "Flat",
+    "Inspector",
+    "Radii",
+    "Running",
     "State",
     "View",
     "answers_on_plane",
     "around",
+    "cut",
     "flatten",
     "forget_and_retrain",
+    "radii",
+    "running",
     "shares",
     "trajectory",
-    "view",
 ]

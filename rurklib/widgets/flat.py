@@ -15,8 +15,9 @@ import ipywidgets
 
 from rurklib import check
 from rurklib.data.iris import FEATURES
-from rurklib.inspection import NAMES, Flat, State, view
+from rurklib.inspection import NAMES, Flat, State
 from rurklib.inspection.flat_ball import NORMS
+from rurklib.inspection.flat_view import view
 from rurklib.plots import RegionsFigure
 from rurklib.widgets.picture import Picture
 

@@ -1,12 +1,14 @@
 """A figure that is drawn once and then changed: what makes a slider answer at once.
 
 Building a matplotlib figure takes longer than drawing one. So a panel keeps its figure, moves the
-artists in place and calls :meth:`Picture.show`, which renders the same canvas into an
-``ipywidgets.Image``. The sentence below the picture says what it shows, for those who can't see it.
+artists in place and calls :meth:`Picture.show`, which renders the same canvas into a picture with
+alt text (``ipywidgets.Image`` can't carry any, so it is an ``img`` in an HTML widget). The sentence
+below the picture says the same for all to read.
 """
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 
@@ -26,21 +28,26 @@ class Picture:
     def __init__(self, figure: Figure) -> None:
         self.figure = figure
         self.canvas = FigureCanvasAgg(figure)
-        self.said = ""
-        wide = {"width": f"{figure.get_figwidth() * DPI:.0f}px", "max_width": "100%"}
-        self._image = ipywidgets.Image(format="png", layout={**wide, "height": "auto"})
-        self._words = ipywidgets.HTML()
+        self.png, self.said = b"", ""
+        layout = {"width": f"{figure.get_figwidth() * DPI:.0f}px", "max_width": "100%"}
+        self._image = ipywidgets.HTML(layout={**layout, "margin": "0"})
+        self._words = ipywidgets.HTML(layout={"width": "auto", "margin": "0 0 6px 0"})
         self.widget = ipywidgets.VBox([self._image, self._words])
-
-    @property
-    def png(self) -> bytes:
-        return bytes(self._image.value)
 
     def show(self, said: str) -> None:
         """Render the figure as it is now; ``said`` describes it in a sentence or two."""
         buffer = io.BytesIO()
         # Little compression: the time goes into drawing, and the bytes travel only to a browser.
         self.canvas.print_png(buffer, pil_kwargs={"compress_level": 1})
-        self._image.value = buffer.getvalue()
-        self.said = said
-        self._words.value = f'<div role="status" aria-live="polite">{html.escape(said)}</div>'
+        self.png, self.said = buffer.getvalue(), said
+        width, height = self.canvas.get_width_height()
+        words, content = html.escape(said), base64.b64encode(self.png).decode()
+        # Width and height keep the place while the next picture is decoded: no jump, no flicker.
+        self._image.value = (
+            f'<img alt="{words}" width="{width}" height="{height}" '
+            f'style="display: block; max-width: 100%; height: auto" '
+            f'src="data:image/png;base64,{content}">'
+        )
+        self._words.value = (
+            f'<div role="status" aria-live="polite" style="line-height: 1.4">{words}</div>'
+        )

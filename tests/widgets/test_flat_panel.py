@@ -11,7 +11,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from rurklib.check import InputError
-from rurklib.inspection import State, view
+from rurklib.inspection import State
+from rurklib.inspection.flat_view import view
 from rurklib.widgets import FlatPanel
 from rurklib.widgets.flat import regions_figure
 

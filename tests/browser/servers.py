@@ -1,0 +1,104 @@
+"""Start the page and JupyterLab as a reader would: for the tests and for pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).parents[2]
+WAIT = 90  # seconds for a server or a page: kernels start slowly on a busy machine
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running(command: list[str], port: int, home: Path, **environment: str) -> Iterator[str]:
+    """A server in a process group of its own until the block ends; gives its address."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    log = home / f"server-{port}.log"
+    with open(log, "wb") as out:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, cwd=home,
+            env={**os.environ, "PYTHONPATH": path, **environment},
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + WAIT
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command[:4]} didn't start:\n{log.read_text()[-2000:]}")
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def inspector_page(run: Path, home: Path) -> Iterator[str]:
+    """``rurk inspect`` of a run."""
+    port = free_port()
+    words = ["inspect", "--run", str(run), "--port", str(port), "--no-browser"]
+    with running([sys.executable, "-m", "rurklib", *words], port, home) as address:
+        yield f"{address}/"
+
+
+@contextmanager
+def lab(notebook: str, home: Path, *, dark: bool = False, **parameters: object) -> Iterator[str]:
+    """JupyterLab with a copy of a notebook whose parameters are set; gives the notebook's address.
+
+    Settings, workspaces and runtime files are kept in ``home``, away from the user's own.
+    """
+    book = nbformat.read(ROOT / "notebooks" / notebook, as_version=4)
+    (cell,) = [c for c in book.cells if "parameters" in c.metadata.get("tags", [])]
+    cell.source += "\n" + "\n".join(f"{k} = {v!r}" for k, v in parameters.items())
+    for each in book.cells:
+        if each.cell_type == "code":
+            each.outputs, each.execution_count = [], None
+    work = home / ("dark" if dark else "light")
+    shutil.rmtree(work, ignore_errors=True)
+    settings = work / "settings" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    theme = {"theme": "JupyterLab Dark" if dark else "JupyterLab Light"}
+    (settings / "themes.jupyterlab-settings").write_text(json.dumps(theme))
+    news = {"fetchNews": "false", "checkForUpdates": False}
+    (settings / "notification.jupyterlab-settings").write_text(json.dumps(news))
+    (work / "books").mkdir()
+    nbformat.write(book, work / "books" / notebook)
+    port = free_port()
+    command = [
+        sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
+        f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={work / 'books'}",
+        "--IdentityProvider.token=", "--ServerApp.password=",
+    ]  # fmt: skip
+    folders = {
+        "JUPYTERLAB_SETTINGS_DIR": str(work / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(work / "workspaces"),
+        "JUPYTER_CONFIG_DIR": str(work / "config"),
+        "JUPYTER_RUNTIME_DIR": str(work / "runtime"),
+    }
+    with running(command, port, work, **folders) as address:
+        urllib.request.urlopen(f"{address}/api", timeout=WAIT).close()
+        yield f"{address}/lab/tree/{notebook}?reset"

@@ -1,0 +1,211 @@
+"""The inspector in a real browser, as a page and in JupyterLab: what is read there is what the
+package computes for the same state."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from servers import WAIT, inspector_page, lab
+
+from rurklib.inspection import Inspector, radii
+from rurklib.plots.inspector import Copy, Probabilities
+from rurklib.run import open_existing
+
+pytestmark = pytest.mark.slow
+READY = "export PNG and CSV row"
+SLOW = 1.5  # seconds that a slider step may take here: a loaded machine, a browser, a kernel
+
+
+@pytest.fixture(scope="module")
+def run(small_run, tmp_path_factory) -> Path:
+    """A copy of the run that this file may write into and harm."""
+    folder = tmp_path_factory.mktemp("inspected") / "digits"
+    shutil.copytree(small_run, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inspector(run) -> Inspector:
+    return Inspector(open_existing(run))
+
+
+@pytest.fixture(scope="module")
+def address(chromium, run, tmp_path_factory) -> str:
+    with inspector_page(run, tmp_path_factory.mktemp("page")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def page(chromium, address):
+    """The page on a desk, loaded once for the tests that only look and choose."""
+    tab = opened(chromium, address, 1280, 900)
+    yield tab
+    tab.close()
+
+
+def opened(chromium, address, width, height):
+    tab = chromium.new_page(viewport={"width": width, "height": height})
+    tab.goto(address, timeout=WAIT * 1000)
+    tab.get_by_role("button", name=READY).wait_for(timeout=WAIT * 1000)
+    return tab
+
+
+def wait_for(tab, words: str) -> float:
+    """Wait until these words stand on the page; seconds that it took."""
+    began = time.perf_counter()
+    tab.wait_for_function("w => document.body.innerText.includes(w)", arg=words, timeout=20000)
+    return time.perf_counter() - began
+
+
+def words_of(inspector, *state) -> tuple[str, str]:
+    """What stands below copy and bars when this is set: numbers that the package computed."""
+    view = inspector.view(*state)
+    return tuple(kind(view, inspector.classes).update(view) for kind in (Copy, Probabilities))
+
+
+def shows(tab, inspector, *state) -> None:
+    for words in words_of(inspector, *state):
+        wait_for(tab, words)
+        assert tab.get_by_role("img", name=words, exact=True).count() == 1, "alt text"
+
+
+def choose(tab, inspector) -> None:
+    """The same tour on the page and in JupyterLab: sample, law, norm, tau, found on, steps."""
+    first, second = inspector.order[:2].tolist()
+    slider = tab.get_by_role("slider")
+    shows(tab, inspector, first, "gaussian", 0.2)
+    slider.nth(0).press("ArrowRight")
+    shows(tab, inspector, second, "gaussian", 0.2)
+    tab.get_by_label("law", exact=True).select_option("PGD")
+    shows(tab, inspector, second, "pgd", 0.2)
+    tab.get_by_label("norm", exact=True).select_option("L2")
+    shows(tab, inspector, second, "pgd-l2", 1.6)
+    slider.nth(1).press("ArrowLeft")
+    shows(tab, inspector, second, "pgd-l2", 1.52)
+    tab.get_by_label("found on", exact=True).select_option("GD")
+    slider.nth(3).press("ArrowLeft")
+    shows(tab, inspector, second, "pgd-l2", 1.52, 0, "GD", 9)
+
+
+def test_choices_on_the_page_show_what_the_package_computes(page, inspector):
+    choose(page, inspector)
+
+
+def test_a_slider_step_is_answered_soon(page, inspector, record_property):
+    page.get_by_label("law", exact=True).select_option("Gaussian")
+    sample = int(inspector.order[1])
+    wait_for(page, words_of(inspector, sample, "gaussian", 0.19)[1])  # the last to change
+    tau, took = page.get_by_role("slider").nth(1), []
+    for k in range(1, 11):
+        words = words_of(inspector, sample, "gaussian", round(0.19 + 0.01 * k, 6))[1]
+        began = time.perf_counter()
+        tau.press("ArrowRight")
+        wait_for(page, words)
+        took.append(time.perf_counter() - began)
+    median = statistics.median(took)
+    record_property("median_seconds", median)
+    print(f"slider step, key to picture: median {1000 * median:.0f} ms, most {max(took):.2f} s")
+    assert median < SLOW
+
+
+def test_buttons_work_and_what_they_found_is_right(page, inspector):
+    page.get_by_role("button", name="radius of each model").click()
+    state = int(inspector.order[1]), "gaussian", 0.4
+    *_, found = radii(inspector, *state)
+    own = found.radius[0]
+    wait_for(page, "Original does not change" if np.isnan(own) else f"Original {own:.2g}")
+    page.get_by_role("button", name="running ratio").click()
+    wait_for(page, "The band is the 95 % interval")
+    page.get_by_role("button", name="map of the plane").click()
+    wait_for(page, "Plane through the sample")
+    assert page.get_by_role("img").count() == 6
+
+
+def test_export_writes_the_files(page, run, inspector):
+    page.get_by_role("button", name=READY).click()
+    wait_for(page, "written: ")
+    row = pd.read_csv(run / "inspect" / "views.csv").iloc[-1]
+    assert row["sample"] == inspector.order[1]
+    view = inspector.view(int(row["sample"]), row.law, row.tau, int(row.draw))
+    assert row.Original_probability == pytest.approx(view.row("Original")[0, 9], rel=1e-5)
+    assert Image.open(run / "inspect" / row.file).width > 360
+
+
+def test_keys_alone_reach_and_move_everything(page):
+    """Tab from the first slider: each control in turn has the focus, and shows it."""
+    page.get_by_label("law", exact=True).select_option("PGD")
+    page.wait_for_function("document.querySelectorAll('select:disabled').length == 0")
+    page.get_by_role("slider").nth(0).focus()
+    roles = []
+    for _ in range(14):
+        roles.append(
+            page.evaluate(
+                "(e => e.getAttribute('role') || e.tagName + ':' + e.innerText.slice(0, 8))"
+                "(document.activeElement)"
+            ).split("\n")[0]
+        )
+        page.keyboard.press("Tab")
+    kinds = [r.split(":")[0] for r in roles]
+    assert kinds.count("slider") == 4
+    assert kinds.count("SELECT") == 5
+    assert any(r == "BUTTON:export P" for r in roles)
+
+
+def test_on_a_phone_nothing_is_cut_off(chromium, address):
+    tab = opened(chromium, address, 390, 844)
+    wider = tab.evaluate(
+        "[...document.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > 391"
+        " && e.getClientRects().length && !e.closest('.noUi-target'))"
+        ".map(e => e.tagName + '.' + e.className)"
+    )
+    assert wider == []
+    for picture in tab.get_by_role("img").all():
+        assert picture.bounding_box()["width"] <= 390
+    tab.close()
+
+
+def test_a_run_that_became_invalid_is_a_message_and_no_traceback(chromium, address, run):
+    hidden = run / "hidden.json"
+    (run / "run.json").rename(hidden)
+    try:
+        tab = chromium.new_page()
+        tab.goto(address, timeout=WAIT * 1000)
+        tab.get_by_role("alert").wait_for(timeout=WAIT * 1000)
+        said = tab.inner_text("body")
+        assert "No run to inspect" in said
+        assert "is not a run (it has no run.json)" in said
+        assert "Traceback" not in said
+        tab.close()
+    finally:
+        hidden.rename(run / "run.json")
+
+
+def test_notebook_4_in_jupyterlab(chromium, inspector, run, tmp_path):
+    settings = {k: v for k, v in inspector.run.scenario.settings().items() if k != "methods"}
+    settings |= {"methods": list(inspector.run.scenario.methods), "RURK.epochs": 2}
+    chosen = {"out": str(run), "seeds": [0], "settings": settings}
+    with lab("04_inspect_perturbations.ipynb", tmp_path, **chosen) as found:
+        tab = chromium.new_page(viewport={"width": 1280, "height": 900})
+        tab.goto(found, timeout=WAIT * 1000)
+        run_all(tab)
+        tab.get_by_role("button", name=READY).wait_for(timeout=WAIT * 1000)
+        assert not tab.locator(".jp-RenderedText[data-mime-type$=stderr]").count()
+        choose(tab, inspector)
+        tab.close()
+
+
+def run_all(tab) -> None:
+    """Run > Run All Cells, when the kernel is there."""
+    tab.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=WAIT * 1000)
+    tab.get_by_text("Python 3 (ipykernel) | Idle").or_(
+        tab.get_by_title("Kernel status: Idle")
+    ).first.wait_for(timeout=WAIT * 1000)
+    tab.get_by_role("menuitem", name="Run", exact=True).click()
+    tab.get_by_text("Run All Cells", exact=True).click()
