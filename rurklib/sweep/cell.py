@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ Record = dict[str, Any]
 
 DONE, FAILED = "cells", "failed"  # folders of finished cells, and of the last failure of others
 ROWS, RECORD = "rows.csv", "cell.json"
+DIED = "KernelDied"
 MARK = ".attempt"  # gone if the temporary folder was swept away and made again by a late writer
 RESERVED = ("group", "cell")  # columns that the sweep adds, besides the parameters
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -36,7 +38,7 @@ ONE_AT_A_TIME = threading.Lock()  # papermill changes the process's folder, and 
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker needs, in plain data; ``driver`` is the process to end with, if any."""
+    """All that a worker needs, in plain data."""
 
     key: str
     parameters: Mapping[str, Any]
@@ -46,7 +48,6 @@ class Job:
     parts: tuple[str, ...]  # the package's files that matter
     code: str  # their hash
     threads: int
-    driver: int | None
 
 
 def finished(out: Path, key: str) -> Record | None:
@@ -72,14 +73,13 @@ def under_way(out: Path) -> set[str]:
 
 
 def sweep_away(folder: Path) -> None:
-    """Remove a folder, its name first: a late writer must not find half of it."""
+    """Remove a folder, its name first: a late writer must not find half of it. Needs no room."""
+    grave = folder.with_name(f".removed.{uuid.uuid4().hex}")
     try:
-        with tempfile.TemporaryDirectory(
-            dir=folder.parent, prefix=".removed.", ignore_cleanup_errors=True
-        ) as grave:
-            folder.rename(Path(grave) / folder.name)
+        folder.rename(grave)
     except FileNotFoundError:
         return
+    shutil.rmtree(grave, ignore_errors=True)
 
 
 def execute(job: Job) -> Record:
@@ -89,7 +89,7 @@ def execute(job: Job) -> Record:
     with ONE_AT_A_TIME:
         record = finished(Path(job.out), job.key)
         for _ in range(2):
-            if record is None or record.get("error") == "DeadKernelError":
+            if record is None or record.get("error") == DIED:
                 record = _attempt(job)
         assert record is not None
         return record
@@ -108,7 +108,7 @@ def _attempt(job: Job) -> Record:
         folder = Path(tempfile.mkdtemp(dir=out / DONE, prefix=f".{job.key}.{store.PARTIAL}."))
         folder.chmod(0o755)
         (folder / MARK).touch()
-        with _capped(job.threads), watch.over(folder / MARK, job.driver, peak):
+        with _capped(job.threads), watch.over(folder / MARK, peak):
             record = _run(job, folder)
         record |= {
             "seconds": round(time.perf_counter() - began, 2),
@@ -135,13 +135,13 @@ def _run(job: Job, folder: Path) -> Record:
         papermilled.execute(book, book, given, cwd=Path(job.notebook).parent)
     except PapermillExecutionError as error:
         return failure(job, error.ename, error.evalue, error.exec_count)
-    except DeadKernelError:
-        if not (folder / MARK).exists():
-            return failure(job, "Abandoned", "another run has swept this attempt away")
-        return failure(job, "DeadKernelError", "the kernel was killed, perhaps for its memory")
     except OSError:
         raise
     except Exception as error:  # whatever papermill meets: one cell's failure, not the sweep's
+        if not (folder / MARK).exists():
+            return failure(job, "Abandoned", "another run has swept this attempt away")
+        if isinstance(error, DeadKernelError) or "Kernel died" in str(error):  # at its start
+            return failure(job, DIED, "the kernel was killed, perhaps for its memory")
         return failure(job, type(error).__name__, str(error))
     executed = nbformat.read(book, as_version=4)
     papermilled.forget_paths(executed.metadata)

@@ -53,7 +53,6 @@ def plan(notebook: Path, groups: Groups, out: Path, threads: int = 1) -> Plan:
             parts=parts,
             code=code,
             threads=threads,
-            driver=None,
         )
         for c in cells
     )

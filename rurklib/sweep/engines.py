@@ -7,62 +7,70 @@ It survives its workers: a cell whose worker is killed again and again is given 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rurklib.check import InputError
-from rurklib.sweep import cell
+from rurklib.sweep import cell, watch
 from rurklib.sweep.cell import Job, Record
 
 STRIKES = 3  # workers that a cell may lose
 
 
 def local(jobs: Sequence[Job], at_once: int) -> Iterator[Record]:
-    """``at_once`` processes of this machine.
-
-    A killed worker breaks joblib's pool, and all that was under way with it. Those cells are tried
-    again one by one at the end, so that one that always kills its worker takes no other along.
-    """
-    left = {job.key: replace(job, driver=os.getpid()) for job in jobs}
-    strikes: Counter[str] = Counter()
-    while left:
-        calm = [job for job in left.values() if not strikes[job.key]]
-        batch = calm or list(left.values())[:1]
-        try:
-            for record in _pool(batch, at_once if calm else 1):
-                left.pop(record["key"])
-                yield record
-        except BrokenProcessPool:
-            out = Path(batch[0].out)
-            lost = cell.under_way(out) & left.keys()
-            strikes.update(lost or {batch[0].key})  # none: killed before it began, or after it
-            clear(out)
-            for key in [k for k in left if strikes[k] >= STRIKES]:
-                yield _given_up(left.pop(key))
-
-
-def _pool(jobs: Sequence[Job], at_once: int) -> Iterable[Record]:
-    """At least two workers, of which ``at_once`` are given work: joblib runs one inside this
-    process, where a cell could take the driver along."""
-    from joblib import Parallel, delayed
-
-    pool = Parallel(
-        n_jobs=max(2, at_once),
-        backend="loky",
-        pre_dispatch=at_once,
-        batch_size=1,
-        return_as="generator_unordered",
-    )
-    return pool(delayed(cell.execute)(job) for job in jobs)
+    """``at_once`` worker processes of this machine, each a pool of its own (joblib's loky): a pool
+    breaks when its worker is killed, and would take the others' cells along."""
+    waiting, strikes = deque(jobs), Counter[str]()
+    idle = [_worker() for _ in range(min(at_once, len(jobs)))]
+    running: dict[Future, tuple[Any, Job]] = {}
+    try:
+        while waiting or running:
+            while waiting and idle:
+                pool = idle.pop()
+                try:
+                    future = pool.submit(cell.execute, waiting[0])
+                except BrokenProcessPool:  # killed while it was idle
+                    idle.append(_again(pool))
+                    continue
+                running[future] = pool, waiting.popleft()
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                pool, job = running.pop(future)
+                record = None
+                try:
+                    record = future.result()
+                    idle.append(pool)
+                except BrokenProcessPool:
+                    idle.append(_again(pool))
+                    clear(Path(job.out), job.key)
+                    strikes[job.key] += 1
+                    if strikes[job.key] < STRIKES:
+                        waiting.append(job)
+                        continue
+                yield record or _given_up(job)
+    finally:
+        for pool in [*idle, *(pool for pool, _ in running.values())]:
+            pool.shutdown(kill_workers=True)
 
 
-def clear(out: Path) -> None:
-    """Sweep away the temporary folders of cells that nobody executes any more."""
-    for folder in (out / cell.DONE).glob(".*"):
+def _worker() -> Any:
+    """A pool of one process, which ends when this one does."""
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(1, initializer=watch.end_with, initargs=(os.getpid(),))
+
+
+def _again(pool: Any) -> Any:
+    pool.shutdown(kill_workers=True)
+    return _worker()
+
+
+def clear(out: Path, key: str = "") -> None:
+    """Sweep away the temporary folders of a cell, or of all, that nobody executes any more."""
+    for folder in (out / cell.DONE).glob(f".{key}*"):
         cell.sweep_away(folder)
 
 
@@ -97,7 +105,7 @@ def on_dask(jobs: Sequence[Job], client: Any) -> Iterator[Record]:
 
     futures = {client.submit(cell.execute, job, pure=False): job for job in jobs}
     try:
-        for future in as_completed(futures):
+        for future in as_completed(futures, loop=client.loop):
             job = futures[future]
             if future.status == "finished":
                 yield future.result()

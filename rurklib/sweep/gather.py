@@ -53,7 +53,9 @@ def results(
     for record, names in zip(records, groups, strict=True):
         if record["status"] != "done":
             continue
-        rows = read_rows(out / DONE / record["key"] / ROWS).drop(columns=columns, errors="ignore")
+        rows = read_rows(out / DONE / record["key"] / ROWS).drop(
+            columns=list(columns), errors="ignore"
+        )
         given = {name: text(record["parameters"].get(name)) for name in columns}
         for group in names:
             added = pd.DataFrame(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,32 +14,42 @@ EVERY = 0.2  # seconds
 PROC = Path("/proc")
 
 
-@contextmanager
-def over(mark: Path, driver: int | None, peak: list[float]) -> Iterator[None]:
-    """Measure in a thread until the block ends; ``peak[0]`` becomes the highest memory in MB.
-
-    If the process ``driver`` is no longer this one's parent, this process ends, and its kernel with
-    it. If ``mark`` is gone, another driver has swept the cell away: its kernel is killed.
-    """
-    over = threading.Event()
+def end_with(driver: int) -> None:
+    """End this process when ``driver``, its parent, has ended; its kernel then ends by itself, as
+    every kernel looks after its own parent. A killed driver can't tell anyone."""
 
     def look() -> None:
-        while not over.wait(EVERY):
+        while os.getppid() == driver:
+            time.sleep(EVERY)
+        for pid in descendants(os.getpid()):
+            _kill(pid)
+        os._exit(1)
+
+    threading.Thread(target=look, daemon=True).start()
+
+
+@contextmanager
+def over(mark: Path, peak: list[float]) -> Iterator[None]:
+    """Measure in a thread until the block ends; ``peak[0]`` becomes the highest memory in MB.
+
+    If ``mark`` is gone, another driver has swept the cell away: its kernel is killed.
+    """
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(EVERY):
             kernels = descendants(os.getpid())
-            peak[0] = max(peak[0], memory(os.getpid()) + sum(high_water(p) for p in kernels))
-            orphan = driver is not None and os.getppid() != driver
-            if orphan or not mark.exists():
+            peak[0] = max(peak[0], memory(os.getpid()) + sum(map(high_water, kernels)))
+            if not mark.exists():
                 for pid in kernels:
                     _kill(pid)
-            if orphan:
-                os._exit(1)
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        ended.set()
         thread.join()
 
 

@@ -12,6 +12,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from rurklib import papermilled
+from rurklib.sweep import cell, engines
+
 PARAMETERS = """\
 tau: float = 0.03  # radius
 seed: int = 0  # decides x
@@ -79,3 +82,22 @@ def start() -> Callable[..., subprocess.Popen]:
     for process in begun:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def no_kernel(monkeypatch) -> list[dict]:
+    """Cells are executed in this process, one after the other; a list of what each was given."""
+    given: list[dict] = []
+
+    def execute(source: Path, target: Path, parameters: dict, cwd: Path) -> None:
+        given.append(dict(parameters))
+        names: dict = {}
+        for part in nbformat.read(source, as_version=4).cells:
+            if part.cell_type == "code":
+                exec(part.source, names)
+                if "parameters" in part.metadata.get("tags", []):
+                    names |= parameters
+
+    monkeypatch.setattr(papermilled, "execute", execute)
+    monkeypatch.setattr(engines, "local", lambda jobs, at_once: map(cell.execute, jobs))
+    return given
