@@ -7,15 +7,13 @@ that it made. It is moved into place last, so its presence means that all of thi
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rurklib import store
-from rurklib.check import InputError, one_of
+from rurklib import papermilled, store
+from rurklib.check import InputError
 from rurklib.run import Run
 
 NOTEBOOKS = ("01_train", "02_unlearn", "03_residual_knowledge", "99_report")
@@ -60,7 +58,7 @@ def run_notebooks(
     NotebookFailed if one raises; what was finished before stays finished.
     """
     for notebook in NOTEBOOKS:
-        check_parameters(folder() / f"{notebook}.ipynb", parameters)
+        papermilled.check_names(papermilled.read(folder() / f"{notebook}.ipynb"), parameters)
     before: dict[str, str] = {}
     executed = []
     for number, notebook in enumerate(NOTEBOOKS, start=1):
@@ -79,16 +77,6 @@ def run_notebooks(
             say(f"{step} finished already, skipped")
         before |= outputs
     return executed
-
-
-def check_parameters(source: Path, parameters: Mapping[str, Any]) -> None:
-    """Refuse a name that the notebook's parameters cell doesn't have: papermill only warns, and
-    the value would silently never reach the notebook."""
-    import papermill
-
-    known = papermill.inspect_notebook(str(source))
-    for name in parameters:
-        one_of(f"parameter of {source.name}", name, known)
 
 
 def _fingerprint(source: Path, parameters: Mapping[str, Any], before: Mapping[str, str]) -> str:
@@ -118,16 +106,6 @@ def _finished(run: Run, target: Path, wanted: str) -> dict[str, str] | None:
     return outputs
 
 
-def _kernel_config(sockets: str) -> Any:
-    """Talk to the kernel through sockets in a private folder where the system has such: TCP ports
-    are open to everyone on the machine, and kernels that start at once may ask for the same one."""
-    from traitlets.config import Config
-
-    if os.name != "posix":
-        return Config()
-    return Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"})
-
-
 def _execute(
     run: Run, source: Path, target: Path, parameters: Mapping[str, Any], fingerprint: str
 ) -> dict[str, str]:
@@ -137,17 +115,9 @@ def _execute(
     for stale in (run.folder / "figures").glob(f"{source.stem[:2]}_*"):
         stale.unlink()
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as sockets, store.replacing(target) as partial:
+    with store.replacing(target) as partial:
         try:
-            papermill.execute_notebook(
-                str(source),
-                str(partial),
-                parameters=dict(parameters),
-                kernel_name="python3",
-                cwd=str(source.parent),
-                progress_bar=False,
-                config=_kernel_config(sockets),
-            )
+            papermilled.execute(source, partial, parameters, cwd=source.parent)
         except papermill.PapermillExecutionError as error:
             failed = run.folder / "notebooks" / f"{source.stem}.failed.ipynb"
             store.write(failed, partial.read_bytes())
@@ -156,8 +126,7 @@ def _execute(
                 f"(see {failed})"
             ) from error
         book = nbformat.read(partial, as_version=4)
-        for path in ("input_path", "output_path", "environment_variables"):
-            book.metadata.get("papermill", {}).pop(path, None)
+        papermilled.forget_paths(book.metadata)
         outputs = {
             str(p.relative_to(run.folder).as_posix()): store.digest(p)
             for p in made_by(run, source.stem)

@@ -1,7 +1,7 @@
 """The command ``rurk``: the notebooks' words on the command line.
 
-Exit codes: 0 done; 1 a notebook failed (its message and place are printed); 2 bad input, nothing
-was started or changed.
+Exit codes: 0 done; 1 a notebook or a cell of a sweep failed (its message and place are printed);
+2 bad input, nothing was started or changed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import click
 
 from rurklib import __version__
 from rurklib.check import InputError
+from rurklib.cli_sweep import sweep
 from rurklib.scenarios import SCENARIOS, literal
 
 EXAMPLES = """
@@ -28,6 +29,7 @@ Examples:
   rurk study --scenario npz --set path=my.npz   images of your own (see also: imagefolder)
   rurk tune --scenario npz --set path=my.npz    choose hyper-parameters for them
   rurk inspect                                  look closely at single forget samples
+  rurk sweep NOTEBOOK --grid tau=0,0.01         a notebook for every cell of a grid
   rurk scenarios                                what can be studied, and every setting
   rurk audit --help                             models of your own, against re-trained ones
 """
@@ -48,6 +50,9 @@ class Commands(click.Group):
 @click.version_option(__version__)
 def main() -> None:
     """Measure and remove residual knowledge in unlearned classifiers."""
+
+
+main.add_command(sweep)
 
 
 @main.command()
@@ -269,18 +274,11 @@ def _bounds(text: str) -> tuple[float, float]:
 @contextmanager
 def _locked(scenario: str, folder: Path, **choices: Any) -> Iterator[Any]:
     """The planned run, its folder locked against a second command; nothing written before."""
-    from filelock import FileLock, Timeout
-
+    from rurklib import store
     from rurklib.run import plan_run
 
     run = plan_run(scenario, folder, **choices)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(f"{folder} is in use by another rurk; wait or choose --out") from None
-    with lock:
+    with store.locked(folder):
         yield run
 
 

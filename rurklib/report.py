@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ figcaption, .soft { color: var(--soft); font-size: .92rem; }
 th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
+.gallery { display: flex; flex-wrap: wrap; gap: 1rem; } .gallery figure { width: 13rem; margin: 0; }
 details { margin: 1rem 0; } code { font-size: .92em; }
 """
 
@@ -47,11 +49,13 @@ class Heading:
 
 @dataclass(frozen=True)
 class Table:
-    """A frame with a caption; ``folded`` hides it behind its caption until it is opened."""
+    """A frame with a caption; ``folded`` hides it behind its caption until it is opened.
+    ``links``: where the first column leads, one address for each row, empty for none."""
 
     frame: pd.DataFrame
     caption: str
     folded: bool = False
+    links: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,14 @@ class Picture:
     caption: str
 
 
-Block = Text | Heading | Table | Picture
+@dataclass(frozen=True)
+class Gallery:
+    """Small pictures that lead to themselves: (relative address, alt text, caption) of each."""
+
+    items: Sequence[tuple[str, str, str]]
+
+
+Block = Text | Heading | Table | Picture | Gallery
 
 
 def write_page(path: Path, title: str, blocks: Sequence[Block]) -> None:
@@ -84,13 +95,41 @@ def _block(block: Block) -> str:
     if isinstance(block, Heading):
         return f"<h2>{html.escape(block.text)}</h2>"
     if isinstance(block, Table):
-        table = block.frame.to_html(index=False, border=0, float_format="%.3f")
+        table = _table(block)
         caption = html.escape(block.caption)
         if block.folded:
             return f"<details><summary>{caption}</summary><div class=wide>{table}</div></details>"
         return f"<div class=wide>{table}</div><p class=soft>{caption}</p>"
+    if isinstance(block, Gallery):
+        return f"<div class=gallery>{''.join(_small(*item) for item in block.items)}</div>"
     data = base64.b64encode(block.path.read_bytes()).decode()
     return (
         f'<figure><img alt="{html.escape(block.alt)}" src="data:image/png;base64,{data}">'
         f"<figcaption>{html.escape(block.caption)}</figcaption></figure>"
     )
+
+
+def _table(table: Table) -> str:
+    if not table.links:
+        return table.frame.to_html(index=False, border=0, float_format="%.3f")
+    frame = table.frame.rename(columns=lambda name: html.escape(str(name)))
+    texts = frame.select_dtypes(exclude="number").columns
+    frame = frame.assign(**{c: frame[c].map(lambda v: html.escape(str(v))) for c in texts})
+    first = frame.columns[0]
+    frame[first] = [
+        f'<a href="{_address(link)}">{text}</a>' if link else str(text)
+        for link, text in zip(table.links, frame[first], strict=True)
+    ]
+    return frame.to_html(index=False, border=0, float_format="%.3f", escape=False, na_rep="")
+
+
+def _small(address: str, alt: str, caption: str) -> str:
+    source = _address(address)
+    return (
+        f'<figure><a href="{source}"><img loading="lazy" alt="{html.escape(alt)}" src="{source}">'
+        f"</a><figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def _address(path: str) -> str:
+    return html.escape(urllib.parse.quote(path))

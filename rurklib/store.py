@@ -121,6 +121,24 @@ def sweep(folder: Path) -> None:
         stale.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder against a second command; nothing is written inside. Raises InputError if
+    another has it. The lock is the system's, so it ends with its process, however that ends."""
+    from filelock import FileLock, Timeout
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{folder} is in use by another rurk; wait or choose --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def digest(path: Path) -> str:
     """SHA-256 of what a file holds, 16 hex digits: its bytes, or a checkpoint's weights alone
     (its record also says how long it took, which is different every time)."""

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rurklib import batch, store, study
+from rurklib import batch, papermilled, store, study
 from rurklib.check import InputError
 from rurklib.run import open_run
 from rurklib.summary import summarise
@@ -205,7 +205,7 @@ def test_a_stage_without_the_one_before_says_what_to_run(tmp_path):
 def test_unknown_notebook_parameters_are_refused_before_anything_runs(tmp_path):
     source = batch.folder() / "01_train.ipynb"
     with pytest.raises(InputError, match=r"'sedes': did you mean 'seeds'"):
-        batch.check_parameters(source, {"sedes": [1]})
+        papermilled.check_names(papermilled.read(source), {"sedes": [1]})
 
 
 def test_a_failing_notebook_is_named_with_its_cell(tmp_path, monkeypatch):
