@@ -18,14 +18,14 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from rurklib.batch import NOTEBOOKS, folder
+from rurklib.batch import folder, notebooks_of
 from rurklib.check import InputError
 from rurklib.plots import results_table
 from rurklib.run import plan_run
 from rurklib.store import read_json
 from rurklib.tune import chosen_trials
 
-OF_DATA = ("01_samples", "03_copies", "03_ranked")  # figures that show samples
+OF_DATA = ("01_samples", "03_copies", "03_ranked", "04_samples", "04_copy")  # figures that show samples
 ROOT = Path(__file__).parent.parent
 FIGURES = ROOT / "figures"
 
@@ -35,8 +35,8 @@ def publish(run: Path) -> None:
     name = run.name
     own = name == read_json(run / "run.json")["scenario"] == "digits"
     if own:
-        plan_run(name, run)  # refuses a run with other settings
-        for notebook in NOTEBOOKS:
+        planned = plan_run(name, run)  # refuses a run with other settings
+        for notebook in notebooks_of(planned):
             publish_notebook(run, notebook)
     target = FIGURES / name
     tables = [run / t for t in ("summary.csv", "residual_knowledge.csv", "env.json")]

@@ -16,7 +16,13 @@ from rurklib import papermilled, store
 from rurklib.check import InputError
 from rurklib.run import Run
 
-NOTEBOOKS = ("01_train", "02_unlearn", "03_residual_knowledge", "99_report")
+NOTEBOOKS = (
+    "01_train",
+    "02_unlearn",
+    "03_residual_knowledge",
+    "04_inspect_perturbations",
+    "99_report",
+)
 
 
 class NotebookFailed(RuntimeError):
@@ -45,7 +51,13 @@ def made_by(run: Run, notebook: str) -> list[Path]:
         "99_report": [at / "report.html"],
     }
     figures = sorted((at / "figures").glob(f"{notebook[:2]}_*"))
-    return files[notebook] + figures
+    return files.get(notebook, []) + figures
+
+
+def notebooks_of(run: Run) -> tuple[str, ...]:
+    """A study's notebooks in order; its scenario may have one more, which needs no model of it."""
+    first = run.scenario.introduction
+    return (first, *NOTEBOOKS) if first else NOTEBOOKS
 
 
 def run_notebooks(
@@ -57,26 +69,38 @@ def run_notebooks(
     InputError for a parameter that a notebook doesn't have, before anything runs, and
     NotebookFailed if one raises; what was finished before stays finished.
     """
-    for notebook in NOTEBOOKS:
-        papermilled.check_names(papermilled.read(folder() / f"{notebook}.ipynb"), parameters)
+    notebooks = notebooks_of(run)
+    given = {n: _given(run, n, parameters) for n in notebooks}
     before: dict[str, str] = {}
     executed = []
-    for number, notebook in enumerate(NOTEBOOKS, start=1):
+    for number, notebook in enumerate(notebooks, start=1):
         source = folder() / f"{notebook}.ipynb"
         target = run.folder / "notebooks" / source.name
-        wanted = _fingerprint(source, parameters, before)
-        step = f"[{number}/{len(NOTEBOOKS)}] {notebook}"
+        wanted = _fingerprint(source, given[notebook], before)
+        step = f"[{number}/{len(notebooks)}] {notebook}"
         outputs = _finished(run, target, wanted)
         if outputs is None:
             began = time.perf_counter()
             say(f"{step} ...")
-            outputs = _execute(run, source, target, parameters, wanted)
+            outputs = _execute(run, source, target, given[notebook], wanted)
             executed.append(notebook)
             say(f"{step} done in {time.perf_counter() - began:.0f} s")
         else:
             say(f"{step} finished already, skipped")
         before |= outputs
     return executed
+
+
+def _given(run: Run, notebook: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What a notebook is given: all parameters, or the folder alone if it isn't about the run; and
+    no sliders, which nobody is there to move."""
+    book = papermilled.read(folder() / f"{notebook}.ipynb")
+    alone = notebook == run.scenario.introduction
+    given = {k: v for k, v in parameters.items() if k == "out" or not alone}
+    if "live" in book.parameters:
+        given["live"] = False
+    papermilled.check_names(book, given)
+    return given
 
 
 def _fingerprint(source: Path, parameters: Mapping[str, Any], before: Mapping[str, str]) -> str:

@@ -7,13 +7,16 @@ import nbformat
 import pytest
 
 from rurklib import batch
+from rurklib.scenarios import SCENARIOS
 
+SWEPT = ("05_ablations", "95_read_ablations")  # a cell of a sweep, and what reads them all
 BOOKS = sorted(batch.folder().glob("*.ipynb"))
 PARAMETER = re.compile(r"^(\w+): (\w+) = (.+?)  # (.+)$")
 
 
 def test_all_numbered_notebooks_are_there():
-    assert [p.stem for p in BOOKS] == sorted(batch.NOTEBOOKS)
+    study = (SCENARIOS["digits"].introduction, *batch.NOTEBOOKS)
+    assert [p.stem for p in BOOKS] == sorted((*study, *SWEPT))
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
@@ -40,11 +43,16 @@ def test_parameters_cell_is_one_literal_a_line_with_help(path):
     for line in cell.source.splitlines():
         name, kind, value, _ = PARAMETER.match(line).groups()
         names[name] = (kind, ast.literal_eval(value))
-        assert type(names[name][1]).__name__ == kind
-    alone = {"out", "seed", "live"}  # of the notebook that needs no run
-    study = {"scenario", "out", "seeds", "settings", "jobs"}
-    assert (alone if path.stem.startswith("00") else study) <= names.keys()
-    assert names["out"] == ("str", "../runs/digits")
+        optional = path.stem in SWEPT and names[name][1] is None  # None: the scenario's value
+        assert optional or type(names[name][1]).__name__ == kind
+    needed = {
+        "00": {"out", "seed", "live"},  # needs no run
+        "05": {"scenario", "out", "shared", "seed", "settings", "jobs"},
+        "95": {"results", "out"},
+    }.get(path.stem[:2], {"scenario", "out", "seeds", "settings", "jobs"})
+    assert needed <= names.keys()
+    if path.stem not in SWEPT:
+        assert names["out"] == ("str", "../runs/digits")
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)

@@ -52,6 +52,7 @@ class Scenario:
     ``forget_order`` ("random", "hard" or "easy" first).
     ``data(path)`` gives the data set; an empty path means the scenario's own source.
     ``retrain_epochs`` are those of Re-train, where it needs other than Original's.
+    ``introduction`` names a notebook that is run first and needs nothing of the run but its folder.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Scenario:
     perturbations: tuple[str, ...] = ("gaussian",)
     draws: int = 100
     threads: int = 1
+    introduction: str = ""
 
     def __post_init__(self) -> None:
         check.one_of("model", self.model, MODELS)
@@ -120,7 +122,7 @@ class Scenario:
 
     def settings(self) -> dict[str, Any]:
         """Every value that decides a result, as plain data (for fingerprints and run.json)."""
-        skip = ("name", "title", "data", "threads", "pretrain")
+        skip = ("name", "title", "data", "threads", "pretrain", "introduction")
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
         values["methods"] = {m: self.hyperparameters(m) for m in self.methods}
         if self.pretrain is not None:
@@ -133,7 +135,7 @@ class Scenario:
         """This scenario with some values changed, by the names that ``--set`` takes."""
         top: dict[str, Any] = {}
         methods = {m: dict(self.methods[m]) for m in self._chosen(settings.get("methods"))}
-        fixed = ("name", "title", "data", "methods", "pretrain")
+        fixed = ("name", "title", "data", "methods", "pretrain", "introduction")
         free = [f.name for f in fields(self) if f.name not in fixed]
         known = [*free, "methods", *(f"{m}.{k}" for m in methods for k in defaults(m))]
         pretrain = self.pretrain

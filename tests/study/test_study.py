@@ -103,15 +103,18 @@ def test_every_file_is_there_with_its_columns(finished):
 
 def test_notebooks_and_report_hold_their_figures(finished):
     pictures = sorted(p.name for p in (finished / "figures").glob("*.png"))
-    assert pictures == ["01_accuracy.png", "01_samples.png", "02_accuracy.png", "02_batchnorm.png",
+    assert pictures == ["00_before.png", "00_dimension.png", "00_regions.png", "00_requests.png",
+                        "01_accuracy.png", "01_samples.png", "02_accuracy.png", "02_batchnorm.png",
                         "03_controls.png", "03_copies.png", "03_curves.png",
                         "03_disagreement.png", "03_estimators.png", "03_laws.png",
                         "03_margins.png", "03_norms.png", "03_per_sample.png", "03_ranked.png",
-                        "03_references.png"]  # fmt: skip
+                        "03_references.png", "04_copy.png", "04_map.png", "04_probabilities.png",
+                        "04_radius.png", "04_running.png", "04_samples.png"]  # fmt: skip
     for picture in pictures:
         data = pd.read_csv(finished / "figures" / picture.replace(".png", ".csv"))
         assert len(data) > 0
-    shown = {"01_train": 2, "02_unlearn": 2, "03_residual_knowledge": 11, "99_report": 0}
+    shown = {"00_residual_knowledge_in_2d": 4, "01_train": 2, "02_unlearn": 2,
+             "03_residual_knowledge": 11, "04_inspect_perturbations": 6, "99_report": 0}  # fmt: skip
     for name, count in shown.items():
         book = nbformat.read(finished / "notebooks" / f"{name}.ipynb", as_version=4)
         outputs = [o for c in book.cells for o in c.get("outputs", [])]
@@ -127,7 +130,7 @@ def test_running_again_skips_everything(finished):
     before, began = stamps(finished), time.monotonic()
     again = rurk(finished)
     assert again.returncode == 0
-    assert again.stdout.count("skipped") == len(batch.NOTEBOOKS)
+    assert again.stdout.count("skipped") == len(batch.NOTEBOOKS) + 1
     assert time.monotonic() - began < 20
     after = stamps(finished)
     changed = {k for k in after if after[k] != before.get(k)}
