@@ -109,12 +109,13 @@ def test_notebooks_and_report_hold_their_figures(finished):
                         "03_disagreement.png", "03_estimators.png", "03_laws.png",
                         "03_margins.png", "03_norms.png", "03_per_sample.png", "03_ranked.png",
                         "03_references.png", "04_copy.png", "04_map.png", "04_probabilities.png",
-                        "04_radius.png", "04_running.png", "04_samples.png"]  # fmt: skip
+                        "04_radius.png", "04_running_ratio.png", "04_samples.png"]  # fmt: skip
     for picture in pictures:
         data = pd.read_csv(finished / "figures" / picture.replace(".png", ".csv"))
         assert len(data) > 0
     shown = {"00_residual_knowledge_in_2d": 4, "01_train": 2, "02_unlearn": 2,
-             "03_residual_knowledge": 11, "04_inspect_perturbations": 6, "99_report": 0}  # fmt: skip
+             "03_residual_knowledge": 11, "04_inspect_perturbations": 6,
+             "99_report": 0}  # fmt: skip
     for name, count in shown.items():
         book = nbformat.read(finished / "notebooks" / f"{name}.ipynb", as_version=4)
         outputs = [o for c in book.cells for o in c.get("outputs", [])]
