@@ -8,6 +8,7 @@ import sys
 import rurklib
 
 HEAVY = ("seaborn", "matplotlib", "ipywidgets", "papermill", "sklearn", "IPython", "joblib")
+HEAVY += ("distributed", "yaml")
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -27,7 +27,8 @@ from rurklib.sweep import watch
 Record = dict[str, Any]
 
 DONE, FAILED = "cells", "failed"  # folders of finished cells, and of the last failure of others
-ROWS, RECORD = "rows.csv", "cell.json"
+RECORD = "cell.json"
+OUT, ROWS = "out", "rows.csv"  # the notebook's own folder, empty at first, and what it writes there
 DIED = "KernelDied"
 MARK = ".attempt"  # gone if the temporary folder was swept away and made again by a late writer
 RESERVED = ("group", "cell")  # columns that the sweep adds, besides the parameters
@@ -104,19 +105,20 @@ def failure(job: Job, error: str, message: str, cell: int | None = None) -> Reco
 def _attempt(job: Job) -> Record:
     out, began, peak = Path(job.out), time.perf_counter(), [0.0]
     folder = None
+
+    def measured() -> Record:
+        return {"seconds": round(time.perf_counter() - began, 2), "peak_mb": round(peak[0])}
+
     try:
         folder = Path(tempfile.mkdtemp(dir=out / DONE, prefix=f".{job.key}.{store.PARTIAL}."))
         folder.chmod(0o755)
+        (folder / OUT).mkdir()
         (folder / MARK).touch()
         with _capped(job.threads), watch.over(folder / MARK, peak):
             record = _run(job, folder)
-        record |= {
-            "seconds": round(time.perf_counter() - began, 2),
-            "peak_mb": round(peak[0]),
-        }
-        return _keep(job, folder, record)
+        return _keep(job, folder, record | measured())
     except OSError as error:
-        return failure(job, type(error).__name__, _plainly(error))
+        return failure(job, type(error).__name__, _plainly(error)) | measured()
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -129,7 +131,7 @@ def _run(job: Job, folder: Path) -> Record:
     from papermill import PapermillExecutionError
 
     book = folder / Path(job.notebook).name
-    given = dict(job.parameters) | {"out": str(folder)}
+    given = dict(job.parameters) | {"out": str(folder / OUT)}
     try:
         book.write_text(job.text, encoding="utf-8")
         papermilled.execute(book, book, given, cwd=Path(job.notebook).parent)
@@ -146,10 +148,11 @@ def _run(job: Job, folder: Path) -> Record:
     executed = nbformat.read(book, as_version=4)
     papermilled.forget_paths(executed.metadata)
     nbformat.write(executed, book)
-    unusable = _unusable(folder / ROWS, job)
+    unusable = _unusable(folder / OUT / ROWS, job)
     if unusable:
         return failure(job, "InputError", unusable)
-    kept = [book, folder / ROWS, *sorted((folder / "figures").glob("*.png"))]
+    figures = sorted((folder / OUT / "figures").glob("*.png"))
+    kept = [book, folder / OUT / ROWS, *figures]
     files = {path.relative_to(folder).as_posix(): store.digest(path) for path in kept}
     record = {"key": job.key, "parameters": dict(job.parameters), "notebook": book.name}
     return record | {"status": "done", "files": files}

@@ -19,6 +19,7 @@ from rurklib.sweep import cell, watch
 from rurklib.sweep.cell import Job, Record
 
 STRIKES = 3  # workers that a cell may lose
+PATIENCE = 10.0  # seconds for a scheduler to answer
 
 
 def local(jobs: Sequence[Job], at_once: int) -> Iterator[Record]:
@@ -90,7 +91,7 @@ def connected(scheduler: str | None) -> Any:
     except ModuleNotFoundError:
         raise InputError("--engine dask needs Dask: pip install 'rurklib[dask]'") from None
     try:
-        return Client(scheduler, timeout=10, set_as_default=False)
+        return Client(scheduler, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers ({error})") from None
 

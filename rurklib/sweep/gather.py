@@ -18,7 +18,7 @@ import pandas as pd
 
 from rurklib import store
 from rurklib.sweep import page
-from rurklib.sweep.cell import DONE, ROWS, Record, read_rows
+from rurklib.sweep.cell import DONE, OUT, ROWS, Record, read_rows
 
 RESULTS, CELLS = "results.csv", "cells.csv"
 
@@ -53,7 +53,7 @@ def results(
     for record, names in zip(records, groups, strict=True):
         if record["status"] != "done":
             continue
-        rows = read_rows(out / DONE / record["key"] / ROWS).drop(
+        rows = read_rows(out / DONE / record["key"] / OUT / ROWS).drop(
             columns=list(columns), errors="ignore"
         )
         given = {name: text(record["parameters"].get(name)) for name in columns}

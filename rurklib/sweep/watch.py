@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-EVERY = 0.2  # seconds
+EVERY = 0.5  # seconds
 PROC = Path("/proc")
 
 

@@ -48,6 +48,32 @@ def test_results_are_all_rows_in_the_order_of_the_grid(tmp_path, notebook, no_ke
     assert no_kernel[0]["layers"] == [1]
 
 
+def test_the_notebook_is_given_an_empty_folder(tmp_path, notebook, no_kernel):
+    """So that it can open a run there."""
+    work = "import os; tau; assert not os.listdir(out)\n" + WORK_OF
+    assert swept(notebook(work), tmp_path / "s", "tau=0")[0][0]["status"] == "done"
+
+
+def test_figures_are_shown_with_their_alt_texts_and_links(tmp_path, notebook, no_kernel):
+    work = """
+from pathlib import Path
+(Path(out) / "figures").mkdir()
+for name in ("a", "b"):
+    (Path(out) / "figures" / f"{name}.png").write_bytes(b"png")
+(Path(out) / "figures" / "a.json").write_text('{"alt": "a <line>"}')
+"""
+    records, _ = swept(notebook(work + WORK_OF), tmp_path / "s", "tau=0,0.5")
+    page = (tmp_path / "s" / "index.html").read_text()
+    assert page.count("<img") == 4
+    assert page.count('alt="a &lt;line&gt;"') == 2
+    assert 'alt="b of tau 0.5"' in page
+    assert f'<a href="cells/{records[1]["key"]}/out/figures/b.png"><img' in page
+    assert (tmp_path / "s" / "cells" / records[1]["key"] / "out" / "figures" / "b.png").exists()
+    (tmp_path / "s" / "cells" / records[1]["key"] / "out" / "figures" / "b.png").unlink()
+    swept(notebook(work + WORK_OF), tmp_path / "s", "tau=0,0.5")
+    assert len(no_kernel) == 3
+
+
 def test_only_what_is_missing_is_executed(tmp_path, notebook, no_kernel):
     book, out = notebook(), tmp_path / "s"
     swept(book, out, "tau=0,0.1")
@@ -66,8 +92,8 @@ def test_only_what_is_missing_is_executed(tmp_path, notebook, no_kernel):
 @pytest.mark.parametrize(
     "harm",
     [
-        lambda folder: (folder / "rows.csv").write_text("x\n1\n"),
-        lambda folder: (folder / "rows.csv").unlink(),
+        lambda folder: (folder / "out" / "rows.csv").write_text("x\n1\n"),
+        lambda folder: (folder / "out" / "rows.csv").unlink(),
         lambda folder: (folder / "tiny.ipynb").write_text("{"),
         lambda folder: (folder / "cell.json").unlink(),
         lambda folder: (folder / "cell.json").write_text('{"status": "done"'),
@@ -89,8 +115,8 @@ def test_what_was_half_written_is_swept_away_and_not_taken(tmp_path, notebook, n
     (key,) = [j.key for j in drive.plan(book, from_words(["tau=0"]), out).jobs]
     swept(book, out, "tau=0.1")
     partial = out / "cells" / f".{key}.partial.abc"
-    partial.mkdir()
-    (partial / "rows.csv").write_text("x\n")
+    (partial / "out").mkdir(parents=True)
+    (partial / "out" / "rows.csv").write_text("x\n")
     assert cell.under_way(out) == {key}
     swept(book, out, "tau=0")
     assert len(no_kernel) == 2
@@ -262,7 +288,7 @@ def test_an_attempt_that_was_swept_away_is_not_kept(tmp_path, notebook, no_kerne
     def swept_meanwhile(source, target, parameters, cwd):
         text = source.read_text()
         cell.sweep_away(source.parent)
-        source.parent.mkdir()
+        (source.parent / "out").mkdir(parents=True)
         source.write_text(text)
         plain(source, target, parameters, cwd)
 

@@ -12,7 +12,6 @@ from click.testing import CliRunner
 
 from rurklib.cli import main
 from rurklib.sweep import drive, engines
-from rurklib.sweep.grid import from_words
 
 KILL = "import os, signal; os.kill(os.get{}(), signal.SIGKILL)"
 
@@ -51,19 +50,22 @@ def test_the_others_go_on_when_a_notebook_raises_and_kernel_and_worker_are_kille
 
 @pytest.mark.slow
 def test_dask_and_joblib_give_the_same_bytes(tmp_path, notebook):
+    import dask
     from distributed import LocalCluster
 
     book = notebook()
     groups = {"a": {"tau": [0.1, 0.3], "seed": [0, 1]}, "b": {"tau": [0.1], "seed": [1, 0]}}
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-    ) as cluster:
+    often = dask.config.set({"distributed.scheduler.allowed-failures": 0})
+    with often, LocalCluster(2, threads_per_worker=1, dashboard_address=":0") as cluster:
         plan = drive.plan(book, groups, tmp_path / "dask")
         records = drive.run(plan, engine="dask", scheduler=cluster.scheduler_address, say=len)
         assert {r["status"] for r in records} == {"done"}
-        more = drive.plan(book, from_words(["harm='1/0','exit()'"]), tmp_path / "dask")
-        failed = drive.run(more, engine="dask", scheduler=cluster.scheduler_address, say=len)
-    assert [r["status"] for r in failed] == ["failed"] * 2
+        errors = []
+        for harm in ("1 / 0", KILL.format("pid"), KILL.format("ppid")):
+            more = drive.plan(book, {"harm": {"harm": [harm]}}, tmp_path / "dask")
+            errors += drive.run(more, engine="dask", scheduler=cluster.scheduler_address, say=len)
+    named = ["ZeroDivisionError", "KernelDied", "KilledWorker"]
+    assert [r["error"] for r in errors] == named
     drive.run(plan, say=len)  # what Dask has done is done
     drive.run(drive.plan(book, groups, tmp_path / "joblib"), at_once=2, say=len)
     for name in ("results.csv", "results.parquet"):
@@ -72,7 +74,8 @@ def test_dask_and_joblib_give_the_same_bytes(tmp_path, notebook):
     assert len(pd.read_csv(tmp_path / "dask" / "results.csv")) == 12
 
 
-def test_a_scheduler_that_does_not_answer(tmp_path, notebook):
+def test_a_scheduler_that_does_not_answer(tmp_path, notebook, monkeypatch):
+    monkeypatch.setattr(engines, "PATIENCE", 1.0)
     words = ["--grid", "tau=0", "--out", tmp_path / "s", "--engine", "dask"]
     result = invoke(notebook(), *words, "--scheduler", "tcp://127.0.0.1:9")
     assert result.exit_code == 2, result.output
