@@ -66,14 +66,20 @@ def inspector_page(run: Path, home: Path) -> Iterator[str]:
 
 
 @contextmanager
-def lab(notebook: str, home: Path, *, dark: bool = False, **parameters: object) -> Iterator[str]:
+def lab(
+    notebook: str, home: Path, *, dark: bool = False, until: str = "", **parameters: object
+) -> Iterator[str]:
     """JupyterLab with a copy of a notebook whose parameters are set; gives the notebook's address.
+    ``until``: only up to the cell that has these words, for what comes after isn't looked at.
 
     Settings, workspaces and runtime files are kept in ``home``, away from the user's own.
     """
     book = nbformat.read(ROOT / "notebooks" / notebook, as_version=4)
     (cell,) = [c for c in book.cells if "parameters" in c.metadata.get("tags", [])]
     cell.source += "\n" + "\n".join(f"{k} = {v!r}" for k, v in parameters.items())
+    if until:
+        last = max(i for i, c in enumerate(book.cells) if until in c.source)
+        book.cells = book.cells[: last + 1]
     for each in book.cells:
         if each.cell_type == "code":
             each.outputs, each.execution_count = [], None
@@ -102,3 +108,13 @@ def lab(notebook: str, home: Path, *, dark: bool = False, **parameters: object) 
     with running(command, port, work, **folders) as address:
         urllib.request.urlopen(f"{address}/api", timeout=WAIT).close()
         yield f"{address}/lab/tree/{notebook}?reset"
+
+
+def run_all(tab) -> None:
+    """Run > Run All Cells, when the kernel is there."""
+    tab.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=WAIT * 1000)
+    tab.get_by_text("Python 3 (ipykernel) | Idle").or_(
+        tab.get_by_title("Kernel status: Idle")
+    ).first.wait_for(timeout=WAIT * 1000)
+    tab.get_by_role("menuitem", name="Run", exact=True).click()
+    tab.get_by_text("Run All Cells", exact=True).click()

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from servers import WAIT, inspector_page, lab
+from servers import WAIT, inspector_page, lab, run_all
 
 from rurklib.inspection import Inspector, radii
 from rurklib.plots.inspector import Copy, Probabilities
@@ -199,13 +199,3 @@ def test_notebook_4_in_jupyterlab(chromium, inspector, run, tmp_path):
         assert not tab.locator(".jp-RenderedText[data-mime-type$=stderr]").count()
         choose(tab, inspector)
         tab.close()
-
-
-def run_all(tab) -> None:
-    """Run > Run All Cells, when the kernel is there."""
-    tab.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=WAIT * 1000)
-    tab.get_by_text("Python 3 (ipykernel) | Idle").or_(
-        tab.get_by_title("Kernel status: Idle")
-    ).first.wait_for(timeout=WAIT * 1000)
-    tab.get_by_role("menuitem", name="Run", exact=True).click()
-    tab.get_by_text("Run All Cells", exact=True).click()
