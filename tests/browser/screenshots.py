@@ -19,8 +19,8 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
-from servers import WAIT, inspector_page, lab
-from test_inspector_in_a_browser import READY, run_all, wait_for
+from servers import WAIT, inspector_page, lab, run_all
+from test_inspector_in_a_browser import READY, wait_for
 
 COLORS = 128  # of the animation
 LAST = 2  # of the sentences below the pictures, the one that a slider changes last
