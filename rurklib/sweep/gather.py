@@ -9,16 +9,15 @@ time, its memory and its error.
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from rurklib import store
 from rurklib.sweep import page
 from rurklib.sweep.cell import DONE, OUT, ROWS, Record, read_rows
+from rurklib.sweep.grid import text
 
 RESULTS, CELLS = "results.csv", "cells.csv"
 
@@ -37,8 +36,9 @@ def write(
     if importlib.util.find_spec("pyarrow"):
         with store.replacing(parquet) as partial:
             pd.read_csv(out / RESULTS).to_parquet(partial, engine="pyarrow", index=False)
-    store.write_frame(out / CELLS, cells(columns, groups, records))
-    page.write(out, notebook, columns, groups, records)
+    table = cells(columns, groups, records)
+    store.write_frame(out / CELLS, table)
+    page.write(out, notebook, columns, table, records)
 
 
 def results(
@@ -85,10 +85,3 @@ def cells(
             for r, names in zip(records, groups, strict=True)
         ]
     )
-
-
-def text(value: Any) -> str:
-    """A parameter in a table: words as they are, the rest as JSON, None as nothing."""
-    if value is None or isinstance(value, str):
-        return value or ""
-    return str(value) if isinstance(value, (bool, int, float)) else json.dumps(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -230,3 +231,10 @@ def plain(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or type(value) in (int, str, bool)
+
+
+def text(value: Any) -> str:
+    """A parameter in a table: words as they are, the rest as JSON, None as nothing."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return str(value) if isinstance(value, (bool, int, float)) else json.dumps(value)

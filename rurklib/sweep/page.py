@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from rurklib import report
-from rurklib.sweep import gather
 from rurklib.sweep.cell import DONE, FAILED, Record
+from rurklib.sweep.grid import text
 from rurklib.sweep.progress import duration
 
 SHOWN = 200  # thumbnails; a page with more is slow to open
@@ -20,11 +20,11 @@ def write(
     out: Path,
     notebook: str,
     columns: Sequence[str],
-    groups: Sequence[Sequence[str]],
+    table: pd.DataFrame,
     records: Sequence[Record],
 ) -> None:
-    """Write the page; its links and pictures are relative, so it belongs into its folder."""
-    table = gather.cells(columns, groups, records)
+    """Write the page about ``table``, a row for each cell as in cells.csv. Its links and pictures
+    are relative, so it belongs into its folder."""
     count = table.status.value_counts()
     done, failed = int(count.get("done", 0)), int(count.get("failed", 0))
     title = f"Sweep of {notebook}: {done} of {len(records)} cells done"
@@ -66,7 +66,7 @@ def _summary(table: pd.DataFrame) -> str:
     return (
         f"The finished cells took {duration(done.seconds.sum())} one after the other, "
         f"{duration(done.seconds.max())} at most, and {done.peak_mb.max():.0f} MB of memory at "
-        f"most (a worker and its kernel). Their rows: {gather.RESULTS}."
+        f"most (a worker and its kernel). Their rows: results.csv."
     )
 
 
@@ -75,7 +75,7 @@ def _figures(out: Path, columns: Sequence[str], records: Sequence[Record]) -> li
     for record in records:
         if record["status"] != "done":
             continue
-        said = ", ".join(f"{c} {gather.text(record['parameters'].get(c))}" for c in columns)
+        said = ", ".join(f"{c} {text(record['parameters'].get(c))}" for c in columns)
         for name in record["files"]:
             if name.endswith(".png"):
                 path = f"{DONE}/{record['key']}/{name}"
