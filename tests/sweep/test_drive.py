@@ -105,6 +105,9 @@ def test_a_damaged_cell_is_executed_again(tmp_path, notebook, no_kernel, harm):
     swept(book, out, "tau=0,0.1")
     whole = (out / "results.csv").read_bytes()
     harm(sorted(out.glob("cells/*"))[0])
+    plan = drive.plan(book, from_words(["tau=0,0.1"]), out)
+    assert sorted(r["status"] for r in drive.states(plan)) == ["done", "missing"]
+    assert len(drive.seconds_known(out)) == 1
     swept(book, out, "tau=0,0.1")
     assert len(no_kernel) == 3
     assert (out / "results.csv").read_bytes() == whole
