@@ -143,6 +143,7 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any], cwd: Path
             _unformatted(target),
             parameters=dict(parameters),
             kernel_name="python3",
+            language="python",
             cwd=str(cwd),
             progress_bar=False,
             config=_kernel_config(sockets),

@@ -209,8 +209,7 @@ def _keep(job: Job, folder: Path, record: Record) -> Record:
         before = finished(out, job.key)
         if before is not None:
             return before
-    if target.exists():
-        sweep_away(target)
+    sweep_away(target)  # an older failure, or a damaged cell
     target.parent.mkdir(exist_ok=True)
     folder.rename(target)
     if done:

@@ -88,8 +88,8 @@ def _state(out: Path, job: Job, ended: dict[str, Record]) -> Record:
 
 def seconds_known(out: Path) -> list[float]:
     """How long every finished cell in the folder took, whatever grid it was for."""
-    records = (store.read_json(p) for p in sorted((out / cell.DONE).glob(f"[!.]*/{cell.RECORD}")))
-    return [r["seconds"] for r in records if "seconds" in r]
+    folders = sorted((out / cell.DONE).glob("[!.]*"))
+    return [record["seconds"] for f in folders if (record := cell.finished(out, f.name))]
 
 
 def run(
@@ -112,8 +112,6 @@ def run(
         engines.clear(plan.out)
         before = states(plan)
         todo = [j for j, r in zip(plan.jobs, before, strict=True) if r["status"] != "done"]
-        for job in todo:  # a damaged one would be in the way
-            cell.sweep_away(plan.out / cell.DONE / job.key)
         ended: dict[str, Record] = {}
         try:
             with told(plan.out, len(plan.jobs), len(todo), at_once, say) as tell:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,11 +37,6 @@ Path(out, "rows.csv").write_text(rows)"""
 def write_notebook(path: Path, work: str = WORK, parameters: str = PARAMETERS) -> Path:
     tagged = new_code_cell(parameters, metadata={"tags": ["parameters"]})
     book = new_notebook(cells=[new_markdown_cell("# Tiny"), tagged, new_code_cell(work)])
-    book.metadata["kernelspec"] = {
-        "name": "python3",
-        "display_name": "Python 3",
-        "language": "python",
-    }
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(book, path)
     return path
@@ -58,30 +50,6 @@ def notebook(tmp_path) -> Callable[..., Path]:
         return write_notebook(tmp_path / at, work, parameters)
 
     return make
-
-
-@pytest.fixture
-def start() -> Callable[..., subprocess.Popen]:
-    """``start(book, out, *words)``: ``rurk sweep`` in a process of its own."""
-    begun: list[subprocess.Popen] = []
-
-    def make(book: Path, out: Path, *words: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "rurklib", "sweep", str(book), "--out", str(out), *words]
-        begun.append(
-            subprocess.Popen(
-                command,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
-            )
-        )
-        return begun[-1]
-
-    yield make
-    for process in begun:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from nbclient.exceptions import DeadKernelError
 
 from rurklib import papermilled, store
 from rurklib.check import InputError
@@ -105,6 +106,9 @@ def test_a_damaged_cell_is_executed_again(tmp_path, notebook, no_kernel, harm):
     swept(book, out, "tau=0,0.1")
     whole = (out / "results.csv").read_bytes()
     harm(sorted(out.glob("cells/*"))[0])
+    plan = drive.plan(book, from_words(["tau=0,0.1"]), out)
+    assert sorted(r["status"] for r in drive.states(plan)) == ["done", "missing"]
+    assert len(drive.seconds_known(out)) == 1
     swept(book, out, "tau=0,0.1")
     assert len(no_kernel) == 3
     assert (out / "results.csv").read_bytes() == whole
@@ -262,6 +266,27 @@ def test_a_finished_cell_is_never_executed_again(tmp_path, notebook, no_kernel):
     first = cell.execute(job)
     assert cell.execute(job) == first
     assert len(no_kernel) == 1
+
+
+@pytest.mark.parametrize(
+    "death", [DeadKernelError("Kernel died"), RuntimeError("Kernel died before replying")]
+)
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_cell_whose_kernel_dies_is_tried_once_more(
+    tmp_path, notebook, no_kernel, monkeypatch, death, deaths
+):
+    plain, left = papermilled.execute, [death] * deaths
+
+    def die(*arguments, **options):
+        if left:
+            raise left.pop()
+        plain(*arguments, **options)
+
+    monkeypatch.setattr(papermilled, "execute", die)
+    record = cell.execute(job_of(notebook(), tmp_path / "s"))
+    assert record.get("error") == (None if deaths == 1 else "KernelDied")
+    assert len(no_kernel) == 2 - deaths
+    assert not left
 
 
 def test_two_attempts_at_once_keep_the_first_to_end(tmp_path, notebook, no_kernel, monkeypatch):
