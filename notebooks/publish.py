@@ -1,11 +1,15 @@
 """Copy a finished run's figures and tables into the repository, as readers see them there.
 
     python notebooks/publish.py runs/digits
+    python notebooks/publish.py runs/ablations
 
 They go to ``figures/NAME``, NAME being the folder's, with the trials of ``runs/NAME-tune`` if there
 are any. For the run that the notebooks' own parameters cells describe, the executed notebooks are
 copied too: what a reader sees must be what the cell says. Pictures of other data than those that
 come with scikit-learn are left out, for they may not be ours to copy.
+
+A sweep's folder is read by notebook 95, which is executed here as it stands, and so is the one cell
+that notebook 5's own parameters describe.
 """
 
 from __future__ import annotations
@@ -18,14 +22,22 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
+from rurklib import papermilled
 from rurklib.batch import folder, notebooks_of
 from rurklib.check import InputError
 from rurklib.plots import results_table
 from rurklib.run import plan_run
-from rurklib.store import read_json
+from rurklib.store import read_json, replacing
 from rurklib.tune import chosen_trials
 
-OF_DATA = ("01_samples", "03_copies", "03_ranked", "04_samples", "04_copy")  # figures that show samples
+OF_DATA = (
+    "01_samples",
+    "03_copies",
+    "03_ranked",
+    "04_samples",
+    "04_copy",
+)  # figures that show samples
+SWEPT = ("05_ablations", "95_read_ablations")
 ROOT = Path(__file__).parent.parent
 FIGURES = ROOT / "figures"
 
@@ -59,6 +71,22 @@ def publish(run: Path) -> None:
             page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
+def publish_sweep(out: Path) -> None:
+    """Execute the notebooks of a sweep with the parameters that they show; copy what they draw."""
+    name = out.name
+    if name == "ablations":  # what notebook 95's own parameters say
+        for notebook in SWEPT:
+            source = folder() / f"{notebook}.ipynb"
+            with replacing(out / source.name) as partial:
+                papermilled.execute(source, partial, {}, cwd=source.parent)
+            publish_outputs(out / source.name, source)
+    target = FIGURES / name
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted((out / "figures").glob("95_*")):
+        if path.suffix in (".png", ".csv"):
+            shutil.copy(path, target / path.name)
+
+
 def with_tables(text: str) -> str:
     """``text`` with the table behind each mark made anew from its CSV."""
     return MARK.sub(lambda found: found[1] + markdown(TABLES[found[3]](FIGURES / found[2])), text)
@@ -90,11 +118,15 @@ TABLES = {"summary.csv": results, "trials.csv": choices}
 def publish_notebook(run: Path, notebook: str) -> None:
     """Replace a committed notebook's outputs with those of the executed one."""
     source = folder() / f"{notebook}.ipynb"
-    book = nbformat.read(run / "notebooks" / source.name, as_version=4)
+    publish_outputs(run / "notebooks" / source.name, source)
+
+
+def publish_outputs(executed: Path, source: Path) -> None:
+    book = nbformat.read(executed, as_version=4)
     written = [c.source for c in nbformat.read(source, as_version=4).cells]
     book.cells = [c for c in book.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     if [c.source for c in book.cells] != written:
-        raise InputError(f"{source.name} changed after {run} was made: run the study again")
+        raise InputError(f"{source.name} changed after {executed} was made: run it again")
     for count, cell in enumerate((c for c in book.cells if c.cell_type == "code"), start=1):
         tags = cell.metadata.get("tags", [])
         cell.metadata = {"tags": tags} if tags else {}
@@ -113,6 +145,7 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     try:
-        publish(Path(sys.argv[1]))
+        run = Path(sys.argv[1])
+        (publish_sweep if (run / "sweep.json").exists() else publish)(run)
     except InputError as error:
         sys.exit(f"publish: {error}")
