@@ -207,7 +207,7 @@ def test_models_are_left_as_found(flat, left_as_found, same_random_state):
     net = flat.case.original
     with left_as_found(net), same_random_state():
         inspection.around(flat, 0, 0.1, "l1", 0.3, 8, 0)
-        inspection.view(flat, inspection.State(lam=0.3, steps=8))
+        inspection.flat_view.view(flat, inspection.State(lam=0.3, steps=8))
 
 
 def test_an_unknown_norm_is_told(flat):
@@ -225,7 +225,7 @@ def most_apart(flat) -> int:
 
 def test_a_view_is_looked_up(flat):
     state = inspection.State(sample=5, tau=0.07, norm="linf", lam=0.3, steps=3, reference=2)
-    shown = inspection.view(flat, state)
+    shown = inspection.flat_view.view(flat, state)
     ball = inspection.around(flat, 5, 0.07, "linf", 0.3, 3, 2)
     original, reference, gd, rurk = shown.drawn["regions"]
     assert original is flat.original
@@ -249,4 +249,4 @@ def test_a_view_is_looked_up(flat):
 def test_a_state_without_an_answer_is_refused(flat, name, value):
     state = inspection.State(**{"lam": 0.3, "steps": 8, name: value})
     with pytest.raises(InputError, match=name):
-        inspection.view(flat, state)
+        inspection.flat_view.view(flat, state)

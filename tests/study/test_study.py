@@ -132,7 +132,7 @@ def test_running_again_skips_everything(finished):
     again = rurk(finished)
     assert again.returncode == 0
     assert again.stdout.count("skipped") == len(batch.NOTEBOOKS) + 1
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 40  # importing torch, mostly, on a machine that is busy
     after = stamps(finished)
     changed = {k for k in after if after[k] != before.get(k)}
     assert changed <= {"env.json"}
