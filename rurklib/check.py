@@ -133,8 +133,11 @@ def pair(data: Any, what: str, bounds: Bounds = (0.0, 1.0)) -> tuple[Tensor, Ten
     return x, y
 
 
-def disjoint(retain: Tensor, forget: Tensor) -> None:
-    """Raise if a forget sample stands in the retain set too (compared byte by byte)."""
+def disjoint(
+    retain: Tensor, forget: Tensor, names: tuple[str, str] = ("retain", "forget")
+) -> None:
+    """Raise if a sample of the second stands in the first too (compared byte by byte)."""
+    first, second = names
     shape_r, shape_f = tuple(retain.shape[1:]), tuple(forget.shape[1:])
     if shape_r != shape_f or retain.dtype != forget.dtype:
         raise InputError(
