@@ -6,7 +6,7 @@ method should have to think of: it checks the input, copies the model, runs on a
 of its own, and returns the copy in eval mode. So a method file holds the algorithm alone.
 
 A method whose signature has ``held_out`` is given samples of the forgotten classes that nobody
-trained on, as a third pair; the others never see them.
+trained on, if the caller has any; the others never see them.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "batchnorm": get_args(BatchNorm),
     "perturbation": LAWS,
     "target": ("true", "random"),
-    "goal": ("equated", "held-out", "prior", "moving", "references"),
+    "goal": ("references", "held-out", "prior", "moving"),
 }
 
 
@@ -91,8 +91,8 @@ def method(
             check.disjoint(retain[0], forget[0])
             check.logits(model, *retain)
             check.logits(model, *forget)
-            if takes_held_out(name):
-                hyperparameters["held_out"] = _held_out(name, model, retain, forget, held_out, bounds)
+            if takes_held_out(name) and held_out is not None:
+                hyperparameters["held_out"] = _held_out(model, retain, forget, held_out, bounds)
             with seeded(seed):
                 return algorithm(
                     copy.deepcopy(model), retain, forget, seed=seed, **hyperparameters
@@ -106,15 +106,10 @@ def method(
 
 
 def _held_out(
-    name: str, model: nn.Module, retain: Pair, forget: Pair, held_out: Any, bounds: check.Bounds
+    model: nn.Module, retain: Pair, forget: Pair, held_out: Any, bounds: check.Bounds
 ) -> Pair:
     """``held_out``, if it is what a method may rely on: every forgotten class and no other, no
     sample of it among those that were trained on."""
-    if held_out is None:
-        raise check.InputError(
-            f"held_out is missing: {name} needs samples of the forgotten classes that nobody "
-            "trained on, held_out=(x, y)"
-        )
     x, y = check.pair(held_out, "held_out", bounds)
     check.logits(model, x, y)
     check.disjoint(retain[0], x, ("retain", "held-out"))
@@ -129,13 +124,13 @@ def _held_out(
 
 
 def takes_held_out(name: str) -> bool:
-    """Whether a method wants samples that nobody trained on."""
+    """Whether a method can use samples that nobody trained on."""
     return "held_out" in inspect.signature(METHODS[name]).parameters
 
 
 def check_value(key: str, value: Any, default: Any) -> None:
     """Raise InputError for a hyper-parameter that no method can work with."""
-    if key in ("epochs", "batch_size", "v", "grid", "nets", "references", "reference_epochs"):
+    if key in ("epochs", "batch_size", "v", "grid", "references", "reference_epochs"):
         check.count(key, value)
     elif key in CHOICES:
         check.one_of(key, value, CHOICES[key])
@@ -174,8 +169,8 @@ def unlearn(
             sample, on the model's device.
         seed: decides every random choice of the method.
         held_out: a pair like ``forget``, of the same classes, that neither the model nor anything
-            else was trained on, for the methods that need it (RURK-calibrated); it must not be
-            what the result is reported on. Others ignore it.
+            else was trained on, for methods that can use it (RURK-calibrated); it must not be what
+            the result is reported on. Others don't see it.
         hyperparameters: the method's own; see its docstring. An unknown one is an error.
 
     Returns the unlearned model in eval mode. Raises InputError before any work if something can't

@@ -3,31 +3,26 @@
 A target is a set of logit margins for each tau; a model is to have margins that are spread like
 it. A model re-trained on the retain set isn't at hand, so they are estimated, in one of these ways:
 
-    held-out     margins of held-out samples of the class under Original
-    prior        the same plus log(n_retain / n_original) of the class: the shift of the logit of a
-                 class that became rarer (Menon et al., "Long-Tail Learning via Logit Adjustment",
-                 ICLR 2021)
+    references   forget samples under a few nets trained on the retain set for a few epochs
+    held-out     held-out samples of the class under Original
+    prior        the same plus log(n_retain / n_original) of the class: the shift of the log-odds of
+                 a class that became rarer (Menon et al., "Long-Tail Learning via Logit
+                 Adjustment", ICLR 2021)
     moving       held-out samples under the model that is being unlearned, measured anew each epoch
-    equated      held-out samples, corrected by a stand-in; see below
-    references   forget samples under models trained on the retain set for a few epochs each
 
-What is wrong with ``held-out``: Original saw more of the class, so it knows held-out samples too
-well, by more than the prior; and a few dozen held-out samples are easier or harder than the forget
-samples by more than re-trained models differ.
-
-``equated`` corrects for both. One stand-in (:mod:`rurklib.methods.stand_in`) is fitted to retain +
-forget, as Original was, and one to the retain set. Held-out samples are new to Original and to the
-first, so their margins under both tell how one scale reads on the other: equal means and standard
-deviations (linear equating; Kolen & Brennan, "Test Equating, Scaling, and Linking", 2014). The
-target is the second's margins on the forget samples, read on Original's scale. Regression instead
-of equating would shrink every step, the more the worse the stand-in is.
+What is wrong with held-out samples: Original saw more of the class than a re-trained model does, so
+it knows them too well, by more than the prior's shift; a model that is fine-tuned keeps that
+knowledge, so the moving target has it too. And a few dozen samples are easier or harder than the
+forget samples by more than re-trained models differ from each other. References have neither fault,
+and cost ``references * epochs`` epochs of re-training; stopped early they are less sure than
+re-trained models, so a target from few epochs is too low.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -38,15 +33,13 @@ from rurklib.check import as_float
 from rurklib.guard import evaluating, generator, mixed
 from rurklib.methods.contract import Pair
 from rurklib.methods.last_layers import reset
-from rurklib.methods.stand_in import Scores, drawn_anew, features, fitted
 from rurklib.models.margin import logit_margin
 from rurklib.perturb import gaussian
 from rurklib.train import fit
 
-Goal = Literal["equated", "held-out", "prior", "moving", "references"]
+Goal = Literal["references", "held-out", "prior", "moving"]
 
-DRAWS = 8  # copies of a sample: a margin varies less over copies than over samples
-MOST = 2000  # samples that a stand-in is fitted to: its time grows with the third power
+DRAWS = 4  # copies of a sample: a margin varies less over copies than over samples
 PIECE = 500  # samples shown at once
 
 
@@ -92,88 +85,78 @@ def prior_shift(y: Tensor, retain: Tensor, forget: Tensor) -> Tensor:
     return ((kept + 0.5) / (kept + lost + 0.5)).log()[y]
 
 
-def equated(own: Tensor, other: Tensor, new: Tensor) -> Tensor:
-    """``new`` on the scale of ``own``: the same samples have margins ``own`` under one model and
-    ``other`` under a second, which gives further samples the margins ``new``.
-
-    >>> equated(torch.tensor([2.0, 6.0]), torch.tensor([0.0, 1.0]), torch.tensor([0.5, -0.5]))
-    tensor([4., 0.])
-    """
-    spread = float(other.std(unbiased=False))
-    scale = float(own.std(unbiased=False)) / spread if spread > 0 else 0.0
-    return own.mean() + scale * (new - other.mean())
-
-
 def matched(found: Tensor, target: Tensor) -> Tensor:
     """How far margins ``found`` [n] are from being spread like ``target`` [m]: a scalar.
 
-    The i-th smallest is compared with the target's quantile (i + 1/2) / n, from both sides:
-    absolute differences, squared (and halved) where below one logit, averaged.
+    The i-th smallest is compared with the target's quantile (i - 1/2) / n, from both sides:
+    absolute differences, squared (and halved) where below one logit, averaged. The k-th smallest of
+    the target is its quantile (k - 1/2) / m (Hazen), so equal sets are at distance 0.
     """
-    n = len(found)
-    levels = (torch.arange(n, device=found.device, dtype=target.dtype) + 0.5) / n
-    return F.smooth_l1_loss(found.sort().values, torch.quantile(target, levels).to(found.dtype))
+    n, m = len(found), len(target)
+    level = (torch.arange(n, device=found.device, dtype=target.dtype) + 0.5) / n
+    place = (level * m - 0.5).clamp(0, m - 1)
+    below, ordered = place.long(), target.sort().values
+    above = (below + 1).clamp(max=m - 1)
+    goal = torch.lerp(ordered[below], ordered[above], place - below)
+    return F.smooth_l1_loss(found.sort().values, goal.to(found.dtype))
 
 
-def targets(
+def estimated(
     goal: Goal,
     model: nn.Module,
     retain: Pair,
     forget: Pair,
-    held_out: Pair,
+    held_out: Pair | None,
     *,
     taus: Sequence[float],
     seed: int,
-    bounds: check.Bounds,
-    nets: int,
-    ridge: float,
-    training: dict,
     references: int,
+    training: Mapping[str, Any],
+    bounds: check.Bounds = (0.0, 1.0),
 ) -> list[Tensor]:
     """Margins that forget samples are to have, a float64 vector for each tau.
 
-    ``model`` is Original (for "moving": the model as it is now). The random state of ``seed``
-    decides the copies, the stand-in and the references, which are ``references`` nets trained by
-    :func:`rurklib.train.fit` with ``training``.
+    ``model`` is Original (for "moving": the model as it is now). ``seed`` decides the copies and
+    the ``references`` nets, which :func:`rurklib.train.fit` trains with ``training``. Raises
+    InputError, before any work, if the goal needs held-out samples and there are none, or if the
+    model can't be initialised again.
     """
-    ours, theirs = (perturbed(p, taus, seed, bounds) for p in (held_out, forget))
     if goal == "references":
-        nets_ = [_reference(model, retain, mixed(seed, 22, i), training) for i in range(references)]
-        return [torch.cat(m) for m in zip(*(margins(net, theirs) for net in nets_), strict=True)]
+        theirs = perturbed(forget, taus, seed, bounds)
+        seeds = [mixed(seed, 22, i) for i in range(references)]
+        nets = [_reference(model, retain, s, training) for s in seeds]
+        return [torch.cat(m) for m in zip(*(margins(net, theirs) for net in nets), strict=True)]
+    if held_out is None:
+        raise check.InputError(
+            f"held_out is missing: goal {goal!r} needs samples of the forgotten classes that "
+            'nobody trained on, held_out=(x, y); goal "references" does without'
+        )
+    ours = perturbed(held_out, taus, seed, bounds)
     own = margins(model, ours)
     if goal == "prior":
-        return [m + prior_shift(c.y, retain[1], forget[1]) for m, c in zip(own, ours, strict=True)]
-    if goal == "equated":
-        before, after, anew = _stand_ins(model, retain, forget, nets=nets, ridge=ridge, seed=seed)
-        return [
-            equated(m, _margins(before, anew, a), _margins(after, anew, b))
-            for m, a, b in zip(own, ours, theirs, strict=True)
-        ]
+        own = [m + prior_shift(c.y, retain[1], forget[1]) for m, c in zip(own, ours, strict=True)]
     return own
 
 
-def _reference(model: nn.Module, retain: Pair, seed: int, training: dict) -> nn.Module:
+def _reference(model: nn.Module, retain: Pair, seed: int, training: Mapping[str, Any]) -> nn.Module:
     """A net like ``model`` with weights drawn anew, trained on the retain set."""
     net = copy.deepcopy(model)
     reset([net], seed)
     return fit(net, *retain, seed=seed, **training)
 
 
-def _stand_ins(
-    model: nn.Module, retain: Pair, forget: Pair, *, nets: int, ridge: float, seed: int
-) -> tuple[Scores, Scores, list[nn.Module]]:
-    """What stands in for Original and for a re-trained model, and the nets under both."""
-    x, y = (torch.cat(both) for both in zip(retain, forget, strict=True))
-    order = torch.randperm(len(x), generator=generator(seed, 23)).to(x.device)[:MOST]
-    kept = order[order < len(retain[0])]
-    classes = check.logits(model, x, y)
-    anew = drawn_anew(model, as_float(x[kept]), nets=nets, seed=seed)
-    before, after = (fitted(anew, x[i], y[i], classes, ridge) for i in (order, kept))
-    return before, after, anew
-
-
-def _margins(scores: Scores, nets: Sequence[nn.Module], copies: Copies) -> Tensor:
-    """Score of y less the highest other score, [n]: a ridge's scores are no logits."""
-    given = scores(features(nets, copies.x))
-    own = given.gather(1, copies.y[:, None])
-    return (own - given.scatter(1, copies.y[:, None], -torch.inf).amax(1, keepdim=True))[:, 0]
+def kin_margins(
+    model: nn.Module,
+    kin: Pair,
+    retain: Pair,
+    forget: Pair,
+    *,
+    taus: Sequence[float],
+    seed: int,
+    bounds: check.Bounds = (0.0, 1.0),
+) -> list[Tensor]:
+    """Margins that retained samples of the forgotten classes, ``kin``, are to have, a float64
+    vector for each tau: Original's, less what their class's smaller share takes."""
+    copies = perturbed(kin, taus, seed, bounds) if len(kin[0]) else []
+    own = margins(model, copies)
+    return [m + prior_shift(c.y, retain[1], forget[1]) for m, c in zip(own, copies, strict=True)]

@@ -58,5 +58,6 @@ DIGITS = Scenario(
             "momentum": 0.0,
             "tau": 0.1,
         },
+        "RURK-calibrated": {},
     },
 )
