@@ -58,6 +58,12 @@ DIGITS = Scenario(
             "momentum": 0.0,
             "tau": 0.1,
         },
-        "RURK-calibrated": {},
+        "RURK-calibrated": {
+            "epochs": 7,
+            "lambda_k": 0.646,
+            "lambda_m": 0.718,
+            "lr": 0.0211,
+            "reference_epochs": 11,
+        },
     },
 )
