@@ -85,16 +85,14 @@ class Run:
 
     @property
     def spare(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """(x, y) of samples of the forgotten class that nobody trains on and no figure is about:
-        the validation part's. For unlearning methods that can use such samples.
+        """(x, y) of samples that nobody trains on and nothing reported is about, the validation
+        part's: for unlearning methods that can use such samples.
 
-        A rehearsal has no other samples than those: validation is its test part, whose accuracy is
-        one of its four scores, and these are among it. A method may look at them there as well,
-        since it learns no sample from them.
+        A rehearsal has no others than those: validation is its test part, whose accuracy is one of
+        its four scores. A method may look at them there all the same, since it learns no sample
+        from them.
         """
-        x, y = self.split.pair(self.data, "test" if self.rehearsal else "validation")
-        same = y == self.split.forget_class
-        return x[same], y[same]
+        return self.split.pair(self.data, "test" if self.rehearsal else "validation")
 
     @property
     def title(self) -> str:

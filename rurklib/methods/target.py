@@ -3,19 +3,26 @@
 A target is a set of logit margins for each tau; a model is to have margins that are spread like
 it. A model re-trained on the retain set isn't at hand, so they are estimated, in one of these ways:
 
-    references   forget samples under a few nets trained on the retain set for a few epochs
-    held-out     held-out samples of the class under Original
+    linked       forget samples under a net trained on the retain set for a few epochs, read on
+                 Original's scale; see below
+    references   the same, not read on another scale
+    held-out     held-out samples of the forgotten classes under Original
     prior        the same plus log(n_retain / n_original) of the class: the shift of the log-odds of
                  a class that became rarer (Menon et al., "Long-Tail Learning via Logit
                  Adjustment", ICLR 2021)
     moving       held-out samples under the model that is being unlearned, measured anew each epoch
 
-What is wrong with held-out samples: Original saw more of the class than a re-trained model does, so
-it knows them too well, by more than the prior's shift; a model that is fine-tuned keeps that
-knowledge, so the moving target has it too. And a few dozen samples are easier or harder than the
-forget samples by more than re-trained models differ from each other. References have neither fault,
-and cost ``references * epochs`` epochs of re-training; stopped early they are less sure than
-re-trained models, so a target from few epochs is too low.
+What is wrong with held-out samples of the class: Original saw more of it than a re-trained model
+does, so it knows them too well, by more than the prior's shift; a model that is fine-tuned keeps
+that knowledge, so the moving target has it too. And a few dozen samples are easier or harder than
+the forget samples by more than re-trained models differ from each other. A short reference has
+neither fault, but it is less sure of everything than a model that was trained to the end.
+
+Linked: held-out samples of the *other* classes are new to Original and to the short reference, and
+forgetting hardly changes what a model makes of them. So how margins on them differ between the two
+is what training to the end does. The reference's margins on forget samples are moved and stretched
+as makes means and standard deviations on those samples equal (linear equating; Kolen & Brennan,
+"Test Equating, Scaling, and Linking", 2014).
 """
 
 from __future__ import annotations
@@ -37,9 +44,9 @@ from rurklib.models.margin import logit_margin
 from rurklib.perturb import gaussian
 from rurklib.train import fit
 
-Goal = Literal["references", "held-out", "prior", "moving"]
+Goal = Literal["linked", "references", "held-out", "prior", "moving"]
 
-DRAWS = 4  # copies of a sample: a margin varies less over copies than over samples
+DRAWS = 2  # copies of a sample: a margin varies less over copies than over samples
 PIECE = 500  # samples shown at once
 
 
@@ -85,6 +92,18 @@ def prior_shift(y: Tensor, retain: Tensor, forget: Tensor) -> Tensor:
     return ((kept + 0.5) / (kept + lost + 0.5)).log()[y]
 
 
+def equated(own: Tensor, other: Tensor, new: Tensor) -> Tensor:
+    """``new`` on the scale of ``own``: the same samples have margins ``own`` under one model and
+    ``other`` under a second, which gives further samples the margins ``new``.
+
+    >>> equated(torch.tensor([2.0, 6.0]), torch.tensor([0.0, 1.0]), torch.tensor([0.5, -0.5]))
+    tensor([4., 0.])
+    """
+    spread = float(other.std(unbiased=False))
+    scale = float(own.std(unbiased=False)) / spread if spread > 0 else 1.0
+    return own.mean() + scale * (new - other.mean())
+
+
 def matched(found: Tensor, target: Tensor) -> Tensor:
     """How far margins ``found`` [n] are from being spread like ``target`` [m]: a scalar.
 
@@ -121,21 +140,44 @@ def estimated(
     InputError, before any work, if the goal needs held-out samples and there are none, or if the
     model can't be initialised again.
     """
-    if goal == "references":
-        theirs = perturbed(forget, taus, seed, bounds)
-        seeds = [mixed(seed, 22, i) for i in range(references)]
-        nets = [_reference(model, retain, s, training) for s in seeds]
-        return [torch.cat(m) for m in zip(*(margins(net, theirs) for net in nets), strict=True)]
+    ours = None
+    if goal != "references":
+        own_classes = goal != "linked"
+        ours = perturbed(_of(goal, held_out, forget[1], own_classes), taus, seed, bounds)
+        own = margins(model, ours)
+    if goal not in ("linked", "references"):
+        assert ours is not None
+        if goal == "prior":
+            shifts = [prior_shift(c.y, retain[1], forget[1]) for c in ours]
+            own = [m + shift for m, shift in zip(own, shifts, strict=True)]
+        return own
+    theirs = perturbed(forget, taus, seed, bounds)
+    found = []
+    for i in range(references):
+        net = _reference(model, retain, mixed(seed, 22, i), training)
+        new = margins(net, theirs)
+        if ours is not None:
+            other = margins(net, ours)
+            new = [equated(*three) for three in zip(own, other, new, strict=True)]
+        found.append(new)
+    return [torch.cat(each) for each in zip(*found, strict=True)]
+
+
+def _of(goal: str, held_out: Pair | None, forgotten: Tensor, own: bool) -> Pair:
+    """The held-out samples of the forgotten classes, or of all the others."""
+    which = "the forgotten classes" if own else "classes that aren't forgotten"
+    mend = 'give held_out=(x, y), or choose goal "references", which does without'
     if held_out is None:
         raise check.InputError(
-            f"held_out is missing: goal {goal!r} needs samples of the forgotten classes that "
-            'nobody trained on, held_out=(x, y); goal "references" does without'
+            f"held_out is missing: goal {goal!r} needs samples of {which} that nobody trained on; "
+            + mend
         )
-    ours = perturbed(held_out, taus, seed, bounds)
-    own = margins(model, ours)
-    if goal == "prior":
-        own = [m + prior_shift(c.y, retain[1], forget[1]) for m, c in zip(own, ours, strict=True)]
-    return own
+    at = torch.isin(held_out[1], forgotten.unique()) == own
+    if not bool(at.any()):
+        raise check.InputError(
+            f"held_out has no sample of {which}: goal {goal!r} needs some; {mend}"
+        )
+    return held_out[0][at], held_out[1][at]
 
 
 def _reference(model: nn.Module, retain: Pair, seed: int, training: Mapping[str, Any]) -> nn.Module:

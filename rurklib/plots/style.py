@@ -28,7 +28,6 @@ STYLE: dict[str, tuple[str, str]] = {
     "Fisher": (_C[9], "X"),
     "NTK": (_C[5], "*"),
     "RURK": (_C[2], "*"),
-    "RURK-calibrated": (_C[3], "H"),
     "Smoothed": (_C[0], "d"),  # the control that is trained with noise
 }
 

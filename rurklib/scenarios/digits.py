@@ -29,6 +29,7 @@ def bundled(path: str) -> Dataset:
 DIGITS = Scenario(
     name="digits",
     title="scikit-learn's handwritten digits",
+    introduction="00_residual_knowledge_in_2d",
     data=bundled,
     model="small-cnn",
     forget_class=9,
@@ -57,13 +58,6 @@ DIGITS = Scenario(
             "lr": 0.0688,
             "momentum": 0.0,
             "tau": 0.1,
-        },
-        "RURK-calibrated": {
-            "epochs": 7,
-            "lambda_k": 0.646,
-            "lambda_m": 0.718,
-            "lr": 0.0211,
-            "reference_epochs": 11,
         },
     },
 )

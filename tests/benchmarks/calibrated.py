@@ -5,8 +5,9 @@
         --set path=cifar10.npz
 
 Originals have seeds of their own (not those of a published study), references are the scenario's.
-Beside the two: the other targets of RURK-calibrated, EU-k, and what the same cost buys without any
-unlearning: a net re-trained from scratch for as many epochs as the short references have together.
+RURK-calibrated has the settings that tuning chose, if it was tuned; below it are its defaults with
+each target, up to the largest tau of the scenario. Beside them EU-k, and what the same cost buys
+without any unlearning: nets re-trained from scratch for a few epochs.
 
 Per method: at how many of the taus, in %, the ratio is inside the references' range (in_range), in
 the 95 % prediction for a further one (in_predicted), and the mean margin in its own (in_margin);
@@ -35,26 +36,45 @@ from rurklib.study.measure import CONTROLS, samples
 from rurklib.train import fit
 
 CALIBRATED = "RURK-calibrated"
+# What 24 trials of ``rurk tune`` chose where the method was listed in the scenario. It isn't now:
+# the table says why.
+TUNED = {
+    "digits": {
+        "epochs": 2,
+        "goal": "references",
+        "lambda_k": 0.232,
+        "lambda_m": 0.36,
+        "lr": 0.0191,
+        "reference_epochs": 5,
+    }
+}
 
 
 def variants(run: Run) -> dict[str, Callable[[int], nn.Module]]:
     """What is compared, by name: a function of Original's seed."""
     s = run.scenario
-    own = s.hyperparameters(CALIBRATED)
 
     def of(method: str, **values) -> Callable[[int], nn.Module]:
-        return lambda seed: study.unlearned(
-            run, method, seed, {**s.hyperparameters(method), **values}
-        )
+        return lambda seed: study.unlearned(run, method, seed, values)
 
-    epochs = own["references"] * own["reference_epochs"]
+    def tuned(method: str) -> Callable[[int], nn.Module]:
+        return of(method, **s.hyperparameters(method))
+
+    def short(epochs: int) -> Callable[[int], nn.Module]:
+        return lambda seed: retrained(run, 5000 + seed, epochs)
+
+    given = {"batch_size": s.batch_size, "weight_decay": s.weight_decay, "tau": max(s.taus)}
     made = {"Original": lambda seed: study.load_models(run, [("Original", seed)])["Original", seed]}
-    made |= {name: of(name) for name in ("EU-k", "RURK")}
-    made[CALIBRATED] = of(CALIBRATED)
-    made[f"{CALIBRATED}, 1 reference"] = of(CALIBRATED, references=1)
-    for goal in ("held-out", "prior", "moving"):
-        made[f"{CALIBRATED}, {goal}"] = of(CALIBRATED, goal=goal)
-    made[f"re-trained, {epochs} epochs"] = lambda seed: retrained(run, 5000 + seed, epochs)
+    made |= {name: tuned(name) for name in ("EU-k", "RURK")}
+    if s.name in TUNED:
+        made[CALIBRATED] = of(CALIBRATED, **TUNED[s.name])
+    made["linked, 6 epochs"] = of(CALIBRATED, **given)
+    made["linked, 8 epochs"] = of(CALIBRATED, reference_epochs=8, **given)
+    made["references, 6 epochs"] = of(CALIBRATED, goal="references", **given)
+    dear = {"references": 2, "reference_epochs": 10, "epochs": 6}
+    made["references, 2 of 10 epochs"] = of(CALIBRATED, goal="references", **dear, **given)
+    made |= {goal: of(CALIBRATED, goal=goal, **given) for goal in ("held-out", "prior", "moving")}
+    made |= {f"re-trained, {n} epochs": short(n) for n in (5, 10, 20) if n < s.epochs}
     return made
 
 
