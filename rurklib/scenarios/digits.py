@@ -29,7 +29,6 @@ def bundled(path: str) -> Dataset:
 DIGITS = Scenario(
     name="digits",
     title="scikit-learn's handwritten digits",
-    introduction="00_residual_knowledge_in_2d",
     data=bundled,
     model="small-cnn",
     forget_class=9,
