@@ -225,8 +225,10 @@ def test_the_moving_target_is_measured_anew_each_epoch(task, monkeypatch):
     assert torch.equal(measured[0], vector(model))
     assert not torch.equal(measured[1], measured[2])
     measured.clear()
-    unlearn(NAME, model, retain, forget, goal="held-out", **options)
+    still = unlearn(NAME, model, retain, forget, goal="held-out", **options)
     assert len(measured) == 1
+    moving = unlearn(NAME, model, retain, forget, goal="moving", **options)
+    assert not torch.equal(vector(moving), vector(still)), "what is measured anew isn't used"
 
 
 def test_retained_samples_of_the_class_are_held_where_they_were(task, rng):
@@ -246,6 +248,14 @@ def test_retained_samples_of_the_class_are_held_where_they_were(task, rng):
         return target.matched(logit_margin(out(kin[0]), kin[1]), found[0]).item()
 
     assert away(5.0) < 0.5 * away(0.0)
+    asked = []
+    module = importlib.import_module(METHODS[NAME].__module__)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "kin_margins", lambda _, kin, *rest, **more: asked.append(kin) or [])
+        patch.setattr(module, "descend", lambda model, *rest, **more: model)
+        unlearn(NAME, model, retain, only, **options)
+    assert torch.equal(asked[0][0], kin[0])
+    assert torch.equal(asked[0][1], kin[1])
 
 
 def test_a_whole_class_can_be_forgotten(task):
