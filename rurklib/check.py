@@ -133,20 +133,21 @@ def pair(data: Any, what: str, bounds: Bounds = (0.0, 1.0)) -> tuple[Tensor, Ten
     return x, y
 
 
-def disjoint(retain: Tensor, forget: Tensor) -> None:
-    """Raise if a forget sample stands in the retain set too (compared byte by byte)."""
+def disjoint(retain: Tensor, forget: Tensor, names: tuple[str, str] = ("retain", "forget")) -> None:
+    """Raise if a sample of the second stands in the first too (compared byte by byte)."""
+    first, second = names
     shape_r, shape_f = tuple(retain.shape[1:]), tuple(forget.shape[1:])
     if shape_r != shape_f or retain.dtype != forget.dtype:
         raise InputError(
-            f"retain holds {retain.dtype} {shape_r}, forget {forget.dtype} {shape_f}: "
+            f"{first} holds {retain.dtype} {shape_r}, {second} {forget.dtype} {shape_f}: "
             "expected the same kind of sample in both"
         )
     kept = {row.tobytes() for row in retain.cpu().contiguous().numpy()}
     both = sum(row.tobytes() in kept for row in forget.cpu().contiguous().numpy())
     if both:
         raise InputError(
-            f"{both} of {len(forget)} forget samples are in the retain set too: "
-            "a sample can't be both kept and forgotten; remove them from one"
+            f"{both} of {len(forget)} {second} samples are in the {first} set too: "
+            "no sample can be in both; remove them from one"
         )
 
 

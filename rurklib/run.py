@@ -89,6 +89,17 @@ class Run:
         return self.split.pair(self.data, part)
 
     @property
+    def spare(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """(x, y) of samples that nobody trains on and nothing reported is about, the validation
+        part's: for unlearning methods that can use such samples.
+
+        A rehearsal has no others than those: validation is its test part, whose accuracy is one of
+        its four scores. A method may look at them there all the same, since it learns no sample
+        from them.
+        """
+        return self.split.pair(self.data, "test" if self.rehearsal else "validation")
+
+    @property
     def title(self) -> str:
         """What is studied, in a line."""
         share = "all" if self.whole_class else f"{len(self.split.forget)}"

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from rurklib import metrics, study
-from rurklib.methods import METHODS
 from rurklib.run import Run
 
 
@@ -24,9 +23,8 @@ def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataF
 
 
 def _trial(run: Run, method: str, entry: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    (original,) = study.load_models(run, [("Original", seed)]).values()
     values = {**run.scenario.hyperparameters(method), **entry}
-    model = METHODS[method](original, run.pair("retain"), run.pair("forget"), seed=seed, **values)
+    model = study.unlearned(run, method, seed, values)
     return {
         **entry,
         "seed": seed,

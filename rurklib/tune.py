@@ -5,6 +5,8 @@ on the same; that flatters it. So the request is rehearsed with other people: as
 the same class that are *retained* in the study play the forget set, the validation part plays the
 test set, and Originals and references of their own are trained. No test sample is looked at, and no
 forget sample of the study is looked at *as forgotten*: here they are among those to be retained.
+Where a method asks for held-out samples (``Run.spare``), it gets those of the validation part here
+as in a study: there are no others. It learns nothing from them but where they stand.
 
     run = open_run("digits", "runs/digits-tune", seeds=range(900, 908), rehearsal=True)
     table = tune(run)
@@ -34,11 +36,11 @@ import torch
 
 from rurklib import check, metrics, store
 from rurklib.guard import mixed
-from rurklib.methods import METHODS, SEARCH, defaults
+from rurklib.methods import SEARCH, defaults
 from rurklib.perturb import LAWS
 from rurklib.residual import count_hits
 from rurklib.run import Run
-from rurklib.study import COUNTING, finite, load_models, method_code, parallel, train
+from rurklib.study import COUNTING, finite, load_models, method_code, parallel, train, unlearned
 
 SCORED = ("retain", "unlearn", "validation", "nearby")
 SCREEN, FINALISTS = 2, 3
@@ -190,7 +192,7 @@ def _trial(
     path = run.folder / "trials" / f"{name}-{trial}-seed{seed}.json"
     if path.exists() and (kept := store.read_json(path)).pop("fingerprint") == wanted:
         return kept
-    model = METHODS[name](original, run.pair("retain"), run.pair("forget"), seed=seed, **values)
+    model = unlearned(run, name, seed, values)
     numbers = _numbers(run, model)
     far = {key: float(np.abs(numbers[key] - target[key]).mean()) for key in SCORED}
     if not finite(model):

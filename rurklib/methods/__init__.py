@@ -5,7 +5,15 @@ here. Nothing else changes.
 """
 
 from rurklib.methods.cf_k import cf_k
-from rurklib.methods.contract import METHODS, SEARCH, check_value, defaults, method, unlearn
+from rurklib.methods.contract import (
+    METHODS,
+    SEARCH,
+    check_value,
+    defaults,
+    method,
+    takes_held_out,
+    unlearn,
+)
 from rurklib.methods.cr import cr
 from rurklib.methods.eu_k import eu_k
 from rurklib.methods.fisher import fisher
@@ -15,6 +23,7 @@ from rurklib.methods.neggrad_plus import neggrad_plus
 from rurklib.methods.ngd import ngd
 from rurklib.methods.ntk import ntk
 from rurklib.methods.rurk import RurkLoss, rurk, rurk_loss
+from rurklib.methods.rurk_calibrated import rurk_calibrated
 from rurklib.methods.scrub import scrub
 from rurklib.methods.ssd import ssd
 
@@ -35,8 +44,10 @@ __all__ = [
     "ngd",
     "ntk",
     "rurk",
+    "rurk_calibrated",
     "rurk_loss",
     "scrub",
     "ssd",
+    "takes_held_out",
     "unlearn",
 ]

@@ -10,7 +10,15 @@ objects to the next:
 
 from rurklib.study.jobs import parallel
 from rurklib.study.measure import COUNTING, by_method, measure, residual, samples
-from rurklib.study.models import finite, load_models, method_code, smoothed, train, unlearn
+from rurklib.study.models import (
+    finite,
+    load_models,
+    method_code,
+    smoothed,
+    train,
+    unlearn,
+    unlearned,
+)
 
 __all__ = [
     "COUNTING",
@@ -25,4 +33,5 @@ __all__ = [
     "smoothed",
     "train",
     "unlearn",
+    "unlearned",
 ]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,7 +17,7 @@ from torch import nn
 from rurklib import check, models, store
 from rurklib import train as training
 from rurklib.data import Dataset
-from rurklib.methods import METHODS
+from rurklib.methods import METHODS, takes_held_out
 from rurklib.residual import noisy_copies
 from rurklib.run import Name, Run
 from rurklib.study.jobs import parallel
@@ -104,7 +105,8 @@ def method_code(method: str) -> str:
     """Hash of the code that a method's result depends on: its own file and what all share, so that
     an edit of one method doesn't make the others again."""
     home = (METHODS[method].__module__ or "").removeprefix("rurklib.")
-    shared = ("methods/contract", "methods/last_layers", "methods/fisher_information")
+    helpers = ("contract", "last_layers", "fisher_information", "target")
+    shared = tuple(f"methods/{name}" for name in helpers)
     rest = (*shared, "train", "models", "perturb", "guard")
     if home.startswith("methods."):
         return store.code(home.replace(".", "/"), *rest)
@@ -129,13 +131,7 @@ def _make(run: Run, name: Name) -> str:
             x, y = noisy_copies(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
         training.fit(model, x, y, seed=seed, **s.training(method))
     else:
-        model = METHODS[method](
-            _load(run, ("Original", seed)),
-            run.pair("retain"),
-            run.pair("forget"),
-            seed=seed,
-            **s.hyperparameters(method),
-        )
+        model = unlearned(run, method, seed, s.hyperparameters(method))
     seconds = time.perf_counter() - began
     if not finite(model):
         raise check.InputError(
@@ -153,6 +149,20 @@ def _make(run: Run, name: Name) -> str:
         seconds=round(seconds, 3),
     )
     return f"{method} seed {seed}: {seconds:.1f} s"
+
+
+def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn.Module:
+    """One Original unlearned with some values of a method's hyper-parameters; nothing is kept."""
+    # A data set may be too small to have a sample to spare; a method says so if it needs one.
+    spare = {"held_out": run.spare} if takes_held_out(method) and len(run.spare[0]) else {}
+    return METHODS[method](
+        _load(run, ("Original", seed)),
+        run.pair("retain"),
+        run.pair("forget"),
+        seed=seed,
+        **spare,
+        **values,
+    )
 
 
 def finite(model: nn.Module) -> bool:
