@@ -37,9 +37,9 @@ So it is nearer than RURK and hangs less on Original's seed; and a net that is r
 scratch for a third of the epochs is nearer still, and cheaper. On ``cifar5`` (three Originals, six
 references; calibrated_cifar5.csv) RURK is never inside and ends at a ratio of 0.44; "linked", 8
 epochs, is inside at 89 / 100 % with a gap of 3.2 against 17.6, and nearer than a short re-training
-(72 / 100 %, 5.2), which hasn't learnt the retain set yet. It costs 118 % of re-training there. Where
-one can re-train, do; RURK-calibrated is in no scenario for this reason. The digits were looked at
-twice: after the first table the target was made cheaper, on other splits.
+(72 / 100 %, 5.2), which hasn't learnt the retain set yet. It costs 118 % of re-training there.
+Where one can re-train, do; RURK-calibrated is in no scenario for this reason. The digits were
+looked at twice: after the first table the target was made cheaper, on other splits.
 
 Hyper-parameters: tau 0.2 (units of the input), grid 3 (taus, 0 and ``tau`` among them), goal
 "linked" (see target.py), references 1, reference_epochs 6, reference_lr 0.05, lambda_m 1, lambda_k
