@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from rurklib import check, metrics, perturb, store, study
-from rurklib.methods import METHODS, defaults
+from rurklib.methods import defaults
 from rurklib.residual import ResidualKnowledge, residual_knowledge
 from rurklib.residual.verdict import Verdict
 from rurklib.run import Run, open_run
@@ -63,7 +63,7 @@ def ablate(
     models = study.load_models(run, run.trained)
     original = models["Original", seed]
     began = time.perf_counter()
-    unlearned = METHODS[method](original, run.pair("retain"), (x, y), seed=seed, **values)
+    unlearned = study.unlearned(run, method, seed, values)
     seconds = {method: time.perf_counter() - began}
     if not study.finite(unlearned):
         raise check.InputError(
