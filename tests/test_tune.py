@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from rurklib import metrics, study, tune
 from rurklib.check import InputError
 from rurklib.cli import main
-from rurklib.methods import METHODS, SEARCH, defaults, unlearn
+from rurklib.methods import METHODS, SEARCH, defaults, takes_held_out, unlearn
 from rurklib.methods.contract import check_value
 from rurklib.run import open_run
 
@@ -137,11 +137,12 @@ def test_spaces_name_hyperparameters_that_exist_and_hold_usable_values(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_spaces_hold_no_combination_that_a_method_refuses(name, cnn, images):
     """Fails if two values, each usable, exclude one another: a search would die in the middle."""
-    x, y = images(12)
+    x, y = images(15)
     for values in tune.settings_of(name, 12)[1:]:
         if "k" in values:
             values["k"] = min(values["k"], 2)  # this net has no more layers
-        unlearn(name, cnn(), (x[:9], y[:9]), (x[9:], y[9:]), **values)
+        spare = {"held_out": images(9, seed=1)} if takes_held_out(name) else {}
+        unlearn(name, cnn(), (x[:9], y[:9]), (x[9::3], y[9::3]), **spare, **values)  # class 0
 
 
 def test_a_study_is_not_tuned_and_experiment_seeds_stay_apart(tmp_path):

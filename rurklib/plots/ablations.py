@@ -120,5 +120,5 @@ def _grey(axis: Axes, at: int, cell: pd.DataFrame, quantity: str) -> None:
 
 def _short(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.2g}"
     return str(value).replace("small-cnn", "net").replace("uniform-", "").replace("-", "\n")

@@ -54,7 +54,8 @@ def residual_curves(
 
 def bands(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """What re-trained models do among themselves, by tau: low, high (their range), predict_low,
-    predict_high (a further one); NaN where a quantity has no such band."""
+    predict_high (a further one); NaN where a quantity has no such band. Under a law that searches,
+    each model's prediction hangs a little on the copies found on it: the first model's is taken."""
     _, span, predict, _ = QUANTITIES[quantity]
     # The references' own rows are predictions from one fewer: take a model's.
     rows = frame[frame.method != "Re-train"] if (frame.method != "Re-train").any() else frame

@@ -154,7 +154,9 @@ def _label(name: Name) -> str:
 def _fingerprint(run: Run, question: Question, name: Name) -> str:
     shown = [name, *run.names("Re-train")] if LAWS[question.law].uses_model else [name]
     nets = load_models(run, shown)
+    x, y = samples(run, question.part)
     return store.fingerprint(
+        samples=store.weights_digest({"x": x, "y": y}),
         weights={_label(n): store.weights_digest(net.state_dict()) for n, net in nets.items()},
         split=run.split.digest,
         part=question.part,

@@ -5,8 +5,8 @@
         --set path=cifar10.npz
 
 Originals have seeds of their own (not those of a published study), references are the scenario's.
-RURK-calibrated has the settings that tuning chose, if it was tuned; below it are its defaults with
-each target, up to the largest tau of the scenario. Beside them EU-k, and what the same cost buys
+"tuned by 24 trials" has the settings that tuning chose, if it was tuned; below it are its defaults
+with each target, up to the largest tau of the scenario. Beside them EU-k, and what the same cost buys
 without any unlearning: nets re-trained from scratch for a few epochs.
 
 Per method: at how many of the taus, in %, the ratio is inside the references' range (in_range), in
@@ -67,7 +67,7 @@ def variants(run: Run) -> dict[str, Callable[[int], nn.Module]]:
     made = {"Original": lambda seed: study.load_models(run, [("Original", seed)])["Original", seed]}
     made |= {name: tuned(name) for name in ("EU-k", "RURK")}
     if s.name in TUNED:
-        made[CALIBRATED] = of(CALIBRATED, **TUNED[s.name])
+        made["tuned by 24 trials"] = of(CALIBRATED, **TUNED[s.name])
     made["linked, 6 epochs"] = of(CALIBRATED, **given)
     made["linked, 8 epochs"] = of(CALIBRATED, reference_epochs=8, **given)
     made["references, 6 epochs"] = of(CALIBRATED, goal="references", **given)

@@ -69,3 +69,26 @@ def test_only_where_it_may_pay_and_never_for_gradients(monkeypatch, gradients):
     monkeypatch.setattr(inference, "reducible", lambda x: True)
     form = inference.fast(net, x, gradients=gradients)
     assert isinstance(form.call, Reduced) is not gradients
+
+
+class Drifting(nn.Module):
+    """The right class by far, and every logit higher in bfloat16, where 8.05 is 8.0625."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(1, 2, bias=False)
+        self.head.weight.data = torch.tensor([[8.05], [4.026]])
+
+    def forward(self, x):
+        return self.head(torch.ones_like(x.flatten(1)[:, :1]))
+
+
+def test_logits_that_drift_are_refused_though_answers_agree(monkeypatch):
+    """Fails if only the answers are looked at: margins are means, and a bias stays in them."""
+    monkeypatch.setattr(reduced, "CHECKED", 32)
+    monkeypatch.setattr(reduced, "DRIFT", 0.005)
+    form = Reduced(Drifting().eval(), "cpu")
+    with torch.inference_mode():
+        form(images(32))
+    assert form.agreed == 32
+    assert form.lower is False
