@@ -6,8 +6,8 @@
 
 Originals have seeds of their own (not those of a published study), references are the scenario's.
 "tuned by 24 trials" has the settings that tuning chose, if it was tuned; below it are its defaults
-with each target, up to the largest tau of the scenario. Beside them EU-k, and what the same cost buys
-without any unlearning: nets re-trained from scratch for a few epochs.
+with each target, up to the largest tau of the scenario. Beside them EU-k, and what the same cost
+buys without any unlearning: nets re-trained from scratch for a few epochs.
 
 Per method: at how many of the taus, in %, the ratio is inside the references' range (in_range), in
 the 95 % prediction for a further one (in_predicted), and the mean margin in its own (in_margin);
