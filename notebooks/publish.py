@@ -9,7 +9,8 @@ copied too: what a reader sees must be what the cell says. Pictures of other dat
 come with scikit-learn are left out, for they may not be ours to copy.
 
 A sweep's folder is read by notebook 95, which is executed here as it stands, and so is the one cell
-that notebook 5's own parameters describe.
+that notebook 5's own parameters describe. ``runs/ablations-NAME`` goes to
+``figures/ablations/NAME``.
 """
 
 from __future__ import annotations
@@ -67,8 +68,7 @@ def publish(run: Path) -> None:
     if trials.exists():
         shutil.copy(trials, target / trials.name)
     for page in (ROOT / "README.md", target / "README.md"):
-        if page.exists():
-            page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
+        write_tables(page)
 
 
 def publish_sweep(out: Path) -> None:
@@ -80,11 +80,22 @@ def publish_sweep(out: Path) -> None:
             with replacing(out / source.name) as partial:
                 papermilled.execute(source, partial, {}, cwd=source.parent)
             publish_outputs(out / source.name, source)
-    target = FIGURES / name
+    else:
+        reader = folder() / f"{SWEPT[-1]}.ipynb"
+        given = {"out": str(out.absolute()), "results": str(out.absolute() / "results.csv")}
+        papermilled.execute(reader, out / reader.name, given, cwd=reader.parent)
+    target = FIGURES / "ablations" / name.removeprefix("ablations").lstrip("-")
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted((out / "figures").glob("95_*")):
         if path.suffix in (".png", ".csv"):
             shutil.copy(path, target / path.name)
+    write_tables(FIGURES / "ablations" / "README.md")
+
+
+def write_tables(page: Path) -> None:
+    """The page with its tables as the CSVs are now, if there is such a page."""
+    if page.exists():
+        page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def with_tables(text: str) -> str:
@@ -110,9 +121,13 @@ def choices(folder: Path) -> pd.DataFrame:
     return table.round(2).rename(columns=names)
 
 
+def beside_the_paper(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "95_table_c4.csv", dtype=str, keep_default_na=False)
+
+
 # A line such as "<!-- figures/digits/summary.csv: made by notebooks/publish.py -->" and its table.
-MARK = re.compile(r"(<!-- figures/([\w-]+)/(\w+\.csv): made by \S+ -->\n)(?:\|.*\n)*")
-TABLES = {"summary.csv": results, "trials.csv": choices}
+MARK = re.compile(r"(<!-- figures/([\w/-]+)/(\w+\.csv): made by \S+ -->\n)(?:\|.*\n)*")
+TABLES = {"summary.csv": results, "trials.csv": choices, "95_table_c4.csv": beside_the_paper}
 
 
 def publish_notebook(run: Path, notebook: str) -> None:

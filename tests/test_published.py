@@ -78,3 +78,30 @@ def test_the_controls_tell_what_the_front_page_says():
     curve = pd.read_csv(FIGURES / "digits" / "residual_knowledge.csv")
     curve = curve[(curve.method != "Re-train") & (curve.tau == curve.tau.max())]
     assert f"below {curve.predict_high.iloc[0]:.3f}" in " ".join(page.split())
+
+
+def test_the_ablations_say_what_the_front_page_says():
+    """BatchNorm decides most, copies least; weight 0 leaves Original's knowledge where it was."""
+    rows = pd.read_csv(FIGURES / "ablations" / "95_choices.csv")
+    rurk = rows[rows.method == "RURK"]
+    batchnorm = rurk[rurk.group == "batchnorm"].groupby("batchnorm").ratio_of_means.mean()
+    page = (FIGURES.parent / "README.md").read_text()
+    assert f"({batchnorm['train']:.2f} against {batchnorm['frozen']:.2f})" in page
+    weight = rurk[rurk.group == "lambda"].groupby("lam").ratio_of_means.mean()
+    original = rows[(rows.method == "Original") & (rows.group == "lambda")].ratio_of_means.mean()
+    assert weight[0.0] == pytest.approx(original, abs=0.01)
+    assert weight[0.15] == pytest.approx(weight[0.5], abs=0.01)
+    spread = {
+        group: rurk[rurk.group == group].groupby(column).ratio_of_means.mean().agg(["min", "max"])
+        for group, column in (("batchnorm", "batchnorm"), ("v", "v"), ("tau", "tau"))
+    }
+    wide = {group: s["max"] - s["min"] for group, s in spread.items()}
+    assert wide["v"] < wide["tau"] < wide["batchnorm"]
+
+
+def test_on_cifar5_the_gap_has_its_least_in_the_middle_of_the_weights_as_in_the_paper():
+    table = pd.read_csv(FIGURES / "ablations" / "cifar5" / "95_table_c4.csv")
+    gap = table[table.group == "lambda"]["average gap"].str.split(" ").str[0].astype(float)
+    paper = table[table.group == "lambda"]["paper: average gap"].astype(float)
+    assert 0 < gap.to_numpy().argmin() < len(gap) - 1
+    assert 0 < paper.to_numpy().argmin() < len(paper) - 1
