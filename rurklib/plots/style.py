@@ -59,6 +59,8 @@ def png(figure: Figure, alt: str = "") -> bytes:
     figure.savefig(drawn, format="png", dpi=120)
     text = PngImagePlugin.PngInfo()
     text.add_text("Description", alt)
-    picture = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    # "Maximum coverage": the median cut would give a small mark the colour of a larger neighbour.
+    method, plain = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
+    picture = Image.open(drawn).convert("RGB").quantize(256, method, kmeans=2, dither=plain)
     picture.save(small, format="png", optimize=True, pnginfo=text)
     return small.getvalue()
