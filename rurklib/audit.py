@@ -20,13 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import check, report, store
-from rurklib.guard import generator
 from rurklib.residual import ResidualKnowledge, residual_knowledge
-from rurklib.residual.controls import HELD_OUT, RETAINED
+from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.verdict import NO_VERDICT, NONE, TESTS, Verdict
 
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
-FEWEST = 200  # a control may have this many samples, or as many as the forget set has
 Pair = tuple[Tensor, Tensor]
 
 
@@ -79,7 +77,7 @@ def audit(
         controls[HELD_OUT] = _of_classes(check.pair(held_out, HELD_OUT, bounds), y)
     if retained is not None:
         controls[RETAINED] = check.pair(retained, RETAINED, bounds)
-    controls = {n: _fewer(pair, max(len(x), FEWEST), seed) for n, pair in controls.items()}
+    controls = {n: sampled(pair, len(x), seed) for n, pair in controls.items()}
     asked: dict[str, Any] = {
         "perturbation": perturbation,
         "draws": draws,
@@ -228,14 +226,6 @@ def _of_classes(pair: Pair, y: Tensor) -> Pair:
             "samples of those classes that nobody trained on"
         )
     return pair[0][same], pair[1][same]
-
-
-def _fewer(pair: Pair, most: int, seed: int) -> Pair:
-    """At most so many samples, drawn at random."""
-    if len(pair[0]) <= most:
-        return pair
-    keep = torch.randperm(len(pair[0]), generator=generator(seed, 0, 1))[:most]
-    return pair[0][keep], pair[1][keep]
 
 
 def _plain(value: Any) -> Any:

@@ -39,8 +39,9 @@ from rurklib.guard import mixed
 from rurklib.methods import SEARCH, defaults
 from rurklib.perturb import LAWS
 from rurklib.residual import count_hits
+from rurklib.residual.cache import CODE
 from rurklib.run import Run
-from rurklib.study import COUNTING, finite, load_models, method_code, parallel, train, unlearned
+from rurklib.study import finite, load_models, method_code, parallel, train, unlearned
 
 SCORED = ("retain", "unlearn", "validation", "nearby")
 SCREEN, FINALISTS = 2, 3
@@ -185,7 +186,7 @@ def _trial(
         values={**defaults(name), **values},
         original=store.weights_digest(original.state_dict()),
         target={k: v.tolist() for k, v in target.items()},
-        code=[method_code(name), store.code("tune", "metrics/accuracy", *COUNTING)],
+        code=[method_code(name), store.code("tune", "metrics/accuracy", *CODE)],
         device=run.device.type,
         torch=torch.__version__,
     )

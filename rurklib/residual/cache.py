@@ -22,11 +22,12 @@ from rurklib import check, store
 from rurklib.perturb import LAWS
 from rurklib.residual.counts import Counts, count_hits
 
-CODE = (
+CODE = (  # what counts depend on, as store.code takes it
     "perturb",
     "residual/counts",
     "residual/inference",
     "residual/reduced",
+    "residual/adaptive",
     "models/margin",
     "guard",
     "check",

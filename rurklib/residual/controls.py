@@ -29,6 +29,7 @@ from rurklib.residual import uncertainty
 from rurklib.residual.verdict import Standing, Verdict
 
 HELD_OUT, RETAINED = "held out", "retained"
+ENOUGH = 200  # samples of a control; or as many as the forget set has, if those are more
 
 
 def checked(
@@ -60,6 +61,16 @@ def checked(
                 "nothing; take them out"
             )
     return pairs
+
+
+def sampled(pair: tuple[Tensor, Tensor], forgotten: int, seed: int) -> tuple[Tensor, Tensor]:
+    """A control (x, y) of no more samples than are needed beside ``forgotten`` ones: drawn at
+    random from a larger one, which is more work and tells no more."""
+    most = max(forgotten, ENOUGH)
+    if len(pair[0]) <= most:
+        return pair
+    keep = torch.randperm(len(pair[0]), generator=generator(seed, 0, 1))[:most].to(pair[0].device)
+    return pair[0][keep], pair[1][keep]
 
 
 def compared(

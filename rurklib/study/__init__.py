@@ -9,7 +9,7 @@ objects to the next:
 """
 
 from rurklib.study.jobs import parallel
-from rurklib.study.measure import COUNTING, by_method, measure, residual, samples
+from rurklib.study.measure import by_method, measure, residual, samples
 from rurklib.study.models import (
     finite,
     load_models,
@@ -21,7 +21,6 @@ from rurklib.study.models import (
 )
 
 __all__ = [
-    "COUNTING",
     "by_method",
     "finite",
     "load_models",

@@ -8,7 +8,7 @@ model, law or control costs itself alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,20 +20,13 @@ from torch import Tensor
 from rurklib import check, store
 from rurklib.perturb import LAWS
 from rurklib.residual import Counts, ResidualKnowledge, count_hits
-from rurklib.residual.controls import HELD_OUT, RETAINED
+from rurklib.residual.cache import CODE
+from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.run import Name, Run
 from rurklib.study.jobs import parallel
 from rurklib.study.models import load_models
 
-COUNTING = (
-    "residual/counts",
-    "residual/inference",
-    "residual/reduced",
-    "residual/adaptive",
-    "models/margin",
-)
 CONTROLS = {HELD_OUT: "held_out", RETAINED: "retain"}  # a control's name, and its part of the split
-FEWEST = 200  # a control has at most so many samples, or as many as the forget set
 
 
 @dataclass(frozen=True)
@@ -113,12 +106,12 @@ def residual(
     models = [n for method in chosen for n in run.names(method)]
     references = run.names("Re-train")
     names = list(dict.fromkeys([*models, *references]))
-    load_models(run, names)
-    todo = [n for n in names if not _counted(run, question, n)]
+    prints = _fingerprints(run, question, names, references)
+    todo = [n for n in names if not _counted(run, question, n, prints[n])]
     if len(todo) < len(names):
         print(f"{law}: {len(names) - len(todo)} of {len(names)} models are counted already")
     shares = [todo[i :: run.jobs] for i in range(run.jobs)]
-    parallel(run, [(_count, (run, question, share)) for share in shares if share])
+    parallel(run, [(_count, (run, question, share, prints)) for share in shares if share])
     counts = {_label(n): _read(run, question, n) for n in names}
     if not LAWS[law].uses_model:  # the same copies for all: put the models side by side
         hits, margins = (
@@ -143,38 +136,44 @@ def samples(run: Run, part: str) -> tuple[Tensor, Tensor]:
     if part == "forget":
         return x, y
     same = run.split.of_class(y)
-    most = max(FEWEST, len(run.split.forget))
-    return x[same][:most], y[same][:most]
+    return sampled((x[same], y[same]), len(run.split.forget), seed=0)
 
 
 def _label(name: Name) -> str:
     return f"{name[0]}-seed{name[1]}"
 
 
-def _fingerprint(run: Run, question: Question, name: Name) -> str:
-    shown = [name, *run.names("Re-train")] if LAWS[question.law].uses_model else [name]
-    nets = load_models(run, shown)
+def _fingerprints(
+    run: Run, question: Question, names: Sequence[Name], references: Sequence[Name]
+) -> dict[Name, str]:
+    """All that each model's counts depend on. A model is read once, however many hang on it."""
+    nets = load_models(run, names)
+    digests = {n: store.weights_digest(net.state_dict()) for n, net in nets.items()}
     x, y = samples(run, question.part)
-    return store.fingerprint(
-        samples=store.weights_digest({"x": x, "y": y}),
-        weights={_label(n): store.weights_digest(net.state_dict()) for n, net in nets.items()},
-        split=run.split.digest,
-        part=question.part,
-        law=question.law,
-        taus=question.taus,
-        draws=question.draws,
-        code=store.code("perturb", "guard", *COUNTING),
-        torch=torch.__version__,
-        device=run.device.type,
-    )
+    common = {
+        "samples": store.weights_digest({"x": x, "y": y}),
+        "split": run.split.digest,
+        "part": question.part,
+        "law": question.law,
+        "taus": question.taus,
+        "draws": question.draws,
+        "code": store.code(*CODE),
+        "torch": torch.__version__,
+        "device": run.device.type,
+    }
+    beside = references if LAWS[question.law].uses_model else ()
+    return {
+        n: store.fingerprint(weights={_label(m): digests[m] for m in (n, *beside)}, **common)
+        for n in names
+    }
 
 
-def _counted(run: Run, question: Question, name: Name) -> bool:
+def _counted(run: Run, question: Question, name: Name, fingerprint: str) -> bool:
     path = question.file(run, name)
-    return path.exists() and store.load_arrays(path)[1] == _fingerprint(run, question, name)
+    return path.exists() and store.load_arrays(path)[1] == fingerprint
 
 
-def _count(run: Run, question: Question, names: Sequence[Name]) -> str:
+def _count(run: Run, question: Question, names: Sequence[Name], prints: Mapping[Name, str]) -> str:
     """Count the hits of some models and keep each one's in a file."""
     began = time.perf_counter()
     x, y = samples(run, question.part)
@@ -195,16 +194,16 @@ def _count(run: Run, question: Question, names: Sequence[Name]) -> str:
     if LAWS[question.law].uses_model:
         for name in names:
             shown = list(dict.fromkeys([name, *run.names("Re-train")]))
-            _write(run, question, name, ask(shown, _label(name)))
+            _write(run, question, name, ask(shown, _label(name)), prints[name])
     else:
         counts = ask(names, None)
         for name in names:
-            _write(run, question, name, counts)
+            _write(run, question, name, counts, prints[name])
     of = "" if question.part == "forget" else f" on {question.part} samples"
     return f"{question.law}: {len(names)} models counted{of}, {time.perf_counter() - began:.1f} s"
 
 
-def _write(run: Run, question: Question, name: Name, counts: Counts) -> None:
+def _write(run: Run, question: Question, name: Name, counts: Counts, fingerprint: str) -> None:
     """Keep what was counted on the copies made for ``name``: its own hits and margins, and for a
     gradient law those of the references too."""
     kept = counts.models if counts.found_on else (_label(name),)
@@ -213,7 +212,7 @@ def _write(run: Run, question: Question, name: Name, counts: Counts) -> None:
     at = [counts.models.index(m) for m in kept]
     arrays = {"hits": counts.hits[at], "margins": counts.margins[at], "models": np.array(kept)}
     arrays["moved"] = counts.moved
-    store.save_arrays(question.file(run, name), arrays, _fingerprint(run, question, name))
+    store.save_arrays(question.file(run, name), arrays, fingerprint)
 
 
 def _read(run: Run, question: Question, name: Name) -> Counts:
