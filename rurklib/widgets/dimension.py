@@ -27,13 +27,8 @@ class DimensionPanel:
         self._check(tau)
         self._drawing = DimensionFigure(frame)
         self.figure = self._drawing.figure
+        self.picture = Picture(self.figure)
         self._show()
-
-    @cached_property
-    def picture(self) -> Picture:
-        picture = Picture(self.figure)
-        picture.show(self.said)
-        return picture
 
     @cached_property
     def control(self) -> ipywidgets.SelectionSlider:
@@ -83,5 +78,4 @@ class DimensionPanel:
             f"{title.replace(chr(10), ' ')}. Disagreements scattered over {int(first.caps)} caps "
             f"reach {100 * first.caps_drawn:.0f} % and {100 * last.caps_drawn:.1f} %."
         )
-        if "picture" in self.__dict__:
-            self.picture.show(self.said)
+        self.picture.show(self.said)

@@ -45,8 +45,7 @@ class FlatPanel:
 
     ``state`` is what is set, ``choices`` what can be (value: label, by the names of the state's
     fields), ``figure`` the picture, ``said`` the same in words. ``widget`` is what to display,
-    ``controls`` its sliders and ``picture`` what they move: made when they are first asked for, so
-    that a run without a browser stores no widgets in its notebook.
+    ``controls`` its sliders, made when they are first asked for, and ``picture`` what they move.
     """
 
     def __init__(
@@ -65,13 +64,8 @@ class FlatPanel:
         }
         self._drawing = regions_figure(flat, axes_names)
         self.figure = self._drawing.figure
+        self.picture = Picture(self.figure)
         self._show()
-
-    @cached_property
-    def picture(self) -> Picture:
-        picture = Picture(self.figure)
-        picture.show(self.said)
-        return picture
 
     @cached_property
     def controls(self) -> dict[str, Any]:
@@ -108,8 +102,7 @@ class FlatPanel:
         shown = view(self.flat, self.state)
         self.said = shown.said
         self._drawing.update(**shown.drawn)
-        if "picture" in self.__dict__:
-            self.picture.show(shown.said)
+        self.picture.show(shown.said)
 
     def _control(self, name: str) -> Any:
         options = [(label, value) for value, label in self.choices[name].items()]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from functools import cached_property
 
 import ipywidgets
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -23,25 +24,41 @@ class Picture:
     """A persistent figure in a widget, with its description in words.
 
     ``widget`` is what to display; ``png`` the bytes shown now; ``said`` the description shown now.
+    The widget is made when it is first asked for: until then nothing is rendered, and a run without
+    a browser stores no widgets in its notebook.
     """
 
     def __init__(self, figure: Figure) -> None:
         self.figure = figure
         self.canvas = FigureCanvasAgg(figure)
-        self.png, self.said = b"", ""
-        layout = {"width": f"{figure.get_figwidth() * DPI:.0f}px", "max_width": "100%"}
-        self._image = ipywidgets.HTML(layout={**layout, "margin": "0"})
-        self._words = ipywidgets.HTML(layout={"width": "auto", "margin": "0 0 6px 0"})
-        self.widget = ipywidgets.VBox([self._image, self._words])
+        self.said = ""
 
     def show(self, said: str) -> None:
-        """Render the figure as it is now; ``said`` describes it in a sentence or two."""
+        """Show the figure as it is now; ``said`` describes it in a sentence or two."""
+        self.said = said
+        self.__dict__.pop("png", None)
+        if "widget" in self.__dict__:
+            self._render()
+
+    @cached_property
+    def png(self) -> bytes:
         buffer = io.BytesIO()
         # Little compression: the time goes into drawing, and the bytes travel only to a browser.
         self.canvas.print_png(buffer, pil_kwargs={"compress_level": 1})
-        self.png, self.said = buffer.getvalue(), said
+        return buffer.getvalue()
+
+    @cached_property
+    def widget(self) -> ipywidgets.Widget:
+        layout = {"width": f"{self.figure.get_figwidth() * DPI:.0f}px", "max_width": "100%"}
+        self._image = ipywidgets.HTML(layout={**layout, "margin": "0"})
+        self._words = ipywidgets.HTML(layout={"width": "auto", "margin": "0 0 6px 0"})
+        if self.said:
+            self._render()
+        return ipywidgets.VBox([self._image, self._words])
+
+    def _render(self) -> None:
         width, height = self.canvas.get_width_height()
-        words, content = html.escape(said), base64.b64encode(self.png).decode()
+        words, content = html.escape(self.said), base64.b64encode(self.png).decode()
         # Width and height keep the place while the next picture is decoded: no jump, no flicker.
         self._image.value = (
             f'<img alt="{words}" width="{width}" height="{height}" '
