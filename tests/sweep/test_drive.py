@@ -1,9 +1,8 @@
-"""What is executed, what is kept, and what is written at the end; without kernels."""
+"""A whole sweep: what is executed, what is written at the end, what is refused; without kernels."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import subprocess
 import sys
@@ -11,11 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from nbclient.exceptions import DeadKernelError
 
-from rurklib import papermilled, store
+from rurklib import papermilled
 from rurklib.check import InputError
-from rurklib.sweep import cell, drive, progress, watch
+from rurklib.sweep import cell, drive
 from rurklib.sweep.grid import from_words
 
 HALF = "harm='','raise ValueError(\"<b>on purpose</b>\")'"
@@ -251,91 +249,6 @@ def test_engines_that_there_are_not(tmp_path, notebook, no_kernel, options, says
     assert not (tmp_path / "s").exists()
 
 
-# --- while a cell is executed -------------------------------------------------------------------
-
-
-def job_of(book, out):
-    plan = drive.plan(book, from_words(["tau=0"]), out)
-    (out / "cells").mkdir(parents=True)
-    return plan.jobs[0]
-
-
-def test_a_finished_cell_is_never_executed_again(tmp_path, notebook, no_kernel):
-    """A worker is killed after the cell is in place and before it says so."""
-    job = job_of(notebook(), tmp_path / "s")
-    first = cell.execute(job)
-    assert cell.execute(job) == first
-    assert len(no_kernel) == 1
-
-
-@pytest.mark.parametrize(
-    "death", [DeadKernelError("Kernel died"), RuntimeError("Kernel died before replying")]
-)
-@pytest.mark.parametrize("deaths", [1, 2])
-def test_a_cell_whose_kernel_dies_is_tried_once_more(
-    tmp_path, notebook, no_kernel, monkeypatch, death, deaths
-):
-    plain, left = papermilled.execute, [death] * deaths
-
-    def die(*arguments, **options):
-        if left:
-            raise left.pop()
-        plain(*arguments, **options)
-
-    monkeypatch.setattr(papermilled, "execute", die)
-    record = cell.execute(job_of(notebook(), tmp_path / "s"))
-    assert record.get("error") == (None if deaths == 1 else "KernelDied")
-    assert len(no_kernel) == 2 - deaths
-    assert not left
-
-
-def test_two_attempts_at_once_keep_the_first_to_end(tmp_path, notebook, no_kernel, monkeypatch):
-    job = job_of(notebook(), tmp_path / "s")
-    plain = papermilled.execute
-    inner = []
-
-    def slow(*arguments, **options):
-        monkeypatch.setattr(papermilled, "execute", plain)
-        inner.append(cell._attempt(job))
-        plain(*arguments, **options)
-
-    monkeypatch.setattr(papermilled, "execute", slow)
-    assert cell._attempt(job) == inner[0]
-    assert cell.finished(tmp_path / "s", job.key) == inner[0]
-    assert [p.name for p in (tmp_path / "s" / "cells").iterdir()] == [job.key]
-
-
-def test_an_attempt_that_was_swept_away_is_not_kept(tmp_path, notebook, no_kernel, monkeypatch):
-    """Its notebook goes on writing into a folder of the same name, where half is missing."""
-    job = job_of(notebook(), tmp_path / "s")
-    plain = papermilled.execute
-
-    def swept_meanwhile(source, target, parameters, cwd):
-        text = source.read_text()
-        cell.sweep_away(source.parent)
-        (source.parent / "out").mkdir(parents=True)
-        source.write_text(text)
-        plain(source, target, parameters, cwd)
-
-    monkeypatch.setattr(papermilled, "execute", swept_meanwhile)
-    assert cell._attempt(job)["status"] == "failed"
-    assert not list((tmp_path / "s" / "cells").iterdir())
-
-
-def test_code_that_changes_meanwhile_is_a_failure(tmp_path, notebook, no_kernel, monkeypatch):
-    """The package is one called json here, so that the notebook can import it."""
-    monkeypatch.setattr(store, "PACKAGE", tmp_path / "json")
-    monkeypatch.setattr(store, "code", store.functools.cache(store.code.__wrapped__))
-    (tmp_path / "json").mkdir()
-    (tmp_path / "json" / "__init__.py").write_text("a = 1")
-    job = job_of(notebook("import json\n" + WORK_OF), tmp_path / "s")
-    assert job.parts == ("__init__",)
-    (tmp_path / "json" / "__init__.py").write_text("a = 2")
-    assert "code changed meanwhile" in cell.execute(job)["message"]
-    (tmp_path / "json" / "__init__.py").write_text("a = 1  # as it was")
-    assert cell.execute(job)["status"] == "done"
-
-
 @pytest.mark.parametrize("place", ["mkdtemp", "rows", "move"])
 def test_a_full_disk_is_said_plainly(tmp_path, notebook, no_kernel, monkeypatch, place):
     book, out = notebook(), tmp_path / "s"
@@ -371,42 +284,3 @@ def test_threads_are_capped_and_given_back(tmp_path, notebook, no_kernel, monkey
     assert table(tmp_path / "s")[["n", "m"]].values.tolist() == [["3", "3"]]
     assert os.environ["OMP_NUM_THREADS"] == "9"
     assert "MKL_NUM_THREADS" not in os.environ
-
-
-# --- progress and memory ------------------------------------------------------------------------
-
-
-def test_time_left_is_the_mean_time_of_what_is_left():
-    ended = [{"seconds": 10.0}, {"seconds": 20.0}, {"status": "failed"}]
-    assert progress.time_left(ended, 23, 2, 9.0) == "about 142 s left".replace("142 s", "2 min")
-    assert progress.time_left([], 4, 2, 9.0) == "time left unknown after 9 s"
-    assert [progress.duration(s) for s in (12.4, 300, 12600)] == ["12 s", "5 min", "3.5 h"]
-
-
-def test_a_long_sweep_is_told_without_a_terminal_now_and_then(tmp_path, monkeypatch):
-    monkeypatch.setattr(progress, "SPARSE", 0.05)
-    said: list[str] = []
-    (tmp_path / "cells" / ".abc.partial.1").mkdir(parents=True)
-    with progress.told(tmp_path, 5, 3, 2, said.append) as tell:
-        tell({"status": "done", "seconds": 4.0, "key": "a"})
-        while len(said) < 3:
-            progress.time.sleep(0.01)
-    assert said[0] == "2 of 5 done, 0 running, time left unknown after 0 s".replace("0 r", "1 r")
-    assert said[1] == "3 of 5 done, 1 running, about 6 s left"
-
-
-def test_the_highest_memory_is_seen_even_when_it_is_free_again(tmp_path):
-    (tmp_path / "mark").touch()
-    script = "x = bytearray(150_000_000); del x; print(1, flush=True); input()"
-    peak = [0.0]
-    with watch.over(tmp_path / "mark", peak):
-        child = subprocess.Popen(
-            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        child.stdout.readline()
-        assert child.pid in watch.descendants(os.getpid())
-        progress.time.sleep(3 * watch.EVERY)
-        child.communicate(b"\n")
-    own = watch.memory(os.getpid())
-    assert own + 150 < peak[0] < own + 250
-    assert json.dumps(peak)

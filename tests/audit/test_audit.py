@@ -9,82 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner
 from safetensors.torch import save_file
 from torch import nn
 
 import rurklib
 import rurklib.plots
 from rurklib import InputError
-from rurklib.cli import main
-from rurklib.foreign import Onnx, build_function, built, read_indices, read_samples, read_weights
+from rurklib.foreign import build_function, built, read_indices, read_samples, read_weights
 from rurklib.residual.verdict import NONE, RESIDUAL
 
-CODE = """
-from helper import WIDTH
-from torch import nn
-
-def build():
-    return nn.Sequential(nn.Linear(24, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 3))
-
-def breaks():
-    raise RuntimeError("no such file\\nin two lines")
-
-def seven():
-    return 7
-
-def wide():
-    return nn.Sequential(nn.Linear(24, 65), nn.ReLU(), nn.Linear(65, 3))
-"""
 FILES = {
     *("verdict.json", "residual_knowledge.csv", "controls.csv", "curves.png", "report.html"),
 }
 
 
-@pytest.fixture(scope="module")
-def folder(planted, tmp_path_factory) -> Path:
-    """Models, data and code as a user has them."""
-    at = tmp_path_factory.mktemp("mine")
-    (at / "m.py").write_text(CODE)
-    (at / "helper.py").write_text("WIDTH = 64\n")
-    for name, model in {
-        "original": planted.original,
-        "retrained": planted.retrained,
-        **{f"a{i}": m for i, m in enumerate(planted.references)},
-    }.items():
-        save_file(model.state_dict(), at / f"{name}.safetensors")
-    np.savez(at / "data.npz", x=planted.x.numpy(), y=planted.y.numpy())
-    for name in ("forget", "kept", "held_out"):
-        np.save(at / f"{name}.npy", getattr(planted, name).numpy())
-    hx, hy = planted.pair("held_out")
-    np.savez(at / "test.npz", x=hx.numpy(), y=hy.numpy()[:, None])
-    return at
-
-
-def words(folder: Path, **changed) -> list[str]:
-    """A command that works, but for what is changed (None: left out)."""
-    options = {
-        "--model": f"{folder}/m.py:build",
-        "--weights": folder / "original.safetensors",
-        "--references": [folder / f"a{i}.safetensors" for i in range(6)],
-        "--data": folder / "data.npz",
-        "--forget": folder / "forget.npy",
-        "--taus": "0,0.1,0.2",
-        "--draws": 10,
-        **{f"--{k.replace('_', '-')}": v for k, v in changed.items()},
-    }
-    told = []
-    for name, value in options.items():
-        if value is not None:
-            told += [name, *map(str, value if isinstance(value, list) else [value])]
-    return told
-
-
-def audit(*told: str):
-    return CliRunner().invoke(main, ["audit", *told])
-
-
-def test_end_to_end(folder, tmp_path):
+def test_end_to_end(folder, tmp_path, words, audit):
     """Found in the one that learnt by heart, not in the re-trained one; nothing of this package
     made either. The folder has everything, and the page needs nothing else."""
     findings = {}
@@ -119,7 +58,7 @@ def test_end_to_end(folder, tmp_path):
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["original", "retrained"]
 
 
-def test_the_same_in_python(folder, planted, tmp_path):
+def test_the_same_in_python(folder, planted, tmp_path, words, audit):
     """Every number is residual_knowledge's, and the command's options arrive."""
     out = tmp_path / "out"
     told = words(
@@ -146,7 +85,7 @@ def test_the_same_in_python(folder, planted, tmp_path):
     assert not [*Path.cwd().glob("audit")]
 
 
-def test_flags_are_printed_and_written(folder, tmp_path):
+def test_flags_are_printed_and_written(folder, tmp_path, words, audit):
     references = [folder / f"a{i}.safetensors" for i in (0, 1)]
     result = audit(*words(folder, references=references, out=tmp_path / "out"))
     assert result.exit_code == 0
@@ -243,7 +182,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("changed", "says"), CASES, ids=lambda c: str(c)[:40])
-def test_bad_input_is_refused_in_one_line(bad, changed, says):
+def test_bad_input_is_refused_in_one_line(bad, changed, says, words, audit):
     """Exit code 2, one line, and no file is made or changed."""
 
     def path(value):
@@ -396,90 +335,3 @@ def test_the_users_code_may_import_its_neighbours(folder):
     before = list(sys.path)
     assert isinstance(build_function(f"{folder}/m.py:build")(), nn.Sequential)
     assert sys.path == before
-
-
-# --- ONNX ---------------------------------------------------------------------------------------
-
-
-def as_onnx(
-    model: nn.Sequential, path: Path, batch: int | str = "n", softmax: bool = False
-) -> None:
-    """Two linear layers with a ReLU between, written node by node."""
-    onnx = pytest.importorskip("onnx", reason="writing ONNX files needs onnx")
-    helper, numpy_helper = onnx.helper, onnx.numpy_helper
-    weights = {k: v.numpy() for k, v in model.state_dict().items()}
-    nodes = [
-        helper.make_node("Gemm", ["x", "0.weight", "0.bias"], ["h"], transB=1),
-        helper.make_node("Relu", ["h"], ["r"]),
-        helper.make_node(
-            "Gemm", ["r", "2.weight", "2.bias"], ["z" if softmax else "out"], transB=1
-        ),
-    ]
-    if softmax:
-        nodes.append(helper.make_node("Softmax", ["z"], ["out"], axis=1))
-    info = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes,
-        "net",
-        [info("x", onnx.TensorProto.FLOAT, [batch, 24])],
-        [info("out", onnx.TensorProto.FLOAT, [batch, 3])],
-        [numpy_helper.from_array(v, k) for k, v in weights.items()],
-    )
-    file = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(file, path)
-
-
-@pytest.fixture
-def onnx_folder(planted, folder, tmp_path) -> Path:
-    pytest.importorskip("onnxruntime", reason="running ONNX files needs rurklib[onnx]")
-    for name, model in {
-        "m": planted.original,
-        **{f"a{i}": m for i, m in enumerate(planted.references)},
-    }.items():
-        as_onnx(model, tmp_path / f"{name}.onnx")
-    return tmp_path
-
-
-def test_onnx_gives_the_same_audit(onnx_folder, folder, tmp_path):
-    """The numbers of the nets that the files were made of, up to rounding; also with the cache's
-    identities, which tell files apart."""
-    references = [onnx_folder / f"a{i}.onnx" for i in range(6)]
-    told = words(folder, model=onnx_folder / "m.onnx", weights=None, references=references)
-    result = audit(*told, "--out", str(tmp_path / "out"))
-    assert result.exit_code == 0, result.output
-    assert audit(*words(folder, out=tmp_path / "torch")).exit_code == 0
-    one, other = (pd.read_csv(tmp_path / n / "residual_knowledge.csv") for n in ("out", "torch"))
-    pd.testing.assert_frame_equal(one, other, rtol=1e-3, atol=1e-4)
-    from rurklib.residual.cache import identity
-
-    assert len({identity(Onnx(r)) for r in references}) == 6
-
-
-def test_a_fixed_batch_size_is_kept(planted, tmp_path):
-    pytest.importorskip("onnxruntime", reason="running ONNX files needs rurklib[onnx]")
-    as_onnx(planted.original, tmp_path / "m.onnx", batch=4)
-    x = planted.x[:10]
-    with torch.no_grad():
-        assert torch.allclose(Onnx(tmp_path / "m.onnx")(x), planted.original(x), atol=1e-4)
-
-
-def test_onnx_is_refused_where_it_can_not_work(onnx_folder, folder, planted, tmp_path):
-    references = [onnx_folder / f"a{i}.onnx" for i in range(6)]
-    as_onnx(planted.original, onnx_folder / "soft.onnx", softmax=True)
-    (onnx_folder / "text.onnx").write_text("hello")
-    np.savez(tmp_path / "narrow.npz", x=np.zeros((700, 20)), y=np.arange(700) % 3)
-    good = {"model": onnx_folder / "m.onnx", "weights": None, "references": references}
-    for changed, says in [
-        ({"perturbation": "pgd"}, "model gives no gradient with respect to its input"),
-        ({"weights": folder / "original.safetensors"}, "holds its own weights"),
-        ({"references": [folder / "a0.safetensors"]}, "give the references as ONNX files too"),
-        ({"model": onnx_folder / "soft.onnx"}, "returned probabilities"),
-        ({"model": onnx_folder / "text.onnx"}, "is not a readable ONNX file"),
-        ({"model": onnx_folder / "gone.onnx"}, "does not exist"),
-        ({"data": tmp_path / "narrow.npz"}, "can't be applied to a batch of (20,) inputs"),
-    ]:
-        result = audit(*words(folder, **{**good, "out": tmp_path / "out", **changed}))
-        assert result.exit_code == 2, result.output
-        assert says in result.output
-        assert len(result.output.strip().splitlines()) == 1
-        assert not (tmp_path / "out").exists()
