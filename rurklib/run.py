@@ -7,10 +7,8 @@ run's, whether its checkpoints are whole. Nothing of anybody else's is ever over
 from __future__ import annotations
 
 import json
-import platform
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +20,7 @@ import torch
 from rurklib import check, store
 from rurklib.data import ANY, Dataset, Split, forget_part_of_a_class, rehearsed
 from rurklib.scenarios import SCENARIOS, Scenario
+from rurklib.surroundings import commit, surroundings
 
 FORMAT = 1  # of a run folder; raised when older folders can't be read any more
 Name = tuple[str, int]  # a model of a run: (method, seed), e.g. ("Original", 0)
@@ -154,6 +153,18 @@ class Run:
             )
         return path
 
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What env.json says: versions, device, threads, seeds and git state."""
+        return {
+            **surroundings(self.device),
+            "threads_per_job": self.scenario.threads,
+            "seeds": list(self.seeds),
+            "reference_seeds": list(self.scenario.reference_seeds),
+            "split_seed": self.scenario.split_seed,
+            "git": commit(),
+        }
+
     def checkpoint(self, name: Name) -> Path:
         return self.folder / "models" / f"{name[0]}-seed{name[1]}.safetensors"
 
@@ -221,7 +232,7 @@ def open_run(
     if not (run.folder / "run.json").exists():
         store.write_json(run.folder / "run.json", run.described)
     _ = run.split  # written, or read and checked
-    store.write_json(run.folder / "env.json", environment(run))
+    store.write_json(run.folder / "env.json", run.environment)
     return run
 
 
@@ -309,48 +320,3 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
-
-
-def environment(run: Run) -> dict[str, Any]:
-    """Versions, device, threads, seeds and git state: what a number here depends on."""
-    import numpy
-    import torchvision
-
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "numpy": numpy.__version__,
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "device": torch.cuda.get_device_name() if run.device.type == "cuda" else "cpu",
-        "threads_per_job": run.scenario.threads,
-        "seeds": list(run.seeds),
-        "reference_seeds": list(run.scenario.reference_seeds),
-        "split_seed": run.scenario.split_seed,
-        "git": _git(),
-    }
-
-
-def _processor() -> str:
-    """The processor's model name, as precise as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def _git() -> str:
-    """Commit of the checkout, with "+" if it was changed, or "not a checkout"."""
-    try:
-        commit, changed = (
-            subprocess.run(
-                ["git", *words], cwd=store.PACKAGE, capture_output=True, text=True, check=True
-            ).stdout.strip()
-            for words in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain"))
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "not a checkout"
-    return commit + ("+" if changed else "")

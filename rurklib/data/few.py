@@ -1,8 +1,8 @@
 """A small forgetting request over all classes: some samples of each, drawn by a seed.
 
-A :class:`rurklib.data.Split` is about one class, whose held-out samples are its control. Where a
-handful of samples of several classes is forgotten, there is no such class, and two index sets say
-it all.
+:func:`rurklib.data.forget_part_of_a_class` takes a share of all classes at random, and sets samples
+aside to judge by. Of a handful, chance would take none of some class; here every class gives its
+part, and as nothing is tuned or certified, two index sets say it all.
 """
 
 from __future__ import annotations

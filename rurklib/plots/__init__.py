@@ -9,7 +9,8 @@ from rurklib.plots.dimension import DimensionFigure
 from rurklib.plots.disagreement import disagreement_bounds
 from rurklib.plots.estimators import estimator_gap
 from rurklib.plots.growth import band_growth
-from rurklib.plots.panels import curve_panels, sample_histogram
+from rurklib.plots.histogram import sample_histogram
+from rurklib.plots.panels import curve_panels
 from rurklib.plots.regions import RegionsFigure
 from rurklib.plots.requests import request_dots
 from rurklib.plots.results import results_table
