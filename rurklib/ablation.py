@@ -23,8 +23,6 @@ from rurklib.run import Run, open_run
 from rurklib.scenarios import SCENARIOS
 from rurklib.summary import accuracies
 
-NORMS = {"uniform-linf": math.inf, "uniform-l2": 2.0, "uniform-l1": 1.0}
-
 
 def ablate(
     scenario: str,
@@ -139,8 +137,12 @@ def shared_run(
     return run
 
 
-def _radius(law: str, tau: float, dimensions: int) -> float:
-    return perturb.alike(tau, NORMS[law], dimensions) if law in NORMS else tau
+def _radius(name: str, tau: float, dimensions: int) -> float:
+    """The radius at which noise that fills a ball is as large as Gaussian noise of sd tau."""
+    law = perturb.LAWS.get(name)
+    if law is None or law.p is None or law.uses_model:
+        return tau
+    return perturb.alike(tau, law.p, dimensions)
 
 
 def _rows(result: ResidualKnowledge, law: str) -> pd.DataFrame:

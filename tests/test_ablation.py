@@ -73,7 +73,7 @@ def test_noise_in_another_norm_is_as_large(shared, monkeypatch):
         asked[round(tau, 6)] = True
         return real(model, x, y, tau, generator, bounds)
 
-    law = perturb.Law(draw, uses_model=False, random=True)
+    law = perturb.Law(draw, uses_model=False, random=True, p=1)
     monkeypatch.setitem(perturb.LAWS, "uniform-l1", law)
     frame, _ = cell(
         shared,

@@ -13,16 +13,6 @@ NORMS = ("L-inf", "L2", "L1")
 AIMS = ("towards y", "away from y")
 STEPS = 10  # of PGD, as a measurement takes them
 
-# Norm and aim of the searches whose number of steps can be chosen.
-PGD: dict[str, tuple[float, bool]] = {
-    "pgd": (math.inf, True),
-    "pgd-untargeted": (math.inf, False),
-    "pgd-l2": (2, True),
-    "pgd-l2-untargeted": (2, False),
-    "pgd-l1": (1, True),
-    "pgd-l1-untargeted": (1, False),
-}
-
 
 def norms_of(kind: str) -> tuple[str, ...]:
     """The norms that a kind of law is offered in. Gaussian noise has no ball: tau is its sd."""
@@ -60,9 +50,8 @@ def reach(law: str, taus: Sequence[float], pixels: int) -> float:
     The L2 norm of a change of that size in each of d numbers is sqrt(d) times it, the L1 norm d
     times: with these, a tau at half of its reach means about the same amount of change in any norm.
     """
-    check.one_of("perturbation", law, LAWS)
-    parts = law.split("-")
-    scale = math.sqrt(pixels) if "l2" in parts else pixels if "l1" in parts else 1
+    p = LAWS[check.one_of("perturbation", law, LAWS)].p
+    scale = float(pixels) if p == 1 else math.sqrt(pixels) if p == 2 else 1.0
     return 2 * max(taus) * scale
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from rurklib import check, study
 from rurklib.guard import generator
-from rurklib.inspection.laws import PGD, STEPS
+from rurklib.inspection.laws import STEPS
 from rurklib.perturb import LAWS, pgd
 from rurklib.residual import estimates
 from rurklib.residual.counts import BLOCK
@@ -165,14 +165,14 @@ class Inspector:
             drawn = [rule.draw(model, xs, ys, tau, g, bounds)[at : at + 1] for g in streams]
             return torch.cat(drawn)
         model = self._search_on(found_on)
-        if law not in PGD:
+        if rule.search is None:  # one step, whose number can't be chosen
             return rule.draw(model, laid_out(x), y, tau, streams[0], bounds).repeat(many)
         assert rule.start is not None
+        assert rule.p is not None
         starts = torch.cat([rule.start(xs, tau, g, bounds)[at : at + 1] for g in streams])
-        p, targeted = PGD[law]
         return pgd(
-            model, laid_out(x.repeat(many)), y.repeat(len(draws)), tau, p, steps=steps,
-            targeted=targeted, start_at=laid_out(starts), bounds=bounds,
+            model, laid_out(x.repeat(many)), y.repeat(len(draws)), tau, rule.p, steps=steps,
+            targeted=rule.targeted, start_at=laid_out(starts), bounds=bounds,
         )  # fmt: skip
 
     def _search_on(self, name: str) -> nn.Module:

@@ -15,7 +15,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +34,8 @@ class Law:
 
     ``uses_model``: the neighbours are found on a model, so which model matters and is recorded.
     ``random``: two draws differ; where False, one draw tells all.
+    ``p``: copies fill, or are sought in, an Lp ball of radius tau; None: there is no such ball.
+    ``targeted``: of a law that searches, whether towards y.
 
     A law whose chance lies in the starting point alone may say so: ``start(x, tau, generator,
     bounds)`` draws the displacement that ``search(model, x, y, tau, displacement, bounds)`` sets
@@ -47,10 +48,14 @@ class Law:
     random: bool
     start: Start | None = None
     search: Search | None = None
+    p: float | None = None
+    targeted: bool = True
 
 
-def noise(function: Callable[..., Tensor], **options: Any) -> Law:
-    """The law of a function ``(x, tau, *, generator, bounds)`` that looks at no model."""
+def noise(function: Callable[..., Tensor], p: float | None = None) -> Law:
+    """The law of a function ``(x, tau, *, generator, bounds)`` that looks at no model; one that
+    fills a ball takes its ``p`` as well."""
+    options = {} if p is None else {"p": p}
 
     def draw(
         model: nn.Module,
@@ -62,7 +67,7 @@ def noise(function: Callable[..., Tensor], **options: Any) -> Law:
     ) -> Tensor:
         return function(x, tau, generator=generator, bounds=bounds, **options)
 
-    return Law(draw, uses_model=False, random=True)
+    return Law(draw, uses_model=False, random=True, p=p)
 
 
 def step(targeted: bool) -> Law:
@@ -78,7 +83,7 @@ def step(targeted: bool) -> Law:
     ) -> Tensor:
         return fgsm(model, x, y, tau, targeted=targeted, bounds=bounds)
 
-    return Law(draw, uses_model=True, random=False)
+    return Law(draw, uses_model=True, random=False, p=math.inf, targeted=targeted)
 
 
 def search(p: float, targeted: bool) -> Law:
@@ -99,7 +104,10 @@ def search(p: float, targeted: bool) -> Law:
     ) -> Tensor:
         return pgd(model, x, y, tau, p, targeted=targeted, start_at=displacement, bounds=bounds)
 
-    return Law(draw, uses_model=True, random=True, start=partial(start, p=p), search=onward)
+    begin = partial(start, p=p)
+    return Law(
+        draw, uses_model=True, random=True, start=begin, search=onward, p=p, targeted=targeted
+    )
 
 
 LAWS: dict[str, Law] = {

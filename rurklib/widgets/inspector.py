@@ -20,7 +20,6 @@ from rurklib.inspection.laws import (
     AIMS,
     KINDS,
     NORMS,
-    PGD,
     STEPS,
     law_named,
     norms_of,
@@ -224,7 +223,7 @@ class InspectorPanel:
                 ("aim", law.uses_model),
                 ("found_on", law.uses_model),
                 ("draw", law.random),
-                ("steps", self.law in PGD),
+                ("steps", LAWS[self.law].search is not None),
             ):
                 c[name].disabled = not used
         finally:
