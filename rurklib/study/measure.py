@@ -152,8 +152,6 @@ def _fingerprints(
     x, y = samples(run, question.part)
     common = {
         "samples": store.weights_digest({"x": x, "y": y}),
-        "split": run.split.digest,
-        "part": question.part,
         "law": question.law,
         "taus": question.taus,
         "draws": question.draws,

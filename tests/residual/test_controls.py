@@ -9,7 +9,7 @@ from scipy import stats
 
 from rurklib import Counts, InputError, ResidualKnowledge, residual_knowledge
 from rurklib.residual import noisy_copies
-from rurklib.residual.controls import compared
+from rurklib.residual.controls import compared, sampled
 from rurklib.residual.verdict import NONE, RESIDUAL, judge, standings
 
 OPTIONS = {"taus": [0.0, 0.1, 0.2, 0.3], "draws": 30}
@@ -166,3 +166,13 @@ def test_noisy_copies(images, same_random_state):
     assert noisy_copies(x, y, 0.2)[0].min() >= 0
     with pytest.raises(InputError, match="copies = 0"):
         noisy_copies(x, y, 0.2, copies=0)
+
+
+def test_a_control_is_as_large_as_it_need_be():
+    """At most 200 samples, or as many as are forgotten; pairs stay pairs, the seed decides."""
+    x, y = torch.arange(500.0)[:, None], torch.arange(500)
+    for forgotten, size in ((10, 200), (300, 300), (900, 500)):
+        cx, cy = sampled((x, y), forgotten, seed=0)
+        assert len(cx) == len(set(cy.tolist())) == size
+        assert torch.equal(cx[:, 0].long(), cy)
+    assert not torch.equal(sampled((x, y), 10, seed=0)[1], sampled((x, y), 10, seed=1)[1])

@@ -43,6 +43,16 @@ def test_the_mean_over_references(net, linear):
     assert one == pytest.approx(1 - p, abs=0.03)
 
 
+def test_copies_of_its_own_even_if_there_is_one(net):
+    """One draw of 4,000 samples. Fails if both models are shown one stream, which so many draws
+    that each is paired with all others would hide: a model would never disagree with itself."""
+    x, y = X[:1].repeat(4000, 1), Y[:1].repeat(4000)
+    table = disagreement(net, {"a": net}, x, y, taus=[0.2], draws=1, bounds=None)
+    p = stats.norm.cdf(1)
+    assert table.independent.item() == pytest.approx(2 * p * (1 - p), abs=0.03)
+    assert table.shared.item() == 0
+
+
 def test_a_law_that_searches_is_refused(net):
     with pytest.raises(InputError, match="searches on a model"):
         disagreement(net, {"a": net}, X, Y, taus=[0.1], perturbation="pgd")

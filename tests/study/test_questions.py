@@ -1,10 +1,13 @@
 """What a run measures: other parts, radii and models, each kept in files of its own."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from rurklib import InputError, perturb, residual_knowledge, study
+from rurklib import InputError, perturb, residual_knowledge, store, study
 from rurklib.check import as_float
 from rurklib.guard import generator
 from rurklib.run import open_run
@@ -79,6 +82,24 @@ def test_other_questions_leave_the_usual_counts_alone(run):
     kept = stamps(run)
     study.residual(run, "gaussian", taus=[0.0, 0.1], draws=2)
     assert stamps(run) == kept, "an answered question was asked again"
+
+
+def test_another_reference_makes_the_counts_found_on_a_model_again(run, tmp_path):
+    """Under a law that searches, Original's file holds what the references say of its copies.
+    Fails if it is taken for good when a reference is another one."""
+    folder = shutil.copytree(run.folder, tmp_path / "r")
+    own = replace(run, folder=folder)
+    asked = {"taus": [0.0, 0.1], "draws": 2}
+    before = study.residual(own, "fgsm-untargeted", **asked)
+    name, stranger = ("Re-train", 1002), own.checkpoint(("GD", 0))
+    weights, _, record = store.load_weights(stranger)
+    _, fingerprint, _ = store.load_weights(own.checkpoint(name))
+    store.save_weights(own.checkpoint(name), weights, fingerprint, **record)
+    after = study.residual(own, "fgsm-untargeted", **asked)
+    hits = [r.counts["Original-seed0"].of("Re-train-seed1002") for r in (before, after)]
+    assert not np.array_equal(*hits)
+    there = by_hand(own, "fgsm-untargeted", "forget", **asked)
+    assert np.array_equal(hits[1], there.counts["Original-seed0"].of("Re-train-seed1002"))
 
 
 def test_the_smoothed_control_never_saw_a_forget_sample(run):
