@@ -32,14 +32,18 @@ def end_with(driver: int) -> None:
 def over(mark: Path, peak: list[float]) -> Iterator[None]:
     """Measure in a thread until the block ends; ``peak[0]`` becomes the highest memory in MB.
 
-    If ``mark`` is gone, another driver has swept the cell away: its kernel is killed.
+    If ``mark`` is gone, another driver has swept the cell away: its kernel is killed. A process
+    counts from its second look on: between fork and exec it still bears its parent's memory.
     """
     ended = threading.Event()
 
     def look() -> None:
+        before: set[int] = set()
         while not ended.wait(EVERY):
             kernels = descendants(os.getpid())
-            peak[0] = max(peak[0], memory(os.getpid()) + sum(map(high_water, kernels)))
+            settled = before.intersection(kernels)
+            before = set(kernels)
+            peak[0] = max(peak[0], memory(os.getpid()) + sum(map(high_water, settled)))
             if not mark.exists():
                 for pid in kernels:
                     _kill(pid)

@@ -29,7 +29,8 @@ def test_a_long_sweep_is_told_without_a_terminal_now_and_then(tmp_path, monkeypa
     assert said[1] == "3 of 5 done, 1 running, about 6 s left"
 
 
-def test_the_highest_memory_is_seen_even_when_it_is_free_again(tmp_path):
+def test_the_highest_memory_is_seen_even_when_it_is_free_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "memory", lambda pid: 0.0)  # what this process has freed meanwhile
     (tmp_path / "mark").touch()
     script = "x = bytearray(150_000_000); del x; print(1, flush=True); input()"
     peak = [0.0]
@@ -39,8 +40,22 @@ def test_the_highest_memory_is_seen_even_when_it_is_free_again(tmp_path):
         )
         child.stdout.readline()
         assert child.pid in watch.descendants(os.getpid())
-        progress.time.sleep(3 * watch.EVERY)
+        progress.time.sleep(4 * watch.EVERY)
         child.communicate(b"\n")
-    own = watch.memory(os.getpid())
-    assert own + 150 < peak[0] < own + 250
+    assert 150 < peak[0] < 250
     assert json.dumps(peak)
+
+
+def test_a_process_between_fork_and_exec_is_not_counted_with_its_parents_memory(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "mark").touch()
+    looks = iter([[], [7], []])
+    monkeypatch.setattr(watch, "EVERY", 0.01)
+    monkeypatch.setattr(watch, "descendants", lambda pid: next(looks, []))
+    monkeypatch.setattr(watch, "memory", lambda pid: 10.0)
+    monkeypatch.setattr(watch, "high_water", lambda pid: 500.0)
+    peak = [0.0]
+    with watch.over(tmp_path / "mark", peak):
+        progress.time.sleep(0.2)
+    assert peak == [10.0]
