@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -13,14 +14,11 @@ from rurklib import store
 
 def surroundings(device: torch.device) -> dict[str, str]:
     """Versions, platform, processor and the device that is computed on, by name."""
-    import numpy
-    import torchvision
-
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "numpy": numpy.__version__,
+        "torchvision": version("torchvision"),  # importing it takes a second
+        "numpy": version("numpy"),
         "platform": platform.platform(),
         "processor": _processor(),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",

@@ -8,7 +8,7 @@ import sys
 import rurklib
 
 HEAVY = ("seaborn", "matplotlib", "ipywidgets", "papermill", "sklearn", "IPython", "joblib")
-HEAVY += ("distributed", "yaml")
+HEAVY += ("distributed", "yaml", "torchvision", "torch._dynamo")
 
 
 def test_importing_the_package_loads_nothing_heavy():

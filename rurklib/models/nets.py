@@ -3,7 +3,6 @@ and VGG-11 sized for 32x32."""
 
 from __future__ import annotations
 
-import torchvision.models as tv
 from torch import nn
 
 
@@ -40,6 +39,8 @@ def resnet18(channels: int, classes: int) -> nn.Module:
 
     The ImageNet stem would shrink a 32x32 image to 8x8 before the first block.
     """
+    import torchvision.models as tv  # a second, and only large nets need it
+
     net = tv.resnet18(weights=None, num_classes=classes)
     net.conv1 = nn.Conv2d(channels, 64, 3, stride=1, padding=1, bias=False)
     nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
@@ -52,6 +53,8 @@ def vgg11(channels: int, classes: int) -> nn.Module:
 
     Its own head has 120 million weights for 224x224 images; at 32x32 the features are [512, 1, 1].
     """
+    import torchvision.models as tv
+
     net = tv.vgg11_bn(weights=None, num_classes=classes)
     if channels != 3:
         net.features[0] = nn.Conv2d(channels, 64, 3, padding=1)
