@@ -1,5 +1,5 @@
-"""The nets: one hidden layer for a few numbers, a small BatchNorm CNN for small images, ResNet-18
-and VGG-11 sized for 32x32."""
+"""The nets that are no ResNets: one hidden layer for a few numbers, a small BatchNorm CNN for small
+images, VGG-11 sized for 32x32."""
 
 from __future__ import annotations
 
@@ -33,18 +33,6 @@ def small_cnn(channels: int, classes: int, width: int = 16, stride: int = 1) -> 
         *conv(2 * w, 4 * w), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
         nn.Linear(16 * w, classes),
     )  # fmt: skip
-
-
-def resnet18(channels: int, classes: int) -> nn.Module:
-    """torchvision's ResNet-18 with the CIFAR stem: a 3x3 convolution, stride 1, no max-pooling.
-
-    The ImageNet stem would shrink a 32x32 image to 8x8 before the first block.
-    """
-    net = tv.resnet18(weights=None, num_classes=classes)
-    net.conv1 = nn.Conv2d(channels, 64, 3, stride=1, padding=1, bias=False)
-    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
-    net.maxpool = nn.Identity()  # type: ignore[assignment]
-    return net
 
 
 def vgg11(channels: int, classes: int) -> nn.Module:
