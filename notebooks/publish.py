@@ -142,7 +142,9 @@ def curves_beside(folder: Path) -> pd.DataFrame:
 
 
 # A line such as "<!-- figures/digits/summary.csv: made by notebooks/publish.py -->" and its table.
-MARK = re.compile(r"(<!-- figures/([\w/-]+)/(\w+\.csv): made by \S+ -->\n)(?:\|.*\n|not measured yet\n)*")
+MARK = re.compile(
+    r"(<!-- figures/([\w/-]+)/(\w+\.csv): made by \S+ -->\n)(?:\|.*\n|not measured yet\n)*"
+)
 TABLES = {
     "summary.csv": results,
     "trials.csv": choices,

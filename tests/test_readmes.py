@@ -43,8 +43,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "figures").glob("*/README.md"))]
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_tables_are_those_of_the_committed_results(path):
-    """Fails if a number in a table isn't what its CSV says, or a table whose CSV isn't there doesn't
-    say that it was not measured."""
+    """Fails if a number in a table isn't what its CSV says, or the place of a table without a CSV
+    doesn't say that it was not measured."""
     sys.path.insert(0, str(ROOT / "notebooks"))
     try:
         import publish

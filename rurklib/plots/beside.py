@@ -17,10 +17,9 @@ def beside_table(summary: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     """The comparison of a run beside the paper's Table 1, a row per method and quantity.
 
     ``summary`` as ``rurklib.summary.summarise`` gives it. ``paper``: method; retain, unlearn, test
-    and mia in percent, relearn (epochs, 31 reads "> 30"), each with its ..._sd; average_gap. Columns
-    of the result: method, quantity, and those of :func:`compared`. As in the paper, Avg. Gap is
-    the mean distance of the means to Re-train's; there is no spread of it. Rows are those that both
-    have.
+    and mia in percent, relearn (epochs, 31 reads "> 30"), each with its ..._sd; average_gap. The
+    result has columns method, quantity, and those of :func:`compared`. As in the paper, Avg. Gap is
+    the mean distance of the means to Re-train's; it has no spread. Rows are those that both have.
     """
     grouped = summary.groupby("method", sort=False)
     mean, sd = (getattr(grouped, f)(numeric_only=True) for f in ("mean", "std"))
@@ -94,5 +93,7 @@ def _cell(row: dict, digits: int) -> str:
     ours, paper = (
         f">{CAP}" if relearn and row[k] > CAP else f"{row[k]:.{digits}f}" for k in ("ours", "paper")
     )
+    if pd.isna(row["ours"]):
+        return f"- (paper {paper})"
     star = " *" if not pd.isna(row["within"]) and row["within"] else ""
     return f"{ours} (paper {paper}, {row['difference']:+.{digits}f}{star})"

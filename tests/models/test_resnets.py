@@ -48,8 +48,8 @@ def test_the_imagenet_nets_are_torchvisions(name, theirs, rng):
 
 
 def test_resnet9_is_pages_net(rng):
-    """Written out by hand: prep, three layers that halve, two residual blocks, pooling over all that
-    is left and logits / 8. Fails if a block doesn't add its input, a layer doesn't halve, or the
+    """Written out by hand: prep, three layers that halve, two residual blocks, pooling over what is
+    left, and logits / 8. Fails if a block doesn't add its input, a layer doesn't halve, or the
     scale is lost."""
     net = build("resnet9", 3, 10, seed=0)
     g = rng(1)
@@ -74,8 +74,8 @@ def test_resnet9_is_pages_net(rng):
         z = pool(conv[5](z), 2)
         z = z + conv[7](conv[6](z))
         assert z.shape == (2, 512, 4, 4)
-        by_hand = z.amax((2, 3)) @ [m for m in net.modules() if isinstance(m, nn.Linear)][0].weight.T
-        torch.testing.assert_close(net(x), by_hand / 8)
+        head = next(m for m in net.modules() if isinstance(m, nn.Linear))
+        torch.testing.assert_close(net(x), z.amax((2, 3)) @ head.weight.T / 8)
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,16 @@ def test_both_as_text_for_people():
     assert text["tau 0.0314"].tolist() == ["1.010 (paper 1.040, -0.030)", "-"]
 
 
+def test_what_we_have_no_number_for():
+    """A ratio that isn't defined. Fails if it counts as within, or reads as a number."""
+    ours, theirs = curves()
+    ours.loc[ours.method == "RURK", "ratio_of_means"] = np.nan
+    rows = beside_curves(ours, theirs)
+    assert pd.isna(rows.within[2])
+    assert share_within(rows) == "1 of 2 differences are within both spreads"
+    assert beside_text(rows)["tau 0"][1] == "- (paper 0.96)"
+
+
 def test_it_says_the_same_after_a_file(tmp_path):
     """Fails if an empty ``within`` is read as true."""
     rows = beside_table(summary(), paper())
