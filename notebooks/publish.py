@@ -26,7 +26,7 @@ import pandas as pd
 from rurklib import papermilled
 from rurklib.batch import folder, notebooks_of
 from rurklib.check import InputError
-from rurklib.plots import results_table
+from rurklib.plots import beside_text, results_table
 from rurklib.run import plan_run
 from rurklib.store import read_json, replacing
 from rurklib.tune import chosen_trials
@@ -56,10 +56,10 @@ def publish(run: Path) -> None:
     for needed in (*tables, run / "report.html"):
         if not needed.exists():
             raise InputError(f"{needed} is missing: finish the study first")
-    for old in target.glob("0*.*"):
+    for old in target.glob("[09]*.*"):
         old.unlink()
     target.mkdir(parents=True, exist_ok=True)
-    for path in sorted((run / "figures").glob("0*.*")):
+    for path in sorted((run / "figures").glob("[09]*.*")):
         if path.suffix in (".png", ".csv") and (own or path.stem not in OF_DATA):
             shutil.copy(path, target / path.name)
     for table in tables:
@@ -99,8 +99,15 @@ def write_tables(page: Path) -> None:
 
 
 def with_tables(text: str) -> str:
-    """``text`` with the table behind each mark made anew from its CSV."""
-    return MARK.sub(lambda found: found[1] + markdown(TABLES[found[3]](FIGURES / found[2])), text)
+    """``text`` with the table behind each mark made anew from its CSV; where there is no such file,
+    nothing was measured yet, and what stands there stays."""
+
+    def table(found: re.Match[str]) -> str:
+        if not (FIGURES / found[2] / found[3]).exists():
+            return found[0]
+        return found[1] + markdown(TABLES[found[3]](FIGURES / found[2]))
+
+    return MARK.sub(table, text)
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -125,9 +132,26 @@ def beside_the_paper(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "95_table_c4.csv", dtype=str, keep_default_na=False)
 
 
+def table_beside(folder: Path) -> pd.DataFrame:
+    return beside_text(pd.read_csv(folder / "99_table.csv"))
+
+
+def curves_beside(folder: Path) -> pd.DataFrame:
+    rows = pd.read_csv(folder / "99_curves.csv")
+    return beside_text(rows[rows.perturbation == "gaussian"], digits=3).drop(columns="perturbation")
+
+
 # A line such as "<!-- figures/digits/summary.csv: made by notebooks/publish.py -->" and its table.
-MARK = re.compile(r"(<!-- figures/([\w/-]+)/(\w+\.csv): made by \S+ -->\n)(?:\|.*\n)*")
-TABLES = {"summary.csv": results, "trials.csv": choices, "95_table_c4.csv": beside_the_paper}
+MARK = re.compile(
+    r"(<!-- figures/([\w/-]+)/(\w+\.csv): made by \S+ -->\n)(?:\|.*\n|not measured yet\n)*"
+)
+TABLES = {
+    "summary.csv": results,
+    "trials.csv": choices,
+    "95_table_c4.csv": beside_the_paper,
+    "99_table.csv": table_beside,
+    "99_curves.csv": curves_beside,
+}
 
 
 def publish_notebook(run: Path, notebook: str) -> None:

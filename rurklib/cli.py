@@ -60,7 +60,7 @@ main.add_command(audit)
 @main.command()
 @click.option("--scenario", default="digits", show_default=True, help="what to study")
 @click.option("--out", type=click.Path(path_type=Path), help="run folder [default: runs/SCENARIO]")
-@click.option("--seeds", default="0,1,2", show_default=True, help="experiment seeds")
+@click.option("--seeds", help="experiment seeds [default: the scenario's; 0,1,2 for digits]")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="change a setting")
 @click.option(
     "--settings",
@@ -73,7 +73,7 @@ main.add_command(audit)
 def study(
     scenario: str,
     out: Path | None,
-    seeds: str,
+    seeds: str | None,
     settings: tuple[str, ...],
     file: Path | None,
     jobs: int,
@@ -81,7 +81,8 @@ def study(
 ) -> None:
     """Train, unlearn, measure and report; what is finished already is skipped."""
     values = _settings(file, settings)
-    choices = {"seeds": _numbers("--seeds", seeds), "settings": values, "jobs": jobs}
+    numbers = None if seeds is None else _numbers("--seeds", seeds)
+    choices = {"seeds": numbers, "settings": values, "jobs": jobs}
     with _locked(scenario, out or Path("runs") / scenario, fresh=fresh, **choices) as run:
         _study(run, values, fresh)
 
@@ -247,7 +248,8 @@ def _setting(text: str) -> tuple[str, Any]:
 def scenarios() -> None:
     """List the scenarios with the settings that --set changes."""
     for scenario in SCENARIOS.values():
-        click.echo(f"{scenario.name}: {scenario.title}")
+        seeds = ",".join(map(str, scenario.seeds))
+        click.echo(f"{scenario.name}: {scenario.title}; seeds {seeds}")
         for name, value in scenario.settings().items():
             if name != "methods":
                 click.echo(f"  {name} = {_shown(value)}")

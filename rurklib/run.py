@@ -42,7 +42,7 @@ class Run:
 
     @cached_property
     def data(self) -> Dataset:
-        return self.scenario.data(self.scenario.path).to(self.device)
+        return self.scenario.read().to(self.device)
 
     @cached_property
     def request(self) -> Split:
@@ -173,7 +173,7 @@ def plan_run(
     scenario: str,
     out: str | Path,
     *,
-    seeds: Sequence[int] = (0, 1, 2),
+    seeds: Sequence[int] | None = None,
     settings: Mapping[str, Any] | None = None,
     jobs: int = 1,
     fresh: bool = False,
@@ -185,6 +185,7 @@ def plan_run(
     scenario with these settings (with ``fresh``, not a run at all).
     """
     chosen = SCENARIOS[check.one_of("scenario", scenario, SCENARIOS)].changed(settings or {})
+    seeds = chosen.seeds if seeds is None else seeds
     if isinstance(seeds, int) or not len(seeds) or len(set(seeds)) < len(seeds):
         raise check.InputError(f"seeds = {seeds!r}: expected different whole numbers, e.g. 0,1,2")
     for seed in seeds:
@@ -202,7 +203,7 @@ def open_run(
     scenario: str,
     out: str | Path,
     *,
-    seeds: Sequence[int] = (0, 1, 2),
+    seeds: Sequence[int] | None = None,
     settings: Mapping[str, Any] | None = None,
     jobs: int = 1,
     fresh: bool = False,
@@ -210,9 +211,10 @@ def open_run(
 ) -> Run:
     """Open or begin a run in the folder ``out``.
 
-    ``seeds`` are the experiment seeds; ``settings`` changes values of the scenario by name, as
-    ``--set`` does; ``jobs`` models are made at a time; ``fresh`` throws an earlier run in ``out``
-    away; ``rehearsal`` forgets other samples than a study would, for :mod:`rurklib.tune`.
+    ``seeds`` are the experiment seeds (None: the scenario's); ``settings`` changes values of the
+    scenario by name, as ``--set`` does; ``jobs`` models are made at a time; ``fresh`` throws an
+    earlier run in ``out`` away; ``rehearsal`` forgets other samples than a study would, for
+    :mod:`rurklib.tune`.
     Everything is checked by :func:`plan_run` first.
     """
     run = plan_run(
@@ -293,6 +295,8 @@ def _check_folder(run: Run, fresh: bool) -> None:
     there = store.read_json(folder / "run.json")
     there.setdefault("kind", "study")  # older folders don't say
     there.get("settings", {}).setdefault("forget_order", "random")
+    if "image_size" in described["settings"]:
+        there.get("settings", {}).setdefault("image_size", 32)
     for key, what in (("format", "version"), ("kind", "kind"), ("scenario", "scenario")):
         if there.get(key) != described[key]:
             raise check.InputError(

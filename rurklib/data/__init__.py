@@ -6,6 +6,7 @@ from rurklib.data.few import forget_few
 from rurklib.data.image_folder import image_folder
 from rurklib.data.iris import iris
 from rurklib.data.npz import npz
+from rurklib.data.parts import fewer, set_aside
 from rurklib.data.request import difficulty, forget_part_of_a_class, rehearsed
 from rurklib.data.subset import first_of_each_class
 from rurklib.data.torchvision_sets import cifar5, cifar10, fashion_mnist
@@ -20,6 +21,7 @@ __all__ = [
     "difficulty",
     "digits",
     "fashion_mnist",
+    "fewer",
     "first_of_each_class",
     "forget_few",
     "forget_part_of_a_class",
@@ -27,4 +29,5 @@ __all__ = [
     "iris",
     "npz",
     "rehearsed",
+    "set_aside",
 ]

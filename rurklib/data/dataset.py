@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -29,7 +29,9 @@ class Dataset:
 
     ``train`` and ``test`` are pairs (x [n, ...], y int64 [n]); ``x`` is uint8 (read as x / 255
     where it is used, a quarter of the memory of floats) or floating point inside ``bounds``
-    (None: unbounded). ``provenance`` says in a sentence where the data come from.
+    (None: unbounded). ``provenance`` says in a sentence where the data come from. The last
+    ``spare`` test samples were taken from the training side (:func:`rurklib.data.set_aside`): a
+    split's validation part is then these, and nothing but these.
     """
 
     name: str
@@ -38,11 +40,14 @@ class Dataset:
     classes: tuple[str, ...]
     provenance: str
     bounds: check.Bounds = (0.0, 1.0)
+    spare: int = 0
 
     def __post_init__(self) -> None:
         for part, (x, y) in (("train", self.train), ("test", self.test)):
             check.inputs(x, self.bounds, f"{self.name} {part} x")
             check.labels(y, len(x), len(self.classes), f"{self.name} {part} y")
+        if check.count("spare", self.spare, 0) >= len(self.test[0]):
+            raise check.InputError(f"{self.name}: all test samples are spare; none is left to test")
 
     @property
     def digest(self) -> str:
@@ -52,7 +57,7 @@ class Dataset:
     def to(self, device: torch.device | str) -> Dataset:
         """The same data on another device."""
         train, test = ((x.to(device), y.to(device)) for x, y in (self.train, self.test))
-        return Dataset(self.name, train, test, self.classes, self.provenance, self.bounds)
+        return replace(self, train=train, test=test)
 
 
 @dataclass(frozen=True)

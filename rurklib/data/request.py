@@ -34,7 +34,8 @@ def forget_part_of_a_class(
     A forgotten sample takes its identical copies in the training set with it, if it has any: what
     is kept once more can't be forgotten.
     ``validation_share`` of the test side is set aside for choosing hyper-parameters, drawn from
-    every class alike, so that nothing is ever tuned on the samples that are reported.
+    every class alike, so that nothing is ever tuned on the samples that are reported. Where the
+    data set has spare samples, these are the validation part, and all others are to test on.
     Raises InputError for an unknown class or a share outside (0, 1].
     """
     check.count("forget_class", forget_class, ANY)
@@ -67,6 +68,8 @@ def forget_part_of_a_class(
             ]
         )
     )
+    if dataset.spare:
+        validation = np.arange(len(y_test) - dataset.spare, len(y_test))
     test = np.setdiff1d(np.arange(len(y_test)), validation)
     held_out = test[every | (y_test[test] == forget_class)]
     if not len(held_out):

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from rurklib import check
 from rurklib.guard import seeded
-from rurklib.models.nets import mlp, resnet18, small_cnn, vgg11
+from rurklib.models.nets import mlp, small_cnn, vgg11
+from rurklib.models.resnets import resnet9, resnet18, resnet18_imagenet, resnet50
 
 Builder = Callable[[int, int], nn.Module]
 
@@ -24,8 +25,12 @@ MODELS: dict[str, Builder] = {
     "small-cnn-narrow": partial(small_cnn, width=8),
     "small-cnn-wide": partial(small_cnn, width=32),
     "small-cnn-32": partial(small_cnn, width=32, stride=2),
+    "resnet9": resnet9,
     "resnet18": resnet18,
+    "resnet18-imagenet": resnet18_imagenet,
+    "resnet50": resnet50,
     "vgg11": vgg11,
+    "vgg11-narrow": partial(vgg11, width=16),
 }
 
 # Constants, not statistics of the training images: a statistic that has seen the forget samples
@@ -73,4 +78,16 @@ def transfer(model: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
     return model
 
 
-__all__ = ["MODELS", "Normalized", "build", "mlp", "resnet18", "small_cnn", "transfer", "vgg11"]
+__all__ = [
+    "MODELS",
+    "Normalized",
+    "build",
+    "mlp",
+    "resnet9",
+    "resnet18",
+    "resnet18_imagenet",
+    "resnet50",
+    "small_cnn",
+    "transfer",
+    "vgg11",
+]

@@ -1,5 +1,5 @@
-"""The nets: one hidden layer for a few numbers, a small BatchNorm CNN for small images, ResNet-18
-and VGG-11 sized for 32x32."""
+"""The nets that are no ResNets: one hidden layer for a few numbers, a small BatchNorm CNN for small
+images, VGG-11 sized for 32x32."""
 
 from __future__ import annotations
 
@@ -34,30 +34,18 @@ def small_cnn(channels: int, classes: int, width: int = 16, stride: int = 1) -> 
     )  # fmt: skip
 
 
-def resnet18(channels: int, classes: int) -> nn.Module:
-    """torchvision's ResNet-18 with the CIFAR stem: a 3x3 convolution, stride 1, no max-pooling.
-
-    The ImageNet stem would shrink a 32x32 image to 8x8 before the first block.
-    """
-    import torchvision.models as tv  # a second, and only large nets need it
-
-    net = tv.resnet18(weights=None, num_classes=classes)
-    net.conv1 = nn.Conv2d(channels, 64, 3, stride=1, padding=1, bias=False)
-    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
-    net.maxpool = nn.Identity()  # type: ignore[assignment]
-    return net
-
-
-def vgg11(channels: int, classes: int) -> nn.Module:
+def vgg11(channels: int, classes: int, width: int = 64) -> nn.Module:
     """torchvision's VGG-11 (with BatchNorm) with one linear layer as head, the usual CIFAR form.
 
     Its own head has 120 million weights for 224x224 images; at 32x32 the features are [512, 1, 1].
+    ``width`` of the first convolution: at 16 all layers are a quarter as wide, for a CPU.
     """
-    import torchvision.models as tv
+    from torchvision.models import vgg  # it takes a second, and only large nets need it
 
-    net = tv.vgg11_bn(weights=None, num_classes=classes)
+    wide = [c if isinstance(c, str) else c * width // 64 for c in vgg.cfgs["A"]]
+    net = vgg.VGG(vgg.make_layers(wide, batch_norm=True), num_classes=classes)
     if channels != 3:
-        net.features[0] = nn.Conv2d(channels, 64, 3, padding=1)
+        net.features[0] = nn.Conv2d(channels, width, 3, padding=1)
     net.avgpool = nn.AdaptiveAvgPool2d(1)
-    net.classifier = nn.Sequential(nn.Linear(512, classes))
+    net.classifier = nn.Sequential(nn.Linear(8 * width, classes))
     return net

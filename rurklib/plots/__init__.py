@@ -3,6 +3,7 @@
 from rurklib.plots.ablations import ablation_panels, pareto
 from rurklib.plots.accuracies import accuracy_dots
 from rurklib.plots.against import against_references
+from rurklib.plots.beside import beside_curves, beside_table, beside_text, share_within
 from rurklib.plots.brittleness import brittleness
 from rurklib.plots.curves import QUANTITIES, residual_curves
 from rurklib.plots.dimension import DimensionFigure
@@ -26,6 +27,9 @@ __all__ = [
     "accuracy_dots",
     "against_references",
     "band_growth",
+    "beside_curves",
+    "beside_table",
+    "beside_text",
     "brittleness",
     "canvas",
     "copies_strip",
@@ -39,5 +43,6 @@ __all__ = [
     "residual_curves",
     "results_table",
     "sample_histogram",
+    "share_within",
     "style",
 ]

@@ -112,7 +112,8 @@ def _together(
     ends = [(middle if middle == middle else target, "re-trained\nmodels", "#6b6b6b")]
     for method in methods:
         draw_curve(axis, curves.loc[method], method)
-        ends.append((curves.loc[method]["mean"].iloc[-1], method, style(method)["color"]))
+        end = curves.loc[method]["mean"].iloc[-1]
+        ends.append((end if end == end else target, method, style(method)["color"]))
     right = float(null.index.max())
     low, high = axis.get_ylim()
     ends.sort(key=lambda e: e[0])
@@ -141,11 +142,12 @@ def _panels(
     figure, axes = canvas(
         rows, columns, width=11, height=1.0 + 2.2 * rows, sharex=True, sharey=True, squeeze=False
     )
-    lowest, highest = extent(null)
+    lowest, highest = (v if v == v else target for v in extent(null))
     spread = max(highest - target, target - lowest)
     reach = 8 * spread if spread > 0 else float("inf")  # a class forgotten whole has no band
-    floor = max(min(curves["min"].min(), lowest, target), target - reach)
-    ceiling = min(max(curves["max"].max(), highest, target), target + reach)
+    least, most = curves["min"].fillna(target).min(), curves["max"].fillna(target).max()
+    floor = max(min(least, lowest, target), target - reach)
+    ceiling = min(max(most, highest, target), target + reach)
     margin = 0.06 * (ceiling - floor) or 0.05
     for axis, method in zip(axes.flat, methods, strict=False):
         draw_bands(axis, null, target)
@@ -154,7 +156,7 @@ def _panels(
         draw_curve(axis, curves.loc[method], method)
         axis.set_title(method, loc="left", fontweight="bold")
         end = curves.loc[method]["mean"].iloc[-1]
-        if not floor - margin <= end <= ceiling + margin:
+        if end < floor - margin or end > ceiling + margin:
             edge, va = (floor, "bottom") if end < floor else (ceiling, "top")
             axis.annotate(
                 f"{'↓' if end < floor else '↑'} {end:.2f}", (null.index.max(), edge), ha="right",

@@ -60,7 +60,8 @@ def band_growth(
     right.set_title("more references: the band settles", loc="left", fontsize=10.5)
     # A prediction from three references is so wide that it would flatten everything else.
     shown = pd.concat([mean[quantity], *(mean[c] for c in span)])
-    reach = 3 * (shown - target).abs().max() or 0.1
+    reach = 3 * (shown - target).abs().max()
+    reach = reach if reach > 0 else 0.1  # no spread, or nothing defined
     right.set_ylim(target - reach, target + reach)
     right.legend(frameon=False, fontsize=9, loc="lower right")
     for axis in (left, right):

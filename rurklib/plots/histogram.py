@@ -23,7 +23,7 @@ def sample_histogram(
     over models, the line over it their range. Values that are NaN (no ratio) are left out.
     """
     defined = np.concatenate([v[np.isfinite(v)] for v in map(np.atleast_2d, groups.values())])
-    edges = np.linspace(min(defined.min(), 0.999), max(defined.max(), 1.001), bins + 1)
+    edges = np.linspace(defined.min(initial=0.999), defined.max(initial=1.001), bins + 1)
     figure, axes = canvas(
         len(groups), 1, height=0.9 + 1.35 * len(groups), sharex=True, sharey=True, squeeze=False
     )

@@ -2,14 +2,32 @@
 
 from rurklib.scenarios.cifar5 import CIFAR5
 from rurklib.scenarios.cifar5_paper import CIFAR5_PAPER
+from rurklib.scenarios.cifar10 import CIFAR10
+from rurklib.scenarios.cifar10_fast import CIFAR10_FAST
+from rurklib.scenarios.cifar10_vgg import CIFAR10_VGG
 from rurklib.scenarios.digits import DIGITS
 from rurklib.scenarios.fashion import FASHION
 from rurklib.scenarios.imagefolder import IMAGEFOLDER
+from rurklib.scenarios.imagenet100 import IMAGENET100
+from rurklib.scenarios.imagenette import IMAGENETTE
 from rurklib.scenarios.npz import NPZ
 from rurklib.scenarios.scenario import Pretraining, Scenario, literal
 
 SCENARIOS: dict[str, Scenario] = {
-    s.name: s for s in (DIGITS, CIFAR5, CIFAR5_PAPER, FASHION, NPZ, IMAGEFOLDER)
+    s.name: s
+    for s in (
+        DIGITS,
+        CIFAR5,
+        CIFAR5_PAPER,
+        CIFAR10,
+        CIFAR10_FAST,
+        CIFAR10_VGG,
+        IMAGENET100,
+        IMAGENETTE,
+        FASHION,
+        NPZ,
+        IMAGEFOLDER,
+    )
 }
 
 __all__ = ["SCENARIOS", "Pretraining", "Scenario", "literal"]

@@ -9,10 +9,10 @@ it says elsewhere). ``--scenario cifar5`` is free of this.
 
 Every method has the paper's hyper-parameters: its defaults, and SSD's alpha of 100. Where the paper
 says nothing: momentum and weight decay of the fine-tuning are those of the pre-training, nothing is
-augmented (so expect less than its 95 % test accuracy), BatchNorm is frozen in RURK. The paper's
-seeds are given with the command; the second one only shows that everything runs, on a CPU:
+augmented (so expect less than its 95 % test accuracy), BatchNorm is frozen in RURK. Seeds are the
+paper's. The second command only shows that everything runs, on a CPU:
 
-    rurk study --scenario cifar5-paper --seeds 131,42,7
+    rurk study --scenario cifar5-paper
     rurk study --scenario cifar5-paper --set model=small-cnn-32 --set pretrain.epochs=1 \
         --set epochs=1 --set retrain_epochs=2 --set references=2 --set draws=2
 """
@@ -31,6 +31,7 @@ CIFAR5_PAPER = Scenario(
     retrain_epochs=100,
     lr=0.01,
     batch_size=128,
+    seeds=(131, 42, 7),
     weight_decay=2e-4,
     taus=(0.0, 0.0031, 0.0063, 0.0094, 0.0125, 0.0157, 0.0188, 0.022, 0.0251, 0.0282, 0.0314),
     perturbations=("gaussian", "fgsm", "pgd"),

@@ -3,7 +3,7 @@
     rurk study --scenario imagefolder --set path=imagenette --set forget_class=3
 
 The layout is described in ``rurklib/data/image_folder.py``; classes are numbered in alphabetical
-order. For another size copy this file and write ``data=functools.partial(image_folder, size=64)``.
+order. For another size there is ``--set image_size=64``; for a large net, ``imagenette``.
 """
 
 from rurklib.data import image_folder
@@ -14,6 +14,7 @@ IMAGEFOLDER = Scenario(
     name="imagefolder",
     title="a folder of images",
     data=image_folder,
+    image_size=32,
     model="small-cnn-32",
     forget_class=0,
     taus=(0.0, 0.01, 0.02, 0.03, 0.05, 0.08),

@@ -9,17 +9,28 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from rurklib import check
-from rurklib.data import ANY, Dataset
+from rurklib.data import ANY, Dataset, fewer, set_aside
 from rurklib.data.request import ORDERS
 from rurklib.methods import METHODS, check_value, defaults
 from rurklib.models import MODELS
 from rurklib.perturb import LAWS
 
 PRETRAIN = ("epochs", "lr")  # what --set pretrain.NAME=VALUE changes
+FIXED = ("name", "title", "data", "pretrain", "introduction", "seeds", "paper")  # no --set for them
+AUGMENTS = ("none", "flip", "flip-crop", "flip-crop-large")
+PRECISIONS = ("float32", "bfloat16", "auto")
+# Of training, with the value that is as if nothing was said: rurklib.train.fit's own.
+REFINED = {
+    "augment": "none",
+    "precision": "float32",
+    "warmup": 0.0,
+    "nesterov": False,
+    "label_smoothing": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -50,19 +61,31 @@ class Scenario:
     ``--set methods=GD,RURK`` takes some of them.
     ``forget_share`` of class ``forget_class`` (-1: of all samples) is forgotten, in the order
     ``forget_order`` ("random", "hard" or "easy" first).
-    ``data(path)`` gives the data set; an empty path means the scenario's own source.
+    ``data(path)`` gives the data set; an empty path means the scenario's own source. Where there is
+    an ``image_size`` (pixels), it is ``data(path, image_size)``. ``validation_of_train`` is the
+    share of the training side that is set aside for validation (None: a third of the test side is).
+    ``train_images`` and ``test_images``: so many at most, of all classes alike (0 or None: all).
     ``retrain_epochs`` are those of Re-train, where it needs other than Original's.
+    ``warmup`` is in epochs; ``augment``, ``precision``, ``nesterov`` and ``label_smoothing`` are
+    those of :func:`rurklib.train.fit`. None is its default, and isn't written to run.json.
+    ``seeds`` are the experiment seeds if none are asked for.
+    ``paper`` names tables beside the notebooks that a finished run is set beside: "table" (as
+    ``paper_table_1.csv``) and "curves" (as ``paper_fig_2.csv``).
     ``introduction`` names a notebook that is run first and needs nothing of the run but its folder.
     """
 
     name: str
     title: str
-    data: Callable[[str], Dataset]
+    data: Callable[..., Dataset]
     model: str
     forget_class: int
     methods: Mapping[str, Mapping[str, Any]]
     taus: tuple[float, ...]
     path: str = ""
+    image_size: int | None = None
+    train_images: int | None = None
+    test_images: int | None = None
+    validation_of_train: float | None = None
     forget_share: float = 0.5
     forget_order: str = "random"
     split_seed: int = 0
@@ -74,9 +97,16 @@ class Scenario:
     batch_size: int = 64
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    augment: str | None = None
+    precision: str | None = None
+    warmup: float | None = None
+    nesterov: bool | None = None
+    label_smoothing: float | None = None
     perturbations: tuple[str, ...] = ("gaussian",)
     draws: int = 100
     threads: int = 1
+    seeds: tuple[int, ...] = (0, 1, 2)
+    paper: Mapping[str, str] = field(default_factory=dict)
     introduction: str = ""
 
     def __post_init__(self) -> None:
@@ -84,8 +114,7 @@ class Scenario:
         check.count("references", self.references, 2)
         for name in ("epochs", "batch_size", "draws", "threads"):
             check.count(name, getattr(self, name))
-        if self.retrain_epochs is not None:
-            check.count("retrain_epochs", self.retrain_epochs)
+        self._check_optional()
         check.count("forget_class", self.forget_class, ANY)
         check.one_of("forget_order", self.forget_order, ORDERS)
         check.count("split_seed", self.split_seed, 0)
@@ -101,6 +130,31 @@ class Scenario:
                 check.one_of(f"hyper-parameter of {method}", key, defaults(method))
                 check_value(key, value, defaults(method)[key])
 
+    def _check_optional(self) -> None:
+        """Values that may be None, which says nothing."""
+        given = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        for name, low in (("image_size", 1), ("train_images", 0), ("test_images", 0),
+                          ("retrain_epochs", 1)):  # fmt: skip
+            check.count(name, given.get(name, low), low)
+        limits = {"validation_of_train": 0.9, "warmup": self.epochs, "label_smoothing": 1.0}
+        for name, high in limits.items():
+            check.number(name, given.get(name, 0.0), 0.0, high)
+        check.one_of("augment", given.get("augment", "none"), AUGMENTS)
+        check.one_of("precision", given.get("precision", "auto"), PRECISIONS)
+        if self.nesterov not in (None, False, True):
+            raise check.InputError(f"nesterov = {self.nesterov!r}: expected True or False")
+        if self.nesterov and not self.momentum:
+            raise check.InputError("nesterov = True: expected a momentum above 0; set one")
+
+    def read(self) -> Dataset:
+        """The data as the settings ask for them. Raises InputError if there are none such."""
+        size = () if self.image_size is None else (self.image_size,)
+        data = self.data(self.path, *size)
+        if self.validation_of_train:
+            data = set_aside(data, self.validation_of_train, seed=self.split_seed)
+        counts = {"train": self.train_images or 0, "test": self.test_images or 0}
+        return fewer(data, **counts, seed=self.split_seed)
+
     @property
     def reference_seeds(self) -> tuple[int, ...]:
         """Seeds of the re-trained references."""
@@ -110,6 +164,8 @@ class Scenario:
         """The arguments of :func:`rurklib.train.fit` for Pre-train, Original or any re-training."""
         names = ("epochs", "lr", "batch_size", "momentum", "weight_decay")
         values = {k: getattr(self, k) for k in names}
+        refined = {k: getattr(self, k) for k in REFINED}
+        values |= {k: v for k, v in refined.items() if v is not None and v != REFINED[k]}
         if method not in ("Pre-train", "Original") and self.retrain_epochs is not None:
             values["epochs"] = self.retrain_epochs
         if method == "Pre-train" and self.pretrain is not None:
@@ -122,8 +178,8 @@ class Scenario:
 
     def settings(self) -> dict[str, Any]:
         """Every value that decides a result, as plain data (for fingerprints and run.json)."""
-        skip = ("name", "title", "data", "threads", "pretrain", "introduction")
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in FIXED}
+        values.pop("threads")
         values["methods"] = {m: self.hyperparameters(m) for m in self.methods}
         if self.pretrain is not None:
             values |= {f"pretrain.{k}": getattr(self.pretrain, k) for k in PRETRAIN}
@@ -135,7 +191,7 @@ class Scenario:
         """This scenario with some values changed, by the names that ``--set`` takes."""
         top: dict[str, Any] = {}
         methods = {m: dict(self.methods[m]) for m in self._chosen(settings.get("methods"))}
-        fixed = ("name", "title", "data", "methods", "pretrain", "introduction")
+        fixed = (*FIXED, "methods", *(["image_size"] if self.image_size is None else []))
         free = [f.name for f in fields(self) if f.name not in fixed]
         known = [*free, "methods", *(f"{m}.{k}" for m in methods for k in defaults(m))]
         pretrain = self.pretrain

@@ -83,3 +83,21 @@ def test_a_band_without_width_hides_no_curve():
     flat = rows.assign(difference=0.0)
     low, high = residual_curves(flat, title="f", quantity="difference").axes[0].get_ylim()
     assert low < 0 < high
+
+
+@pytest.mark.parametrize("levels", [FEW, MANY])
+@pytest.mark.parametrize("which", [list(MANY), ["RURK"]])
+def test_ratios_that_are_not_defined_leave_a_gap_and_no_error(levels, which):
+    """A net of one epoch may never say the class: no reference then gives a denominator. Fails if a
+    picture can't be drawn, or if one method without numbers moves another's."""
+    rows = frame(levels)
+    numbers = ["ratio_of_means", "null_low", "null_high"]
+    rows.loc[rows.method.isin(which), numbers if len(which) > 1 else numbers[:1]] = float("nan")
+    figure = residual_curves(rows, title="finding")
+    figure.canvas.draw()
+    low, high = figure.axes[0].get_ylim()
+    assert low < high
+    if which == ["RURK"] and levels is MANY:
+        shown = {a.get_title(loc="left"): a for a in figure.axes if a.get_title(loc="left")}
+        assert ends(shown["GA"], "GA") == [pytest.approx(0.905)]
+        assert not shown["RURK"].texts

@@ -84,3 +84,16 @@ def test_a_histogram_counts_samples_and_leaves_out_those_without_a_ratio():
     first, second = figure.axes
     assert [p.get_height() for p in first.patches] == [0, 2, 1]
     assert [p.get_height() for p in second.patches] == [1, 1, 0]
+
+
+def test_nothing_defined_is_an_empty_picture():
+    """A net of one epoch may never say the class. Fails if its study ends there."""
+    empty = sample_histogram({"Original": np.full((2, 3), np.nan)}, title="t", xlabel="x")
+    assert sum(p.get_height() for p in empty.axes[0].patches) == 0
+    alone = {"method": "Original", "model": "m", "subset": 0, "tau": [0.0, 0.2]}
+    fewer = {"size": [2, 3], "subset": 0, "tau": 0.2}
+    bands = ["ratio_of_means", "null_low", "null_high", "predict_low", "predict_high"]
+    frames = (pd.DataFrame(d | dict.fromkeys(bands, np.nan)) for d in (alone, fewer))
+    figure = band_growth(*frames, method="Original", title="t", unit="u")
+    figure.canvas.draw()
+    assert figure.axes[1].get_ylim() == pytest.approx((0.9, 1.1))
