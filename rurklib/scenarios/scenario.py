@@ -52,6 +52,8 @@ class Scenario:
     ``forget_order`` ("random", "hard" or "easy" first).
     ``data(path)`` gives the data set; an empty path means the scenario's own source.
     ``retrain_epochs`` are those of Re-train, where it needs other than Original's.
+    A training killed midway goes on where it was, at most ``keep_every`` epochs back; 0, for those
+    that take seconds, keeps nothing before the end.
     ``introduction`` names a notebook that is run first and needs nothing of the run but its folder.
     """
 
@@ -77,6 +79,7 @@ class Scenario:
     perturbations: tuple[str, ...] = ("gaussian",)
     draws: int = 100
     threads: int = 1
+    keep_every: int = 0
     introduction: str = ""
 
     def __post_init__(self) -> None:
@@ -89,6 +92,7 @@ class Scenario:
         check.count("forget_class", self.forget_class, ANY)
         check.one_of("forget_order", self.forget_order, ORDERS)
         check.count("split_seed", self.split_seed, 0)
+        check.count("keep_every", self.keep_every, 0)
         check.number("forget_share", self.forget_share, 0.0, 1.0)
         for name in ("lr", "momentum", "weight_decay"):
             check.number(name, getattr(self, name), 0.0)
@@ -122,7 +126,7 @@ class Scenario:
 
     def settings(self) -> dict[str, Any]:
         """Every value that decides a result, as plain data (for fingerprints and run.json)."""
-        skip = ("name", "title", "data", "threads", "pretrain", "introduction")
+        skip = ("name", "title", "data", "threads", "keep_every", "pretrain", "introduction")
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
         values["methods"] = {m: self.hyperparameters(m) for m in self.methods}
         if self.pretrain is not None:
