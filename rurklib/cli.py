@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rurklib import __version__
+from rurklib import __version__, words
 from rurklib.check import InputError
 from rurklib.cli_audit import audit
 from rurklib.cli_sweep import sweep
-from rurklib.scenarios import SCENARIOS, literal
+from rurklib.cli_train import train
+from rurklib.scenarios import SCENARIOS
 
 EXAMPLES = """
 \b
@@ -30,6 +29,7 @@ Examples:
   rurk study --scenario npz --set path=my.npz   images of your own (see also: imagefolder)
   rurk tune --scenario npz --set path=my.npz    choose hyper-parameters for them
   rurk inspect                                  look closely at single forget samples
+  rurk train --scenario digits                  only what takes long; also under torchrun
   rurk sweep NOTEBOOK --grid tau=0,0.01         a notebook for every cell of a grid
   rurk scenarios                                what can be studied, and every setting
   rurk audit --help                             models of your own, against re-trained ones
@@ -53,6 +53,7 @@ def main() -> None:
     """Measure and remove residual knowledge in unlearned classifiers."""
 
 
+main.add_command(train)
 main.add_command(sweep)
 main.add_command(audit)
 
@@ -80,10 +81,10 @@ def study(
     fresh: bool,
 ) -> None:
     """Train, unlearn, measure and report; what is finished already is skipped."""
-    values = _settings(file, settings)
-    numbers = None if seeds is None else _numbers("--seeds", seeds)
+    values = words.settings(file, settings)
+    numbers = None if seeds is None else words.numbers("--seeds", seeds)
     choices = {"seeds": numbers, "settings": values, "jobs": jobs}
-    with _locked(scenario, out or Path("runs") / scenario, fresh=fresh, **choices) as run:
+    with words.locked(scenario, out or Path("runs") / scenario, fresh=fresh, **choices) as run:
         _study(run, values, fresh)
 
 
@@ -122,15 +123,15 @@ def tune(
     from rurklib.tune import tune as search
 
     folder = out or Path("runs") / f"{scenario}-tune"
-    values = {"references": references, **dict(_setting(s) for s in settings)}
+    values = {"references": references, **words.settings(None, settings)}
     choices: dict[str, Any] = {
-        "seeds": _numbers("--seeds", seeds),
+        "seeds": words.numbers("--seeds", seeds),
         "settings": values,
         "jobs": jobs,
         "rehearsal": True,
     }
     names = methods.split(",") if methods else None
-    with _locked(scenario, folder, **choices):
+    with words.locked(scenario, folder, **choices):
         table = search(open_run(scenario, folder, **choices), methods=names, budget=budget)
     click.echo(
         "distance to re-trained models in percentage points: of the defaults and the best trial on "
@@ -168,34 +169,9 @@ def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) 
         free_port(port)  # known before minutes are spent
     if folder == DIGITS_RUN and not folder.exists():
         click.echo(f"{folder} isn't there yet: running the study first")
-        with _locked("digits", folder) as run:
+        with words.locked("digits", folder) as run:
             _study(run, {}, fresh=False)
     serve(folder, seed=seed, port=port, browser=not no_browser, say=click.echo)
-
-
-@contextmanager
-def _locked(scenario: str, folder: Path, **choices: Any) -> Iterator[Any]:
-    """The planned run, its folder locked against a second command; nothing written before."""
-    from rurklib import store
-    from rurklib.run import plan_run
-
-    run = plan_run(scenario, folder, **choices)
-    with store.locked(folder):
-        yield run
-
-
-def _numbers(option: str, text: str) -> list[int]:
-    try:
-        return [int(s) for s in text.split(",")]
-    except ValueError:
-        raise InputError(f"{option} {text}: expected whole numbers such as 0,1,2") from None
-
-
-def _settings(file: Path | None, settings: tuple[str, ...]) -> dict[str, Any]:
-    """Settings from a file, then those given one by one, which win."""
-    from rurklib import store
-
-    return {**(store.read_json(file) if file else {}), **dict(_setting(s) for s in settings)}
 
 
 def _study(run: Any, values: dict[str, Any], fresh: bool) -> None:
@@ -232,16 +208,6 @@ def _study(run: Any, values: dict[str, Any], fresh: bool) -> None:
     summary = pd.read_csv(run.folder / "summary.csv")
     click.echo("\n" + results_table(summary, gaps=False).to_string(index=False))
     click.echo(f"\nreport: {run.folder / 'report.html'}")
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name or not value:
-        raise InputError(f"--set {text}: expected NAME=VALUE, e.g. --set epochs=10")
-    name, value = name.strip(), value.strip()
-    if name == "path":  # as seen from here: notebooks run in a folder of their own
-        return name, str(Path(value).expanduser().absolute())
-    return name, literal(value)
 
 
 @main.command()

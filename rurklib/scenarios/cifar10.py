@@ -46,6 +46,7 @@ CIFAR10 = Scenario(
     batch_size=128,
     augment="flip-crop",
     precision="auto",
+    keep_every=5,
     seeds=(131, 42, 7),
     taus=(0.0, 0.0031, 0.0063, 0.0094, 0.0125, 0.0157, 0.0188, 0.022, 0.0251, 0.0282, 0.0314),
     perturbations=("gaussian", "fgsm", "pgd"),

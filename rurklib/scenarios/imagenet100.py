@@ -32,6 +32,7 @@ IMAGENET100 = Scenario(
     weight_decay=1e-4,
     augment="flip-crop-large",
     precision="auto",
+    keep_every=5,
     warmup=5.0,
     seeds=(131, 42, 7),
     taus=CIFAR10.taus,

@@ -71,6 +71,8 @@ class Scenario:
     ``seeds`` are the experiment seeds if none are asked for.
     ``paper`` names tables beside the notebooks that a finished run is set beside: "table" (as
     ``paper_table_1.csv``) and "curves" (as ``paper_fig_2.csv``).
+    A training killed midway goes on where it was, at most ``keep_every`` epochs back; 0, for those
+    that take seconds, keeps nothing before the end.
     ``introduction`` names a notebook that is run first and needs nothing of the run but its folder.
     """
 
@@ -107,6 +109,7 @@ class Scenario:
     threads: int = 1
     seeds: tuple[int, ...] = (0, 1, 2)
     paper: Mapping[str, str] = field(default_factory=dict)
+    keep_every: int = 0
     introduction: str = ""
 
     def __post_init__(self) -> None:
@@ -118,6 +121,7 @@ class Scenario:
         check.count("forget_class", self.forget_class, ANY)
         check.one_of("forget_order", self.forget_order, ORDERS)
         check.count("split_seed", self.split_seed, 0)
+        check.count("keep_every", self.keep_every, 0)
         check.number("forget_share", self.forget_share, 0.0, 1.0)
         for name in ("lr", "momentum", "weight_decay"):
             check.number(name, getattr(self, name), 0.0)
@@ -179,7 +183,8 @@ class Scenario:
     def settings(self) -> dict[str, Any]:
         """Every value that decides a result, as plain data (for fingerprints and run.json)."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in FIXED}
-        values.pop("threads")
+        for name in ("threads", "keep_every"):  # these don't
+            values.pop(name)
         values["methods"] = {m: self.hyperparameters(m) for m in self.methods}
         if self.pretrain is not None:
             values |= {f"pretrain.{k}": getattr(self.pretrain, k) for k in PRETRAIN}

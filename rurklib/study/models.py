@@ -9,10 +9,11 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rurklib import check, models, store
 from rurklib import train as training
@@ -21,6 +22,7 @@ from rurklib.methods import METHODS, takes_held_out
 from rurklib.residual import noisy_copies
 from rurklib.run import Name, Run
 from rurklib.study.jobs import parallel
+from rurklib.train import several
 
 SMOOTHED = "Smoothed"  # the control that is trained with noise
 
@@ -115,13 +117,16 @@ def method_code(method: str) -> str:
 
 
 def _make(run: Run, name: Name) -> str:
-    """Train or unlearn one model and write its checkpoint; returns a line for the log."""
+    """Train or unlearn one model and write its checkpoint; returns a line for the log.
+
+    Where several processes train it together, the first one writes and the others wait.
+    """
     s, (method, seed) = run.scenario, name
     began = time.perf_counter()
     if method == "Pre-train":
         data = _pretraining_data(run)
         model = _blank(run, seed, classes=len(data.classes))
-        training.fit(model, *data.train, seed=seed, **s.training(method))
+        _fit(run, name, model, *data.train)
     elif method in ("Original", "Re-train", SMOOTHED):
         model = _blank(run, seed)
         for start in run.pretrained:
@@ -129,7 +134,7 @@ def _make(run: Run, name: Name) -> str:
         x, y = run.pair("original" if method == "Original" else "retain")
         if method == SMOOTHED:
             x, y = noisy_copies(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
-        training.fit(model, x, y, seed=seed, **s.training(method))
+        _fit(run, name, model, x, y)
     else:
         model = unlearned(run, method, seed, s.hyperparameters(method))
     seconds = time.perf_counter() - began
@@ -138,17 +143,33 @@ def _make(run: Run, name: Name) -> str:
             f"{method} seed {seed} diverged: its weights aren't finite; try a smaller lr, as in "
             f"--set {method}.lr=0.01"
         )
-    store.save_weights(
-        run.checkpoint(name),
-        model.state_dict(),
-        _fingerprint(run, name),
-        method=method,
-        seed=seed,
-        scenario=s.name,
-        split=run.split.digest,
-        seconds=round(seconds, 3),
-    )
+    if several.rank() == 0:
+        store.save_weights(
+            run.checkpoint(name),
+            model.state_dict(),
+            _fingerprint(run, name),
+            method=method,
+            seed=seed,
+            scenario=s.name,
+            split=run.split.digest,
+            seconds=round(seconds, 3),
+        )
+        _kept(run, name).unlink(missing_ok=True)  # one of a run that kept more often
+    several.wait()
     return f"{method} seed {seed}: {seconds:.1f} s"
+
+
+def _fit(run: Run, name: Name, model: nn.Module, x: Tensor, y: Tensor) -> None:
+    """Train a net with the scenario's settings; it may go on from what a killed run kept."""
+    s, (method, seed) = run.scenario, name
+    keeping: dict[str, Any] = {"kept": _kept(run, name), "every": s.keep_every}
+    training.fit(model, x, y, seed=seed, **s.training(method), **(keeping if s.keep_every else {}))
+
+
+def _kept(run: Run, name: Name) -> Path:
+    """The state of an unfinished training: no checkpoint, nor a partial, which opening a run
+    sweeps away."""
+    return run.folder / "models" / f".{name[0]}-seed{name[1]}.kept"
 
 
 def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn.Module:

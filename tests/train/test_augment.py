@@ -1,0 +1,176 @@
+"""Augmentation: what each choice does, how often it is taken, and that it is torchvision's."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torchvision.transforms import functional as tv
+
+from rurklib import InputError
+from rurklib.train import AUGMENTATIONS, batches, fit
+from rurklib.train.augment import augmentation, flip, flip_crop, flip_crop_large, padding
+from rurklib.train.loop import shares
+
+
+def photos(n: int, h: int = 16, w: int = 24, dtype=torch.uint8) -> torch.Tensor:
+    gen = torch.Generator().manual_seed(h)
+    return torch.randint(1, 256, (n, 3, h, w), generator=gen).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_each_crop_is_torchvisions_window_of_the_padded_image(dtype, rng):
+    """Exactly, for every choice there is. Fails if rows and columns are swapped, if a choice is
+    applied to another sample, if what is padded isn't black, or if bytes become floats."""
+    assert padding((3, 16, 24)) == (2, 3)
+    choices = torch.cartesian_prod(torch.arange(5), torch.arange(7), torch.arange(2))
+    x = photos(len(choices), dtype=dtype)
+    made = flip_crop(x, choices)
+    assert made.dtype == dtype
+    for image, (top, left, mirrored), got in zip(x, choices.tolist(), made, strict=True):
+        wanted = tv.crop(tv.pad(image, [3, 2]), top, left, 16, 24)
+        assert torch.equal(got, tv.hflip(wanted) if mirrored else wanted)
+
+
+def test_flips_are_torchvisions():
+    x = photos(4)
+    made = flip(x, torch.tensor([[0], [1], [1], [0]]))
+    assert torch.equal(made[[0, 3]], x[[0, 3]])
+    assert torch.equal(made[[1, 2]], tv.hflip(x[[1, 2]]))
+
+
+def test_every_choice_is_taken_equally_often(rng):
+    """Counts of 20,000 draws within five standard deviations of a uniform law's. Fails if an end
+    of the range is never drawn, or if samples share a choice."""
+    n = 20_000
+    for name, ends in [("flip", [2]), ("flip-crop", [9, 7, 2])]:
+        choices = AUGMENTATIONS[name].draw(n, (3, 32, 24), rng(0))
+        assert choices.shape == (n, len(ends))
+        for column, end in zip(choices.unbind(1), ends, strict=True):
+            share, counts = 1 / end, torch.bincount(column, minlength=end)
+            assert len(counts) == end
+            assert (counts - n * share).abs().max() < 5 * (n * share * (1 - share)) ** 0.5
+
+
+def test_a_zoomed_window_is_torchvisions_resized_crop(rng):
+    """Bilinear, at windows of whole pixels; at their borders torchvision repeats the window's edge
+    and ours sees on, so only the inside is compared. Fails with align_corners=True, or if height
+    and width, or top and left, are swapped."""
+    x = photos(1, 32, 40).repeat(3, 1, 1, 1)
+    windows = [(0, 0, 32, 40), (4, 10, 16, 20), (8, 5, 24, 25)]
+    choices = [[t / 32, left / 40, h / 32, w / 40, 0] for t, left, h, w in windows]
+    made = flip_crop_large(x, torch.tensor(choices))
+    for image, (top, left, h, w), got in zip(x, windows, made, strict=True):
+        wanted = tv.resized_crop(image / 255, top, left, h, w, [32, 40], antialias=False)
+        inside = (slice(None), slice(2, -2), slice(2, -2))
+        torch.testing.assert_close(got[inside], wanted[inside], atol=1e-5, rtol=0)
+    torch.testing.assert_close(made[0], x[0] / 255, atol=1e-5, rtol=0)  # the whole image: itself
+
+
+def test_a_zoomed_window_may_be_mirrored():
+    x = photos(1, 16, 16).repeat(2, 1, 1, 1)
+    one = [0.25, 0.125, 0.5, 0.75]
+    plain, mirrored = flip_crop_large(x, torch.tensor([[*one, 0.0], [*one, 1.0]]))
+    torch.testing.assert_close(mirrored, plain.flip(-1), atol=1e-5, rtol=0)
+
+
+def test_windows_of_a_zoom_are_inside_and_spread_like_torchvisions(rng):
+    """Area uniform in 8 ... 100 % and ratio log-uniform in 3/4 ... 4/3, but for those narrowed to
+    fit; every side of the image is reached."""
+    top, left, h, w, mirrored = (
+        AUGMENTATIONS["flip-crop-large"].draw(20_000, (3, 96, 96), rng(0)).unbind(1)
+    )
+    for begin, length in ((top, h), (left, w)):
+        assert begin.min() >= 0
+        assert (begin + length).max() <= 1 + 1e-6
+        assert begin.min() < 0.01
+        assert (begin + length).max() > 0.99
+    area, ratio = h * w, (w / h).log()
+    assert 0.08 * 0.999 < area.min() < 0.1
+    small = area < 0.5  # none of those was narrowed
+    quarters = torch.histc(area[small], 4, 0.08, 0.5) / int(small.sum())
+    assert (quarters - 0.25).abs().max() < 0.02
+    assert ratio[small].abs().max() <= torch.tensor(4 / 3).log() * 1.001
+    assert ratio[small].mean().abs() < 0.01
+    assert abs(float(mirrored.mean()) - 0.5) < 0.02
+
+
+def stream(augment: str, seed: int, start: int = 0, share: tuple[int, int] = (0, 1)) -> list:
+    x = photos(21, 16, 16)
+    gens = [torch.Generator().manual_seed(s) for s in (5, seed)]
+    options = {"size": 6, "epochs": 3, "augment": augment, "start": start, "share": share}
+    return list(shares(x, torch.arange(21), generator=gens[0], choices=gens[1], **options))
+
+
+@pytest.mark.parametrize("name", [n for n in AUGMENTATIONS if n != "none"])
+def test_a_seed_decides_and_passes_differ(name, same_random_state):
+    """Fails if the augmentation draws from the order's generator or from the global one, or if
+    all passes show the same windows."""
+    with same_random_state():
+        one, same, other = stream(name, 0), stream(name, 0), stream(name, 1)
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(one, same, strict=True))
+    assert not all(torch.equal(a[0], b[0]) for a, b in zip(one, other, strict=True))
+    plain = stream("none", 0)
+    assert all(torch.equal(a[1], b[1]) for a, b in zip(one, plain, strict=True))  # same order
+    passes = [
+        {int(i): x for xb, yb, _ in one[4 * e : 4 * e + 4] for x, i in zip(xb, yb, strict=True)}
+        for e in (0, 1)
+    ]
+    assert not all(torch.equal(passes[0][i], passes[1][i]) for i in range(21))
+    assert one[0][0].dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", list(AUGMENTATIONS))
+def test_later_passes_are_the_same_without_the_earlier_ones(name):
+    whole, rest = stream(name, 0), stream(name, 0, start=2)
+    assert len(rest) == 4
+    for a, b in zip(whole[8:], rest, strict=True):
+        assert torch.equal(a[0], b[0])
+        assert torch.equal(a[1], b[1])
+
+
+@pytest.mark.parametrize("name", list(AUGMENTATIONS))
+def test_shares_put_together_are_the_whole_batches(name):
+    """In three processes, of batches of 6 and 5: nothing is drawn otherwise. Fails if a process's
+    choices are those of another's samples."""
+    whole = stream(name, 0)
+    parts = [stream(name, 0, share=(k, 3)) for k in range(3)]
+    for batch, *three in zip(whole, *parts, strict=True):
+        assert torch.equal(torch.cat([p[1] for p in three]), batch[1])
+        torch.testing.assert_close(torch.cat([p[0] for p in three]), batch[0], atol=1e-6, rtol=0)
+        assert {p[2] for p in three} == {len(batch[1])}
+
+
+def test_fit_shows_the_model_changed_images(linear):
+    """Flipped images alone: a net that is trained on images whose right side says the class can't
+    tell any more, since half of them are mirrored. Fails if fit ignores the name."""
+    x = torch.zeros(64, 1, 4, 4)
+    y = torch.arange(64) % 2
+    x[:, 0, :, 3], x[:, 0, :, 0] = y[:, None].float(), 1 - y[:, None].float()
+    right = {}
+    for name in ("none", "flip"):
+        net = fit(linear(16, dtype=torch.float32), x, y, seed=0, epochs=60, lr=0.1, augment=name)
+        right[name] = F.softmax(net(x), 1)[range(64), y].mean()
+    assert right["none"] > 0.9
+    assert abs(right["flip"] - 0.5) < 0.1
+
+
+def test_what_can_not_be_augmented_is_refused(linear):
+    with pytest.raises(InputError, match=r"expected images \(c, h, w\), but samples have shape"):
+        fit(
+            linear(2),
+            torch.rand(4, 2),
+            torch.zeros(4).long(),
+            seed=0,
+            epochs=1,
+            lr=1,
+            augment="flip",
+        )
+    with pytest.raises(InputError, match="did you mean 'flip-crop"):
+        augmentation("flip_crop", (3, 8, 8))
+
+
+def test_batches_are_not_augmented():
+    x = photos(8)
+    (xb, yb), *_ = batches(x, torch.arange(8), size=8, epochs=1, generator=torch.Generator())
+    assert torch.equal(xb, x[yb] / 255)

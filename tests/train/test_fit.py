@@ -1,0 +1,261 @@
+"""Fit: what its arguments mean, and that without them nothing is as much as a bit different."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from rurklib import InputError
+from rurklib.guard import generator, seeded
+from rurklib.train import batches, fit
+from rurklib.train import precision as precisions
+from rurklib.train.loop import sgd
+
+
+def net(seed: int = 0, dropout: float = 0.3) -> nn.Module:
+    """BatchNorm and dropout: everything that has a state of its own."""
+    with seeded(seed):
+        return nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+            nn.Dropout(dropout), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 3),
+        )  # fmt: skip
+
+
+def data(n: int = 37) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.randint(0, 256, (n, 1, 8, 8), generator=torch.Generator().manual_seed(3))
+    return x.to(torch.uint8), torch.arange(n) % 3
+
+
+def plain(model, x, y, *, seed, epochs, lr, batch_size, momentum, weight_decay):
+    """The loop as it was, in full."""
+    model.train()
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay
+    )
+    steps = epochs * math.ceil(len(x) / batch_size)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    order = generator(seed, 10)
+    with seeded(seed):
+        for _ in range(epochs):
+            for index in torch.randperm(len(x), generator=order).tensor_split(
+                math.ceil(len(x) / batch_size)
+            ):
+                xb = x[index].float().div_(255) if x.dtype == torch.uint8 else x[index]
+                optimizer.zero_grad(set_to_none=True)
+                F.cross_entropy(model(xb), y[index]).backward()
+                optimizer.step()
+                schedule.step()
+    return model.eval()
+
+
+OPTIONS = {
+    "seed": 4,
+    "epochs": 5,
+    "lr": 0.1,
+    "batch_size": 8,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+}
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    one, other = a.state_dict(), b.state_dict()
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+@pytest.mark.parametrize("floats", [False, True])
+def test_without_new_arguments_every_bit_is_as_before(floats, same_random_state):
+    """The published results were made by ``plain``. Fails if anything that came later - parts,
+    precision, layout, augmentation - changes a rounding or a random number by default."""
+    x, y = data()
+    x = x.float() / 255 if floats else x
+    with same_random_state():
+        assert same(fit(net(), x, y, **OPTIONS), plain(net(), x, y, **OPTIONS))
+
+
+class Rows:
+    """What may stand for a tensor: rows that are read when they are asked for."""
+
+    def __init__(self, x: torch.Tensor) -> None:
+        self.x, self.read = x, []
+        self.shape, self.dtype, self.device = x.shape, x.dtype, x.device
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: torch.Tensor) -> torch.Tensor:
+        assert isinstance(index, torch.Tensor)
+        self.read.append(len(index))
+        return self.x[index].clone()
+
+
+def test_rows_that_are_read_when_asked_for_are_as_good_as_a_tensor():
+    """To the bit. Fails if more than a batch is ever read at once."""
+    x, y = data()
+    rows = Rows(x)
+    assert same(fit(net(), rows, y, **OPTIONS), fit(net(), x, y, **OPTIONS))
+    assert max(rows.read) <= 8
+
+
+def test_batches_are_moved_to_the_models_device():
+    """ "meta" is the other device that every machine has. Bytes are moved, floats made there."""
+    x, y = data()
+    gen = torch.Generator()
+    out = batches(x, y, size=8, epochs=1, generator=gen, device=torch.device("meta"))
+    xb, yb = next(out)
+    assert (xb.device.type, yb.device.type) == ("meta", "meta")
+    assert xb.dtype == torch.float32
+    assert next(batches(x, y, size=8, epochs=1, generator=gen))[0].device.type == "cpu"
+
+
+def steps_taken(monkeypatch, **options) -> list[float]:
+    """The learning rate of each step."""
+    rates: list[float] = []
+    step = torch.optim.SGD.step
+    monkeypatch.setattr(
+        torch.optim.SGD, "step", lambda o: (rates.append(o.param_groups[0]["lr"]), step(o))[1]
+    )
+    x, y = data(24)
+    fit(net(), x, y, seed=0, epochs=4, lr=0.8, batch_size=8, **options)
+    return rates
+
+
+def test_warmup_is_in_passes_and_parts_of_them(monkeypatch):
+    """12 steps, 3 a pass: 2/3 of a pass are two steps up, then half a cosine of ten."""
+    rise = [0.8 * k / 3 for k in (1, 2)]
+    fall = [0.8 * (1 + math.cos(math.pi * t / 10)) / 2 for t in range(10)]
+    assert steps_taken(monkeypatch, warmup=2 / 3) == pytest.approx(rise + fall)
+
+
+@pytest.mark.parametrize("warmup", [0, 3])
+def test_a_schedule_wound_forward_has_the_same_bits(warmup):
+    """The rates are computed one from the other, so closed forms would differ in the last one."""
+    choices = {"steps": 20, "lr": 0.3, "momentum": 0.9, "weight_decay": 0.0, "warmup": warmup}
+    optimizer, schedule = sgd(net(), **choices)
+    for done in range(20):
+        ahead, its = sgd(net(), done=done, **choices)
+        assert ahead.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"]
+        assert its.last_epoch == done
+        optimizer.step()
+        schedule.step()
+
+
+def test_nesterov_and_label_smoothing_are_torchs():
+    """Two steps with all samples in one batch, by hand."""
+    x, y = data(12)
+    made = fit(
+        net(), x, y, seed=0, epochs=2, lr=0.1, batch_size=12, weight_decay=0.1, nesterov=True,
+        label_smoothing=0.2,
+    )  # fmt: skip
+    hand, order = net().train(), generator(0, 10)
+    velocity = [torch.zeros_like(p) for p in hand.parameters()]
+    with seeded(0):
+        for rate in (0.1, 0.05):
+            index = torch.randperm(12, generator=order)
+            logp = F.log_softmax(hand(x[index].float() / 255), 1)
+            loss = -(0.8 * logp[range(12), y[index]] + 0.2 * logp.mean(1)).mean()
+            grads = torch.autograd.grad(loss, list(hand.parameters()))
+            with torch.no_grad():
+                for p, v, g in zip(hand.parameters(), velocity, grads, strict=True):
+                    g = g + 0.1 * p
+                    v.mul_(0.9).add_(g)
+                    p.sub_(rate * (g + 0.9 * v))
+    for a, b in zip(made.parameters(), hand.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
+def test_bfloat16_casts_the_forward_pass_and_nothing_that_is_kept():
+    """Fails if the net itself becomes bfloat16, if nothing is cast, or if the loss is computed
+    from rounded probabilities: it must be that of the logits as floats."""
+    seen = {}
+
+    class Watched(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net(dropout=0.0)  # masks depend on the layout
+
+        def forward(self, x):
+            out = self.net(x)
+            seen["logits"] = out
+            out.register_hook(lambda g: seen.setdefault("gradient", g))
+            return out
+
+    x, y = data(12)
+    made = fit(Watched(), x, y, seed=0, epochs=1, lr=0.1, precision="bfloat16", batch_size=12)
+    assert seen["logits"].dtype == torch.bfloat16
+    index = torch.randperm(12, generator=generator(0, 10))
+    wanted = F.softmax(seen["logits"].float(), 1) - F.one_hot(y[index], 3)
+    torch.testing.assert_close(seen["gradient"], (wanted / 12).bfloat16())
+    assert {p.dtype for p in made.parameters()} == {torch.float32}
+    full = fit(net(dropout=0.0), x, y, seed=0, epochs=1, lr=0.1, batch_size=12)
+    ours = made.net[6].weight
+    assert not torch.equal(ours, full[6].weight)
+    torch.testing.assert_close(ours, full[6].weight, atol=5e-3, rtol=0)
+
+
+def test_what_precision_means_where(monkeypatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert precisions.resolved("auto", cpu) == "float32"
+    for able in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able: able)
+        assert precisions.resolved("auto", gpu) == ("bfloat16" if able else "float32")
+    assert precisions.resolved("bfloat16", cpu) == "bfloat16"
+    with pytest.raises(InputError, match="did you mean 'bfloat16'"):
+        precisions.resolved("bfloat", cpu)
+
+
+@pytest.mark.parametrize(
+    ("options", "last"),
+    [
+        ({}, False),
+        ({"precision": "bfloat16"}, True),
+        ({"precision": "bfloat16", "channels_last": False}, False),
+        ({"channels_last": True}, True),
+    ],
+)
+def test_channels_last_while_training_and_not_after(options, last):
+    x, y = torch.rand(12, 2, 8, 8), torch.arange(12) % 3
+    with seeded(0):
+        model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Flatten(), nn.Linear(144, 3))
+    start, layouts = copy.deepcopy(model), []
+
+    def watch(module, inputs):
+        tensors = (*inputs, module.weight)
+        layouts.append([t.is_contiguous(memory_format=torch.channels_last) for t in tensors])
+
+    model[0].register_forward_pre_hook(watch)
+    fit(model, x, y, seed=0, epochs=1, lr=0.1, **options)
+    assert layouts == [[last, last]]
+    assert all(p.is_contiguous() for p in model.parameters())
+    plainly = fit(start, x, y, seed=0, epochs=1, lr=0.1)
+    torch.testing.assert_close(model[0].weight, plainly[0].weight, atol=5e-3, rtol=0)
+
+
+def test_nothing_is_compiled_on_a_cpu(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda *a, **k: pytest.fail("compiled"))
+    x, y = data(8)
+    fit(net(), x, y, seed=0, epochs=1, lr=0.1, compile=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"warmup": -1.0}, "warmup = -1"),
+        ({"warmup": 3.0}, "warmup = 3"),
+        ({"label_smoothing": 1.5}, "label_smoothing = 1.5"),
+        ({"precision": "float16"}, "unknown precision 'float16'"),
+        ({"augment": "crop"}, "unknown augment 'crop'"),
+        ({"nesterov": True, "momentum": 0.0}, "expected a momentum above 0"),
+        ({"every": 0}, "every = 0"),
+    ],
+)
+def test_arguments_that_can_not_be_used_are_named(options, says):
+    model = net()
+    with pytest.raises(InputError, match=says):
+        fit(model, *data(8), seed=0, epochs=2, lr=0.1, **options)
+    assert same(model, net())

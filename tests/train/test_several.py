@@ -1,0 +1,238 @@
+"""Two processes under torchrun make the net that one makes, and take over from each other."""
+
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import nn
+
+from rurklib import InputError, store, study
+from rurklib.cli import main
+from rurklib.guard import seeded
+from rurklib.run import open_run
+from rurklib.train import fit, several
+
+
+def net(norm: bool = False) -> nn.Module:
+    """Without BatchNorm or dropout, unless asked: those see each process's part alone."""
+    with seeded(0):
+        middle = [nn.BatchNorm2d(6), nn.Dropout(0.3)] if norm else []
+        layers = [nn.Conv2d(1, 6, 3), *middle, nn.Tanh(), nn.Flatten(), nn.Linear(216, 3)]
+        return nn.Sequential(*layers).double()
+
+
+def data(n: int = 41) -> tuple[torch.Tensor, torch.Tensor]:
+    """In double precision, so that a wrong weight can't be taken for rounding."""
+    gen = torch.Generator().manual_seed(3)
+    return torch.rand((n, 1, 8, 8), generator=gen, dtype=torch.float64), torch.arange(n) % 3
+
+
+# Batches of 7 and 6: parts of 4 and 3 samples, then of 3 and 3.
+OPTIONS = {
+    "seed": 4,
+    "epochs": 4,
+    "lr": 0.3,
+    "batch_size": 7,
+    "warmup": 0.5,
+    "augment": "flip-crop",
+}
+CLI = [
+    "train",
+    "--scenario",
+    "digits",
+    "--seeds",
+    "0",
+    "--set",
+    "epochs=1",
+    "--set",
+    "references=2",
+]
+STOP = 2 * 6 + 3  # steps: in the third pass
+
+
+class Killed(BaseException): ...
+
+
+def stop_after(steps: int, end) -> None:
+    """Call ``end`` in place of the next step of SGD but ``steps``."""
+    taken, step = [0], torch.optim.SGD.step
+
+    def counted(optimizer):
+        taken[0] += 1
+        return end() if taken[0] > steps else step(optimizer)
+
+    torch.optim.SGD.step = counted
+
+
+TOGETHER = """
+import os, signal, sys
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+from test_several import CLI, OPTIONS, STOP, data, net, stop_after
+from rurklib import store
+from rurklib.cli import main
+from rurklib.train import fit, several
+
+out, rank = Path(sys.argv[1]), int(os.environ["RANK"])
+
+def save(name, made):
+    store.save_weights(out / f"{name}-{rank}", made.state_dict(), "f")
+
+before = torch.get_rng_state()
+save("plain", fit(net(), *data(), **OPTIONS))
+save("norm", fit(net(norm=True), *data(), **OPTIONS))
+assert torch.equal(before, torch.get_rng_state())
+save("from-one", fit(net(), *data(), kept=out / "one.kept", every=1, **OPTIONS))
+main([*CLI, "--out", str(out / "run")], standalone_mode=False)
+(out / f"here-{rank}").write_text(f"{several.rank()} of {several.size()}")
+several.wait()
+stop_after(STOP, lambda: os.kill(os.getpid(), signal.SIGKILL))
+fit(net(), *data(), kept=out / "two.kept", every=1, **OPTIONS)
+"""
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """What two processes wrote, started once for all tests: connecting takes seconds."""
+    pytest.importorskip("lightning_fabric", reason="pip install 'rurklib[several]'")
+    out = tmp_path_factory.mktemp("several")
+    step = torch.optim.SGD.step
+    try:
+        stop_after(STOP, _killed)
+        with pytest.raises(Killed):
+            fit(net(), *data(), kept=out / "one.kept", every=1, **OPTIONS)
+    finally:
+        torch.optim.SGD.step = step
+    assert (out / "one.kept").exists()
+    script = out / "together.py"
+    script.write_text(TOGETHER)
+    words = ["--standalone", "--nproc-per-node", "2", str(script), str(out)]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", *words, str(Path(__file__).parent)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert "SIGKILL" in done.stderr or "Signal 9" in done.stderr, done.stderr
+    for rank in (0, 1):
+        assert (out / f"here-{rank}").read_text() == f"{rank} of 2"
+    out.joinpath("stdout").write_text(done.stdout)
+    return out
+
+
+def _killed() -> None:
+    raise Killed
+
+
+def near(a: dict[str, torch.Tensor], b: nn.Module) -> None:
+    for key, value in b.state_dict().items():
+        torch.testing.assert_close(a[key], value, atol=1e-10, rtol=0)
+
+
+def test_the_weights_are_those_of_one_process(together):
+    """To 1e-10. Fails if parts of 4 and 3 samples weigh alike, if both have the same part, or if
+    gradients are summed rather than averaged."""
+    wanted = fit(net(), *data(), **OPTIONS)
+    assert (wanted[0].weight - net()[0].weight).abs().max() > 0.05  # something was learned
+    for rank in (0, 1):
+        near(store.load_weights(together / f"plain-{rank}")[0], wanted)
+
+
+def test_both_have_the_same_net_at_the_end(together):
+    """Also where BatchNorm saw other samples in each. Fails if a process keeps its own statistics,
+    or if dropout draws the same numbers in both (which its mask can't tell, so: as one alone)."""
+    one, other = (store.load_weights(together / f"norm-{rank}")[0] for rank in (0, 1))
+    assert store.weights_digest(one) == store.weights_digest(other)
+    assert int(one["1.num_batches_tracked"]) == 24
+
+
+def test_two_go_on_where_one_was_killed(together):
+    wanted = fit(net(), *data(), **OPTIONS)
+    near(store.load_weights(together / "from-one-0")[0], wanted)
+    assert not (together / "one.kept").exists()
+    assert "not used" not in (together / "stdout").read_text()
+
+
+def test_one_goes_on_where_two_were_killed(together, monkeypatch):
+    taken, step = [0], torch.optim.SGD.step
+    monkeypatch.setattr(
+        torch.optim.SGD, "step", lambda o: (taken.__setitem__(0, taken[0] + 1), step(o))[1]
+    )
+    path = together / "two.kept"
+    made = fit(net(), *data(), kept=path, every=1, **OPTIONS)
+    assert taken[0] == 2 * 6  # the first two passes are there
+    near(made.state_dict(), fit(net(), *data(), **OPTIONS))
+
+
+def test_the_command_makes_a_run_that_a_study_takes_as_it_is(together, capsys):
+    """Written by one process, whole, in one run; printed once."""
+    assert (together / "stdout").read_text().count("models: ") == 1
+    settings = {"epochs": 1, "references": 2}
+    run = open_run("digits", together / "run", seeds=[0], settings=settings)
+    names = {p.name for p in (run.folder / "models").iterdir()}
+    assert names == {run.checkpoint(n).name for n in run.trained}
+    made = study.train(run)
+    assert "3 of 3 models are there already" in capsys.readouterr().out
+    assert made.keys() == set(run.trained)
+
+
+def test_the_command_alone_makes_what_the_study_makes(tmp_path):
+    done = CliRunner().invoke(main, [*CLI, "--out", str(tmp_path / "run")])
+    assert done.exit_code == 0, done.output
+    settings = {"epochs": 1, "references": 2}
+    wanted = study.train(open_run("digits", tmp_path / "other", seeds=[0], settings=settings))
+    for (method, seed), model in wanted.items():
+        path = tmp_path / "run" / "models" / f"{method}-seed{seed}.safetensors"
+        assert store.weights_digest(store.load_weights(path)[0]) == store.weights_digest(
+            model.state_dict()
+        )
+
+
+@pytest.mark.parametrize("words", [["--scenario", "digit"], ["--set", "epoch=3"], ["--seeds", "a"]])
+def test_bad_words_are_refused_in_one_line(words, tmp_path):
+    out = tmp_path / "run"
+    done = CliRunner().invoke(main, ["train", "--out", str(out), *words])
+    assert done.exit_code == 2
+    assert len(done.output.strip().splitlines()) == 1
+    assert not out.exists()
+
+
+def test_more_processes_than_samples_in_a_batch_are_refused(monkeypatch):
+    """Before any of them is connected."""
+    monkeypatch.setattr(several, "size", lambda: 8)
+    monkeypatch.setattr(several, "rank", lambda: 0)
+    with pytest.raises(InputError, match="batches of 6 samples in 8 processes"):
+        fit(net(), *data(), **OPTIONS)
+
+
+def test_a_cluster_s_variables_alone_do_not_make_several(monkeypatch):
+    """WORLD_SIZE is set by schedulers too; only torchrun's own name counts."""
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert (several.size(), several.rank()) == (1, 0)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("RANK", "3")
+    assert (several.size(), several.rank()) == (4, 3)
+
+
+def test_synchronised_batchnorm_is_given_back_as_the_models_own():
+    """What a GPU would need, as far as a CPU can: the copy's state fits the model."""
+    model = net(norm=True)
+    copied = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(model))
+    with torch.no_grad():
+        for tensor in copied.state_dict().values():
+            tensor.add_(1)
+    several.gathered(model, copied)
+    assert isinstance(model[1], nn.BatchNorm2d)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, copied.state_dict()[key])
