@@ -8,15 +8,29 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Iterable
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from hashlib import blake2b
+from typing import Any, Protocol, cast, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rurklib.guard import evaluating
 
 Bounds = tuple[float, float] | None
+PIECE = 16 * 2**20  # bytes of stored samples that are looked at together
+GLANCE = 1024  # numbers by which samples are told apart before all of them are looked at
+
+
+@runtime_checkable
+class Stored(Protocol):
+    """Samples on disk, which stand where a tensor of samples may: ``rurklib.data.rows.Rows``."""
+
+    @property
+    def shape(self) -> torch.Size: ...
+    def columns(self, start: int, stop: int) -> Iterator[Tensor]: ...
+    def take(self, index: Any) -> Any: ...
 
 
 class InputError(ValueError):
@@ -55,8 +69,9 @@ def inputs(x: Any, bounds: Bounds = (0.0, 1.0), what: str = "x") -> None:
     ``x`` is uint8 (read as x / 255, so always inside [0, 1]) or floating point; ``bounds`` is the
     lowest and highest value an input can take, or None where there is no bound.
     """
-    if not isinstance(x, Tensor):
+    if not isinstance(x, (Tensor, Stored)):
         raise InputError(f"{what} is a {type(x).__name__}: expected a torch tensor [n, ...]")
+    x = cast(Tensor, x)
     if x.ndim < 2 or len(x) == 0:
         raise InputError(f"{what} has shape {tuple(x.shape)}: expected a non-empty batch [n, ...]")
     if x.dtype == torch.uint8:
@@ -126,7 +141,7 @@ def pair(data: Any, what: str, bounds: Bounds = (0.0, 1.0)) -> tuple[Tensor, Ten
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise InputError(f"{what}: expected a pair (x, y) of tensors, got {type(data).__name__}")
     x, y = data
-    if isinstance(x, Tensor) and x.ndim and len(x) == 0:
+    if isinstance(x, (Tensor, Stored)) and x.shape and x.shape[0] == 0:
         raise InputError(f"{what} is empty: expected at least one sample")
     inputs(x, bounds, f"{what} x")
     labels(y, len(x), what=f"{what} y")
@@ -134,7 +149,7 @@ def pair(data: Any, what: str, bounds: Bounds = (0.0, 1.0)) -> tuple[Tensor, Ten
 
 
 def disjoint(retain: Tensor, forget: Tensor, names: tuple[str, str] = ("retain", "forget")) -> None:
-    """Raise if a sample of the second stands in the first too (compared byte by byte)."""
+    """Raise if a sample of the second stands in the first too (:func:`copies`)."""
     first, second = names
     shape_r, shape_f = tuple(retain.shape[1:]), tuple(forget.shape[1:])
     if shape_r != shape_f or retain.dtype != forget.dtype:
@@ -142,13 +157,57 @@ def disjoint(retain: Tensor, forget: Tensor, names: tuple[str, str] = ("retain",
             f"{first} holds {retain.dtype} {shape_r}, {second} {forget.dtype} {shape_f}: "
             "expected the same kind of sample in both"
         )
-    kept = {row.tobytes() for row in retain.cpu().contiguous().numpy()}
-    both = sum(row.tobytes() in kept for row in forget.cpu().contiguous().numpy())
-    if both:
+    again = copies(retain, forget)
+    if bool(again.any()):
+        shared = retain.take(again) if isinstance(retain, Stored) else retain[again]
+        both = int(copies(forget, shared).sum())
         raise InputError(
             f"{both} of {len(forget)} {second} samples are in the {first} set too: "
             "no sample can be in both; remove them from one"
         )
+
+
+def copies(x: Tensor, of: Tensor) -> Tensor:
+    """Which samples of ``x`` stand in ``of`` too, byte for byte: bool [len(x)] on the CPU.
+
+    Only those whose middles agree are compared whole, by a hash: most of what is on disk needn't be
+    read. What is remembered is a few numbers for each sample of ``of``.
+    """
+    middle = max((x[:1].numel() - GLANCE) // 2, 0)
+    known = {hash(row.tobytes()) for row in _columns(of, middle)}
+    alike = [i for i, row in enumerate(_columns(x, middle)) if hash(row.tobytes()) in known]
+    found = torch.zeros(len(x), dtype=torch.bool)
+    if alike:
+        wanted, maybe = set(hashes(of)), torch.tensor(alike)
+        same = x.take(maybe) if isinstance(x, Stored) else x[maybe.to(x.device)]
+        found[maybe] = torch.tensor([own in wanted for own in hashes(same)])
+    return found
+
+
+def hashes(x: Tensor) -> Iterator[bytes]:
+    """A hash of each sample's bytes, 16 bytes long."""
+    for piece in pieces(x):
+        for row in piece.numpy():
+            yield blake2b(row.tobytes(), digest_size=16).digest()
+
+
+def pieces(x: Tensor) -> Iterator[Tensor]:
+    """All of ``x`` in order, contiguous and on the CPU: a tensor whole, stored samples some at a
+    time, so that they never are in memory together."""
+    if isinstance(x, Stored):
+        size = max(1, PIECE // max(1, x[:1].nbytes))
+        yield from (piece.cpu() for piece in x.split(size))
+    else:
+        yield x.detach().cpu().contiguous()
+
+
+def _columns(x: Tensor, middle: int) -> Iterator[np.ndarray]:
+    """A few numbers of each sample, from ``middle`` on."""
+    if isinstance(x, Stored):
+        for piece in x.columns(middle, middle + GLANCE):
+            yield from piece.numpy()
+    else:
+        yield from x.detach().flatten(1)[:, middle : middle + GLANCE].cpu().contiguous().numpy()
 
 
 def taus(values: Collection[float]) -> tuple[float, ...]:

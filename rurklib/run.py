@@ -75,7 +75,7 @@ class Run:
     def whole_class(self) -> bool:
         """Class unlearning: nothing of the class is retained, so a re-trained model never says it,
         ratios have no denominator, and differences are reported instead."""
-        labels = self.split.pair(self.data, "retain")[1]
+        labels = self.data.train[1][torch.tensor(self.split.retain)]
         return not bool(self.split.of_class(labels).any())
 
     def pair(self, part: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from rurklib.check import InputError
+from rurklib.check import InputError, pieces
 
 PACKAGE = Path(__file__).parent
 PARTIAL = "partial"  # marks files that are being written; swept away when a run is opened
@@ -186,9 +186,10 @@ def weights_digest(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of names, dtypes, shapes and bytes of a state dict, 16 hex digits."""
     sha = hashlib.sha256()
     for name in sorted(tensors):
-        t = tensors[name].detach().cpu().contiguous()
+        t = tensors[name]
         sha.update(f"{name}{t.dtype}{tuple(t.shape)}".encode())
-        sha.update(t.numpy().tobytes())
+        for piece in pieces(t):  # samples that are measured may be on disk
+            sha.update(piece.numpy().tobytes())
     return sha.hexdigest()[:16]
 
 

@@ -12,12 +12,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from rurklib import check
+from rurklib.data.rows import taken
 
 Pair = tuple[Tensor, Tensor]
 ANY = -1  # as a forget class: samples of any class
@@ -29,9 +31,10 @@ class Dataset:
 
     ``train`` and ``test`` are pairs (x [n, ...], y int64 [n]); ``x`` is uint8 (read as x / 255
     where it is used, a quarter of the memory of floats) or floating point inside ``bounds``
-    (None: unbounded). ``provenance`` says in a sentence where the data come from. The last
-    ``spare`` test samples were taken from the training side (:func:`rurklib.data.set_aside`): a
-    split's validation part is then these, and nothing but these.
+    (None: unbounded). What is too large for memory is a :class:`rurklib.data.rows.Rows` in place of
+    a tensor. ``provenance`` says in a sentence where the data come from. The last ``spare`` test
+    samples were taken from the training side (:func:`rurklib.data.set_aside`): a split's validation
+    part is then these, and nothing but these.
     """
 
     name: str
@@ -49,7 +52,7 @@ class Dataset:
         if check.count("spare", self.spare, 0) >= len(self.test[0]):
             raise check.InputError(f"{self.name}: all test samples are spare; none is left to test")
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of every sample and label in order, with shapes and dtypes (16 hex digits)."""
         return _digest(*self.train, *self.test)
@@ -117,8 +120,8 @@ class Split:
         """The samples of one part, by name: ``retain, forget, original`` of the training side,
         ``validation, test, held_out, kept_test`` of the test side."""
         side = dataset.train if part in ("retain", "forget", "original") else dataset.test
-        index = torch.tensor(getattr(self, part), dtype=torch.int64, device=side[0].device)
-        return side[0][index], side[1][index]
+        index = torch.tensor(getattr(self, part), dtype=torch.int64, device=side[1].device)
+        return taken(side[0], index), side[1][index]
 
     def certificate(self) -> dict[str, Any]:
         """Everything about the split as plain data, each index set with its own hash."""
@@ -152,5 +155,6 @@ def _digest(*tensors: Tensor) -> str:
     sha = hashlib.sha256()
     for t in tensors:
         sha.update(f"{t.dtype}{tuple(t.shape)}".encode())
-        sha.update(t.cpu().contiguous().numpy().tobytes())
+        for piece in check.pieces(t):
+            sha.update(piece.numpy().tobytes())
     return sha.hexdigest()[:16]

@@ -24,10 +24,9 @@ def forget_few(dataset: Dataset, n: int, *, seed: int = 0) -> tuple[Tensor, Tens
     """
     check.count("n", n)
     check.count("seed", seed, 0)
-    x, y = dataset.train[0].cpu().contiguous().numpy(), dataset.train[1].cpu().numpy()
-    _, kind, copies = np.unique(
-        x.reshape(len(x), -1), axis=0, return_inverse=True, return_counts=True
-    )
+    y = dataset.train[1].cpu().numpy()
+    hashes = np.array(list(check.hashes(dataset.train[0])))
+    _, kind, copies = np.unique(hashes, return_inverse=True, return_counts=True)
     single = copies[kind.reshape(-1)] == 1
     classes = len(dataset.classes)
     rng = np.random.default_rng([seed, 3])

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from rurklib import check
 from rurklib.data.dataset import Dataset, Pair
+from rurklib.data.rows import taken
 
 
 def set_aside(data: Dataset, share: float, *, seed: int = 0) -> Dataset:
@@ -105,4 +106,4 @@ def _members(y: Tensor, classes: int) -> list[np.ndarray]:
 
 def _at(pair: Pair, index: Tensor) -> Pair:
     at = index.to(pair[0].device)
-    return pair[0][at], pair[1][at]
+    return taken(pair[0], at), pair[1][at]

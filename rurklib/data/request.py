@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rurklib import check
 from rurklib.data.dataset import ANY, Dataset, Split
+from rurklib.data.rows import taken
 
 ORDERS = ("random", "hard", "easy")
 NEIGHBOURS = 3
@@ -88,8 +89,13 @@ def difficulty(x: Tensor, y: Tensor, of: np.ndarray) -> np.ndarray:
     of others: above 1 where strangers are nearer. A sample that its neighbours contradict has to be
     learnt by heart (Feldman 2020 calls that memorisation, and measures it by re-training without
     the sample; this is a stand-in by neighbours, crude where pixels say little). Shapes: x
-    [n, ...], y int64 [n], ``of`` indices into them.
+    [n, ...], y int64 [n], ``of`` indices into them. Raises InputError for samples on disk.
     """
+    if not isinstance(x, Tensor):
+        raise check.InputError(
+            "forget_order hard or easy compares every sample with all others, and these are too "
+            "many for memory: use forget_order random, fewer samples or smaller images"
+        )
     flat, labels = check.as_float(x).flatten(1).double(), y
     scores = []
     for index in torch.from_numpy(of).to(x.device).split(256):
@@ -130,6 +136,5 @@ def rehearsed(split: Split, dataset: Dataset) -> Split:
 
 def _with_copies(x: Tensor, drawn: np.ndarray) -> np.ndarray:
     """Indices of the samples drawn and of all that equal one of them byte by byte, sorted."""
-    rows = [row.tobytes() for row in x.cpu().contiguous().numpy()]
-    wanted = {rows[i] for i in drawn}
-    return np.array([i for i, row in enumerate(rows) if row in wanted], dtype=np.int64)
+    wanted = taken(x, torch.from_numpy(np.asarray(drawn, dtype=np.int64)).to(x.device))
+    return np.flatnonzero(check.copies(x, wanted).numpy())

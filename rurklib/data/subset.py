@@ -7,6 +7,7 @@ from torch import Tensor
 
 from rurklib import check
 from rurklib.data.dataset import Dataset, Pair
+from rurklib.data.rows import taken
 
 
 def first_of_each_class(
@@ -31,7 +32,7 @@ def first_of_each_class(
                 )
             index.append(members)
         chosen = torch.cat(index).sort().values
-        return x[chosen], y[chosen]
+        return taken(x, chosen), y[chosen]
 
     return Dataset(
         name=name,

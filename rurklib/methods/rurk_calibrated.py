@@ -56,6 +56,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import check
+from rurklib.data.rows import taken
 from rurklib.guard import generator
 from rurklib.methods.contract import Pair, method
 from rurklib.methods.target import Goal, estimated, kin_margins, matched
@@ -121,7 +122,7 @@ def rurk_calibrated(
 
     target = aim()
     same = torch.isin(retain[1], forget[1].unique())
-    kin = (retain[0][same], retain[1][same])  # empty if nothing of the classes is retained
+    kin = (taken(retain[0], same), retain[1][same])  # empty if nothing of the classes is retained
     kin_target = kin_margins(model, kin, retain, forget, taus=taus, seed=seed, bounds=bounds)
     noise = generator(seed, 3, device=retain[0].device)
     which = generator(seed, 5)

@@ -37,6 +37,7 @@ from torch import Tensor, nn
 
 from rurklib import check
 from rurklib.check import as_float
+from rurklib.data.rows import taken
 from rurklib.guard import evaluating, generator, mixed
 from rurklib.methods.contract import Pair
 from rurklib.methods.last_layers import reset
@@ -177,7 +178,7 @@ def _of(goal: str, held_out: Pair | None, forgotten: Tensor, own: bool) -> Pair:
         raise check.InputError(
             f"held_out has no sample of {which}: goal {goal!r} needs some; {mend}"
         )
-    return held_out[0][at], held_out[1][at]
+    return taken(held_out[0], at), held_out[1][at]
 
 
 def _reference(model: nn.Module, retain: Pair, seed: int, training: Mapping[str, Any]) -> nn.Module:

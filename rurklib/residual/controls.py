@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from rurklib import check
+from rurklib.data.rows import Rows, taken
 from rurklib.guard import generator
 from rurklib.perturb import gaussian
 from rurklib.residual import uncertainty
@@ -30,6 +31,7 @@ from rurklib.residual.verdict import Standing, Verdict
 
 HELD_OUT, RETAINED = "held out", "retained"
 ENOUGH = 200  # samples of a control; or as many as the forget set has, if those are more
+MOST = 4 * 2**30  # bytes of noisy copies that are made at once
 
 
 def checked(
@@ -43,7 +45,6 @@ def checked(
             f"controls is a {type(controls).__name__}: expected a mapping of names to pairs "
             f"(x, y), e.g. {{{HELD_OUT!r}: (x, y)}}"
         )
-    forget = {row.tobytes() for row in check.as_float(x).cpu().contiguous().numpy()}
     pairs = {}
     for name, data in controls.items():
         what = f"control {name!r}"
@@ -54,7 +55,8 @@ def checked(
                 f"{what} holds samples of {tuple(cx.shape[1:])}, the forget set of "
                 f"{tuple(x.shape[1:])}: expected the same kind of sample in both"
             )
-        both = sum(row.tobytes() in forget for row in check.as_float(cx).cpu().contiguous().numpy())
+        one_kind = (cx, x) if cx.dtype == x.dtype else (check.as_float(cx), check.as_float(x))
+        both = int(check.copies(*one_kind).sum())
         if both:
             raise check.InputError(
                 f"{both} of {len(cx)} samples of {what} are forget samples too: they control "
@@ -70,7 +72,7 @@ def sampled(pair: tuple[Tensor, Tensor], forgotten: int, seed: int) -> tuple[Ten
     if len(pair[0]) <= most:
         return pair
     keep = torch.randperm(len(pair[0]), generator=generator(seed, 0, 1))[:most].to(pair[0].device)
-    return pair[0][keep], pair[1][keep]
+    return taken(pair[0], keep), pair[1][keep]
 
 
 def compared(
@@ -120,7 +122,9 @@ def noisy_copies(
     Train it on the retain set as the references were, but for the noise, and measure it as a model:
     its curve is what smoothness alone does. (Or on all that Original saw: what smoothness adds.)
 
-    Shapes: x [n, ...] -> [n (1 + copies), ...] float, y int64 [n] -> [n (1 + copies)].
+    Shapes: x [n, ...] -> [n (1 + copies), ...] float, y int64 [n] -> [n (1 + copies)]. Where that
+    would take more than ``MOST`` bytes, or x is on disk, x comes back as rows that are made as they
+    are read (:class:`rurklib.data.rows.Rows`), with a random stream for each copy of a sample.
 
     >>> import torch, rurklib
     >>> x, y = torch.rand(20, 1, 4, 4), torch.arange(20) % 2
@@ -131,9 +135,33 @@ def noisy_copies(
     check.labels(y, len(x))
     check.number("tau", tau, 0.0)
     check.count("copies", copies)
+    if isinstance(x, Rows) or 4 * x.shape.numel() * (1 + copies) > MOST:
+        lazily = _Noisy(x, tau, copies, seed, bounds)
+        return cast(Tensor, lazily), y.repeat(1 + copies)
     x = check.as_float(x)
     noisy = [
         gaussian(x, tau, generator=generator(seed, 0, 0, i, device=x.device), bounds=bounds)
         for i in range(copies)
     ]
     return torch.cat([x, *noisy]), y.repeat(1 + copies)
+
+
+class _Noisy(Rows):
+    """Samples, then Gaussian copies of them, none of which is there until it is read."""
+
+    def __init__(
+        self, x: Tensor | Rows, tau: float, copies: int, seed: int, bounds: check.Bounds
+    ) -> None:
+        self.x, self.tau, self.seed, self.bounds = x, tau, seed, bounds
+        self.sample, self.device = tuple(x.shape[1:]), x.device
+        self.dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+        self.index = torch.arange(len(x) * (1 + copies))
+
+    def read(self, places: Tensor) -> Tensor:
+        n = len(self.x)
+        x = check.as_float(self.x[(places % n).to(self.x.device)])
+        for at, place in enumerate(places.tolist()):
+            if place >= n:  # copy 1, 2, ... of a sample
+                stream = generator(self.seed, 0, 0, *divmod(place - n, n), device=x.device)
+                x[at] = gaussian(x[at, None], self.tau, generator=stream, bounds=self.bounds)[0]
+        return x

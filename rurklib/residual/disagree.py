@@ -45,16 +45,21 @@ def disagreement(
         )
     check.count("draws", draws)
     x, rows = check.as_float(x), []
+    others = list(references.values())
     for tau in check.taus(taus):
+
+        def said(stream: int, models: Sequence[nn.Module], tau: float = tau) -> list[np.ndarray]:
+            """What each model says of the copies of a stream, int64 [draw, sample]."""
+            answers: list[list[np.ndarray]] = [[] for _ in models]
+            for i in range(draws):
+                copies = law.draw(model, x, y, tau, generator(seed, stream, i), bounds)
+                for its, shown in zip(answers, models, strict=True):
+                    its.append(_answer(shown, copies))
+            return [np.stack(its) for its in answers]
+
         # Two streams: the model is shown the first, each reference both.
-        first, second = (
-            torch.cat([law.draw(model, x, y, tau, generator(seed, s, i), bounds)[None]
-                       for i in range(draws)])
-            for s in (0, 1)
-        )  # fmt: skip
-        own = _answers(model, first)
-        for other in references.values():
-            shared, apart = _answers(other, first), _answers(other, second)
+        own, *all_shared = said(0, [model, *others])
+        for shared, apart in zip(all_shared, said(1, others), strict=True):
             # Every copy of the one against every copy of the other: all pairs are independent.
             classes = range(int(max(own.max(), apart.max())) + 1)
             a, b = (np.stack([(v == c).sum(0) for c in classes], -1) for v in (own, apart))
@@ -72,7 +77,7 @@ def disagreement(
     return pd.DataFrame(rows).groupby("tau", as_index=False).mean()
 
 
-def _answers(model: nn.Module, copies: Tensor) -> np.ndarray:
-    """The class that the model says, int64 [draw, sample]."""
+def _answer(model: nn.Module, copies: Tensor) -> np.ndarray:
+    """The class that the model says, int64 [sample]."""
     with evaluating(model), torch.inference_mode():
-        return np.stack([model(batch).argmax(1).cpu().numpy() for batch in copies])
+        return model(copies).argmax(1).cpu().numpy()

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from rurklib import check, store
+from rurklib.data.rows import taken
 from rurklib.perturb import LAWS
 from rurklib.residual import Counts, ResidualKnowledge, count_hits
 from rurklib.residual.cache import CODE
@@ -136,7 +137,7 @@ def samples(run: Run, part: str) -> tuple[Tensor, Tensor]:
     if part == "forget":
         return x, y
     same = run.split.of_class(y)
-    return sampled((x[same], y[same]), len(run.split.forget), seed=0)
+    return sampled((taken(x, same), y[same]), len(run.split.forget), seed=0)
 
 
 def _label(name: Name) -> str:

@@ -1,0 +1,149 @@
+"""Samples that stay on disk: a ``.npy`` file of bytes, seen through an index.
+
+A :class:`Rows` stands wherever a tensor of samples does: it has its length, shape, dtype and
+device, and ``x[index]``, ``x[:8]`` and ``x.split(size)`` give tensors of those samples and read no
+others. So whatever works in batches works on it, and holds a batch; what needs all samples at once
+raises InputError. Type hints say Tensor for both.
+
+A sample is read, not mapped: around what is touched of a mapped file the system maps up to some
+megabytes more, all of which counts as memory of this process.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rurklib.check import InputError
+
+IN_MEMORY = 512 * 2**20  # bytes; samples that are no more than this are read into a tensor
+SHARE = 0.25  # of a GPU's free memory: a part of a split is a copy, and training needs the rest
+
+
+class Rows:
+    """The samples of ``file``, uint8 [n, ...], in the file's order until some are taken.
+
+    ``index`` holds the places in the file. ``device`` is where samples go when they are read; the
+    rest stays on disk. Pickled as the file's name and the index. Raises InputError for a file that
+    holds something else.
+    """
+
+    dtype = torch.uint8
+
+    def __init__(self, file: str | Path) -> None:
+        self.file = Path(file).resolve()
+        try:
+            stored = np.load(self.file, mmap_mode="r", allow_pickle=False)
+            if stored.dtype != np.uint8 or stored.ndim < 2 or not stored.flags.c_contiguous:
+                raise ValueError(f"it holds {stored.dtype} {stored.shape}")
+        except (OSError, ValueError, AttributeError, EOFError) as error:
+            raise InputError(
+                f"{file} is not a whole .npy file of samples, uint8 [n, ...] ({error}): delete it "
+                "to have it made again"
+            ) from error
+        self.start = stored.offset  # of the first sample in the file
+        self.sample: tuple[int, ...] = stored.shape[1:]
+        self.index = torch.arange(len(stored))
+        self.device = torch.device("cpu")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size((len(self), *self.sample))
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.shape.numel() * self.dtype.itemsize
+
+    def is_floating_point(self) -> bool:
+        return self.dtype.is_floating_point
+
+    def __getitem__(self, index: Any) -> Tensor:
+        """Copies of some samples: ``index`` is a number, a slice, int64 numbers or a bool mask."""
+        places = self._places(index)
+        return self.read(places.flatten()).view(*places.shape, *self.sample).to(self.device)
+
+    def take(self, index: Any) -> Rows:
+        """Some of the samples, none of them read."""
+        return self._changed(index=self._places(index))
+
+    def split(self, size: int) -> Iterator[Tensor]:
+        """The samples in order, ``size`` at a time."""
+        return (self[at : at + size] for at in range(0, len(self), size))
+
+    def columns(self, start: int, stop: int) -> Iterator[Tensor]:
+        """Numbers ``start`` ... ``stop`` - 1 of each sample as a flat vector, [some, stop - start]
+        at a time, on the CPU; the others aren't read."""
+        each = math.prod(self.sample)
+        stop = min(stop, each)
+        for places in self.index.split(4096):
+            yield self._bytes(places, each, start, stop)
+
+    def to(self, device: torch.device | str) -> Tensor | Rows:
+        """On a GPU with room for them the samples themselves; else the same rows, which go to
+        ``device`` as they are read."""
+        if isinstance(device, torch.dtype):  # what check.as_float asks of all samples at once
+            self._refuse(f"their conversion to {device}")
+        place = torch.device(device)
+        if place.type != "cuda" or self.nbytes > SHARE * torch.cuda.mem_get_info(place)[0]:
+            return self._changed(device=place)
+        whole = torch.empty(self.shape, dtype=self.dtype, device=place)
+        for at, piece in enumerate(self.split(1024)):
+            whole[1024 * at : 1024 * at + len(piece)] = piece
+        return whole
+
+    def read(self, places: Tensor) -> Tensor:
+        """The samples at these places of the file [n, ...], on the CPU."""
+        each = math.prod(self.sample)
+        return self._bytes(places, each, 0, each).view(-1, *self.sample)
+
+    @classmethod
+    def __torch_function__(cls, function: Any, *_: Any, **__: Any) -> NoReturn:
+        cls._refuse(f"torch.{getattr(function, '__name__', function)}")
+
+    @staticmethod
+    def _refuse(what: str) -> NoReturn:
+        raise InputError(
+            f"the samples are on disk, and {what} needs them all in memory at once: leave out what "
+            "asks for it, take fewer samples or smaller images, or use a GPU with room for them"
+        )
+
+    def _bytes(self, places: Tensor, each: int, start: int, stop: int) -> Tensor:
+        """Bytes ``start`` ... ``stop`` - 1 of samples of ``each``, [len(places), stop - start]."""
+        out = np.empty((len(places), stop - start), np.uint8)
+        with open(self.file, "rb", buffering=0) as stored:
+            for row, place in zip(out, places.tolist(), strict=True):
+                stored.seek(self.start + place * each + start)
+                if stored.readinto(row.data) != len(row):
+                    raise InputError(f"{self.file} was cut off while it was used: run it again")
+        return torch.from_numpy(out)
+
+    def _places(self, index: Any) -> Tensor:
+        return self.index[index.cpu() if isinstance(index, Tensor) else index]
+
+    def _changed(self, **attributes: Any) -> Rows:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, **attributes)
+        return other
+
+
+def settled(rows: Rows) -> Tensor:
+    """The samples as a tensor if they are few (``IN_MEMORY``), else as they are."""
+    return rows[:] if rows.nbytes <= IN_MEMORY else cast(Tensor, rows)
+
+
+def taken(x: Tensor, index: Any) -> Tensor:
+    """``x[index]``, for an index or a mask; what is on disk stays there, unless it is small."""
+    return settled(x.take(index)) if isinstance(x, Rows) else x[index]
