@@ -161,7 +161,7 @@ def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn
         run.pair("forget"),
         seed=seed,
         **spare,
-        **values,
+        **{**values, "bounds": run.data.bounds},
     )
 
 
@@ -172,7 +172,13 @@ def finite(model: nn.Module) -> bool:
 
 def _blank(run: Run, seed: int, classes: int | None = None) -> nn.Module:
     channels = run.data.train[0].shape[1]
-    model = models.build(run.scenario.model, channels, classes or len(run.data.classes), seed=seed)
+    model = models.build(
+        run.scenario.model,
+        channels,
+        classes or len(run.data.classes),
+        seed=seed,
+        bounds=run.data.bounds,
+    )
     return model.to(run.device)
 
 
