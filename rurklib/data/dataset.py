@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -29,7 +29,9 @@ class Dataset:
 
     ``train`` and ``test`` are pairs (x [n, ...], y int64 [n]); ``x`` is uint8 (read as x / 255
     where it is used, a quarter of the memory of floats) or floating point inside ``bounds``
-    (None: unbounded). ``provenance`` says in a sentence where the data come from.
+    (None: unbounded). ``provenance`` says in a sentence where the data come from. ``groups``, int64
+    [n], says whose each training sample is, if several can be one person's: they are then forgotten
+    together.
     """
 
     name: str
@@ -38,21 +40,26 @@ class Dataset:
     classes: tuple[str, ...]
     provenance: str
     bounds: check.Bounds = (0.0, 1.0)
+    groups: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if self.groups is not None:
+            check.labels(self.groups, len(self.train[0]), what=f"{self.name} groups")
         for part, (x, y) in (("train", self.train), ("test", self.test)):
             check.inputs(x, self.bounds, f"{self.name} {part} x")
             check.labels(y, len(x), len(self.classes), f"{self.name} {part} y")
 
     @property
     def digest(self) -> str:
-        """SHA-256 of every sample and label in order, with shapes and dtypes (16 hex digits)."""
-        return _digest(*self.train, *self.test)
+        """SHA-256 of every sample and label in order, and of groups if there are any, with shapes
+        and dtypes (16 hex digits)."""
+        grouped = () if self.groups is None else (self.groups,)
+        return _digest(*self.train, *self.test, *grouped)
 
     def to(self, device: torch.device | str) -> Dataset:
         """The same data on another device."""
         train, test = ((x.to(device), y.to(device)) for x, y in (self.train, self.test))
-        return Dataset(self.name, train, test, self.classes, self.provenance, self.bounds)
+        return replace(self, train=train, test=test)
 
 
 @dataclass(frozen=True)

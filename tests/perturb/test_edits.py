@@ -69,13 +69,12 @@ def test_what_is_not_deleted_keeps_its_order_and_moves_up(rng):
 def test_each_token_is_deleted_at_the_rate_on_its_own(rate, size, rng):
     """How many are left is binomial, and each place is as likely. Fails if a number is drawn for
     the text as a whole, for the padding, or at another rate."""
-    n = 4000
+    n = 2000
     out = order(edit("delete", numbered([size] * n), rate, rng(2)))
     left = np.bincount([len(kept) for kept in out], minlength=size + 1)
     expected = n * stats.binom(size, 1 - rate).pmf(range(size + 1))
-    assert stats.chisquare(left + 1e-9, expected + 1e-9).pvalue > 0.01 or expected.min() < 5
     assert (np.abs(left - expected) < 4 * expected**0.5 + 4).all()
-    each = np.bincount(sum(out, []), minlength=size + 1)[1:] / n
+    each = np.bincount([t for kept in out for t in kept], minlength=size + 1)[1:] / n
     assert np.abs(each - (1 - rate)).max() < 4 * (rate * (1 - rate) / n) ** 0.5
 
 
