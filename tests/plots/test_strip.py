@@ -33,7 +33,8 @@ def test_every_kind_of_input_has_its_picture(shape):
     x = np.random.randn(3, *shape).clip(-1, 1) if len(shape) < 3 else np.random.rand(3, *shape)
     rows = image_rows({"a (b)": x, "c": x[:2]}, title="t")
     assert len(rows.axes[0].images) == 1
-    strip = copies_strip(x, [("m", np.array([0, 1, 0]))], 0, ["x", "y", "z"], classes=["p", "q"], title="t")  # fmt: skip
+    said = [("m", np.array([0, 1, 0]))]
+    strip = copies_strip(x, said, 0, ["x", "y", "z"], classes=["p", "q"], title="t")
     assert strip.axes[0].images[0].get_array().shape[:2] == shown(x[0]).shape[:2]
     pages = Thumbnails(x, [2, 0, 1], np.array([1.0, 2.0, np.nan]))
     assert "Number 1 of 3" in pages.update(2)
