@@ -34,7 +34,8 @@ class Dataset:
     (None: unbounded). What is too large for memory is a :class:`rurklib.data.rows.Rows` in place of
     a tensor. ``provenance`` says in a sentence where the data come from. The last ``spare`` test
     samples were taken from the training side (:func:`rurklib.data.set_aside`): a split's validation
-    part is then these, and nothing but these.
+    part is then these, and nothing but these. ``groups``, int64 [n], says whose each training
+    sample is, if several can be one person's: they are then forgotten together.
     """
 
     name: str
@@ -44,8 +45,11 @@ class Dataset:
     provenance: str
     bounds: check.Bounds = (0.0, 1.0)
     spare: int = 0
+    groups: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if self.groups is not None:
+            check.labels(self.groups, len(self.train[0]), what=f"{self.name} groups")
         for part, (x, y) in (("train", self.train), ("test", self.test)):
             check.inputs(x, self.bounds, f"{self.name} {part} x")
             check.labels(y, len(x), len(self.classes), f"{self.name} {part} y")
@@ -54,8 +58,10 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of every sample and label in order, with shapes and dtypes (16 hex digits)."""
-        return _digest(*self.train, *self.test)
+        """SHA-256 of every sample and label in order, and of groups if there are any, with shapes
+        and dtypes (16 hex digits)."""
+        grouped = () if self.groups is None else (self.groups,)
+        return _digest(*self.train, *self.test, *grouped)
 
     def to(self, device: torch.device | str) -> Dataset:
         """The same data on another device."""

@@ -3,6 +3,8 @@
 ``train_images``, ``test_images``: uint8 [n, height, width] or [n, height, width, 1 or 3].
 ``train_labels``, ``test_labels``: whole numbers 0 ... classes - 1, [n] or [n, 1].
 ``class_names`` (optional): one string a class.
+``train_groups`` (optional): whole numbers [n], whose each training image is: all images of a
+patient are forgotten together. No patient may be on the test side as well; that isn't checked.
 
 Other keys are not read. That includes MedMNIST's ``val_images``: a split takes its validation part
 from the test side, for every data set alike. Nothing is ever unpickled: an array of Python
@@ -20,6 +22,7 @@ from rurklib.check import InputError
 from rurklib.data.dataset import Dataset, Pair
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
+OPTIONAL = ("class_names", "train_groups")
 LAYOUT = "uint8 images [n, height, width] or [n, height, width, 1 or 3]"
 
 
@@ -46,6 +49,7 @@ def npz(path: str | Path) -> Dataset:
         test=test,
         classes=_classes(file, arrays, train, test),
         provenance=f"read from {file.name}",
+        groups=_groups(file, arrays, len(train[0])),
     )
 
 
@@ -73,7 +77,7 @@ def _arrays(file: Path) -> dict[str, np.ndarray]:
                 f"{file} has no {' and no '.join(missing)}: expected the keys {', '.join(KEYS)}; "
                 f"found {', '.join(archive.files[:8]) or 'none'}"
             )
-        for key in (*KEYS, *(k for k in archive.files if k == "class_names")):
+        for key in (*KEYS, *(k for k in archive.files if k in OPTIONAL)):
             try:
                 arrays[key] = archive[key]
             except Exception as error:  # an array of objects (ValueError) or a damaged member
@@ -133,6 +137,19 @@ def _classes(file: Path, arrays: dict[str, np.ndarray], train: Pair, test: Pair)
             "samples, or add such to the train side"
         )
     return tuple(str(n) for n in names)
+
+
+def _groups(file: Path, arrays: dict[str, np.ndarray], n: int) -> torch.Tensor | None:
+    """Whose each training image is, int64 [n], if the file says."""
+    groups = arrays.get("train_groups")
+    if groups is None:
+        return None
+    if groups.dtype.kind not in "iu" or groups.reshape(-1).shape != (n,) or groups.min() < 0:
+        raise InputError(
+            f"{file}: train_groups are {groups.dtype} {groups.shape}: expected a whole number of "
+            f"at least 0 for each of the {n} training images"
+        )
+    return torch.from_numpy(groups.reshape(n).astype(np.int64))
 
 
 def _some(values: list[int]) -> str:

@@ -47,6 +47,7 @@ def set_aside(data: Dataset, share: float, *, seed: int = 0) -> Dataset:
         train=rest,
         test=test,
         provenance=f"{data.provenance}; {len(held)} training samples set aside for validation",
+        groups=_groups(data, torch.from_numpy(kept)),
         spare=len(held),
     )
 
@@ -76,6 +77,7 @@ def fewer(data: Dataset, *, train: int = 0, test: int = 0, seed: int = 0) -> Dat
         train=_at(data.train, drawn[0]) if train else data.train,
         test=_at(data.test, shown) if test else data.test,
         provenance=f"{data.provenance}; {sizes}",
+        groups=_groups(data, drawn[0]),
         spare=len(drawn[2]),
     )
 
@@ -107,3 +109,8 @@ def _members(y: Tensor, classes: int) -> list[np.ndarray]:
 def _at(pair: Pair, index: Tensor) -> Pair:
     at = index.to(pair[0].device)
     return taken(pair[0], at), pair[1][at]
+
+
+def _groups(data: Dataset, index: Tensor) -> Tensor | None:
+    """Whose the training samples are that stay."""
+    return None if data.groups is None else data.groups[index.to(data.groups.device)]

@@ -33,7 +33,9 @@ def forget_part_of_a_class(
     ``forget_order`` "hard" or "easy" takes the samples of highest or lowest :func:`difficulty`.
 
     A forgotten sample takes its identical copies in the training set with it, if it has any: what
-    is kept once more can't be forgotten.
+    is kept once more can't be forgotten. Where the data say whose a sample is (``groups``), people
+    are forgotten and not samples: all that is theirs, of whatever class, person by person in the
+    order drawn until the share of the class is reached.
     ``validation_share`` of the test side is set aside for choosing hyper-parameters, drawn from
     every class alike, so that nothing is ever tuned on the samples that are reported. Where the
     data set has spare samples, these are the validation part, and all others are to test on.
@@ -56,7 +58,7 @@ def forget_part_of_a_class(
     if forget_order != "random":
         hardness = difficulty(*dataset.train, members)
         members = members[np.argsort(-hardness if forget_order == "hard" else hardness)]
-    drawn = members[: round(forget_share * len(members))]
+    drawn = _drawn(dataset, members, round(forget_share * len(members)))
     forget = _with_copies(dataset.train[0], drawn)
     retain = np.setdiff1d(np.arange(len(y_train)), forget)
     validation = np.sort(
@@ -125,13 +127,29 @@ def rehearsed(split: Split, dataset: Dataset) -> Split:
     rng = np.random.default_rng([split.seed, 2])
     members = rng.permutation(retain[every | (y_train[retain] == forget_class)])
     whole = forget_class != split.forget_class
-    drawn = members if whole else members[: len(split.forget)]
+    drawn = members if whole else _drawn(dataset, members, len(split.forget))
     forget = _with_copies(dataset.train[0], drawn)
     kept = np.setdiff1d(np.arange(len(y_train)), forget)
     test = np.array(split.validation, dtype=np.int64)
     parts = (kept, forget, (), test, test[every | (y_test[test] == forget_class)])
     plain = (tuple(int(i) for i in part) for part in parts)
     return Split(split.dataset_digest, split.seed, forget_class, *plain)
+
+
+def _drawn(dataset: Dataset, members: np.ndarray, wanted: int) -> np.ndarray:
+    """The first ``wanted`` of ``members``; where there are groups, all samples of as many groups as
+    it takes, in the order in which ``members`` first names them."""
+    if dataset.groups is None:
+        return members[:wanted]
+    groups = dataset.groups.cpu().numpy()
+    asked: list[int] = []
+    found = 0
+    for group in dict.fromkeys(groups[members].tolist()):
+        if found >= wanted:
+            break
+        asked.append(group)
+        found += int((groups[members] == group).sum())
+    return np.flatnonzero(np.isin(groups, asked))
 
 
 def _with_copies(x: Tensor, drawn: np.ndarray) -> np.ndarray:

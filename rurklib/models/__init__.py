@@ -1,4 +1,4 @@
-"""Classifiers that take inputs in [0, 1] and return logits; normalisation lives inside them.
+"""Classifiers of inputs in [0, 1] (or without bounds) into logits; normalisation lives inside.
 
 ``MODELS`` maps a name to a builder ``(channels, classes) -> nn.Module``. :func:`build` makes one
 from a seed, without touching the global random state, in eval mode.
@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from rurklib import check
 from rurklib.guard import seeded
-from rurklib.models.nets import mlp, small_cnn, vgg11
+from rurklib.models.nets import TextCNN, mlp, small_cnn, vgg11
 from rurklib.models.resnets import resnet9, resnet18, resnet18_imagenet, resnet50
 
 Builder = Callable[[int, int], nn.Module]
 
 MODELS: dict[str, Builder] = {
     "mlp": mlp,
+    "text-cnn": TextCNN,
     "small-cnn": small_cnn,
     "small-cnn-narrow": partial(small_cnn, width=8),
     "small-cnn-wide": partial(small_cnn, width=32),
@@ -55,15 +56,20 @@ class Normalized(nn.Module):
         return self.net((x - self.mean) / self.std)
 
 
-def build(name: str, channels: int, classes: int, *, seed: int) -> nn.Module:
+def build(
+    name: str, channels: int, classes: int, *, seed: int, bounds: check.Bounds = (0.0, 1.0)
+) -> nn.Module:
     """Build the model ``name`` with weights initialised from ``seed``, in eval mode.
 
     The model takes float inputs [n, channels, height, width] in [0, 1] (an "mlp": [n, channels],
-    each channel a number) and returns logits [n, classes]. Raises InputError for an unknown name.
+    each channel a number; a "text-cnn": [n, channels, length]) and returns logits [n, classes].
+    Inputs without ``bounds`` are taken as they are, centred and scaled by the data. Raises
+    InputError for an unknown name.
     """
     builder = MODELS[check.one_of("model", name, MODELS)]
     with seeded(seed):
-        return Normalized(builder(channels, classes)).eval()
+        mean, std = (0.0, 1.0) if bounds is None else (MEAN, STD)
+        return Normalized(builder(channels, classes), mean, std).eval()
 
 
 def transfer(model: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:

@@ -1,7 +1,8 @@
 """Perturbed copies of a sample: pure functions ``(model, x, y, tau, ...) -> x'``.
 
-Pixels live in [0, 1] and tau is in those units. Every x' lies inside its ball and inside the
-bounds; tau = 0 returns x; the model and the global random state are left as found.
+Pixels live in [0, 1] and tau is in those units; where a text is edited, tau is the rate. Every x'
+lies inside its ball and inside the bounds; tau = 0 returns x; the model and the global random state
+are left as found.
 
 ``LAWS`` names the laws by which residual knowledge draws neighbours. All have one signature,
 ``law.draw(model, x, y, tau, generator, bounds)``: a random law ignores model and y; a gradient law
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib.check import Bounds
+from rurklib.perturb.edits import delete, swap, typo
 from rurklib.perturb.gradient import fgsm, pgd, start
 from rurklib.perturb.noise import alike, gaussian, sphere, uniform
 
@@ -36,6 +38,8 @@ class Law:
     ``random``: two draws differ; where False, one draw tells all.
     ``p``: copies fill, or are sought in, an Lp ball of radius tau; None: there is no such ball.
     ``targeted``: of a law that searches, whether towards y.
+    ``tokens``: it edits the columns of embedded texts [n, dim, length], and refuses other inputs;
+    tau is then a rate in [0, 1].
 
     A law whose chance lies in the starting point alone may say so: ``start(x, tau, generator,
     bounds)`` draws the displacement that ``search(model, x, y, tau, displacement, bounds)`` sets
@@ -50,9 +54,10 @@ class Law:
     search: Search | None = None
     p: float | None = None
     targeted: bool = True
+    tokens: bool = False
 
 
-def noise(function: Callable[..., Tensor], p: float | None = None) -> Law:
+def noise(function: Callable[..., Tensor], p: float | None = None, *, tokens: bool = False) -> Law:
     """The law of a function ``(x, tau, *, generator, bounds)`` that looks at no model; one that
     fills a ball takes its ``p`` as well."""
     options = {} if p is None else {"p": p}
@@ -67,7 +72,7 @@ def noise(function: Callable[..., Tensor], p: float | None = None) -> Law:
     ) -> Tensor:
         return function(x, tau, generator=generator, bounds=bounds, **options)
 
-    return Law(draw, uses_model=False, random=True, p=p)
+    return Law(draw, uses_model=False, random=True, p=p, tokens=tokens)
 
 
 def step(targeted: bool) -> Law:
@@ -116,6 +121,9 @@ LAWS: dict[str, Law] = {
     "uniform-l2": noise(uniform, p=2),
     "uniform-l1": noise(uniform, p=1),
     "sphere-l2": noise(sphere),
+    "delete": noise(delete, tokens=True),
+    "swap": noise(swap, tokens=True),
+    "typo": noise(typo, tokens=True),
     "fgsm": step(targeted=True),
     "fgsm-untargeted": step(targeted=False),
     "pgd": search(math.inf, targeted=True),
@@ -126,4 +134,16 @@ LAWS: dict[str, Law] = {
     "pgd-l1-untargeted": search(1, targeted=False),
 }
 
-__all__ = ["LAWS", "Law", "alike", "fgsm", "gaussian", "pgd", "sphere", "uniform"]
+__all__ = [
+    "LAWS",
+    "Law",
+    "alike",
+    "delete",
+    "fgsm",
+    "gaussian",
+    "pgd",
+    "sphere",
+    "swap",
+    "typo",
+    "uniform",
+]

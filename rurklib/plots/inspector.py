@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import blended_transform_factory
 
-from rurklib.plots.strip import BAD, GOOD
+from rurklib.plots.strip import BAD, GOOD, grey, shown
 from rurklib.plots.style import BAND, INK, canvas, style
 
 WIDTH = 3.6  # inches at 100 dots: a phone's width
@@ -44,14 +44,6 @@ def at_edge(axis: Any) -> None:
     axis.yaxis.set_label_coords(0.055, 0.5, transform=both)
 
 
-def shown(image: np.ndarray) -> np.ndarray:
-    """[c, h, w] as matplotlib takes it: [h, w] of one channel, else [h, w, 3]. Numbers that are no
-    image become one row."""
-    if image.ndim < 3:
-        return image.reshape(1, -1)
-    return image[0] if len(image) == 1 else np.moveaxis(image[:3], 0, -1)
-
-
 class Thumbnails:
     """Forget samples in their order, the one that is looked at framed."""
 
@@ -71,13 +63,14 @@ class Thumbnails:
         page = [shown(self.images[s]) for s in self.order[first : first + MOST]]
         h, w = page[0].shape[:2]
         rows = -(-min(len(self.order), MOST) // COLUMNS)
-        tiles = np.ones((rows * (h + 1), COLUMNS * (w + 1), *page[0].shape[2:]))
+        white = grey(self.images)["vmax"]
+        tiles = np.full((rows * (h + 1), COLUMNS * (w + 1), *page[0].shape[2:]), white)
         for k, tile in enumerate(page):
             r, c = divmod(k, COLUMNS)
             tiles[r * (h + 1) : r * (h + 1) + h, c * (w + 1) : c * (w + 1) + w] = tile
         self._axis.clear()
         self._axis.set_axis_off()
-        self._axis.imshow(tiles, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        self._axis.imshow(tiles, **grey(self.images) | {"aspect": "equal"})
         self._frame.set_width(w + 1)
         self._frame.set_height(h + 1)
         self._axis.add_patch(self._frame)
@@ -111,11 +104,10 @@ class Copy:
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_color("#999999")
             axis.set_title(name, fontsize=SMALL, loc="center", pad=3)
-            look: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1}
+            look = grey(view.image[None])
             if name == "difference" and image.ndim == 2:
-                look = {"cmap": "PuOr_r", "vmin": -1, "vmax": 1}
-            aspect = "auto" if view.image.ndim < 3 else "equal"
-            pictures.append(axis.imshow(image, interpolation="nearest", aspect=aspect, **look))
+                look |= {"cmap": "PuOr_r", "vmin": -1, "vmax": 1}
+            pictures.append(axis.imshow(image, **look))
         self._image, self._copy, self._difference = pictures
         self._titles = [axis.title for axis in axes]
         self._title = heading(self.figure)

@@ -11,26 +11,16 @@ the split were chosen among about twenty for an effect that shows; others have s
 ones.
 """
 
-from rurklib.check import InputError
-from rurklib.data import Dataset, digits
-from rurklib.scenarios.scenario import Scenario
+from functools import partial
 
-
-def bundled(path: str) -> Dataset:
-    """The digits that come with scikit-learn; a path is refused, so that none is ignored."""
-    if path:
-        raise InputError(
-            f"path = {path!r}: the digits come with scikit-learn; leave path out, or use "
-            "--scenario npz for images of your own"
-        )
-    return digits()
-
+from rurklib.data import digits
+from rurklib.scenarios.scenario import Scenario, bundled
 
 DIGITS = Scenario(
     name="digits",
     title="scikit-learn's handwritten digits",
     introduction="00_residual_knowledge_in_2d",
-    data=bundled,
+    data=partial(bundled, digits),
     model="small-cnn",
     forget_class=9,
     split_seed=2,

@@ -228,6 +228,16 @@ class Scenario:
         return [m for m in self.methods if m in wanted]
 
 
+def bundled(data: Callable[[], Dataset], path: str) -> Dataset:
+    """Data that come with scikit-learn; a path is refused, so that none is ignored."""
+    if path:
+        raise check.InputError(
+            f"path = {path!r}: these data come with scikit-learn; leave path out, or use "
+            "--scenario npz for images of your own, --scenario sms for texts"
+        )
+    return data()
+
+
 def literal(text: str) -> Any:
     """Read a value given on the command line: a Python literal, a list ``a,b,c``, or a word.
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from rurklib import check, models, store
 from rurklib import train as training
-from rurklib.data import Dataset
+from rurklib.data import Dataset, rehearsed
 from rurklib.methods import METHODS, takes_held_out
 from rurklib.residual import noisy_copies
 from rurklib.run import Name, Run
@@ -25,6 +25,8 @@ from rurklib.study.jobs import parallel
 from rurklib.train import several
 
 SMOOTHED = "Smoothed"  # the control that is trained with noise
+SAME_PRIOR = "Same-prior"  # the control that saw the forget set and fewer others of the class
+CONTROLS = (SMOOTHED, SAME_PRIOR)
 
 
 def train(run: Run) -> dict[Name, nn.Module]:
@@ -51,13 +53,34 @@ def smoothed(run: Run) -> dict[Name, nn.Module]:
     return _ensure(run, run.names(SMOOTHED))
 
 
+def same_prior(run: Run) -> dict[Name, nn.Module]:
+    """A control, one for every seed: trained on the forget set, but without as many other samples
+    of its class as are forgotten.
+
+    Forgetting half of a small class makes the class rarer, and a re-trained model says it less
+    often of *every* sample: a part of Original's lead is that and no memory. This model has the
+    references' numbers of samples, in all and of each class, and has seen the forget set: what it
+    shows there is memory alone, and what Original shows beyond it is the class's share.
+
+    Raises InputError where nothing of the class is retained that could be left out instead.
+    """
+    if run.whole_class or len(run.split.forget) > int(
+        run.split.of_class(run.pair("retain")[1]).sum()
+    ):
+        raise check.InputError(
+            f"less of {run.forgotten} is retained than forgotten: no others can be left out in its "
+            "place; choose a forget_share of at most 0.5"
+        )
+    return _ensure(run, run.names(SAME_PRIOR))
+
+
 def load_models(run: Run, names: Sequence[Name] | None = None) -> dict[Name, nn.Module]:
     """Models that an earlier stage made (default: all of the run); a missing one is an error."""
     names = run.trained + run.unlearned if names is None else list(names)
     for name in names:
         if not run.checkpoint(name).exists():
             stage = "01_train" if name in run.trained else "02_unlearn"
-            stage = "03_residual_knowledge" if name[0] == SMOOTHED else stage
+            stage = "03_residual_knowledge" if name[0] in CONTROLS else stage
             raise check.InputError(
                 f"{run.checkpoint(name)} is missing: run notebook {stage} first, or all of them "
                 f"with: rurk study --scenario {run.scenario.name} --out {run.folder}"
@@ -84,7 +107,7 @@ def _fingerprint(run: Run, name: Name) -> str:
     s, (method, seed) = run.scenario, name
     common = {"split": run.split.digest, "model": s.model, "seed": seed, "torch": torch.__version__}
     common["device"] = run.device.type
-    if method in ("Pre-train", "Original", "Re-train", SMOOTHED):
+    if method in ("Pre-train", "Original", "Re-train", *CONTROLS):
         if method == "Pre-train":
             common["split"] = _pretraining_data(run).digest  # it isn't this split's
         elif run.pretrained:
@@ -92,6 +115,8 @@ def _fingerprint(run: Run, name: Name) -> str:
         code = store.code("train", "models", "guard")
         if method == SMOOTHED:
             common["noise"] = [max(s.taus), store.code("residual/controls", "perturb")]
+        if method == SAME_PRIOR:
+            common["others"] = store.code("data/request")
         return store.fingerprint(**common, kind=method, training=s.training(method), code=code)
     parent = store.weights_digest(_load(run, ("Original", seed)).state_dict())
     return store.fingerprint(
@@ -127,11 +152,13 @@ def _make(run: Run, name: Name) -> str:
         data = _pretraining_data(run)
         model = _blank(run, seed, classes=len(data.classes))
         _fit(run, name, model, *data.train)
-    elif method in ("Original", "Re-train", SMOOTHED):
+    elif method in ("Original", "Re-train", *CONTROLS):
         model = _blank(run, seed)
         for start in run.pretrained:
             models.transfer(model, store.load_weights(run.checkpoint(start))[0])
         x, y = run.pair("original" if method == "Original" else "retain")
+        if method == SAME_PRIOR:
+            x, y = rehearsed(run.split, run.data).pair(run.data, "retain")
         if method == SMOOTHED:
             x, y = noisy_copies(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
         _fit(run, name, model, x, y)
@@ -182,7 +209,7 @@ def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn
         run.pair("forget"),
         seed=seed,
         **spare,
-        **values,
+        **{**values, "bounds": run.data.bounds},
     )
 
 
@@ -193,7 +220,13 @@ def finite(model: nn.Module) -> bool:
 
 def _blank(run: Run, seed: int, classes: int | None = None) -> nn.Module:
     channels = run.data.train[0].shape[1]
-    model = models.build(run.scenario.model, channels, classes or len(run.data.classes), seed=seed)
+    model = models.build(
+        run.scenario.model,
+        channels,
+        classes or len(run.data.classes),
+        seed=seed,
+        bounds=run.data.bounds,
+    )
     return model.to(run.device)
 
 

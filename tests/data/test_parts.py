@@ -140,3 +140,10 @@ def test_more_than_there_is_and_classes_left_out_are_refused():
     ):  # fmt: skip
         with pytest.raises(InputError, match=says):
             fewer(numbered(), **options)
+
+
+def test_who_a_sample_belongs_to_stays_with_it():
+    whole = replace(numbered(), groups=torch.arange(40) // 2)
+    for part in (fewer(whole, train=20), set_aside(whole, 0.5)):
+        assert part.groups is not None
+        assert part.groups.tolist() == [n // 2 for n in numbers(part.train[0])]

@@ -285,3 +285,31 @@ def test_difficulty_is_the_same_in_any_piece(rng):
     apart = torch.cdist(x[:1].double(), x.double())[0]
     near = apart[2::2].sort().values[:3].mean() / apart[1::2].sort().values[:3].mean()
     assert every[0] == pytest.approx(float(near))
+
+
+def test_people_are_forgotten_and_not_samples():
+    """All that is theirs, of whatever class, until the share is reached. Fails if a group is cut,
+    if samples are drawn first and groups added (ten samples would name nearly all), or if another's
+    is taken."""
+    groups = torch.arange(60) // 4  # 15 people with 4 samples each, of classes 0, 1, 2
+    data = toy(groups=groups)
+    for seed in range(10):
+        split = split_of(data, forget_share=0.5, seed=seed)
+        asked = set(groups[list(split.forget)].tolist())
+        assert set(split.forget) == set(np.flatnonzero(np.isin(groups, list(asked))))
+        of_class = sum(int(data.train[1][i]) == 1 for i in split.forget)
+        assert 10 <= of_class <= 11  # a person has one or two of class 1
+        assert 5 <= len(asked) <= 10
+    assert split_of(data, seed=0).forget != split_of(data, seed=1).forget
+    other = rehearsed(split_of(data), data)
+    theirs = set(groups[list(other.forget)].tolist())
+    assert set(other.forget) == set(np.flatnonzero(np.isin(groups, list(theirs))))
+
+
+def test_groups_are_part_of_the_data():
+    """Fails if a run goes on with other groups, or if data without any get another digest."""
+    groups = torch.arange(60) // 4
+    assert toy().digest != toy(groups=groups).digest != toy(groups=groups.flip(0)).digest
+    assert toy(groups=groups).to("cpu").groups is groups
+    with pytest.raises(InputError, match="toy groups holds 59 labels for 60 samples"):
+        toy(groups=groups[1:])

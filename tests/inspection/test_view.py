@@ -52,7 +52,7 @@ def test_rows_put_the_references_together(inspector):
 
 def test_distances_are_those_of_the_law(inspector):
     by = {}
-    for law in LAWS:
+    for law in (n for n, rule in LAWS.items() if not rule.tokens):
         v = inspector.view(2, law, 0.1, 1)
         by[law] = v.distances
         norm = "L1" if "l1" in law.split("-") else "L2" if "l2" in law.split("-") else "L-inf"
@@ -65,7 +65,7 @@ def test_distances_are_those_of_the_law(inspector):
 
 
 def test_without_a_perturbation_there_is_no_difference(inspector):
-    for law in LAWS:
+    for law in (n for n, rule in LAWS.items() if not rule.tokens):
         assert not inspector.view(1, law, 0.0, 4).difference.any()
 
 

@@ -9,6 +9,7 @@ import torch
 
 from rurklib import InputError, perturb, residual_knowledge, store, study
 from rurklib.check import as_float
+from rurklib.data import rehearsed
 from rurklib.guard import generator
 from rurklib.run import open_run
 
@@ -117,6 +118,26 @@ def test_the_smoothed_control_never_saw_a_forget_sample(run):
     assert result.models == ("Smoothed-seed0",)
     table = study.by_method(result)
     assert list(table.method.unique()) == ["Re-train", "Smoothed"]
+
+
+def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, tmp_path):
+    """Trained on as many samples of each class as a reference, the forget set among them. Fails if
+    it is trained on all, or without the forget set."""
+    split = rehearsed(run.split, run.data)
+    assert set(run.split.forget) <= set(split.retain)
+    assert len(split.retain) == len(run.split.retain)
+    counts = [s.pair(run.data, "retain")[1].bincount() for s in (split, run.split)]
+    assert torch.equal(*counts)
+    (control,) = study.same_prior(run).values()
+    x, y = split.pair(run.data, "retain")
+    blank = study.models._blank(run, 0)
+    again = study.models.training.fit(blank, x, y, seed=0, **run.scenario.training("Re-train"))
+    for a, b in zip(control.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert study.residual(run, "gaussian", methods=["Same-prior"]).models == ("Same-prior-seed0",)
+    most = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL | {"forget_share": 0.6})
+    with pytest.raises(InputError, match=r"forget_share of at most 0\.5"):
+        study.same_prior(most)
 
 
 def test_bad_questions_are_refused_before_any_work(run):

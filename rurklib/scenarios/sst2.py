@@ -1,0 +1,24 @@
+"""``sst2``: a tenth of the unkind sentences forgotten, of sentences from film reviews.
+
+    rurk study --scenario sst2 --set path=FOLDER    # with train.tsv and test.tsv
+
+SST-2 (Socher et al. 2013), the 6,920 whole sentences: 0 is unkind, 1 kind.
+"""
+
+from functools import partial
+
+from rurklib.data import text
+from rurklib.scenarios.scenario import Scenario
+from rurklib.scenarios.trec import TEXT_METHODS
+
+SST2 = Scenario(
+    name="sst2",
+    title="SST-2 sentences",
+    data=partial(text, length=24),
+    model="text-cnn",
+    forget_class=0,
+    forget_share=0.1,
+    epochs=10,
+    taus=(0.0, 0.25, 0.5, 0.75, 1.0),
+    methods=TEXT_METHODS,
+)
