@@ -68,6 +68,15 @@ def test_the_label_is_never_the_samples_own(tau, cnn, images):
     assert model.training
 
 
+def test_the_label_is_that_of_eval_mode(cnn, images):
+    """Fails if the statistics of a batch decide a sample's label."""
+    model, (x, y) = cnn(), images(60)
+    got = [nearest_labels(m, x, y, tau=0.1) for m in (model.eval(), model.train())]
+    alone = torch.cat([nearest_labels(model, x[i, None], y[i, None], tau=0.1) for i in range(60)])
+    assert torch.equal(*got)
+    assert torch.equal(got[0], alone)
+
+
 def test_one_step_by_hand(rng):
     """Two classes, so the label is known: w - lr * gradient on the forget set alone."""
     net = nn.Linear(3, 2, bias=False).double()
