@@ -16,6 +16,8 @@ is the "empirical" Fisher of the field.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,10 +27,11 @@ from rurklib.check import as_float
 from rurklib.guard import evaluating
 
 
-def diagonal_fisher(
+def scores(
     model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 64
-) -> dict[str, Tensor]:
-    """Mean over samples of (d/dw log p(y|x))^2, for every parameter by its name.
+) -> Iterator[dict[str, Tensor]]:
+    """d/dw log p(y|x) of each sample, ``batch_size`` samples at a time: for every parameter by its
+    name a tensor [batch, *shape]. It is minus the gradient of the sample's cross-entropy.
 
     ``x`` is uint8 or float [n, ...], ``y`` int64 [n]. Eval mode, so that a sample's gradient is
     its own; the model's modes, buffers and ``.grad`` are left as found. ``batch_size`` decides the
@@ -42,9 +45,33 @@ def diagonal_fisher(
         return F.log_softmax(logits, 1)[0].gather(0, y[None])[0]
 
     per_sample = vmap(grad(log_likelihood), in_dims=(None, 0, 0))
-    total = {name: torch.zeros_like(w) for name, w in weights.items()}
-    with evaluating(model):
-        for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
-            for name, g in per_sample(weights, as_float(xb), yb).items():
-                total[name] += g.square().sum(0)
+    for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
+        with evaluating(model):
+            batch = per_sample(weights, as_float(xb), yb)
+        yield batch
+
+
+def diagonal_fisher(
+    model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 64
+) -> dict[str, Tensor]:
+    """Mean over samples of (d/dw log p(y|x))^2, for every parameter by its name.
+
+    Arguments as in :func:`scores`; the model is left as found.
+    """
+    total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    for batch in scores(model, x, y, batch_size=batch_size):
+        for name, g in batch.items():
+            total[name] += g.square().sum(0)
+    return {name: t / len(x) for name, t in total.items()}
+
+
+def mean_score(
+    model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 64
+) -> dict[str, Tensor]:
+    """Mean over samples of d/dw log p(y|x): minus the gradient of the mean cross-entropy in eval
+    mode, for every parameter by its name. Arguments as in :func:`scores`."""
+    total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    for batch in scores(model, x, y, batch_size=batch_size):
+        for name, g in batch.items():
+            total[name] += g.sum(0)
     return {name: t / len(x) for name, t in total.items()}

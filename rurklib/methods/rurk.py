@@ -53,6 +53,7 @@ from torch import Tensor, nn
 from rurklib import check
 from rurklib.guard import evaluating, generator
 from rurklib.methods.contract import Pair, check_value, method
+from rurklib.methods.wrong_labels import wrong_labels
 from rurklib.perturb import LAWS, Draw
 from rurklib.train import BatchNorm, batches, cycled, descend
 from rurklib.train.loop import Batch
@@ -132,9 +133,7 @@ def _draw(perturbation: str, target: Target) -> Draw:
 
 def _wrong(model: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
     """A label other than y for each sample, all wrong labels equally likely, [n]."""
-    classes = model(x[:1]).shape[1]
-    shift = torch.randint(1, classes, y.shape, generator=generator, device=y.device)
-    return (y + shift) % classes
+    return wrong_labels(y, model(x[:1]).shape[1], generator)
 
 
 @method(

@@ -35,19 +35,8 @@ from torch import Tensor, nn
 from rurklib import check
 from rurklib.guard import generator
 from rurklib.methods.contract import Pair, method
+from rurklib.methods.distillation import distillation_kl
 from rurklib.train import BatchNorm, batches, descend
-
-
-def distillation_kl(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
-    """temperature^2 * KL(teacher || student) of the softened logits [n, classes], batch mean.
-
-    ``F.kl_div(input, target)`` is KL(target || input): the teacher, whose gradient isn't taken,
-    is the target.
-    """
-    log_student = F.log_softmax(student / temperature, 1)
-    log_teacher = F.log_softmax(teacher / temperature, 1)
-    kl = F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True)
-    return temperature**2 * kl
 
 
 def scrub_loss(

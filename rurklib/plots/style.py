@@ -27,6 +27,13 @@ STYLE: dict[str, tuple[str, str]] = {
     "CR": (_C[1], "P"),
     "Fisher": (_C[9], "X"),
     "NTK": (_C[5], "*"),
+    "l1-sparse": (_C[0], "s"),
+    "RandomLabels": (_C[3], "D"),
+    "SalUn": (_C[3], "^"),
+    "BadTeacher": (_C[4], "<"),
+    "AMUN": (_C[6], "X"),
+    "BoundaryShrink": (_C[8], "d"),
+    "WoodFisher": (_C[9], "P"),
     "RURK": (_C[2], "*"),
     "Smoothed": (_C[0], "d"),  # the control that is trained with noise
 }

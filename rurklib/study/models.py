@@ -132,7 +132,14 @@ def method_code(method: str) -> str:
     """Hash of the code that a method's result depends on: its own file and what all share, so that
     an edit of one method doesn't make the others again."""
     home = (METHODS[method].__module__ or "").removeprefix("rurklib.")
-    helpers = ("contract", "last_layers", "fisher_information", "target")
+    helpers = (
+        "contract",
+        "distillation",
+        "fisher_information",
+        "last_layers",
+        "target",
+        "wrong_labels",
+    )
     shared = tuple(f"methods/{name}" for name in helpers)
     rest = (*shared, "train", "models", "perturb", "guard")
     if home.startswith("methods."):

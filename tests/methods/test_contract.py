@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -27,6 +29,7 @@ def options_of(name: str, **options) -> dict:
     """Those of the options that a method has: the closed forms take no steps and have no lr."""
     options |= {
         "reference_epochs": 1,
+        "samples": 5,  # fewer than there are, so that they are drawn
         "goal": "references",
     }  # a goal that needs no held-out samples
     return {k: v for k, v in options.items() if k in defaults(name)}
@@ -38,6 +41,14 @@ def vector(net: nn.Module) -> torch.Tensor:
 
 def test_the_methods_by_the_names_of_the_paper():
     assert set(NAMES) >= {"GD", "GA", "NegGrad+", "RURK"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_can_be_typed_and_stand_in_the_name_of_a_file(name):
+    """In --set NAME.lr=0.1 and --set methods=NAME,NAME, in models/NAME-seed0.safetensors, and as
+    the first word of a label."""
+    assert re.fullmatch(r"[A-Za-z0-9+-]+", name)
+    assert "-seed" not in name
 
 
 @pytest.mark.parametrize("name", NAMES)

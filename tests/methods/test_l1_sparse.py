@@ -1,0 +1,82 @@
+"""l1-sparse: GD without its penalty, one step by hand, and weights that go to zero."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from rurklib import unlearn
+
+
+@pytest.fixture
+def task(cnn, images):
+    x, y = images(14)
+    return cnn(), (x[:10], y[:10]), (x[10:], y[10:])
+
+
+def vector(net: nn.Module) -> torch.Tensor:
+    return torch.cat([v.flatten().double() for v in net.state_dict().values()])
+
+
+def test_without_its_penalty_it_is_gd_to_the_bit(task):
+    options = {"epochs": 3, "lr": 0.05, "weight_decay": 5e-4, "batch_size": 4, "seed": 7}
+    sparse = unlearn("l1-sparse", *task, gamma=0.0, **options)
+    assert torch.equal(vector(sparse), vector(unlearn("GD", *task, **options)))
+
+
+def test_two_steps_by_hand(rng):
+    """w <- w - eta (g + gamma_t sign(w)): gamma falls to half at the second of two steps, eta to
+    half by the cosine. Fails if the penalty is a mean, squared, constant, or of one layer."""
+    net = nn.Linear(3, 2).double()
+    x = torch.rand(9, 3, generator=rng(0), dtype=torch.float64)
+    y = torch.arange(9) % 2
+    retain = (x[:5], y[:5])
+    lr, gamma = 0.3, 0.07
+    out = unlearn(
+        "l1-sparse", net, retain, (x[5:], y[5:]),
+        gamma=gamma, epochs=2, lr=lr, momentum=0.0, weight_decay=0.0,
+    )  # fmt: skip
+    w, b = net.weight.detach().clone(), net.bias.detach().clone()
+    for t in (0, 1):
+        eta = lr / 2 * (1 + math.cos(math.pi * t / 2))
+        p = (torch.softmax(retain[0] @ w.T + b, 1) - F.one_hot(retain[1], 2)) / 5
+        now = gamma * (1 - t / 2)
+        w, b = (
+            w - eta * (p.T @ retain[0] + now * w.sign()),
+            b - eta * (p.sum(0) + now * b.sign()),
+        )
+    assert torch.allclose(out.weight, w, atol=1e-12)
+    assert torch.allclose(out.bias, b, atol=1e-12)
+
+
+def test_a_large_penalty_drives_weights_to_zero_and_more_of_them_than_a_small_one(task):
+    """The penalty pulls at large and small weights alike: with enough of it nothing is left."""
+    options = {"epochs": 60, "lr": 0.02, "momentum": 0.0, "weight_decay": 0.0, "batch_size": 5}
+    sizes = [
+        torch.cat([p.detach().flatten().abs() for p in unlearn(
+            "l1-sparse", *task, gamma=g, **options
+        ).parameters()])
+        for g in (0.0, 1.0, 5.0)
+    ]  # fmt: skip
+    small = [float((s < 0.02).double().mean()) for s in sizes]
+    assert small[0] < 0.3 < small[1] < small[2]
+    assert small[2] > 0.9
+
+
+def test_the_forget_set_is_never_seen_and_frozen_layers_are_not_penalised(task, images):
+    model, retain, forget = task
+    model[0].weight.requires_grad_(False)
+    a = unlearn("l1-sparse", model, retain, forget, gamma=0.1)
+    b = unlearn("l1-sparse", model, retain, images(4, seed=9), gamma=0.1)
+    assert torch.equal(vector(a), vector(b))
+    assert torch.equal(a[0].weight, model[0].weight)
+
+
+def test_batchnorm_is_connected(task):
+    for mode, same in (("frozen", True), ("train", False)):
+        out = unlearn("l1-sparse", *task, lr=0.1, batchnorm=mode)
+        assert torch.equal(out[1].running_mean, task[0][1].running_mean) == same
