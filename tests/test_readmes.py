@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-READMES = [ROOT / p for p in ("README.md", "rurklib/README.md", "rurklib/residual/README.md")]
+READMES = ["README.md", *(f"rurklib/{p}README.md" for p in ("", "residual/", "train/"))]
+READMES = [ROOT / p for p in READMES]
 
 
 @pytest.mark.parametrize("path", READMES, ids=lambda p: str(p.relative_to(ROOT)))

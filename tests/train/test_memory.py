@@ -103,6 +103,26 @@ def test_a_failed_try_draws_no_random_numbers(images):
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+def test_parts_done_before_one_fails_do_not_count_twice(images):
+    """The second of two parts fails once: another program took the memory. Fails if the first
+    part's gradients are still there when the batch is tried again."""
+    x, y = images(8)
+    model, calls = net(), []
+
+    def backward(xp, yp, share):
+        calls.append(len(yp))
+        if len(calls) == 2:
+            raise OutOfMemory("out")
+        (F.cross_entropy(model(xp), yp) * share).backward()
+
+    with pytest.warns(UserWarning, match="at 4 samples: going on in parts of 2"):
+        Parts(model, backward, 4)(x.double(), y)
+    assert calls == [4, 4, 2, 2, 2, 2]
+    wanted = torch.autograd.grad(F.cross_entropy(model(x.double()), y), list(model.parameters()))
+    for p, g in zip(model.parameters(), wanted, strict=True):
+        torch.testing.assert_close(p.grad, g, atol=1e-12, rtol=0)
+
+
 def test_one_sample_that_does_not_fit_is_an_error_with_a_mend(images):
     with pytest.raises(InputError, match=r"batch of 1 .CUDA out of memory.*lower the size"):
         trained(net(room=0), images)

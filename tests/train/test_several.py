@@ -198,6 +198,18 @@ def test_the_command_alone_makes_what_the_study_makes(tmp_path):
         )
 
 
+def test_only_the_first_process_writes_a_checkpoint_and_all_wait(tmp_path, monkeypatch):
+    settings = {"epochs": 1, "references": 2}
+    run, waited = open_run("digits", tmp_path / "run", seeds=[0], settings=settings), []
+    monkeypatch.setattr(study.models, "_fit", lambda *arguments: None)
+    monkeypatch.setattr(several, "wait", lambda: waited.append(run.checkpoint(name).exists()))
+    name = ("Original", 0)
+    for rank in (1, 0):
+        monkeypatch.setattr(several, "rank", lambda rank=rank: rank)
+        study.models._make(run, name)
+    assert waited == [False, True]
+
+
 @pytest.mark.parametrize("words", [["--scenario", "digit"], ["--set", "epoch=3"], ["--seeds", "a"]])
 def test_bad_words_are_refused_in_one_line(words, tmp_path):
     out = tmp_path / "run"
