@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -128,8 +129,8 @@ def choices(folder: Path) -> pd.DataFrame:
     return table.round(2).rename(columns=names)
 
 
-def beside_the_paper(folder: Path) -> pd.DataFrame:
-    return pd.read_csv(folder / "95_table_c4.csv", dtype=str, keep_default_na=False)
+def beside_the_paper(table: str) -> Callable[[Path], pd.DataFrame]:
+    return lambda folder: pd.read_csv(folder / table, dtype=str, keep_default_na=False)
 
 
 def table_beside(folder: Path) -> pd.DataFrame:
@@ -148,7 +149,8 @@ MARK = re.compile(
 TABLES = {
     "summary.csv": results,
     "trials.csv": choices,
-    "95_table_c4.csv": beside_the_paper,
+    "95_table_c4.csv": beside_the_paper("95_table_c4.csv"),
+    "95_table_c5.csv": beside_the_paper("95_table_c5.csv"),
     "99_table.csv": table_beside,
     "99_curves.csv": curves_beside,
 }
