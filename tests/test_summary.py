@@ -42,7 +42,8 @@ def test_every_method_of_the_paper_has_its_row(summary):
     assert list(summary.columns) == list(COLUMNS)
     assert list(summary.method.unique()) == [
         "Original", "Re-train", "CR", "Fisher", "NTK", "GD", "NGD", "GA", "NegGrad+", "EU-k",
-        "CF-k", "SCRUB", "SSD", "RURK",
+        "CF-k", "SCRUB", "SSD", "l1-sparse", "RandomLabels", "SalUn", "BadTeacher", "AMUN",
+        "BoundaryShrink", "WoodFisher", "RURK",
     ]  # fmt: skip
     assert not summary.isna().any().any()
 

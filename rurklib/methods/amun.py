@@ -17,8 +17,8 @@ sample that Original gets wrong already is its own neighbour. One for which DOUB
 nothing (a net that always gives one answer) has no x' and is left out. The last ball tried is at
 most twice as large as needed, if PGD is right.
 
-Hyper-parameters (paper's defaults): steps 50 (of PGD), epochs 10; not given there: epsilon 0.1
-(units of the input; the first radius), lr 1e-2, momentum 0.9, weight_decay 5e-4, batch_size 128,
+Hyper-parameters (paper's defaults): steps 50 (of PGD); of our own: epsilon 0.1 (units of the input;
+the first radius), epochs 10, lr 1e-2, momentum 0.9, weight_decay 5e-4, batch_size 128,
 batchnorm "train".
 """
 

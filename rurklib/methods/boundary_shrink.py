@@ -16,7 +16,7 @@ steps too many give away more of the class than the samples. With ``batchnorm="t
 statistics drift to those of the forget set.
 
 Hyper-parameters (paper's defaults): tau 0.1 (units of the input), epochs 10, lr 1e-5, momentum 0.9;
-weight_decay 0.0, batch_size 128 (64 there), batchnorm "train".
+weight_decay 0.0, batch_size 128, batchnorm "train".
 """
 
 from __future__ import annotations

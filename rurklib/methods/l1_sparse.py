@@ -7,13 +7,13 @@ Algorithm:
     2. minimise  L(w, S_r) + gamma_t * ||w||_1  by SGD, for ``epochs`` passes over the retain set;
        gamma_t falls in a straight line from gamma at the first step to 0 after the last
 
-Notes on this implementation: the fall is the schedule that the paper finds best of three; there it
-goes by epochs, here by steps, so that one epoch has one too. The norm is over every weight that
-learns, biases and BatchNorm's included, as in the official code. A subgradient step hardly ever
-ends at exactly 0. With gamma = 0 this is GD.
+Notes on this implementation: in the official code gamma falls by epochs, here by steps, so that it
+falls within a single epoch too. The norm is over every weight that learns, biases and BatchNorm's
+included, as there. A subgradient step hardly ever ends at exactly 0. With gamma = 0 this is GD.
 
-Hyper-parameters (paper's defaults): gamma 5e-4, epochs 10, lr 1e-2, momentum 0.9, weight_decay
-5e-4; batch_size 128 (256 there), batchnorm "train".
+Hyper-parameters (the official code's defaults): epochs 10, lr 1e-2, momentum 0.9, weight_decay
+5e-4; gamma 5e-4 (what is much hangs on the net and on how long it is trained: tune it), batch_size
+128 (256 there), batchnorm "train".
 """
 
 from __future__ import annotations
@@ -47,12 +47,11 @@ def l1_sparse(
 ) -> nn.Module:
     """Fine-tune on the retain set with a fading L1 penalty."""
     check.number("gamma", gamma, low=0.0)
-    weights = [p for p in model.parameters() if p.requires_grad]
     steps = epochs * -(-len(retain[0]) // batch_size)
     step = itertools.count()
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
-        penalty = torch.stack([p.abs().sum() for p in weights]).sum()
+        penalty = torch.stack([p.abs().sum() for p in model.parameters()]).sum()
         return F.cross_entropy(model(x), y) + gamma * (1 - next(step) / steps) * penalty
 
     return descend(

@@ -18,8 +18,8 @@ are drawn anew in each pass, as in the code. Retain and forget samples share bat
 so on CIFAR-100, and takes turns on CIFAR-10). BatchNorm's running statistics are no weights: with
 ``batchnorm="train"`` they move.
 
-Hyper-parameters (paper's defaults): share 0.5, epochs 10, lr 0.013, momentum 0.9, weight_decay
-5e-4; batch_size 128 (256 there), batchnorm "train".
+Hyper-parameters (the official code's, for a tenth of CIFAR-10): share 0.5, epochs 10, lr 0.013,
+momentum 0.9, weight_decay 5e-4; batch_size 128 (256 there), batchnorm "train".
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ parallel. Its damping is 1, where WoodFisher has 1e-5; at 1 the steps of a well-
 g_i are small, come to plain gradient ascent. samples x weights numbers are held. BatchNorm is in
 eval mode, its running statistics stay.
 
-Hyper-parameters (paper's defaults): alpha 1.0 (1 is the Newton step; Jia et al. tune it), damping
-1.0, samples 1000 (drawn, if there are more), batch_size 16 (that many copies of the weights are
-held; the result doesn't depend on it).
+Hyper-parameters (the official code's defaults): alpha 1.0 (the Newton step; 0.2 there, and tuned),
+damping 1.0, samples 1000 (drawn, if there are more), batch_size 16 (that many copies of the weights
+are held; the result doesn't depend on it).
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ def options_of(name: str, **options) -> dict:
     """Those of the options that a method has: the closed forms take no steps and have no lr."""
     options |= {
         "reference_epochs": 1,
+        "steps": 5,  # of AMUN's attack
         "samples": 5,  # fewer than there are, so that they are drawn
         "goal": "references",
     }  # a goal that needs no held-out samples
@@ -157,6 +158,19 @@ def test_a_hyper_parameter_with_an_impossible_value_is_refused(name, options, ta
     misspelt choice silently means another one."""
     with pytest.raises(InputError):
         unlearn(name, *task, **options)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "batchnorm" in defaults(n)])
+def test_batchnorm_is_connected(name, cnn, images):
+    """Fails if a method has the option and doesn't pass it on."""
+    if name in ("CF-k", "EU-k"):
+        pytest.skip("the last layer of this net, which alone they train, has no BatchNorm")
+    (x, y), options = images(14), options_of(name, lr=0.1)
+    frozen, train = (
+        vector(unlearn(name, cnn(), (x[:10], y[:10]), (x[10:], y[10:]), batchnorm=b, **options))
+        for b in ("frozen", "train")
+    )
+    assert not torch.equal(frozen, train)
 
 
 def test_an_unknown_method_is_told_the_nearest():

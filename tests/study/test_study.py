@@ -31,8 +31,9 @@ SMALL = {
     "NTK.iterations": 2,
 }
 METHODS = ["Original", "Re-train", "CR", "Fisher", "NTK", "GD", "NGD", "GA", "NegGrad+", "EU-k",
-           "CF-k", "SCRUB", "SSD", "RURK"]  # fmt: skip
-MODELS = 13 * 1 + 3
+           "CF-k", "SCRUB", "SSD", "l1-sparse", "RandomLabels", "SalUn", "BadTeacher", "AMUN",
+           "BoundaryShrink", "WoodFisher", "RURK"]  # fmt: skip
+MODELS = 20 * 1 + 3
 pytestmark = pytest.mark.slow
 
 
