@@ -63,7 +63,7 @@ def compared(rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows[rows.paper.notna()].reset_index(drop=True)
     spread = rows[["ours_sd", "paper_sd"]].sum(axis=1, min_count=1)
     rows["difference"] = rows.ours - rows.paper
-    # A hair more, for 9.6 - 9.5 isn't 0.1.
+    # A hair more, for 1.1 - 1 isn't 0.1.
     near = (rows.difference.abs() <= spread + 1e-9).astype("boolean")
     rows["within"] = near.mask(spread.isna() | rows.ours.isna())
     return rows

@@ -106,7 +106,8 @@ def test_a_smaller_part_is_within_a_larger_one():
     """And how much is trained on says nothing about who is tested on."""
     small, large = (fewer(numbered(), train=n, test=8) for n in (8, 20))
     assert set(numbers(small.train[0])) < set(numbers(large.train[0]))
-    assert numbers(small.test[0]) == numbers(large.test[0])
+    whole = fewer(numbered(), test=8)
+    assert numbers(small.test[0]) == numbers(large.test[0]) == numbers(whole.test[0])
     other = fewer(numbered(), train=8, test=8, seed=1)
     assert numbers(other.train[0]) != numbers(small.train[0])
 

@@ -1,5 +1,6 @@
 """The curves: every method is shown where its numbers are, or said to be beyond the edge."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -97,6 +98,7 @@ def test_ratios_that_are_not_defined_leave_a_gap_and_no_error(levels, which):
     figure.canvas.draw()
     low, high = figure.axes[0].get_ylim()
     assert low < high
+    assert all(np.isfinite(t.get_position()[1]) for t in figure.axes[0].texts)
     if which == ["RURK"] and levels is MANY:
         shown = {a.get_title(loc="left"): a for a in figure.axes if a.get_title(loc="left")}
         assert ends(shown["GA"], "GA") == [pytest.approx(0.905)]
