@@ -27,11 +27,10 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from rurklib import check
-from rurklib.guard import evaluating
+from rurklib.metrics.shown import logits
 from rurklib.models.margin import logit_margin
 
 Array = Tensor | np.ndarray
@@ -50,7 +49,7 @@ class LiRA(NamedTuple):
     held_out_high: float
 
 
-def confidence(model: nn.Module, x: Tensor, y: Tensor, batch_size: int = 1000) -> Tensor:
+def confidence(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """phi = log(p_y / (1 - p_y)) of the correct label, float64 [n] on the CPU, in eval mode.
 
     From logits, as z_y - log sum exp(z_others): by way of p_y it would be infinite as soon as
@@ -59,11 +58,7 @@ def confidence(model: nn.Module, x: Tensor, y: Tensor, batch_size: int = 1000) -
     check.pair((x, y), "samples", bounds=None)
     if check.logits(model, x, y) < 2:
         raise check.InputError("model has a single class: expected two or more")
-    parts = []
-    with evaluating(model), torch.inference_mode():
-        for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
-            parts.append(logit_margin(model(check.as_float(xb)), yb).cpu())
-    return torch.cat(parts)
+    return logit_margin(logits(model, x), y).cpu()
 
 
 def lira(

@@ -25,11 +25,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from rurklib import check
-from rurklib.guard import evaluating
+from rurklib.metrics.shown import logits
 
 Pair = tuple[Tensor, Tensor]
 
@@ -57,17 +56,13 @@ def mia_class(
     return mia(model, retain, forget, held_out, seed=seed)
 
 
-def likelihood(model: nn.Module, x: Tensor, y: Tensor, batch_size: int = 1000) -> np.ndarray:
+def likelihood(model: nn.Module, x: Tensor, y: Tensor) -> np.ndarray:
     """The softmax probability of the correct label, float64 [n] in [0, 1], in eval mode."""
     check.pair((x, y), "samples", bounds=None)
     check.logits(model, x, y)
-    parts = []
-    with evaluating(model), torch.inference_mode():
-        for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
-            # In float32 all confident samples would be tied at exactly 1.
-            shares = model(check.as_float(xb)).double().softmax(1)
-            parts.append(shares.gather(1, yb[:, None])[:, 0].cpu())
-    return torch.cat(parts).numpy()
+    # In float32 all confident samples would be tied at exactly 1.
+    shares = logits(model, x).double().softmax(1)
+    return shares.gather(1, y[:, None])[:, 0].cpu().numpy()
 
 
 def svc_failure_rate(

@@ -29,7 +29,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import check
-from rurklib.guard import evaluating, generator
+from rurklib.guard import generator
+from rurklib.metrics.shown import logits
 from rurklib.train import batches
 
 Pair = tuple[Tensor, Tensor]
@@ -77,11 +78,6 @@ def relearn_epochs(
     return cap + 1
 
 
-def _loss(model: nn.Module, x: Tensor, y: Tensor, batch_size: int = 1000) -> float:
+def _loss(model: nn.Module, x: Tensor, y: Tensor) -> float:
     """Mean cross-entropy in eval mode, in float64."""
-    total = 0.0
-    with evaluating(model), torch.inference_mode():
-        for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
-            logits = model(check.as_float(xb)).double()
-            total += float(F.cross_entropy(logits, yb, reduction="sum"))
-    return total / len(x)
+    return float(F.cross_entropy(logits(model, x).double(), y))

@@ -1,0 +1,31 @@
+"""Logits of many samples: all of them, in order, in batches that suit the size of a sample."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from rurklib.metrics import shown
+
+
+@pytest.mark.parametrize(
+    ("shape", "most"), [((1, 8, 8), 1000), ((3, 32, 32), 1000), ((3, 224, 224), 20)]
+)
+def test_a_batch_is_smaller_where_samples_are_larger(shape, most):
+    """Fails if ImageNet's images are shown a thousand at a time, or if a sample is lost."""
+    seen = []
+
+    class First(nn.Module):
+        def forward(self, x):
+            seen.append(len(x))
+            return x.flatten(1)[:, :2]
+
+    n = 2 * most + 1
+    x = torch.zeros(n, *shape, dtype=torch.uint8)
+    x[:, 0, 0, 0] = torch.arange(n) % 256
+    net = First().train()
+    out = shown.logits(net, x)
+    assert seen == [most, most, 1]
+    assert torch.equal(out[:, 0], (torch.arange(n) % 256) / 255)
+    assert net.training
