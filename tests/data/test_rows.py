@@ -91,6 +91,25 @@ def test_it_travels_as_a_name_and_an_index(x, stored):
     assert torch.equal(pickle.loads(sent)[:], x[::3])
 
 
+def test_samples_go_to_a_device_as_they_are_read(stored, x, monkeypatch):
+    """The rest stays on disk, also where a GPU hasn't the room. Fails if an index on that device
+    can't be used, or a part forgets its device."""
+    there = stored.to("meta")
+    assert there.device.type == "meta"
+    assert there.take(slice(5))[:2].device.type == "meta"
+    assert stored.device.type == "cpu"
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (3 * x.nbytes, 9 * x.nbytes))
+    assert isinstance(stored.to("cuda"), Rows)
+    assert stored.to("cuda").device.type == "cuda"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_with_room_holds_them_all(stored, x):
+    whole = stored.to("cuda")
+    assert isinstance(whole, torch.Tensor)
+    assert torch.equal(whole.cpu(), x)
+
+
 def test_what_needs_all_at_once_says_so(stored):
     """Fails if an operation silently reads the file, or answers with Python's own error."""
     for ask in (check.as_float, torch.isfinite, lambda v: torch.cat([v, v[:2]])):
@@ -266,8 +285,12 @@ def test_metrics_and_the_measurement(x, stored):
         ).frame.to_csv(),
     ):
         assert measure(*plain) == measure(*disk)
-    asked = {"taus": [0.1], "draws": 1, "controls": {"c": (stored.take(slice(41, 44)), y[41:44])}}
-    with pytest.raises(InputError, match="3 of 3 samples of control 'c' are forget samples too"):
+    asked = {
+        "taus": [0.1],
+        "draws": 1,
+        "controls": {"c": (stored.take([41, 41, 70]), y[[41, 41, 70]])},
+    }
+    with pytest.raises(InputError, match="2 of 3 samples of control 'c' are forget samples too"):
         residual_knowledge(models[0], models[1:], *disk[1], **asked)
 
 
