@@ -18,10 +18,10 @@ from rurklib.data.request import ORDERS
 from rurklib.methods import METHODS, check_value, defaults
 from rurklib.models import MODELS
 from rurklib.perturb import LAWS
+from rurklib.train import AUGMENTATIONS
 
 PRETRAIN = ("epochs", "lr")  # what --set pretrain.NAME=VALUE changes
 FIXED = ("name", "title", "data", "pretrain", "introduction", "seeds", "paper")  # no --set for them
-AUGMENTS = ("none", "flip", "flip-crop", "flip-crop-large")
 PRECISIONS = ("float32", "bfloat16", "auto")
 # Of training, with the value that is as if nothing was said: rurklib.train.fit's own.
 REFINED = {
@@ -66,8 +66,9 @@ class Scenario:
     share of the training side that is set aside for validation (None: a third of the test side is).
     ``train_images`` and ``test_images``: so many at most, of all classes alike (0 or None: all).
     ``retrain_epochs`` are those of Re-train, where it needs other than Original's.
-    ``warmup`` is in epochs; ``augment``, ``precision``, ``nesterov`` and ``label_smoothing`` are
-    those of :func:`rurklib.train.fit`. None is its default, and isn't written to run.json.
+    ``warmup`` is in epochs, at most all there are; ``augment``, ``precision``, ``nesterov`` and
+    ``label_smoothing`` are those of :func:`rurklib.train.fit`. None is its default, and isn't
+    written to run.json.
     ``seeds`` are the experiment seeds if none are asked for.
     ``paper`` names tables beside the notebooks that a finished run is set beside: "table" (as
     ``paper_table_1.csv``) and "curves" (as ``paper_fig_2.csv``).
@@ -140,10 +141,10 @@ class Scenario:
         for name, low in (("image_size", 1), ("train_images", 0), ("test_images", 0),
                           ("retrain_epochs", 1)):  # fmt: skip
             check.count(name, given.get(name, low), low)
-        limits = {"validation_of_train": 0.9, "warmup": self.epochs, "label_smoothing": 1.0}
+        limits = {"validation_of_train": 0.9, "warmup": float("inf"), "label_smoothing": 1.0}
         for name, high in limits.items():
             check.number(name, given.get(name, 0.0), 0.0, high)
-        check.one_of("augment", given.get("augment", "none"), AUGMENTS)
+        check.one_of("augment", given.get("augment", "none"), AUGMENTATIONS)
         check.one_of("precision", given.get("precision", "auto"), PRECISIONS)
         if self.nesterov not in (None, False, True):
             raise check.InputError(f"nesterov = {self.nesterov!r}: expected True or False")
@@ -174,6 +175,8 @@ class Scenario:
             values["epochs"] = self.retrain_epochs
         if method == "Pre-train" and self.pretrain is not None:
             values |= {"epochs": self.pretrain.epochs, "lr": self.pretrain.lr}
+        if "warmup" in values:  # fewer epochs are asked for to see that all runs
+            values["warmup"] = min(values["warmup"], float(values["epochs"]))
         return values
 
     def hyperparameters(self, method: str) -> dict[str, Any]:

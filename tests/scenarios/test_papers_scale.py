@@ -102,6 +102,8 @@ def test_only_what_differs_reaches_fit_and_run_json():
     )
     assert same.training("Original") == digits.training("Original")
     assert digits.changed({"augment": "flip"}).training("Re-train")["augment"] == "flip"
+    short = SCENARIOS["cifar10-fast"].changed({"epochs": 2})
+    assert short.training("Original")["warmup"] == 2.0  # not refused: it is to see that all runs
     plain = SCENARIOS["cifar10-fast"].changed({"warmup": 0, "augment": "none"})
     assert not {"warmup", "augment"} & plain.training("Original").keys()
     assert plain.settings()["augment"] == "none"
@@ -114,7 +116,6 @@ def test_only_what_differs_reaches_fit_and_run_json():
         ({"augment": "flips"}, "unknown augment 'flips': did you mean 'flip'"),
         ({"precision": "half"}, "unknown precision 'half'"),
         ({"warmup": -1.0}, "warmup = -1.0"),
-        ({"warmup": 31.0}, r"warmup = 31.0: expected a finite number in \[0, 30\]"),
         ({"nesterov": 2}, "nesterov = 2: expected True or False"),
         ({"nesterov": True, "momentum": 0.0}, "expected a momentum above 0"),
         ({"label_smoothing": 1.5}, "label_smoothing = 1.5"),
