@@ -93,10 +93,10 @@ class Split:
             if not getattr(self, name):
                 raise check.InputError(f"split: {name} is empty; choose another forget share")
         for a, b in (("retain", "forget"), ("validation", "test")):
-            both = set(getattr(self, a)) & set(getattr(self, b))
+            both = set(getattr(self, b)).intersection(getattr(self, a))  # a may be a million
             if both:
                 raise check.InputError(f"split: {len(both)} samples are in {a} and in {b}")
-        if not set(self.held_out) <= set(self.test):
+        if set(self.held_out).difference(self.test):
             raise check.InputError("split: held_out must be test samples of the forget class")
 
     @property

@@ -5,14 +5,16 @@
 
 For each number of images a decoded cache is made up: a sparse ``.npy`` file of zeros, in which a
 few bytes of each image are its number, so that 130,000 images of 224 px take 0.5 GB of disk instead
-of 20. A process of its own then does what a study does with it: open, hash, split, check that
-retain and forget share nothing, train for some steps on the retain set. For cifar10 it is an epoch
-with a small net on 48,000 samples. The peak is VmHWM (Linux): ru_maxrss counts the parent too.
+of 20. A process of its own then does what a study does with it: open, hash, split, write and read
+the certificate, check that retain and forget share nothing, train for some steps on the retain set.
+For cifar10 it is an epoch with a small net on 48,000 samples. The peak is VmHWM (Linux): ru_maxrss
+counts the parent too.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -49,7 +51,7 @@ def opened(file: Path, steps: int, batch_size: int) -> None:
     from torch import nn
 
     from rurklib import check
-    from rurklib.data import Dataset, forget_part_of_a_class
+    from rurklib.data import Dataset, Split, forget_part_of_a_class
     from rurklib.data.rows import Rows, settled
     from rurklib.train import fit
 
@@ -60,6 +62,7 @@ def opened(file: Path, steps: int, batch_size: int) -> None:
     test = x.take(torch.arange(1000)) if isinstance(x, Rows) else x[:1000]
     data = Dataset("made up", (x, y), (test, y[:1000]), tuple(map(str, range(100))), "made up")
     split = forget_part_of_a_class(data, forget_class=0)
+    split = Split.from_certificate(json.loads(json.dumps(split.certificate())), data)
     retain, forget = (split.pair(data, part) for part in ("retain", "forget"))
     check.disjoint(retain[0], forget[0])
     split_at = time.perf_counter()
