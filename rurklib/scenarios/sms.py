@@ -10,7 +10,7 @@ from functools import partial
 
 from rurklib.data import text
 from rurklib.scenarios.scenario import Scenario
-from rurklib.scenarios.trec import TEXT_METHODS
+from rurklib.scenarios.sst2 import SENTENCE_METHODS
 
 SMS = Scenario(
     name="sms",
@@ -20,5 +20,5 @@ SMS = Scenario(
     forget_class=1,
     epochs=10,
     taus=(0.0, 0.25, 0.5, 0.75, 1.0),
-    methods=TEXT_METHODS,
+    methods=SENTENCE_METHODS,
 )
