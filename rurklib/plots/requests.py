@@ -9,11 +9,14 @@ from matplotlib.patches import Patch
 from rurklib.plots.style import BAND, canvas, style
 
 
-def request_dots(frame: pd.DataFrame, *, title: str, unit: str) -> Figure:
+def request_dots(
+    frame: pd.DataFrame, *, title: str, unit: str, label: str = "residual knowledge"
+) -> Figure:
     """A panel for each value of ``study``, a row for each request, a mark for each method.
 
     ``frame`` has the columns study, request, method, ratio_of_means, null_low, null_high, at one
-    tau. Grey: the range of the re-trained references, each held out against the others.
+    tau; ``label`` says what ratio_of_means is, if it is something else. Grey: the range of the
+    re-trained references, each held out against the others.
     """
     studies = list(frame.study.unique())
     requests = sorted(frame.request.unique())
@@ -34,7 +37,7 @@ def request_dots(frame: pd.DataFrame, *, title: str, unit: str) -> Figure:
                       **style(method))  # fmt: skip
         axis.axvline(1, color="#555555", lw=0.8, ls=":")
         axis.set_title(study, loc="left", fontsize=10.5)
-        axis.set_xlabel(f"residual knowledge ({unit})")
+        axis.set_xlabel(f"{label} ({unit})")
         axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_yticks(range(len(requests)), [str(r) for r in requests])
     axes[0, 0].set_ylim(len(requests) - 0.4, -0.6)
