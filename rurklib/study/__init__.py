@@ -8,6 +8,7 @@ objects to the next:
     frame = measure(run)
 """
 
+from rurklib.study.attacked import attack_table, attacked, cheat, parts, spare_of_class
 from rurklib.study.jobs import parallel
 from rurklib.study.measure import by_method, measure, residual, samples
 from rurklib.study.models import (
@@ -21,15 +22,20 @@ from rurklib.study.models import (
 )
 
 __all__ = [
+    "attack_table",
+    "attacked",
     "by_method",
+    "cheat",
     "finite",
     "load_models",
     "measure",
     "method_code",
     "parallel",
+    "parts",
     "residual",
     "samples",
     "smoothed",
+    "spare_of_class",
     "train",
     "unlearn",
     "unlearned",
