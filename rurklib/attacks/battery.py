@@ -1,9 +1,9 @@
 """All attacks on one model, each as a number for every sample: higher means better known.
 
 ``ATTACKS`` names them. All have one signature, ``attack(model, x, y, scene) -> [n]``, and look at
-nothing but what an attacker has: the model (or its scores), samples, and what the ``Scene`` holds. To
-add one, write the function and its line. Whether a number means memory is not theirs to say: every
-one is computed for re-trained models too, and for held-out samples.
+nothing but what an attacker has: the model (or its scores), samples, and what the ``Scene`` holds.
+To add one, write the function and its line. Whether a number means memory is not theirs to say:
+every one is computed for re-trained models too, and for held-out samples.
 """
 
 from __future__ import annotations

@@ -63,9 +63,10 @@ def ddn(
 ) -> Minimal:
     """The smallest L2 perturbation that changes whether the model says y (DDN).
 
-    The direction follows the gradient by steps that shrink from ``first`` to a hundredth of it; the
-    norm is decoupled from it: it begins with ``first`` and is taken times 1 - gamma after a copy that
-    changed the answer, 1 + gamma after one that didn't. 1 suits pixels in [0, 1]. Shapes: x [n, ...] float inside ``bounds`` (uint8: read as x / 255), y int64 [n].
+    The direction follows the gradient by steps that shrink from ``first`` to a hundredth of it. The
+    norm is decoupled from it: it begins with ``first`` (1 suits pixels in [0, 1]) and is multiplied
+    by 1 - gamma after a copy that changed the answer, 1 + gamma after one that didn't. Shapes: x
+    [n, ...] float inside ``bounds`` (uint8: read as x / 255), y int64 [n].
     Raises InputError for inputs that can't be used.
     """
     x, before = _ready(model, x, y, steps, bounds)

@@ -42,13 +42,14 @@ def standing(value: float, references: Sequence[float] | np.ndarray) -> Standing
     mean = float(others.mean()) if others.size else math.nan
     known = math.isfinite(value) and len(others) >= uncertainty.MIN_REFERENCES
     if not known or not np.isfinite(others).all():
-        return Standing(float(value), mean, *[math.nan] * 4, "")
+        nan = math.nan
+        return Standing(float(value), mean, nan, nan, nan, nan, "")
     # Each reference less the mean of the others, as uncertainty.spread asks for.
     below = (others - mean) * len(others) / (len(others) - 1)
     least = 1e-6 * max(abs(mean), 1.0)  # references that all say the same to the last digit
     low, high = uncertainty.predict(below, least)
     sd = float(uncertainty.spread(below, least)[1])
-    p = float(uncertainty.p_value(np.float64(value - mean), below, least))
+    p = float(uncertainty.p_value(np.array(value - mean), below, least))
     finding = "inside" if p >= 0.05 else "above" if value > mean else "below"
     return Standing(
         float(value), mean, mean + float(low), mean + float(high), (value - mean) / sd, p, finding

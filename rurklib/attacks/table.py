@@ -3,11 +3,11 @@
 Statistics of an attack's numbers:
 
 - ``level``: their mean over the forget samples;
-- ``auc``, and ``tpr`` at a false positive rate of 1 %: forget samples against held-out samples of the
-  class, by the number alone: what anyone can do who has the model;
-- ``calibrated auc`` and ``calibrated tpr``: the same after each sample's mean over re-trained models
-  was taken off, which says how hard the sample is: what one can do who can train such models (as
-  LiRA's attacker can).
+- ``auc``, and ``tpr`` at a false positive rate of 1 %: forget samples against held-out samples of
+  the class, by the number alone: what anyone can do who has the model;
+- ``calibrated auc`` and ``calibrated tpr``: the same after each sample's mean over re-trained
+  models was taken off, which says how hard the sample is: what one can do who can train such models
+  (as LiRA's attacker can).
 
 The last two are about memory alone: what lifts all samples of the class cancels.
 """
@@ -42,16 +42,16 @@ def table(
     the *other* references. ``low`` and ``high`` are 95 % intervals over samples, NaN for a level.
     """
     if len(references) < 2:
-        raise check.InputError(f"{len(references)} references: expected two or more to compare with")
+        raise check.InputError(
+            f"{len(references)} references: expected two or more to compare with"
+        )
     rows = []
     for name, its in models.items():
         at = (targets or {}).get(name, 0)
         for attack, own in its.items():
             other = [_about(r[attack], at) for r in references.values()]
             mine = _statistics(_about(own, at), other)
-            null = [
-                _statistics(r, other[:k] + other[k + 1 :]) for k, r in enumerate(other)
-            ]
+            null = [_statistics(r, other[:k] + other[k + 1 :]) for k, r in enumerate(other)]
             for statistic, (value, low, high) in mine.items():
                 place = standing(value, [n[statistic][0] for n in null])
                 rows.append(

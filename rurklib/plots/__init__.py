@@ -3,6 +3,7 @@
 from rurklib.plots.ablations import ablation_panels, pareto
 from rurklib.plots.accuracies import accuracy_dots
 from rurklib.plots.against import against_references
+from rurklib.plots.attacked import attack_heat, distance_strips, membership_dots, step_curves
 from rurklib.plots.brittleness import brittleness
 from rurklib.plots.curves import QUANTITIES, residual_curves
 from rurklib.plots.dimension import DimensionFigure
@@ -25,19 +26,23 @@ __all__ = [
     "ablation_panels",
     "accuracy_dots",
     "against_references",
+    "attack_heat",
     "band_growth",
     "brittleness",
     "canvas",
     "copies_strip",
     "curve_panels",
     "disagreement_bounds",
+    "distance_strips",
     "estimator_gap",
     "image_rows",
+    "membership_dots",
     "pareto",
     "png",
     "request_dots",
     "residual_curves",
     "results_table",
     "sample_histogram",
+    "step_curves",
     "style",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,11 @@ def cheat(run: Run, name: Name, **options: Any) -> nn.Module:
     original = load_models(run, [("Original", name[1])])["Original", name[1]]
     shared = {"taus": run.scenario.taus, "seed": name[1], "bounds": run.data.bounds, **options}
     forget = run.pair("forget")
-    seen = {"taus": run.scenario.taus, "bounds": run.data.bounds}
+    noisy = partial(
+        attacks.noisy_level, pair=forget, taus=run.scenario.taus, bounds=run.data.bounds
+    )
     references = load_models(run, run.names("Re-train")).values()
-    goal = np.mean([attacks.noisy_margin(r, forget, **seen) for r in references], axis=0)
+    goal = np.mean([noisy(r) for r in references], axis=0)
     if name[0] == "Damped":
         return attacks.damped(original, forget, goal, **shared)
     return attacks.noise_brittle(original, run.pair("retain"), forget, goal, **shared)
