@@ -106,7 +106,7 @@ def random_search(
         drawn = torch.randint(0, 2, size, generator=generator, device=x.device)
         return (2 * drawn - 1).to(x.dtype)
 
-    with evaluating(model), torch.inference_mode():
+    with evaluating(model), torch.no_grad():
         d, best = torch.zeros(shape, device=x.device, dtype=x.dtype), sign * _margin(model, x, y)
         for k in range(queries - 1):
             if k == 0:

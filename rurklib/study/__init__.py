@@ -8,7 +8,7 @@ objects to the next:
     frame = measure(run)
 """
 
-from rurklib.study.attacked import attack_table, attacked, cheat, parts, spare_of_class
+from rurklib.study.attacking import attack_table, attacked, cheat, parts, spare_of_class
 from rurklib.study.jobs import parallel
 from rurklib.study.measure import by_method, measure, residual, samples
 from rurklib.study.models import (

@@ -80,12 +80,14 @@ def attacked(
         check.one_of("method", method, ["Original", *run.scenario.methods, *CHEATS])
     groups = [[n for m in chosen for n in run.names(m)], run.names("Re-train")]
     common = store.fingerprint(
-        originals=_digests(run, run.names("Original")),
-        samples={k: store.weights_digest(dict(zip("xy", p, strict=True)))
-                 for k, p in parts(run).items()},
-        scenario=run.scenario.settings(), settings=settings, code=store.code(*CODE),
-        torch=torch.__version__, device=run.device.type,
-    )  # fmt: skip
+        trained={_label(n): d for n, d in _digests(run, run.trained).items()},
+        split=run.split.digest,
+        noise=[run.scenario.perturbations[0], *run.scenario.taus],
+        settings=settings,
+        code=store.code(*CODE),
+        torch=torch.__version__,
+        device=run.device.type,
+    )
     known = [n for n in (*groups[0], *groups[1]) if n[0] not in CHEATS]
     prints = {n: store.fingerprint(common=common, weights=d)
               for n, d in _digests(run, known).items()}  # fmt: skip
