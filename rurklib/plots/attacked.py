@@ -30,8 +30,7 @@ def attack_heat(frame: pd.DataFrame, titles: Mapping[str, str], *, title: str) -
         1, len(names), width=2.4 + 0.46 * len(methods) * len(names) + 0.5,
         height=1.9 + 0.3 * len(attacks), squeeze=False, sharey=True,
     )  # fmt: skip
-    colors = sns.diverging_palette(245, 45, s=85, l=55, as_cmap=True)
-    colors.set_bad("#f4f4f4")
+    colors = sns.diverging_palette(245, 45, s=85, l=55, as_cmap=True).with_extremes(bad="#f4f4f4")
     image = None
     for axis, name in zip(axes[0], names, strict=True):
         part = shown[shown.statistic == name]
