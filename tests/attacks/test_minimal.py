@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from rurklib.attacks import ddn, fmn
+from rurklib.attacks.minimal import _Best
 from rurklib.check import InputError
 from rurklib.perturb.ball import norm
 
@@ -39,6 +40,30 @@ def test_on_a_linear_model_the_signed_distance_is_exact(name, d, linear, rng):
     torch.testing.assert_close(found.signed, wanted, rtol=0.02, atol=5e-4)
     torch.testing.assert_close(norm(found.copies - x, p), found.distance)
     assert ((model(found.copies).argmax(1) == y) != found.before).all()
+
+
+@pytest.mark.parametrize(("name", "steps", "off"), [("ddn", 60, 1.1), ("fmn", 3, 1.01)])
+def test_the_searches_are_near_before_the_way_is_halved(name, steps, off, linear, rng, monkeypatch):
+    """FMN's first-order radius is exact here: three steps do. Catches another dual norm in it, and
+    a DDN that doesn't set the norm."""
+    monkeypatch.setattr("rurklib.attacks.minimal.HALVINGS", 0)
+    search, _, dual = SEARCHES[name]
+    model = linear(64, seed=3)
+    x = torch.randn(16, 64, generator=rng(1), dtype=torch.float64)
+    y = torch.arange(16) % 2
+    ratio = search(model, x, y, steps=steps, bounds=None).signed / exact(model, x, y, dual)
+    assert (ratio >= 1 - 1e-6).all()
+    assert ratio.median() < off
+
+
+def test_the_best_so_far_is_the_smallest_that_changed_the_answer():
+    x = torch.zeros(3, 2)
+    best = _Best(x, 2)
+    for size, gap in ((3.0, -1.0), (1.0, 1.0), (2.0, -1.0), (2.5, -1.0)):
+        best.update(torch.full((3, 2), size), torch.tensor([gap, -gap, 1.0]))
+    norms = [2 * math.sqrt(2), 1 * math.sqrt(2), math.inf]
+    assert best.distance.tolist() == pytest.approx(norms)
+    assert best.d[:, 0].tolist() == [2.0, 1.0, 0.0]
 
 
 @pytest.mark.parametrize("name", SEARCHES)

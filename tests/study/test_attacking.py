@@ -1,12 +1,15 @@
 """A small finished run under attack: files, the table, and what is asked again."""
 
+import shutil
+
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from rurklib import attacks, study
-from rurklib.check import InputError
+from rurklib import attacks, batch, study
+from rurklib.check import InputError, as_float
 from rurklib.models.margin import logit_margin
 from rurklib.run import open_existing
 from rurklib.study.attacking import RELEARN
@@ -46,7 +49,7 @@ def test_numbers_are_those_of_the_parts_in_their_order(run, attacked):
         model = study.load_models(run, [(name, 0)])[name, 0]
         x, y = study.parts(run)[part]
         with torch.no_grad():
-            own = logit_margin(model(x), y)
+            own = logit_margin(model(as_float(x)), y)
         found = attacked[0][f"{name}-seed0"]["confidence (LiRA)"][part]
         assert np.allclose(found, own.numpy())
 
@@ -76,6 +79,26 @@ def test_spare_samples_are_of_the_class_and_nothing_else_is(run):
     assert y.tolist() == [9] * 5
     reported = torch.cat([p[0] for p in study.parts(run).values()])
     assert not any(bool((reported == one).flatten(1).all(1).any()) for one in x)
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(small_run, tmp_path):
+    """With tiny parameters: all figures, their data and alt text, and nothing done twice."""
+    folder = tmp_path / "digits"
+    shutil.copytree(small_run, folder)
+    there = open_existing(folder)
+    few = {"methods": ["RURK"], "draws": 2, "steps": 3, "queries": 4, "shots": 4}
+    assert batch.run_attacks(there, {"out": str(folder), **few})
+    book = nbformat.read(folder / "notebooks" / f"{batch.ATTACKS}.ipynb", as_version=4)
+    assert not [o for c in book.cells for o in c.get("outputs", []) if o.output_type == "error"]
+    drawn = sorted(p.stem for p in (folder / "figures").glob("06_*.png"))
+    assert drawn == ["06_attacks", "06_cheats", "06_distance", "06_mapping", "06_masking",
+                     "06_membership", "06_relearn"]  # fmt: skip
+    said = []
+    assert not batch.run_attacks(there, {"out": str(folder), **few}, say=said.append)
+    assert "finished already" in said[0]
+    with pytest.raises(InputError, match="unknown parameter"):
+        batch.run_attacks(there, {"outt": "x"})
 
 
 def test_unknown_names_are_refused(run):
