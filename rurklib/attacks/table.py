@@ -45,15 +45,18 @@ def table(
         raise check.InputError(
             f"{len(references)} references: expected two or more to compare with"
         )
-    rows = []
+    rows, nulls = [], {}
     for name, its in models.items():
         at = (targets or {}).get(name, 0)
         for attack, own in its.items():
             other = [_about(r[attack], at) for r in references.values()]
             mine = _statistics(_about(own, at), other)
-            null = [_statistics(r, other[:k] + other[k + 1 :]) for k, r in enumerate(other)]
+            if (attack, at) not in nulls:  # it is the same for all models
+                nulls[attack, at] = [
+                    _statistics(r, other[:k] + other[k + 1 :]) for k, r in enumerate(other)
+                ]
             for statistic, (value, low, high) in mine.items():
-                place = standing(value, [n[statistic][0] for n in null])
+                place = standing(value, [n[statistic][0] for n in nulls[attack, at]])
                 rows.append(
                     {"attack": attack, "statistic": statistic, "model": name, "low": low,
                      "high": high, **place._asdict()}

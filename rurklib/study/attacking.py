@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,17 @@ from rurklib.study.measure import samples
 from rurklib.study.models import load_models
 
 RELEARN = "re-learning"
-CODE = ("attacks", "metrics", "perturb", "residual", "models", "train", "guard")
+SHOTS = 10  # samples that the few-shot attack has
+SHARED = ("battery", "cheats", "mapping", "minimal", "search", "spatial")  # that numbers hang on
+CODE = (
+    *(f"attacks/{name}" for name in SHARED),
+    "metrics",
+    "perturb",
+    "residual",
+    "models",
+    "train",
+    "guard",
+)
 Numbers = dict[str, dict[str, np.ndarray]]  # {attack: {part: [n]}}
 
 
@@ -78,6 +89,7 @@ def attacked(
     chosen = ["Original", *run.scenario.methods, *CHEATS] if methods is None else list(methods)
     for method in chosen:
         check.one_of("method", method, ["Original", *run.scenario.methods, *CHEATS])
+    settings = _complete(settings)
     groups = [[n for m in chosen for n in run.names(m)], run.names("Re-train")]
     common = store.fingerprint(
         trained={_label(n): d for n, d in _digests(run, run.trained).items()},
@@ -134,7 +146,7 @@ def _attack(run: Run, name: Name, settings: Mapping[str, Any], fingerprint: str)
         targets={k: t.clone() for k, t in targets.items()},
         retain=run.pair("retain"),
         test=run.pair("test"),
-        shots=spare_of_class(run, own.pop("shots", 10)),
+        shots=spare_of_class(run, own.pop("shots")),
         law=run.scenario.perturbations[0],
         bounds=run.data.bounds,
         **own,
@@ -146,6 +158,15 @@ def _attack(run: Run, name: Name, settings: Mapping[str, Any], fingerprint: str)
     arrays = {f"{a}|{p}": v for a, its in found.items() for p, v in its.items()}
     store.save_arrays(_file(run, name), arrays, fingerprint)
     return f"{_label(name)} attacked: {time.perf_counter() - began:.1f} s"
+
+
+def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """With the defaults of what isn't given, so that naming a default is no other question."""
+    known = {f.name: f.default for f in fields(attacks.Scene)}
+    free = {"shots": SHOTS, **{k: known[k] for k in ("draws", "steps", "queries", "share", "seed")}}
+    for name in settings:
+        check.one_of("setting of the attacks", name, free)
+    return {**free, **settings}
 
 
 def _digests(run: Run, names: Sequence[Name]) -> dict[Name, str]:

@@ -28,20 +28,35 @@ def test_eot_on_a_linear_model_goes_to_the_best_corner(linear, rng):
         torch.testing.assert_close(found, own + sign * reach, rtol=0, atol=0.05)
 
 
-def test_eot_looks_at_noisy_copies_and_not_at_the_point(rng):
-    """A model that is sure of y on a needle at x alone, and with noise only to the right: PGD's
-    gradient at the needle would leave it where it is."""
+class Line(nn.Module):
+    """Two classes; the margin is a function of the first number alone."""
 
-    class Needle(nn.Module):
-        def forward(self, x):
-            v = x.flatten(1)[:, 0]
-            on = 30 * torch.exp(-((v - 0.5) / 0.002).square())
-            return torch.stack([on + 10 * (v - 0.5), torch.zeros_like(v)], 1)
+    def __init__(self, margin):
+        super().__init__()
+        self.margin = margin
 
-    x, y = torch.full((1, 4), 0.5), torch.tensor([0])
-    copies, found = eot(Needle(), x, y, 0.2, sd=0.05, generator=rng(0), draws=16, steps=20)
-    assert copies[0, 0] > 0.65
-    assert float(found) == pytest.approx(2.0, abs=0.6)
+    def forward(self, x):
+        v = x.flatten(1)[:, 0]
+        return torch.stack([self.margin(v), torch.zeros_like(v)], 1)
+
+
+def test_eot_follows_the_mean_over_noisy_copies_and_not_the_point(rng):
+    """Within reach the margin rises to the right by 1; a standard deviation to the left it falls
+    by 40. One noisy copy in six sees that, and their mean goes left; the point, and most single
+    copies, would go right."""
+    model = Line(lambda v: torch.where(v >= 0.45, v, 0.45 - 40 * (v - 0.45)))
+    x, y = torch.full((8, 4), 0.5), torch.zeros(8, dtype=torch.int64)
+    options = {"sd": 0.05, "draws": 64, "steps": 10, "restarts": 1}
+    copies, found = eot(model, x, y, 0.03, generator=rng(0), **options)
+    assert (copies[:, 0] < 0.475).all()
+    assert (found > 0.75).all()  # at the point itself the margin is 0.5
+
+
+def test_what_eot_returns_is_what_it_found(cnn, images, rng):
+    """Without noise: the margin of the copies is the one reported, whichever start won."""
+    model, (x, y) = cnn(), images(8)
+    copies, found = eot(model, x, y, 0.1, sd=0.0, generator=rng(0), draws=1, restarts=5, steps=1)
+    torch.testing.assert_close(logit_margin(model(copies), y).detach(), found)
 
 
 def test_restarts_keep_the_best_sample_by_sample(cnn, images, rng):
@@ -141,15 +156,19 @@ def test_an_open_model_shows_no_sign(linear, rng):
 
 
 def test_worse_by_more_steps_and_recognised_far_away_are_signs():
-    """Margin falls in the first step and is high again farther on; nothing is lost far away."""
+    """A small hollow near x catches small steps; one long step reaches the deep one behind a hill.
+    Nothing is ever lost, near or far."""
 
-    class Dip(nn.Module):
-        def forward(self, x):
-            v = (x.flatten(1)[:, 0] - 0.5).abs()
-            margin = 5 - 40 * v + 400 * v.square() * (v > 0.05)
-            return torch.stack([margin, torch.zeros_like(v)], 1)
+    def margin(v):
+        v = (v - 0.5).abs()
+        hill = torch.where(v < 0.06, 4.2 + 30 * (v - 0.02), (5.4 - 100 * (v - 0.06)).clamp(min=0.3))
+        return torch.where(v < 0.02, 5 - 40 * v, hill)
 
     x, y = torch.full((4, 1, 1, 1), 0.51), torch.zeros(4, dtype=torch.int64)
-    seen = masking(Dip(), {}, x, y, 0.1, steps=(0, 20, 1), queries=5)
+    seen = masking(Line(margin), {}, x, y, 0.1, steps=(0, 20, 1), queries=5)
     assert seen.steps == (0, 1, 20)
-    assert any(s.startswith("recognised far away") for s in seen.signs)
+    assert seen.margins[1] < 2 < 4 < seen.margins[2]
+    assert seen.far == 1.0
+    said = [s.split(" on ")[0] for s in seen.signs]
+    assert said[0] == "more steps make the search worse"
+    assert "recognised far away" in said

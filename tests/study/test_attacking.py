@@ -70,6 +70,7 @@ def test_finished_models_are_read_and_other_settings_asked_anew(run, attacked, m
     monkeypatch.setattr("rurklib.study.attacking._attack", never)
     study.attacked(run, ["Original", "RURK", "Damped"], **FEW)
     assert "6 of 6 models are attacked already" in capsys.readouterr().out
+    study.attacked(run, ["Original"], **FEW, share=0.2, seed=0)  # the defaults
     with pytest.raises(AssertionError, match="asked again"):
         study.attacked(run, ["Original"], **(FEW | {"queries": 6}))
 
@@ -104,5 +105,7 @@ def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(small_
 def test_unknown_names_are_refused(run):
     with pytest.raises(InputError, match="did you mean 'RURK'"):
         study.attacked(run, ["RURQ"])
+    with pytest.raises(InputError, match="did you mean 'draws'"):
+        study.attacked(run, ["RURK"], drawz=3)
     with pytest.raises(InputError, match="unknown cheat"):
         study.cheat(run, ("Clever", 0))
