@@ -25,7 +25,7 @@ import nbformat
 import pandas as pd
 
 from rurklib import papermilled
-from rurklib.batch import folder, notebooks_of
+from rurklib.batch import ATTACKS, folder, notebooks_of
 from rurklib.check import InputError
 from rurklib.plots import beside_text, results_table
 from rurklib.run import plan_run
@@ -52,6 +52,8 @@ def publish(run: Path) -> None:
         planned = plan_run(name, run)  # refuses a run with other settings
         for notebook in notebooks_of(planned):
             publish_notebook(run, notebook)
+        if (run / "notebooks" / f"{ATTACKS}.ipynb").exists():  # of those who asked for it
+            publish_notebook(run, ATTACKS)
     target = FIGURES / name
     tables = [run / t for t in ("summary.csv", "residual_knowledge.csv", "env.json")]
     for needed in (*tables, run / "report.html"):
@@ -63,8 +65,9 @@ def publish(run: Path) -> None:
     for path in sorted((run / "figures").glob("[09]*.*")):
         if path.suffix in (".png", ".csv") and (own or path.stem not in OF_DATA):
             shutil.copy(path, target / path.name)
-    for table in tables:
-        shutil.copy(table, target / table.name)
+    for table in (*tables, run / "attacks.csv"):
+        if table.exists():
+            shutil.copy(table, target / table.name)
     trials = run.with_name(f"{name}-tune") / "trials.csv"
     if trials.exists():
         shutil.copy(trials, target / trials.name)

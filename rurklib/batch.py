@@ -23,6 +23,7 @@ NOTEBOOKS = (
     "04_inspect_perturbations",
     "99_report",
 )
+ATTACKS = "06_adaptive_attacks"  # of a finished run, when it is asked for
 
 
 class NotebookFailed(RuntimeError):
@@ -48,6 +49,7 @@ def made_by(run: Run, notebook: str) -> list[Path]:
             *sorted((at / "counts").rglob("*.npz")),
             at / "residual_knowledge.csv",
         ],
+        ATTACKS: [at / "attacks.csv", *sorted((at / "attacks").glob("*.npz"))],
         "99_report": [at / "report.html"],
     }
     figures = sorted((at / "figures").glob(f"{notebook[:2]}_*"))
@@ -89,6 +91,27 @@ def run_notebooks(
             say(f"{step} finished already, skipped")
         before |= outputs
     return executed
+
+
+def run_attacks(
+    run: Run, parameters: Mapping[str, Any], say: Callable[[str], None] = print
+) -> bool:
+    """Execute notebook 6 on a finished run; False if it was finished already.
+
+    Raises as :func:`run_notebooks` does. It isn't one of a study's, which needs no attacker.
+    """
+    source = folder() / f"{ATTACKS}.ipynb"
+    papermilled.check_names(papermilled.read(source), parameters)
+    models = {p.name: store.digest(p) for p in map(run.checkpoint, run.trained + run.unlearned)}
+    wanted = _fingerprint(source, parameters, models)
+    if _finished(run, run.folder / "notebooks" / source.name, wanted) is not None:
+        say(f"{ATTACKS} finished already, skipped")
+        return False
+    began = time.perf_counter()
+    say(f"{ATTACKS} ...")
+    _execute(run, source, run.folder / "notebooks" / source.name, parameters, wanted)
+    say(f"{ATTACKS} done in {time.perf_counter() - began:.0f} s")
+    return True
 
 
 def _given(run: Run, notebook: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ Examples:
   rurk tune --scenario npz --set path=my.npz    choose hyper-parameters for them
   rurk inspect                                  look closely at single forget samples
   rurk train --scenario digits                  only what takes long; also under torchrun
+  rurk attack --run runs/digits                 adaptive attacks on a finished study
   rurk sweep NOTEBOOK --grid tau=0,0.01         a notebook for every cell of a grid
   rurk scenarios                                what can be studied, and every setting
   rurk audit --help                             models of your own, against re-trained ones
@@ -172,6 +173,46 @@ def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) 
         with words.locked("digits", folder) as run:
             _study(run, {}, fresh=False)
     serve(folder, seed=seed, port=port, browser=not no_browser, say=click.echo)
+
+
+@main.command()
+@click.option(
+    "--run",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=DIGITS_RUN,
+    show_default=True,
+    help="folder of a finished study",
+)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="notebook 6's values")
+@click.option("--jobs", default=1, show_default=True, help="models attacked at a time")
+def attack(folder: Path, settings: tuple[str, ...], jobs: int) -> None:
+    """Try every attack on the models of a finished study, and cheating unlearners (notebook 6).
+
+    Writes attacks.csv, the executed notebook and its figures into the folder.
+    """
+    from rurklib import store
+    from rurklib.check import count
+    from rurklib.run import open_existing
+
+    run = open_existing(folder)
+    values = {"out": str(folder.resolve()), "jobs": count("--jobs", jobs)}
+    values |= dict(words.setting(s) for s in settings)
+    os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)
+    try:
+        from rurklib.batch import NotebookFailed, run_attacks
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{error.name} is needed to run the notebook: pip install 'rurklib[study]'"
+        ) from None
+    click.echo(run.title)
+    try:
+        with store.locked(folder):
+            run_attacks(run, values, say=click.echo)
+    except NotebookFailed as error:
+        click.echo(f"rurk: {error}", err=True)
+        sys.exit(1)
+    click.echo(f"table: {folder / 'attacks.csv'}")
 
 
 def _study(run: Any, values: dict[str, Any], fresh: bool) -> None:

@@ -16,7 +16,7 @@ PARAMETER = re.compile(r"^(\w+): (\w+) = (.+?)  # (.+)$")
 
 def test_all_numbered_notebooks_are_there():
     study = (SCENARIOS["digits"].introduction, *batch.NOTEBOOKS)
-    assert [p.stem for p in BOOKS] == sorted((*study, *SWEPT))
+    assert [p.stem for p in BOOKS] == sorted((*study, batch.ATTACKS, *SWEPT))
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
@@ -48,6 +48,7 @@ def test_parameters_cell_is_one_literal_a_line_with_help(path):
     needed = {
         "00": {"out", "seed", "live"},  # needs no run
         "05": {"scenario", "out", "shared", "seed", "settings", "jobs"},
+        "06": {"out", "methods", "jobs"},  # all else is read from the run's folder
         "95": {"results", "out"},
     }.get(path.stem[:2], {"scenario", "out", "seeds", "settings", "jobs"})
     assert needed <= names.keys()

@@ -4,13 +4,14 @@ from rurklib.metrics.accuracy import accuracy
 from rurklib.metrics.gap import average_gap
 from rurklib.metrics.lira import LiRA, confidence, lira
 from rurklib.metrics.mia import mia, mia_class
-from rurklib.metrics.relearn import relearn_epochs
+from rurklib.metrics.relearn import few_shots, relearn_epochs
 
 __all__ = [
     "LiRA",
     "accuracy",
     "average_gap",
     "confidence",
+    "few_shots",
     "lira",
     "mia",
     "mia_class",

@@ -74,6 +74,20 @@ def svc_failure_rate(
 ) -> float:
     """Percent of ``scored`` that a machine fitted to seen = 1, unseen = 0 calls 0.
 
+    Likelihoods and errors as in :func:`svc_called_seen`.
+    """
+    return float(100 * (~svc_called_seen(seen, unseen, scored, seed=seed)).mean())
+
+
+def svc_called_seen(
+    seen: Sequence[float] | np.ndarray,
+    unseen: Sequence[float] | np.ndarray,
+    scored: Sequence[float] | np.ndarray,
+    *,
+    seed: int = 0,
+) -> np.ndarray:
+    """Which of ``scored`` a machine fitted to seen = 1, unseen = 0 calls 1, bool [k].
+
     Likelihoods [n], [m], [k] in [0, 1]; ``seed`` decides which of them are fitted. Raises
     InputError if one is empty, not a vector, or outside [0, 1].
     """
@@ -90,4 +104,4 @@ def svc_failure_rate(
     fitted = np.concatenate([rng.choice(side, size, replace=False) for side in sides[:2]])
     machine = SVC(C=3, gamma="auto", kernel="rbf")
     machine.fit(fitted[:, None], np.repeat([1, 0], size))
-    return float(100 * (machine.predict(sides[2][:, None]) == 0).mean())
+    return np.asarray(machine.predict(sides[2][:, None]) == 1)

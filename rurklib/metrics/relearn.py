@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from rurklib import check
 from rurklib.guard import generator
 from rurklib.metrics.shown import logits
+from rurklib.models.margin import logit_margin
 from rurklib.train import batches
 
 Pair = tuple[Tensor, Tensor]
@@ -76,6 +77,45 @@ def relearn_epochs(
                 F.cross_entropy(learner(xb), yb).backward()
                 optimizer.step()
     return cap + 1
+
+
+def few_shots(
+    model: nn.Module,
+    shots: Pair,
+    probe: Pair,
+    *,
+    steps: int = 20,
+    lr: float = 3e-3,
+    momentum: float = 0.9,
+) -> tuple[nn.Module, Tensor]:
+    """Fine-tune on a few samples of the class that aren't the forgotten ones; what comes back?
+
+    ``steps`` of SGD on all ``shots`` (x [k, ...], y int64 [k]) at once, as in
+    :func:`relearn_epochs`. Returns the model at the end, in eval mode, and the logit margins of the
+    samples of ``probe`` after each step, float64 [steps + 1, n], row 0 being the model's own.
+    Recovery of forget samples means something beside that of held-out samples of the class, which
+    such a fine-tuning raises as well, and beside re-trained models. ``model`` is left as found.
+    """
+    x, y = check.pair(shots, "shots", bounds=None)
+    px, py = check.pair(probe, "probe", bounds=None)
+    check.logits(model, x, y, "model")
+    check.logits(model, px, py, "model")
+    check.count("steps", steps, 0)
+    for name, value in (("lr", lr), ("momentum", momentum)):
+        check.number(name, value, 0.0)
+    x, px = check.as_float(x), check.as_float(px)
+    learner = copy.deepcopy(model).eval().requires_grad_(True)
+    optimizer = torch.optim.SGD(learner.parameters(), lr=lr, momentum=momentum)
+    curve = []
+    for step in range(steps + 1):
+        with torch.no_grad():
+            curve.append(logit_margin(learner(px), py))
+        if step < steps:
+            with torch.enable_grad():
+                optimizer.zero_grad(set_to_none=True)
+                F.cross_entropy(learner(x), y).backward()
+                optimizer.step()
+    return learner, torch.stack(curve)
 
 
 def _loss(model: nn.Module, x: Tensor, y: Tensor) -> float:

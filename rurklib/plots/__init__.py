@@ -3,6 +3,7 @@
 from rurklib.plots.ablations import ablation_panels, pareto
 from rurklib.plots.accuracies import accuracy_dots
 from rurklib.plots.against import against_references
+from rurklib.plots.attacked import attack_heat, distance_strips, membership_dots, step_curves
 from rurklib.plots.beside import beside_curves, beside_table, beside_text, share_within
 from rurklib.plots.brittleness import brittleness
 from rurklib.plots.curves import QUANTITIES, residual_curves
@@ -26,6 +27,7 @@ __all__ = [
     "ablation_panels",
     "accuracy_dots",
     "against_references",
+    "attack_heat",
     "band_growth",
     "beside_curves",
     "beside_table",
@@ -35,8 +37,10 @@ __all__ = [
     "copies_strip",
     "curve_panels",
     "disagreement_bounds",
+    "distance_strips",
     "estimator_gap",
     "image_rows",
+    "membership_dots",
     "pareto",
     "png",
     "request_dots",
@@ -44,5 +48,6 @@ __all__ = [
     "results_table",
     "sample_histogram",
     "share_within",
+    "step_curves",
     "style",
 ]

@@ -8,6 +8,7 @@ objects to the next:
     frame = measure(run)
 """
 
+from rurklib.study.attacking import attack_table, attacked, cheat, parts, spare_of_class
 from rurklib.study.jobs import parallel
 from rurklib.study.measure import by_method, measure, residual, samples
 from rurklib.study.models import (
@@ -22,16 +23,21 @@ from rurklib.study.models import (
 )
 
 __all__ = [
+    "attack_table",
+    "attacked",
     "by_method",
+    "cheat",
     "finite",
     "load_models",
     "measure",
     "method_code",
     "parallel",
+    "parts",
     "residual",
     "same_prior",
     "samples",
     "smoothed",
+    "spare_of_class",
     "train",
     "unlearn",
     "unlearned",

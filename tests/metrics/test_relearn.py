@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rurklib.check import InputError
-from rurklib.metrics.relearn import relearn_epochs
+from rurklib.metrics.relearn import few_shots, relearn_epochs
 
 torch.set_num_threads(1)
 
@@ -111,3 +111,29 @@ def test_unusable_values_are_refused():
         relearn_epochs(linear(0.0), linear(3.0), (X, Y), cap=0)
     with pytest.raises(InputError, match="lr"):
         relearn_epochs(linear(0.0), linear(3.0), (X, Y), lr=-1.0)
+
+
+def test_few_shots_are_gradient_descent_by_hand_and_probe_what_was_asked():
+    """One shot of each class of ``X``: a margin grows by sigmoid(-margin) a step (lr 1, as above);
+    the probe, half as long as a shot, has half the margin. Row 0 is the model's own."""
+    shots = X[:2], Y[:2]
+    probe = X[:2] / 2, Y[:2]
+    model = linear(0.5)
+    learner, curve = few_shots(model, shots, probe, steps=5, lr=1.0, momentum=0.0)
+    assert curve.shape == (6, 2)
+    margin = 0.5
+    for row in curve:
+        assert row.tolist() == pytest.approx([margin / 2] * 2, abs=1e-6)
+        margin += torch.sigmoid(torch.tensor(-margin)).item()
+    with torch.no_grad():
+        z = learner(probe[0])
+    assert float(z[0, 0] - z[0, 1]) == pytest.approx(float(curve[-1, 0]), abs=1e-6)
+    assert torch.equal(model.weight, linear(0.5).weight)
+    assert few_shots(model, shots, probe, steps=0)[1].shape == (1, 2)
+
+
+def test_few_shots_refuse_what_they_cannot_learn_from():
+    with pytest.raises(InputError, match="shots"):
+        few_shots(linear(1.0), (X[:0], Y[:0]), (X, Y))
+    with pytest.raises(InputError, match="steps"):
+        few_shots(linear(1.0), (X, Y), (X, Y), steps=-1)

@@ -1,0 +1,96 @@
+"""Is a model robust, or does it merely hide its gradients?
+
+The checks of Athalye et al. (ICML 2018) and Carlini et al., "On Evaluating Adversarial Robustness"
+(2019): a search by gradient that more steps don't help, that copies found on another model beat, or
+that beats random search at nothing, has failed, and says nothing about robustness.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rurklib import check
+from rurklib.attacks.search import random_search
+from rurklib.guard import evaluating, generator
+from rurklib.models.margin import logit_margin
+from rurklib.perturb import pgd
+from rurklib.perturb.gradient import ascent
+
+STEPS = (0, 1, 2, 5, 10, 20)
+
+
+class Masking(NamedTuple):
+    """``margins`` [step]: mean logit margin of y after PGD away from it with so many steps. Shares
+    of samples in [0, 1]: ``flat``, without any gradient; ``transfer``, on which copies found on
+    another model are worse for the model than those found on itself; ``blind``, on which random
+    search with scores alone is; ``far``, still recognised after a search in five times the radius.
+    ``signs``: what speaks for hidden gradients, in words; empty: nothing does.
+    """
+
+    steps: tuple[int, ...]
+    margins: tuple[float, ...]
+    flat: float
+    transfer: float
+    blind: float
+    far: float
+    signs: tuple[str, ...]
+
+
+def masking(
+    model: nn.Module,
+    others: Mapping[str, nn.Module],
+    x: Tensor,
+    y: Tensor,
+    tau: float,
+    *,
+    steps: Sequence[int] = STEPS,
+    queries: int = 100,
+    seed: int = 0,
+    bounds: check.Bounds = (0.0, 1.0),
+) -> Masking:
+    """Run the checks in the L-inf ball of radius ``tau``; ``others`` are models to transfer from.
+
+    A sign is: the mean margin rises by more than a hundredth of its whole fall from one number of
+    steps to a larger one; more than a tenth of the samples without gradient; more than a quarter on
+    which a transfer or random search is better; more than a tenth still recognised far away.
+    """
+    x, counts = check.as_float(x), tuple(sorted(set(steps)))
+    check.count("steps", max(counts))
+
+    def margin(copies: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return logit_margin(model(copies), y)
+
+    def searched(on: nn.Module, radius: float, k: int) -> Tensor:
+        # From the sample itself: chance would hide a small rise.
+        return pgd(on, x, y, radius, steps=k, random_start=False, bounds=bounds) if k else x
+
+    with evaluating(model):
+        after = [margin(searched(model, tau, k)) for k in counts]
+        own = torch.stack(after).amin(0)
+        there = [margin(searched(m, tau, max(counts))) for m in others.values()]
+        nearest = torch.stack(there).amin(0) if there else torch.full_like(own, math.inf)
+        g = generator(seed, 40)
+        guessed = random_search(model, x, y, tau, generator=g, queries=queries, bounds=bounds)[1]
+        far = float((margin(searched(model, 5 * tau, max(counts))) > 0).double().mean())
+        flat = float((ascent(model, x, y, False) == 0).flatten(1).all(1).double().mean())
+    means = np.array([float(a.mean()) for a in after])
+    transfer, blind = (float((m < own).double().mean()) for m in (nearest, guessed))
+    signs = []
+    if len(means) > 1 and np.diff(means).max() > 0.01 * max(means[0] - means.min(), 0.01):
+        signs.append("more steps make the search worse")
+    for share, limit, said in (
+        (flat, 0.1, "no gradient"),
+        (transfer, 0.25, "a transfer is better"),
+        (blind, 0.25, "random search is better"),
+        (far, 0.1, "recognised far away"),
+    ):
+        if share > limit:
+            signs.append(f"{said} on {100 * share:.0f} %")
+    return Masking(counts, tuple(means.tolist()), flat, transfer, blind, far, tuple(signs))

@@ -1,0 +1,134 @@
+"""Searches of other kinds than RURK is trained on, and one that sees scores alone.
+
+``eot``: expectation over transformations (Athalye et al., ICML 2018), the way to attack a defence
+that works by noise: the gradient is averaged over noisy copies, from several random starts.
+``random_search``: squares of random place and sign, kept if the margin falls (the idea of Square
+Attack, Andriushchenko et al., ECCV 2020, in its simplest form): no gradient, a budget of queries.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rurklib import check
+from rurklib.guard import evaluating
+from rurklib.models.margin import logit_margin
+from rurklib.perturb import gaussian
+from rurklib.perturb.ball import project
+from rurklib.perturb.gradient import ascent, start
+
+FIRST = 0.5  # share of the picture that the first square covers
+HALVED = (0.05, 0.2, 0.5)  # shares of the budget after which a square's area is halved
+
+
+def eot(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    tau: float,
+    *,
+    sd: float,
+    generator: torch.Generator,
+    draws: int = 4,
+    restarts: int = 2,
+    steps: int = 10,
+    targeted: bool = True,
+    bounds: check.Bounds = (0.0, 1.0),
+) -> tuple[Tensor, Tensor]:
+    """Copies in the L-inf ball of radius tau whose *noisy* copies are (not) recognised as y.
+
+    ``targeted`` looks for a place where y is recognised in spite of noise of standard deviation
+    ``sd``, else for one where it isn't. Returns the best start's copies, shaped like x, and their
+    mean logit margin on fresh noise, the same for all starts, float64 [n].
+    """
+    for name, value in (("draws", draws), ("restarts", restarts), ("steps", steps)):
+        check.count(name, value)
+    check.inputs(x, bounds)
+    check.labels(y, len(x))
+    x, many = check.as_float(x), y.repeat(draws)
+    fresh = torch.randn((draws, *x.shape), generator=generator, device=x.device, dtype=x.dtype)
+
+    def noisy(z: Tensor, noise: Tensor | None = None) -> Tensor:
+        copies = z.repeat(draws, *[1] * (z.ndim - 1))
+        if noise is None:
+            return gaussian(copies, sd, generator=generator, bounds=bounds)
+        copies = copies + sd * noise.flatten(0, 1)
+        return copies if bounds is None else copies.clamp(*bounds)
+
+    best, most = x, torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device)
+    sign = 1.0 if targeted else -1.0
+    with evaluating(model):
+        for _ in range(restarts):
+            d = start(x, tau, generator, bounds, math.inf)
+            for _ in range(steps):
+                g = ascent(model, noisy(_inside(x, d, bounds)), many, targeted)
+                mean = g.view(draws, *x.shape).mean(0)
+                d = project(d + 2.5 * tau / steps * mean.sign(), x, tau, math.inf, bounds)
+            copies = _inside(x, d, bounds)
+            with torch.no_grad():
+                found = logit_margin(model(noisy(copies, fresh)), many).view(draws, -1).mean(0)
+            better = (sign * found > most).view(-1, *[1] * (x.ndim - 1))
+            best, most = torch.where(better, copies, best), torch.maximum(sign * found, most)
+    return best, sign * most
+
+
+def random_search(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    tau: float,
+    *,
+    generator: torch.Generator,
+    queries: int = 100,
+    targeted: bool = False,
+    bounds: check.Bounds = (0.0, 1.0),
+) -> tuple[Tensor, Tensor]:
+    """Copies in the L-inf ball of radius tau, found with ``queries`` questions for scores.
+
+    Away from y, or with ``targeted`` towards it. The first copy has a random sign in every column
+    (images) or coordinate; each further one flips a square (a run of coordinates) to a random
+    corner of the ball, and is kept sample by sample if it is better. Returns the copies and their
+    logit margin, float64 [n]; the sample itself is the first question, so no copy is worse.
+    """
+    check.count("queries", queries)
+    check.inputs(x, bounds)
+    check.labels(y, len(x))
+    check.number("tau", tau, low=0.0)
+    x = check.as_float(x)
+    shape = x.shape if x.ndim == 4 else (len(x), 1, 1, x[0].numel())
+    n, c, h, w = shape
+    sign = 1.0 if targeted else -1.0
+
+    def signs(*size: int) -> Tensor:
+        drawn = torch.randint(0, 2, size, generator=generator, device=x.device)
+        return (2 * drawn - 1).to(x.dtype)
+
+    with evaluating(model), torch.no_grad():
+        d, best = torch.zeros(shape, device=x.device, dtype=x.dtype), sign * _margin(model, x, y)
+        for k in range(queries - 1):
+            if k == 0:
+                tried = (tau * signs(n, c, 1, w)).expand(shape).clone()
+            else:
+                area = FIRST / 2 ** sum(k / queries > share for share in HALVED)
+                tried = d.clone()
+                high = max(1, round(h * math.sqrt(area))) if h > 1 else 1
+                wide = max(1, round(w * (math.sqrt(area) if h > 1 else area)))
+                top = int(torch.randint(h - high + 1, (), generator=generator, device=x.device))
+                left = int(torch.randint(w - wide + 1, (), generator=generator, device=x.device))
+                square = (slice(None), slice(None), slice(top, top + high))
+                tried[(*square, slice(left, left + wide))] = tau * signs(n, c, 1, 1)
+            found = sign * _margin(model, _inside(x, tried.view_as(x), bounds), y)
+            better = found > best
+            d, best = torch.where(better.view(-1, 1, 1, 1), tried, d), torch.maximum(found, best)
+        return _inside(x, d.view_as(x), bounds), sign * best
+
+
+def _margin(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    return logit_margin(model(x), y)
+
+
+def _inside(x: Tensor, d: Tensor, bounds: check.Bounds) -> Tensor:
+    return x + d if bounds is None else (x + d).clamp(*bounds)
