@@ -180,7 +180,6 @@ def _make(run: Run, name: Name) -> str:
 
 def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn.Module:
     """One Original unlearned with some values of a method's hyper-parameters; nothing is kept."""
-    # A data set may be too small to have a sample to spare; a method says so if it needs one.
     # Every method takes images in [0, 1] for granted; what else the inputs are, it is told.
     bounds = {} if run.data.bounds == (0.0, 1.0) else {"bounds": run.data.bounds}
     # A data set may be too small to have a sample to spare; a method says so if it needs one.
