@@ -208,6 +208,8 @@ def _kept(run: Run, name: Name) -> Path:
 
 def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn.Module:
     """One Original unlearned with some values of a method's hyper-parameters; nothing is kept."""
+    # Every method takes images in [0, 1] for granted; what else the inputs are, it is told.
+    bounds = {} if run.data.bounds == (0.0, 1.0) else {"bounds": run.data.bounds}
     # A data set may be too small to have a sample to spare; a method says so if it needs one.
     spare = {"held_out": run.spare} if takes_held_out(method) and len(run.spare[0]) else {}
     return METHODS[method](
@@ -216,7 +218,7 @@ def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn
         run.pair("forget"),
         seed=seed,
         **spare,
-        **{**values, "bounds": run.data.bounds},
+        **{**values, **bounds},
     )
 
 

@@ -112,6 +112,7 @@ def test_a_misspelt_token_has_new_signs_and_others_stay(rate, rng):
     x[:, :, :size] = torch.randint(0, 2, (n, dim, size), generator=rng(9)) * 2.0 - 1
     out = edit("typo", x, rate, rng(4))
     assert torch.equal(out.abs(), x.abs())
+    assert not torch.signbit(out[:, :, size:]).any()  # -0 would be another text, byte by byte
     flipped = (out != x)[:, :, :size].float().mean(1)  # [n, size]: 0, or about a half
     wrong = flipped > 0
     assert (

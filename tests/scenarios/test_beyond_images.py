@@ -60,8 +60,14 @@ def test_the_net_takes_inputs_as_its_data_state_them(run):
 
 
 def test_methods_are_told_the_bounds_of_the_data(run, monkeypatch):
+    """Fails if a method that clips to [0, 1] is left in the belief that texts lie there."""
     seen = []
-    monkeypatch.setitem(METHODS, "GD", lambda model, *a, bounds, **k: seen.append(bounds) or model)
+
+    def gd(model, retain, forget, *, seed, bounds=(0.0, 1.0)):
+        seen.append(bounds)
+        return model
+
+    monkeypatch.setitem(METHODS, "GD", gd)
     values = {k: v for k, v in run.scenario.hyperparameters("RURK").items() if k == "bounds"}
     study.unlearned(run, "GD", 0, values)
     assert seen == [run.data.bounds]
