@@ -33,13 +33,15 @@ def ablate(
     method: str = "RURK",
     hyperparameters: Mapping[str, Any] | None = None,
     laws: Sequence[str] = ("gaussian",),
+    radii: Mapping[str, Sequence[float]] | None = None,
     jobs: int = 1,
 ) -> tuple[pd.DataFrame, dict[str, Verdict]]:
     """Unlearn with changed ``hyperparameters`` and measure the outcome, beside Original.
 
     ``settings`` changes the scenario (what is forgotten, which net, how many references). A tau for
     uniform noise in a ball, to train with or to measure, is read as that of Gaussian noise as large
-    (:func:`rurklib.perturb.alike`), so that norms can be compared.
+    (:func:`rurklib.perturb.alike`), so that norms can be compared. ``radii`` gives those of a law
+    that has its own, such as the rate of an edit.
 
     Returns a row per model (Original and ``method``), law and tau: the columns of
     :attr:`ResidualKnowledge.frame`, accuracies and the paper's attack in percent, average_gap to
@@ -52,6 +54,8 @@ def ablate(
         check.one_of(f"hyper-parameter of {method}", key, defaults(method))
     for law in laws:
         check.one_of("law", law, perturb.LAWS)
+    for law in radii or {}:
+        check.one_of("law with radii", law, laws)
     run = shared_run(scenario, shared, seed=seed, settings=settings, jobs=jobs)
     values = {**run.scenario.hyperparameters(method), **changed}
     x, y = run.pair("forget")
@@ -76,19 +80,21 @@ def ablate(
     table["seconds"] = table.method.map(seconds)
     frames, verdicts = [], {}
     for law in laws:
+        asked = tuple((radii or {}).get(law, run.scenario.taus))
+        own = law in (radii or {})
         result = residual_knowledge(
             nets,
             references,
             x,
             y,
-            taus=[_radius(law, tau, dimensions) for tau in run.scenario.taus],
+            taus=[tau if own else _radius(law, tau, dimensions) for tau in asked],
             perturbation=law,
             draws=run.scenario.draws,
             bounds=run.data.bounds,
             cache=run.folder / "cache",
         )
         rows = _rows(result, law)
-        rows["alike_tau"] = rows.groupby("method").tau.transform(lambda _: run.scenario.taus)
+        rows["alike_tau"] = rows.groupby("method").tau.transform(lambda _, asked=asked: asked)
         frames.append(rows)
         if law == laws[0]:
             verdicts = {name: result.judge(name) for name in nets}
@@ -100,7 +106,8 @@ def ablate(
         frame.loc[frame.method == name, ["finding", "p"]] = verdict.finding, verdict.p
     known = table.method != "Re-train"
     frame = frame.merge(table[known], on="method", how="left", validate="many_to_one")
-    others = pd.concat(cloud, ignore_index=True).assign(alike_tau=run.scenario.taus[-1])
+    last = tuple((radii or {}).get(laws[0], run.scenario.taus))[-1]
+    others = pd.concat(cloud, ignore_index=True).assign(alike_tau=last)
     others = others.join(table[~known].drop(columns="method").reset_index(drop=True))
     return pd.concat([frame, others], ignore_index=True), verdicts
 

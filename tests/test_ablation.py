@@ -105,3 +105,15 @@ def test_references_are_measured_once(shared):
     stamp = table.stat().st_mtime_ns
     cell(shared)
     assert table.stat().st_mtime_ns == stamp
+
+
+def test_a_law_may_have_radii_of_its_own(shared):
+    """As they are, not made alike, and only that law's. Fails if radii of one law reach another."""
+    radii = {"uniform-l2": (0.0, 0.5, 0.7)}
+    frame, _ = cell(shared, laws=["gaussian", "uniform-l2"], radii=radii)
+    own = frame[frame.method == "RURK"].groupby("law")
+    assert own.get_group("gaussian").tau.tolist() == [0.0, 0.2]
+    assert own.get_group("uniform-l2").tau.tolist() == [0.0, 0.5, 0.7]
+    assert own.get_group("uniform-l2").alike_tau.tolist() == [0.0, 0.5, 0.7]
+    with pytest.raises(InputError, match="law with radii"):
+        cell(shared, radii={"fgsm": (0.1,)})
