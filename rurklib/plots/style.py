@@ -28,6 +28,8 @@ STYLE: dict[str, tuple[str, str]] = {
     "Fisher": (_C[9], "X"),
     "NTK": (_C[5], "*"),
     "RURK": (_C[2], "*"),
+    "Noise-brittle": (_C[3], "8"),  # two that cheat
+    "Damped": (_C[5], "H"),
     "Smoothed": (_C[0], "d"),  # the control that is trained with noise
 }
 
