@@ -27,7 +27,7 @@ def attack_heat(frame: pd.DataFrame, titles: Mapping[str, str], *, title: str) -
     shown = frame[frame.statistic.isin(names)]
     attacks, methods = (list(dict.fromkeys(shown[c])) for c in ("attack", "method"))
     figure, axes = canvas(
-        1, len(names), width=2.4 + 0.46 * len(methods) * len(names) + 0.5,
+        1, len(names), width=max(2.9 + 0.46 * len(methods) * len(names), 8.5),
         height=1.9 + 0.3 * len(attacks), squeeze=False, sharey=True,
     )  # fmt: skip
     colors = sns.diverging_palette(245, 45, s=85, l=55, as_cmap=True).with_extremes(bad="#f4f4f4")
@@ -143,9 +143,8 @@ def step_curves(
     """Curves of ``y`` over ``x``, a panel for each value of ``by``: a line for each method, its
     mean over seeds and their range; the re-trained models' range in grey, their mean a line."""
     names = [n for n in titles if n in set(frame[by])]
-    figure, axes = canvas(
-        1, len(names), width=3.6 * len(names) + 1.2, height=3.6, sharey=True, squeeze=False
-    )
+    width = max(3.6 * len(names) + 1.2, 7.2)
+    figure, axes = canvas(1, len(names), width=width, height=3.6, sharey=True, squeeze=False)
     for axis, name in zip(axes[0], names, strict=True):
         part = frame[frame[by] == name]
         for method in dict.fromkeys(part.method):
@@ -161,6 +160,13 @@ def step_curves(
         axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel(ylabel, fontsize=9.5)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=6, frameon=False, fontsize=9)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower left",
+        ncols=int(width // 1.6),
+        frameon=False,
+        fontsize=9,
+    )
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure

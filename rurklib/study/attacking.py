@@ -127,6 +127,8 @@ def attack_table(
     frame.insert(3, "method", [m.rsplit("-seed", 1)[0] for m in frame.model])
     frame.insert(4, "seed", frame.model.map(seeds))
     frame = frame.drop(columns="model")
+    numbers = frame.select_dtypes("float").columns
+    frame[numbers] = frame[numbers].map(lambda v: float(f"{v:.5g}"))  # no more is known of any
     store.write_frame(run.folder / "attacks.csv", frame)
     return frame
 
