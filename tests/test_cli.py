@@ -135,3 +135,15 @@ def foreign(run: Path) -> None:
     from safetensors.torch import save
 
     checkpoint(run, save({"weight": torch.zeros(3)}))
+
+
+def test_attack_refuses_what_is_no_finished_run_and_unknown_values(small_run, tmp_path):
+    """Before anything is started or written."""
+    runner = CliRunner()
+    done = runner.invoke(main, ["attack", "--run", str(tmp_path / "none")])
+    assert done.exit_code == 2
+    assert "expected a finished run" in done.output
+    done = runner.invoke(main, ["attack", "--run", str(small_run), "--set", "stepz=3"])
+    assert done.exit_code == 2
+    assert "did you mean 'steps'" in done.output
+    assert not (small_run / "attacks.csv").exists()
