@@ -2,6 +2,7 @@
 
     python notebooks/publish.py runs/digits
     python notebooks/publish.py runs/ablations
+    python notebooks/publish.py runs/beyond-images
 
 They go to ``figures/NAME``, NAME being the folder's, with the trials of ``runs/NAME-tune`` if there
 are any. For the run that the notebooks' own parameters cells describe, the executed notebooks are
@@ -10,7 +11,7 @@ come with scikit-learn are left out, for they may not be ours to copy.
 
 A sweep's folder is read by notebook 95, which is executed here as it stands, and so is the one cell
 that notebook 5's own parameters describe. ``runs/ablations-NAME`` goes to
-``figures/ablations/NAME``.
+``figures/ablations/NAME``. The folder of notebook 7 holds the executed notebook.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ OF_DATA = (
     "04_copy",
 )  # figures that show samples
 SWEPT = ("05_ablations", "95_read_ablations")
+BEYOND = "07_beyond_images"
 ROOT = Path(__file__).parent.parent
 FIGURES = ROOT / "figures"
 
@@ -94,6 +96,16 @@ def publish_sweep(out: Path) -> None:
         if path.suffix in (".png", ".csv"):
             shutil.copy(path, target / path.name)
     write_tables(FIGURES / "ablations" / "README.md")
+
+
+def publish_beyond(out: Path) -> None:
+    """Notebook 7's outputs, and what it drew."""
+    publish_outputs(out / f"{BEYOND}.ipynb", folder() / f"{BEYOND}.ipynb")
+    target = FIGURES / out.name
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted((out / "figures").glob("07_*")):
+        if path.suffix in (".png", ".csv"):
+            shutil.copy(path, target / path.name)
 
 
 def write_tables(page: Path) -> None:
@@ -190,6 +202,11 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     try:
         run = Path(sys.argv[1])
-        (publish_sweep if (run / "sweep.json").exists() else publish)(run)
+        if (run / f"{BEYOND}.ipynb").exists():
+            publish_beyond(run)
+        elif (run / "sweep.json").exists():
+            publish_sweep(run)
+        else:
+            publish(run)
     except InputError as error:
         sys.exit(f"publish: {error}")

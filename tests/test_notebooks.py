@@ -10,13 +10,14 @@ from rurklib import batch
 from rurklib.scenarios import SCENARIOS
 
 SWEPT = ("05_ablations", "95_read_ablations")  # a cell of a sweep, and what reads them all
+BEYOND = "07_beyond_images"  # of several scenarios, in a folder of its own
 BOOKS = sorted(batch.folder().glob("*.ipynb"))
 PARAMETER = re.compile(r"^(\w+): (\w+) = (.+?)  # (.+)$")
 
 
 def test_all_numbered_notebooks_are_there():
     study = (SCENARIOS["digits"].introduction, *batch.NOTEBOOKS)
-    assert [p.stem for p in BOOKS] == sorted((*study, batch.ATTACKS, *SWEPT))
+    assert [p.stem for p in BOOKS] == sorted((*study, batch.ATTACKS, BEYOND, *SWEPT))
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
@@ -49,10 +50,11 @@ def test_parameters_cell_is_one_literal_a_line_with_help(path):
         "00": {"out", "seed", "live"},  # needs no run
         "05": {"scenario", "out", "shared", "seed", "settings", "jobs"},
         "06": {"out", "methods", "jobs"},  # all else is read from the run's folder
+        "07": {"scenarios", "paths", "out", "shared", "seeds", "settings", "jobs"},
         "95": {"results", "out"},
     }.get(path.stem[:2], {"scenario", "out", "seeds", "settings", "jobs"})
     assert needed <= names.keys()
-    if path.stem not in SWEPT:
+    if path.stem not in (*SWEPT, BEYOND):
         assert names["out"] == ("str", "../runs/digits")
 
 
