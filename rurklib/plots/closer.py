@@ -14,7 +14,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.patches import Patch
 
-from rurklib.plots.inspector import SMALL, WIDTH, at_edge, fixed, heading
+from rurklib.plots.inspector import SMALL, WIDTH, at_edge, fixed, heading, room
 from rurklib.plots.style import INK, canvas, style
 
 
@@ -70,7 +70,7 @@ class Radius:
         self.rows = list(rows)
         n = len(self.rows)
         self.figure, self._axis = canvas(width=WIDTH, height=1.35 + 0.25 * n)
-        fixed(self.figure, left=0.83, right=0.15, bottom=0.78, top=0.55)
+        fixed(self.figure, left=room(self.rows), right=0.15, bottom=0.78, top=0.55)
         axis = self._axis
         axis.set(ylim=(n - 0.4, -0.6))
         axis.set_yticks(range(n), self.rows)

@@ -134,6 +134,11 @@ class Copy:
         )
 
 
+def room(names: Sequence[str]) -> float:
+    """Inches to the left of an axis that the longest of its names needs."""
+    return max(0.81, 0.1 + 0.08 * max(map(len, names)))
+
+
 def magnification(largest: float) -> float:
     """1, 2, 5, 10, ...: the most that keeps the largest difference at 1 or below."""
     if largest <= 0:
@@ -154,7 +159,7 @@ class Probabilities:
         long = max(len(c) for c in classes) > 2
         below = 0.75 if long else 0.35
         self.figure, axis = canvas(width=WIDTH, height=0.75 + 0.29 * rows + below)
-        fixed(self.figure, left=0.81, right=0.72, bottom=below, top=0.72)
+        fixed(self.figure, left=room(self.rows), right=0.72, bottom=below, top=0.72)
         axis.set(xlim=(-0.6, n - 0.4), ylim=(rows - 0.02, -0.02))
         axis.spines[:].set_visible(False)
         axis.tick_params(length=0, labelsize=SMALL)

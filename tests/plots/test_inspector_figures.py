@@ -7,6 +7,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+import rurklib
 from rurklib.inspection.cut import Cut
 from rurklib.inspection.radius import Radii
 from rurklib.inspection.running import Running
@@ -195,3 +196,12 @@ def test_the_test_sees_what_is_cut_off_or_covered():
     figure.figure.text(0.01, 0.97, "over", va="top")
     with pytest.raises(AssertionError, match="lies over"):
         legible(figure.figure)
+
+
+def test_the_longest_name_of_a_method_fits_beside_the_axis():
+    """Fails if a name is cut off at the figure's edge."""
+    figure = Radius(["Original", *rurklib.METHODS]).figure
+    FigureCanvasAgg(figure).draw()
+    names = figure.axes[0].get_yticklabels()
+    assert {n.get_text() for n in names} >= {"BoundaryShrink", "RURK-calibrated"}
+    assert min(n.get_window_extent().x0 for n in names) > 0
