@@ -3,6 +3,8 @@
     python tests/benchmarks/calibrated.py                                    # digits, minutes
     python tests/benchmarks/calibrated.py --scenario cifar5 --seeds 100,101,102 \\
         --set path=cifar10.npz
+    python tests/benchmarks/calibrated.py --scenario fashion --draws 20 --set path=fashion-mnist \\
+        --only RURK --only "linked, 6 epochs"
 
 Originals have seeds of their own (not those of a published study), references are the scenario's.
 "tuned by 24 trials" has the settings that tuning chose, if it was tuned; below it are its defaults
@@ -98,7 +100,7 @@ def judged(run: Run, model: nn.Module) -> dict[str, float]:
     }
 
 
-def compared(run: Run, draws: int) -> pd.DataFrame:
+def compared(run: Run, draws: int, only: list[str]) -> pd.DataFrame:
     study.train(run)
     references = {
         f"Re-train {s}": m for (_, s), m in study.load_models(run, run.names("Re-train")).items()
@@ -108,6 +110,8 @@ def compared(run: Run, draws: int) -> pd.DataFrame:
     whole = time.process_time() - began
     nets, seconds = {}, {}
     for name, make in variants(run).items():
+        if only and name not in only:
+            continue
         for seed in run.seeds:
             began = time.process_time()
             nets[name, seed] = make(seed)
@@ -174,6 +178,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None, help="default: runs/calibrated_SCENARIO")
     parser.add_argument("--table", type=Path, default=None, help="where the CSV is written")
     parser.add_argument("--draws", type=int, default=100)
+    parser.add_argument("--only", action="append", default=[], help="a row of the table; repeat")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -184,7 +189,7 @@ def main() -> None:
         seeds=[int(s) for s in given.seeds.split(",")],
         settings=changes,
     )
-    table = compared(run, given.draws)
+    table = compared(run, given.draws, given.only)
     print(table.round(3).to_string(index=False))
     path = given.table or Path(f"figures/ablations/calibrated_{given.scenario}.csv")
     store.write_frame(path, table.round(4))
