@@ -34,10 +34,11 @@ margin over Originals, in standard deviations of the references. Cost: of re-tra
     | re-trained, 10 of 30 epochs      |   89 / 96 |    1.0 |      1.0 |  37 % |
 
 So it is nearer than RURK and hangs less on Original's seed; and a net that is re-trained from
-scratch for a third of the epochs is nearer still, and cheaper. On ``cifar5`` (three Originals, six
-references; calibrated_cifar5.csv) RURK is never inside and ends at a ratio of 0.44; "linked", 8
-epochs, is inside at 89 / 100 % with a gap of 3.2 against 17.6, and nearer than a short re-training
-(72 / 100 %, 5.2), which hasn't learnt the retain set yet. It costs 118 % of re-training there.
+scratch for a third of the epochs is nearer still, and cheaper. On ``cifar5``
+(eight Originals, six references; calibrated_cifar5.csv) RURK is never inside and ends at a ratio of
+0.48; "linked", 8 epochs, is inside at 71 / 88 %, with a gap of 3.2 against 16.5 and a spread of 1.6
+against 4.2; a short re-training (67 / 100 %, 5.2) hasn't learnt the retain set yet. It costs 116 %
+of re-training there.
 On ``fashion`` (eight Originals, six references; calibrated_fashion.csv) Original has a ratio of
 2.12; RURK, by eight trials of tuning, has 1.66 and is inside at 2 %; "linked", 8 epochs, is inside
 at 100 / 69 %, with a gap of 2.0 against 20.9 and a spread of 1.9 against 4.9, for 55 %; the target
