@@ -228,6 +228,9 @@ while not (out / "disturbed").exists():
     pid = child("disturbed", kept=out / "kept", every=1)
     if kills < 6:
         time.sleep(random.uniform(0.05, 0.45) * took)
+        waiting = kills == 1  # once at least there is a state
+        while waiting and not (out / "kept").exists() and not (out / "disturbed").exists():
+            time.sleep(0.001)
         os.kill(pid, signal.SIGKILL)
         kills += 1
         seen += (out / "kept").exists()
