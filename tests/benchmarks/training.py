@@ -11,7 +11,8 @@ to 4 pixels, mirrored). Rows, each the median of ``--repeats`` passes after one 
   without its ``loss.item()`` at every step.
 - "DataLoader, kept": the same with workers that outlive an epoch, so that none are started in the
   time that is counted (kinder to it than the field's code).
-- "rurklib": :func:`rurklib.train.fit`.
+- "rurklib": :func:`rurklib.train.fit` with precision "auto", i.e. float32 on a CPU; there also with
+  "bfloat16", which processors with avx512_bf16 are fast at.
 - "forward and backward": one batch that lies there already, again and again, without an optimizer:
   the limit. ``share_of_limit`` is measured against it.
 
@@ -156,7 +157,7 @@ def compared(model: str, n: int, size: int, batch: int, repeats: int) -> pd.Data
     ours, on_device = net(), (x.to(device), y.to(device))
     settings = {"lr": LR, "momentum": MOMENTUM, "weight_decay": DECAY, "batch_size": batch}
 
-    def epoch() -> None:
+    def epoch(precision: str = precision) -> None:
         fit(
             ours, *on_device, seed=0, epochs=1, augment="flip-crop", precision=precision, **settings
         )
@@ -165,6 +166,7 @@ def compared(model: str, n: int, size: int, batch: int, repeats: int) -> pd.Data
         "DataLoader": dataloader(net(), x, y, batch, kept=False),
         "DataLoader, kept": dataloader(net(), x, y, batch, kept=True),
         "rurklib": epoch,
+        **({"rurklib, bfloat16": lambda: epoch("bfloat16")} if device.type == "cpu" else {}),
         "forward and backward": limit(net(), x, y, batch, precision),
     }
     rates = {name: rate(n, way, repeats, device) for name, way in ways.items()}
