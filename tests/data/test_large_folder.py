@@ -1,4 +1,4 @@
-"""A folder too large for memory: decoded in groups, studied from disk in memory that stays small."""
+"""A folder too large for memory: decoded in groups, studied from disk, with memory that stays."""
 
 from __future__ import annotations
 
