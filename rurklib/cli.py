@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -145,10 +148,7 @@ def tune(
 
 
 DIGITS_RUN = Path("runs/digits")
-
-
-@main.command()
-@click.option(
+FINISHED = click.option(
     "--run",
     "folder",
     type=click.Path(path_type=Path),
@@ -156,6 +156,10 @@ DIGITS_RUN = Path("runs/digits")
     show_default=True,
     help="folder of a finished study",
 )
+
+
+@main.command()
+@FINISHED
 @click.option("--seed", type=int, help="experiment seed [default: the run's first]")
 @click.option("--port", type=int, help="where to listen [default: 8866, or the next that is free]")
 @click.option("--no-browser", is_flag=True, help="only print the address")
@@ -176,14 +180,7 @@ def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) 
 
 
 @main.command()
-@click.option(
-    "--run",
-    "folder",
-    type=click.Path(path_type=Path),
-    default=DIGITS_RUN,
-    show_default=True,
-    help="folder of a finished study",
-)
+@FINISHED
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="notebook 6's values")
 @click.option("--jobs", default=1, show_default=True, help="models attacked at a time")
 def attack(folder: Path, settings: tuple[str, ...], jobs: int) -> None:
@@ -198,54 +195,58 @@ def attack(folder: Path, settings: tuple[str, ...], jobs: int) -> None:
     run = open_existing(folder)
     values = {"out": str(folder.resolve()), "jobs": count("--jobs", jobs)}
     values |= dict(words.setting(s) for s in settings)
-    os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)
-    try:
-        from rurklib.batch import NotebookFailed, run_attacks
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"{error.name} is needed to run the notebook: pip install 'rurklib[study]'"
-        ) from None
     click.echo(run.title)
-    try:
-        with store.locked(folder):
-            run_attacks(run, values, say=click.echo)
-    except NotebookFailed as error:
-        click.echo(f"rurk: {error}", err=True)
-        sys.exit(1)
+    with _notebooks(run), store.locked(folder):
+        from rurklib.batch import run_attacks
+
+        run_attacks(run, values, say=click.echo)
     click.echo(f"table: {folder / 'attacks.csv'}")
 
 
-def _study(run: Any, values: dict[str, Any], fresh: bool) -> None:
+@contextmanager
+def _notebooks(run: Any) -> Iterator[None]:
+    """Where notebooks are executed: one that fails ends the command with its message, code 1."""
     # Kernels inherit it: small nets on several threads wait for each other more than they work.
     os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)
+    for needed in ("papermill", "seaborn"):
+        if find_spec(needed) is None:
+            raise InputError(f"{needed} is needed to run notebooks: pip install 'rurklib[study]'")
+    from rurklib.batch import NotebookFailed
+
     try:
-        from rurklib.batch import NotebookFailed, run_notebooks
-        from rurklib.plots import results_table
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"{error.name} is needed to run the notebooks: pip install 'rurklib[study]'"
-        ) from None
+        yield
+    except NotebookFailed as error:
+        click.echo(f"rurk: {error}", err=True)
+        sys.exit(1)
+
+
+def _study(run: Any, values: dict[str, Any], fresh: bool) -> None:
     import pandas as pd
 
     from rurklib.run import open_run
 
-    run = open_run(
-        run.scenario.name, run.folder, seeds=run.seeds, settings=values, jobs=run.jobs, fresh=fresh
-    )
-    seeds = ", ".join(map(str, run.seeds))
-    click.echo(f"{run.title}\nseeds {seeds}; {run.scenario.references} references")
-    parameters = {
-        "scenario": run.scenario.name,
-        "out": str(run.folder.resolve()),
-        "seeds": list(run.seeds),
-        "settings": values,
-        "jobs": run.jobs,
-    }
-    try:
+    with _notebooks(run):
+        from rurklib.batch import run_notebooks
+        from rurklib.plots import results_table
+
+        run = open_run(
+            run.scenario.name,
+            run.folder,
+            seeds=run.seeds,
+            settings=values,
+            jobs=run.jobs,
+            fresh=fresh,
+        )
+        seeds = ", ".join(map(str, run.seeds))
+        click.echo(f"{run.title}\nseeds {seeds}; {run.scenario.references} references")
+        parameters = {
+            "scenario": run.scenario.name,
+            "out": str(run.folder.resolve()),
+            "seeds": list(run.seeds),
+            "settings": values,
+            "jobs": run.jobs,
+        }
         run_notebooks(run, parameters, say=click.echo)
-    except NotebookFailed as error:
-        click.echo(f"rurk: {error}", err=True)
-        sys.exit(1)
     summary = pd.read_csv(run.folder / "summary.csv")
     click.echo("\n" + results_table(summary, gaps=False).to_string(index=False))
     click.echo(f"\nreport: {run.folder / 'report.html'}")

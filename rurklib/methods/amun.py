@@ -25,14 +25,14 @@ batchnorm "train".
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import check
-from rurklib.guard import evaluating, generator
+from rurklib.guard import evaluating
 from rurklib.methods.contract import Pair, method
+from rurklib.methods.fine_tuning import fine_tuned
 from rurklib.perturb import pgd
-from rurklib.train import BatchNorm, batches, descend
+from rurklib.train import BatchNorm
 
 DOUBLINGS = 16  # the last ball is 30,000 times the first
 
@@ -100,11 +100,12 @@ def amun(
     if true_labels:
         parts.append((xf, forget[1]))
     x, y = (torch.cat(both) for both in zip(*parts, strict=True))
-    return descend(
+    return fine_tuned(
         model,
-        lambda x, y: F.cross_entropy(model(x), y),
-        batches(x, y, size=batch_size, epochs=epochs, generator=generator(seed, 1)),
-        steps=epochs * -(-len(x) // batch_size),
+        (x, y),
+        seed=seed,
+        epochs=epochs,
+        batch_size=batch_size,
         lr=lr,
         momentum=momentum,
         weight_decay=weight_decay,

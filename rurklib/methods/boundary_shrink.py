@@ -22,14 +22,14 @@ weight_decay 0.0, batch_size 128, batchnorm "train".
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import check
-from rurklib.guard import evaluating, generator
+from rurklib.guard import evaluating
 from rurklib.methods.contract import Pair, method
+from rurklib.methods.fine_tuning import fine_tuned
 from rurklib.perturb import fgsm
-from rurklib.train import BatchNorm, batches, descend
+from rurklib.train import BatchNorm
 
 
 def nearest_labels(
@@ -64,13 +64,12 @@ def boundary_shrink(
         nearest_labels(model, a, b, tau=tau, bounds=bounds)
         for a, b in zip(x.split(batch_size), y.split(batch_size), strict=True)
     ]
-    return descend(
+    return fine_tuned(
         model,
-        lambda x, y: F.cross_entropy(model(x), y),
-        batches(
-            x, torch.cat(nearest), size=batch_size, epochs=epochs, generator=generator(seed, 1)
-        ),
-        steps=epochs * -(-len(x) // batch_size),
+        (x, torch.cat(nearest)),
+        seed=seed,
+        epochs=epochs,
+        batch_size=batch_size,
         lr=lr,
         momentum=momentum,
         weight_decay=weight_decay,

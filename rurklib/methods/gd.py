@@ -15,12 +15,11 @@ batch_size 128, batchnorm "train".
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import nn
 
-from rurklib.guard import generator
 from rurklib.methods.contract import Pair, method
-from rurklib.train import BatchNorm, batches, descend
+from rurklib.methods.fine_tuning import fine_tuned
+from rurklib.train import BatchNorm
 
 
 @method("GD", search={"lr": (1e-3, 0.1), "epochs": (1, 20)})
@@ -38,12 +37,12 @@ def gd(
     batchnorm: BatchNorm = "train",
 ) -> nn.Module:
     """Fine-tune on the retain set."""
-    data = batches(*retain, size=batch_size, epochs=epochs, generator=generator(seed, 1))
-    return descend(
+    return fine_tuned(
         model,
-        lambda x, y: F.cross_entropy(model(x), y),
-        data,
-        steps=epochs * -(-len(retain[0]) // batch_size),
+        retain,
+        seed=seed,
+        epochs=epochs,
+        batch_size=batch_size,
         lr=lr,
         momentum=momentum,
         weight_decay=weight_decay,

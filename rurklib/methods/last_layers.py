@@ -20,13 +20,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch.nn.functional as F
 from torch import nn
 
 from rurklib import check
-from rurklib.guard import generator, mixed, seeded
+from rurklib.guard import mixed, seeded
 from rurklib.methods.contract import Pair
-from rurklib.train import BatchNorm, batches, descend
+from rurklib.methods.fine_tuning import fine_tuned
+from rurklib.train import BatchNorm
 
 PAPERS_K = 5
 SHORTCUTS = {"downsample", "shortcut"}  # what torchvision and the usual CIFAR ResNets call them
@@ -129,11 +129,13 @@ def fine_tune(
 ) -> nn.Module:
     """Train ``trained``, parts of ``model``, on the retain set in place; the rest is frozen."""
     with only(model, trained) as tail:
-        descend(
-            tail,
-            lambda x, y: F.cross_entropy(model(x), y),
-            batches(*retain, size=batch_size, epochs=epochs, generator=generator(seed, 1)),
-            steps=epochs * -(-len(retain[0]) // batch_size),
+        fine_tuned(
+            model,
+            retain,
+            seed=seed,
+            epochs=epochs,
+            batch_size=batch_size,
+            learner=tail,
             lr=lr,
             momentum=momentum,
             weight_decay=weight_decay,

@@ -20,14 +20,14 @@ momentum 0.9, weight_decay 5e-4, batch_size 128, batchnorm "train".
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from rurklib import check
 from rurklib.guard import generator
 from rurklib.methods.contract import Pair, method
+from rurklib.methods.fine_tuning import fine_tuned
 from rurklib.methods.wrong_labels import wrong_labels
-from rurklib.train import BatchNorm, batches, descend
+from rurklib.train import BatchNorm
 
 
 @method("RandomLabels", search={"lr": (1e-4, 0.1), "epochs": (1, 20)})
@@ -47,12 +47,13 @@ def random_labels(
     """Fine-tune on the retain set and on the forget set with wrong labels."""
     classes = check.logits(model, *retain)
     drawn = wrong_labels(forget[1], classes, generator(seed, 3, device=forget[1].device))
-    x, y = torch.cat([retain[0], forget[0]]), torch.cat([retain[1], drawn])
-    return descend(
+    data = torch.cat([retain[0], forget[0]]), torch.cat([retain[1], drawn])
+    return fine_tuned(
         model,
-        lambda x, y: F.cross_entropy(model(x), y),
-        batches(x, y, size=batch_size, epochs=epochs, generator=generator(seed, 1)),
-        steps=epochs * -(-len(x) // batch_size),
+        data,
+        seed=seed,
+        epochs=epochs,
+        batch_size=batch_size,
         lr=lr,
         momentum=momentum,
         weight_decay=weight_decay,

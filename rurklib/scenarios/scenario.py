@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, get_args
 
 from rurklib import check
 from rurklib.data import ANY, Dataset, fewer, set_aside
@@ -19,10 +19,10 @@ from rurklib.methods import METHODS, check_value, defaults
 from rurklib.models import MODELS
 from rurklib.perturb import LAWS
 from rurklib.train import AUGMENTATIONS
+from rurklib.train.precision import Precision
 
 PRETRAIN = ("epochs", "lr")  # what --set pretrain.NAME=VALUE changes
 FIXED = ("name", "title", "data", "pretrain", "introduction", "seeds", "paper")  # no --set for them
-PRECISIONS = ("float32", "bfloat16", "auto")
 # Of training, with the value that is as if nothing was said: rurklib.train.fit's own.
 REFINED = {
     "augment": "none",
@@ -145,7 +145,7 @@ class Scenario:
         for name, high in limits.items():
             check.number(name, given.get(name, 0.0), 0.0, high)
         check.one_of("augment", given.get("augment", "none"), AUGMENTATIONS)
-        check.one_of("precision", given.get("precision", "auto"), PRECISIONS)
+        check.one_of("precision", given.get("precision", "auto"), get_args(Precision))
         if self.nesterov not in (None, False, True):
             raise check.InputError(f"nesterov = {self.nesterov!r}: expected True or False")
         if self.nesterov and not self.momentum:

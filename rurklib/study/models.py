@@ -135,6 +135,7 @@ def method_code(method: str) -> str:
     helpers = (
         "contract",
         "distillation",
+        "fine_tuning",
         "fisher_information",
         "last_layers",
         "target",
