@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from typing import Any
 
 import matplotlib
 import seaborn as sns
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 # seaborn's colour-blind palette; Original is black, the re-trained references are grey.
@@ -65,6 +67,7 @@ def png(figure: Figure, alt: str = "") -> bytes:
     from PIL import Image, PngImagePlugin
 
     drawn, small = io.BytesIO(), io.BytesIO()
+    _wrap_title(figure)
     figure.savefig(drawn, format="png", dpi=120)
     text = PngImagePlugin.PngInfo()
     text.add_text("Description", alt)
@@ -73,3 +76,19 @@ def png(figure: Figure, alt: str = "") -> bytes:
     picture = Image.open(drawn).convert("RGB").quantize(256, method, kmeans=2, dither=plain)
     picture.save(small, format="png", optimize=True, pnginfo=text)
     return small.getvalue()
+
+
+def _wrap_title(figure: Figure) -> None:
+    """Break lines of the title that are wider than the figure: a list of methods may be long."""
+    title = figure._suptitle  # type: ignore[attr-defined]
+    if title is None:
+        return
+    renderer, edge = FigureCanvasAgg(figure).get_renderer(), 0.99 * figure.bbox.width
+    lines = title.get_text().split("\n")
+    for k, line in enumerate(lines):
+        title.set_text(line)
+        box = title.get_window_extent(renderer)
+        if box.x1 > edge:
+            fits = int(len(line) * (edge - box.x0) / box.width)
+            lines[k] = textwrap.fill(line, max(fits - 2, 20), break_long_words=False)
+    title.set_text("\n".join(lines))

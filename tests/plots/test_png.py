@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from PIL import Image
 
@@ -25,3 +26,17 @@ def test_a_small_mark_keeps_its_colour():
         wanted = np.array(to_rgb(style(method)["color"])) * 255
         assert abs(shown - wanted).max(1).min() <= 6, method
     assert png(figure, "every method") == content
+
+
+def test_a_title_wider_than_the_figure_is_broken():
+    """Between words, none lost, the short line as it is. Fails if a long list of methods runs out
+    of the picture."""
+    figure, _ = canvas()
+    names = "less sure: " + ", ".join(f"Method-{k}" for k in range(19))
+    figure.suptitle(f"A short line\n{names}", x=0.01, ha="left", fontsize=12)
+    png(figure)
+    title = figure._suptitle
+    box = title.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+    assert title.get_text().startswith("A short line\nless sure: Method-0")
+    assert title.get_text().split() == f"A short line {names}".split()
