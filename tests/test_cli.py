@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from rurklib import batch, cli
 from rurklib.cli import main
 from rurklib.run import open_run
 
@@ -147,3 +148,33 @@ def test_attack_refuses_what_is_no_finished_run_and_unknown_values(small_run, tm
     assert done.exit_code == 2
     assert "did you mean 'steps'" in done.output
     assert not (small_run / "attacks.csv").exists()
+
+
+@pytest.mark.parametrize("command", ["study", "attack"])
+def test_a_notebook_that_fails_is_told_with_code_1(small_run, tmp_path, monkeypatch, command):
+    """Fails if the command goes on as if all were done, or shows a traceback."""
+
+    def fails(*_, **__):
+        raise batch.NotebookFailed("notebook, cell 3: it broke")
+
+    monkeypatch.setattr(batch, "run_notebooks", fails)
+    monkeypatch.setattr(batch, "run_attacks", fails)
+    small = [w for k, v in SMALL.items() for w in ("--set", f"{k}={v}")]
+    words = {
+        "study": ["study", "--out", str(tmp_path / "run"), *small],
+        "attack": ["attack", "--run", str(small_run)],
+    }
+    result = invoke(*words[command])
+    assert result.exit_code == 1
+    assert "rurk: notebook, cell 3: it broke" in result.output
+    assert "Traceback" not in result.output
+    assert "table:" not in result.output
+    assert "report:" not in result.output
+
+
+def test_what_notebooks_need_is_named_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "seaborn" else name)
+    result = invoke("study", "--out", str(tmp_path / "run"))
+    assert result.exit_code == 2
+    assert "seaborn is needed to run notebooks: pip install 'rurklib[study]'" in result.output
+    assert not (tmp_path / "run").exists()
