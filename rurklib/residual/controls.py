@@ -68,7 +68,11 @@ def checked(
 def sampled(pair: tuple[Tensor, Tensor], forgotten: int, seed: int) -> tuple[Tensor, Tensor]:
     """A control (x, y) of no more samples than are needed beside ``forgotten`` ones: drawn at
     random from a larger one, which is more work and tells no more."""
-    most = max(forgotten, ENOUGH)
+    return drawn(pair, max(forgotten, ENOUGH), seed)
+
+
+def drawn(pair: tuple[Tensor, Tensor], most: int, seed: int) -> tuple[Tensor, Tensor]:
+    """At most ``most`` samples (x, y), drawn at random if there are more."""
     if len(pair[0]) <= most:
         return pair
     keep = torch.randperm(len(pair[0]), generator=generator(seed, 0, 1))[:most].to(pair[0].device)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from rurklib import attacks, check, metrics, store
 from rurklib.attacks import CHEATS, FORGET, HELD_OUT
-from rurklib.residual.controls import RETAINED
+from rurklib.residual.controls import RETAINED, drawn
 from rurklib.run import Name, Run
 from rurklib.study.jobs import parallel
 from rurklib.study.measure import samples
@@ -41,10 +41,13 @@ CODE = (
 Numbers = dict[str, dict[str, np.ndarray]]  # {attack: {part: [n]}}
 
 
-def parts(run: Run) -> dict[str, tuple[Tensor, Tensor]]:
-    """The samples that are asked about: forgotten, held out and retained ones of the class."""
+def parts(run: Run, most: int = 0) -> dict[str, tuple[Tensor, Tensor]]:
+    """The samples that are asked about: forgotten, held out and retained ones of the class; of
+    each at most ``most``, drawn at random, the same for all models (0: all)."""
     named = {FORGET: "forget", HELD_OUT: "held_out", RETAINED: "retain"}
     found = {name: samples(run, part) for name, part in named.items()}
+    if check.count("most", most, 0):
+        found = {name: drawn(pair, most, seed=1) for name, pair in found.items()}
     return {name: pair for name, pair in found.items() if len(pair[0])}
 
 
@@ -83,8 +86,8 @@ def attacked(
     """Numbers of all attacks for the models of ``methods`` (default: Original, the scenario's and
     the cheats) and for the re-trained references, by label ("GD-seed0").
 
-    ``settings`` are fields of :class:`rurklib.attacks.Scene`, and ``shots``, how many samples the
-    few-shot attack has. Each model's are a file in ``attacks/``; a finished one is read.
+    ``settings`` are fields of :class:`rurklib.attacks.Scene`; ``shots``, how many samples the
+    few-shot attack has; and ``most``, as :func:`parts` takes it. Each model's are a file in ``attacks/``; a finished one is read.
     """
     chosen = ["Original", *run.scenario.methods, *CHEATS] if methods is None else list(methods)
     for method in chosen:
@@ -139,7 +142,8 @@ def _attack(run: Run, name: Name, settings: Mapping[str, Any], fingerprint: str)
     model = cheat(run, name) if name[0] in CHEATS else load_models(run, [name])[name]
     about = run.seeds if name[0] == "Re-train" else (name[1],)
     originals = {s: load_models(run, [("Original", s)])["Original", s] for s in about}
-    asked, own = parts(run), dict(settings)
+    own = dict(settings)
+    asked = parts(run, own.pop("most"))
     x = torch.cat([check.as_float(p[0]) for p in asked.values()])
     with torch.inference_mode():
         targets = {str(s): o(x) for s, o in originals.items()}
@@ -165,7 +169,7 @@ def _attack(run: Run, name: Name, settings: Mapping[str, Any], fingerprint: str)
 def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     """With the defaults of what isn't given, so that naming a default is no other question."""
     known = {f.name: f.default for f in fields(attacks.Scene)}
-    free = {"shots": SHOTS, **{k: known[k] for k in ("draws", "steps", "queries", "share", "seed")}}
+    free = {"shots": SHOTS, "most": 0, **{k: known[k] for k in ("draws", "steps", "queries", "share", "seed")}}
     for name in settings:
         check.one_of("setting of the attacks", name, free)
     return {**free, **settings}
