@@ -239,8 +239,8 @@ def attack(
         for name, function in (ATTACKS if attacks is None else attacks).items():
             if name in IMAGES and x.ndim != 4:
                 continue
-            numbers = function(model if name in TRAINING else quick, x, y, scene).detach().cpu().double().numpy()
-            split = np.split(numbers, ends, axis=-1)
+            answer = function(model if name in TRAINING else quick, x, y, scene)
+            split = np.split(answer.detach().cpu().double().numpy(), ends, axis=-1)
             found[name] = dict(zip(parts, split, strict=True))
     scene.memory.clear()
     return found

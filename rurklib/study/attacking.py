@@ -87,7 +87,8 @@ def attacked(
     the cheats) and for the re-trained references, by label ("GD-seed0").
 
     ``settings`` are fields of :class:`rurklib.attacks.Scene`; ``shots``, how many samples the
-    few-shot attack has; and ``most``, as :func:`parts` takes it. Each model's are a file in ``attacks/``; a finished one is read.
+    few-shot attack has; and ``most``, as :func:`parts` takes it. Each model's are a file in
+    ``attacks/``; a finished one is read.
     """
     chosen = ["Original", *run.scenario.methods, *CHEATS] if methods is None else list(methods)
     for method in chosen:
@@ -169,7 +170,8 @@ def _attack(run: Run, name: Name, settings: Mapping[str, Any], fingerprint: str)
 def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     """With the defaults of what isn't given, so that naming a default is no other question."""
     known = {f.name: f.default for f in fields(attacks.Scene)}
-    free = {"shots": SHOTS, "most": 0, **{k: known[k] for k in ("draws", "steps", "queries", "share", "seed")}}
+    scene = {k: known[k] for k in ("draws", "steps", "queries", "share", "seed")}
+    free = {"shots": SHOTS, "most": 0, **scene}
     for name in settings:
         check.one_of("setting of the attacks", name, free)
     return {**free, **settings}
