@@ -4,6 +4,7 @@
 attack's on re-trained models. Notebook 6 reads it.
 """
 
+from rurklib.attacks.across import across, mostly, outside, read_tables
 from rurklib.attacks.battery import ATTACKS, Scene, attack
 from rurklib.attacks.cheats import CHEATS, Damped, damped, noise_brittle, noisy_level
 from rurklib.attacks.mapping import mapping
@@ -17,7 +18,7 @@ from rurklib.attacks.table import FORGET, HELD_OUT, STATISTICS, table
 
 __all__ = [
     "ATTACKS", "CHEATS", "FORGET", "HELD_OUT", "STATISTICS", "Damped", "Masking", "Membership",
-    "Minimal", "Scene", "Standing", "attack", "damped", "ddn", "eot", "fmn", "mapping", "masking",
-    "membership", "noise_brittle", "noisy_level", "random_search", "rotate", "shifts", "standing",
-    "table", "translate", "turns",
+    "Minimal", "Scene", "Standing", "across", "attack", "damped", "ddn", "eot", "fmn", "mapping",
+    "masking", "membership", "mostly", "noise_brittle", "noisy_level", "outside", "random_search",
+    "read_tables", "rotate", "shifts", "standing", "table", "translate", "turns",
 ]  # fmt: skip
