@@ -101,9 +101,14 @@ def run_attacks(
     Raises as :func:`run_notebooks` does. It isn't one of a study's, which needs no attacker.
     """
     source = folder() / f"{ATTACKS}.ipynb"
-    papermilled.check_names(papermilled.read(source), parameters)
+    book = papermilled.read(source)
+    papermilled.check_names(book, parameters)
     models = {p.name: store.digest(p) for p in map(run.checkpoint, run.trained + run.unlearned)}
-    wanted = _fingerprint(source, parameters, models)
+    named = parameters.get("others", book.parameters["others"].default)
+    tables = {(source.parent / folder / "attacks.csv").resolve() for folder in named}
+    tables -= {(run.folder / "attacks.csv").resolve()}  # made by this notebook
+    others = {str(t): store.digest(t) for t in sorted(tables) if t.exists()}
+    wanted = _fingerprint(source, parameters, models | others)
     if _finished(run, run.folder / "notebooks" / source.name, wanted) is not None:
         say(f"{ATTACKS} finished already, skipped")
         return False

@@ -23,7 +23,8 @@ FILE = "attacks.csv"
 def read_tables(folders: Sequence[str | Path]) -> tuple[dict[str, pd.DataFrame], list[Path]]:
     """Tables of attacked runs by name, and the folders that have none.
 
-    The name is the scenario's, or the folder's where that name is taken by another one.
+    The name is the scenario's, or the folder's where that name is taken by another one. Raises
+    InputError for a table that lacks a column or has no row.
     """
     found: dict[str, pd.DataFrame] = {}
     missing = []
@@ -31,13 +32,13 @@ def read_tables(folders: Sequence[str | Path]) -> tuple[dict[str, pd.DataFrame],
         if not (folder / FILE).exists():
             missing.append(folder)
             continue
-        frame = pd.read_csv(folder / FILE, keep_default_na=True)
+        frame = pd.read_csv(folder / FILE)
         lacking = [c for c in NEEDED if c not in frame.columns]
         if lacking or frame.empty:
             why = f"no column {lacking[0]!r}" if lacking else "no row"
             raise InputError(f"{folder / FILE} has {why}: make it again with rurk attack")
         name = str(frame.scenario.iloc[0])
-        found[folder.name if name in found else name] = frame
+        found[next(n for n in (name, folder.name, str(folder)) if n not in found)] = frame
     return found, missing
 
 

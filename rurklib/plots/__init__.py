@@ -3,7 +3,13 @@
 from rurklib.plots.ablations import ablation_panels, pareto
 from rurklib.plots.accuracies import accuracy_dots
 from rurklib.plots.against import against_references
-from rurklib.plots.attacked import attack_heat, distance_strips, membership_dots, step_curves
+from rurklib.plots.attacked import (
+    attack_heat,
+    distance_strips,
+    membership_dots,
+    outside_bars,
+    step_curves,
+)
 from rurklib.plots.beside import beside_curves, beside_table, beside_text, share_within
 from rurklib.plots.brittleness import brittleness
 from rurklib.plots.curves import QUANTITIES, residual_curves
@@ -41,6 +47,7 @@ __all__ = [
     "estimator_gap",
     "image_rows",
     "membership_dots",
+    "outside_bars",
     "pareto",
     "png",
     "request_dots",

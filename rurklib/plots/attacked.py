@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rurklib.plots.style import BAND, FURTHER, INK, canvas, style
@@ -13,47 +16,100 @@ from rurklib.plots.style import BAND, FURTHER, INK, canvas, style
 FULL = 8.0  # standard deviations at which a colour is full
 
 
-def attack_heat(frame: pd.DataFrame, titles: Mapping[str, str], *, title: str) -> Figure:
-    """A panel for each statistic: attacks in rows, methods in columns.
+def attack_heat(
+    cells: pd.DataFrame, by: str, titles: Mapping[str, str], *, title: str, stacked: bool = False
+) -> Figure:
+    """A panel for each value of the column ``by``: attacks in rows, methods in columns; with
+    ``stacked`` panels are below each other, attacks in columns.
 
-    ``frame`` has the columns attack, statistic, method, seed, t and finding; ``titles`` names the
-    statistics shown. Colour: mean t over seeds, orange above the re-trained models, blue below.
+    ``cells`` as :func:`rurklib.attacks.across` gives them, one for each panel, attack and method;
+    ``titles`` names the panels shown. Colour: t, orange above the re-trained models, blue below.
     The number is how many seeds are outside the prediction for a further re-trained model, with +
     or - for the side (and /, where both occur); blank: none is, or nothing can be said.
     """
-    import seaborn as sns
-
-    names = [s for s in titles if s in set(frame.statistic)]
-    shown = frame[frame.statistic.isin(names)]
+    names = [s for s in titles if s in set(cells[by])]
+    shown = cells[cells[by].isin(names)]
     attacks, methods = (list(dict.fromkeys(shown[c])) for c in ("attack", "method"))
+    rows, columns = (methods, attacks) if stacked else (attacks, methods)
+    panels = (len(names), 1) if stacked else (1, len(names))
     figure, axes = canvas(
-        1, len(names), width=max(2.9 + 0.46 * len(methods) * len(names), 8.5),
-        height=1.9 + 0.3 * len(attacks), squeeze=False, sharey=True,
+        *panels, width=max(2.9 + 0.46 * len(columns) * panels[1], 8.5),
+        height=1.9 + (0.3 * len(rows) + 0.35 * stacked) * panels[0],
+        squeeze=False, sharex=stacked, sharey=not stacked,
     )  # fmt: skip
-    colors = sns.diverging_palette(245, 45, s=85, l=55, as_cmap=True).with_extremes(bad="#f4f4f4")
     image = None
-    for axis, name in zip(axes[0], names, strict=True):
-        part = shown[shown.statistic == name]
-        cells = part.groupby(["attack", "method"])
-        t = cells.t.mean().unstack().reindex(index=attacks, columns=methods)
-        image = axis.imshow(np.ma.masked_invalid(t), cmap=colors, vmin=-FULL, vmax=FULL,
-                            aspect="auto")  # fmt: skip
-        for (attack, method), cell in cells:
-            up, down = ((cell.finding == side).sum() for side in ("above", "below"))
-            said = "/".join([f"+{up}"] * bool(up) + [f"−{down}"] * bool(down))
-            axis.text(methods.index(method), attacks.index(attack), said, ha="center",
-                      va="center", fontsize=8, color=INK)  # fmt: skip
+    for axis, name in zip(axes.flat, names, strict=True):
+        part = shown[shown[by] == name]
+        image = _heat(axis, part, *(("method", "attack") if stacked else ("attack", "method")),
+                      rows=rows, columns=columns)  # fmt: skip
         axis.set_title(titles[name], loc="left", fontsize=10.5)
-        axis.set_xticks(range(len(methods)), methods, rotation=60, ha="right", fontsize=9)
-        axis.set_yticks(range(len(attacks)), attacks, fontsize=9)
-        axis.set_xticks(np.arange(len(methods) - 1) + 0.5, minor=True)
-        axis.set_yticks(np.arange(len(attacks) - 1) + 0.5, minor=True)
-        axis.grid(which="minor", color="white", lw=1)
-        axis.tick_params(which="both", length=0)
-        for side in axis.spines.values():
-            side.set_visible(False)
-    bar = figure.colorbar(image, ax=axes[0], shrink=0.7, pad=0.01, aspect=30, extend="both")
+    bar = figure.colorbar(image, ax=axes, shrink=0.7 / panels[0], pad=0.01, aspect=30 / panels[0],
+                          extend="both")  # fmt: skip
     bar.set_label("standard deviations of a further re-trained model", fontsize=9)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure
+
+
+def _heat(
+    axis: Axes, cells: pd.DataFrame, down: str, across: str, *, rows: list[str], columns: list[str]
+) -> Any:
+    """One panel: a coloured cell with its counts for each value of two columns."""
+    colors = sns.diverging_palette(245, 45, s=85, l=55, as_cmap=True).with_extremes(bad="#f4f4f4")
+    t = cells.set_index([down, across]).t.unstack().reindex(index=rows, columns=columns)
+    image = axis.imshow(np.ma.masked_invalid(t), cmap=colors, vmin=-FULL, vmax=FULL, aspect="auto")
+    for cell in cells.itertuples():
+        said = "/".join(
+            [f"+{cell.above}"] * bool(cell.above) + [f"−{cell.below}"] * bool(cell.below)
+        )
+        axis.text(columns.index(getattr(cell, across)), rows.index(getattr(cell, down)), said,
+                  ha="center", va="center", fontsize=8, color=INK)  # fmt: skip
+    axis.set_xticks(range(len(columns)), columns, rotation=60, ha="right", fontsize=9)
+    axis.set_yticks(range(len(rows)), rows, fontsize=9)
+    axis.set_xticks(np.arange(len(columns) - 1) + 0.5, minor=True)
+    axis.set_yticks(np.arange(len(rows) - 1) + 0.5, minor=True)
+    axis.grid(which="minor", color="white", lw=1)
+    axis.tick_params(which="both", length=0)
+    for side in axis.spines.values():
+        side.set_visible(False)
+    return image
+
+
+def outside_bars(shares: pd.DataFrame, halves: Mapping[str, str], *, title: str) -> Figure:
+    """How much of all that was tried is outside: panels for scenarios (in rows) and statistics.
+
+    ``shares`` as :func:`rurklib.attacks.outside` gives them, ``halves`` names the statistics shown.
+    Orange to the right: shares of attacks x seeds above the re-trained models; blue to the left:
+    below. The dotted lines are what chance gives, one in forty either way.
+    """
+    shown = shares[shares.statistic.isin(halves)]
+    scenarios, methods = (list(dict.fromkeys(shown[c])) for c in ("scenario", "method"))
+    cold, warm = (sns.diverging_palette(245, 45, s=85, l=55, n=3)[k] for k in (0, 2))
+    figure, axes = canvas(
+        len(halves), len(scenarios), width=1.6 + 2.7 * len(scenarios),
+        height=0.9 + len(halves) * (0.6 + 0.21 * len(methods)), sharex=True, sharey=True,
+        squeeze=False,
+    )  # fmt: skip
+    for line, (statistic, said) in zip(axes, halves.items(), strict=True):
+        for axis, scenario in zip(line, scenarios, strict=True):
+            its = shown[(shown.statistic == statistic) & (shown.scenario == scenario)]
+            at = [methods.index(m) for m in its.method]
+            axis.barh(at, 100 * its.above, color=warm, height=0.75)
+            axis.barh(at, -100 * its.below, color=cold, height=0.75)
+            axis.axvline(0, color="#555555", lw=0.8)
+            for chance in (-2.5, 2.5):
+                axis.axvline(chance, color="#555555", lw=0.8, ls=":")
+            most = int(its.attacks.max()) if len(its) else 0
+            axis.set_title(f"{scenario}: {said}, {most} attacks", loc="left", fontsize=9.5)
+            axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes[:, 0]:
+        axis.set_yticks(range(len(methods)), methods, fontsize=9)
+    axes[0, 0].set_ylim(len(methods) - 0.4, -0.6)
+    axes[0, 0].set_xlim(-100, 100)
+    axes[0, 0].set_xticks([-100, -50, 0, 50, 100], ["100", "50", "0", "50", "100"])
+    figure.supxlabel(
+        "% of attacks x seeds below (left) and above (right) what a further re-trained model shows",
+        fontsize=9.5,
+    )
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure
 
@@ -96,8 +152,9 @@ def membership_dots(
 ) -> Figure:
     """A statistic in each row of panels, an attack in each column: a mark for each method's seed.
 
-    ``frame`` is as :func:`attack_heat` takes it, with value, low, high, predict_low and
-    predict_high. Bars: 95 % over samples. Grey: where a further re-trained model would fall.
+    ``frame`` is a run's table of attacks: attack, statistic, method, seed, value, low, high,
+    reference, predict_low and predict_high. Bars: 95 % over samples. Grey: where a further
+    re-trained model would fall.
     """
     methods = list(dict.fromkeys(frame.method))
     figure, axes = canvas(

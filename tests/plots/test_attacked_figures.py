@@ -3,7 +3,15 @@
 import numpy as np
 import pandas as pd
 
-from rurklib.plots import attack_heat, distance_strips, membership_dots, png, step_curves
+from rurklib.attacks import across, outside
+from rurklib.plots import (
+    attack_heat,
+    distance_strips,
+    membership_dots,
+    outside_bars,
+    png,
+    step_curves,
+)
 
 
 def rows():
@@ -19,10 +27,14 @@ def rows():
     return pd.DataFrame(found)
 
 
+def cells(frame, **named):
+    return across({"digits": frame, **named})
+
+
 def test_the_heat_table_has_a_cell_each_with_its_count():
     frame = rows()
     frame.loc[(frame.method == "RURK") & (frame.seed == 1), "finding"] = "above"
-    figure = attack_heat(frame, {"level": "left", "auc": "right"}, title="t")
+    figure = attack_heat(cells(frame), "statistic", {"level": "left", "auc": "right"}, title="t")
     left, right = figure.axes[:2]
     assert [a.get_title(loc="left") for a in (left, right)] == ["left", "right"]
     written = {tuple(map(int, t.get_position())): t.get_text() for t in left.texts}
@@ -35,11 +47,42 @@ def test_the_heat_table_has_a_cell_each_with_its_count():
     assert png(figure, "alt")
 
 
+def test_stacked_panels_have_scenarios_below_each_other_and_attacks_across():
+    """Fails if rows and columns are confused, or a scenario's cells go to another's panel."""
+    other = rows()
+    other.loc[other.method == "RURK", ["t", "finding"]] = [6.0, "above"]
+    other = other[other.attack == "noise"]
+    level = cells(rows(), cifar5=other).query("statistic == 'level'")
+    titles = {"digits": "first", "cifar5": "second"}
+    figure = attack_heat(level, "scenario", titles, title="t", stacked=True)
+    top, bottom = figure.axes[:2]
+    assert top.get_position().y0 > bottom.get_position().y0
+    assert [t.get_text() for t in top.get_yticklabels()] == ["Original", "RURK"]
+    assert [t.get_text() for t in bottom.get_xticklabels()] == ["noise", "distance"]
+    assert top.images[0].get_array().tolist() == [[5, 5], [-3, -3]]
+    below = bottom.images[0].get_array()
+    assert below[:, 0].tolist() == [5, 6]
+    assert np.ma.getmaskarray(below)[:, 1].all()  # not tried there
+    written = {tuple(map(int, t.get_position())): t.get_text() for t in bottom.texts}
+    assert written == {(0, 0): "+2", (0, 1): "+2"}
+
+
 def test_cells_of_which_nothing_is_known_are_blank():
     frame = rows()
     frame.loc[frame.attack == "distance", ["t", "finding"]] = [np.nan, ""]
-    axis = attack_heat(frame, {"level": "left"}, title="t").axes[0]
+    axis = attack_heat(cells(frame), "statistic", {"level": "left"}, title="t").axes[0]
     assert np.ma.getmaskarray(axis.images[0].get_array())[1].all()
+
+
+def test_bars_are_shares_to_the_right_above_and_to_the_left_below():
+    figure = outside_bars(outside(cells(rows())), {"level": "on it", "auc": "against"}, title="t")
+    axis = figure.axes[0]
+    assert axis.get_title(loc="left") == "digits: on it, 2 attacks"
+    ends = [[b.get_width() for b in bars] for bars in axis.containers]
+    assert ends == [[50, 0], [0, -50]]  # above: Original; below: RURK, in half of what was tried
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["Original", "RURK"]
+    assert len(figure.axes) == 2
+    assert png(figure, "alt")
 
 
 def test_strips_and_dots_and_curves_stand_where_the_numbers_are():

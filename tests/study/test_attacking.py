@@ -83,21 +83,33 @@ def test_spare_samples_are_of_the_class_and_nothing_else_is(run):
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(small_run, tmp_path):
+def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(
+    small_run, tmp_path, monkeypatch
+):
     """With tiny parameters: all figures, their data and alt text, and nothing done twice."""
     folder = tmp_path / "digits"
     shutil.copytree(small_run, folder)
     there = open_existing(folder)
-    few = {"methods": ["RURK"], "draws": 2, "steps": 3, "queries": 4, "shots": 4}
+    other = tmp_path / "cifar5"
+    other.mkdir()
+    table = study.attack_table(there, *study.attacked(there, ["Original", "RURK"], **FEW))
+    table.assign(scenario="cifar5").to_csv(other / "attacks.csv", index=False)
+    few = {"methods": ["RURK"], **FEW, "most": 5, "others": [str(other), str(tmp_path / "none")]}
     assert batch.run_attacks(there, {"out": str(folder), **few})
     book = nbformat.read(folder / "notebooks" / f"{batch.ATTACKS}.ipynb", as_version=4)
     assert not [o for c in book.cells for o in c.get("outputs", []) if o.output_type == "error"]
     drawn = sorted(p.stem for p in (folder / "figures").glob("06_*.png"))
     assert drawn == ["06_attacks", "06_cheats", "06_distance", "06_mapping", "06_masking",
-                     "06_membership", "06_relearn"]  # fmt: skip
+                     "06_membership", "06_outside", "06_relearn", "06_scenarios"]  # fmt: skip
+    joined = pd.read_csv(folder / "figures" / "06_scenarios.csv")
+    assert joined.scenario.unique().tolist() == ["digits", "cifar5"]
     said = []
     assert not batch.run_attacks(there, {"out": str(folder), **few}, say=said.append)
     assert "finished already" in said[0]
+    # Another run's table is part of what the notebook shows.
+    (other / "attacks.csv").write_text((other / "attacks.csv").read_text() + "\n")
+    monkeypatch.setattr(batch, "_execute", lambda *_: {})
+    assert batch.run_attacks(there, {"out": str(folder), **few})
     with pytest.raises(InputError, match="unknown parameter"):
         batch.run_attacks(there, {"outt": "x"})
 
@@ -109,3 +121,14 @@ def test_unknown_names_are_refused(run):
         study.attacked(run, ["RURK"], drawz=3)
     with pytest.raises(InputError, match="unknown cheat"):
         study.cheat(run, ("Clever", 0))
+
+
+def test_parts_may_be_cut_to_some_samples_the_same_each_time(run):
+    whole, cut = study.parts(run), study.parts(run, 5)
+    assert {len(y) for _, y in cut.values()} == {5}
+    for name, (x, y) in cut.items():
+        assert torch.equal(x, study.parts(run, 5)[name][0])
+        assert all(bool((whole[name][0] == one).flatten(1).all(1).any()) for one in x)
+        assert set(y.tolist()) == {9}
+    few = study.attacked(run, ["Original"], **FEW, most=5)[0]["Original-seed0"]
+    assert {v.shape for v in few["distance L2"].values()} == {(5,)}
