@@ -102,7 +102,9 @@ class Run:
     def title(self) -> str:
         """What is studied, in a line."""
         share = "all" if self.whole_class else f"{len(self.split.forget)}"
-        return f"{self.scenario.title}; {share} of {self.forgotten} forgotten"
+        return (
+            f"{self.scenario.title} by {self.scenario.model}; {share} of {self.forgotten} forgotten"
+        )
 
     @property
     def forgotten(self) -> str:

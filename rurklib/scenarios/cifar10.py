@@ -34,7 +34,7 @@ PAPERS: dict[str, dict[str, Any]] = {
 
 CIFAR10 = Scenario(
     name="cifar10",
-    title="CIFAR-10 by ResNet-18",
+    title="CIFAR-10",
     data=cifar10,
     train_images=0,
     test_images=0,

@@ -17,7 +17,7 @@ from rurklib.scenarios.cifar10 import CIFAR10
 CIFAR10_FAST = replace(
     CIFAR10,
     name="cifar10-fast",
-    title="CIFAR-10 by ResNet-9 in 24 epochs",
+    title="CIFAR-10 in 24 epochs",
     model="resnet9",
     references=20,
     epochs=24,

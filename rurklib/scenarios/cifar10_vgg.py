@@ -10,6 +10,4 @@ from dataclasses import replace
 
 from rurklib.scenarios.cifar10 import CIFAR10
 
-CIFAR10_VGG = replace(
-    CIFAR10, name="cifar10-vgg", title="CIFAR-10 by VGG-11", model="vgg11", paper={}
-)
+CIFAR10_VGG = replace(CIFAR10, name="cifar10-vgg", title="CIFAR-10", model="vgg11", paper={})

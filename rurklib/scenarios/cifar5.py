@@ -14,7 +14,7 @@ from rurklib.scenarios.scenario import Scenario
 
 CIFAR5 = Scenario(
     name="cifar5",
-    title="small CIFAR-5 by a small CNN",
+    title="small CIFAR-5",
     data=cifar5,
     model="small-cnn-32",
     forget_class=0,

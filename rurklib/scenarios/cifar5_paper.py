@@ -22,7 +22,7 @@ from rurklib.scenarios.scenario import Pretraining, Scenario
 
 CIFAR5_PAPER = Scenario(
     name="cifar5-paper",
-    title="small CIFAR-5 by ResNet-18 (pre-training saw the forget samples)",
+    title="small CIFAR-5 (pre-training saw the forget samples)",
     data=cifar5,
     model="resnet18",
     forget_class=0,

@@ -18,7 +18,7 @@ from rurklib.scenarios.scenario import Scenario
 
 IMAGENET100 = Scenario(
     name="imagenet100",
-    title="100 classes of ImageNet by ResNet-50",
+    title="100 classes of ImageNet",
     data=image_folder,
     image_size=224,
     train_images=0,

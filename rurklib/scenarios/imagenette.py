@@ -14,7 +14,7 @@ from rurklib.scenarios.scenario import Scenario
 
 IMAGENETTE = Scenario(
     name="imagenette",
-    title="Imagenette at 96 pixels by ResNet-18",
+    title="Imagenette at 96 pixels",
     data=image_folder,
     image_size=96,
     train_images=0,

@@ -179,9 +179,7 @@ def test_a_scenario_names_its_seeds(tmp_path):
     assert plan_run("cifar10", tmp_path / "a", seeds=[5], settings=settings).seeds == (5,)
     assert plan_run("digits", tmp_path / "a").seeds == (0, 1, 2)
     assert SCENARIOS["cifar5-paper"].seeds == (131, 42, 7)
-    assert "cifar10: CIFAR-10 by ResNet-18; seeds 131,42,7" in (
-        CliRunner().invoke(main, ["scenarios"]).output
-    )
+    assert "cifar10: CIFAR-10; seeds 131,42,7" in (CliRunner().invoke(main, ["scenarios"]).output)
 
 
 def test_a_part_of_the_training_side_is_for_validation(tmp_path):
