@@ -143,8 +143,12 @@ def test_a_class_is_whole_when_nothing_of_it_is_retained(tmp_path):
     assert run.whole_class
     assert not (run.pair("test")[1] == run.split.forget_class).any()
     assert run.title.endswith("digits by small-cnn; all of class 9 forgotten")
-    other = open_run("digits", tmp_path / "c", seeds=[0], settings={**SMALL, "model": "small-cnn-wide"})
-    assert "digits by small-cnn-wide; " in other.title  # what is trained, not what the scenario would take
+    other = open_run(
+        "digits", tmp_path / "c", seeds=[0], settings={**SMALL, "model": "small-cnn-wide"}
+    )
+    assert (
+        "digits by small-cnn-wide; " in other.title
+    )  # what is trained, not what the scenario would take
     half = open_run("digits", tmp_path / "b", seeds=[0], settings=SMALL)
     assert not half.whole_class
     assert (half.pair("test")[1] == half.split.forget_class).any()

@@ -62,7 +62,7 @@ def ratio_interval(
     some = b > 0
     a_, b_ = np.where(a > 0, a, 1.0), np.where(some, b, 1.0)
     noise = _copies(p, draws) / a_**2
-    half = _half(p / a_[:, None], q / b_[:, None], noise, estimand, level)
+    half = _half(p / a_[:, None], q / b_[:, None], noise, _least(q) / b_, estimand, level)
     low, high = a / b_ * np.exp(-half), a / b_ * np.exp(half)
     unseen = -np.log((1 - level) / 2) / (draws * own.shape[-1])
     high = np.where(a > 0, high, unseen / b_ + 0 * half)
@@ -83,7 +83,7 @@ def difference_interval(
     from the copies is then left to the references' spread.
     """
     a, b = share(own, draws), share(others, draws)
-    half = _half(a, b, _copies(a, draws), estimand, level)
+    half = _half(a, b, _copies(a, draws), _least(b), estimand, level)
     middle = a.mean(-1) - b.mean((0, -1))
     return middle - half, middle + half
 
@@ -99,7 +99,22 @@ def _copies(p: np.ndarray, draws: Draws) -> np.ndarray:
     return np.where(np.asarray(draws) > 1, (p * (1 - p)).mean(-1) / more / p.shape[-1], 0.0)
 
 
-def _half(a: np.ndarray, b: np.ndarray, noise: np.ndarray, estimand: str, level: float):
+def _alike(found: np.ndarray) -> np.ndarray:
+    """Where every sample is always recognised or never: at tau = 0, or by a law without chance. An
+    accuracy is then a whole number of samples."""
+    return np.asarray(((found == 0) | (found == 1)).all((0, -1)))
+
+
+def _least(found: np.ndarray) -> np.ndarray:
+    """Least standard deviation to believe of references' accuracies, [tau]: half a sample where
+    accuracies are whole numbers of samples. Six that agree to the sample don't make it certain
+    that a seventh would. Elsewhere 0, as for margins."""
+    return np.where(_alike(found), 0.5 / found.shape[-1], 0.0)
+
+
+def _half(
+    a: np.ndarray, b: np.ndarray, noise: np.ndarray, least: np.ndarray, estimand: str, level: float
+) -> np.ndarray:
     """Half the width of an interval for mean(a) - mean(b), [tau]."""
     from scipy import stats
 
@@ -107,7 +122,7 @@ def _half(a: np.ndarray, b: np.ndarray, noise: np.ndarray, estimand: str, level:
     (k, tau, n), tail = b.shape, 1 - (1 - level) / 2
     if k < MIN_REFERENCES:
         return np.full(tau, np.nan)
-    retraining = b.mean(-1).var(0, ddof=1) / k
+    retraining = np.maximum(b.mean(-1).var(0, ddof=1), least**2) / k
     rest, quantile = noise, stats.norm.ppf(tail)
     if estimand == ESTIMANDS[1]:
         if n < 2:
@@ -115,7 +130,7 @@ def _half(a: np.ndarray, b: np.ndarray, noise: np.ndarray, estimand: str, level:
         per_sample = b.mean(0)
         both = b - b.mean(-1, keepdims=True) - per_sample + per_sample.mean(-1)[:, None]
         interaction = (both**2).sum((0, -1)) / ((k - 1) * (n - 1)) / (k * n)
-        retraining = np.maximum(retraining - interaction, 0)
+        retraining = np.maximum(retraining - interaction, least**2 / k)
         rest, quantile = (a - per_sample).var(-1, ddof=1) / n, stats.t.ppf(tail, n - 1)
     total = retraining + rest
     weighted = stats.t.ppf(tail, k - 1) * retraining + quantile * rest
@@ -142,16 +157,31 @@ def least_spread(others: np.ndarray, draws: Draws) -> np.ndarray:
     """Least standard deviation to believe of references' log-odds, [tau].
 
     Where a reference misses (or recognises) fewer than five copies on average, accuracy is a rare
-    event and not normal: six that never err don't make it certain that a seventh never will. Half a
-    sample is then taken for their spread, if it is not larger. Elsewhere 0.
+    event and not normal; where all copies of a sample are alike, it is a whole number of samples:
+    six that agree don't make it certain that a seventh would. Half a sample is then taken for
+    their spread, if it is not larger. Elsewhere 0.
     """
     n, found = others.shape[-1], share(others, draws)
-    alike = ((found == 0) | (found == 1)).all((0, -1))  # tau = 0, or a law without chance
-    copies = np.where(alike, n, n * np.asarray(draws))
     q = found.mean((0, -1))
-    rare = copies * np.minimum(q, 1 - q) < 5
+    rare = n * np.asarray(draws) * np.minimum(q, 1 - q) < 5
     p = (n * q + 0.5) / (n + 1)
-    return np.where(rare, 0.5 / ((n + 1) * p * (1 - p)), 0.0)
+    return np.where(rare | _alike(found), 0.5 / ((n + 1) * p * (1 - p)), 0.0)
+
+
+def odds_deviations(
+    pair: Pair, null: Sequence[Pair], draws: Draws
+) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`deviations` of the log-odds per tau, [tau] and [k, tau].
+
+    What a further reference would gain on copies of its own (under a gradient law) can't take it
+    beyond "always right": where the references' mean gain would, it is taken to end there.
+    """
+    own, below = deviations(lambda h: log_odds(h, draws), pair, null)
+    if not len(below):
+        return own, below
+    middle, most = log_odds(pair[1], draws).mean(0), np.log(2 * pair[1].shape[-1] + 1)
+    centre = below.mean(0)
+    return own, below - centre + (np.clip(middle + centre, -most, most) - middle)
 
 
 def held_out(others: np.ndarray) -> list[Pair]:
@@ -248,7 +278,7 @@ def hits_against_null(pair: Pair, null: Sequence[Pair], draws: Draws) -> dict[st
     p is known there too.
     """
     others = pair[1]
-    own, below = deviations(lambda h: log_odds(h, draws), pair, null)
+    own, below = odds_deviations(pair, null, draws)
     least = least_spread(others, draws)
     middle = log_odds(others, draws).mean(0)
     found = share(others, draws).mean((0, -1))

@@ -170,14 +170,12 @@ def standings(
 ) -> dict[str, Standing]:
     """For every test that can be made, where the model stands: see ``Standing``."""
 
-    def odds(values: np.ndarray) -> np.ndarray:
-        return uncertainty.log_odds(values, draws).mean(-1)
-
     def mean(values: np.ndarray) -> np.ndarray:
         return values.mean((-2, -1))
 
     least = float(uncertainty.least_spread(hits[1], draws).mean())
-    shown = {"hits": (*uncertainty.deviations(odds, hits, null_hits), least)}
+    own, below = uncertainty.odds_deviations(hits, null_hits, draws)
+    shown: dict[str, Standing] = {"hits": (own.mean(-1), below.mean(-1), least)}
     if margins is not None:
         shown["margin"] = (*uncertainty.deviations(mean, margins, null_margins), 0.0)
         if margins[0].shape[-1] > 1:

@@ -165,11 +165,17 @@ def test_a_ratio_interval_by_hand():
 
 
 def test_no_copies_no_copies_noise():
-    """At tau = 0 all draws are alike: only the references differ. Fails if a 0-or-10 count gets
-    binomial noise. And margins (``draws=1``) get none."""
+    """At tau = 0 all draws are alike: only the references differ, by half a sample or more. Fails
+    if a 0-or-10 count gets binomial noise, or references that agree to the sample are taken for
+    certain. And margins (``draws=1``) get neither."""
     own, others = np.array([[10, 0, 10]]), np.array([[[10, 0, 0]]] * 3)
     low, high = uncertainty.difference_interval(own, others, 10)
-    assert low == high == pytest.approx(1 / 3)
+    half = stats.t.ppf(0.975, 2) * 0.5 / 3 / np.sqrt(3)
+    assert (low, high) == pytest.approx((1 / 3 - half, 1 / 3 + half))
+    low, high = uncertainty.ratio_interval(own, others, 10)
+    assert (np.log(low), np.log(high)) == pytest.approx(
+        (np.log(2) - 3 * half, np.log(2) + 3 * half)
+    )
     low, high = uncertainty.difference_interval(own + 0.5, others)
     assert low == high == pytest.approx(10 / 3 + 0.5)
 
@@ -228,9 +234,9 @@ def test_references_that_never_err_do_not_convict():
     assert columns["p_value"] < 0.01
 
 
-def test_least_spread_is_for_rare_events_only():
-    """45 samples x 100 copies: rare below 5 misses of 4,500 copies, but of 45 where draws are
-    alike (the hits are then 0 or 100)."""
+def test_least_spread_is_for_rare_events_and_whole_samples():
+    """45 samples x 100 copies: rare below 5 misses of 4,500 copies; and wherever draws are alike
+    (the hits are then 0 or 100), for then an accuracy is a whole number of samples."""
     mixed = np.full((3, 1, 45), 100)
     mixed[:, 0, 0] = 50  # 50 misses in 4,500
     assert uncertainty.least_spread(mixed, 100) == 0
@@ -241,8 +247,42 @@ def test_least_spread_is_for_rare_events_only():
     p = 43.5 / 46
     assert uncertainty.least_spread(alike, 100) == pytest.approx(0.5 / (46 * p * (1 - p)))
     alike[:, 0, :20] = 0
-    assert uncertainty.least_spread(alike, 100) == 0
+    p = 25.5 / 46
+    assert uncertainty.least_spread(alike, 100) == pytest.approx(0.5 / (46 * p * (1 - p)))
     assert uncertainty.least_spread(100 - mixed, 100) > 0  # few hits are as rare as few misses
+
+
+def test_one_sample_more_than_references_that_agree_is_no_finding():
+    """Six references miss the same 8 of 71 samples. Fails if their agreement counts as certainty:
+    p was 0 then."""
+    others = np.full((6, 1, 71), 10)
+    others[:, 0, :8] = 0
+    own = others[0].copy()
+    own[0, 0] = 10
+    columns = uncertainty.hits_against_null((own, others), uncertainty.held_out(others), 10)
+    assert columns["predict_low"] < 1 < columns["predict_high"]
+    assert columns["p_value"] > 0.1
+    own[0, :8] = 10
+    assert uncertainty.hits_against_null((own, others), uncertainty.held_out(others), 10)[
+        "p_value"
+    ] < 0.01  # fmt: skip
+
+
+def test_what_a_further_reference_would_gain_ends_at_always_right():
+    """Under a gradient law a reference gains on copies of its own: here 40 hits of 40 against 38.
+    A model that is always right is then where a further one would be. Fails if the prediction
+    reaches beyond what any model can have: such a model was significantly *below* it."""
+    mine = np.full((4, 1, 40), 1)
+    others = mine[:3].copy()
+    others[:, 0, :2] = 0  # on the model's copies
+    theirs = [(mine[k], others[:2]) for k in range(3)]
+    columns = uncertainty.hits_against_null((mine[3], others), theirs, 1)
+    assert columns["p_value"] == pytest.approx(1)
+    assert columns["predict_high"] == pytest.approx(40 / 38)
+    fewer = [(others[0], others[:2]) for k in range(3)]  # no gain: nothing is cut off
+    own, below = uncertainty.odds_deviations((mine[3], others), fewer, 1)
+    assert below == pytest.approx(0)
+    assert own == pytest.approx(np.log(81) - np.log(38.5 / 2.5))
 
 
 @pytest.mark.parametrize("k", [3, 6, 20])
