@@ -28,7 +28,7 @@ import pandas as pd
 from rurklib import papermilled
 from rurklib.batch import ATTACKS, folder, notebooks_of
 from rurklib.check import InputError
-from rurklib.plots import beside_text, results_table
+from rurklib.plots import beside_text, findings_table, results_table
 from rurklib.run import plan_run
 from rurklib.store import read_json, replacing
 from rurklib.tune import chosen_trials
@@ -67,7 +67,7 @@ def publish(run: Path) -> None:
     for path in sorted((run / "figures").glob("[09]*.*")):
         if path.suffix in (".png", ".csv") and (own or path.stem not in OF_DATA):
             shutil.copy(path, target / path.name)
-    for table in (*tables, run / "attacks.csv"):
+    for table in (*tables, run / "verdicts.csv", run / "attacks.csv"):
         if table.exists():
             shutil.copy(table, target / table.name)
     trials = run.with_name(f"{name}-tune") / "trials.csv"
@@ -136,6 +136,10 @@ def results(folder: Path) -> pd.DataFrame:
     return results_table(pd.read_csv(folder / "summary.csv"))
 
 
+def findings(folder: Path) -> pd.DataFrame:
+    return findings_table(*(pd.read_csv(folder / f"{n}.csv") for n in ("verdicts", "summary")))
+
+
 def choices(folder: Path) -> pd.DataFrame:
     trials = pd.read_csv(folder / "trials.csv", keep_default_na=False)
     table = chosen_trials(trials)[["method", "defaults", "screened", "score", "settings"]]
@@ -163,6 +167,7 @@ MARK = re.compile(
 )
 TABLES = {
     "summary.csv": results,
+    "verdicts.csv": findings,
     "trials.csv": choices,
     "95_table_c4.csv": beside_the_paper("95_table_c4.csv"),
     "95_table_c5.csv": beside_the_paper("95_table_c5.csv"),

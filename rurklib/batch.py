@@ -48,6 +48,7 @@ def made_by(run: Run, notebook: str) -> list[Path]:
             *sorted((at / "models").glob("Smoothed-*.safetensors")),
             *sorted((at / "counts").rglob("*.npz")),
             at / "residual_knowledge.csv",
+            at / "verdicts.csv",
         ],
         ATTACKS: [at / "attacks.csv", *sorted((at / "attacks").glob("*.npz"))],
         "99_report": [at / "report.html"],

@@ -21,7 +21,7 @@ from rurklib.plots.histogram import sample_histogram
 from rurklib.plots.panels import curve_panels
 from rurklib.plots.regions import RegionsFigure
 from rurklib.plots.requests import request_dots
-from rurklib.plots.results import results_table
+from rurklib.plots.results import findings_table, results_table
 from rurklib.plots.strip import copies_strip, image_rows
 from rurklib.plots.style import STYLE, canvas, png, style
 
@@ -45,6 +45,7 @@ __all__ = [
     "disagreement_bounds",
     "distance_strips",
     "estimator_gap",
+    "findings_table",
     "image_rows",
     "membership_dots",
     "outside_bars",

@@ -49,6 +49,42 @@ def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
     return table.reset_index()
 
 
+SIDES = {"above": "above", "inside": "inside", "below": "below"}
+# What rurklib.residual.verdict calls them, and shorter.
+FINDINGS = {
+    "residual knowledge": "residual",
+    "none detected": "none",
+    "over-forgotten": "over-forgotten",
+}
+
+
+def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """One row per method: what its models' ratios and margins say, counted by seeds, as text.
+
+    ``verdicts`` as ``rurklib.study.verdicts`` gives them; from ``summary`` come unlearn and test
+    accuracy, Avg. Gap and LiRA's AUC, as in :func:`results_table`.
+    """
+    small = results_table(summary, gaps=False).set_index("method")
+    rows = []
+    for method, its in verdicts.groupby("method", sort=False):
+        ratio = its.ratio_of_means
+        rows.append(
+            {
+                "method": method,
+                "ratio (seeds)": f"{ratio.mean():.3f} ({ratio.min():.3f} ... {ratio.max():.3f})",
+                "by ratio": _counted(its.by_ratio, SIDES),
+                "by margin": _counted(its.finding, FINDINGS),
+                **small.loc[method, ["unlearn %", "test %", "Avg. Gap", "LiRA AUC"]],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _counted(found: pd.Series, names: dict[str, str]) -> str:
+    counts = found.value_counts()
+    return ", ".join(f"{counts[k]} {name}" for k, name in names.items() if k in counts) or "-"
+
+
 def _text(mean: float, sd: float, digits: int) -> str:
     if mean != mean:
         return "-"

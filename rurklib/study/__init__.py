@@ -21,6 +21,7 @@ from rurklib.study.models import (
     unlearn,
     unlearned,
 )
+from rurklib.study.verdicts import verdicts
 
 __all__ = [
     "attack_table",
@@ -41,4 +42,5 @@ __all__ = [
     "train",
     "unlearn",
     "unlearned",
+    "verdicts",
 ]
