@@ -10,38 +10,51 @@ from rurklib.plots.style import BAND, canvas, style
 
 
 def request_dots(
-    frame: pd.DataFrame, *, title: str, unit: str, label: str = "residual knowledge"
+    frame: pd.DataFrame,
+    *,
+    title: str,
+    unit: str,
+    label: str = "residual knowledge",
+    rows: str = "request",
+    centre: float = 1.0,
 ) -> Figure:
-    """A panel for each value of ``study``, a row for each request, a mark for each method.
+    """A panel for each value of ``study`` (two side by side), a row for each request, a mark for
+    each method.
 
     ``frame`` has the columns study, request, method, ratio_of_means, null_low, null_high, at one
-    tau; ``label`` says what ratio_of_means is, if it is something else. Grey: the range of the
-    re-trained references, each held out against the others.
+    tau; ``label`` says what ratio_of_means is, if it is something else, ``rows`` what requests are,
+    and ``centre`` where re-trained models are. Grey: the range of the re-trained references, each
+    held out against the others.
     """
     studies = list(frame.study.unique())
     requests = sorted(frame.request.unique())
+    lines = -(-len(studies) // 2)
     figure, axes = canvas(
-        1, len(studies), width=9.5, height=1.5 + 0.36 * len(requests), sharey=True, sharex=True,
-        squeeze=False,
+        lines, min(len(studies), 2), width=9.5, height=0.9 + lines * (0.6 + 0.36 * len(requests)),
+        sharey=True, sharex=True, squeeze=False,
     )  # fmt: skip
-    for axis, study in zip(axes[0], studies, strict=True):
+    for axis, study in zip(axes.flat, studies, strict=False):
         part = frame[frame.study == study]
         for row, request in enumerate(requests):
-            rows = part[part.request == request]
-            low, high = rows.null_low.iloc[0], rows.null_high.iloc[0]
+            its = part[part.request == request]
+            low, high = its.null_low.iloc[0], its.null_high.iloc[0]
             axis.fill_betweenx([row - 0.32, row + 0.32], low, high, color=BAND, lw=0.8)
-            axis.plot(rows.ratio_of_means, [row] * len(rows), color="#bbbbbb", lw=0.8, zorder=1)
+            axis.plot(its.ratio_of_means, [row] * len(its), color="#bbbbbb", lw=0.8, zorder=1)
         for method in part.method.unique():
             own = part[part.method == method].set_index("request").loc[requests]
             axis.plot(own.ratio_of_means, range(len(requests)), ls="", ms=7.5, label=method,
                       **style(method))  # fmt: skip
-        axis.axvline(1, color="#555555", lw=0.8, ls=":")
+        axis.axvline(centre, color="#555555", lw=0.8, ls=":")
         axis.set_title(study, loc="left", fontsize=10.5)
-        axis.set_xlabel(f"{label} ({unit})")
         axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes[-1]:
+        axis.set_xlabel(f"{label} ({unit})")
+    for axis in axes[:, 0]:
+        axis.set_ylabel(rows)
+    for axis in axes.flat[len(studies) :]:
+        axis.set_visible(False)
     axes[0, 0].set_yticks(range(len(requests)), [str(r) for r in requests])
     axes[0, 0].set_ylim(len(requests) - 0.4, -0.6)
-    axes[0, 0].set_ylabel("request")
     handles, _ = axes[0, 0].get_legend_handles_labels()
     handles.append(Patch(fc=BAND, label="re-trained models among themselves"))
     figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False,
