@@ -23,9 +23,9 @@ def attack_heat(
     ``stacked`` panels are below each other, attacks in columns.
 
     ``cells`` as :func:`rurklib.attacks.across` gives them, one for each panel, attack and method;
-    ``titles`` names the panels shown. Colour: t, orange above the re-trained models, blue below.
-    The number is how many seeds are outside the prediction for a further re-trained model, with +
-    or - for the side (and /, where both occur); blank: none is, or nothing can be said.
+    ``titles`` names the panels shown. The number is how many seeds are outside the prediction for
+    a further re-trained model, with + or - for the side (and /, where both occur). Colour: t, orange
+    above the re-trained models, blue below. Blank: no seed is outside, or nothing can be said.
     """
     names = [s for s in titles if s in set(cells[by])]
     shown = cells[cells[by].isin(names)]
@@ -55,7 +55,8 @@ def _heat(
 ) -> Any:
     """One panel: a coloured cell with its counts for each value of two columns."""
     colors = sns.diverging_palette(245, 45, s=85, l=55, as_cmap=True).with_extremes(bad="#f4f4f4")
-    t = cells.set_index([down, across]).t.unstack().reindex(index=rows, columns=columns)
+    shown = cells.assign(t=cells.t.where(cells.above + cells.below > 0))
+    t = shown.set_index([down, across]).t.unstack().reindex(index=rows, columns=columns)
     image = axis.imshow(np.ma.masked_invalid(t), cmap=colors, vmin=-FULL, vmax=FULL, aspect="auto")
     for cell in cells.itertuples():
         said = "/".join(
@@ -196,9 +197,11 @@ def step_curves(
     xlabel: str,
     ylabel: str,
     title: str,
+    log: bool = False,
 ) -> Figure:
     """Curves of ``y`` over ``x``, a panel for each value of ``by``: a line for each method, its
-    mean over seeds and their range; the re-trained models' range in grey, their mean a line."""
+    mean over seeds and their range; the re-trained models' range in grey, their mean a line.
+    ``log``: y on a log scale."""
     names = [n for n in titles if n in set(frame[by])]
     width = max(3.6 * len(names) + 1.2, 7.2)
     figure, axes = canvas(1, len(names), width=width, height=3.6, sharey=True, squeeze=False)
@@ -216,6 +219,8 @@ def step_curves(
         axis.set_xlabel(xlabel, fontsize=9.5)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel(ylabel, fontsize=9.5)
+    if log:
+        axes[0, 0].set_yscale("log")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(
         handles,
