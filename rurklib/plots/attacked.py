@@ -24,8 +24,9 @@ def attack_heat(
 
     ``cells`` as :func:`rurklib.attacks.across` gives them, one for each panel, attack and method;
     ``titles`` names the panels shown. The number is how many seeds are outside the prediction for
-    a further re-trained model, with + or - for the side (and /, where both occur). Colour: t, orange
-    above the re-trained models, blue below. Blank: no seed is outside, or nothing can be said.
+    a further re-trained model, with + or - for the side (and /, where both occur). Colour: t,
+    orange above the re-trained models, blue below. Blank: no seed is outside, or nothing can be
+    said.
     """
     names = [s for s in titles if s in set(cells[by])]
     shown = cells[cells[by].isin(names)]
