@@ -204,7 +204,8 @@ def free(folder: Path) -> Path:
         import seaborn  # noqa: F401
     except ModuleNotFoundError as error:
         raise check.InputError(
-            f"{error.name} is needed for the figures: pip install 'rurklib[study]'"
+            f'{error.name} is needed for the figures: pip install -e ".[study]" in the clone of '
+            "rurklib"
         ) from None
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         kind = "is not empty" if folder.is_dir() else "is a file"

@@ -210,7 +210,10 @@ def _notebooks(run: Any) -> Iterator[None]:
     os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)
     for needed in ("papermill", "seaborn"):
         if find_spec(needed) is None:
-            raise InputError(f"{needed} is needed to run notebooks: pip install 'rurklib[study]'")
+            raise InputError(
+                f'{needed} is needed to run notebooks: pip install -e ".[study]" in the clone of '
+                "rurklib"
+            )
     from rurklib.batch import NotebookFailed
 
     try:

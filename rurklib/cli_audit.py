@@ -71,8 +71,8 @@ def audit(
     without them (three at least, better six). FILE.py:FUNCTION names a function without arguments
     that returns the net: floats in [0, 1] in, logits out, normalisation inside. It is imported and
     called, so the code in that file is run; nothing else is: weights are safetensors, loaded
-    strictly, arrays are plain numbers, and pickles are refused. ONNX files need the extra
-    rurklib[onnx] and a law without gradients.
+    strictly, arrays are plain numbers, and pickles are refused. ONNX files need
+    onnxruntime (pip install -e ".[onnx]" in the clone of rurklib) and a law without gradients.
 
     Prints the verdict; writes verdict.json, residual_knowledge.csv, controls.csv, curves.png and
     report.html. Exit code 0 whatever the verdict is.
@@ -80,6 +80,7 @@ def audit(
     \b
     rurk audit --model m.py:build --weights m.safetensors
       --references a1.safetensors a2.safetensors a3.safetensors
+      a4.safetensors a5.safetensors a6.safetensors
       --data data.npz --forget forget.npy --held-out test.npz --out audit/
     """
     from rurklib import foreign

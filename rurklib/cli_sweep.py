@@ -55,7 +55,9 @@ def sweep(
         from rurklib.sweep import drive
         from rurklib.sweep import grid as grids
     except ModuleNotFoundError as error:
-        raise InputError(f"{error.name} is missing: pip install 'rurklib[study]'") from None
+        raise InputError(
+            f'{error.name} is missing: pip install -e ".[study]" in the clone of rurklib'
+        ) from None
     if grid and groups:
         raise InputError("--grid and --groups: give one of them")
     named = grids.from_file(groups) if groups else grids.from_words(grid)

@@ -41,7 +41,8 @@ def serve(
         from voila.app import Voila
     except ModuleNotFoundError as error:
         raise InputError(
-            f"{error.name} is needed to serve the page: pip install 'rurklib[study]'"
+            f'{error.name} is needed to serve the page: pip install -e ".[study]" in the clone of '
+            "rurklib"
         ) from None
     free = free_port(port)
     os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)  # kernels inherit it

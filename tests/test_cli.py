@@ -176,5 +176,5 @@ def test_what_notebooks_need_is_named_before_anything_is_made(tmp_path, monkeypa
     monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "seaborn" else name)
     result = invoke("study", "--out", str(tmp_path / "run"))
     assert result.exit_code == 2
-    assert "seaborn is needed to run notebooks: pip install 'rurklib[study]'" in result.output
+    assert 'seaborn is needed to run notebooks: pip install -e ".[study]" in' in result.output
     assert not (tmp_path / "run").exists()

@@ -25,7 +25,8 @@ class Onnx(nn.Module):
             import onnxruntime
         except ModuleNotFoundError:
             raise InputError(
-                "onnxruntime is needed to run ONNX files: pip install 'rurklib[onnx]'"
+                'onnxruntime is needed to run ONNX files: pip install -e ".[onnx]" in the clone of '
+                "rurklib"
             ) from None
         if not path.is_file():
             raise InputError(f"{path} does not exist: check the path of the ONNX file")

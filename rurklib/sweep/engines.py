@@ -89,7 +89,9 @@ def connected(scheduler: str | None) -> Any:
     try:
         from distributed import Client
     except ModuleNotFoundError:
-        raise InputError("--engine dask needs Dask: pip install 'rurklib[dask]'") from None
+        raise InputError(
+            '--engine dask needs Dask: pip install -e ".[dask]" in the clone of rurklib'
+        ) from None
     try:
         return Client(scheduler, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -85,7 +85,9 @@ def from_file(path: Path) -> Groups:
     try:
         import yaml
     except ModuleNotFoundError:
-        raise InputError("reading groups needs pyyaml: pip install 'rurklib[study]'") from None
+        raise InputError(
+            'reading groups needs pyyaml: pip install -e ".[study]" in the clone of rurklib'
+        ) from None
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"))
         _no_name_twice(path, root)

@@ -43,7 +43,7 @@ def as_onnx(
 
 @pytest.fixture
 def onnx_folder(planted, folder, tmp_path) -> Path:
-    pytest.importorskip("onnxruntime", reason="running ONNX files needs rurklib[onnx]")
+    pytest.importorskip("onnxruntime", reason='needs pip install -e ".[onnx]"')
     for name, model in {
         "m": planted.original,
         **{f"a{i}": m for i, m in enumerate(planted.references)},
@@ -68,7 +68,7 @@ def test_onnx_gives_the_same_audit(onnx_folder, folder, tmp_path, words, audit):
 
 
 def test_a_fixed_batch_size_is_kept(planted, tmp_path):
-    pytest.importorskip("onnxruntime", reason="running ONNX files needs rurklib[onnx]")
+    pytest.importorskip("onnxruntime", reason='needs pip install -e ".[onnx]"')
     as_onnx(planted.original, tmp_path / "m.onnx", batch=4)
     x = planted.x[:10]
     with torch.no_grad():

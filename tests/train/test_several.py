@@ -103,7 +103,7 @@ fit(net(), *data(), kept=out / "two.kept", every=1, **OPTIONS)
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
     """What two processes wrote, started once for all tests: connecting takes seconds."""
-    pytest.importorskip("lightning_fabric", reason="pip install 'rurklib[several]'")
+    pytest.importorskip("lightning_fabric", reason='pip install -e ".[several]"')
     out = tmp_path_factory.mktemp("several")
     step = torch.optim.SGD.step
     try:
