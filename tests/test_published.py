@@ -14,12 +14,14 @@ LATER = ["l1-sparse", "RandomLabels", "SalUn", "BadTeacher", "AMUN", "BoundarySh
 
 def mean(name: str) -> pd.DataFrame:
     summary = pd.read_csv(FIGURES / name / "summary.csv")
-    later = LATER if name == "digits" else []
-    assert list(summary.method.unique()) == [*METHODS, *later, "RURK"]
+    expected = [*METHODS, *LATER, "RURK"]
+    if name == "fashion":
+        expected.remove("NTK")  # its time grows with samples times classes
+    assert list(summary.method.unique()) == expected
     return summary.groupby("method", sort=False).mean(numeric_only=True)
 
 
-@pytest.mark.parametrize("name", ["digits", "cifar5"])
+@pytest.mark.parametrize("name", ["digits", "cifar5", "fashion"])
 def test_the_attack_by_references_finds_original_and_not_the_retrained(name):
     rows = mean(name)
     assert rows.lira_auc["Original"] >= 0.8
@@ -28,7 +30,7 @@ def test_the_attack_by_references_finds_original_and_not_the_retrained(name):
     assert rows.relearn_epochs["Re-train"] > 0
 
 
-@pytest.mark.parametrize("name", ["digits", "cifar5"])
+@pytest.mark.parametrize("name", ["digits", "cifar5", "fashion"])
 def test_retrained_models_know_the_forget_samples_as_well_as_the_class(name):
     """Fails if a re-trained model saw them (100 %), or the forget set is of another kind."""
     retrained = mean(name).loc["Re-train"]
@@ -43,12 +45,12 @@ def test_original_leaves_the_band(name, band):
     assert last.null_high.iloc[0] == pytest.approx(band, abs=0.02)
 
 
-@pytest.mark.parametrize(("name", "trials"), [("digits", 24), ("cifar5", 8)])
+@pytest.mark.parametrize(("name", "trials"), [("digits", 24), ("cifar5", 8), ("fashion", 16)])
 def test_every_tuned_method_had_the_same_number_of_trials(name, trials):
     table = pd.read_csv(FIGURES / name / "trials.csv", keep_default_na=False)
     counts = table.groupby("method").trial.nunique()
     assert set(counts) == {trials}
-    assert len(counts) == (19 if name == "digits" else 11)  # NTK isn't tuned on cifar5
+    assert len(counts) == (19 if name == "digits" else 18)  # a trial of NTK takes too long there
 
 
 def test_the_ordering_agrees_with_the_papers_as_far_as_the_page_says():
@@ -80,7 +82,33 @@ def test_the_controls_tell_what_the_front_page_says():
         assert f"{ratio[key]:.3f}" in page, key
     curve = pd.read_csv(FIGURES / "digits" / "residual_knowledge.csv")
     curve = curve[(curve.method != "Re-train") & (curve.tau == curve.tau.max())]
-    assert f"below {curve.predict_high.iloc[0]:.3f}" in " ".join(page.split())
+    words = " ".join(page.split())
+    assert (
+        "between {:.3f} and {:.3f}".format(*curve[["predict_low", "predict_high"]].iloc[0]) in words
+    )
+    mean = curve.groupby("method").ratio_of_means.mean()
+    assert f"Original has {mean['Original']:.3f} at tau 0.2" in words
+    assert f"SalUn (lowest, {mean.min():.3f})" in words
+    assert mean.idxmin() == "SalUn"
+
+
+def test_the_front_page_counts_seeds_as_the_verdicts_do():
+    """Methods that are named as above, or below, in all seeds; RURK's three ratios."""
+    table = pd.read_csv(FIGURES / "digits" / "verdicts.csv")
+    words = " ".join((FIGURES.parent / "README.md").read_text().split())
+    every = table.groupby("method", sort=False).by_ratio.agg(
+        lambda f: f.iloc[0] * (f.nunique() == 1)
+    )
+    above = [m for m in every.index[every == "above"] if m != "Original"]
+    assert "Original" in every.index[every == "above"]
+    assert above == ["GD", "CF-k", "SSD"]
+    assert "GD (fine-tuning on what is retained), CF-k and SSD are above that in three of" in words
+    assert list(every.index[every == "below"]) == [
+        "GA", "NegGrad+", "RandomLabels", "SalUn", "BoundaryShrink"
+    ]  # fmt: skip
+    assert "GA, NegGrad+, RandomLabels, SalUn (lowest" in words
+    rurk = table[table.method == "RURK"].ratio_of_means
+    assert "**RURK hangs on the seed**: " + ", ".join(f"{r:.3f}" for r in rurk) in words
 
 
 def test_the_ablations_say_what_the_front_page_says():
@@ -89,7 +117,7 @@ def test_the_ablations_say_what_the_front_page_says():
     rurk = rows[rows.method == "RURK"]
     batchnorm = rurk[rurk.group == "batchnorm"].groupby("batchnorm").ratio_of_means.mean()
     page = (FIGURES.parent / "README.md").read_text()
-    assert f"({batchnorm['train']:.2f} against {batchnorm['frozen']:.2f})" in page
+    assert f"from {batchnorm['frozen']:.2f} to {batchnorm['train']:.2f}" in " ".join(page.split())
     weight = rurk[rurk.group == "lambda"].groupby("lam").ratio_of_means.mean()
     original = rows[(rows.method == "Original") & (rows.group == "lambda")].ratio_of_means.mean()
     assert weight[0.0] == pytest.approx(original, abs=0.01)
@@ -110,18 +138,35 @@ def test_on_cifar5_the_gap_has_its_least_in_the_middle_of_the_weights_as_in_the_
     assert 0 < paper.to_numpy().argmin() < len(paper) - 1
 
 
-@pytest.mark.parametrize(
-    ("name", "tau"), [("sms", 0.0), ("trec", 0.25), ("sst2", 0.0), ("npz", 0.01)]
-)
-def test_what_is_said_of_texts_and_xrays_is_what_was_measured(name, tau):
-    """Means over seeds of the ratio and its interval, in the README and in the notebook's head."""
+@pytest.mark.parametrize("name", ["sms", "trec", "sst2", "npz"])
+def test_what_is_said_of_texts_and_xrays_is_what_was_measured(name):
+    """At the middle radius: mean over seeds of the ratio, the outermost limits of the models'
+    intervals; in the table of the README and in the notebook's head."""
     rows = pd.read_csv(FIGURES / "beyond-images" / f"07_{name}.csv")
-    own = rows[(rows.law == "gaussian") & (rows.method == "Original") & (rows.tau == tau)]
-    assert len(own) == 3
-    mean = own[["ratio_of_means", "ratio_low", "ratio_high", "predict_high"]].mean()
-    said = "{:.3f} [{:.3f}, {:.3f}]".format(*mean[:3])
+    rows = rows[rows.law == "gaussian"]
+    taus = sorted(rows.tau.unique())
+    rows = rows[rows.tau == taus[len(taus) // 2]]
     book = nbformat.read(FIGURES.parent / "notebooks" / "07_beyond_images.ipynb", 4)
-    for text in ((FIGURES.parent / "README.md").read_text(), book.cells[0].source):
-        words = " ".join(text.split())
-        assert said in words
-        assert f"{mean.predict_high:.3f}" in words
+    pages = [(FIGURES.parent / "README.md").read_text(), book.cells[0].source]
+    for method in ("Original", "RURK"):
+        its = rows[rows.method == method]
+        assert len(its) == 3
+        middle, low, high = its.ratio_of_means.mean(), its.ratio_low.min(), its.ratio_high.max()
+        for page in pages:
+            assert f"{middle:.3f} [{low:.3f}, {high:.3f}]" in " ".join(page.split()), method
+    limits = "{:.3f} to {:.3f}".format(*its[["predict_low", "predict_high"]].mean())
+    assert all(limits in " ".join(page.split()) for page in pages)
+
+
+def test_on_xrays_the_same_prior_model_has_originals_ratio_but_not_its_margin():
+    rows = pd.read_csv(FIGURES / "beyond-images" / "07_prior.csv")
+    rows = rows[(rows.scenario == "npz") & (rows.part == "forget set")]
+    mean = rows.groupby("method").mean(numeric_only=True)
+    assert mean.ratio_of_means["Same-prior"] == pytest.approx(
+        mean.ratio_of_means["Original"], abs=0.01
+    )
+    assert mean.ratio_of_means["Same-prior"] > mean.predict_high["Same-prior"]
+    assert mean.margin_difference["Same-prior"] < mean.margin_predict_high["Same-prior"]
+    words = " ".join((FIGURES.parent / "README.md").read_text().split())
+    ratio = mean.ratio_of_means
+    assert f"{ratio['Same-prior']:.3f} where Original has {ratio['Original']:.3f}" in words
