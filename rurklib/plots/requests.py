@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from rurklib.plots.style import BAND, canvas, style
+from rurklib.plots.curves import PREDICT
+from rurklib.plots.style import BAND, FURTHER, canvas, style
 
 
 def request_dots(
@@ -16,8 +17,11 @@ def request_dots(
 
     ``frame`` has the columns study, request, method, ratio_of_means, null_low, null_high, at one
     tau; ``label`` says what ratio_of_means is, if it is something else. Grey: the range of the
-    re-trained references, each held out against the others.
+    re-trained references, each held out against the others. Where there are columns predict_low
+    and predict_high too, light grey is where a further one would fall; it is cut off where it
+    leaves what the marks and ranges need.
     """
+    predicted = {"predict_low", "predict_high"} <= set(frame.columns)
     studies = list(frame.study.unique())
     requests = sorted(frame.request.unique())
     figure, axes = canvas(
@@ -29,6 +33,9 @@ def request_dots(
         for row, request in enumerate(requests):
             rows = part[part.request == request]
             low, high = rows.null_low.iloc[0], rows.null_high.iloc[0]
+            if predicted:
+                wide = rows.predict_low.iloc[0], rows.predict_high.iloc[0]
+                axis.fill_betweenx([row - 0.32, row + 0.32], *wide, color=FURTHER, lw=0)
             axis.fill_betweenx([row - 0.32, row + 0.32], low, high, color=BAND, lw=0.8)
             axis.plot(rows.ratio_of_means, [row] * len(rows), color="#bbbbbb", lw=0.8, zorder=1)
         for method in part.method.unique():
@@ -39,11 +46,17 @@ def request_dots(
         axis.set_title(study, loc="left", fontsize=10.5)
         axis.set_xlabel(f"{label} ({unit})")
         axis.spines[["top", "right"]].set_visible(False)
+    if predicted:
+        needed = frame[["ratio_of_means", "null_low", "null_high"]]
+        low, high = needed.min(axis=None), needed.max(axis=None)
+        more = 0.15 * (high - low)
+        axes[0, 0].set_xlim(low - more, high + more)
     axes[0, 0].set_yticks(range(len(requests)), [str(r) for r in requests])
     axes[0, 0].set_ylim(len(requests) - 0.4, -0.6)
     axes[0, 0].set_ylabel("request")
     handles, _ = axes[0, 0].get_legend_handles_labels()
     handles.append(Patch(fc=BAND, label="re-trained models among themselves"))
+    handles += [Patch(fc=FURTHER, label=PREDICT)] if predicted else []
     figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False,
                   fontsize=9)  # fmt: skip
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
