@@ -112,7 +112,8 @@ def test_the_front_page_counts_seeds_as_the_verdicts_do():
 
 
 def test_the_ablations_say_what_the_front_page_says():
-    """BatchNorm decides most, copies least; weight 0 leaves Original's knowledge where it was."""
+    """On digits BatchNorm moves the ratio more than tau or the number of copies does; weight 0
+    leaves Original's knowledge where it was."""
     rows = pd.read_csv(FIGURES / "ablations" / "95_choices.csv")
     rurk = rows[rows.method == "RURK"]
     batchnorm = rurk[rurk.group == "batchnorm"].groupby("batchnorm").ratio_of_means.mean()
@@ -128,6 +129,38 @@ def test_the_ablations_say_what_the_front_page_says():
     }
     wide = {group: s["max"] - s["min"] for group, s in spread.items()}
     assert wide["v"] < wide["tau"] < wide["batchnorm"]
+
+
+def test_what_batchnorm_does_is_said_of_the_data_that_it_was_measured_on():
+    """Fails if a page says of all data what digits alone show, or other numbers than the CSVs'."""
+    said = []
+    for name in ("", "cifar5"):
+        rows = pd.read_csv(FIGURES / "ablations" / name / "95_choices.csv")
+        own = rows[(rows.method == "RURK") & (rows.group == "batchnorm")].groupby("batchnorm")
+        ratio = own.ratio_of_means.agg(["mean", "min", "max"])
+        said += [f"{ratio['mean'][mode]:.2f}" for mode in ("frozen", "train")]
+    page = (FIGURES / "cifar10" / "README.md").read_text()
+    assert "ratio from {} to {}; on CIFAR-5".format(*said[:2]) in page
+    assert "({} frozen, {} in train mode".format(*said[2:]) in page
+    span = ratio["max"] - ratio["min"]  # of seeds, on CIFAR-5
+    assert abs(ratio["mean"]["train"] - ratio["mean"]["frozen"]) < span["train"] < span["frozen"]
+
+
+def test_notebook_2_says_of_clip_and_batchnorm_what_its_figure_shows():
+    """Below the figure: what moves more, which is nearer where, and where seeds part."""
+    frame = pd.read_csv(FIGURES / "digits" / "02_batchnorm.csv")
+    parts = frame.groupby(["clip", "batchnorm"])[["unlearn_accuracy", "test_accuracy"]]
+    means, sd = parts.mean().unstack(), parts.std().unstack()
+    _, chosen, between, loosest = means.index
+    goal = mean("digits").loc["Re-train"]
+    for part in ("unlearn_accuracy", "test_accuracy"):
+        table = means[part]
+        by_batchnorm = (table["train"] - table["frozen"]).abs()
+        assert (table.max() - table.min()).min() > by_batchnorm.max()
+        off = (table - goal[part]).abs()
+        assert off["frozen"][chosen] < off["train"][chosen]
+        assert off["frozen"][loosest] > off["train"][loosest]
+        assert sd[part]["frozen"][between] > 5 * sd[part]["train"][between]
 
 
 def test_on_cifar5_the_gap_has_its_least_in_the_middle_of_the_weights_as_in_the_paper():

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from rurklib.plots.style import BAND, FURTHER, canvas, style
@@ -26,6 +30,7 @@ QUANTITIES: dict[str, tuple[str, tuple[str, str] | None, tuple[str, str] | None,
     ),
 }  # fmt: skip
 CROWDED = 6  # lines in one picture; with more, each method gets a panel of its own
+HAIR: dict[str, Any] = {"color": "#bbbbbb", "lw": 0.6}  # of the other methods, behind a panel's own
 
 
 def residual_curves(
@@ -82,13 +87,20 @@ def draw_bands(axis: Axes, null: pd.DataFrame, target: float) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def key(figure: Figure, null: pd.DataFrame, about: str = "this forget set") -> None:
-    """What the greys are, in a line below the picture; ``about``: what they hold for."""
+def key(
+    figure: Figure, null: pd.DataFrame, about: str = "this forget set", hair: bool = False
+) -> None:
+    """What the greys are, in a line below the picture; ``about``: what they hold for. ``hair``:
+    the other methods' lines are among them."""
     shown = [(BAND, RANGE, null.low), (FURTHER, PREDICT, null.predict_low)]
-    handles = [Patch(color=color, label=text) for color, text, low in shown if low.notna().any()]
+    handles: list[Artist] = [
+        Patch(color=color, label=text) for color, text, low in shown if low.notna().any()
+    ]
+    if hair:
+        handles.append(Line2D([], [], label="the other methods, means", **HAIR))
     if handles:
         figure.legend(
-            handles=handles, loc="outside lower right", ncols=2, frameon=False, fontsize=9,
+            handles=handles, loc="outside lower right", ncols=3, frameon=False, fontsize=9,
             title=f"grey, for {about}:", title_fontsize=9, alignment="left",
         )  # fmt: skip
 
@@ -152,7 +164,7 @@ def _panels(
     for axis, method in zip(axes.flat, methods, strict=False):
         draw_bands(axis, null, target)
         for other in methods:
-            axis.plot(null.index, curves.loc[other]["mean"], color="#bbbbbb", lw=0.6, zorder=1)
+            axis.plot(null.index, curves.loc[other]["mean"], zorder=1, **HAIR)
         draw_curve(axis, curves.loc[method], method)
         axis.set_title(method, loc="left", fontweight="bold")
         end = curves.loc[method]["mean"].iloc[-1]
@@ -172,10 +184,10 @@ def _panels(
     for column in range(columns):  # the lowest panel of each column has the ticks
         last = max(i for i in range(rows) if i * columns + column < len(methods))
         axes[last, column].tick_params(labelbottom=True)
-    figure.supxlabel(xlabel, fontsize=10.5, x=0.3)  # the greys are explained beside it
+    figure.supxlabel(xlabel, fontsize=10.5, x=0.06, ha="left")  # beside it, the greys
     figure.supylabel(ylabel, fontsize=10.5)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
-    key(figure, null)
+    key(figure, null, hair=True)
     return figure
 
 

@@ -19,12 +19,13 @@ from rurklib.plots.style import BAND, INK, canvas, style
 CLASSES = ("#0173b2", "#de8f05", "#8a5fa8")  # of samples; regions are the same colours, lighter
 TINTS = ("#cfe3f1", "#fae3bd", "#e3d6ec")
 KEPT = ("o", "s", "^")  # retained samples, by class
-APART = "#d55e00"
-# Who recognises a point of the ball: colour, marker, what to call it.
+# Colours other than the classes': those of the models, and greys that differ in lightness.
+APART = "#8c8c8c"
+# Who recognises a point of the ball: colour and marker.
 WHO = {
-    "both": ("#8c8c8c", "o"),
-    "model": ("#d55e00", "^"),
-    "re-trained": ("#0173b2", "v"),
+    "both": ("#b0b0b0", "o"),
+    "model": ("#029e73", "^"),
+    "re-trained": ("#555555", "v"),
     "neither": ("#222222", "x"),
 }
 
@@ -49,7 +50,7 @@ class RegionsFigure:
     ) -> None:
         self.x, self.y = forget
         self.names, self.steps = tuple(names), np.array(steps)
-        self.figure, grid = canvas(2, 4, width=10.6, height=6.3)
+        self.figure, grid = canvas(2, 4, width=10.6, height=6.5)
         spec = grid[1, 2].get_gridspec()
         for axis in grid[1, 2:]:
             axis.remove()
@@ -117,7 +118,7 @@ class RegionsFigure:
             self._images.append(axis.imshow(blank, cmap=cmap, vmin=0, vmax=2, **look))
             axis.set_title(name, fontsize=10.5, color=style(name)["color"], fontweight="bold")
         two = ListedColormap(["#ffffff", APART])
-        self._apart_image = self.apart.imshow(blank, cmap=two, vmin=0, vmax=1, alpha=0.6, **look)
+        self._apart_image = self.apart.imshow(blank, cmap=two, vmin=0, vmax=1, **look)
         self.apart.set_title(" ", fontsize=10)
         for axis in (*self.maps, self.apart):
             x, y = kept
@@ -179,13 +180,16 @@ class RegionsFigure:
         ]
         who = {"both": "both", "model": f"only {self.names[3]}", "re-trained": "only re-trained",
                "neither": "neither"}  # fmt: skip
-        points = [Line2D([], [], ls="", marker=WHO[n][1], color=WHO[n][0], ms=5, label=text)
-                  for n, text in who.items()]  # fmt: skip
+        points: list = [Patch(fc=APART, label=f"{self.names[3]} and re-trained differ")]
+        points += [Line2D([], [], ls="", marker=WHO[n][1], color=WHO[n][0], ms=5, label=text)
+                   for n, text in who.items()]  # fmt: skip
         band = [Patch(fc=BAND, label="re-trained models (range)"), self._line]
         self._line.set_label(self.names[3])
         known = [*self._levels.values()]
         small = {"frameon": False, "fontsize": 8.5, "handletextpad": 0.4, "columnspacing": 1.0}
-        self.figure.legend(handles=[*species, *points], loc="outside lower left", ncols=9, **small)
+        # A legend is filled column by column: two rows of five.
+        rows = [handle for column in zip(species, points, strict=True) for handle in column]
+        self.figure.legend(handles=rows, loc="outside lower left", ncols=5, **small)
         self.path.legend(handles=[*band, *known], loc="upper left", ncols=4, **small)
 
     # --- changed in place -----------------------------------------------------------------------

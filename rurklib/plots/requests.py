@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from rurklib.plots.style import BAND, canvas, style
+from rurklib.plots.curves import PREDICT
+from rurklib.plots.style import BAND, FURTHER, canvas, style
 
 
 def request_dots(
@@ -24,8 +25,11 @@ def request_dots(
     ``frame`` has the columns study, request, method, ratio_of_means, null_low, null_high, at one
     tau; ``label`` says what ratio_of_means is, if it is something else, ``rows`` what requests are,
     and ``centre`` where re-trained models are. Grey: the range of the re-trained references, each
-    held out against the others.
+    held out against the others. Where there are columns predict_low and predict_high too, light
+    grey is where a further one would fall; it is cut off where it leaves what the marks and ranges
+    need.
     """
+    predicted = {"predict_low", "predict_high"} <= set(frame.columns)
     studies = list(frame.study.unique())
     requests = sorted(frame.request.unique())
     lines = -(-len(studies) // 2)
@@ -38,6 +42,9 @@ def request_dots(
         for row, request in enumerate(requests):
             its = part[part.request == request]
             low, high = its.null_low.iloc[0], its.null_high.iloc[0]
+            if predicted:
+                wide = its.predict_low.iloc[0], its.predict_high.iloc[0]
+                axis.fill_betweenx([row - 0.32, row + 0.32], *wide, color=FURTHER, lw=0)
             axis.fill_betweenx([row - 0.32, row + 0.32], low, high, color=BAND, lw=0.8)
             axis.plot(its.ratio_of_means, [row] * len(its), color="#bbbbbb", lw=0.8, zorder=1)
         for method in part.method.unique():
@@ -53,10 +60,16 @@ def request_dots(
         axis.set_ylabel(rows)
     for axis in axes.flat[len(studies) :]:
         axis.set_visible(False)
+    if predicted:
+        needed = frame[["ratio_of_means", "null_low", "null_high"]]
+        low, high = needed.min(axis=None), needed.max(axis=None)
+        more = 0.15 * (high - low)
+        axes[0, 0].set_xlim(low - more, high + more)
     axes[0, 0].set_yticks(range(len(requests)), [str(r) for r in requests])
     axes[0, 0].set_ylim(len(requests) - 0.4, -0.6)
     handles, _ = axes[0, 0].get_legend_handles_labels()
     handles.append(Patch(fc=BAND, label="re-trained models among themselves"))
+    handles += [Patch(fc=FURTHER, label=PREDICT)] if predicted else []
     figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False,
                   fontsize=9)  # fmt: skip
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)

@@ -10,6 +10,7 @@ import matplotlib
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 # seaborn's colour-blind palette; Original is black, the re-trained references are grey.
 _C = [matplotlib.colors.to_hex(c) for c in sns.color_palette("colorblind", 10)]
@@ -67,7 +68,7 @@ def png(figure: Figure, alt: str = "") -> bytes:
     from PIL import Image, PngImagePlugin
 
     drawn, small = io.BytesIO(), io.BytesIO()
-    _wrap_title(figure)
+    _wrap_titles(figure)
     figure.savefig(drawn, format="png", dpi=120)
     text = PngImagePlugin.PngInfo()
     text.add_text("Description", alt)
@@ -78,11 +79,19 @@ def png(figure: Figure, alt: str = "") -> bytes:
     return small.getvalue()
 
 
-def _wrap_title(figure: Figure) -> None:
-    """Break lines of the title that are wider than the figure: a list of methods may be long."""
-    title = figure._suptitle  # type: ignore[attr-defined]
-    if title is None:
-        return
+def _wrap_titles(figure: Figure) -> None:
+    """Break lines of titles that are wider than the figure: a list of methods may be long. The
+    title of a figure with one panel is that panel's."""
+    titles = [figure._suptitle]  # type: ignore[attr-defined]
+    if len(figure.axes) == 1:
+        figure.draw_without_rendering()  # places the panel, and its title with it
+        titles.append(figure.axes[0]._left_title)  # type: ignore[attr-defined]
+    for title in titles:
+        if title is not None and title.get_text():
+            _wrap(title, figure)
+
+
+def _wrap(title: Text, figure: Figure) -> None:
     renderer, edge = FigureCanvasAgg(figure).get_renderer(), 0.99 * figure.bbox.width
     lines = title.get_text().split("\n")
     for k, line in enumerate(lines):

@@ -111,7 +111,8 @@ def attacked(
     todo = [n for n in prints if not _done(run, n, prints[n])]
     if len(todo) < len(prints):
         print(f"{len(prints) - len(todo)} of {len(prints)} models are attacked already")
-    parallel(run, [(_attack, (run, n, settings, prints[n])) for n in todo])
+    tasks = [(_attack, (run, n, settings, prints[n])) for n in todo]
+    parallel(run, tasks, f"{len(todo)} models attacked")
     models, references = ({_label(n): _read(run, n) for n in group} for group in groups)
     return models, references
 

@@ -112,7 +112,9 @@ def residual(
     if len(todo) < len(names):
         print(f"{law}: {len(names) - len(todo)} of {len(names)} models are counted already")
     shares = [todo[i :: run.jobs] for i in range(run.jobs)]
-    parallel(run, [(_count, (run, question, share, prints)) for share in shares if share])
+    of = "" if part == "forget" else f" on {part} samples"
+    stage = f"{law}: {len(todo)} models counted{of}"
+    parallel(run, [(_count, (run, question, share, prints)) for share in shares if share], stage)
     counts = {_label(n): _read(run, question, n) for n in names}
     if not LAWS[law].uses_model:  # the same copies for all: put the models side by side
         hits, margins = (

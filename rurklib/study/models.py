@@ -21,7 +21,7 @@ from rurklib.data import Dataset, rehearsed
 from rurklib.methods import METHODS, takes_held_out
 from rurklib.residual import noisy_copies
 from rurklib.run import Name, Run
-from rurklib.study.jobs import parallel
+from rurklib.study.jobs import on_terminal, parallel
 from rurklib.train import several
 
 SMOOTHED = "Smoothed"  # the control that is trained with noise
@@ -34,7 +34,8 @@ def train(run: Run) -> dict[Name, nn.Module]:
 
     Where the scenario pre-trains, one net is trained first and all of these start from it.
     """
-    parallel(run, [(_make, (run, n)) for n in run.pretrained if not _done(run, n)])
+    todo = [n for n in run.pretrained if _record(run, n) is None]
+    parallel(run, [(_make, (run, n)) for n in todo], "the model to start from made")
     return _ensure(run, run.trained)
 
 
@@ -90,16 +91,29 @@ def load_models(run: Run, names: Sequence[Name] | None = None) -> dict[Name, nn.
 
 def _ensure(run: Run, names: Sequence[Name]) -> dict[Name, nn.Module]:
     """Make the models that are missing or out of date, several at a time; return all."""
-    todo = [n for n in names if not _done(run, n)]
-    if len(todo) < len(names):
-        print(f"{len(names) - len(todo)} of {len(names)} models are there already")
-    parallel(run, [(_make, (run, name)) for name in todo])
+    made = {n: record for n in names if (record := _record(run, n)) is not None}
+    todo, what = [n for n in names if n not in made], _models(len(names))
+    if made and on_terminal():
+        print(f"{len(made)} of {len(names)} models are there already")
+    elif made and not todo:
+        took = sum(record["seconds"] for record in made.values())
+        print(f"{what} there already; making them took {took:.1f} s")
+    stage = f"{len(todo)} of {what} made" if made else f"{what} made"
+    parallel(run, [(_make, (run, name)) for name in todo], stage)
     return {name: _load(run, name) for name in names}
 
 
-def _done(run: Run, name: Name) -> bool:
+def _models(count: int) -> str:
+    return "1 model" if count == 1 else f"{count} models"
+
+
+def _record(run: Run, name: Name) -> dict[str, Any] | None:
+    """What a model's checkpoint says of it; None if it is missing or out of date."""
     path = run.checkpoint(name)
-    return path.exists() and store.load_weights(path)[1] == _fingerprint(run, name)
+    if not path.exists():
+        return None
+    _, fingerprint, record = store.load_weights(path)
+    return record if fingerprint == _fingerprint(run, name) else None
 
 
 def _fingerprint(run: Run, name: Name) -> str:

@@ -56,6 +56,11 @@ def test_many_methods_have_a_panel_each():
             MANY
         )  # its own, the target, all hair lines
     assert figure.get_suptitle() == "finding"
+    (legend,) = figure.legends
+    lines = legend.get_lines()
+    assert [line.get_label() for line in lines] == ["the other methods, means"]
+    hair = {(li.get_color(), li.get_linewidth()) for a in shown.values() for li in a.get_lines()}
+    assert (lines[0].get_color(), lines[0].get_linewidth()) in hair
 
 
 def test_a_curve_that_leaves_the_picture_says_where_it_ends():

@@ -40,3 +40,17 @@ def test_a_title_wider_than_the_figure_is_broken():
     assert 0 <= box.x0 < box.x1 <= figure.bbox.width
     assert title.get_text().startswith("A short line\nless sure: Method-0")
     assert title.get_text().split() == f"A short line {names}".split()
+
+
+def test_so_is_the_title_of_a_figure_with_one_panel():
+    """Fails if notebook 5's title ends in the middle of a number."""
+    figure, axis = canvas()
+    words = "At the largest tau Original has 1.058, RURK 0.967; test accuracy 99.33 and 99.16 %"
+    axis.set_title(words, loc="left")
+    axis.set_ylabel("y")
+    png(figure)
+    title = axis._left_title
+    box = title.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+    assert 0 <= box.y0 < box.y1 <= figure.bbox.height  # and there is room for its second line
+    assert title.get_text().split() == words.split()

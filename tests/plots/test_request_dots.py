@@ -28,3 +28,21 @@ def test_marks_and_bands_are_the_frames():
         assert [round(b.x0, 6) for b in boxes] == [0.89, 0.87]
         assert [round((b.y0 + b.y1) / 2, 6) for b in boxes] == [0, 1]
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["1", "3"]
+
+
+def test_a_prediction_is_drawn_behind_the_range_and_stretches_no_axis():
+    """Fails if a wide prediction squeezes the marks together, or hides the range."""
+    rows = [
+        {"study": "two", "request": r, "method": m, "ratio_of_means": 1 + k / 10,
+         "null_low": 0.95, "null_high": 1.02, "predict_low": 0.2 + r / 10, "predict_high": 1.05}
+        for r in (0, 1) for k, m in enumerate(("Original", "RURK"))
+    ]  # fmt: skip
+    figure = request_dots(pd.DataFrame(rows), title="t", unit="tau 0.05")
+    (axis,) = figure.axes
+    boxes = [c.get_paths()[0].get_extents() for c in axis.collections]
+    assert [round(b.x0, 6) for b in boxes] == [0.2, 0.95, 0.3, 0.95]
+    assert [round(b.x1, 6) for b in boxes] == [1.05, 1.02, 1.05, 1.02]
+    low, high = axis.get_xlim()
+    assert 0.9 < low < 0.95 < 1.1 < high < 1.15
+    (legend,) = figure.legends
+    assert [t.get_text() for t in legend.get_texts()][-1] == "a further one, 95 %"
