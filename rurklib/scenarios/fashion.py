@@ -2,10 +2,10 @@
 
 The first 200 train and the first 200 test images of each of the ten classes. Shirts, because they
 are easily taken for T-shirts, pullovers and coats: what is recognised, was remembered.
-Settings were chosen by ``rurk tune`` on a rehearsal (8 trials a method, Originals 900 ... 903). RURK
-had 24, because with eight it did next to nothing (25.7 points from re-trained models; with 24, 4.5):
-where others are compared with it, that is an advantage. NTK is left out, for its time grows with
-samples times classes. Where a method has no settings, its defaults were the best trial.
+Settings were chosen by ``rurk tune`` on a rehearsal (8 trials a method, Originals 900 ... 903).
+RURK had 24, because with eight it did next to nothing (25.7 points from re-trained models; with 24,
+4.5): where others are compared with it, that is an advantage. NTK is left out, for its time grows
+with samples times classes. Where a method has no settings, its defaults were the best trial.
 
     rurk tune --scenario fashion --budget 8 --seeds 900,901,902,903    # --methods: as below
     rurk tune --scenario fashion --budget 24 --seeds 900,901,902,903 --methods RURK
