@@ -6,6 +6,8 @@ import nbformat
 import pandas as pd
 import pytest
 
+from rurklib import attacks
+
 FIGURES = Path(__file__).parent.parent / "figures"
 METHODS = ["Original", "Re-train", "CR", "Fisher", "NTK", "GD", "NGD", "GA", "NegGrad+", "EU-k",
            "CF-k", "SCRUB", "SSD"]  # fmt: skip
@@ -206,3 +208,24 @@ def test_on_xrays_the_same_prior_model_has_originals_ratio_but_not_its_margin():
     words = " ".join((FIGURES.parent / "README.md").read_text().split())
     ratio = mean.ratio_of_means
     assert f"{ratio['Same-prior']:.3f} where Original has {ratio['Original']:.3f}" in words
+
+
+def test_what_is_said_of_attacks_is_in_the_table():
+    """The front page and notebook 6's head: how often Original and RURK are outside, by data."""
+    cells = pd.read_csv(FIGURES / "digits" / "06_scenarios.csv")
+    assert cells.scenario.unique().tolist() == ["digits", "cifar5", "fashion"]
+    cells["side"] = attacks.mostly(cells)
+    shares = attacks.outside(cells).set_index(["statistic", "scenario", "method"])
+    book = nbformat.read(FIGURES.parent / "notebooks" / "06_adaptive_attacks.ipynb", 4)
+    pages = [(FIGURES.parent / "README.md").read_text(), book.cells[0].source]
+    level = cells[cells.statistic == "level"].groupby(["method", "scenario"], sort=False).side
+    above, below = (level.agg(lambda f, s=s: (f == s).sum()) for s in ("above", "below"))
+    for page in pages:
+        words = " ".join(page.split())
+        for method, how in (("Original", above), ("RURK", below)):
+            said = "{}, {} and {} of 19".format(*how[method])
+            assert said in words, (method, said)
+        for method in ("Original", "RURK"):
+            part = shares.loc["calibrated auc"].xs(method, level="method")
+            percent = (100 * (part.above + part.below)).round().astype(int)
+            assert "{}, {} and {} %".format(*percent) in words, (method, list(percent))
