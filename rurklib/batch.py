@@ -104,6 +104,11 @@ def run_attacks(
     source = folder() / f"{ATTACKS}.ipynb"
     book = papermilled.read(source)
     papermilled.check_names(book, parameters)
+    # "--set methods=GD" is a list of one.
+    lists = {name for name in parameters if list in book.parameters[name].kinds}
+    parameters = {
+        k: [v] if k in lists and not isinstance(v, list) else v for k, v in parameters.items()
+    }
     models = {p.name: store.digest(p) for p in map(run.checkpoint, run.trained + run.unlearned)}
     named = parameters.get("others", book.parameters["others"].default)
     tables = {(source.parent / folder / "attacks.csv").resolve() for folder in named}

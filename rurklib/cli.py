@@ -183,7 +183,15 @@ def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) 
 @FINISHED
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="notebook 6's values")
 @click.option("--jobs", default=1, show_default=True, help="models attacked at a time")
-def attack(folder: Path, settings: tuple[str, ...], jobs: int) -> None:
+@click.option(
+    "--beside",
+    "others",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="an attacked run of other data, for a table of several (again for each)  "
+    "[default: runs/cifar5 and runs/fashion of a checkout, if they are there]",
+)
+def attack(folder: Path, settings: tuple[str, ...], jobs: int, others: tuple[Path, ...]) -> None:
     """Try every attack on the models of a finished study, and cheating unlearners (notebook 6).
 
     Writes attacks.csv, the executed notebook and its figures into the folder.
@@ -195,6 +203,11 @@ def attack(folder: Path, settings: tuple[str, ...], jobs: int) -> None:
     run = open_existing(folder)
     values = {"out": str(folder.resolve()), "jobs": count("--jobs", jobs)}
     values |= dict(words.setting(s) for s in settings)
+    for other in others:
+        if not (other / "attacks.csv").exists():
+            raise InputError(f"--beside {other}: no attacks.csv there; rurk attack --run makes it")
+    if others:
+        values["others"] = [str(other.resolve()) for other in others]
     click.echo(run.title)
     with _notebooks(run), store.locked(folder):
         from rurklib.batch import run_attacks

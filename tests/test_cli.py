@@ -172,6 +172,22 @@ def test_a_notebook_that_fails_is_told_with_code_1(small_run, tmp_path, monkeypa
     assert "report:" not in result.output
 
 
+def test_attack_tables_beside_are_lists_of_folders_that_have_one(small_run, tmp_path, monkeypatch):
+    """Fails if a single name is passed on as text, whose letters would be taken for names."""
+    given = {}
+    monkeypatch.setattr(
+        batch, "_execute", lambda run, a, b, parameters, c: given.update(parameters)
+    )
+    attack = ["attack", "--run", str(small_run)]
+    result = invoke(*attack, "--beside", str(tmp_path))
+    assert result.exit_code == 2
+    assert "no attacks.csv there" in result.output
+    (tmp_path / "attacks.csv").write_text("scenario")
+    assert invoke(*attack, "--beside", str(tmp_path), "--set", "methods=RURK").exit_code == 0
+    assert given["others"] == [str(tmp_path.resolve())]
+    assert given["methods"] == ["RURK"]
+
+
 def test_what_notebooks_need_is_named_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "seaborn" else name)
     result = invoke("study", "--out", str(tmp_path / "run"))

@@ -31,10 +31,10 @@ copy at each step draws its own y', all wrong labels alike; FGSM or PGD moves x'
 clean forget term keeps its sign, which B.4 doesn't mention. A law that looks at no model gives
 plain noise. m(x') = y stays a condition on the true label.
 
-What the paper doesn't say is how BatchNorm is treated: in train mode a batch of forget samples alone
-is normalised by its own statistics, not those that the model is used with. ``batchnorm="frozen"``
-is the default here; "train" is what ``model.train()`` in the usual training loop does. On digits,
-with settings tuned for frozen statistics, that over-forgets; on small CIFAR-5 it makes no
+What the paper doesn't say is how BatchNorm is treated: in train mode a batch of forget samples
+alone is normalised by its own statistics, not those that the model is used with. The default here
+is ``batchnorm="frozen"``; "train" is what ``model.train()`` in the usual training loop does. On
+digits, with settings tuned for frozen statistics, that over-forgets; on small CIFAR-5 it makes no
 difference to the mean (notebooks 2 and 95).
 
 Hyper-parameters (paper's defaults): tau 0.03 (units of the input), lambda_f 0.03, lambda_a 0.03
