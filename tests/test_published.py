@@ -32,11 +32,12 @@ def test_the_attack_by_references_finds_original_and_not_the_retrained(name):
     assert rows.relearn_epochs["Re-train"] > 0
 
 
-@pytest.mark.parametrize("name", ["digits", "cifar5", "fashion"])
-def test_retrained_models_know_the_forget_samples_as_well_as_the_class(name):
+# 100 shirts and as many held out, half of them recognised: their difference alone has an sd of 7.
+@pytest.mark.parametrize(("name", "apart"), [("digits", 5), ("cifar5", 6), ("fashion", 14)])
+def test_retrained_models_know_the_forget_samples_as_well_as_the_class(name, apart):
     """Fails if a re-trained model saw them (100 %), or the forget set is of another kind."""
     retrained = mean(name).loc["Re-train"]
-    assert 100 - retrained.unlearn_accuracy == pytest.approx(retrained.held_out_accuracy, abs=5)
+    assert 100 - retrained.unlearn_accuracy == pytest.approx(retrained.held_out_accuracy, abs=apart)
 
 
 @pytest.mark.parametrize(("name", "band"), [("digits", 1.028), ("cifar5", 1.09)])
@@ -65,9 +66,9 @@ def test_the_ordering_agrees_with_the_papers_as_far_as_the_page_says():
              "GA": 0.050}  # fmt: skip
     frame = pd.read_csv(FIGURES / "cifar5" / "residual_knowledge.csv")
     ours = frame[frame.tau == 0.03].groupby("method").ratio_of_means.mean()[list(paper)]
-    assert ours.corr(pd.Series(paper), method="spearman") == pytest.approx(0.27, abs=0.005)
+    assert ours.corr(pd.Series(paper), method="spearman") == pytest.approx(0.31, abs=0.005)
     page = (FIGURES / "cifar5" / "README.md").read_text()
-    assert "0.27" in page
+    assert "0.31" in page
 
 
 def test_the_controls_tell_what_the_front_page_says():
