@@ -207,6 +207,7 @@ def calibrated(folder: Path) -> pd.DataFrame:
                 {
                     "": f"{name}: {said}",
                     "ratio": f"{its.ratio:.3f} ± {its.ratio_spread:.3f}",
+                    "on retained samples": f"{its.ratio_retained:.2f}",
                     "inside by ratio %": f"{its.in_predicted:.0f}",
                     "inside by margin %": f"{its.in_margin:.0f}",
                     "Avg. Gap": f"{its.average_gap:.1f}",
