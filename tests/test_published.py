@@ -243,3 +243,11 @@ def test_what_is_said_of_attacks_is_in_the_table():
             part = shares.loc["calibrated auc"].xs(method, level="method")
             percent = (100 * (part.above + part.below)).round().astype(int)
             assert "{}, {} and {} %".format(*percent) in words, (method, list(percent))
+        for scenario in cells.scenario.unique():
+            rows = pd.read_csv(FIGURES / scenario / "attacks.csv")
+            rows = rows[(rows.method == "RURK") & (rows.statistic == "calibrated auc")]
+            rows = rows[rows.attack == "confidence (LiRA)"]
+            auc = f"{rows.value.mean():.3f} [{rows.low.min():.3f}, {rows.high.max():.3f}]"
+            null = "{:.3f} to {:.3f}".format(*rows[["predict_low", "predict_high"]].mean())
+            assert auc in words
+            assert null in words
