@@ -251,3 +251,17 @@ def test_what_is_said_of_attacks_is_in_the_table():
             null = "{:.3f} to {:.3f}".format(*rows[["predict_low", "predict_high"]].mean())
             assert auc in words
             assert null in words
+
+
+def test_the_cheat_is_caught_as_often_as_the_front_page_says():
+    caught = []
+    for name in ("digits", "cifar5", "fashion"):
+        rows = pd.read_csv(FIGURES / name / "06_cheats.csv")
+        rows = rows[rows.method == "Noise-brittle"].groupby("question", sort=False).caught
+        caught.append(int(rows.all().sum()))
+        assert rows.ngroups == 43
+        if name == "digits":
+            assert list(rows.all()[rows.all()].index) == ["verdict on retained samples"]
+    words = " ".join((FIGURES.parent / "README.md").read_text().split())
+    assert caught[0] == 1
+    assert "by {} and {} of 43 questions".format(*caught[1:]) in words

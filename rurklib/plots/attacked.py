@@ -100,8 +100,7 @@ def outside_bars(shares: pd.DataFrame, halves: Mapping[str, str], *, title: str)
             axis.axvline(0, color="#555555", lw=0.8)
             for chance in (-2.5, 2.5):
                 axis.axvline(chance, color="#555555", lw=0.8, ls=":")
-            most = int(its.attacks.max()) if len(its) else 0
-            axis.set_title(f"{scenario}: {said}, {most} attacks", loc="left", fontsize=9.5)
+            axis.set_title(f"{scenario}: {said}", loc="left", fontsize=9.5)
             axis.spines[["top", "right"]].set_visible(False)
     for axis in axes[:, 0]:
         axis.set_yticks(range(len(methods)), methods, fontsize=9)
@@ -109,7 +108,8 @@ def outside_bars(shares: pd.DataFrame, halves: Mapping[str, str], *, title: str)
     axes[0, 0].set_xlim(-100, 100)
     axes[0, 0].set_xticks([-100, -50, 0, 50, 100], ["100", "50", "0", "50", "100"])
     figure.supxlabel(
-        "% of attacks x seeds below (left) and above (right) what a further re-trained model shows",
+        f"% of up to {int(shown.attacks.max())} attacks x seeds below (left) and above (right) "
+        "what a further re-trained model shows",
         fontsize=9.5,
     )
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)

@@ -78,7 +78,8 @@ def test_cells_of_which_nothing_is_known_are_blank():
 def test_bars_are_shares_to_the_right_above_and_to_the_left_below():
     figure = outside_bars(outside(cells(rows())), {"level": "on it", "auc": "against"}, title="t")
     axis = figure.axes[0]
-    assert axis.get_title(loc="left") == "digits: on it, 2 attacks"
+    assert axis.get_title(loc="left") == "digits: on it"
+    assert "of up to 2 attacks" in figure.get_supxlabel()
     ends = [[b.get_width() for b in bars] for bars in axis.containers]
     assert ends == [[50, 0], [0, -50]]  # above: Original; below: RURK, in half of what was tried
     assert [t.get_text() for t in axis.get_yticklabels()] == ["Original", "RURK"]
