@@ -48,13 +48,13 @@ def test_tables_are_those_of_the_committed_results(path):
     doesn't say that it was not measured."""
     sys.path.insert(0, str(ROOT / "notebooks"))
     try:
-        import publish
+        import tables
     finally:
         sys.path.pop(0)
     text = path.read_text()
-    marks = list(publish.MARK.finditer(text))
+    marks = list(tables.MARK.finditer(text))
     assert marks, "no table"
-    assert publish.with_tables(text) == text
+    assert tables.with_tables(text) == text
     for mark in marks:
         measured = (ROOT / "figures" / mark[2] / mark[3]).exists()
         assert ("not measured yet" in mark[0]) != measured, mark[0]

@@ -1,0 +1,161 @@
+"""The tables of README pages, each made anew from the CSV that its mark names.
+
+A mark is a line such as "<!-- figures/digits/summary.csv: made by notebooks/publish.py -->"; the
+table is behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from rurklib.plots import beside_text, findings_table, results_table
+from rurklib.store import write_frame
+from rurklib.tune import chosen_trials
+
+FIGURES = Path(__file__).parent.parent / "figures"
+
+# Data by the file of its ratios, as a reader calls them.
+DATA = {
+    "digits/residual_knowledge": "digits, half of the nines",
+    "cifar5/residual_knowledge": "small CIFAR-5, half of the airplanes",
+    "fashion/residual_knowledge": "Fashion-MNIST, half of the shirts",
+    "beyond-images/07_npz": "chest X-rays, half of the normal ones",
+    "beyond-images/07_sms": "SMS, half of the spam",
+    "beyond-images/07_trec": "TREC questions, a tenth of a class",
+    "beyond-images/07_sst2": "SST-2 sentences, a tenth of a class",
+    "beyond-images/07_breast-cancer": "breast cancer (table), half of a class",
+    "beyond-images/07_iris": "Iris (table), half of a class",
+}
+
+
+def write_answers() -> None:
+    """``answers.csv``: Original and RURK on all data, at tau 0 and at the middle radius.
+
+    Mean over seeds of the ratio, from the lowest to the highest limit of the models' intervals, and
+    how many seeds are outside what a further re-trained model would show.
+    """
+    rows = []
+    for file, said in DATA.items():
+        path = FIGURES / f"{file}.csv"
+        if not path.exists():
+            continue
+        frame = pd.read_csv(path)
+        frame = frame[frame.get("law", frame.get("perturbation")) == "gaussian"]
+        taus = sorted(frame.tau.unique())
+        for tau in (taus[0], taus[len(taus) // 2]):
+            row = {"data": said, "tau": f"{tau:g}"}
+            for method in ("Original", "RURK"):
+                its = frame[(frame.method == method) & (frame.tau == tau)]
+                middle, low, high = (
+                    its.ratio_of_means.mean(),
+                    its.ratio_low.min(),
+                    its.ratio_high.max(),
+                )
+                row[method] = f"{middle:.3f} [{low:.3f}, {high:.3f}]"
+                out = its[its.p_value < 0.05]
+                up = int((out.difference > 0).sum())
+                counts = {"above": up, "inside": len(its) - len(out), "below": len(out) - up}
+                row[f"{method}: seeds"] = ", ".join(f"{n} {k}" for k, n in counts.items() if n)
+            limits = its[["predict_low", "predict_high"]].mean()
+            row["a further re-trained model"] = f"{limits.iloc[0]:.3f} to {limits.iloc[1]:.3f}"
+            rows.append(row)
+    columns = ["data", "tau", "a further re-trained model", "Original", "Original: seeds", "RURK",
+               "RURK: seeds"]  # fmt: skip
+    write_frame(FIGURES / "beyond-images" / "answers.csv", pd.DataFrame(rows)[columns])
+
+
+def write_tables(page: Path) -> None:
+    """The page with its tables as the CSVs are now, if there is such a page."""
+    if page.exists():
+        page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def with_tables(text: str) -> str:
+    """``text`` with the table behind each mark made anew from its CSV; where there is no such file,
+    nothing was measured yet, and what stands there stays."""
+
+    def table(found: re.Match[str]) -> str:
+        if not (FIGURES / found[2] / found[3]).exists():
+            return found[0]
+        return found[1] + markdown(TABLES[found[3]](FIGURES / found[2]))
+
+    return MARK.sub(table, text)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A frame as lines of a Markdown table."""
+    rows = [list(table.columns), ["---", *["---:"] * (len(table.columns) - 1)], *table.to_numpy()]
+    return "".join("| " + " | ".join(map(str, row)) + " |\n" for row in rows)
+
+
+def results(folder: Path) -> pd.DataFrame:
+    return results_table(pd.read_csv(folder / "summary.csv"))
+
+
+def findings(folder: Path) -> pd.DataFrame:
+    return findings_table(*(pd.read_csv(folder / f"{n}.csv") for n in ("verdicts", "summary")))
+
+
+def calibrated(folder: Path) -> pd.DataFrame:
+    """RURK, RURK-calibrated and short re-trainings on eight Originals of each data set."""
+    named = {"RURK": "RURK", "linked, 6 epochs": "RURK-calibrated, 6 epochs",
+             "linked, 8 epochs": "RURK-calibrated, 8 epochs",
+             "re-trained, 10 epochs": "re-trained for 10 epochs"}  # fmt: skip
+    rows = []
+    for name in ("digits", "cifar5", "fashion"):
+        table = pd.read_csv(folder / f"calibrated_{name}.csv").set_index("method")
+        for key, said in named.items():
+            its = table.loc[key]
+            rows.append(
+                {
+                    "": f"{name}: {said}",
+                    "ratio": f"{its.ratio:.3f} ± {its.ratio_spread:.3f}",
+                    "on retained samples": f"{its.ratio_retained:.2f}",
+                    "inside by ratio %": f"{its.in_predicted:.0f}",
+                    "inside by margin %": f"{its.in_margin:.0f}",
+                    "Avg. Gap": f"{its.average_gap:.1f}",
+                    "cost, % of re-training": f"{100 * its.share_of_retrain:.0f}",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def choices(folder: Path) -> pd.DataFrame:
+    trials = pd.read_csv(folder / "trials.csv", keep_default_na=False)
+    table = chosen_trials(trials)[["method", "defaults", "screened", "score", "settings"]]
+    table["settings"] = table.settings.replace("", "the defaults")
+    names = {"screened": "chosen", "score": "chosen, all Originals"}
+    return table.round(2).rename(columns=names)
+
+
+def as_it_is(table: str) -> Callable[[Path], pd.DataFrame]:
+    return lambda folder: pd.read_csv(folder / table, dtype=str, keep_default_na=False)
+
+
+def table_beside(folder: Path) -> pd.DataFrame:
+    return beside_text(pd.read_csv(folder / "99_table.csv"))
+
+
+def curves_beside(folder: Path) -> pd.DataFrame:
+    rows = pd.read_csv(folder / "99_curves.csv")
+    return beside_text(rows[rows.perturbation == "gaussian"], digits=3).drop(columns="perturbation")
+
+
+MARK = re.compile(
+    r"(<!-- figures/([\w/-]+)/(\w+\.csv): made by \S+ -->\n)(?:\|.*\n|not measured yet\n)*"
+)
+TABLES = {
+    "summary.csv": results,
+    "verdicts.csv": findings,
+    "calibrated_digits.csv": calibrated,
+    "answers.csv": as_it_is("answers.csv"),
+    "trials.csv": choices,
+    "95_table_c4.csv": as_it_is("95_table_c4.csv"),
+    "95_table_c5.csv": as_it_is("95_table_c5.csv"),
+    "99_table.csv": table_beside,
+    "99_curves.csv": curves_beside,
+}
