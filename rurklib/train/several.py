@@ -2,7 +2,7 @@
 
     torchrun --nproc-per-node 4 -m rurklib train --scenario imagenet100 --out runs/imagenet100
 
-Lightning Fabric (``pip install 'rurklib[several]'``) finds the other processes and averages
+Lightning Fabric (``pip install -e ".[several]"``) finds the other processes and averages
 gradients (DistributedDataParallel). Every process draws the same order and takes its part of each
 batch; a part's loss is weighted by its length, so the average is that of the whole batch also where
 it can't be divided evenly. So more processes make the same net faster, within rounding.
@@ -57,7 +57,8 @@ def fabric() -> Fabric:
         from lightning_fabric import Fabric
     except ModuleNotFoundError as error:
         raise InputError(
-            f"{error.name} is needed to train in {size()} processes: pip install 'rurklib[several]'"
+            f'{error.name} is needed to train in {size()} processes: pip install -e ".[several]" '
+            "in the clone of rurklib"
         ) from None
     here = int(os.environ["LOCAL_WORLD_SIZE"])
     fabric = Fabric(
