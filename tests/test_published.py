@@ -238,12 +238,13 @@ def test_what_is_said_of_attacks_is_in_the_table():
     above, below = (level.agg(lambda f, s=s: (f == s).sum()) for s in ("above", "below"))
     for page in pages:
         words = " ".join(page.split())
-        for method, how in (("Original", above), ("RURK", below)):
-            said = "{}, {} and {} of 19".format(*how[method])
-            assert said in words, (method, said)
+        assert "under {}, {} and {} of 19 attacks".format(*above["Original"]) in words
+        assert "RURK is under {}, {} and {}.".format(*above["RURK"]) in words
+        assert "*below* under {}, {} and {} of 19".format(*below["RURK"]) in words
+        assert f"it is below under {below['EU-k', 'digits']} of 19" in words
         for method in ("Original", "RURK"):
             part = shares.loc["calibrated auc"].xs(method, level="method")
-            percent = (100 * (part.above + part.below)).round().astype(int)
+            percent = (100 * part.above).round().astype(int)
             assert "{}, {} and {} %".format(*percent) in words, (method, list(percent))
         for scenario in cells.scenario.unique():
             rows = pd.read_csv(FIGURES / scenario / "attacks.csv")
