@@ -279,3 +279,16 @@ def test_forgotten_shirts_are_found_at_one_percent_false_positives_as_said():
     assert f"finds {found:.0f} % of the forgotten shirts" in words
     assert f"up to {high:.0f} %)" in words
     assert (rurk.value > rurk.predict_high).all()
+
+
+def test_which_classes_show_it_is_said_as_measured():
+    rows = pd.read_csv(FIGURES / "ablations" / "95_requests.csv")
+    rows = rows[(rows.group == "class") & (rows.method == "Original")]
+    above = ((rows.p_value < 0.05) & (rows.difference > 0)).groupby(rows.forget_class).all()
+    ratio = rows.groupby("forget_class").ratio_of_means.mean()
+    assert (len(above), above.sum()) == (5, 4)
+    words = " ".join((FIGURES.parent / "README.md").read_text().split())
+    said = f"four are above in all seeds ({ratio[above].min():.2f} to {ratio.max():.2f}; the nines"
+    assert said in words
+    assert ratio[above].idxmin() == 9
+    assert f"class 0 is inside ({ratio[0]:.2f})" in words
