@@ -45,6 +45,14 @@ def test_shares_outside_are_of_what_is_known():
     assert shares.loc["cifar5", ["attacks", "above", "below"]].tolist() == [1, 0, 0]
 
 
+def test_most_seeds_are_of_those_that_something_is_known_of():
+    """One seed above and two of which nothing is known: above."""
+    frame = DIGITS[:3].assign(finding=["above", "", ""])
+    assert mostly(across({"digits": frame})).tolist() == ["above"]
+    frame = DIGITS[:3].assign(finding=["above", "inside", ""])
+    assert mostly(across({"digits": frame})).tolist() == ["inside"]
+
+
 def test_cells_of_which_nothing_is_known_say_nothing():
     frame = DIGITS.assign(finding="")
     assert mostly(across({"digits": frame})).tolist() == ["", ""]

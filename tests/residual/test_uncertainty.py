@@ -269,20 +269,21 @@ def test_one_sample_more_than_references_that_agree_is_no_finding():
 
 
 def test_what_a_further_reference_would_gain_ends_at_always_right():
-    """Under a gradient law a reference gains on copies of its own: here 40 hits of 40 against 38.
-    A model that is always right is then where a further one would be. Fails if the prediction
-    reaches beyond what any model can have: such a model was significantly *below* it."""
-    mine = np.full((4, 1, 40), 1)
-    others = mine[:3].copy()
-    others[:, 0, :2] = 0  # on the model's copies
-    theirs = [(mine[k], others[:2]) for k in range(3)]
-    columns = uncertainty.hits_against_null((mine[3], others), theirs, 1)
+    """Under a gradient law a reference gains on copies of its own: here 40 hits of 40 against 20.
+    Added to the 39 that references have on the model's copies, that would be beyond 40 of 40. A
+    model that is always right is where a further one would be. Fails if the prediction reaches
+    beyond what any model can have: such a model was significantly *below* it."""
+    always = np.full((1, 40), 1)
+    most, half = (np.array([[1] * n + [0] * (40 - n)]) for n in (39, 20))
+    others = np.stack([most] * 3)
+    theirs = [(always, np.stack([half] * 2))] * 3
+    columns = uncertainty.hits_against_null((always, others), theirs, 1)
     assert columns["p_value"] == pytest.approx(1)
-    assert columns["predict_high"] == pytest.approx(40 / 38)
-    fewer = [(others[0], others[:2]) for k in range(3)]  # no gain: nothing is cut off
-    own, below = uncertainty.odds_deviations((mine[3], others), fewer, 1)
+    assert columns["predict_high"] == pytest.approx(40 / 39)
+    nothing = [(most, np.stack([most] * 2))] * 3  # no gain: nothing is cut off
+    own, below = uncertainty.odds_deviations((always, others), nothing, 1)
     assert below == pytest.approx(0)
-    assert own == pytest.approx(np.log(81) - np.log(38.5 / 2.5))
+    assert own == pytest.approx(np.log(81) - np.log(39.5 / 1.5))
 
 
 @pytest.mark.parametrize("k", [3, 6, 20])

@@ -10,6 +10,7 @@ import torch
 
 from rurklib import attacks, batch, study
 from rurklib.check import InputError, as_float
+from rurklib.metrics import few_shots
 from rurklib.models.margin import logit_margin
 from rurklib.run import open_existing
 from rurklib.study.attacking import RELEARN
@@ -52,6 +53,16 @@ def test_numbers_are_those_of_the_parts_in_their_order(run, attacked):
             own = logit_margin(model(as_float(x)), y)
         found = attacked[0][f"{name}-seed0"]["confidence (LiRA)"][part]
         assert np.allclose(found, own.numpy())
+
+
+def test_the_few_shot_attack_trains_the_model_itself(run, attacked):
+    """Fails if it is given the folded net that other attacks ask: it has no BatchNorm to train."""
+    model = study.load_models(run, [("RURK", 0)])["RURK", 0]
+    pair = study.parts(run)["forget set"]
+    curve = few_shots(model, study.spare_of_class(run, FEW["shots"]), pair)[1]
+    found = attacked[0]["RURK-seed0"]["few shots"]["forget set"]
+    assert np.allclose(found, curve[-1].numpy(), atol=1e-5)
+    assert not np.allclose(found, curve[0].numpy(), atol=0.1)
 
 
 def test_the_table_is_written_with_scenario_method_and_seed(run, attacked):
