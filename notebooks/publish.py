@@ -16,6 +16,7 @@ that notebook 5's own parameters describe. ``runs/ablations-NAME`` goes to
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -89,9 +90,17 @@ def publish_sweep(out: Path) -> None:
     target = FIGURES / "ablations" / name.removeprefix("ablations").lstrip("-")
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted((out / "figures").glob("95_*")):
-        if path.suffix in (".png", ".csv"):
+        if path.suffix == ".png":
             shutil.copy(path, target / path.name)
+        elif path.suffix == ".csv":
+            text = without_folders(path.read_text(encoding="utf-8"))
+            (target / path.name).write_text(text, encoding="utf-8")
     write_tables(FIGURES / "ablations" / "README.md")
+
+
+def without_folders(text: str) -> str:
+    """A table whose cells say {""path"": ""/some/folder/data.npz""}: with the file's name alone."""
+    return re.sub(r'(""path"": "")[^"]*[/\\]', r"\1", text)
 
 
 def publish_beyond(out: Path) -> None:

@@ -1,5 +1,6 @@
 """The committed results say what the README says they do."""
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -292,3 +293,15 @@ def test_which_classes_show_it_is_said_as_measured():
     assert said in words
     assert ratio[above].idxmin() == 9
     assert f"class 0 is inside ({ratio[0]:.2f})" in words
+
+
+def test_nothing_published_names_a_folder_of_the_machine_that_made_it():
+    """Paths of data are settings, and stand in tables of sweeps: with the file's name alone."""
+    pages = [p for p in FIGURES.rglob("*") if p.suffix in (".csv", ".json", ".md")]
+    assert len(pages) > 50
+    for path in [*pages, *(FIGURES.parent / "notebooks").glob("*.ipynb")]:
+        text = path.read_text(encoding="utf-8")
+        named = re.findall(r'path"*: "+(/[^"]*)', text) + re.findall(
+            r"/(?:home|root|work)/\w+", text
+        )
+        assert not named, (path.name, named[:2])
