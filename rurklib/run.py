@@ -184,7 +184,7 @@ def plan_run(
     """The run that :func:`open_run` would open, checked but with nothing written.
 
     Raises InputError for unknown names or values, or if ``out`` is not empty and not a run of this
-    scenario with these settings (with ``fresh``, not a run at all).
+    scenario with these settings (with ``fresh``, with any settings).
     """
     chosen = SCENARIOS[check.one_of("scenario", scenario, SCENARIOS)].changed(settings or {})
     seeds = chosen.seeds if seeds is None else seeds
@@ -215,8 +215,8 @@ def open_run(
 
     ``seeds`` are the experiment seeds (None: the scenario's); ``settings`` changes values of the
     scenario by name, as ``--set`` does; ``jobs`` models are made at a time; ``fresh`` throws an
-    earlier run in ``out`` away; ``rehearsal`` forgets other samples than a study would, for
-    :mod:`rurklib.tune`.
+    earlier run of this scenario in ``out`` away, and no other folder; ``rehearsal`` forgets other
+    samples than a study would, for :mod:`rurklib.tune`.
     Everything is checked by :func:`plan_run` first.
     """
     run = plan_run(
@@ -292,19 +292,19 @@ def _check_folder(run: Run, fresh: bool) -> None:
         return
     if not (folder / "run.json").exists():
         raise check.InputError(f"{folder} is not empty and not a run; choose another --out")
-    if fresh:
-        return
     there = store.read_json(folder / "run.json")
     there.setdefault("kind", "study")  # older folders don't say
+    for key, what in (("format", "version"), ("kind", "kind"), ("scenario", "scenario")):
+        if there.get(key) != described[key]:  # --fresh or not: nobody else's folder is emptied
+            raise check.InputError(
+                f"{folder} holds a run of {what} {there.get(key)!r}, not {described[key]!r}; "
+                "choose another --out"
+            )
+    if fresh:
+        return
     there.get("settings", {}).setdefault("forget_order", "random")
     if "image_size" in described["settings"]:
         there.get("settings", {}).setdefault("image_size", 32)
-    for key, what in (("format", "version"), ("kind", "kind"), ("scenario", "scenario")):
-        if there.get(key) != described[key]:
-            raise check.InputError(
-                f"{folder} holds a run of {what} {there.get(key)!r}, not {described[key]!r}; "
-                "choose another --out or start over with --fresh"
-            )
     old, new = _flat(there.get("settings", {})), _flat(described["settings"])
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) != new.get(key):

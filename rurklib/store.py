@@ -107,7 +107,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is not readable as JSON ({error}); use --fresh") from error
+        raise InputError(f"{path} is not readable as JSON ({error}); mend or delete it") from error
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
@@ -168,7 +168,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], str, dict[str, Any]]:
 
     Raises InputError if the file is not safetensors, was not written here or was altered.
     """
-    mend = "delete it to make it again, or use --fresh"
+    mend = "delete it to make it again"
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}

@@ -104,6 +104,22 @@ def test_a_file_or_a_strangers_folder_is_never_overwritten_even_with_fresh(tmp_p
     assert "is a file" in result.output
 
 
+@pytest.mark.parametrize(
+    "theirs",
+    [{}, {"format": 1}, {"format": 1, "kind": "rehearsal", "scenario": "digits"},
+     {"format": 1, "kind": "study", "scenario": "cifar5"}],
+)  # fmt: skip
+def test_fresh_empties_no_folder_but_a_run_of_this_scenario(tmp_path, theirs):
+    """Fails if any run.json is enough for everything beside it to be deleted."""
+    (tmp_path / "run.json").write_text(json.dumps(theirs))
+    (tmp_path / "thesis.tex").write_text("mine")
+    for more in ([], ["--fresh"]):
+        result = invoke("study", "--out", str(tmp_path), *more)
+        assert result.exit_code == 2
+        assert "--fresh" not in result.output
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
 def test_a_folder_in_use_is_refused(begun):
     from filelock import FileLock
 

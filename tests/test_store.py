@@ -102,7 +102,7 @@ def test_a_checkpoint_that_is_not_ours_or_not_whole_is_refused(tmp_path):
     whole = path.read_bytes()
     for content in (whole[:-8], whole[:20], b"", b"PK\x03\x04 not safetensors at all"):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"not a readable checkpoint.*--fresh"):
+        with pytest.raises(InputError, match=r"not a readable checkpoint.*delete it"):
             store.load_weights(path)
     path.unlink()
     with pytest.raises(InputError, match="not a readable checkpoint"):
