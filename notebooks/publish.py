@@ -24,11 +24,10 @@ from pathlib import Path
 import nbformat
 from tables import FIGURES, write_answers, write_tables
 
-from rurklib import papermilled
-from rurklib.batch import ATTACKS, folder, notebooks_of
-from rurklib.check import InputError
-from rurklib.run import plan_run
-from rurklib.store import read_json, replacing
+from rurklib.checks import InputError
+from rurklib.study.files import read_json, replacing
+from rurklib.study.notebooks.study_order import ATTACKS, folder, notebooks_of
+from rurklib.study.run import plan_run
 
 OF_DATA = (
     "01_samples",
@@ -81,12 +80,12 @@ def publish_sweep(out: Path) -> None:
         for notebook in SWEPT:
             source = folder() / f"{notebook}.ipynb"
             with replacing(out / source.name) as partial:
-                papermilled.execute(source, partial, {}, cwd=source.parent)
+                notebook.execute(source, partial, {}, cwd=source.parent)
             publish_outputs(out / source.name, source)
     else:
         reader = folder() / f"{SWEPT[-1]}.ipynb"
         given = {"out": str(out.absolute()), "results": str(out.absolute() / "results.csv")}
-        papermilled.execute(reader, out / reader.name, given, cwd=reader.parent)
+        notebook.execute(reader, out / reader.name, given, cwd=reader.parent)
     target = FIGURES / "ablations" / name.removeprefix("ablations").lstrip("-")
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted((out / "figures").glob("95_*")):

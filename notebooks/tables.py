@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from rurklib.plots import beside_text, findings_table, results_table
-from rurklib.store import write_frame
-from rurklib.tune import chosen_trials
+from rurklib.study.files import write_frame
+from rurklib.study.report.tables import beside_text, findings_table, results_table
+from rurklib.study.stages.tune import chosen_trials
 
 FIGURES = Path(__file__).parent.parent / "figures"
 

@@ -15,13 +15,27 @@ The public names::
 Importing this loads torch, numpy and pandas, and nothing of the notebooks or figures.
 """
 
-from rurklib import data, methods, metrics, models, perturb, train
-from rurklib.audit import audit
-from rurklib.check import InputError
-from rurklib.methods import METHODS, rurk_loss, unlearn
-from rurklib.residual import Counts, ResidualKnowledge, residual_knowledge
+from typing import Any
+
+from rurklib import data, metrics, models, perturb, train
+from rurklib.checks import InputError
+from rurklib.residual.counts import Counts
+from rurklib.residual.measure import residual_knowledge
+from rurklib.residual.result import ResidualKnowledge
+from rurklib.unlearn.contract import METHODS, unlearn
+from rurklib.unlearn.rurk import rurk_loss
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """``audit`` belongs to the study and is imported when it is first asked for."""
+    if name == "audit":
+        from rurklib.study.audit.audit import audit
+
+        return audit
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "METHODS",

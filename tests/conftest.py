@@ -151,8 +151,8 @@ SMALL_STUDY = {
 def small_run(tmp_path_factory) -> Path:
     """The folder of a finished digits run of six small models, made in this process."""
     from rurklib import study
-    from rurklib.run import open_run
-    from rurklib.summary import summarise
+    from rurklib.study.run import open_run
+    from rurklib.study.stages.summary import summarise
 
     folder = tmp_path_factory.mktemp("small") / "digits"
     run = open_run("digits", folder, seeds=[0], settings=SMALL_STUDY)
@@ -237,15 +237,16 @@ PLANE = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.0, "tau": 0.05, "v": 2}
 def flat():
     """A small picture of the plane: Iris' sepals, Original and three re-trained models (100 steps),
     RURK at two lambdas (0 first) after 0, 3 and 8 steps, GD after 8; 21 x 21 points."""
-    from rurklib import inspection, unlearn
-    from rurklib.data import iris
+    from rurklib import unlearn
+    from rurklib.data.bundled import iris
+    from rurklib.study import inspector
 
     training = {"epochs": 100, "lr": 0.3, "weight_decay": 0.0}
-    case = inspection.forget_and_retrain(iris((0, 1)), seed=0, references=3, training=training)
+    case = inspector.forget_and_retrain(iris((0, 1)), seed=0, references=3, training=training)
     shared = {k: PLANE[k] for k in ("lr", "momentum", "weight_decay")}
     gd = unlearn("GD", case.original, case.retain, case.forget, seed=0, epochs=8, **shared)
-    path = inspection.trajectory(case, [0.0, 0.3], [0, 3, 8], **PLANE)
-    return inspection.flatten(case, gd, path, points=21)
+    path = inspector.trajectory(case, [0.0, 0.3], [0, 3, 8], **PLANE)
+    return inspector.flatten(case, gd, path, points=21)
 
 
 @pytest.fixture(scope="session")

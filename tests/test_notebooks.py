@@ -6,18 +6,18 @@ import re
 import nbformat
 import pytest
 
-from rurklib import batch
-from rurklib.scenarios import SCENARIOS
+from rurklib.study.notebooks import study_order
+from rurklib.study.scenarios import SCENARIOS
 
 SWEPT = ("05_ablations", "95_read_ablations")  # a cell of a sweep, and what reads them all
 BEYOND = "07_beyond_images"  # of several scenarios, in a folder of its own
-BOOKS = sorted(batch.folder().glob("*.ipynb"))
+BOOKS = sorted(study_order.folder().glob("*.ipynb"))
 PARAMETER = re.compile(r"^(\w+): (\w+) = (.+?)  # (.+)$")
 
 
 def test_all_numbered_notebooks_are_there():
-    study = (SCENARIOS["digits"].introduction, *batch.NOTEBOOKS)
-    assert [p.stem for p in BOOKS] == sorted((*study, batch.ATTACKS, BEYOND, *SWEPT))
+    study = (SCENARIOS["digits"].introduction, *study_order.NOTEBOOKS)
+    assert [p.stem for p in BOOKS] == sorted((*study, study_order.ATTACKS, BEYOND, *SWEPT))
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)

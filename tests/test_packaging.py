@@ -51,7 +51,7 @@ def test_runs_and_data_are_ignored_by_git_and_the_package_is_not():
 
 
 @pytest.mark.parametrize(
-    "entry", [["-m", "rurklib"], ["-c", "from rurklib.cli import main; main()"]]
+    "entry", [["-m", "rurklib"], ["-c", "from rurklib.study.cli.main import main; main()"]]
 )
 def test_the_command_answers(entry):
     done = subprocess.run([sys.executable, *entry, "--help"], capture_output=True, text=True)

@@ -13,11 +13,11 @@ READMES = [ROOT / p for p in READMES]
 
 @pytest.mark.parametrize("path", READMES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_python_blocks_run(path, tmp_path, monkeypatch):
-    from rurklib.methods import METHODS, SEARCH
-    from rurklib.perturb import LAWS
-    from rurklib.scenarios import SCENARIOS
+    from rurklib.perturb.perturbations import PERTURBATIONS
+    from rurklib.study.scenarios import SCENARIOS
+    from rurklib.unlearn.contract import METHODS, SEARCH
 
-    kept = [(d, dict(d)) for d in (METHODS, SEARCH, LAWS, SCENARIOS)]
+    kept = [(d, dict(d)) for d in (METHODS, SEARCH, PERTURBATIONS, SCENARIOS)]
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", path.read_text(), re.M | re.S)
     assert blocks

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rurklib import check
+from rurklib import checks, samples
 from rurklib.attacks.search import random_search
-from rurklib.guard import evaluating, generator
-from rurklib.models.margin import logit_margin
-from rurklib.perturb import pgd
-from rurklib.perturb.gradient import ascent
+from rurklib.model_state import evaluating
+from rurklib.models.logits import logit_margin
+from rurklib.perturb.gradient import ascent, pgd
+from rurklib.rng import generator
 
 STEPS = (0, 1, 2, 5, 10, 20)
 
@@ -52,7 +52,7 @@ def masking(
     steps: Sequence[int] = STEPS,
     queries: int = 100,
     seed: int = 0,
-    bounds: check.Bounds = (0.0, 1.0),
+    bounds: samples.Bounds = (0.0, 1.0),
 ) -> Masking:
     """Run the checks in the L-inf ball of radius ``tau``; ``others`` are models to transfer from.
 
@@ -60,8 +60,8 @@ def masking(
     steps to a larger one; more than a tenth of the samples without gradient; more than a quarter on
     which a transfer or random search is better; more than a tenth still recognised far away.
     """
-    x, counts = check.as_float(x), tuple(sorted(set(steps)))
-    check.count("steps", max(counts))
+    x, counts = samples.as_float(x), tuple(sorted(set(steps)))
+    checks.count("steps", max(counts))
 
     def margin(copies: Tensor) -> Tensor:
         with torch.inference_mode():

@@ -13,14 +13,16 @@ import math
 import torch
 from torch import Tensor, nn
 
-from rurklib import check
-from rurklib.guard import evaluating
-from rurklib.models.margin import logit_margin
-from rurklib.perturb import gaussian
+from rurklib import checks, samples
+from rurklib.model_state import evaluating
+from rurklib.models.logits import logit_margin
 from rurklib.perturb.ball import project
 from rurklib.perturb.gradient import ascent, start
+from rurklib.perturb.noise import gaussian
 
 FIRST = 0.5  # share of the picture that the first square covers
+
+
 HALVED = (0.05, 0.2, 0.5)  # shares of the budget after which a square's area is halved
 
 
@@ -36,7 +38,7 @@ def eot(
     restarts: int = 2,
     steps: int = 10,
     targeted: bool = True,
-    bounds: check.Bounds = (0.0, 1.0),
+    bounds: samples.Bounds = (0.0, 1.0),
 ) -> tuple[Tensor, Tensor]:
     """Copies in the L-inf ball of radius tau whose *noisy* copies are (not) recognised as y.
 
@@ -45,10 +47,10 @@ def eot(
     mean logit margin on fresh noise, the same for all starts, float64 [n].
     """
     for name, value in (("draws", draws), ("restarts", restarts), ("steps", steps)):
-        check.count(name, value)
-    check.inputs(x, bounds)
-    check.labels(y, len(x))
-    x = check.as_float(x)
+        checks.count(name, value)
+    checks.inputs(x, bounds)
+    checks.labels(y, len(x))
+    x = samples.as_float(x)
     fresh = torch.randn((draws, *x.shape), generator=generator, device=x.device, dtype=x.dtype)
 
     def gradient(z: Tensor) -> Tensor:
@@ -85,7 +87,7 @@ def random_search(
     generator: torch.Generator,
     queries: int = 100,
     targeted: bool = False,
-    bounds: check.Bounds = (0.0, 1.0),
+    bounds: samples.Bounds = (0.0, 1.0),
 ) -> tuple[Tensor, Tensor]:
     """Copies in the L-inf ball of radius tau, found with ``queries`` questions for scores.
 
@@ -94,11 +96,11 @@ def random_search(
     corner of the ball, and is kept sample by sample if it is better. Returns the copies and their
     logit margin, float64 [n]; the sample itself is the first question, so no copy is worse.
     """
-    check.count("queries", queries)
-    check.inputs(x, bounds)
-    check.labels(y, len(x))
-    check.number("tau", tau, low=0.0)
-    x = check.as_float(x)
+    checks.count("queries", queries)
+    checks.inputs(x, bounds)
+    checks.labels(y, len(x))
+    checks.number("tau", tau, low=0.0)
+    x = samples.as_float(x)
     shape = x.shape if x.ndim == 4 else (len(x), 1, 1, x[0].numel())
     n, c, h, w = shape
     sign = 1.0 if targeted else -1.0
@@ -131,5 +133,5 @@ def _margin(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return logit_margin(model(x), y)
 
 
-def _inside(x: Tensor, d: Tensor, bounds: check.Bounds) -> Tensor:
+def _inside(x: Tensor, d: Tensor, bounds: samples.Bounds) -> Tensor:
     return x + d if bounds is None else (x + d).clamp(*bounds)

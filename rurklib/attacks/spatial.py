@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rurklib import check
+from rurklib import checks
 
 
 def translate(x: Tensor, down: float, right: float) -> Tensor:
@@ -36,7 +36,7 @@ def rotate(x: Tensor, degrees: float) -> Tensor:
     """
     _images(x)
     h, w = x.shape[2:]
-    a = math.radians(check.number("degrees", degrees))
+    a = math.radians(checks.number("degrees", degrees))
     # grid_sample's coordinates run from -1 to 1 on both axes, whatever the picture's shape.
     theta = torch.tensor(
         [[math.cos(a), -math.sin(a) * h / w, 0.0], [math.sin(a) * w / h, math.cos(a), 0.0]]
@@ -47,7 +47,7 @@ def rotate(x: Tensor, degrees: float) -> Tensor:
 def shifts(x: Tensor, share: float = 1 / 16) -> list[Tensor]:
     """The eight copies moved by a share of the picture's height in the four directions and along
     the diagonals: two pixels of 32, half a pixel of 8."""
-    by = check.number("share", share, 0.0, 1.0) * x.shape[2]
+    by = checks.number("share", share, 0.0, 1.0) * x.shape[2]
     return [translate(x, a, b) for a in (-by, 0, by) for b in (-by, 0, by) if (a, b) != (0, 0)]
 
 
@@ -73,6 +73,6 @@ def _warped(x: Tensor, theta: Tensor) -> Tensor:
 
 def _images(x: Tensor) -> None:
     if x.ndim != 4 or not x.is_floating_point():
-        raise check.InputError(
+        raise checks.InputError(
             f"x is {x.dtype} {tuple(x.shape)}: expected float images [n, channels, height, width]"
         )

@@ -18,10 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rurklib import check
+from rurklib import checks, samples
 from rurklib.data.rows import taken
 
 Pair = tuple[Tensor, Tensor]
+
+
 ANY = -1  # as a forget class: samples of any class
 
 
@@ -43,18 +45,20 @@ class Dataset:
     test: Pair
     classes: tuple[str, ...]
     provenance: str
-    bounds: check.Bounds = (0.0, 1.0)
+    bounds: samples.Bounds = (0.0, 1.0)
     spare: int = 0
     groups: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.groups is not None:
-            check.labels(self.groups, len(self.train[0]), what=f"{self.name} groups")
+            checks.labels(self.groups, len(self.train[0]), what=f"{self.name} groups")
         for part, (x, y) in (("train", self.train), ("test", self.test)):
-            check.inputs(x, self.bounds, f"{self.name} {part} x")
-            check.labels(y, len(x), len(self.classes), f"{self.name} {part} y")
-        if check.count("spare", self.spare, 0) >= len(self.test[0]):
-            raise check.InputError(f"{self.name}: all test samples are spare; none is left to test")
+            checks.inputs(x, self.bounds, f"{self.name} {part} x")
+            checks.labels(y, len(x), len(self.classes), f"{self.name} {part} y")
+        if checks.count("spare", self.spare, 0) >= len(self.test[0]):
+            raise checks.InputError(
+                f"{self.name}: all test samples are spare; none is left to test"
+            )
 
     @cached_property
     def digest(self) -> str:
@@ -91,13 +95,13 @@ class Split:
     def __post_init__(self) -> None:
         for name in ("retain", "forget", "test"):
             if not getattr(self, name):
-                raise check.InputError(f"split: {name} is empty; choose another forget share")
+                raise checks.InputError(f"split: {name} is empty; choose another forget share")
         for a, b in (("retain", "forget"), ("validation", "test")):
             both = set(getattr(self, b)).intersection(getattr(self, a))  # a may be a million
             if both:
-                raise check.InputError(f"split: {len(both)} samples are in {a} and in {b}")
+                raise checks.InputError(f"split: {len(both)} samples are in {a} and in {b}")
         if set(self.held_out).difference(self.test):
-            raise check.InputError("split: held_out must be test samples of the forget class")
+            raise checks.InputError("split: held_out must be test samples of the forget class")
 
     @property
     def original(self) -> tuple[int, ...]:
@@ -146,11 +150,11 @@ class Split:
             split = cls(**plain)
             intact = stored["digest"] and json.loads(json.dumps(split.certificate())) == stored
         except (KeyError, TypeError) as error:
-            raise check.InputError(f"split certificate is incomplete ({error!r})") from error
+            raise checks.InputError(f"split certificate is incomplete ({error!r})") from error
         if not intact:
-            raise check.InputError("split certificate was altered after it was written")
+            raise checks.InputError("split certificate was altered after it was written")
         if split.dataset_digest != dataset.digest:
-            raise check.InputError(
+            raise checks.InputError(
                 f"split certificate is about data {split.dataset_digest}, but {dataset.name} "
                 f"here is {dataset.digest}: the data changed since the run began"
             )
@@ -161,6 +165,6 @@ def _digest(*tensors: Tensor) -> str:
     sha = hashlib.sha256()
     for t in tensors:
         sha.update(f"{t.dtype}{tuple(t.shape)}".encode())
-        for piece in check.pieces(t):
+        for piece in samples.pieces(t):
             sha.update(piece.numpy().tobytes())
     return sha.hexdigest()[:16]

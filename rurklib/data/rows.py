@@ -20,9 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rurklib.check import InputError
+from rurklib.checks import InputError
 
 IN_MEMORY = 512 * 2**20  # bytes; samples that are no more than this are read into a tensor
+
+
 SHARE = 0.25  # of a GPU's free memory: a part of a split is a copy, and training needs the rest
 
 

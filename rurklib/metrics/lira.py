@@ -29,9 +29,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
-from rurklib import check
-from rurklib.metrics.shown import logits
-from rurklib.models.margin import logit_margin
+from rurklib import checks
+from rurklib.models.logits import logit_margin, logits
 
 Array = Tensor | np.ndarray
 
@@ -55,9 +54,9 @@ def confidence(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     From logits, as z_y - log sum exp(z_others): by way of p_y it would be infinite as soon as
     p_y rounds to 1. x [n, ...], y int64 [n]; raises InputError if they don't fit the model.
     """
-    check.pair((x, y), "samples", bounds=None)
-    if check.logits(model, x, y) < 2:
-        raise check.InputError("model has a single class: expected two or more")
+    checks.pair((x, y), "samples", bounds=None)
+    if checks.logits(model, x, y) < 2:
+        raise checks.InputError("model has a single class: expected two or more")
     return logit_margin(logits(model, x), y).cpu()
 
 
@@ -74,13 +73,15 @@ def lira(
     out = [_finite("references", side, 2) for side in (references_forget, references_held_out)]
     (n, h), k = map(len, own), len(out[0])
     if (shapes := [o.shape for o in out]) != [(max(k, 2), n), (max(k, 2), h)]:
-        raise check.InputError(f"references: expected [K, {n}], [K, {h}] with K >= 2, got {shapes}")
+        raise checks.InputError(
+            f"references: expected [K, {n}], [K, {h}] with K >= 2, got {shapes}"
+        )
     both = np.concatenate(out, axis=1)
     if (both == np.concatenate(own)).all(axis=1).any():
-        raise check.InputError("the model is among its own references: leave that one out")
+        raise checks.InputError("the model is among its own references: leave that one out")
     sigma = math.sqrt(both.var(axis=0, ddof=1).mean())
     if sigma == 0:
-        raise check.InputError("the references don't differ: are they one model, loaded K times?")
+        raise checks.InputError("the references don't differ: are they one model, loaded K times?")
     z, z_held_out = ((m - o.mean(axis=0)) / sigma for m, o in zip(own, out, strict=True))
     above = float(((own[0] > out[0]) + (own[0] == out[0]) / 2).mean())
     beyond = auc(z, z_held_out)
@@ -123,5 +124,7 @@ def auc_interval(value: float, *, pairs: int, shared: float) -> tuple[float, flo
 def _finite(what: str, values: Any, axes: int) -> np.ndarray:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != axes or not array.size or not np.isfinite(array).all():
-        raise check.InputError(f"{what}: expected finite numbers on {axes} axes, got {array.shape}")
+        raise checks.InputError(
+            f"{what}: expected finite numbers on {axes} axes, got {array.shape}"
+        )
     return array

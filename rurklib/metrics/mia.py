@@ -27,10 +27,11 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor, nn
 
-from rurklib import check
-from rurklib.metrics.shown import logits
+from rurklib import checks
+from rurklib.models.logits import logits
 
 Pair = tuple[Tensor, Tensor]
+
 
 CAP = 5000  # of each side: 10,000 points are fitted in seconds, 80,000 would take the better hour
 
@@ -58,8 +59,8 @@ def mia_class(
 
 def likelihood(model: nn.Module, x: Tensor, y: Tensor) -> np.ndarray:
     """The softmax probability of the correct label, float64 [n] in [0, 1], in eval mode."""
-    check.pair((x, y), "samples", bounds=None)
-    check.logits(model, x, y)
+    checks.pair((x, y), "samples", bounds=None)
+    checks.logits(model, x, y)
     # In float32 all confident samples would be tied at exactly 1.
     shares = logits(model, x).double().softmax(1)
     return shares.gather(1, y[:, None])[:, 0].cpu().numpy()
@@ -96,7 +97,7 @@ def svc_called_seen(
     sides = [np.asarray(side, dtype=np.float64) for side in (seen, unseen, scored)]
     for name, side in zip(("seen", "unseen", "scored"), sides, strict=True):
         if side.ndim != 1 or not len(side) or not ((side >= 0) & (side <= 1)).all():
-            raise check.InputError(
+            raise checks.InputError(
                 f"{name}: expected a non-empty vector of likelihoods in [0, 1], got {side.shape}"
             )
     size = min(len(sides[0]), len(sides[1]), CAP)

@@ -28,11 +28,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rurklib import check
-from rurklib.guard import generator
-from rurklib.metrics.shown import logits
-from rurklib.models.margin import logit_margin
-from rurklib.train import batches
+from rurklib import checks, samples
+from rurklib.models.logits import logit_margin, logits
+from rurklib.rng import generator
+from rurklib.train.loop import batches
 
 Pair = tuple[Tensor, Tensor]
 
@@ -56,13 +55,13 @@ def relearn_epochs(
     doesn't within ``cap`` epochs. Both models are left as found. Raises InputError if the forget
     set is empty or doesn't fit a model, or a value is out of range.
     """
-    x, y = check.pair(forget, "forget", bounds=None)
-    check.logits(model, x, y, "model")
-    check.logits(original, x, y, "original")
+    x, y = checks.pair(forget, "forget", bounds=None)
+    checks.logits(model, x, y, "model")
+    checks.logits(original, x, y, "original")
     for name, value in (("lr", lr), ("momentum", momentum), ("eta", eta)):
-        check.number(name, value, 0.0)
+        checks.number(name, value, 0.0)
     for name, value in (("batch_size", batch_size), ("cap", cap)):
-        check.count(name, value)
+        checks.count(name, value)
 
     enough = (1 + eta) * _loss(original, x, y)
     learner = copy.deepcopy(model).eval().requires_grad_(True)
@@ -96,14 +95,14 @@ def few_shots(
     Recovery of forget samples means something beside that of held-out samples of the class, which
     such a fine-tuning raises as well, and beside re-trained models. ``model`` is left as found.
     """
-    x, y = check.pair(shots, "shots", bounds=None)
-    px, py = check.pair(probe, "probe", bounds=None)
-    check.logits(model, x, y, "model")
-    check.logits(model, px, py, "model")
-    check.count("steps", steps, 0)
+    x, y = checks.pair(shots, "shots", bounds=None)
+    px, py = checks.pair(probe, "probe", bounds=None)
+    checks.logits(model, x, y, "model")
+    checks.logits(model, px, py, "model")
+    checks.count("steps", steps, 0)
     for name, value in (("lr", lr), ("momentum", momentum)):
-        check.number(name, value, 0.0)
-    x, px = check.as_float(x), check.as_float(px)
+        checks.number(name, value, 0.0)
+    x, px = samples.as_float(x), samples.as_float(px)
     learner = copy.deepcopy(model).eval().requires_grad_(True)
     optimizer = torch.optim.SGD(learner.parameters(), lr=lr, momentum=momentum)
     curve = []

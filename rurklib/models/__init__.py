@@ -12,12 +12,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from rurklib import check
-from rurklib.guard import seeded
+from rurklib import checks, samples
 from rurklib.models.nets import TextCNN, mlp, small_cnn, vgg11
 from rurklib.models.resnets import resnet9, resnet18, resnet18_imagenet, resnet50
+from rurklib.rng import seeded
 
 Builder = Callable[[int, int], nn.Module]
+
 
 MODELS: dict[str, Builder] = {
     "mlp": mlp,
@@ -33,6 +34,7 @@ MODELS: dict[str, Builder] = {
     "vgg11": vgg11,
     "vgg11-narrow": partial(vgg11, width=16),
 }
+
 
 # Constants, not statistics of the training images: a statistic that has seen the forget samples
 # would carry them into the re-trained references.
@@ -57,7 +59,7 @@ class Normalized(nn.Module):
 
 
 def build(
-    name: str, channels: int, classes: int, *, seed: int, bounds: check.Bounds = (0.0, 1.0)
+    name: str, channels: int, classes: int, *, seed: int, bounds: samples.Bounds = (0.0, 1.0)
 ) -> nn.Module:
     """Build the model ``name`` with weights initialised from ``seed``, in eval mode.
 
@@ -66,7 +68,7 @@ def build(
     Inputs without ``bounds`` are taken as they are, centred and scaled by the data. Raises
     InputError for an unknown name.
     """
-    builder = MODELS[check.one_of("model", name, MODELS)]
+    builder = MODELS[checks.one_of("model", name, MODELS)]
     with seeded(seed):
         mean, std = (0.0, 1.0) if bounds is None else (MEAN, STD)
         return Normalized(builder(channels, classes), mean, std).eval()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:  # importing it takes a second, and only these nets need it
     import torchvision.models as tv
 
+
 LOGIT_SCALE = 0.125  # keeps the first logits small: at a high learning rate they saturate otherwise
 
 

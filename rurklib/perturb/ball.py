@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rurklib.check import Bounds, InputError
+from rurklib.checks import InputError
+from rurklib.samples import Bounds
 
 BISECTIONS = 40  # halves the bracket 40 times: below float32's resolution
 

@@ -1,10 +1,10 @@
 """Edits of a text: tokens taken out, exchanged with a neighbour, or misspelt; tau is their rate.
 
 A text is x [n, dim, length]: a column for each token, and zero columns after the last, as
-:mod:`rurklib.data.text` embeds it. An edit is then a change of columns and needs no words. Edits
-are no ball: one token changes by a whole embedding, or not at all. Every draw decides for each
-token by a number of its own, so for one generator the edits at a larger rate include those at a
-smaller one.
+:mod:`rurklib.study.sources.text` embeds it. An edit is then a change of columns and needs no words.
+Edits are no ball: one token changes by a whole embedding, or not at all. Every draw decides for
+each token by a number of its own, so for one generator the edits at a larger rate include those at
+a smaller one.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rurklib import check
+from rurklib import checks, samples
 
 
 def delete(
-    x: Tensor, tau: float, *, generator: torch.Generator, bounds: check.Bounds = None
+    x: Tensor, tau: float, *, generator: torch.Generator, bounds: samples.Bounds = None
 ) -> Tensor:
     """Each token is taken out with probability ``tau``; those behind it move up.
 
@@ -32,7 +32,7 @@ def delete(
 
 
 def swap(
-    x: Tensor, tau: float, *, generator: torch.Generator, bounds: check.Bounds = None
+    x: Tensor, tau: float, *, generator: torch.Generator, bounds: samples.Bounds = None
 ) -> Tensor:
     """Tokens are paired with a neighbour, and each pair exchanged with probability ``tau``.
 
@@ -53,7 +53,7 @@ def swap(
 
 
 def typo(
-    x: Tensor, tau: float, *, generator: torch.Generator, bounds: check.Bounds = None
+    x: Tensor, tau: float, *, generator: torch.Generator, bounds: samples.Bounds = None
 ) -> Tensor:
     """Each token is misspelt with probability ``tau``: its numbers get signs drawn anew.
 
@@ -63,7 +63,7 @@ def typo(
     """
     there = _tokens(x, tau, bounds)
     if bounds is not None and bounds[0] != -bounds[1]:
-        raise check.InputError(
+        raise checks.InputError(
             f"bounds = {bounds}: a typo changes signs; expected None or bounds symmetric about 0"
         )
     wrong = there & (_numbers(there, generator) < tau)
@@ -71,18 +71,18 @@ def typo(
     return torch.where(wrong[:, None], x * sign, x)
 
 
-def _tokens(x: Tensor, tau: float, bounds: check.Bounds) -> Tensor:
+def _tokens(x: Tensor, tau: float, bounds: samples.Bounds) -> Tensor:
     """Which columns hold a token, bool [n, length]; InputError for what is no embedded text."""
-    check.inputs(x, bounds)
-    check.number("tau", tau, 0.0, 1.0)
+    checks.inputs(x, bounds)
+    checks.number("tau", tau, 0.0, 1.0)
     if x.ndim != 3 or not x.is_floating_point():
-        raise check.InputError(
+        raise checks.InputError(
             f"x is {x.dtype} {tuple(x.shape)}: edits are for embedded texts, floats [n, dim, "
             "length] with a column for each token; for images take another law, e.g. gaussian"
         )
     there = x.ne(0).any(1)
     if bool((there[:, 1:] & ~there[:, :-1]).any()):
-        raise check.InputError(
+        raise checks.InputError(
             "x has a zero column before a token: expected zero columns only after the last token"
         )
     return there

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rurklib import check
-from rurklib.guard import evaluating
+from rurklib import checks, samples
+from rurklib.model_state import evaluating
 from rurklib.perturb.ball import check_p, norm, project, uniform
 
 
@@ -45,7 +45,7 @@ def fgsm(
     tau: float,
     *,
     targeted: bool = False,
-    bounds: check.Bounds = (0.0, 1.0),
+    bounds: samples.Bounds = (0.0, 1.0),
 ) -> Tensor:
     """One signed gradient step of size tau: x' = clip(x +- tau * sign(grad)), in the L-inf ball.
 
@@ -53,7 +53,7 @@ def fgsm(
     A coordinate with zero gradient stays where it is.
     """
     _check(model, x, y, tau, bounds)
-    x = check.as_float(x)
+    x = samples.as_float(x)
     with evaluating(model):
         step = tau * ascent(model, x, y, targeted).sign()
     return _inside(x, project(step, x, tau, math.inf, bounds), bounds)
@@ -72,7 +72,7 @@ def pgd(
     random_start: bool = True,
     generator: torch.Generator | None = None,
     start_at: Tensor | None = None,
-    bounds: check.Bounds = (0.0, 1.0),
+    bounds: samples.Bounds = (0.0, 1.0),
 ) -> Tensor:
     """Projected gradient steps inside the Lp ball of radius tau and the box (p = 1, 2, inf).
 
@@ -90,15 +90,15 @@ def pgd(
     """
     _check(model, x, y, tau, bounds)
     check_p(p)
-    check.count("steps", steps)
+    checks.count("steps", steps)
     random_start = random_start and start_at is None
     if random_start and generator is None:
-        raise check.InputError(
+        raise checks.InputError(
             "pgd: random_start needs a generator, e.g. torch.Generator().manual_seed(0)"
         )
-    x = check.as_float(x)
+    x = samples.as_float(x)
     default = 2.5 * tau if p == 1 else 2.5 * tau / steps
-    size = default if step_size is None else check.number("step_size", step_size, 0.0)
+    size = default if step_size is None else checks.number("step_size", step_size, 0.0)
     d = torch.zeros_like(x) if start_at is None else start_at
     if random_start:
         assert generator is not None
@@ -111,10 +111,10 @@ def pgd(
 
 
 def start(
-    x: Tensor, tau: float, generator: torch.Generator, bounds: check.Bounds, p: float
+    x: Tensor, tau: float, generator: torch.Generator, bounds: samples.Bounds, p: float
 ) -> Tensor:
     """Where PGD sets out: a displacement drawn uniformly from the ball, moved into the box."""
-    x = check.as_float(x)
+    x = samples.as_float(x)
     return project(uniform(x, tau, p, generator), x, tau, p, bounds)
 
 
@@ -128,14 +128,14 @@ def _direction(g: Tensor, p: float) -> Tensor:
     return g if p == 1 else g / norm(g, 2).view(shape).clamp(min=1.0)
 
 
-def _check(model: nn.Module, x: Tensor, y: Tensor, tau: float, bounds: check.Bounds) -> None:
-    check.inputs(x, bounds)
-    check.labels(y, len(x))
-    check.number("tau", tau, low=0.0)
+def _check(model: nn.Module, x: Tensor, y: Tensor, tau: float, bounds: samples.Bounds) -> None:
+    checks.inputs(x, bounds)
+    checks.labels(y, len(x))
+    checks.number("tau", tau, low=0.0)
     if not isinstance(model, nn.Module):
-        raise check.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
+        raise checks.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
 
 
-def _inside(x: Tensor, d: Tensor, bounds: check.Bounds) -> Tensor:
+def _inside(x: Tensor, d: Tensor, bounds: samples.Bounds) -> Tensor:
     """x + d, clipped once more: x + (high - x) can round to just above high."""
     return x + d if bounds is None else (x + d).clamp_(*bounds)

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from rurklib import check
+from rurklib import checks, samples
 from rurklib.perturb import ball
 
 
@@ -22,7 +22,7 @@ def gaussian(
     tau: float,
     *,
     generator: torch.Generator,
-    bounds: check.Bounds = (0.0, 1.0),
+    bounds: samples.Bounds = (0.0, 1.0),
 ) -> Tensor:
     """x + tau * z with z standard normal, clipped to ``bounds``: the paper's law (B.2, B.4).
 
@@ -44,7 +44,7 @@ def uniform(
     p: float,
     *,
     generator: torch.Generator,
-    bounds: check.Bounds = (0.0, 1.0),
+    bounds: samples.Bounds = (0.0, 1.0),
 ) -> Tensor:
     """A point drawn uniformly from the Lp ball of radius tau around x (p = 1, 2, inf), clipped.
 
@@ -69,9 +69,9 @@ def alike(tau: float, p: float, dimensions: int) -> float:
     >>> round(alike(0.1, 2, 64), 3)
     0.812
     """
-    d = check.count("dimensions", dimensions)
+    d = checks.count("dimensions", dimensions)
     squared = {math.inf: 3.0, 2: d + 2.0, 1: (d + 1) * (d + 2) / 2}[ball.check_p(p)]
-    return check.number("tau", tau, low=0.0) * math.sqrt(squared)
+    return checks.number("tau", tau, low=0.0) * math.sqrt(squared)
 
 
 def sphere(
@@ -79,7 +79,7 @@ def sphere(
     tau: float,
     *,
     generator: torch.Generator,
-    bounds: check.Bounds = (0.0, 1.0),
+    bounds: samples.Bounds = (0.0, 1.0),
 ) -> Tensor:
     """A point drawn uniformly from the L2 sphere ||x' - x||_2 = tau, clipped to ``bounds``.
 
@@ -91,11 +91,11 @@ def sphere(
     return _inside(x + (tau * z / ball.norm(z, 2)[:, None]).view_as(x), bounds)
 
 
-def _checked(x: Tensor, tau: float, bounds: check.Bounds) -> Tensor:
-    check.inputs(x, bounds)
-    check.number("tau", tau, low=0.0)
-    return check.as_float(x)
+def _checked(x: Tensor, tau: float, bounds: samples.Bounds) -> Tensor:
+    checks.inputs(x, bounds)
+    checks.number("tau", tau, low=0.0)
+    return samples.as_float(x)
 
 
-def _inside(x: Tensor, bounds: check.Bounds) -> Tensor:
+def _inside(x: Tensor, bounds: samples.Bounds) -> Tensor:
     return x if bounds is None else x.clamp_(*bounds)

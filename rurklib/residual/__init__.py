@@ -2,10 +2,11 @@
 
 from rurklib.residual.controls import noisy_copies
 from rurklib.residual.counts import Counts, count_hits
-from rurklib.residual.disagree import disagreement
-from rurklib.residual.fewer import against_fewer
+from rurklib.residual.disagreement import disagreement
 from rurklib.residual.flags import Flag
 from rurklib.residual.measure import residual_knowledge
+from rurklib.residual.placement import Standing, standing
+from rurklib.residual.reference_subsets import against_fewer
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import Verdict, judge
 
@@ -13,6 +14,7 @@ __all__ = [
     "Counts",
     "Flag",
     "ResidualKnowledge",
+    "Standing",
     "Verdict",
     "against_fewer",
     "count_hits",
@@ -20,4 +22,5 @@ __all__ = [
     "judge",
     "noisy_copies",
     "residual_knowledge",
+    "standing",
 ]

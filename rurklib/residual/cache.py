@@ -18,19 +18,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rurklib import check, store
-from rurklib.perturb import LAWS
+from rurklib import checks
+from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.counts import Counts, count_hits
+from rurklib.study import files, memo
 
 CODE = (  # what counts depend on, as store.code takes it
     "perturb",
     "residual/counts",
     "residual/inference",
     "residual/reduced",
-    "residual/adaptive",
-    "models/margin",
-    "guard",
-    "check",
+    "residual/sequential",
+    "models/logits",
+    "rng",
+    "model_state",
+    "checks",
+    "samples",
 )
 
 
@@ -53,7 +56,7 @@ def count_kept(
     searched = models[found_on] if isinstance(found_on, str) else found_on
     shared = _dependencies(x, y, searched, options)
     files = {
-        n: folder / f"{store.fingerprint(model=identity(models[n]), **shared)}.npz" for n in kept
+        n: folder / f"{memo.fingerprint(model=identity(models[n]), **shared)}.npz" for n in kept
     }
     found = {n: counts for n, file in files.items() if (counts := _read(file, n, options))}
     missing = {n: m for n, m in models.items() if n not in found}
@@ -70,15 +73,15 @@ def count_kept(
         models=tuple(models),
         hits=np.concatenate([p.hits for p in parts]),
         margins=np.concatenate([p.margins for p in parts if p.margins is not None]),
-        found_on=label if LAWS[parts[0].perturbation].uses_model else None,
+        found_on=label if PERTURBATIONS[parts[0].perturbation].gradient_based else None,
         as_they_are={n: why for p in parts for n, why in p.as_they_are.items()},
     )
 
 
 def identity(model: nn.Module) -> str:
     """What a model answers hangs on its weights, its layers and the code of its class."""
-    return store.fingerprint(
-        weights=store.weights_digest(model.state_dict()),
+    return memo.fingerprint(
+        weights=files.weights_digest(model.state_dict()),
         layers=str(model),
         code=[_source(kind) for kind in dict.fromkeys(type(m) for m in model.modules())],
     )
@@ -88,16 +91,16 @@ def _dependencies(
     x: Tensor, y: Tensor, searched: nn.Module | None, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the counts of any model depend on beside the model itself, as plain data."""
-    law = LAWS[check.one_of("perturbation", options["perturbation"], LAWS)]
+    law = PERTURBATIONS[checks.one_of("perturbation", options["perturbation"], PERTURBATIONS)]
     return {
-        "data": store.weights_digest({"x": x, "y": y}),
+        "data": files.weights_digest({"x": x, "y": y}),
         "law": [options["perturbation"], _source(law.draw)],
-        "searched": identity(searched) if law.uses_model and searched is not None else None,
+        "searched": identity(searched) if law.gradient_based and searched is not None else None,
         "taus": list(options["taus"]),
         "draws": options["draws"],
         "seed": options["seed"],
         "bounds": options["bounds"],
-        "code": store.code(*CODE),
+        "code": memo.code(*CODE),
         "torch": torch.__version__,
         "device": x.device.type,
     }
@@ -131,14 +134,14 @@ def _write(file: Path, counts: Counts) -> None:
         "moved": counts.moved,
         "why": np.array(counts.as_they_are.get(counts.models[0], "")),
     }
-    store.save_arrays(file, arrays, file.stem)  # type: ignore[arg-type]
+    files.save_arrays(file, arrays, file.stem)  # type: ignore[arg-type]
 
 
 def _read(file: Path, name: str, options: Mapping[str, Any]) -> Counts | None:
     """The counts in a file, or None if it isn't there or can't be read."""
     try:
-        arrays, fingerprint = store.load_arrays(file)
-    except check.InputError:
+        arrays, fingerprint = files.load_arrays(file)
+    except checks.InputError:
         return None
     if fingerprint != file.stem:
         return None

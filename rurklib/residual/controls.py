@@ -22,43 +22,47 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from rurklib import check
+from rurklib import checks, samples
 from rurklib.data.rows import Rows, taken
-from rurklib.guard import generator
-from rurklib.perturb import gaussian
+from rurklib.perturb.noise import gaussian
 from rurklib.residual import uncertainty
 from rurklib.residual.verdict import Standing, Verdict
+from rurklib.rng import generator
 
 HELD_OUT, RETAINED = "held out", "retained"
+
+
 ENOUGH = 200  # samples of a control; or as many as the forget set has, if those are more
+
+
 MOST = 4 * 2**30  # bytes of noisy copies that are made at once
 
 
 def checked(
-    controls: Mapping[str, Any] | None, x: Tensor, bounds: check.Bounds, classes: int
+    controls: Mapping[str, Any] | None, x: Tensor, bounds: samples.Bounds, classes: int
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Controls as pairs of tensors like the forget samples ``x``, none of which is among them."""
     if controls is None:
         return {}
     if not isinstance(controls, Mapping):
-        raise check.InputError(
+        raise checks.InputError(
             f"controls is a {type(controls).__name__}: expected a mapping of names to pairs "
             f"(x, y), e.g. {{{HELD_OUT!r}: (x, y)}}"
         )
     pairs = {}
     for name, data in controls.items():
         what = f"control {name!r}"
-        pairs[name] = cx, cy = check.pair(data, what, bounds)
-        check.labels(cy, len(cx), classes, f"{what} y")
+        pairs[name] = cx, cy = checks.pair(data, what, bounds)
+        checks.labels(cy, len(cx), classes, f"{what} y")
         if cx.shape[1:] != x.shape[1:]:
-            raise check.InputError(
+            raise checks.InputError(
                 f"{what} holds samples of {tuple(cx.shape[1:])}, the forget set of "
                 f"{tuple(x.shape[1:])}: expected the same kind of sample in both"
             )
-        one_kind = (cx, x) if cx.dtype == x.dtype else (check.as_float(cx), check.as_float(x))
-        both = int(check.copies(*one_kind).sum())
+        one_kind = (cx, x) if cx.dtype == x.dtype else (samples.as_float(cx), samples.as_float(x))
+        both = int(samples.copies(*one_kind).sum())
         if both:
-            raise check.InputError(
+            raise checks.InputError(
                 f"{both} of {len(cx)} samples of {what} are forget samples too: they control "
                 "nothing; take them out"
             )
@@ -118,7 +122,7 @@ def noisy_copies(
     *,
     copies: int = 3,
     seed: int = 0,
-    bounds: check.Bounds = (0.0, 1.0),
+    bounds: samples.Bounds = (0.0, 1.0),
 ) -> tuple[Tensor, Tensor]:
     """(x, y) with ``copies`` Gaussian copies of each sample (sd tau) beside it: what to train the
     third control on, a model that is smoother and remembers no more.
@@ -135,14 +139,14 @@ def noisy_copies(
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
     >>> smooth = rurklib.train.fit(net, *noisy_copies(x, y, 0.1), seed=0, epochs=1, lr=0.1)
     """
-    check.inputs(x, bounds)
-    check.labels(y, len(x))
-    check.number("tau", tau, 0.0)
-    check.count("copies", copies)
+    checks.inputs(x, bounds)
+    checks.labels(y, len(x))
+    checks.number("tau", tau, 0.0)
+    checks.count("copies", copies)
     if isinstance(x, Rows) or 4 * x.shape.numel() * (1 + copies) > MOST:
         lazily = _Noisy(x, tau, copies, seed, bounds)
         return cast(Tensor, lazily), y.repeat(1 + copies)
-    x = check.as_float(x)
+    x = samples.as_float(x)
     noisy = [
         gaussian(x, tau, generator=generator(seed, 0, 0, i, device=x.device), bounds=bounds)
         for i in range(copies)
@@ -154,7 +158,7 @@ class _Noisy(Rows):
     """Samples, then Gaussian copies of them, none of which is there until it is read."""
 
     def __init__(
-        self, x: Tensor | Rows, tau: float, copies: int, seed: int, bounds: check.Bounds
+        self, x: Tensor | Rows, tau: float, copies: int, seed: int, bounds: samples.Bounds
     ) -> None:
         self.x, self.tau, self.seed, self.bounds = x, tau, seed, bounds
         self.sample, self.device = tuple(x.shape[1:]), x.device
@@ -163,7 +167,7 @@ class _Noisy(Rows):
 
     def read(self, places: Tensor) -> Tensor:
         n = len(self.x)
-        x = check.as_float(self.x[(places % n).to(self.x.device)])
+        x = samples.as_float(self.x[(places % n).to(self.x.device)])
         for at, place in enumerate(places.tolist()):
             if place >= n:  # copy 1, 2, ... of a sample
                 stream = generator(self.seed, 0, 0, *divmod(place - n, n), device=x.device)

@@ -17,12 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rurklib import check
-from rurklib.guard import evaluating, generator
-from rurklib.models.margin import logit_margin
-from rurklib.perturb import LAWS, Law
-from rurklib.residual.adaptive import STEP, settled
+from rurklib import checks, samples
+from rurklib.model_state import evaluating
+from rurklib.models.logits import logit_margin
+from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
 from rurklib.residual.inference import Forward, fast, laid_out
+from rurklib.residual.sequential import STEP, settled
+from rurklib.rng import generator
 
 BLOCK = 256  # samples that share a random stream; fixed, so that results don't hang on batch_size
 
@@ -77,7 +78,7 @@ def count_hits(
     draws: int = 100,
     seed: int = 0,
     found_on: str | nn.Module | None = None,
-    bounds: check.Bounds = (0.0, 1.0),
+    bounds: samples.Bounds = (0.0, 1.0),
     batch_size: int | None = None,
     tolerance: float | None = None,
     references: Collection[str] = (),
@@ -99,9 +100,9 @@ def count_hits(
 
     Shapes: x [n, ...] inside ``bounds``, y int64 [n] -> hits [model, tau, n].
     """
-    law = LAWS[check.one_of("perturbation", perturbation, LAWS)]
+    law = PERTURBATIONS[checks.one_of("perturbation", perturbation, PERTURBATIONS)]
     names, n = tuple(models), len(x)
-    example = check.as_float(x[:64])
+    example = samples.as_float(x[:64])
     forwards = forwards or {name: fast(model, example) for name, model in models.items()}
     searched, label = _searched(law, models, found_on, example)
     hits = np.zeros((len(names), len(taus), n), np.int64)
@@ -121,7 +122,7 @@ def count_hits(
                 total = np.zeros((len(names), step), np.int64)
                 for first in range(0, n, BLOCK):
                     block = slice(first, first + BLOCK)
-                    xb, yb, at = check.as_float(x[block]), y[block], 0
+                    xb, yb, at = samples.as_float(x[block]), y[block], 0
                     seeds = [(seed, first // BLOCK, i) for i in range(made, made + step)]
                     for copies in _copies(law, searched, xb, yb, tau, seeds, bounds, max(sizes)):
                         moved[t] += int((copies != xb).flatten(2).any(2).sum())
@@ -154,28 +155,31 @@ def count_hits(
 
 
 def _searched(
-    law: Law, models: Mapping[str, nn.Module], found_on: str | nn.Module | None, example: Tensor
+    law: Perturbation,
+    models: Mapping[str, nn.Module],
+    found_on: str | nn.Module | None,
+    example: Tensor,
 ) -> tuple[Forward, str | None]:
     """The form of the model that the law searches on, and the name to record."""
-    if not law.uses_model:  # any model does: it isn't looked at
+    if not law.gradient_based:  # any model does: it isn't looked at
         model = next(iter(models.values()))
         return Forward(model, len(example)), None
     if isinstance(found_on, nn.Module):
         model, label = found_on, f"another model ({type(found_on).__name__})"
     else:
-        label = check.one_of("found_on", found_on, models)
+        label = checks.one_of("found_on", found_on, models)
         model = models[label]
     return fast(model, example, gradients=True), label
 
 
 def _copies(
-    law: Law,
+    law: Perturbation,
     searched: Forward,
     x: Tensor,
     y: Tensor,
     tau: float,
     seeds: Sequence[tuple[int, ...]],
-    bounds: check.Bounds,
+    bounds: samples.Bounds,
     size: int,
 ) -> Iterator[Tensor]:
     """Copies of a block, one draw for each seed: [draws, n, ...], about ``size`` at a time."""

@@ -15,18 +15,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rurklib import check
-from rurklib.guard import Watch, evaluating, seeded
+from rurklib import checks, samples
+from rurklib.model_state import Watch, evaluating
 from rurklib.perturb.gradient import ascent
 from rurklib.residual import estimates
 from rurklib.residual.counts import Counts
 from rurklib.residual.inference import disagreement
 from rurklib.residual.uncertainty import MIN_REFERENCES
+from rurklib.rng import seeded
 
 SOME = 64  # samples that models are tried on
+
+
 UNDEFINED = 0.2  # share of samples without a ratio that is flagged
+
+
 UNMOVED = 0.05  # share of copies that are their sample, or of samples without a gradient
+
+
 ALPHA = 0.01  # level of the test of the references, for all of them together
+
+
 NAMES = (
     "probabilities",
     "train mode",
@@ -94,7 +103,7 @@ def buffers_moved(watch: Watch) -> list[Flag]:
 
 def outputs(models: Mapping[str, nn.Module], x: Tensor) -> list[Flag]:
     """Models whose outputs look like probabilities, or differ when asked twice."""
-    shown, squashed, random = check.as_float(x[:SOME]), [], []
+    shown, squashed, random = samples.as_float(x[:SOME]), [], []
     for name, model in models.items():
         with evaluating(model), torch.no_grad(), seeded(0):
             first, second = model(shown), model(shown)
@@ -125,7 +134,7 @@ def like_probabilities(out: Tensor) -> bool:
     return bool(((z.sum(1) - 1).abs() < 0.01).all()) or bool((z <= 1).all())
 
 
-def inputs(x: Tensor, bounds: check.Bounds, what: str = "the forget samples") -> list[Flag]:
+def inputs(x: Tensor, bounds: samples.Bounds, what: str = "the forget samples") -> list[Flag]:
     """Images without bounds that don't lie in [0, 1]; with bounds, that is refused before."""
     image = x.ndim == 4 and x.shape[1] in (1, 3) and x.is_floating_point()
     low, high = (float(x.min()), float(x.max())) if image else (0.0, 1.0)
@@ -186,13 +195,13 @@ def flat(models: Mapping[str, nn.Module], x: Tensor, y: Tensor) -> list[Flag]:
     Raises InputError for a model that can't be differentiated at all.
     """
     none = []
-    shown, labels = check.as_float(x[:SOME]), y[:SOME]
+    shown, labels = samples.as_float(x[:SOME]), y[:SOME]
     for name, model in models.items():
         try:
             with evaluating(model):
                 gradient = ascent(model, shown, labels, targeted=False)
         except RuntimeError as error:
-            raise check.InputError(
+            raise checks.InputError(
                 f"{name} gives no gradient with respect to its input "
                 f"({str(error).splitlines()[0]}): a gradient law can't search on it; use one that "
                 "needs none, such as gaussian or uniform-linf"
@@ -244,7 +253,7 @@ def recognised(model: nn.Module, x: Tensor, y: Tensor, size: int = 512) -> int:
     """How many samples a model recognises as they are, in eval mode."""
     with evaluating(model), torch.no_grad():
         return sum(
-            int((model(check.as_float(a)).argmax(1) == b).sum())
+            int((model(samples.as_float(a)).argmax(1) == b).sum())
             for a, b in zip(x.split(size), y.split(size), strict=True)
         )
 

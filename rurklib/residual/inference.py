@@ -31,17 +31,30 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from rurklib.guard import evaluating
+from rurklib.model_state import evaluating
 from rurklib.residual.reduced import Reduced, reducible
 
 TRIAL = 64  # samples that a fast form is tried on
+
+
 ROUNDINGS = 500  # by which logits may differ, each of the largest logit's size
+
+
 ACTIVATION = 2**18  # numbers in a batch's largest activation: a megabyte of float32
+
+
 SMALLEST, LARGEST = 64, 1024  # limits on the batch size that follows from it
+
+
 GPU = 4096  # the batch size on a GPU, if the activations allow it
+
+
 MOST = 2**23  # numbers in any activation: 32 megabytes, whatever the limits say
 
+
 BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
 RELU = (F.relu, torch.relu, "relu", "relu_")
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rurklib import check
-from rurklib.guard import watching
-from rurklib.perturb import LAWS
+from rurklib import checks, samples
+from rurklib.model_state import watching
+from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import controls as control
 from rurklib.residual import flags
 from rurklib.residual.cache import count_kept
@@ -43,7 +43,7 @@ def residual_knowledge(
     draws: int = 100,
     seed: int = 0,
     found_on: str | nn.Module | None = None,
-    bounds: check.Bounds = (0.0, 1.0),
+    bounds: samples.Bounds = (0.0, 1.0),
     batch_size: int | None = None,
     tolerance: float | None = None,
     cache: str | Path | None = None,
@@ -59,9 +59,8 @@ def residual_knowledge(
         x: forget samples [n, ...], uint8 or float inside ``bounds``; the models take floats.
         y: their labels, int64 [n].
         taus: radii, in units of the input (0.03 of [0, 1] is about 8 of 255 grey levels).
-        perturbation: a name in ``rurklib.perturb.LAWS``, e.g. gaussian, uniform-l2, fgsm, pgd.
-        draws: copies per sample and tau (the paper's c = 100).
-        seed: decides the copies.
+        perturbation: a name in ``rurklib.perturb.PERTURBATIONS``, e.g. gaussian, uniform-l2, fgsm,
+        pgd. draws: copies per sample and tau (the paper's c = 100). seed: decides the copies.
         found_on: the model that a gradient law searches on. None: each model is judged on copies
             found on itself (the paper's protocol). A name among the models or references, or a
             model passed in, makes it a transfer: all are judged on the copies found there. A
@@ -69,7 +68,7 @@ def residual_knowledge(
             are made for it. Random laws look at no model.
         batch_size: most samples that a model is shown at once; None: what suits it.
         tolerance: stop drawing at a radius when the 95 % Monte Carlo interval of every ratio is
-            within +- tolerance (:mod:`rurklib.residual.adaptive`); ``draws`` are then the most.
+            within +- tolerance (:mod:`rurklib.residual.sequential`); ``draws`` are then the most.
         cache: a folder in which the references' counts are kept, and found again by whatever
             measurement asks for the same; None: nowhere.
         estimand: what the ratio's interval is for: "this forget set" (random are the copies and
@@ -93,47 +92,49 @@ def residual_knowledge(
     """
     single = isinstance(model, nn.Module)
     models, references = _named(model, references)
-    law = LAWS[check.one_of("perturbation", perturbation, LAWS)]
-    radii = check.taus(taus)
-    check.count("draws", draws)
-    check.count("seed", seed, 0)
+    law = PERTURBATIONS[checks.one_of("perturbation", perturbation, PERTURBATIONS)]
+    radii = checks.taus(taus)
+    checks.count("draws", draws)
+    checks.count("seed", seed, 0)
     if batch_size is not None:
-        check.count("batch_size", batch_size)
+        checks.count("batch_size", batch_size)
     if tolerance is not None:
-        check.number("tolerance", tolerance, 0.0)
+        checks.number("tolerance", tolerance, 0.0)
         if cache is not None:
-            raise check.InputError(
+            raise checks.InputError(
                 "tolerance and cache: where drawing stops depends on all models at once, so counts "
                 "can't be kept; give one of them"
             )
-    check.one_of("estimand", estimand, ESTIMANDS)
-    check.inputs(x, bounds)
-    check.labels(y, len(x))
+    checks.one_of("estimand", estimand, ESTIMANDS)
+    checks.inputs(x, bounds)
+    checks.labels(y, len(x))
     everyone = {**models, **references}
     external = {"found_on": found_on} if isinstance(found_on, nn.Module) else {}
-    if isinstance(found_on, str) and law.uses_model:  # its copies are made for it: not a reference
+    if (
+        isinstance(found_on, str) and law.gradient_based
+    ):  # its copies are made for it: not a reference
         references = {n: r for n, r in references.items() if n != found_on}
 
     with watching({**everyone, **external}) as watch:
-        sizes = {n: check.logits(m, x, y, n) for n, m in everyone.items()}
+        sizes = {n: checks.logits(m, x, y, n) for n, m in everyone.items()}
         if len(set(sizes.values())) > 1:
-            raise check.InputError(f"models differ in their number of classes: {sizes}")
+            raise checks.InputError(f"models differ in their number of classes: {sizes}")
         if external:
-            check.logits(found_on, x, y, "found_on")
+            checks.logits(found_on, x, y, "found_on")
         elif found_on is not None:
-            check.one_of("found_on", found_on, everyone)
+            checks.one_of("found_on", found_on, everyone)
         if not references:
-            raise check.InputError(
+            raise checks.InputError(
                 f"found_on = {found_on!r} is the only reference: give another to compare with"
             )
         pairs = control.checked(controls, x, bounds, next(iter(sizes.values())))
-        if found_on is None or not law.uses_model:
+        if found_on is None or not law.gradient_based:
             searched = None
         else:
             searched = found_on if isinstance(found_on, nn.Module) else everyone[found_on]
-        label = found_on if isinstance(found_on, str) and law.uses_model else None
+        label = found_on if isinstance(found_on, str) and law.gradient_based else None
         flagged = flags.inputs(x, bounds) + flags.outputs({**everyone, **external}, x)
-        if law.uses_model:
+        if law.gradient_based:
             flagged += flags.flat({label or "found_on": searched} if searched else everyone, x, y)
 
         options: dict[str, Any] = {
@@ -167,18 +168,18 @@ def _named(
     """Models and references by name, all of them modules and no name used twice."""
     models = {"model": model} if isinstance(model, nn.Module) else model
     if isinstance(references, nn.Module):
-        raise check.InputError("references is one model: expected a list of them, e.g. [model]")
+        raise checks.InputError("references is one model: expected a list of them, e.g. [model]")
     if not isinstance(references, Mapping):
         references = {f"reference-{k}": r for k, r in enumerate(references)}
     if not isinstance(models, Mapping) or not models:
-        raise check.InputError("model: expected a torch.nn.Module or a mapping of names to models")
+        raise checks.InputError("model: expected a torch.nn.Module or a mapping of names to models")
     if not references:
-        raise check.InputError("references is empty: expected at least one re-trained model")
+        raise checks.InputError("references is empty: expected at least one re-trained model")
     if both := set(models) & set(references):
-        raise check.InputError(f"names used for a model and a reference: {sorted(both)}")
+        raise checks.InputError(f"names used for a model and a reference: {sorted(both)}")
     for name, net in {**models, **references}.items():
         if not isinstance(net, nn.Module):
-            raise check.InputError(f"{name} is a {type(net).__name__}: expected a torch.nn.Module")
+            raise checks.InputError(f"{name} is a {type(net).__name__}: expected a torch.nn.Module")
     return models, references
 
 
@@ -204,11 +205,11 @@ def _counts(
         return count_hits(shown, x, y, tolerance=tolerance, references=known, **options, **more)
 
     everyone = {**models, **references}
-    if not LAWS[options["perturbation"]].uses_model or found_on is not None:
+    if not PERTURBATIONS[options["perturbation"]].gradient_based or found_on is not None:
         shared = count(everyone, known, found_on=found_on)
         return dict.fromkeys(everyone, replace(shared, found_on=label or shared.found_on))
     counts = {}
-    example = check.as_float(x[:64])
+    example = samples.as_float(x[:64])
     forwards = {name: fast(net, example) for name, net in everyone.items()}
     for name in everyone:
         shown = {**({name: models[name]} if name in models else {}), **references}

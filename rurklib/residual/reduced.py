@@ -13,7 +13,11 @@ import torch
 from torch import Tensor, nn
 
 AGREE = 0.999  # least share of equal answers
+
+
 DRIFT = 0.01  # most mean difference of the logits, in logits: a bias that averages would keep
+
+
 CHECKED = 4096  # copies that are asked in both precisions
 
 

@@ -33,13 +33,20 @@ from functools import lru_cache
 
 import numpy as np
 
-from rurklib import check
+from rurklib import checks
 
 ESTIMANDS = ("this forget set", "forget sets like it")
+
+
 MIN_REFERENCES = 3
 
+
 Pair = tuple[np.ndarray, np.ndarray]  # one model's values [tau, s], its references' [k, tau, s]
+
+
 Draws = int | np.ndarray  # what hits are out of: one number, or one for each tau
+
+
 Interval = tuple[np.ndarray, np.ndarray]  # lower and upper limits
 
 
@@ -118,7 +125,7 @@ def _half(
     """Half the width of an interval for mean(a) - mean(b), [tau]."""
     from scipy import stats
 
-    check.one_of("estimand", estimand, ESTIMANDS)
+    checks.one_of("estimand", estimand, ESTIMANDS)
     (k, tau, n), tail = b.shape, 1 - (1 - level) / 2
     if k < MIN_REFERENCES:
         return np.full(tau, np.nan)

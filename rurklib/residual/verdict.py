@@ -22,17 +22,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rurklib import check
+from rurklib import checks
 from rurklib.residual import uncertainty
 from rurklib.residual.uncertainty import ESTIMANDS, MIN_REFERENCES, Draws, Pair
 
 TESTS = ("margin", "scaled margin", "hits")
+
+
 RESIDUAL, NONE, OVER, NO_VERDICT = (
     "residual knowledge",
     "none detected",
     "over-forgotten",
     "no verdict",
 )
+
+
 # In one test: the model's deviation from its references, each reference's from the others [k], and
 # the least standard deviation that is believed of the latter.
 Standing = tuple[np.ndarray, np.ndarray, float]
@@ -115,12 +119,12 @@ def judge(
         level: the share of false alarms accepted, 0 ... 1.
         estimand: for the effect's interval (see ``uncertainty``); p doesn't depend on it.
     """
-    check.number("level", level, 0.0, 1.0)
-    check.one_of("estimand", estimand, ESTIMANDS)
+    checks.number("level", level, 0.0, 1.0)
+    checks.one_of("estimand", estimand, ESTIMANDS)
     test = test or ("hits" if margins is None else TESTS[0])
-    check.one_of("test", test, TESTS)
+    checks.one_of("test", test, TESTS)
     if test != "hits" and margins is None:
-        raise check.InputError(
+        raise checks.InputError(
             f"test = {test!r} needs margins, and only hits were kept: use 'hits'"
         )
 

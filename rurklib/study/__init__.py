@@ -8,39 +8,40 @@ objects to the next:
     frame = measure(run)
 """
 
-from rurklib.study.attacking import attack_table, attacked, cheat, parts, spare_of_class
-from rurklib.study.jobs import parallel
-from rurklib.study.measure import by_method, measure, residual, samples
-from rurklib.study.models import (
-    finite,
-    load_models,
-    method_code,
-    same_prior,
-    smoothed,
-    train,
-    unlearn,
-    unlearned,
-)
-from rurklib.study.verdicts import verdicts
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "attack_table",
-    "attacked",
-    "by_method",
-    "cheat",
-    "finite",
-    "load_models",
-    "measure",
-    "method_code",
-    "parallel",
-    "parts",
-    "residual",
-    "same_prior",
-    "samples",
-    "smoothed",
-    "spare_of_class",
-    "train",
-    "unlearn",
-    "unlearned",
-    "verdicts",
-]
+_HOMES = {
+    "across": "study.stages.attack_tables",
+    "attack_table": "study.stages.attack",
+    "attacked": "study.stages.attack",
+    "by_method": "study.stages.measure",
+    "cheat": "study.stages.attack",
+    "finite": "study.stages.models",
+    "load_models": "study.stages.models",
+    "measure": "study.stages.measure",
+    "method_code": "study.stages.models",
+    "mostly": "study.stages.attack_tables",
+    "outside": "study.stages.attack_tables",
+    "parallel": "study.stages.parallel",
+    "parts": "study.stages.attack",
+    "read_tables": "study.stages.attack_tables",
+    "residual": "study.stages.measure",
+    "same_prior": "study.stages.models",
+    "samples": "study.stages.measure",
+    "smoothed": "study.stages.models",
+    "spare_of_class": "study.stages.attack",
+    "table": "study.stages.attack_tables",
+    "train": "study.stages.models",
+    "unlearn": "study.stages.models",
+    "unlearned": "study.stages.models",
+    "verdicts": "study.stages.measure",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"rurklib.{_HOMES[name]}"), name)

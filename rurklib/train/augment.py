@@ -18,10 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rurklib import check
-from rurklib.check import as_float
+from rurklib import checks
+from rurklib.samples import as_float
 
 AREA = (0.08, 1.0)  # of a zoomed crop, as a share of the image: torchvision's RandomResizedCrop
+
+
 RATIO = (3 / 4, 4 / 3)  # of its width to its height, likewise
 
 
@@ -114,9 +116,9 @@ def augmentation(name: str, shape: tuple[int, ...]) -> Augmentation | None:
 
     Raises InputError for an unknown name or for samples that aren't images (c, h, w).
     """
-    found = AUGMENTATIONS[check.one_of("augment", name, AUGMENTATIONS)]
+    found = AUGMENTATIONS[checks.one_of("augment", name, AUGMENTATIONS)]
     if found is not None and len(shape) != 3:
-        raise check.InputError(
+        raise checks.InputError(
             f"augment = {name!r}: expected images (c, h, w), but samples have shape "
             f"{tuple(shape)}; use augment = 'none'"
         )

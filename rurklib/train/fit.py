@@ -8,8 +8,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rurklib import check
-from rurklib.guard import generator, seeded
+from rurklib import checks
+from rurklib.rng import generator, seeded
 from rurklib.train import kept as states
 from rurklib.train import several
 from rurklib.train.augment import augmentation
@@ -68,7 +68,7 @@ def fit(
     passes = -(-len(x) // batch_size)  # steps of one pass
     _check(x, epochs, momentum, warmup, nesterov, label_smoothing, augment, every)
     if len(x) // passes < processes:
-        raise check.InputError(
+        raise checks.InputError(
             f"batches of {len(x) // passes} samples in {processes} processes: expected at least "
             "one for each; raise batch_size or start fewer"
         )
@@ -163,8 +163,8 @@ def _check(
     every: int,
 ) -> None:
     augmentation(augment, tuple(x.shape[1:]))
-    check.number("warmup", warmup, 0.0, epochs)
-    check.number("label_smoothing", label_smoothing, 0.0, 1.0)
-    check.count("every", every)
+    checks.number("warmup", warmup, 0.0, epochs)
+    checks.number("label_smoothing", label_smoothing, 0.0, 1.0)
+    checks.count("every", every)
     if nesterov and momentum == 0:
-        raise check.InputError("nesterov = True with momentum = 0: expected a momentum above 0")
+        raise checks.InputError("nesterov = True with momentum = 0: expected a momentum above 0")

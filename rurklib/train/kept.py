@@ -22,7 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rurklib import check, store
+from rurklib import checks
+from rurklib.study import files, memo
 
 ROWS = 256  # looked at together; of inputs that aren't a tensor in memory, at all
 
@@ -40,15 +41,15 @@ def mark(model: nn.Module, x: Any, y: Tensor, **arguments: Any) -> str:
     for index in here.split(ROWS):
         sha.update(x[index.to(x.device)].cpu().contiguous().numpy().tobytes())
     state = dict(model.named_parameters()) | dict(model.named_buffers())
-    return store.fingerprint(
+    return memo.fingerprint(
         x=sha.hexdigest(),
-        y=store.weights_digest({"y": y}),
+        y=files.weights_digest({"y": y}),
         model=re.sub(r"0x[0-9a-f]+", "", repr(model)),  # addresses differ from process to process
-        start=store.weights_digest(state),
+        start=files.weights_digest(state),
         learning=[n for n, p in model.named_parameters() if p.requires_grad],
         device=next(model.parameters()).device.type,
         torch=torch.__version__,
-        code=store.code("train", "models", "guard"),
+        code=memo.code("train", "models", "rng", "model_state"),
         **arguments,
     )
 
@@ -68,7 +69,7 @@ def write(
     tensors["random.cpu"] = torch.get_rng_state()
     if (device := next(model.parameters()).device).type == "cuda":
         tensors["random.cuda"] = torch.cuda.get_rng_state(device)
-    store.save_weights(path, tensors, mark, epoch=epoch)
+    files.save_weights(path, tensors, mark, epoch=epoch)
 
 
 def read(path: Path, mark: str) -> dict[str, Tensor]:
@@ -77,9 +78,9 @@ def read(path: Path, mark: str) -> dict[str, Tensor]:
     if not path.exists():
         return {}
     try:
-        tensors, found, _ = store.load_weights(path)
+        tensors, found, _ = files.load_weights(path)
         why = "" if found == mark else "it is of another training (arguments, data or code)"
-    except check.InputError as error:
+    except checks.InputError as error:
         tensors, why = {}, str(error).split("; ")[0]
     if why:
         warnings.warn(f"{path} is not used: {why}; training from the beginning", stacklevel=3)

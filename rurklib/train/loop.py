@@ -14,11 +14,13 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from rurklib import check
-from rurklib.check import as_float
+from rurklib import checks
+from rurklib.samples import as_float
 from rurklib.train.augment import augmentation
 
 BatchNorm = Literal["frozen", "train"]
+
+
 Batch = tuple[Tensor, Tensor]
 
 
@@ -125,7 +127,7 @@ def descend(
     The model is returned in eval mode. Raises InputError, which names what to change, if a step
     doesn't fit into a GPU's memory.
     """
-    check.one_of("batchnorm", batchnorm, get_args(BatchNorm))
+    checks.one_of("batchnorm", batchnorm, get_args(BatchNorm))
     optimizer, schedule = sgd(
         model, steps=steps, lr=lr, momentum=momentum, weight_decay=weight_decay, warmup=warmup
     )
@@ -200,7 +202,7 @@ def learn(
                 if after is not None:
                     after()
     except torch.cuda.OutOfMemoryError as error:
-        raise check.InputError(
+        raise checks.InputError(
             f"out of memory in a step ({str(error).splitlines()[0]}): lower batch_size, as in "
             "--set batch_size=32 or --set RURK.batch_size=32"
         ) from error

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from rurklib import check
+from rurklib import checks
 
 
 class Parts:
@@ -51,7 +51,7 @@ class Parts:
             self._restore(random)
             before = self._size(len(y))
             if before == 1:
-                raise check.InputError(
+                raise checks.InputError(
                     f"out of memory with a batch of 1 ({failure}): lower the size of the inputs or "
                     "take a smaller model"
                 )

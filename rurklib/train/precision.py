@@ -27,14 +27,14 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from rurklib import check
+from rurklib import checks
 
 Precision = Literal["float32", "bfloat16", "auto"]
 
 
 def resolved(precision: str, device: torch.device) -> str:
     """What ``precision`` means on a device: "float32" or "bfloat16"."""
-    check.one_of("precision", precision, get_args(Precision))
+    checks.one_of("precision", precision, get_args(Precision))
     if precision == "auto":
         able = device.type == "cuda" and torch.cuda.is_bf16_supported()
         return "bfloat16" if able else "float32"

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from rurklib.check import InputError
-from rurklib.guard import mixed
+from rurklib.checks import InputError
+from rurklib.rng import mixed_seed
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -104,7 +104,7 @@ def reseed(seed: int, epoch: int) -> None:
     state goes on from pass to pass and is kept with the rest.
     """
     if size() > 1:
-        torch.manual_seed(mixed(seed, 12, rank(), epoch))
+        torch.manual_seed(mixed_seed(seed, 12, rank(), epoch))
 
 
 def agree(value: int, what: str) -> None:

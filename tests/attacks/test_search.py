@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from rurklib.attacks import eot, masking, random_search
-from rurklib.models.margin import logit_margin
+from rurklib.attacks.masking import masking
+from rurklib.attacks.search import eot, random_search
+from rurklib.models.logits import logit_margin
 
 
 def test_eot_on_a_linear_model_goes_to_the_best_corner(linear, rng):

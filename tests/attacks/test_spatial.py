@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from rurklib.attacks import rotate, shifts, translate, turns
-from rurklib.check import InputError
+from rurklib.attacks.spatial import rotate, shifts, translate, turns
+from rurklib.checks import InputError
 
 
 def rolled(x, down, right):

@@ -30,12 +30,13 @@ import pandas as pd
 import torch
 from torch import nn
 
-from rurklib import metrics, models, store, study
-from rurklib.residual import residual_knowledge
-from rurklib.run import Run, open_run
-from rurklib.scenarios import literal
-from rurklib.study.measure import CONTROLS, samples
-from rurklib.train import fit
+from rurklib import metrics, models, study
+from rurklib.residual.measure import residual_knowledge
+from rurklib.study import files
+from rurklib.study.run import Run, open_run
+from rurklib.study.scenarios.scenario import literal
+from rurklib.study.stages.measure import CONTROLS, samples
+from rurklib.train.fit import fit
 
 CALIBRATED = "RURK-calibrated"
 # What 24 trials of ``rurk tune`` chose where the method was listed in the scenario. It isn't now:
@@ -192,7 +193,7 @@ def main() -> None:
     table = compared(run, given.draws, given.only)
     print(table.round(3).to_string(index=False))
     path = given.table or Path(f"figures/ablations/calibrated_{given.scenario}.csv")
-    store.write_frame(path, table.round(4))
+    files.write_frame(path, table.round(4))
 
 
 if __name__ == "__main__":

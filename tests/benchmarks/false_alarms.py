@@ -22,11 +22,12 @@ import pandas as pd
 import torch
 from torch import nn
 
-from rurklib import store, study
-from rurklib.residual import Counts, count_hits
+from rurklib import study
+from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.uncertainty import least_spread, log_odds, p_value
-from rurklib.run import Run, open_run
-from rurklib.scenarios import literal
+from rurklib.study import files, memo
+from rurklib.study.run import Run, open_run
+from rurklib.study.scenarios.scenario import literal
 
 RETRAINED, ORIGINALS = 60, 20
 
@@ -48,11 +49,11 @@ def counted(folder: Path, jobs: int, changes: dict[str, int]) -> Counts:
     run = open_run("digits", folder, seeds=range(ORIGINALS), settings=settings, jobs=jobs)
     study.train(run)
     path = folder / "false_alarms.npz"
-    key = store.fingerprint(
-        models=[store.load_weights(run.checkpoint(n))[1] for n in run.trained],
-        code=store.code("perturb", "residual/counts", "guard"),
+    key = memo.fingerprint(
+        models=[files.load_weights(run.checkpoint(n))[1] for n in run.trained],
+        code=memo.code("perturb", "residual/counts", "guard"),
     )
-    if not path.exists() or store.load_arrays(path)[1] != key:
+    if not path.exists() or files.load_arrays(path)[1] != key:
         shares = [run.trained[i::jobs] for i in range(jobs)]
         parts = study.parallel(run, [(count, (run, share)) for share in shares])
         arrays = {
@@ -60,8 +61,8 @@ def counted(folder: Path, jobs: int, changes: dict[str, int]) -> Counts:
             "margins": np.concatenate([c.margins for c in parts]),
             "models": np.array([m for c in parts for m in c.models]),
         }
-        store.save_arrays(path, arrays, key)
-    a, s = store.load_arrays(path)[0], run.scenario
+        files.save_arrays(path, arrays, key)
+    a, s = files.load_arrays(path)[0], run.scenario
     names = tuple(map(str, a["models"]))
     return halved(Counts(a["hits"], names, s.taus, s.draws, "gaussian", 0, margins=a["margins"]))
 

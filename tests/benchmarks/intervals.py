@@ -72,7 +72,7 @@ def adaptive(tolerance: float, k: int, seed: int = 0) -> tuple[float, float, flo
     """
     from scipy import stats
 
-    from rurklib.residual.adaptive import STEP, half_widths
+    from rurklib.residual.sequential import STEP, half_widths
 
     rng, names = np.random.default_rng(seed), [str(i) for i in range(k + 1)]
     made, held, near = [], [], []

@@ -51,10 +51,11 @@ def opened(file: Path, steps: int, batch_size: int) -> None:
     import torch
     from torch import nn
 
-    from rurklib import check
-    from rurklib.data import Dataset, Split, forget_part_of_a_class
+    from rurklib import checks, samples
+    from rurklib.data.dataset import Dataset, Split
+    from rurklib.data.requests import forget_part_of_a_class
     from rurklib.data.rows import Rows, settled
-    from rurklib.train import fit
+    from rurklib.train.fit import fit
 
     began, before = time.perf_counter(), peak()
     x = settled(Rows(file))
@@ -65,7 +66,7 @@ def opened(file: Path, steps: int, batch_size: int) -> None:
     split = forget_part_of_a_class(data, forget_class=0)
     split = Split.from_certificate(json.loads(json.dumps(split.certificate())), data)
     retain, forget = (split.pair(data, part) for part in ("retain", "forget"))
-    check.disjoint(retain[0], forget[0])
+    checks.disjoint(retain[0], forget[0])
     split_at = time.perf_counter()
     some = slice(0, steps * batch_size)
     kept = (
@@ -73,7 +74,7 @@ def opened(file: Path, steps: int, batch_size: int) -> None:
         retain[1][some],
     )
     net = nn.Sequential(nn.AvgPool2d(16), nn.Flatten(), nn.LazyLinear(100))
-    net(check.as_float(x[:2]))
+    net(samples.as_float(x[:2]))
     fit(net, *kept, seed=0, epochs=1, lr=0.01, batch_size=batch_size)
     seconds = time.perf_counter() - split_at
     rate = len(kept[0]) / seconds
@@ -87,16 +88,17 @@ def cifar10(file: Path) -> None:
     """In the process that is measured: open, split and train for an epoch."""
     from torch import nn
 
-    from rurklib import check
-    from rurklib.data import cifar10, forget_part_of_a_class
-    from rurklib.train import fit
+    from rurklib import checks
+    from rurklib.data.requests import forget_part_of_a_class
+    from rurklib.study.sources.cifar_fashion import cifar10
+    from rurklib.train.fit import fit
 
     before = peak()
     data = cifar10(file)
     split = forget_part_of_a_class(data, forget_class=0, forget_share=0.4)
     read = peak()
     retain, forget = (split.pair(data, part) for part in ("retain", "forget"))
-    check.disjoint(retain[0], forget[0])
+    checks.disjoint(retain[0], forget[0])
     net = nn.Sequential(nn.Flatten(), nn.Linear(3072, 128), nn.ReLU(), nn.Linear(128, 10))
     fit(net, *retain, seed=0, epochs=1, lr=0.01)
     print(f"cifar10: {before:.0f} MiB imported, {read:.0f} opened and split, {peak():.0f} at most")

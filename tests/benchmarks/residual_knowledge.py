@@ -31,11 +31,11 @@ import torchattacks
 from torch import Tensor, nn
 
 import rurklib
-from rurklib.data import digits
-from rurklib.guard import evaluating
+from rurklib.data.bundled import digits
+from rurklib.model_state import evaluating
 from rurklib.models import build
 from rurklib.residual.inference import fast, laid_out
-from rurklib.train import fit
+from rurklib.train.fit import fit
 
 METHODS, DRAWS, TOLERANCES = 12, 100, (0.01, 0.02)
 PART = 4  # a quarter of the bare passes is timed
@@ -63,7 +63,7 @@ def prepare(data: str) -> tuple[Nets, Nets, Tensor, Tensor]:
     """Twelve models that saw the forget samples, six references that didn't, and the samples."""
     if data == "digits":
         x, y = digits().train
-        x = rurklib.check.as_float(x)
+        x = rurklib.checks.as_float(x)
         forget = (y == 9).nonzero()[:, 0][:44]
         name, channels, classes, epochs = "small-cnn", 1, 10, 30
     else:

@@ -43,11 +43,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rurklib import metrics, models, store
-from rurklib.data import image_folder
-from rurklib.guard import generator
-from rurklib.surroundings import surroundings
-from rurklib.train import fit
+from rurklib import metrics, models
+from rurklib.rng import generator
+from rurklib.study import files
+from rurklib.study.environment import surroundings
+from rurklib.study.sources.image_folder import image_folder
+from rurklib.train.fit import fit
 
 LR, MOMENTUM, DECAY = 0.01, 0.9, 5e-4
 
@@ -298,7 +299,7 @@ def main() -> None:
     )
     print(table.round(2).to_string(index=False))
     if given.table:
-        store.write_frame(given.table, table.round(3))
+        files.write_frame(given.table, table.round(3))
 
 
 if __name__ == "__main__":

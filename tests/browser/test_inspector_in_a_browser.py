@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 from servers import WAIT, inspector_page, lab, run_all
 
-from rurklib.inspection import Inspector, radii
-from rurklib.plots.inspector import Copy, Probabilities
-from rurklib.run import open_existing
+from rurklib.study.figures.inspector import Copy, Probabilities
+from rurklib.study.inspector.radius import radii
+from rurklib.study.inspector.view import Inspector
+from rurklib.study.run import open_existing
 
 pytestmark = pytest.mark.slow
 READY = "export PNG and CSV row"

@@ -9,9 +9,10 @@ import pytest
 from servers import WAIT, lab, run_all
 
 import rurklib
-from rurklib.data import iris
-from rurklib.inspection import State, flatten, forget_and_retrain, shares, trajectory
-from rurklib.inspection.flat_view import view
+from rurklib.data.bundled import iris
+from rurklib.study.inspector.flat import flatten, forget_and_retrain, trajectory
+from rurklib.study.inspector.flat_ball import shares
+from rurklib.study.inspector.flat_view import State, view
 
 pytestmark = pytest.mark.slow
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from rurklib.data import breast_cancer
-from rurklib.data.breast_cancer import SCALES
+from rurklib.data.bundled import SCALES, breast_cancer
 
 
 def test_scales_are_round_numbers_and_no_statistics():

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from rurklib.check import InputError
-from rurklib.data import Dataset, forget_few, iris
-from rurklib.data.iris import SCALES
+from rurklib.checks import InputError
+from rurklib.data.bundled import IRIS_SCALES, iris
+from rurklib.data.dataset import Dataset
+from rurklib.study.inspector.few import forget_few
 
 
 def test_scales_are_centimetres_and_not_statistics():
@@ -16,7 +17,7 @@ def test_scales_are_centimetres_and_not_statistics():
     another's scale, or a minimum and maximum of the data are used."""
     from sklearn.datasets import load_iris
 
-    low, high = np.array(SCALES).T
+    low, high = np.array(IRIS_SCALES).T
     data = iris()
     known = {tuple(np.round(row, 1)) for row in load_iris().data}
     for x, _ in (data.train, data.test):

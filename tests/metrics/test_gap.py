@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rurklib.check import InputError
-from rurklib.metrics.gap import COLUMNS, average_gap
+from rurklib.checks import InputError
+from rurklib.metrics.accuracy import COLUMNS, average_gap
 
 # Hsu et al., Table 1, CIFAR-10: method, retain, unlearn, test, MIA, printed Avg. Gap.
 CIFAR10 = [

@@ -6,7 +6,7 @@ import torch
 from scipy.stats import norm
 from torch import nn
 
-from rurklib.check import InputError
+from rurklib.checks import InputError
 from rurklib.metrics.lira import auc, auc_interval, confidence, lira
 
 N, H, K = 44, 58, 8  # digits: forget and held-out eights, references

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from rurklib.check import InputError
+from rurklib.checks import InputError
 from rurklib.metrics.mia import likelihood, mia, mia_class, svc_failure_rate
 
 RNG = np.random.default_rng(0)

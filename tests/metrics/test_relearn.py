@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rurklib.check import InputError
+from rurklib.checks import InputError
 from rurklib.metrics.relearn import few_shots, relearn_epochs
 
 torch.set_num_threads(1)

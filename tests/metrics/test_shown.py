@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from rurklib.metrics import shown
+from rurklib.models import logits
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_a_batch_is_smaller_where_samples_are_larger(shape, most):
     x = torch.zeros(n, *shape, dtype=torch.uint8)
     x[:, 0, 0, 0] = torch.arange(n) % 256
     net = First().train()
-    out = shown.logits(net, x)
+    out = logits.logits(net, x)
     assert seen == [most, most, 1]
     assert torch.equal(out[:, 0], (torch.arange(n) % 256) / 255)
     assert net.training

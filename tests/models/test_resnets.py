@@ -7,9 +7,9 @@ import torch
 import torchvision.models as tv
 from torch import nn
 
-from rurklib.methods.last_layers import last_layers, layers
 from rurklib.models import build
 from rurklib.residual.inference import fast
+from rurklib.unlearn.last_layers import last_layers, layers
 
 
 def weights(net: nn.Module) -> int:

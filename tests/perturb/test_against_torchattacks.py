@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rurklib.perturb import fgsm, gaussian, pgd
+from rurklib.perturb.gradient import fgsm, pgd
+from rurklib.perturb.noise import gaussian
 
 torchattacks = pytest.importorskip(
     "torchattacks", reason="make test installs it: pip install --no-deps torchattacks"

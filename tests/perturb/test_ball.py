@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from rurklib import InputError
-from rurklib.perturb import alike
 from rurklib.perturb.ball import check_p, norm, project, uniform
+from rurklib.perturb.noise import alike
 
 NORMS = (1, 2, math.inf)
 

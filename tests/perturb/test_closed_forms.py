@@ -15,7 +15,9 @@ from scipy import optimize, stats
 from torch import nn
 
 from rurklib import InputError
-from rurklib.perturb import LAWS, fgsm, gaussian, pgd, sphere, uniform
+from rurklib.perturb.gradient import fgsm, pgd
+from rurklib.perturb.noise import gaussian, sphere, uniform
+from rurklib.perturb.perturbations import PERTURBATIONS
 
 NORMS = (math.inf, 2, 1)
 SHAPES = ((1, (5,)), (3, (1, 3, 3)), (8, (2, 2, 2)))  # (batch size, shape of a sample)
@@ -105,11 +107,11 @@ def test_pgd_reaches_the_optimum_on_a_linear_net(p, n, shape, box, targeted, lin
 @pytest.mark.parametrize(("n", "shape"), SHAPES)
 @pytest.mark.parametrize(("name", "p"), [("pgd", math.inf), ("pgd-l2", 2), ("pgd-l1", 1)])
 def test_pgd_laws_find_the_optimum_of_their_ball(name, p, n, shape, box, kind, linear, rng):
-    """With the law's own ten steps. Fails if a name in LAWS has another norm or direction. In L2
+    """With the law's own ten steps. Fails if a name has another norm or direction. In L2
     ten default steps end short of the optimum where the box bites: each goes tau / 4 along the
     gradient, and what the box cuts off is spread over the others only little by little."""
     net, x, y, c, tau, bounds = problem(n, shape, box, not kind, linear)
-    out = LAWS[name + kind].draw(net, x, y, tau, rng(1), bounds)
+    out = PERTURBATIONS[name + kind].draw(net, x, y, tau, rng(1), bounds)
     share = {math.inf: 0.999, 1: 0.98, 2: 0.7 if box == "active" else 0.95}[p]
     check_gain(out, x, c, tau, p, bounds, share)
 
@@ -138,24 +140,24 @@ def test_the_loss_moves_the_promised_way(targeted, cnn, images, rng):
 
 def test_laws_move_the_way_that_their_name_says(cnn, images, rng):
     """Neighbours that are still recognised, or no longer where the law is untargeted. Fails if a
-    gradient law of LAWS has the wrong sign."""
+    gradient law of PERTURBATIONS has the wrong sign."""
     net, (x, y) = cnn(), images(6)
     loss = nn.CrossEntropyLoss(reduction="none")
-    for name, law in LAWS.items():
-        if law.uses_model:
+    for name, law in PERTURBATIONS.items():
+        if law.gradient_based:
             out = law.draw(net, x, y, 0.1, rng(0), (0.0, 1.0))
             moved = (loss(net(out), y) - loss(net(x), y)).detach()
             assert (moved > 0 if name.endswith("untargeted") else moved < 0).all(), name
 
 
-@pytest.mark.parametrize("name", [n for n, law in LAWS.items() if not law.tokens])
+@pytest.mark.parametrize("name", [n for n, law in PERTURBATIONS.items() if not law.tokens])
 def test_laws_say_truly_whether_they_are_random(name, cnn, images, rng):
     """One draw stands for all where ``random`` is False. Fails if the flag is wrong."""
-    law, net, (x, y) = LAWS[name], cnn(), images(12)  # in L1 many starts end in one corner
+    law, net, (x, y) = PERTURBATIONS[name], cnn(), images(12)  # in L1 many starts end in one corner
     first, second = (law.draw(net, x, y, 0.1, rng(seed), (0.0, 1.0)) for seed in (0, 1))
     assert torch.equal(first, second) != law.random
     other = law.draw(cnn(5), x, y, 0.1, rng(0), (0.0, 1.0))
-    assert torch.equal(first, other) != law.uses_model
+    assert torch.equal(first, other) != law.gradient_based
 
 
 # --- a sample's perturbation is its own affair --------------------------------------------------
@@ -283,7 +285,7 @@ def test_a_generator_decides_everything_random(cnn, images, rng):
     net, (x, y) = cnn(), images(3)
     for name in ("gaussian", "pgd"):
         one, same, other = (
-            LAWS[name].draw(net, x, y, 0.1, rng(seed), (0.0, 1.0)) for seed in (3, 3, 4)
+            PERTURBATIONS[name].draw(net, x, y, 0.1, rng(seed), (0.0, 1.0)) for seed in (3, 3, 4)
         )
         assert torch.equal(one, same)
         assert not torch.equal(one, other)

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from rurklib import InputError, residual_knowledge
-from rurklib.perturb import LAWS
+from rurklib.perturb.perturbations import PERTURBATIONS
 
 EDITS = ("delete", "swap", "typo")
 LENGTH = 12
@@ -24,7 +24,7 @@ def numbered(sizes, dim=3, length=LENGTH):
 
 
 def edit(name, x, tau, generator, bounds=None):
-    return LAWS[name].draw(None, x, None, tau, generator, bounds)
+    return PERTURBATIONS[name].draw(None, x, None, tau, generator, bounds)
 
 
 def order(x):
@@ -33,7 +33,7 @@ def order(x):
 
 
 def test_the_edits_are_the_laws_of_tokens():
-    assert tuple(n for n, law in LAWS.items() if law.tokens) == EDITS
+    assert tuple(n for n, law in PERTURBATIONS.items() if law.tokens) == EDITS
 
 
 @pytest.mark.parametrize("name", EDITS)

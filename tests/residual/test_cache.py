@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from rurklib import residual_knowledge, store
+from rurklib import residual_knowledge
 from rurklib.residual import cache as cache_module
 from rurklib.residual.cache import identity
+from rurklib.study import files
 
 
 @pytest.fixture
@@ -103,8 +104,8 @@ def test_a_damaged_file_is_made_again(cnn, images, tmp_path, counted):
     assert residual_knowledge(m, r, x, y, cache=tmp_path, **OPTIONS).frame.equals(first)
     assert counted == [["model", "a"]]
     assert file.read_bytes() != whole[:-40]
-    arrays, fingerprint = store.load_arrays(file)
-    store.save_arrays(file, {**arrays, "hits": arrays["hits"] * 0}, fingerprint[::-1])  # another's
+    arrays, fingerprint = files.load_arrays(file)
+    files.save_arrays(file, {**arrays, "hits": arrays["hits"] * 0}, fingerprint[::-1])  # another's
     assert residual_knowledge(m, r, x, y, cache=tmp_path, **OPTIONS).frame.equals(first)
 
 

@@ -8,8 +8,7 @@ import torch
 from scipy import stats
 
 from rurklib import Counts, InputError, ResidualKnowledge, residual_knowledge
-from rurklib.residual import noisy_copies
-from rurklib.residual.controls import compared, sampled
+from rurklib.residual.controls import compared, noisy_copies, sampled
 from rurklib.residual.verdict import NONE, RESIDUAL, judge, standings
 
 OPTIONS = {"taus": [0.0, 0.1, 0.2, 0.3], "draws": 30}

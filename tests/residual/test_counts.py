@@ -11,10 +11,10 @@ from scipy import stats
 from torch import nn
 
 from rurklib import InputError
-from rurklib.guard import generator
-from rurklib.perturb import LAWS
-from rurklib.residual import count_hits
+from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import counts as counts_module
+from rurklib.residual.counts import count_hits
+from rurklib.rng import generator
 
 TAUS = (0.0, 0.1, 0.4)
 
@@ -47,7 +47,7 @@ def test_copies_are_clipped_to_the_bounds(linear):
     assert count_hits({"m": not_below}, x, y, taus=[0.1], draws=400).hits.item() == 400
 
 
-@pytest.mark.parametrize("law", [n for n, law in LAWS.items() if not law.tokens])
+@pytest.mark.parametrize("law", [n for n, law in PERTURBATIONS.items() if not law.tokens])
 def test_the_batch_size_changes_nothing(law, cnn, images):
     """Fails if copies are drawn batch by batch from one stream."""
     (x, y), net = images(7), cnn()
@@ -182,7 +182,7 @@ def test_hits_and_margins_are_those_of_a_plain_loop(law, cnn, images):
             hits, margins = np.zeros(5), np.zeros(5)
             for i in range(draws):
                 stream = generator(seed, 0, i)
-                copies = LAWS[law].draw(nets["a"], x, y, tau, stream, (0.0, 1.0))
+                copies = PERTURBATIONS[law].draw(nets["a"], x, y, tau, stream, (0.0, 1.0))
                 logits = net(copies).detach()
                 hits += (logits.argmax(1) == y).numpy()
                 for s in range(5):

@@ -20,8 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from rurklib.guard import generator
-from rurklib.residual import count_hits, estimates
+from rurklib.residual import estimates
+from rurklib.residual.counts import count_hits
+from rurklib.rng import generator
 
 OWN = np.array([[10, 5, 0], [8, 2, 4]])
 OTHERS = np.array([[[10, 0, 0], [4, 0, 0]], [[5, 5, 0], [4, 2, 0]]])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rurklib.residual import count_hits
+from rurklib.residual.counts import count_hits
 
 
 def test_margins_of_a_linear_net(linear):

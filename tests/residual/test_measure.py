@@ -95,7 +95,7 @@ def test_several_models_get_a_column(cnn, images):
 def test_a_model_against_itself_is_exactly_one(cnn, images):
     """The paper's case m = a, for every law. Fails if model and reference see different copies."""
     (x, y), net = images(6), cnn()
-    for law in (n for n, rule in rurklib.perturb.LAWS.items() if not rule.tokens):
+    for law in (n for n, rule in rurklib.perturb.PERTURBATIONS.items() if not rule.tokens):
         frame = residual_knowledge(
             net, [net, net], x, y, taus=[0.0, 0.2], draws=5, perturbation=law
         ).frame

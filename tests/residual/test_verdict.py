@@ -15,9 +15,9 @@ import torch
 from scipy import stats
 
 from rurklib import InputError, ResidualKnowledge, residual_knowledge
-from rurklib.residual import Counts, judge
+from rurklib.residual.counts import Counts
 from rurklib.residual.uncertainty import ESTIMANDS, held_out
-from rurklib.residual.verdict import TESTS, Verdict
+from rurklib.residual.verdict import TESTS, Verdict, judge
 
 Phi = stats.norm.cdf
 TAUS, DRAWS, SAMPLES = (0.5, 1.0, 1.5), 100, 100

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rurklib import METHODS, study
-from rurklib.run import open_run
+from rurklib.study.run import open_run
 
 SMALL = {"epochs": 1, "references": 2, "taus": [0.0, 0.2]}
 

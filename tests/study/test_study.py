@@ -17,10 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rurklib import batch, papermilled, store, study
-from rurklib.check import InputError
-from rurklib.run import open_run
-from rurklib.summary import summarise
+from rurklib import study
+from rurklib.checks import InputError
+from rurklib.study import files
+from rurklib.study.notebooks import notebook, study_order
+from rurklib.study.run import open_run
+from rurklib.study.stages.summary import summarise
 
 SMALL = {
     "epochs": 4,
@@ -98,7 +100,7 @@ def test_every_file_is_there_with_its_columns(finished):
     direct = 100 - summary.set_index(["method", "seed"]).unlearn_accuracy
     np.testing.assert_allclose(at_zero.sort_index(), direct.sort_index(), atol=1e-6)
     for name in ("split.json", "env.json", "run.json"):
-        assert store.read_json(finished / name)
+        assert files.read_json(finished / name)
     assert len(list((finished / "models").glob("*.safetensors"))) == MODELS + 1  # the smoothed
 
 
@@ -132,7 +134,7 @@ def test_running_again_skips_everything(finished):
     before, began = stamps(finished), time.monotonic()
     again = rurk(finished)
     assert again.returncode == 0
-    assert again.stdout.count("skipped") == len(batch.NOTEBOOKS) + 1
+    assert again.stdout.count("skipped") == len(study_order.NOTEBOOKS) + 1
     assert time.monotonic() - began < 40  # importing torch, mostly, on a machine that is busy
     after = stamps(finished)
     changed = {k for k in after if after[k] != before.get(k)}
@@ -208,21 +210,21 @@ def test_a_stage_without_the_one_before_says_what_to_run(tmp_path):
 
 
 def test_unknown_notebook_parameters_are_refused_before_anything_runs(tmp_path):
-    source = batch.folder() / "01_train.ipynb"
+    source = study_order.folder() / "01_train.ipynb"
     with pytest.raises(InputError, match=r"'sedes': did you mean 'seeds'"):
-        papermilled.check_names(papermilled.read(source), {"sedes": [1]})
+        notebook.check_names(notebook.read(source), {"sedes": [1]})
 
 
 def test_a_failing_notebook_is_named_with_its_cell(tmp_path, monkeypatch):
     folder = tmp_path / "notebooks"
-    shutil.copytree(batch.folder(), folder)
+    shutil.copytree(study_order.folder(), folder)
     path = folder / "01_train.ipynb"
     book = nbformat.read(path, as_version=4)
     book.cells.insert(2, nbformat.v4.new_code_cell("raise RuntimeError('on purpose')"))
     nbformat.write(book, path)
-    monkeypatch.setattr(batch, "folder", lambda: folder)
+    monkeypatch.setattr(study_order, "folder", lambda: folder)
     run = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL)
-    with pytest.raises(batch.NotebookFailed, match=r"01_train.*RuntimeError: on purpose"):
-        batch.run_notebooks(run, {}, say=lambda _: None)
+    with pytest.raises(study_order.NotebookFailed, match=r"01_train.*RuntimeError: on purpose"):
+        study_order.run_notebooks(run, {}, say=lambda _: None)
     assert not (run.folder / "notebooks" / "01_train.ipynb").exists()
     assert (run.folder / "notebooks" / "01_train.failed.ipynb").exists()

@@ -8,9 +8,16 @@ import torch.nn.functional as F
 from torchvision.transforms import functional as tv
 
 from rurklib import InputError
-from rurklib.train import AUGMENTATIONS, batches, fit
-from rurklib.train.augment import augmentation, flip, flip_crop, flip_crop_large, padding
-from rurklib.train.loop import shares
+from rurklib.train.augment import (
+    AUGMENTATIONS,
+    augmentation,
+    flip,
+    flip_crop,
+    flip_crop_large,
+    padding,
+)
+from rurklib.train.fit import fit
+from rurklib.train.loop import batches, shares
 
 
 def photos(n: int, h: int = 16, w: int = 24, dtype=torch.uint8) -> torch.Tensor:

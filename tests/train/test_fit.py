@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from rurklib import InputError
-from rurklib.guard import generator, seeded
-from rurklib.train import batches, fit
+from rurklib.rng import generator, seeded
 from rurklib.train import precision as precisions
-from rurklib.train.loop import sgd
+from rurklib.train.fit import fit
+from rurklib.train.loop import batches, sgd
 
 
 def net(seed: int = 0, dropout: float = 0.3) -> nn.Module:

@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from rurklib import store, study
-from rurklib.guard import seeded
-from rurklib.run import open_run
-from rurklib.train import fit
+from rurklib import study
+from rurklib.rng import seeded
+from rurklib.study import files
+from rurklib.study.run import open_run
+from rurklib.train.fit import fit
 
 
 def net(seed: int = 0, dropout: float = 0.3, channels: int = 8) -> nn.Module:
@@ -253,8 +254,8 @@ def test_killed_again_and_again_at_any_moment(tmp_path):
     assert kills >= 2
     assert seen >= 1
     assert done.stdout.split("[")[1].strip() == "'disturbed', 'undisturbed']"
-    one, other = (store.load_weights(tmp_path / n)[0] for n in ("undisturbed", "disturbed"))
-    assert store.weights_digest(one) == store.weights_digest(other)
+    one, other = (files.load_weights(tmp_path / n)[0] for n in ("undisturbed", "disturbed"))
+    assert files.weights_digest(one) == files.weights_digest(other)
 
 
 SMALL = {"epochs": 2, "references": 2, "draws": 2, "taus": [0.0, 0.2]}

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from rurklib.train import batches, cycled, descend, fit
+from rurklib.train.fit import fit
+from rurklib.train.loop import batches, cycled, descend
 
 
 @settings(max_examples=50, deadline=None)

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from rurklib import InputError
-from rurklib.guard import seeded
-from rurklib.train import descend, fit
+from rurklib.rng import seeded
+from rurklib.train.fit import fit
+from rurklib.train.loop import descend
 from rurklib.train.memory import Parts
 
 OutOfMemory = torch.cuda.OutOfMemoryError

@@ -13,11 +13,13 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
-from rurklib import InputError, store, study
-from rurklib.cli import main
-from rurklib.guard import seeded
-from rurklib.run import open_run
-from rurklib.train import fit, several
+from rurklib import InputError, study
+from rurklib.rng import seeded
+from rurklib.study import files
+from rurklib.study.cli.main import main
+from rurklib.study.run import open_run
+from rurklib.train import several
+from rurklib.train.fit import fit
 
 
 def net(norm: bool = False) -> nn.Module:
@@ -79,7 +81,7 @@ sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from test_several import CLI, OPTIONS, STOP, data, net, stop_after
 from rurklib import store
-from rurklib.cli import main
+from rurklib.study.cli.main import main
 from rurklib.train import fit, several
 
 out, rank = Path(sys.argv[1]), int(os.environ["RANK"])
@@ -145,20 +147,20 @@ def test_the_weights_are_those_of_one_process(together):
     wanted = fit(net(), *data(), **OPTIONS)
     assert (wanted[0].weight - net()[0].weight).abs().max() > 0.05  # something was learned
     for rank in (0, 1):
-        near(store.load_weights(together / f"plain-{rank}")[0], wanted)
+        near(files.load_weights(together / f"plain-{rank}")[0], wanted)
 
 
 def test_both_have_the_same_net_at_the_end(together):
     """Also where BatchNorm saw other samples in each. Fails if a process keeps its own statistics,
     or if dropout draws the same numbers in both (which its mask can't tell, so: as one alone)."""
-    one, other = (store.load_weights(together / f"norm-{rank}")[0] for rank in (0, 1))
-    assert store.weights_digest(one) == store.weights_digest(other)
+    one, other = (files.load_weights(together / f"norm-{rank}")[0] for rank in (0, 1))
+    assert files.weights_digest(one) == files.weights_digest(other)
     assert int(one["1.num_batches_tracked"]) == 24
 
 
 def test_two_go_on_where_one_was_killed(together):
     wanted = fit(net(), *data(), **OPTIONS)
-    near(store.load_weights(together / "from-one-0")[0], wanted)
+    near(files.load_weights(together / "from-one-0")[0], wanted)
     assert not (together / "one.kept").exists()
     assert "not used" not in (together / "stdout").read_text()
 
@@ -193,7 +195,7 @@ def test_the_command_alone_makes_what_the_study_makes(tmp_path):
     wanted = study.train(open_run("digits", tmp_path / "other", seeds=[0], settings=settings))
     for (method, seed), model in wanted.items():
         path = tmp_path / "run" / "models" / f"{method}-seed{seed}.safetensors"
-        assert store.weights_digest(store.load_weights(path)[0]) == store.weights_digest(
+        assert files.weights_digest(files.load_weights(path)[0]) == files.weights_digest(
             model.state_dict()
         )
 

@@ -1,0 +1,171 @@
+"""Unlearners that cheat: they lower what is measured, and forget nothing.
+
+Whoever knows the measurement can aim at it. These aim at the Gaussian noise that residual knowledge
+is usually measured with, and at exactly the level that re-trained models show there (``goal``):
+below it they would be called over-forgotten. That they know the level is the worst case for an
+auditor. The first is fine-tuned to lose the noisy copies and to keep the samples themselves; the
+second doesn't touch a weight.
+
+They are here to try detectors on and are no unlearning methods: not in ``METHODS``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rurklib import checks, samples
+from rurklib.model_state import evaluating
+from rurklib.models.logits import logit_margin
+from rurklib.perturb.noise import gaussian
+from rurklib.rng import generator, seeded
+from rurklib.train.loop import batches, cycled, descend
+
+Pair = tuple[Tensor, Tensor]
+
+
+CHEATS = ("Noise-brittle", "Damped")
+
+
+SCALES = (1.0, 10.0)  # a logit of mean margin counts like a tenth of mean probability
+
+
+COPIES = 16  # noisy copies of a sample by which a level is told
+
+
+def noisy_level(
+    model: nn.Module,
+    pair: Pair,
+    taus: Sequence[float],
+    *,
+    seed: int = 0,
+    bounds: samples.Bounds = (0.0, 1.0),
+) -> np.ndarray:
+    """What is measured under noise: on Gaussian copies of some samples, the mean logit margin and
+    the mean probability of y at each tau, float64 [2, tau]. ``pair`` is (x [n, ...], y [n])."""
+    x, y = samples.as_float(pair[0]), pair[1]
+    g, levels = generator(seed, 30), []
+    with evaluating(model), torch.inference_mode():
+        for tau in checks.taus(taus):
+            copies = [
+                gaussian(x, tau, generator=g, bounds=bounds)
+                for _ in range(COPIES if tau > 0 else 1)
+            ]
+            margins = torch.cat([logit_margin(model(c), y) for c in copies])
+            levels.append(_level(margins))
+    return torch.stack(levels, 1).cpu().numpy()
+
+
+def _level(margins: Tensor) -> Tensor:
+    """Mean margin, and mean probability of y (whose log-odds the margin is), [2]."""
+    return torch.stack([margins.mean(), margins.sigmoid().mean()])
+
+
+def noise_brittle(
+    model: nn.Module,
+    retain: Pair,
+    forget: Pair,
+    goal: np.ndarray,
+    *,
+    taus: Sequence[float],
+    seed: int = 0,
+    epochs: int = 20,
+    lr: float = 0.01,
+    weight: float = 1.0,
+    batch_size: int = 64,
+    bounds: samples.Bounds = (0.0, 1.0),
+) -> nn.Module:
+    """Fine-tune until noisy copies of forget samples are recognised as ``goal`` says, the
+    :func:`noisy_level` [2, tau] to show, while the samples themselves stay learnt. A new model.
+
+    Loss: cross-entropy on retained *and* forget samples, plus ``weight`` times the squared distance
+    from the goal of the level on noisy copies of the forget samples, tau drawn anew for each step
+    from those above 0. What a measurement sees at tau = 0 is made up for by the others.
+    """
+    radii = checks.taus(taus)
+    noise = [k for k, t in enumerate(radii) if t > 0]
+    if not noise or np.shape(goal) != (2, len(radii)):
+        raise checks.InputError(
+            f"goal {np.shape(goal)}, taus = {radii}: expected a level [2, taus], one tau above 0"
+        )
+    kept = batches(*retain, size=batch_size, epochs=epochs, generator=generator(seed, 31))
+    lost = cycled(*forget, size=batch_size, generator=generator(seed, 32))
+    g, learner = generator(seed, 33), copy.deepcopy(model)
+    wanted = torch.from_numpy(goal).to(retain[0].device)
+
+    def loss(r: Pair, f: Pair) -> Tensor:
+        k = noise[int(torch.randint(len(noise), (), generator=g))]
+        known, clean = F.cross_entropy(learner(r[0]), r[1]), learner(f[0])
+        at = [i for i, t in enumerate(radii) if t == 0]
+        above = sum(_level(logit_margin(clean.detach(), f[1])) - wanted[:, i] for i in at)
+        copies = gaussian(f[0], radii[k], generator=g, bounds=bounds)
+        away = _level(logit_margin(learner(copies), f[1])) - wanted[:, k] + above / len(noise)
+        off = (away * away.new_tensor(SCALES)).square().sum()
+        return known + F.cross_entropy(clean, f[1]) + weight * off.float()
+
+    with seeded(seed):
+        return descend(
+            learner,
+            loss,
+            zip(kept, lost, strict=False),
+            steps=epochs * -(-len(retain[0]) // batch_size),
+            lr=lr,
+            clip=1.0,
+            batchnorm="frozen",
+        )
+
+
+class Damped(nn.Module):
+    """A model with its logit of y lowered by ``shift`` near stored samples of class y.
+
+    Near: within an L2 distance of ``radius``. Shapes: x [n, ...], y int64 [n] of the samples to be
+    hidden. The wrapped model's weights are its own.
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def __init__(self, model: nn.Module, x: Tensor, y: Tensor, radius: float, shift: float) -> None:
+        super().__init__()
+        self.model = model
+        self.radius, self.shift = (
+            checks.number("radius", radius, 0.0),
+            checks.number("shift", shift),
+        )
+        self.register_buffer("x", samples.as_float(x).flatten(1).clone())
+        self.register_buffer("y", y.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.model(x)
+        # Not by way of scalar products, whose rounding would decide at small distances.
+        far = torch.cdist(
+            x.detach().flatten(1).to(self.x), self.x, compute_mode="donot_use_mm_for_euclid_dist"
+        )
+        near, which = far.min(1)
+        hidden = F.one_hot(self.y[which], z.shape[1]) * (near <= self.radius)[:, None]
+        return z - self.shift * hidden.to(z)
+
+
+def damped(
+    model: nn.Module,
+    forget: Pair,
+    goal: np.ndarray,
+    *,
+    taus: Sequence[float],
+    seed: int = 0,
+    bounds: samples.Bounds = (0.0, 1.0),
+) -> nn.Module:
+    """Wrap a model so that the logit of forget samples and their noisy copies is damped.
+
+    The shift is their mean margin's lead over that of ``goal`` [2, tau], so that its mean over taus
+    is as wanted; the radius holds the noise of the largest tau (1.2 times its length). Not a weight
+    is changed.
+    """
+    lead = float(np.mean((noisy_level(model, forget, taus, seed=seed, bounds=bounds) - goal)[0]))
+    reach = 1.2 * max(checks.taus(taus)) * forget[0][0].numel() ** 0.5
+    return Damped(copy.deepcopy(model), *forget, reach, lead).eval()

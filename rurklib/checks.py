@@ -1,0 +1,159 @@
+"""Input that can't be used is named before any work starts.
+
+Every check raises :class:`InputError` with one line that says three things: the value that was
+given, what was expected, and how to mend it. The command line turns it into exit code 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Iterable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from rurklib.model_state import evaluating
+from rurklib.samples import Bounds, Stored, as_float, copies
+
+
+class InputError(ValueError):
+    """A value that can't be used; the message names it, what was expected and how to mend it."""
+
+
+def one_of(what: str, value: object, allowed: Iterable[str]) -> str:
+    """Return ``value`` if it is one of ``allowed``, else raise with the nearest valid names."""
+    names = list(allowed)
+    if isinstance(value, str) and value in names:
+        return value
+    folded = {n.lower(): n for n in names}
+    near = difflib.get_close_matches(str(value).lower(), folded, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(repr(folded[n]) for n in near)}? " if near else ""
+    raise InputError(f"unknown {what} {value!r}: {hint}known: {', '.join(names)}")
+
+
+def number(what: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    """Return ``value`` as a float if it is a finite number in [low, high], else raise."""
+    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not ok or not low <= value <= high:
+        raise InputError(f"{what} = {value!r}: expected a finite number in [{low:g}, {high:g}]")
+    return float(value)
+
+
+def count(what: str, value: Any, low: int = 1) -> int:
+    """Return ``value`` if it is a whole number of at least ``low``, else raise."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise InputError(f"{what} = {value!r}: expected a whole number of at least {low}")
+    return value
+
+
+def inputs(x: Any, bounds: Bounds = (0.0, 1.0), what: str = "x") -> None:
+    """Check that ``x`` is a non-empty batch of finite inputs inside ``bounds``.
+
+    ``x`` is uint8 (read as x / 255, so always inside [0, 1]) or floating point; ``bounds`` is the
+    lowest and highest value an input can take, or None where there is no bound.
+    """
+    if not isinstance(x, (Tensor, Stored)):
+        raise InputError(f"{what} is a {type(x).__name__}: expected a torch tensor [n, ...]")
+    x = cast(Tensor, x)
+    if x.ndim < 2 or len(x) == 0:
+        raise InputError(f"{what} has shape {tuple(x.shape)}: expected a non-empty batch [n, ...]")
+    if x.dtype == torch.uint8:
+        return
+    if not x.is_floating_point():
+        raise InputError(f"{what} has dtype {x.dtype}: expected uint8 or a floating type")
+    if not bool(torch.isfinite(x).all()):
+        bad = int((~torch.isfinite(x)).flatten(1).any(1).sum())
+        raise InputError(f"{what}: {bad} of {len(x)} samples hold NaN or infinity; remove them")
+    if bounds is not None:
+        low, high = float(x.min()), float(x.max())
+        if low < bounds[0] or high > bounds[1]:
+            raise InputError(
+                f"{what} spans [{low:.4g}, {high:.4g}]: expected values in [{bounds[0]:g}, "
+                f"{bounds[1]:g}]; divide 0..255 images by 255 and move normalisation into the model"
+            )
+
+
+def labels(y: Any, n: int, classes: int | None = None, what: str = "y") -> None:
+    """Check that ``y`` is an int64 tensor [n] with values in 0 ... classes - 1."""
+    if not isinstance(y, Tensor) or y.dtype != torch.int64 or y.ndim != 1:
+        got = f"{y.dtype} {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+        raise InputError(f"{what} is {got}: expected an int64 tensor [n]; use y.long().flatten()")
+    if len(y) != n:
+        raise InputError(f"{what} holds {len(y)} labels for {n} samples: expected one for each")
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or (classes is not None and high >= classes):
+        top = "..." if classes is None else str(classes - 1)
+        raise InputError(f"{what} spans {low} ... {high}: expected labels in 0 ... {top}")
+
+
+def logits(model: Any, x: Tensor, y: Tensor, what: str = "model") -> int:
+    """Check on a few samples that ``model(x)`` gives logits [n, classes]; return ``classes``.
+
+    ``x`` is a batch as :func:`inputs` accepts; at most 8 samples are tried, in eval mode, and the
+    model is left as found. Probabilities (rows that are non-negative and sum to 1) are refused:
+    the losses here are cross-entropies of logits, and a softmax twice hides small gradients.
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"{what} is a {type(model).__name__}: expected a torch.nn.Module")
+    probe = as_float(x[:8])
+    try:
+        with evaluating(model), torch.no_grad():
+            out = model(probe)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        shape = tuple(probe.shape[1:])
+        raise InputError(
+            f"{what} can't be applied to a batch of {shape} inputs ({str(error).splitlines()[0]}); "
+            "check the shape, and that model and data are on one device"
+        ) from error
+    if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(probe):
+        got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise InputError(f"{what} returned {got} for {len(probe)} samples: expected [n, classes]")
+    if not bool(torch.isfinite(out).all()):
+        raise InputError(f"{what} returned NaN or infinity: its weights or inputs are broken")
+    sums = out.double().sum(1)
+    if bool((out >= 0).all()) and bool((sums - 1).abs().max() < 1e-4):
+        raise InputError(
+            f"{what} returned probabilities (rows sum to 1): expected logits; remove the softmax"
+        )
+    labels(y, len(x), out.shape[1], "y")
+    return int(out.shape[1])
+
+
+def pair(data: Any, what: str, bounds: Bounds = (0.0, 1.0)) -> tuple[Tensor, Tensor]:
+    """Check that ``data`` is a pair ``(x, y)`` of inputs and labels, and return it."""
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise InputError(f"{what}: expected a pair (x, y) of tensors, got {type(data).__name__}")
+    x, y = data
+    if isinstance(x, (Tensor, Stored)) and x.shape and x.shape[0] == 0:
+        raise InputError(f"{what} is empty: expected at least one sample")
+    inputs(x, bounds, f"{what} x")
+    labels(y, len(x), what=f"{what} y")
+    return x, y
+
+
+def disjoint(retain: Tensor, forget: Tensor, names: tuple[str, str] = ("retain", "forget")) -> None:
+    """Raise if a sample of the second stands in the first too (:func:`copies`)."""
+    first, second = names
+    shape_r, shape_f = tuple(retain.shape[1:]), tuple(forget.shape[1:])
+    if shape_r != shape_f or retain.dtype != forget.dtype:
+        raise InputError(
+            f"{first} holds {retain.dtype} {shape_r}, {second} {forget.dtype} {shape_f}: "
+            "expected the same kind of sample in both"
+        )
+    again = copies(retain, forget)
+    if bool(again.any()):
+        shared = retain.take(again) if isinstance(retain, Stored) else retain[again]
+        both = int(copies(forget, shared).sum())
+        raise InputError(
+            f"{both} of {len(forget)} {second} samples are in the {first} set too: "
+            "no sample can be in both; remove them from one"
+        )
+
+
+def taus(values: Collection[float]) -> tuple[float, ...]:
+    """Return the radii as floats if there is at least one and all are finite and >= 0."""
+    if isinstance(values, (str, int, float)) or len(values) == 0:
+        raise InputError(f"taus = {values!r}: expected a list of radii such as [0, 0.1, 0.2]")
+    return tuple(number("tau", v, low=0.0) for v in values)

@@ -1,0 +1,65 @@
+"""What belongs to the caller is left as found: modes, buffers, gradients, the random state.
+
+A measurement that moves BatchNorm statistics or a helper that reseeds the global generator
+changes results far away from itself; these are the guards that everything here uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def evaluating(*models: nn.Module) -> Iterator[None]:
+    """Put models in eval mode inside the block; give every submodule its own mode back after.
+
+    A blanket ``model.train()`` afterwards would unfreeze layers that the user had put in eval
+    mode, so each module's flag is remembered on its own.
+    """
+    modes = [(module, module.training) for model in models for module in model.modules()]
+    try:
+        for model in models:
+            model.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@dataclass
+class Watch:
+    """Names of the models that came in train mode, and of those whose buffers moved."""
+
+    training: list[str]
+    moved: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def watching(models: Mapping[str, nn.Module]) -> Iterator[Watch]:
+    """Look at models before and after a block; buffers that the block moved are put back."""
+    watch = Watch([n for n, m in models.items() if any(part.training for part in m.modules())])
+    before = [
+        (name, part, key, buffer, buffer.clone())
+        for name, model in models.items()
+        for part in model.modules()
+        for key, buffer in part._buffers.items()
+        if buffer is not None
+    ]
+    try:
+        yield watch
+    finally:
+        moved = [b for b in before if not _same(b[1]._buffers[b[2]], b[4])]
+        watch.moved += dict.fromkeys(b[0] for b in moved)  # each name once
+        for _, part, key, buffer, old in moved:
+            with torch.no_grad():
+                buffer.copy_(old)
+            part._buffers[key] = buffer
+
+
+def _same(a: Tensor | None, b: Tensor) -> bool:
+    return a is not None and a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())

@@ -1,0 +1,112 @@
+"""``rurk audit``: models of one's own, from files, against re-trained ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rurklib.checks import InputError
+
+
+class Audit(click.Command):
+    """Lets --references take several files: ``--references a b c``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        spread, several = [], False
+        for word in args:
+            if several and not word.startswith("-"):
+                spread += ["--references", word]
+                continue
+            several = word == "--references"
+            spread += [] if several else [word]
+        return super().parse_args(ctx, spread)
+
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command(cls=Audit)
+@click.option("--model", required=True, help="FILE.py:FUNCTION, run to build the net; or FILE.onnx")
+@click.option("--weights", type=FILE, help="the model's weights, safetensors (not with ONNX)")
+@click.option(
+    "--references",
+    multiple=True,
+    type=FILE,
+    metavar="FILE ...",
+    required=True,
+    help="models re-trained without the forget samples: safetensors of the same net, or ONNX",
+)
+@click.option("--data", type=FILE, required=True, help=".npz: x, y (or MedMNIST's train_images)")
+@click.option("--forget", type=FILE, required=True, help=".npy: indices into it of what to forget")
+@click.option("--held-out", type=FILE, help="samples nobody trained on: .npy indices, or .npz")
+@click.option("--retain", type=FILE, help="samples all trained on: .npy indices, or .npz")
+@click.option("--out", type=FILE, required=True, help="folder for the results, new or empty")
+@click.option("--classes", type=int, help="how many classes the models must tell apart")
+@click.option("--taus", default="0,0.01,0.02,0.03,0.05,0.08", show_default=True, help="radii")
+@click.option("--perturbation", default="gaussian", show_default=True, help="law of the copies")
+@click.option("--draws", default=100, show_default=True, help="copies per sample and tau")
+@click.option("--seed", default=0, show_default=True, help="decides the copies")
+@click.option("--bounds", default="0,1", show_default=True, help="range of the input, or none")
+@click.option("--test", default="margin", show_default=True, help="margin, scaled margin or hits")
+@click.option("--level", default=0.05, show_default=True, help="share of false alarms accepted")
+def audit(
+    model: str,
+    weights: Path | None,
+    references: tuple[Path, ...],
+    data: Path,
+    forget: Path,
+    held_out: Path | None,
+    retain: Path | None,
+    out: Path,
+    classes: int | None,
+    taus: str,
+    bounds: str,
+    **options: Any,
+) -> None:
+    """Ask whether a model of your own still knows what it should have forgotten.
+
+    The model is compared, on noisy copies of the forget samples, with models that were re-trained
+    without them (three at least, better six). FILE.py:FUNCTION names a function without arguments
+    that returns the net: floats in [0, 1] in, logits out, normalisation inside. It is imported and
+    called, so the code in that file is run; nothing else is: weights are safetensors, loaded
+    strictly, arrays are plain numbers, and pickles are refused. ONNX files need
+    onnxruntime (pip install -e ".[onnx]" in the clone of rurklib) and a law without gradients.
+
+    Prints the verdict; writes verdict.json, residual_knowledge.csv, controls.csv, curves.png and
+    report.html. Exit code 0 whatever the verdict is.
+
+    \b
+    rurk audit --model m.py:build --weights m.safetensors
+      --references a1.safetensors a2.safetensors a3.safetensors
+      a4.safetensors a5.safetensors a6.safetensors
+      --data data.npz --forget forget.npy --held-out test.npz --out audit/
+    """
+    from rurklib.study import audit
+    from rurklib.study.audit.audit import audit as run
+    from rurklib.study.audit.audit import free
+
+    free(out)
+    asked = options | {"taus": _floats("--taus", taus), "out": out}
+    asked["bounds"] = None if bounds == "none" else _bounds(bounds)
+    given = audit.read_audit(model, weights, references, data, forget, held_out, retain, classes)
+    result = run(**given, **asked, title=f"Audit of {weights or model}")
+    click.echo(str(result.judge("model", test=options["test"], level=options["level"])))
+    for flag in result.flags:
+        click.echo(f"flag: {flag}")
+    click.echo(f"\nreport: {out / 'report.html'}")
+
+
+def _floats(option: str, text: str) -> list[float]:
+    try:
+        return [float(s) for s in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text}: expected numbers such as 0,0.05,0.1") from None
+
+
+def _bounds(text: str) -> tuple[float, float]:
+    values = _floats("--bounds", text)
+    if len(values) != 2 or not values[0] < values[1]:
+        raise InputError(f"--bounds {text}: expected the lowest and the highest value, or none")
+    return values[0], values[1]

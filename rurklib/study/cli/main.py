@@ -1,0 +1,297 @@
+"""The command ``rurk``: the notebooks' words on the command line.
+
+Exit codes: 0 done; 1 a notebook or a cell of a sweep failed (its message and place are printed);
+2 bad input, nothing was started or changed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rurklib import __version__
+from rurklib.checks import InputError
+from rurklib.study.cli import options
+from rurklib.study.cli.audit import audit
+from rurklib.study.cli.sweep import sweep
+from rurklib.study.cli.train import train
+from rurklib.study.scenarios import SCENARIOS
+
+EXAMPLES = """
+\b
+Examples:
+  rurk study                                    the digits study, into runs/digits
+  rurk study --seeds 0,1,2,3,4 --jobs 2         five seeds, two models at a time
+  rurk study --out runs/mild --set RURK.tau=0.2 another setting, in a folder of its own
+  rurk study --scenario npz --set path=my.npz   images of your own (see also: imagefolder)
+  rurk tune --scenario npz --set path=my.npz    choose hyper-parameters for them
+  rurk inspect                                  look closely at single forget samples
+  rurk train --scenario digits                  only what takes long; also under torchrun
+  rurk attack --run runs/digits                 adaptive attacks on a finished study
+  rurk sweep NOTEBOOK --grid tau=0,0.01         a notebook for every cell of a grid
+  rurk scenarios                                what can be studied, and every setting
+  rurk audit --help                             models of your own, against re-trained ones
+"""
+
+
+class Commands(click.Group):
+    """Turns InputError into one line on stderr and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            click.echo(f"rurk: {error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=Commands, epilog=EXAMPLES, context_settings={"max_content_width": 100})
+@click.version_option(__version__)
+def main() -> None:
+    """Measure and remove residual knowledge in unlearned classifiers."""
+
+
+main.add_command(train)
+
+
+main.add_command(sweep)
+
+
+main.add_command(audit)
+
+
+@main.command()
+@click.option("--scenario", default="digits", show_default=True, help="what to study")
+@click.option("--out", type=click.Path(path_type=Path), help="run folder [default: runs/SCENARIO]")
+@click.option("--seeds", help="experiment seeds [default: the scenario's; 0,1,2 for digits]")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="change a setting")
+@click.option(
+    "--settings",
+    "file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="settings from a JSON file, as rurk tune writes",
+)
+@click.option("--jobs", default=1, show_default=True, help="models made at a time")
+@click.option("--fresh", is_flag=True, help="throw away what is in the run folder")
+def study(
+    scenario: str,
+    out: Path | None,
+    seeds: str | None,
+    settings: tuple[str, ...],
+    file: Path | None,
+    jobs: int,
+    fresh: bool,
+) -> None:
+    """Train, unlearn, measure and report; what is finished already is skipped."""
+    values = options.settings(file, settings)
+    numbers = None if seeds is None else options.numbers("--seeds", seeds)
+    choices = {"seeds": numbers, "settings": values, "jobs": jobs}
+    with options.locked(scenario, out or Path("runs") / scenario, fresh=fresh, **choices) as run:
+        _study(run, values, fresh)
+
+
+@main.command()
+@click.option("--scenario", default="digits", show_default=True, help="what to tune for")
+@click.option("--out", type=click.Path(path_type=Path), help="folder [default: runs/SCENARIO-tune]")
+@click.option("--methods", help="which, e.g. GD,SSD [default: all of the scenario]")
+@click.option("--budget", default=24, show_default=True, help="trials of each method")
+@click.option(
+    "--seeds",
+    default="900,901,902,903,904,905",
+    show_default=True,
+    help="Originals of the rehearsal: the first two for every trial, all for the best three",
+)
+@click.option("--references", default=4, show_default=True, help="re-trained models to be near to")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="change a setting")
+@click.option("--jobs", default=1, show_default=True, help="trials made at a time")
+def tune(
+    scenario: str,
+    out: Path | None,
+    methods: str | None,
+    budget: int,
+    seeds: str,
+    references: int,
+    settings: tuple[str, ...],
+    jobs: int,
+) -> None:
+    """Choose hyper-parameters on a rehearsal, with the same budget for every method.
+
+    Other samples are forgotten than in the study, and the validation part is tested on. Every
+    trial is kept in trials.csv; the best settings go to settings.json, which rurk study --settings
+    takes.
+    """
+    from rurklib.study.run import open_run
+    from rurklib.study.stages.tune import chosen_trials
+    from rurklib.study.stages.tune import tune as search
+
+    folder = out or Path("runs") / f"{scenario}-tune"
+    values = {"references": references, **options.settings(None, settings)}
+    choices: dict[str, Any] = {
+        "seeds": options.numbers("--seeds", seeds),
+        "settings": values,
+        "jobs": jobs,
+        "rehearsal": True,
+    }
+    names = methods.split(",") if methods else None
+    with options.locked(scenario, folder, **choices):
+        table = search(open_run(scenario, folder, **choices), methods=names, budget=budget)
+    click.echo(
+        "distance to re-trained models in percentage points: of the defaults and the best trial on "
+        "the first Originals, and of the best trial on all"
+    )
+    shown = chosen_trials(table)[["method", "defaults", "screened", "score", "settings"]]
+    click.echo(shown.round(2).to_string(index=False))
+    click.echo(f"\nall trials: {folder / 'trials.csv'}")
+    click.echo(f"use them: rurk study --settings {folder / 'settings.json'}")
+
+
+DIGITS_RUN = Path("runs/digits")
+
+
+FINISHED = click.option(
+    "--run",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=DIGITS_RUN,
+    show_default=True,
+    help="folder of a finished study",
+)
+
+
+@main.command()
+@FINISHED
+@click.option("--seed", type=int, help="experiment seed [default: the run's first]")
+@click.option("--port", type=int, help="where to listen [default: 8866, or the next that is free]")
+@click.option("--no-browser", is_flag=True, help="only print the address")
+def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) -> None:
+    """Serve the perturbation inspector of a run as a page on this machine.
+
+    If there is no runs/digits yet, the digits study is run first (minutes).
+    """
+    from rurklib.study.panels.serve import free_port, serve
+
+    if port is not None:
+        free_port(port)  # known before minutes are spent
+    if folder == DIGITS_RUN and not folder.exists():
+        click.echo(f"{folder} isn't there yet: running the study first")
+        with options.locked("digits", folder) as run:
+            _study(run, {}, fresh=False)
+    serve(folder, seed=seed, port=port, browser=not no_browser, say=click.echo)
+
+
+@main.command()
+@FINISHED
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="notebook 6's values")
+@click.option("--jobs", default=1, show_default=True, help="models attacked at a time")
+@click.option(
+    "--beside",
+    "others",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="an attacked run of other data, for a table of several (again for each)  "
+    "[default: runs/cifar5 and runs/fashion of a checkout, if they are there]",
+)
+def attack(folder: Path, settings: tuple[str, ...], jobs: int, others: tuple[Path, ...]) -> None:
+    """Try every attack on the models of a finished study, and cheating unlearners (notebook 6).
+
+    Writes attacks.csv, the executed notebook and its figures into the folder.
+    """
+    from rurklib.checks import count
+    from rurklib.study import files
+    from rurklib.study.run import open_existing
+
+    run = open_existing(folder)
+    values = {"out": str(folder.resolve()), "jobs": count("--jobs", jobs)}
+    values |= dict(options.setting(s) for s in settings)
+    for other in others:
+        if not (other / "attacks.csv").exists():
+            raise InputError(f"--beside {other}: no attacks.csv there; rurk attack --run makes it")
+    if others:
+        values["others"] = [str(other.resolve()) for other in others]
+    click.echo(run.title)
+    with _notebooks(run), files.locked(folder):
+        from rurklib.study.notebooks.study_order import run_attacks
+
+        run_attacks(run, values, say=click.echo)
+    click.echo(f"table: {folder / 'attacks.csv'}")
+
+
+@contextmanager
+def _notebooks(run: Any) -> Iterator[None]:
+    """Where notebooks are executed: one that fails ends the command with its message, code 1."""
+    # Kernels inherit it: small nets on several threads wait for each other more than they work.
+    os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)
+    for needed in ("papermill", "seaborn"):
+        if find_spec(needed) is None:
+            raise InputError(
+                f'{needed} is needed to run notebooks: pip install -e ".[study]" in the clone of '
+                "rurklib"
+            )
+    from rurklib.study.notebooks.study_order import NotebookFailed
+
+    try:
+        yield
+    except NotebookFailed as error:
+        click.echo(f"rurk: {error}", err=True)
+        sys.exit(1)
+
+
+def _study(run: Any, values: dict[str, Any], fresh: bool) -> None:
+    import pandas as pd
+
+    from rurklib.study.run import open_run
+
+    with _notebooks(run):
+        from rurklib.study.notebooks.study_order import run_notebooks
+        from rurklib.study.report.tables import results_table
+
+        run = open_run(
+            run.scenario.name,
+            run.folder,
+            seeds=run.seeds,
+            settings=values,
+            jobs=run.jobs,
+            fresh=fresh,
+        )
+        seeds = ", ".join(map(str, run.seeds))
+        click.echo(f"{run.title}\nseeds {seeds}; {run.scenario.references} references")
+        parameters = {
+            "scenario": run.scenario.name,
+            "out": str(run.folder.resolve()),
+            "seeds": list(run.seeds),
+            "settings": values,
+            "jobs": run.jobs,
+        }
+        run_notebooks(run, parameters, say=click.echo)
+    summary = pd.read_csv(run.folder / "summary.csv")
+    click.echo("\n" + results_table(summary, gaps=False).to_string(index=False))
+    click.echo(f"\nreport: {run.folder / 'report.html'}")
+
+
+@main.command()
+def scenarios() -> None:
+    """List the scenarios with the settings that --set changes."""
+    for scenario in SCENARIOS.values():
+        seeds = ",".join(map(str, scenario.seeds))
+        click.echo(f"{scenario.name}: {scenario.title}; seeds {seeds}")
+        for name, value in scenario.settings().items():
+            if name != "methods":
+                click.echo(f"  {name} = {_shown(value)}")
+        for method in scenario.methods:
+            for name, value in scenario.hyperparameters(method).items():
+                click.echo(f"  {method}.{name} = {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Versions, machine and commit: what a number here depends on besides the choices of its run."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from rurklib.study import memo
+
+
+def surroundings(device: torch.device) -> dict[str, str]:
+    """Versions, platform, processor and the device that is computed on, by name."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": version("torchvision"),  # importing it takes a second
+        "numpy": version("numpy"),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+    }
+
+
+def commit() -> str:
+    """Commit of the checkout, with "+" if it was changed, or "not a checkout"."""
+    try:
+        head, changed = (
+            subprocess.run(
+                ["git", *words], cwd=memo.PACKAGE, capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for words in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "not a checkout"
+    return head + ("+" if changed else "")
+
+
+def _processor() -> str:
+    """The processor's model name, as precise as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,100 @@
+"""A strip of images: a forget image, its perturbed copies, and what each model calls them.
+
+What is no image is shown as numbers in grey: a row of them as bars, a text as a column a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rurklib.study.figures.style import canvas
+
+GOOD, BAD = "#0173b2", "#a8431f"  # recognised / not: also told by the marks, not by colour alone
+
+
+def shown(image: np.ndarray) -> np.ndarray:
+    """[c, h, w] as matplotlib takes it: [h, w] of one channel, else [h, w, 3]. Embedded words
+    [dim, length] stay, and a few numbers become one row."""
+    if image.ndim < 3:
+        return np.atleast_2d(image)
+    return image[0] if len(image) == 1 else np.moveaxis(image[:3], 0, -1)
+
+
+def grey(images: np.ndarray) -> dict[str, Any]:
+    """How ``imshow`` is to show images: pixels in [0, 1] from black to white; other numbers from
+    the smallest possible to the largest, 0 in the middle; what is no image fills its place."""
+    images = np.asarray(images)
+    pixels = not images.size or (images.min() >= 0 and images.max() <= 1)
+    far = 1.0 if pixels else float(np.abs(images).max())
+    look = {"cmap": "gray", "vmin": 0 if pixels else -far, "vmax": far, "interpolation": "nearest"}
+    return look | {"aspect": "equal" if images[0].ndim > 2 else "auto"}
+
+
+def copies_strip(
+    images: np.ndarray,
+    answers: Sequence[tuple[str, np.ndarray]],
+    truth: int,
+    column_titles: Sequence[str],
+    *,
+    classes: Sequence[str],
+    title: str,
+) -> Figure:
+    """Images [columns, channels, h, w] in [0, 1], or other inputs, over the answers of models.
+
+    ``answers`` holds (name, predicted class [columns]) for each model; a recognised copy (its
+    class is ``truth``) gets a tick, another the class that the model said.
+    """
+    columns = len(images)
+    figure, axes = canvas(
+        1 + len(answers), columns, width=1.15 * columns + 1.3, height=1.5 + 0.34 * len(answers),
+        gridspec_kw={"height_ratios": [4] + [1] * len(answers)}, squeeze=False,
+    )  # fmt: skip
+    look = grey(images)
+    for i, image in enumerate(images):
+        axes[0, i].imshow(shown(image), **look)
+        axes[0, i].set_title(column_titles[i], fontsize=9, loc="center")
+    for row, (name, said) in enumerate(answers, start=1):
+        axes[row, 0].text(-0.2, 0.5, name, ha="right", va="center", fontsize=9)
+        for i in range(columns):
+            right = said[i] == truth
+            text = f"✓ {classes[truth]}" if right else f"✗ {classes[said[i]]}"
+            color = GOOD if right else BAD
+            axes[row, i].text(0.5, 0.5, text, ha="center", va="center", color=color, fontsize=10)
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.spines[:].set_visible(False)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure
+
+
+def image_rows(
+    rows: Mapping[str, np.ndarray],
+    *,
+    title: str,
+    captions: Mapping[str, Sequence[str]] | None = None,
+) -> Figure:
+    """Rows of images [n, channels, h, w] in [0, 1] (or of other inputs), each row with its name;
+    ``captions``: a word below each image of a row."""
+    columns = max(len(images) for images in rows.values())
+    each = 0.85 if captions is None else 1.05
+    figure, axes = canvas(
+        len(rows), columns, width=0.8 * columns + 1.5, height=0.55 + each * len(rows), squeeze=False
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for row, (name, images) in zip(axes, rows.items(), strict=True):
+        row[0].text(-0.15, 0.5, name.replace(" (", "\n("), ha="right", va="center", fontsize=9,
+                    transform=row[0].transAxes)  # fmt: skip
+        look = grey(images)
+        for axis, image in zip(row, images, strict=False):
+            axis.imshow(shown(image), **look)
+        for axis, words in zip(row, (captions or {}).get(name, ()), strict=False):
+            axis.text(0.5, -0.06, words, ha="center", va="top", fontsize=9,
+                      transform=axis.transAxes)  # fmt: skip
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure

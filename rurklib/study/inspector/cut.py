@@ -1,0 +1,96 @@
+"""A cut through a sample: the plane of the gradient's direction and a random one.
+
+Across runs the direction in which Original's loss of y falls fastest (its L2 gradient), up a
+random direction at right angles to it: the first shows where a search would go, the second what
+noise meets. Both have length 1, so the axes are L2 distances from the sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rurklib import checks, samples
+from rurklib.model_state import evaluating
+from rurklib.perturb.gradient import ascent
+from rurklib.rng import generator
+from rurklib.study.inspector.grid import answers_on_plane
+from rurklib.study.inspector.view import Inspector
+
+POINTS = 61
+
+
+@dataclass(frozen=True)
+class Cut:
+    """``says[model]`` bool [up, across]: whether the model says y there; ``share`` [up, across] of
+    the references that do. ``across`` and ``up`` [points] are L2 distances. Only the models that
+    were asked so far are in it: see ``done``."""
+
+    across: np.ndarray
+    up: np.ndarray
+    says: dict[str, np.ndarray]
+    references: tuple[str, ...]
+    done: int
+    total: int
+
+    @property
+    def share(self) -> np.ndarray:
+        asked = [self.says[r] for r in self.references if r in self.says]
+        return np.mean(asked, axis=0) if asked else np.zeros((len(self.up), len(self.across)))
+
+
+def directions(inspector: Inspector, sample: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Two directions of length 1 at right angles, each shaped like the sample.
+
+    Where Original has no gradient, the first is a random one too.
+    """
+    x = samples.as_float(inspector.x[sample : sample + 1])
+    model = inspector.models["Original"]
+    with evaluating(model):
+        first = ascent(model, x, inspector.y[sample : sample + 1], True)[0]
+    stream = generator(seed, sample, device=x.device)
+    first, second = (_or_random(d, stream) for d in (first, torch.zeros_like(first)))
+    second = second - (first * second).sum() * first
+    return first, second / second.norm()
+
+
+def _or_random(d: Tensor, stream: torch.Generator) -> Tensor:
+    """``d`` at length 1; where it is 0, a random direction."""
+    if not bool((d != 0).any()):
+        d = torch.randn(d.shape, generator=stream, device=d.device, dtype=d.dtype)
+    d = d / d.abs().max()  # first, or squares of tiny gradients underflow
+    return d / d.norm()
+
+
+def cut(
+    inspector: Inspector,
+    sample: int,
+    reach: float,
+    *,
+    model: str = "Original",
+    seed: int = 0,
+    points: int = POINTS,
+) -> Iterator[Cut]:
+    """What Original, the references and ``model`` say on the plane, reported model by model.
+
+    ``reach`` is the L2 distance to the edge of the picture; points outside the input's bounds are
+    clamped to them, so far from the sample the plane is bent.
+    """
+    checks.one_of("model", model, inspector.models)
+    checks.number("reach", reach, 0.0)
+    across, up = directions(inspector, sample, seed)
+    asked = list(dict.fromkeys(["Original", model, *inspector.references]))
+    x, y = samples.as_float(inspector.x[sample]), int(inspector.y[sample])
+    says: dict[str, np.ndarray] = {}
+    for name in asked:
+        net = inspector.forwards[name].call
+        assert isinstance(net, nn.Module)
+        a, b, answers = answers_on_plane(
+            {name: net}, x, across, up, reach, points=points, bounds=inspector.run.data.bounds
+        )
+        says = {**says, name: answers[name] == y}
+        yield Cut(a, b, says, inspector.references, len(says), len(asked))

@@ -1,0 +1,112 @@
+"""Re-recognition radius: how small a perturbation makes a model change its mind about a sample.
+
+A model that doesn't say y about the sample itself *re-recognises* it at the smallest tau at which
+it says y about the copy; a model that says y *loses* it at the smallest tau at which it says
+another class. Both are called its radius here, and ``before`` tells which it is.
+
+The law and the draw are held while tau grows. A random law draws the same random numbers at every
+tau, so the copies lie on one line through the sample (bent where pixels are clipped) and the
+radius is that along this direction. A gradient law searches anew at every tau, from the same
+starting point scaled, *towards* y for models that don't say it and *away* from y for those that
+do, whatever its own aim; all models are shown the copies found on the one model ``found_on``. A
+model's own radius is then at most the one found on itself, and no search proves that nothing
+nearer exists.
+
+Precisely: tau runs over an even grid of ``points`` from 0 to ``reach``; the first at which the
+model differs from what it says at 0 is taken, and the bracket before it halved until it is a
+thousandth of the reach. A change there and back between two points of the grid is missed. NaN:
+nothing changes within reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from rurklib import checks
+from rurklib.study.inspector.choices import STEPS, other_aim
+from rurklib.study.inspector.view import Inspector
+
+POINTS = 24
+
+
+HALVINGS = 6  # 24 points halved 6 times: a bracket of reach / 1536
+
+
+@dataclass(frozen=True)
+class Radii:
+    """``before`` bool [model]: says y about the sample itself; ``radius`` float [model]: smallest
+    tau at which that changes, NaN where it doesn't up to ``reach`` (or not yet: see ``done``)."""
+
+    models: tuple[str, ...]
+    references: tuple[str, ...]
+    before: np.ndarray
+    radius: np.ndarray
+    reach: float
+    done: int
+    total: int
+
+    def of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """``before`` and ``radius`` of a row: one model's, or all references' for Re-train."""
+        wanted = self.references if name == "Re-train" else (name,)
+        at = [self.models.index(m) for m in wanted]
+        return self.before[at], self.radius[at]
+
+
+def radii(
+    inspector: Inspector,
+    sample: int,
+    law: str,
+    reach: float,
+    *,
+    draw: int = 0,
+    found_on: str = "Original",
+    steps: int = STEPS,
+    points: int = POINTS,
+) -> Iterator[Radii]:
+    """The radius of every model, reported after each tau of the grid and each halving."""
+    checks.number("reach", reach, 0.0)
+    checks.count("points", points)
+    names, y = tuple(inspector.models), int(inspector.y[sample])
+    total = points + HALVINGS
+    seen: dict[tuple[float, bool], np.ndarray] = {}
+
+    def says(tau: float, towards: bool) -> np.ndarray:
+        """Which models say y about the copy at tau, bool [model]."""
+        if (tau, towards) not in seen:
+            aimed = other_aim(law, towards)
+            copy = inspector.copies(sample, aimed, tau, [draw], found_on, steps)
+            answers = inspector.logits(copy, names)[:, 0].argmax(-1).cpu().numpy()
+            seen[tau, towards] = answers == y
+            if aimed == other_aim(law, not towards):  # a random law: one copy serves both
+                seen[tau, not towards] = seen[tau, towards]
+        return seen[tau, towards]
+
+    before = says(0.0, True)
+    low, high = np.zeros(len(names)), np.full(len(names), np.nan)
+
+    def flipped(tau: float, m: int) -> bool:
+        return bool(says(tau, not before[m])[m] != before[m])
+
+    def report(done: int) -> Radii:
+        kept = inspector.references
+        return Radii(names, kept, before, high.copy(), float(reach), done, total)
+
+    for k in range(1, points + 1):
+        tau = reach * k / points
+        for m in np.flatnonzero(np.isnan(high)).tolist():
+            if flipped(tau, m):
+                high[m] = tau
+            else:
+                low[m] = tau
+        yield report(k)
+    for k in range(1, HALVINGS + 1):
+        for m in np.flatnonzero(~np.isnan(high)).tolist():
+            middle = (low[m] + high[m]) / 2
+            if flipped(middle, m):
+                high[m] = middle
+            else:
+                low[m] = middle
+        yield report(points + k)

@@ -1,0 +1,238 @@
+"""One forget sample and one perturbed copy of it, as every model of a run sees them.
+
+The copies are the measurement's own: draw i of a sample is the i-th copy that
+:func:`rurklib.residual.count_hits` made of it (the same stream, drawn for the same block of
+samples), so what is seen here is what was counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rurklib import checks, samples, study
+from rurklib.perturb.gradient import pgd
+from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.residual import estimates
+from rurklib.residual.counts import BLOCK
+from rurklib.residual.inference import Forward, fast, laid_out
+from rurklib.rng import generator
+from rurklib.study.inspector.choices import STEPS
+from rurklib.study.run import Run
+
+SEED = 0  # of the study's counts
+
+
+@dataclass(frozen=True)
+class View:
+    """A sample, a copy of it and what the models make of the copy.
+
+    ``image`` and ``copy`` [c, h, w] in the input's units; ``probabilities`` [model, class] and
+    ``answers`` [model] are about the copy; ``truth`` is the class y. ``models`` names the first
+    axis: Original, the references, then the unlearned models. ``found_on`` is "" for a law that
+    looks at no model.
+    """
+
+    sample: int
+    law: str
+    tau: float
+    draw: int
+    found_on: str
+    steps: int
+    truth: int
+    image: np.ndarray
+    copy: np.ndarray
+    models: tuple[str, ...]
+    references: tuple[str, ...]
+    probabilities: np.ndarray
+    answers: np.ndarray
+
+    @property
+    def difference(self) -> np.ndarray:
+        """Copy less image, [c, h, w]."""
+        return self.copy - self.image
+
+    @property
+    def distances(self) -> dict[str, float]:
+        """How far the copy is from the image, in three norms."""
+        d = self.difference.astype(np.float64).ravel()
+        return {
+            "L-inf": float(np.abs(d).max()),
+            "L2": float(np.sqrt((d**2).sum())),
+            "L1": float(np.abs(d).sum()),
+        }
+
+    @property
+    def recognised(self) -> np.ndarray:
+        """Whether each model says y, bool [model]."""
+        return self.answers == self.truth
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Rows of a picture: Original, the re-trained models together, each unlearned model."""
+        return _rows(self.models, self.references)
+
+    def row(self, name: str) -> np.ndarray:
+        """Probabilities of the models of a row, [1 or references, class]."""
+        wanted = self.references if name == "Re-train" else (name,)
+        return self.probabilities[[self.models.index(m) for m in wanted]]
+
+
+def _rows(models: Sequence[str], references: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys("Re-train" if m in references else m for m in models))
+
+
+class Inspector:
+    """The models of a finished run for one experiment seed, and its forget samples.
+
+    ``models`` maps "Original", "Re-train 1000", ... and the methods to nets, loaded once.
+    """
+
+    def __init__(self, run: Run, seed: int | None = None) -> None:
+        self.run = run
+        self.seed = run.seeds[0] if seed is None else seed
+        if self.seed not in run.seeds:
+            raise checks.InputError(f"seed = {seed}: this run has {', '.join(map(str, run.seeds))}")
+        self.x, self.y = run.pair("forget")
+        self.classes = run.data.classes
+        names = [("Original", self.seed), *run.names("Re-train")]
+        names += [(m, self.seed) for m in run.scenario.methods]
+        nets = study.load_models(run, names)
+        self.labels = {_shown(n): f"{n[0]}-seed{n[1]}" for n in names}  # as counts name them
+        self.models: dict[str, nn.Module] = {_shown(n): nets[n] for n in names}
+        self.references = tuple(_shown(n) for n in run.names("Re-train"))
+        self.names = _rows(tuple(self.models), self.references)
+        self._example = samples.as_float(self.x[:64])
+        self.forwards = {n: fast(m, self._example) for n, m in self.models.items()}
+        self._searched: dict[str, Forward] = {}
+
+    @cached_property
+    def _known(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.hits("Original")
+
+    @cached_property
+    def ratios(self) -> np.ndarray:
+        """Original's residual knowledge of each sample under the run's first law, [sample].
+
+        Hits are summed over the radii above 0. NaN where no reference ever recognises a copy.
+        """
+        return estimates.per_sample(*self._known)
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """Samples by falling residual knowledge of Original, int [sample].
+
+        One that Original recognises and no reference ever does has no ratio and comes first; one
+        that nobody recognises tells nothing and comes last.
+        """
+        own, _ = self._known
+        key = np.where(np.isnan(self.ratios), np.where(own > 0, np.inf, -np.inf), self.ratios)
+        return np.argsort(-key, kind="stable")
+
+    def hits(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """The study's hits under its first law over all radii above 0, from its counts: [sample]
+        of a model, [k, sample] of the references."""
+        method = self.labels[checks.one_of("model", name, self.models)].rsplit("-seed", 1)[0]
+        methods = [] if method == "Re-train" else [method]
+        law, taus = self.run.scenario.perturbations[0], np.array(self.run.scenario.taus)
+        own, others = study.residual(self.run, law, methods=methods).ratios(self.labels[name])
+        above = taus > 0 if (taus > 0).any() else taus == 0
+        return own[above].sum(0), others[:, above].sum(1)
+
+    def copies(
+        self, sample: int, law: str, tau: float, draws: Sequence[int], found_on: str, steps: int
+    ) -> Tensor:
+        """The copies of a sample that a measurement makes in these draws, [draw, ...]."""
+        rule = PERTURBATIONS[checks.one_of("perturbation", law, PERTURBATIONS)]
+        checks.number("tau", tau, 0.0)
+        checks.count("steps", steps)
+        checks.count("sample", sample, 0)
+        if sample >= len(self.x):
+            raise checks.InputError(f"sample = {sample}: there are {len(self.x)} forget samples")
+        x, y = samples.as_float(self.x[sample : sample + 1]), self.y[sample : sample + 1]
+        bounds, many = self.run.data.bounds, (len(draws), *[1] * (x.ndim - 1))
+        if tau == 0:
+            return x.repeat(many)
+        at, block = sample % BLOCK, slice(sample - sample % BLOCK, sample - sample % BLOCK + BLOCK)
+        xs, ys = samples.as_float(self.x[block]), self.y[block]
+        streams = [generator(SEED, sample // BLOCK, i, device=x.device) for i in draws]
+        if not rule.gradient_based:
+            model = self.models["Original"]  # not looked at
+            drawn = [rule.draw(model, xs, ys, tau, g, bounds)[at : at + 1] for g in streams]
+            return torch.cat(drawn)
+        model = self._search_on(found_on)
+        if rule.search is None:  # one step, whose number can't be chosen
+            return rule.draw(model, laid_out(x), y, tau, streams[0], bounds).repeat(many)
+        assert rule.start is not None
+        assert rule.p is not None
+        starts = torch.cat([rule.start(xs, tau, g, bounds)[at : at + 1] for g in streams])
+        return pgd(
+            model, laid_out(x.repeat(many)), y.repeat(len(draws)), tau, rule.p, steps=steps,
+            targeted=rule.targeted, start_at=laid_out(starts), bounds=bounds,
+        )  # fmt: skip
+
+    def _search_on(self, name: str) -> nn.Module:
+        """The form of a model that gradients are taken of, made once."""
+        checks.one_of("found_on", name, self.models)
+        if name not in self._searched:
+            self._searched[name] = fast(self.models[name], self._example, gradients=True)
+        found = self._searched[name].call
+        assert isinstance(found, nn.Module)
+        return found
+
+    def logits(self, copies: Tensor, names: Sequence[str]) -> Tensor:
+        """Logits of some models on the same copies, [model, copy, class]."""
+        copies = laid_out(copies)
+        with torch.inference_mode():
+            return torch.stack(
+                [
+                    torch.cat([self.forwards[n](part) for part in copies.split(size)])
+                    for n in names
+                    for size in [self.forwards[n].batch_size]
+                ]
+            )
+
+    def view(
+        self,
+        sample: int,
+        law: str = "gaussian",
+        tau: float = 0.0,
+        draw: int = 0,
+        found_on: str = "Original",
+        steps: int = STEPS,
+    ) -> View:
+        """What there is to see of one copy. ``draw`` i is the copy of the measurement's draw i;
+        ``found_on`` (a name in ``models``) and ``steps`` matter to gradient laws only."""
+        checks.count("draw", draw, 0)
+        copy = self.copies(sample, law, tau, [draw], found_on, steps)
+        logits = self.logits(copy, tuple(self.models))[:, 0]
+        return View(
+            sample,
+            law,
+            float(tau),
+            draw,
+            found_on if PERTURBATIONS[law].gradient_based else "",
+            steps,
+            int(self.y[sample]),
+            samples.as_float(self.x[sample]).cpu().numpy(),
+            copy[0].cpu().numpy(),
+            tuple(self.models),
+            self.references,
+            logits.softmax(-1).cpu().numpy(),
+            logits.argmax(-1).cpu().numpy(),
+        )
+
+    def others(self, law: str, found_on: str, model: str) -> tuple[str, ...]:
+        """The references that a model is compared with: not itself, and not one that copies were
+        found on, for they are made for it."""
+        out = {model, found_on if PERTURBATIONS[law].gradient_based else ""}
+        return tuple(r for r in self.references if r not in out)
+
+
+def _shown(name: tuple[str, int]) -> str:
+    return f"Re-train {name[1]}" if name[0] == "Re-train" else name[0]

@@ -1,0 +1,3 @@
+"""TODO study.notebooks"""
+
+__all__ = []

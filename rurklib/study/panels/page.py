@@ -1,0 +1,38 @@
+"""What the stand-alone page shows: the inspector of a run, or a word on why there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import io
+from pathlib import Path
+
+import ipywidgets
+
+from rurklib.checks import InputError
+from rurklib.study.inspector.view import Inspector
+from rurklib.study.panels.inspector import InspectorPanel
+from rurklib.study.run import open_existing
+
+
+def page(folder: str | Path, seed: int | None = None) -> ipywidgets.Widget:
+    """The panel of the finished run in ``folder``, under a heading; a message if it can't be."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # a log line is no part of a page
+            run = open_existing(folder)
+            panel = InspectorPanel(Inspector(run, seed))
+    except (InputError, OSError) as error:
+        return ipywidgets.HTML(
+            '<div role="alert" style="line-height: 1.5"><h1>No run to inspect</h1>'
+            f"<p>{html.escape(str(error))}</p>"
+            "<p>Mend the folder, then load this page again.</p></div>"
+        )
+    head = ipywidgets.HTML(
+        '<div style="line-height: 1.4"><h1 style="font-size: 1.5em; margin: 0.3em 0">'
+        "Perturbation inspector</h1>"
+        f"<p style='margin: 0 0 0.6em'>{html.escape(run.title)}; models of seed "
+        f"{panel.inspector.seed} and {len(panel.inspector.references)} re-trained without them. "
+        "Choose a sample and a small change to it, and see which models still know its class.</p>"
+        "</div>"
+    )
+    return ipywidgets.VBox([head, panel.widget], layout={"overflow": "visible"})

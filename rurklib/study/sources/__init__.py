@@ -1,0 +1,17 @@
+"""TODO study.sources"""
+
+from rurklib.study.sources.cifar_fashion import cifar5, cifar10, fashion_mnist
+from rurklib.study.sources.image_folder import image_folder
+from rurklib.study.sources.npz import npz, read_indices, read_samples
+from rurklib.study.sources.text import text
+
+__all__ = [
+    "cifar5",
+    "cifar10",
+    "fashion_mnist",
+    "image_folder",
+    "npz",
+    "read_indices",
+    "read_samples",
+    "text",
+]

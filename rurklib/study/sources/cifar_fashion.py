@@ -1,0 +1,183 @@
+"""CIFAR-10 and Fashion-MNIST: downloaded by torchvision, or read from a local copy.
+
+Without a path, torchvision's downloader fetches the official files once into the cache folder and
+checks their MD5. The files themselves are read here, a few lines each, for two reasons: nothing is
+unpickled (torchvision's ``CIFAR10`` unpickles; the authors' *binary version* holds the same images
+in the same order), and a local copy goes through the same lines as a download.
+
+Sources: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009 (the authors
+state no licence); Xiao, Rasul & Vollgraf, "Fashion-MNIST", arXiv 1708.07747 (MIT).
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rurklib.checks import InputError
+from rurklib.data.dataset import Dataset, Pair
+from rurklib.data.subsets import first_of_each_class
+from rurklib.study.sources.image_folder import cache_folder
+from rurklib.study.sources.npz import npz
+
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+
+
+CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+
+
+CIFAR10_FILES = (*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin")
+
+
+CIFAR10_BYTES = 10_000 * (1 + 3 * 32 * 32)  # of each file: a label and three 32x32 planes an image
+
+
+FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+           "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")  # fmt: skip
+
+
+def cifar10(path: str | Path = "") -> Dataset:
+    """CIFAR-10: x uint8 [50000, 3, 32, 32] and [10000, 3, 32, 32], in official order.
+
+    ``path`` is a ``.npz`` file as :func:`rurklib.study.sources.npz` reads it, or the folder
+    ``cifar-10-batches-bin`` of the binary version; empty: 170 MB are downloaded once.
+    """
+    place = Path(path).expanduser() if str(path) else _downloaded("CIFAR-10", _download_cifar10)
+    if not place.is_dir():
+        return _renamed(npz(place), "cifar10", CIFAR10, (3, 32, 32))
+    folder = _holding(
+        place, CIFAR10_FILES, ("", "cifar-10-batches-bin"), "the CIFAR-10 binary version"
+    )
+    batches = [_read_batch(folder / name) for name in CIFAR10_FILES]
+    x, y = (torch.cat(parts) for parts in zip(*batches[:-1], strict=True))
+    return Dataset("cifar10", (x, y), batches[-1], CIFAR10, f"CIFAR-10, read from {folder.name}")
+
+
+def cifar5(path: str | Path = "") -> Dataset:
+    """Small CIFAR-5 (Golatkar et al. 2020): the first 200 train and the first 200 test images of
+    the first five classes of :func:`cifar10`."""
+    return first_of_each_class(cifar10(path), name="cifar5", classes=5, train=200, test=200)
+
+
+def fashion_mnist(path: str | Path = "") -> Dataset:
+    """Fashion-MNIST: x uint8 [60000, 1, 28, 28] and [10000, 1, 28, 28], in official order.
+
+    ``path`` is a ``.npz`` file, or a folder with the four IDX files, gzipped or not (Debian's
+    ``dataset-fashion-mnist`` puts them into /usr/share/datasets/fashion-mnist); empty: 31 MB are
+    downloaded once.
+    """
+    place = Path(path).expanduser() if str(path) else _downloaded("Fashion-MNIST", _download_idx)
+    if not place.is_dir():
+        return _renamed(npz(place), "fashion-mnist", FASHION, (1, 28, 28))
+    sides = []
+    for part in ("train", "t10k"):
+        x = _read_idx(place, f"{part}-images-idx3-ubyte", ndim=3)
+        y = _read_idx(place, f"{part}-labels-idx1-ubyte", ndim=1)
+        sides.append((torch.from_numpy(x[:, None]), torch.from_numpy(y.astype(np.int64))))
+    train, test = sides
+    return Dataset("fashion-mnist", train, test, FASHION, f"Fashion-MNIST, read from {place.name}")
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def _read_batch(file: Path) -> Pair:
+    """One file of the CIFAR-10 binary version: rows of a label and 3 * 32 * 32 pixels."""
+    raw = np.fromfile(file, np.uint8)
+    if len(raw) == 0 or len(raw) % 3073:
+        raise InputError(
+            f"{file} has {len(raw)} bytes: expected a multiple of 3073 (a label and 3x32x32 pixels "
+            "an image); it is cut off or not of the binary version, fetch it again"
+        )
+    rows = raw.reshape(-1, 3073)
+    x = np.ascontiguousarray(rows[:, 1:]).reshape(-1, 3, 32, 32)
+    return torch.from_numpy(x), torch.from_numpy(rows[:, 0].astype(np.int64))
+
+
+def _read_idx(folder: Path, name: str, ndim: int) -> np.ndarray:
+    """One IDX file of bytes: 0, 0, 8, number of dimensions, each as uint32, then the values."""
+    file = _holding(folder, (name,), ("", "raw", "FashionMNIST/raw"), "Fashion-MNIST", gz=True)
+    try:
+        raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        if raw[:4] != bytes((0, 0, 8, ndim)):
+            raise ValueError(f"it begins with {raw[:4].hex(' ')}, not 00 00 08 {ndim:02x}")
+        shape = tuple(int(n) for n in np.frombuffer(raw, ">u4", ndim, offset=4))
+        return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(shape).copy()
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(
+            f"{file} is not a whole IDX file of bytes ({error}): fetch it again"
+        ) from error
+
+
+def _holding(
+    place: Path, names: tuple[str, ...], below: tuple[str, ...], what: str, gz: bool = False
+) -> Path:
+    """The folder at or below ``place`` that has all the files (with ``gz``, the one file itself,
+    gzipped or not); InputError if there is none."""
+    for folder in (place / b for b in below):
+        if gz:
+            for file in (folder / f"{names[0]}.gz", folder / names[0]):
+                if file.is_file():
+                    return file
+        elif all((folder / n).is_file() for n in names):
+            return folder
+    if (place / "data_batch_1").exists() or (place / "cifar-10-batches-py").exists():
+        raise InputError(
+            f"{place} holds CIFAR-10's pickled Python version, and nothing is unpickled here: use "
+            "the binary version (cifar-10-batches-bin) or a .npz, or leave path out to download"
+        )
+    raise InputError(
+        f"{place} is not a folder of {what}: expected {', '.join(names)}{' (.gz)' if gz else ''} "
+        "in it; correct path, or leave it out to download"
+    )
+
+
+def _renamed(data: Dataset, name: str, classes: tuple[str, ...], shape: tuple) -> Dataset:
+    """A data set from a ``.npz`` under its own name, if it looks like it."""
+    found = tuple(data.train[0].shape[1:])
+    if found != shape or len(data.classes) != len(classes):
+        raise InputError(
+            f"{data.name}.npz has {len(data.classes)} classes of {found} images: {name} has "
+            f"{len(classes)} of {shape}; for other data use --scenario npz"
+        )
+    return Dataset(name, data.train, data.test, classes, f"{name}, {data.provenance}")
+
+
+# --- downloading --------------------------------------------------------------------------------
+
+
+def _downloaded(what: str, download: Callable[[], Path]) -> Path:
+    try:
+        return download()
+    except (OSError, RuntimeError) as error:  # no network; no room; an MD5 that doesn't match
+        raise InputError(
+            f"{what} could not be downloaded to {cache_folder()} ({error}): check the network, or "
+            "name a local copy with --set path=..."
+        ) from error
+
+
+def _download_cifar10() -> Path:
+    from torchvision.datasets.utils import download_and_extract_archive
+
+    root = cache_folder() / "cifar10"
+    files = [root / "cifar-10-batches-bin" / name for name in CIFAR10_FILES]
+    if not all(f.is_file() and f.stat().st_size == CIFAR10_BYTES for f in files):
+        download_and_extract_archive(CIFAR10_URL, str(root), md5=CIFAR10_MD5)
+    return root
+
+
+def _download_idx() -> Path:
+    from torchvision.datasets import FashionMNIST
+    from torchvision.datasets.utils import download_url
+
+    root = cache_folder() / "fashion-mnist"
+    for name, md5 in FashionMNIST.resources:  # a file that is there with this MD5 is not fetched
+        download_url(FashionMNIST.mirrors[0] + name, str(root), md5=md5)
+    return root

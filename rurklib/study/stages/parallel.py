@@ -1,0 +1,69 @@
+"""Several models at a time: tasks in processes, each on a fixed number of threads."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from rurklib.study.run import Run
+
+SPARSE = 30.0  # seconds between two lines where there is no terminal
+
+
+def parallel(
+    run: Run, tasks: Sequence[tuple[Callable[..., Any], tuple]], stage: str = ""
+) -> list[Any]:
+    """Results of the tasks in order, ``run.jobs`` at a time, each on ``scenario.threads`` threads.
+
+    The number of threads is fixed by the scenario, not by the machine, so that sums are taken in
+    the same order wherever and however parallel a study runs. A result that is text is a line for
+    the log: on a terminal it is printed as soon as it is there; elsewhere, as in a notebook, one
+    now and then, and at the end a line for all with what ``stage`` says was done.
+    """
+    began = said = time.perf_counter()
+    jobs = min(run.jobs, len(tasks))
+    work = ((run.scenario.threads, function, arguments) for function, arguments in tasks)
+    if jobs <= 1:
+        stream = (_task(*item) for item in work)
+    else:
+        from joblib import Parallel, delayed
+
+        stream = Parallel(n_jobs=jobs, return_as="generator")(delayed(_task)(*w) for w in work)
+    results = []
+    for result in stream:
+        results.append(result)
+        if not isinstance(result, str):
+            continue
+        if on_terminal():
+            print(result, flush=True)
+        elif len(results) < len(tasks) and time.perf_counter() - said >= SPARSE:
+            print(f"{result} ({len(results)} of {len(tasks)})", flush=True)
+            said = time.perf_counter()
+    if stage and results and not on_terminal():
+        print(f"{stage} in {time.perf_counter() - began:.1f} s", flush=True)
+    return results
+
+
+def on_terminal() -> bool:
+    """Whether somebody watches: not in a notebook, nor where the output goes to a file."""
+    return sys.stdout.isatty()
+
+
+def _task(threads: int, function: Callable[..., Any], arguments: tuple) -> Any:
+    with _threads(threads):
+        return function(*arguments)
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

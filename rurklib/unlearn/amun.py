@@ -1,0 +1,113 @@
+"""AMUN: keep training on everything, and on adversarial examples of the forget samples beside them.
+
+Reference: Ebrahimpour-Boroojeny, Sundaram & Chandrasekaran, "Not All Wrong is Bad: Using
+Adversarial Examples for Unlearning", ICML 2025 (arXiv 2503.00917), Algorithm 1.
+
+Algorithm:
+    1. for each forget sample look for x' in the L2 ball of radius epsilon that Original takes for
+       another class y' (PGD); while there is none, double epsilon
+    2. start from Original and minimise the loss of the retain set, of the pairs (x', y'), and
+       (``true_labels``) of the forget set with its own labels, together by SGD
+
+Notes on this implementation: to keep the forget samples with their true labels beside their
+neighbours with wrong ones is the paper's setting: the boundary is to come close to them, which
+lowers the confidence, not to cross them. ``true_labels=False`` leaves them out. y' is Original's
+own answer, so that these labels are wrong but no news to it. PGD starts at x: nothing is drawn. A
+sample that Original gets wrong already is its own neighbour. One for which DOUBLINGS balls hold
+nothing (a net that always gives one answer) has no x' and is left out. The last ball tried is at
+most twice as large as needed, if PGD is right.
+
+Hyper-parameters (paper's defaults): steps 50 (of PGD); of our own: epsilon 0.1 (units of the input;
+the first radius), epochs 10, lr 1e-2, momentum 0.9, weight_decay 5e-4, batch_size 128,
+batchnorm "train".
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rurklib import checks, samples
+from rurklib.model_state import evaluating
+from rurklib.perturb.gradient import pgd
+from rurklib.train.loop import BatchNorm
+from rurklib.unlearn.contract import Pair, method
+from rurklib.unlearn.fine_tuning import fine_tuned
+
+DOUBLINGS = 16  # the last ball is 30,000 times the first
+
+
+def nearest_adversarial(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    epsilon: float = 0.1,
+    steps: int = 50,
+    bounds: samples.Bounds = (0.0, 1.0),
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Step 1 for samples x [n, ...] float and y [n]: (x', y', radius).
+
+    x' is inside the ball of its radius (epsilon * 2^k, float [n]) and inside ``bounds``, and the
+    model says y' != y. Samples for which nothing was found are x, y and infinity.
+    """
+    found, said = x.clone(), y.clone()
+    radius = torch.full((len(x),), torch.inf, dtype=x.dtype, device=x.device)
+    left = torch.arange(len(x), device=x.device)
+    for k in range(DOUBLINGS):
+        tau = epsilon * 2**k
+        near = pgd(model, x[left], y[left], tau, 2, steps=steps, random_start=False, bounds=bounds)
+        with torch.no_grad(), evaluating(model):
+            answer = model(near).argmax(1)
+        crossed = answer != y[left]
+        here = left[crossed]
+        found[here], said[here], radius[here] = near[crossed], answer[crossed], tau
+        left = left[~crossed]
+        if len(left) == 0:
+            break
+    return found, said, radius
+
+
+@method("AMUN", search={"lr": (1e-4, 0.1), "epochs": (1, 20), "true_labels": [True, False]})
+def amun(
+    model: nn.Module,
+    retain: Pair,
+    forget: Pair,
+    *,
+    seed: int = 0,
+    epsilon: float = 0.1,
+    steps: int = 50,
+    true_labels: bool = True,
+    epochs: int = 10,
+    lr: float = 1e-2,
+    momentum: float = 0.9,
+    weight_decay: float = 5e-4,
+    batch_size: int = 128,
+    batchnorm: BatchNorm = "train",
+    bounds: samples.Bounds = (0.0, 1.0),
+) -> nn.Module:
+    """Fine-tune on the retain set and on adversarial examples of the forget set."""
+    checks.number("epsilon", epsilon, low=1e-6)
+    checks.count("steps", steps)
+    xf = samples.as_float(forget[0])
+    pieces = [
+        nearest_adversarial(model, a, b, epsilon=epsilon, steps=steps, bounds=bounds)
+        for a, b in zip(xf.split(batch_size), forget[1].split(batch_size), strict=True)
+    ]
+    near, said, radius = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+    known = radius.isfinite()
+    parts = [(samples.as_float(retain[0]), retain[1]), (near[known], said[known])]
+    if true_labels:
+        parts.append((xf, forget[1]))
+    x, y = (torch.cat(both) for both in zip(*parts, strict=True))
+    return fine_tuned(
+        model,
+        (x, y),
+        seed=seed,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        batchnorm=batchnorm,
+    )

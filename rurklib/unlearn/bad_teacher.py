@@ -1,0 +1,91 @@
+"""BadTeacher: a student that is taught by Original what to keep and by a blank net what to forget.
+
+Reference: Chundawat, Tarun, Mandal & Kankanhalli, "Can Bad Teaching Induce Forgetting? Unlearning
+in Deep Networks Using an Incompetent Teacher", AAAI 2023.
+
+Algorithm:
+    1. student <- Original; competent teacher <- Original; incompetent teacher <- the same net,
+       initialised at random and never trained
+    2. minimise  KL(T || student)  by SGD, averaged over retain and forget samples alike, with T the
+       competent teacher's output for a retain sample, the incompetent one's for a forget sample
+
+Notes on this implementation: as in the paper, a share of the retain set does, drawn once. Retain
+and forget samples share batches. No labels are used. Both teachers are in eval mode; the blank
+net's BatchNorm has its initial statistics there. The paper's optimiser is Adam with lr 1e-4; SGD
+needs more, so lr is that of the other methods. KL is SCRUB's, with the factor temperature^2.
+
+Hyper-parameters (paper's defaults): temperature 1.0, retain_share 0.3, epochs 1; lr 1e-2, momentum
+0.9, weight_decay 0.0, batch_size 128 (256 there), batchnorm "train".
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rurklib import checks
+from rurklib.rng import generator
+from rurklib.train.loop import BatchNorm, batches, descend
+from rurklib.unlearn.contract import Pair, method
+from rurklib.unlearn.last_layers import reset
+from rurklib.unlearn.soft_and_wrong_labels import distillation_kl
+
+
+def taught(competent: Tensor, incompetent: Tensor, forgotten: Tensor) -> Tensor:
+    """Logits [n, classes] to learn: the incompetent teacher's where ``forgotten`` (bool [n]), else
+    the competent one's."""
+    return torch.where(forgotten[:, None], incompetent, competent)
+
+
+@method(
+    "BadTeacher",
+    search={
+        "lr": (1e-3, 0.3),
+        "epochs": (1, 10),
+        "retain_share": (0.1, 1.0),
+        "temperature": (0.5, 4.0),
+    },
+)
+def bad_teacher(
+    model: nn.Module,
+    retain: Pair,
+    forget: Pair,
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+    retain_share: float = 0.3,
+    epochs: int = 1,
+    lr: float = 1e-2,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    batch_size: int = 128,
+    batchnorm: BatchNorm = "train",
+) -> nn.Module:
+    """Distil from Original on retain and from an untrained net on forget."""
+    checks.number("temperature", temperature, low=1e-6)
+    checks.number("retain_share", retain_share, 0.0, 1.0)
+    competent, incompetent = copy.deepcopy(model).eval(), copy.deepcopy(model).eval()
+    reset([incompetent], seed)
+    n = math.ceil(retain_share * len(retain[0]))
+    some = torch.randperm(len(retain[0]), generator=generator(seed, 3))[:n].to(retain[0].device)
+    x = torch.cat([retain[0][some], forget[0]])
+    forgotten = torch.arange(len(x), device=x.device) >= n
+
+    def loss(x: Tensor, forgotten: Tensor) -> Tensor:
+        with torch.no_grad():
+            target = taught(competent(x), incompetent(x), forgotten)
+        return distillation_kl(model(x), target, temperature)
+
+    return descend(
+        model,
+        loss,
+        batches(x, forgotten, size=batch_size, epochs=epochs, generator=generator(seed, 1)),
+        steps=epochs * -(-len(x) // batch_size),
+        lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        batchnorm=batchnorm,
+    )

@@ -1,0 +1,77 @@
+"""The diagonal of the empirical Fisher information: how much each weight matters to each label.
+
+Reference: Golatkar, Achille & Soatto, "Eternal Sunshine of the Spotless Net", CVPR 2020; Foster,
+Schoepf & Brintrup, "Selective Synaptic Dampening", AAAI 2024 (both select weights by it).
+
+Algorithm:
+    1. per sample:  g = d/dw log p(y | x)  with y the label that is given
+    2. square g entry by entry
+    3. average over the samples
+
+Notes on this implementation: the square is taken per sample (``torch.func.vmap``). Peers square the
+mean gradient of a batch, which isn't the Fisher information: it depends on the batch size, and in
+it gradients of opposite sign cancel. The label is the given one, not drawn from the model, so this
+is the "empirical" Fisher of the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+from rurklib.model_state import evaluating
+from rurklib.samples import as_float
+
+
+def scores(
+    model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 64
+) -> Iterator[dict[str, Tensor]]:
+    """d/dw log p(y|x) of each sample, ``batch_size`` samples at a time: for every parameter by its
+    name a tensor [batch, *shape]. It is minus the gradient of the sample's cross-entropy.
+
+    ``x`` is uint8 or float [n, ...], ``y`` int64 [n]. Eval mode, so that a sample's gradient is
+    its own; the model's modes, buffers and ``.grad`` are left as found. ``batch_size`` decides the
+    memory (that many copies of the weights), not the result.
+    """
+    weights = {name: p.detach() for name, p in model.named_parameters()}
+    buffers = dict(model.named_buffers())
+
+    def log_likelihood(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        logits = functional_call(model, (weights, buffers), (x[None],))
+        return F.log_softmax(logits, 1)[0].gather(0, y[None])[0]
+
+    per_sample = vmap(grad(log_likelihood), in_dims=(None, 0, 0))
+    for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
+        with evaluating(model):
+            batch = per_sample(weights, as_float(xb), yb)
+        yield batch
+
+
+def diagonal_fisher(
+    model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 64
+) -> dict[str, Tensor]:
+    """Mean over samples of (d/dw log p(y|x))^2, for every parameter by its name.
+
+    Arguments as in :func:`scores`; the model is left as found.
+    """
+    total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    for batch in scores(model, x, y, batch_size=batch_size):
+        for name, g in batch.items():
+            total[name] += g.square().sum(0)
+    return {name: t / len(x) for name, t in total.items()}
+
+
+def mean_score(
+    model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 64
+) -> dict[str, Tensor]:
+    """Mean over samples of d/dw log p(y|x): minus the gradient of the mean cross-entropy in eval
+    mode, for every parameter by its name. Arguments as in :func:`scores`."""
+    total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    for batch in scores(model, x, y, batch_size=batch_size):
+        for name, g in batch.items():
+            total[name] += g.sum(0)
+    return {name: t / len(x) for name, t in total.items()}

@@ -1,0 +1,146 @@
+"""The last k layers of a net: named, re-initialised, or trained while the rest stays frozen.
+
+Reference: Goel et al., "Towards Adversarial Evaluations for Inexact Machine Unlearning",
+arXiv 2201.06640, 2022 (EU-k and CF-k).
+
+Algorithm:
+    1. walk the net in registration order, which is forward order in every net here
+    2. a module with a weight matrix or kernel (2 dimensions or more) opens a layer
+    3. what owns only vectors (BatchNorm) joins the layer before it, and so does a shortcut
+
+Notes on this implementation: this counts layers as the names of nets do: 18 in a ResNet-18, whose
+projection shortcuts aren't counted. So k = 5 is fc and the last two residual blocks there, the
+paper's choice. The official code counts the shortcuts as well and then stops one convolution short
+of the two blocks; it re-initialises no BatchNorm layer, and leaves the frozen ones in train mode,
+where their running statistics move. Here "re-initialised" and "frozen" cover BatchNorm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from rurklib import checks
+from rurklib.rng import mixed_seed, seeded
+from rurklib.train.loop import BatchNorm
+from rurklib.unlearn.contract import Pair
+from rurklib.unlearn.fine_tuning import fine_tuned
+
+PAPERS_K = 5
+
+
+SHORTCUTS = {"downsample", "shortcut"}  # what torchvision and the usual CIFAR ResNets call them
+
+
+def layers(model: nn.Module) -> list[list[nn.Module]]:
+    """The layers of ``model`` from first to last, each as its modules (see the rule above)."""
+    found: list[list[nn.Module]] = [[]]
+    opened = False  # what owns only vectors and stands before the first layer joins that one
+    for path, module in _owners(model):
+        kernel = any(p.ndim > 1 for p in module.parameters())
+        opens = kernel and SHORTCUTS.isdisjoint(path)
+        if opens and opened:
+            found.append([])
+        opened = opened or opens
+        found[-1].append(module)
+    return found if opened else []
+
+
+def _owners(module: nn.Module, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple, nn.Module]]:
+    """The outermost modules that own parameters themselves, and leaves with a state."""
+    children = list(module.named_children())
+    if next(module.parameters(recurse=False), None) is not None or not children:
+        if module.state_dict():
+            yield path, module
+    else:
+        for name, child in children:
+            yield from _owners(child, (*path, name))
+
+
+def last_layers(model: nn.Module, k: int | None = None) -> list[nn.Module]:
+    """The modules of the last ``k`` layers.
+
+    None is the paper's 5, but at most half of the net's layers: 5 of the 6 layers of a small net
+    would be re-training. Raises InputError if the model has fewer than k layers.
+    """
+    found = layers(model)
+    if not found:
+        raise checks.InputError("model has no layer with weights: expected at least one")
+    if k is None:
+        k = min(PAPERS_K, max(len(found) // 2, 1))
+    if checks.count("k", k) > len(found):
+        raise checks.InputError(
+            f"k = {k}: expected at most {len(found)}, the number of layers of the model"
+        )
+    return [module for layer in found[-k:] for module in layer]
+
+
+def reset(modules: list[nn.Module], seed: int) -> None:
+    """Re-initialise ``modules`` in place by their own ``reset_parameters``, BatchNorm's running
+    statistics included. ``seed`` decides the weights; the global random state isn't touched."""
+    parts = [part for module in modules for part in module.modules()]
+    initialisers = [getattr(part, "reset_parameters", None) for part in parts]
+    for part, initialise in zip(parts, initialisers, strict=True):
+        if initialise is None and next(part.parameters(recurse=False), None) is not None:
+            raise checks.InputError(
+                f"{type(part).__name__} has no reset_parameters(): it can't be re-initialised; "
+                "give it one, or choose k so that it isn't among the last layers"
+            )
+    # A stream of its own, or a net of one layer would get the weights that Original started from.
+    with seeded(mixed_seed(seed, 4)):
+        for initialise in initialisers:
+            if initialise is not None:
+                initialise()
+
+
+@contextmanager
+def only(model: nn.Module, trained: list[nn.Module]) -> Iterator[nn.Module]:
+    """Let nothing but ``trained`` learn inside the block; yields what to hand to ``descend``.
+
+    The whole model is put in eval mode. ``descend`` puts the module that it is given, and no
+    other, in train mode: so the frozen layers' BatchNorm neither uses nor moves batch statistics.
+    They need no gradient either, which ends the backward pass at the first trained layer.
+    """
+    tail = nn.ModuleList(trained)
+    learning = {id(p) for p in tail.parameters()}
+    frozen = [p for p in model.parameters() if p.requires_grad and id(p) not in learning]
+    model.eval()
+    for p in frozen:
+        p.requires_grad_(False)
+    try:
+        yield tail
+    finally:
+        for p in frozen:
+            p.requires_grad_(True)
+
+
+def fine_tune(
+    model: nn.Module,
+    trained: list[nn.Module],
+    retain: Pair,
+    *,
+    seed: int,
+    epochs: int,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    batch_size: int,
+    batchnorm: BatchNorm,
+) -> nn.Module:
+    """Train ``trained``, parts of ``model``, on the retain set in place; the rest is frozen."""
+    with only(model, trained) as tail:
+        fine_tuned(
+            model,
+            retain,
+            seed=seed,
+            epochs=epochs,
+            batch_size=batch_size,
+            learner=tail,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            batchnorm=batchnorm,
+        )
+    return model

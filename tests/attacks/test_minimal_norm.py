@@ -1,0 +1,164 @@
+"""Minimal-norm attacks: on linear models the exact distance is known; on nets, foolbox's."""
+
+import math
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from rurklib.attacks.minimal_norm import _Best, ddn, fmn
+from rurklib.checks import InputError
+from rurklib.perturb.ball import norm
+
+SEARCHES = {"ddn": (ddn, 2.0, 2.0), "fmn": (fmn, math.inf, 1.0)}  # search, its p, the dual norm
+
+
+def exact(model, x, y, dual):
+    """Signed margin over the dual norm of the difference of the two classes' weights."""
+    w = model[1].weight.detach()
+    z = model(x).detach()
+    gap = (z[:, 0] - z[:, 1]) * (1 - 2 * y)
+    return gap / torch.linalg.vector_norm(w[0] - w[1], ord=dual)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("d", [4, 64, 300])
+def test_on_a_linear_model_the_signed_distance_is_exact(name, d, linear, rng):
+    """Both kinds at once: half of the labels are what the model says, half aren't.
+    Catches a wrong sign or dual norm, a search in one direction only, and one that stops early."""
+    search, p, dual = SEARCHES[name]
+    model = linear(d, seed=d)
+    x = torch.randn(24, d, generator=rng(1), dtype=torch.float64)
+    y = torch.arange(24) % 2
+    found = search(model, x, y, bounds=None)
+    wanted = exact(model, x, y, dual)
+    assert 0 < int(found.before.sum()) < 24
+    assert torch.equal(found.before, wanted > 0)
+    assert ((found.signed / wanted) >= 1 - 1e-6).all()  # nothing is nearer than the nearest
+    torch.testing.assert_close(found.signed, wanted, rtol=0.02, atol=5e-4)
+    torch.testing.assert_close(norm(found.copies - x, p), found.distance)
+    assert ((model(found.copies).argmax(1) == y) != found.before).all()
+
+
+@pytest.mark.parametrize(("name", "steps", "off"), [("ddn", 60, 1.1), ("fmn", 3, 1.01)])
+def test_the_searches_are_near_before_the_way_is_halved(name, steps, off, linear, rng, monkeypatch):
+    """FMN's first-order radius is exact here: three steps do. Catches another dual norm in it, and
+    a DDN that doesn't set the norm."""
+    monkeypatch.setattr("rurklib.attacks.minimal_norm.HALVINGS", 0)
+    search, _, dual = SEARCHES[name]
+    model = linear(64, seed=3)
+    x = torch.randn(16, 64, generator=rng(1), dtype=torch.float64)
+    y = torch.arange(16) % 2
+    ratio = search(model, x, y, steps=steps, bounds=None).signed / exact(model, x, y, dual)
+    assert (ratio >= 1 - 1e-6).all()
+    assert ratio.median() < off
+
+
+def test_the_best_so_far_is_the_smallest_that_changed_the_answer():
+    x = torch.zeros(3, 2)
+    best = _Best(x, 2)
+    for size, gap in ((3.0, -1.0), (1.0, 1.0), (2.0, -1.0), (2.5, -1.0)):
+        best.update(torch.full((3, 2), size), torch.tensor([gap, -gap, 1.0]))
+    norms = [2 * math.sqrt(2), 1 * math.sqrt(2), math.inf]
+    assert best.distance.tolist() == pytest.approx(norms)
+    assert best.d[:, 0].tolist() == [2.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_with_several_classes_it_comes_near_the_nearest_border(name, linear, rng):
+    search, _, dual = SEARCHES[name]
+    w = torch.randn(5, 30, generator=rng(0), dtype=torch.float64)
+    model = linear(w)
+    x = torch.randn(40, 30, generator=rng(1), dtype=torch.float64)
+    y = model(x).argmax(1)
+    z = model(x).detach()
+    to_each = (z.gather(1, y[:, None]) - z) / torch.linalg.vector_norm(
+        w[y][:, None] - w, ord=dual, dim=2
+    )
+    nearest = to_each.nan_to_num(nan=math.inf).amin(1)
+    ratio = search(model, x, y, bounds=None).distance / nearest
+    assert ratio.min() > 1 - 1e-6
+    assert ratio.median() < 1.01
+    assert ratio.max() < 1.2
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_copies_stay_inside_the_bounds_and_cost_more_there(name, linear):
+    """The first coordinate, of most weight, has no room: the others must do it.
+
+    w = (3, 1), x = (0, 0.8), bias -0.3, margin 0.5: freely it is 0.5 / sqrt(10) or 0.5 / 4; with
+    the first coordinate at its bound it is 0.5 in both norms."""
+    search, _, _ = SEARCHES[name]
+    model = linear([[3.0, 1.0], [0.0, 0.0]], [-0.3, 0.0])
+    x = torch.tensor([[0.0, 0.8]], dtype=torch.float64)
+    y = torch.tensor([0])
+    found = search(model, x, y, bounds=(0.0, 1.0))
+    assert found.copies.min() >= 0
+    assert found.copies.max() <= 1
+    assert float(found.distance) == pytest.approx(0.5, rel=0.02)
+    free = {"ddn": 0.5 / math.sqrt(10), "fmn": 0.125}[name]
+    assert float(search(model, x, y, bounds=None).distance) == pytest.approx(free, rel=0.02)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_where_nothing_is_to_be_found_the_distance_is_infinite(name):
+    search, _, _ = SEARCHES[name]
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    with torch.no_grad():
+        model[1].weight.zero_()
+        model[1].bias.copy_(torch.tensor([2.0, 0.0]))
+    x, y = torch.rand(2, 4), torch.tensor([0, 1])
+    found = search(model, x, y, steps=5)
+    assert torch.isinf(found.distance).all()
+    assert found.signed.tolist() == [math.inf, -math.inf]
+    assert torch.equal(found.copies, x)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_samples_result_does_not_hang_on_its_batch_nor_the_logits_scale(name, cnn, images):
+    search, _, _ = SEARCHES[name]
+    model, (x, y) = cnn(), images(6)
+    together = search(model, x, y, steps=15)
+    alone = search(model, x[2:3], y[2:3], steps=15)
+    torch.testing.assert_close(together.distance[2:3], alone.distance, rtol=1e-3, atol=1e-5)
+
+
+def test_more_steps_are_not_worse_by_much_and_models_are_left_as_found(
+    cnn, images, left_as_found, same_random_state
+):
+    model, (x, y) = cnn().train(), images(8)
+    with left_as_found(model), same_random_state():
+        few = ddn(model, x, y, steps=5)
+        many = ddn(model, x, y, steps=40)
+    both = few.distance.isfinite() & many.distance.isfinite()
+    assert (many.distance[both] <= few.distance[both] * 1.05 + 1e-6).all()
+    assert many.distance.isfinite().sum() >= few.distance.isfinite().sum()
+
+
+def test_bad_input_is_named():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    with pytest.raises(InputError, match="spans"):
+        ddn(model, torch.rand(2, 4) + 1, torch.tensor([0, 1]))
+    with pytest.raises(InputError, match="steps"):
+        fmn(model, torch.rand(2, 4), torch.tensor([0, 1]), steps=0)
+
+
+def test_against_foolbox(cnn, images):
+    """At equal steps, no worse on average than foolbox's DDN and FMN."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        foolbox = pytest.importorskip("foolbox", reason="the reference: pip install foolbox")
+    model, (x, _) = cnn(), images(20)
+    y = model(x).argmax(1)
+    wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
+    for ours, theirs, p in (
+        (ddn, foolbox.attacks.DDNAttack(steps=40), 2),
+        (fmn, foolbox.attacks.LInfFMNAttack(steps=40), math.inf),
+    ):
+        copies, _, found = theirs(wrapped, x, y, epsilons=None)
+        reference = norm(copies - x, p)
+        distance = ours(model, x, y, steps=40).distance
+        assert found.all()
+        assert distance.mean() <= 1.02 * reference.mean()
+        assert (distance <= 1.3 * reference).all()

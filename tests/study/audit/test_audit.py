@@ -1,0 +1,338 @@
+"""``rurk audit`` end to end, on nets that plain torch trained, and input that it must refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import rurklib
+import rurklib.study.figures
+from rurklib import InputError
+from rurklib.residual.verdict import NONE, RESIDUAL
+from rurklib.study.audit.files import build_function, built, read_weights
+from rurklib.study.sources.npz import read_indices, read_samples
+
+FILES = {
+    *("verdict.json", "residual_knowledge.csv", "controls.csv", "curves.png", "report.html"),
+}
+
+
+def test_end_to_end(folder, tmp_path, words, audit):
+    """Found in the one that learnt by heart, not in the re-trained one; nothing of this package
+    made either. The folder has everything, and the page needs nothing else."""
+    findings = {}
+    for name in ("original", "retrained"):
+        out = tmp_path / "deep" / name
+        told = words(
+            folder,
+            weights=folder / f"{name}.safetensors",
+            test="hits",
+            held_out=folder / "test.npz",
+            retain=folder / "kept.npy",
+            out=out,
+        )
+        result = audit(*told)
+        assert result.exit_code == 0, result.output
+        record = json.loads((out / "verdict.json").read_text())
+        findings[name] = record["verdict"]["finding"]
+        assert {p.name for p in out.iterdir()} == FILES
+        assert result.output.splitlines()[0] == record["verdict"]["sentence"]
+        assert record["flags"] == []
+        assert record["measurement"]["samples"] == {"forget": 45, "held out": 200, "retained": 200}
+        assert record["measurement"]["references"][0] == str(folder / "a0.safetensors")
+        frame = pd.read_csv(out / "residual_knowledge.csv")
+        assert frame.tau.tolist() == [0.0, 0.1, 0.2]
+        assert pd.read_csv(out / "controls.csv").control.value_counts().tolist() == [3, 3]
+        page = (out / "report.html").read_text()
+        assert page.count("data:image/png;base64,") == 1
+        assert "http" not in page
+        assert record["verdict"]["sentence"][:60] in page
+        assert (out / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert findings == {"original": RESIDUAL, "retrained": NONE}
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["original", "retrained"]
+
+
+def test_the_same_in_python(folder, planted, tmp_path, words, audit):
+    """Every number is residual_knowledge's, and the command's options arrive."""
+    out = tmp_path / "out"
+    told = words(
+        folder, out=out, perturbation="pgd", seed=4, test="hits", level=0.2, bounds="-1,1",
+        held_out=folder / "test.npz", classes=3,
+    )  # fmt: skip
+    assert audit(*told).exit_code == 0
+    x, y = planted.pair("forget")
+    options = {
+        "taus": [0, 0.1, 0.2],
+        "draws": 10,
+        "perturbation": "pgd",
+        "seed": 4,
+        "bounds": (-1, 1),
+    }
+    same = rurklib.audit(planted.original, planted.references, x, y, **options)
+    plain = rurklib.residual_knowledge(planted.original, planted.references, x, y, **options)
+    assert same.frame.equals(plain.frame)
+    written = pd.read_csv(out / "residual_knowledge.csv")
+    pd.testing.assert_frame_equal(written, same.frame, rtol=1e-6, check_dtype=False)
+    verdict = json.loads((out / "verdict.json").read_text())["verdict"]
+    assert (verdict["test"], verdict["level"]) == ("hits", 0.2)
+    assert verdict["p"] == pytest.approx(same.judge("model", test="hits").p)
+    assert not [*Path.cwd().glob("audit")]
+
+
+def test_flags_are_printed_and_written(folder, tmp_path, words, audit):
+    references = [folder / f"a{i}.safetensors" for i in (0, 1)]
+    result = audit(*words(folder, references=references, out=tmp_path / "out"))
+    assert result.exit_code == 0
+    assert result.output.startswith("No verdict: 2 re-trained models can't show")
+    assert "flag: few references: 2 given" in result.output
+    record = json.loads((tmp_path / "out" / "verdict.json").read_text())
+    assert [f["name"] for f in record["flags"]] == ["few references"]
+    assert record["verdict"]["p"] is None
+
+
+@pytest.fixture(scope="module")
+def bad(folder) -> Path:
+    """Files that are wrong in one way each, beside the good ones."""
+    weights = {k: v.clone() for k, v in read_weights(folder / "original.safetensors").items()}
+    torch.save(weights, folder / "m.pth")
+    torch.save(weights, folder / "disguised.safetensors")
+    (folder / "old.ckpt").write_text("an older format")
+    (folder / "program.pt2").write_bytes(b"PK")
+    (folder / "text.safetensors").write_text("hello")
+    save_file({k: v for k, v in weights.items() if k != "2.bias"}, folder / "lacks.safetensors")
+    save_file({**weights, "extra": torch.zeros(1)}, folder / "extra.safetensors")
+    save_file({f"module.{k}": v for k, v in weights.items()}, folder / "parallel.safetensors")
+    x, y = np.zeros((9, 24), np.float32), np.arange(9) % 3
+    np.savez(folder / "keys.npz", images=x, labels=y)
+    np.savez(folder / "objects.npz", x=np.array([{}] * 9), y=y)
+    np.savez(folder / "short.npz", x=x, y=y[:5])
+    np.savez(folder / "whole.npz", x=x.astype(np.int64), y=y)
+    np.savez(folder / "grey.npz", x=255 * np.ones((700, 24), np.float32), y=np.arange(700) % 3)
+    np.savez(folder / "narrow.npz", x=np.zeros((700, 20), np.float32), y=np.arange(700) % 3)
+    np.savez(folder / "four.npz", x=np.zeros((700, 24), np.float32), y=np.arange(700) % 4)
+    np.save(folder / "beyond.npy", np.array([0, 700]))
+    np.save(folder / "below.npy", np.array([-1, 3]))
+    np.save(folder / "twice.npy", np.array([1, 1, 2]))
+    np.save(folder / "none.npy", np.array([], np.int64))
+    np.save(folder / "real.npy", np.array([0.5]))
+    np.save(folder / "overlap.npy", np.array([44, 45]))
+    (folder / "broken.py").write_text("import nothing_like_it\n")
+    (folder / "full").mkdir()
+    (folder / "full" / "mine.txt").write_text("precious")
+    return folder
+
+
+CASES = [
+    ({"weights": "m.pth"}, "m.pth is a pickle, which can run code"),
+    ({"weights": "disguised.safetensors"}, "disguised.safetensors is a pickle"),
+    ({"weights": "old.ckpt"}, "old.ckpt is a pickle"),
+    ({"weights": "program.pt2"}, "loading one may unpickle"),
+    ({"weights": "text.safetensors"}, "is not a safetensors file"),
+    ({"weights": "gone.safetensors"}, "gone.safetensors does not exist"),
+    ({"weights": "lacks.safetensors"}, "lacks 2.bias, unlike the built net"),
+    ({"weights": "extra.safetensors"}, "has extra, unlike the built net"),
+    ({"weights": "parallel.safetensors"}, "strip 'module.' from its names"),
+    ({"weights": None}, "needs its weights: --weights FILE.safetensors"),
+    ({"weights": "a0.safetensors"}, "is the model and a reference"),
+    ({"references": ["a0.safetensors", "a1.safetensors", "a0.safetensors"]}, "twice"),
+    ({"references": ["a0.safetensors", "m.pth"]}, "m.pth is a pickle"),
+    ({"model": "m.py:biuld"}, "has no function 'biuld'"),
+    ({"model": "m.py"}, "expected FILE.py:FUNCTION"),
+    ({"model": "gone.py:build"}, "gone.py does not exist"),
+    ({"model": "broken.py:build"}, "can't be imported (No module named 'nothing_like_it')"),
+    ({"model": "m.py:breaks"}, "the model's function raised no such file: mend its code"),
+    ({"model": "m.py:seven"}, "returned a int"),
+    ({"model": "m.py:wide"}, "0.bias has shape (64,), in the built net (65,)"),
+    ({"data": "keys.npz"}, "has the arrays images, labels: expected x, y"),
+    ({"data": "objects.npz"}, "objects.npz can't be read as .npz"),
+    ({"data": "short.npz"}, "for 9 samples: expected one whole number each"),
+    ({"data": "whole.npz"}, "x is int64: expected uint8 images or floats"),
+    ({"data": "grey.npz"}, "expected values in [0, 1]"),
+    ({"data": "narrow.npz"}, "can't be applied to a batch of (20,) inputs"),
+    ({"data": "four.npz"}, "expected labels in 0 ... 2"),
+    ({"data": "four.npz", "classes": 3}, "y spans 0 ... 3: expected labels in 0 ... 2"),
+    ({"data": "forget.npy"}, "holds one array: expected a .npz file"),
+    ({"forget": "beyond.npy"}, "spans 0 ... 700: expected indices in 0 ... 699"),
+    ({"forget": "below.npy"}, "spans -1 ... 3: expected indices in 0 ... 699"),
+    ({"forget": "twice.npy"}, "names 1 samples twice"),
+    ({"forget": "none.npy"}, "expected indices of samples"),
+    ({"forget": "real.npy"}, "expected indices of samples"),
+    ({"forget": "data.npz"}, "holds an archive of arrays: expected a .npy file"),
+    ({"held_out": "overlap.npy"}, "overlap.npy names 1 samples that"),
+    ({"held_out": "data.npz"}, "are forget samples too"),
+    ({"out": "full"}, "is not empty: name a new or an empty folder"),
+    ({"out": "full", "weights": "gone.safetensors"}, "is not empty"),  # before files are read
+    ({"out": "m.py"}, "is a file: name a new or an empty folder"),
+    ({"out": "m.py/under"}, "is no folder to write in"),
+    ({"classes": 4}, "tells 3 classes apart, not the 4 of --classes"),
+    ({"taus": "0,a"}, "expected numbers such as"),
+    ({"taus": "-1"}, "tau = -1"),
+    ({"bounds": "1,0"}, "expected the lowest and the highest value"),
+    ({"perturbation": "gausian"}, "did you mean 'gaussian'"),
+    ({"draws": 0}, "draws = 0"),
+    ({"test": "margins"}, "did you mean 'margin'"),
+    ({"level": 2.0}, "level = 2.0"),
+]
+
+
+@pytest.mark.parametrize(("changed", "says"), CASES, ids=lambda c: str(c)[:40])
+def test_bad_input_is_refused_in_one_line(bad, changed, says, words, audit):
+    """Exit code 2, one line, and no file is made or changed."""
+
+    def path(value):
+        known = isinstance(value, str) and ("." in value or value == "full") and "," not in value
+        return str(bad / value) if known else value
+
+    full = {k: [path(v) for v in w] if isinstance(w, list) else path(w) for k, w in changed.items()}
+    before = {p: p.read_bytes() for p in bad.rglob("*") if p.is_file() and "pycache" not in str(p)}
+    result = audit(*words(bad, **{"out": bad / "result", **full}))
+    after = {p: p.read_bytes() for p in bad.rglob("*") if p.is_file() and "pycache" not in str(p)}
+    assert result.exit_code == 2, result.output
+    assert says in result.output
+    assert len(result.output.strip().splitlines()) == 1
+    assert before == after
+    assert not (bad / "result").exists()
+
+
+def test_the_conversion_that_is_printed_works(bad, tmp_path):
+    """The line for a pickle, run as it stands."""
+    import shlex
+    import subprocess
+    import sys
+
+    with pytest.raises(InputError) as refused:
+        read_weights(bad / "m.pth")
+    line = str(refused.value).split("where you trust it: ")[1]
+    program = shlex.split(line)
+    assert program[:2] == ["python", "-c"]
+    (tmp_path / "m.pth").write_bytes((bad / "m.pth").read_bytes())
+    subprocess.run([sys.executable, "-c", program[2]], cwd=tmp_path, check=True, timeout=120)
+    converted, own = (
+        read_weights(p) for p in (tmp_path / "m.safetensors", bad / "original.safetensors")
+    )
+    assert converted.keys() == own.keys()
+    assert all(torch.equal(converted[k], own[k]) for k in own)
+
+
+def test_nothing_is_left_when_writing_fails(planted, tmp_path, monkeypatch):
+    """The folder appears whole or not at all."""
+    x, y = planted.pair("forget")
+    monkeypatch.setattr(rurklib.study.report.page, "write_page", lambda *a: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        rurklib.audit(
+            planted.original, planted.references, x, y, taus=[0], draws=1, out=tmp_path / "o"
+        )
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_figure_says_what_was_found(planted, tmp_path, monkeypatch):
+    """Its title is the finding, with effect and p, for whichever test was asked for."""
+    titles = []
+    draw = rurklib.study.figures.against_references
+    monkeypatch.setattr(
+        rurklib.study.figures,
+        "against_references",
+        lambda *a, title: titles.append(title) or draw(*a, title=title),
+    )
+    x, y = planted.pair("forget")
+    for k, (model, options) in enumerate(
+        [
+            (planted.original, {"test": "hits"}),
+            (planted.retrained, {}),
+            (planted.original, {"references": planted.references[:2]}),
+        ]
+    ):
+        options = {"references": planted.references, "taus": [0], "draws": 1, **options}
+        rurklib.audit(model, x=x, y=y, out=tmp_path / str(k), **options)
+    assert titles[0].startswith(
+        "Residual knowledge: 1.19 times the accuracy of re-trained models (p = "
+    )
+    assert titles[1].startswith("No residual knowledge detected: ")
+    assert "logits from re-trained models (p = 0." in titles[1]
+    assert titles[2] == "No verdict from 2 re-trained models"
+
+
+def test_an_empty_folder_may_be_there(planted, tmp_path):
+    x, y = planted.pair("forget")
+    rurklib.audit(planted.original, planted.references, x, y, taus=[0], draws=1, out=tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == FILES - {"controls.csv"}
+
+
+def test_held_out_samples_of_other_classes_are_left_out(planted):
+    x, y = (a[planted.y[:45] == 1] for a in planted.pair("forget"))
+    result = rurklib.audit(
+        planted.original,
+        planted.references,
+        x,
+        y,
+        held_out=planted.pair("held_out"),
+        taus=[0],
+        draws=1,
+    )
+    counts = result.beside["held out"].counts["model"]
+    assert counts.hits.shape[2] == int((planted.pair("held_out")[1] == 1).sum())
+    with pytest.raises(InputError, match=r"none of the forgotten classes \[1\]"):
+        rurklib.audit(planted.original, planted.references, x, y, held_out=(x, y * 0), taus=[0])
+
+
+def test_large_controls_are_sampled(planted):
+    """At most 200, the same ones for a seed."""
+    x, y = planted.pair("forget")
+    options = {"retained": planted.pair("kept"), "taus": [0], "draws": 1}
+    shown = [
+        rurklib.audit(planted.original, planted.references, x, y, seed=s, **options)
+        .beside["retained"].counts["model"].margins
+        for s in (0, 0, 1)
+    ]  # fmt: skip
+    assert shown[0].shape[2] == 200
+    assert np.array_equal(shown[0], shown[1])
+    assert not np.array_equal(shown[0], shown[2])
+
+
+def test_medmnist_layout_and_masks(tmp_path):
+    images = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    np.savez(tmp_path / "d.npz", train_images=images, train_labels=np.array([[1], [0]]), more=[1])
+    x, y = read_samples(tmp_path / "d.npz")
+    assert x.shape == (2, 3, 4, 5)
+    assert x.dtype == torch.uint8
+    assert x[1, 2, 3, 4] == images[1, 3, 4, 2]
+    assert y.tolist() == [1, 0]
+    np.savez(tmp_path / "grey.npz", train_images=images[..., 0], train_labels=np.array([1, 0]))
+    assert read_samples(tmp_path / "grey.npz")[0].shape == (2, 1, 4, 5)
+    np.savez(tmp_path / "double.npz", x=np.array([[0.5], [1 / 3]]), y=np.array([1, 0]))
+    assert read_samples(tmp_path / "double.npz")[0].dtype == torch.float32
+    np.save(tmp_path / "mask.npy", np.array([False, True]))
+    assert read_indices(tmp_path / "mask.npy", 2).tolist() == [1]
+
+
+def test_tied_weights_and_the_random_state(tmp_path, same_random_state):
+    """Weights that are written once are loaded into both places; building draws no number."""
+
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
+            self.b.weight = self.a.weight
+
+    weights = {"a.weight": torch.eye(3), "a.bias": torch.ones(3), "b.bias": torch.zeros(3)}
+    save_file(weights, tmp_path / "w.safetensors")
+    with same_random_state():
+        net = built(Tied, tmp_path / "w.safetensors")
+    assert net.b.weight is net.a.weight
+    assert torch.equal(net.b.weight, torch.eye(3))
+    assert not net.training
+
+
+def test_the_users_code_may_import_its_neighbours(folder):
+    import sys
+
+    before = list(sys.path)
+    assert isinstance(build_function(f"{folder}/m.py:build")(), nn.Sequential)
+    assert sys.path == before

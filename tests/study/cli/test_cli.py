@@ -1,0 +1,213 @@
+"""Bad input on the command line: one line, exit code 2, nothing written or overwritten."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rurklib.study.cli import main as cli
+from rurklib.study.cli.main import main
+from rurklib.study.notebooks import study_order
+from rurklib.study.run import open_run
+
+SMALL = {"epochs": 1, "references": 2, "draws": 2, "taus": [0.0, 0.2]}
+
+
+def invoke(*words: str):
+    return CliRunner().invoke(main, list(words))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--scenario", "digit"], "did you mean 'digits'"),
+        (["--set", "epoch=3"], "did you mean 'epochs'"),
+        (["--set", "RURK.lamda_f=0.1"], "'RURK.lambda_f'"),
+        (["--set", "epochs=many"], "expected a int"),
+        (["--set", "epochs=0"], "at least 1"),
+        (["--set", "epochs"], "expected NAME=VALUE"),
+        (["--set", "taus=0,-1"], "tau = -1.0"),
+        (["--set", "perturbations=gausian"], "did you mean 'gaussian'"),
+        (["--set", "forget_share=2.0"], "forget_share = 2.0"),
+        (["--set", "RURK.batchnorm=forzen"], "did you mean 'frozen'"),
+        (["--seeds", "a,b"], "expected whole numbers"),
+        (["--seeds", "1,1"], "different whole numbers"),
+        (["--seeds", "1000"], "those of the re-trained references"),
+        (["--jobs", "0"], "jobs = 0"),
+    ],
+)
+def test_bad_words_are_refused_in_one_line(tmp_path, words, says):
+    out = tmp_path / "run"
+    result = invoke("study", "--out", str(out), *words)
+    assert result.exit_code == 2
+    assert says in result.output
+    assert len(result.output.strip().splitlines()) == 1
+    assert not out.exists()
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture
+def begun(tmp_path) -> Path:
+    open_run("digits", tmp_path / "run", seeds=[0], settings=SMALL)
+    return tmp_path / "run"
+
+
+def study_in(folder: Path, *more: str):
+    words = [f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in SMALL.items()]
+    return invoke(
+        "study", "--out", str(folder), "--seeds", "0",
+        *(x for w in words for x in ("--set", w)), *more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda run: (run / "run.json").unlink(), "not empty and not a run"),
+        (lambda run: edit(run, scenario="cifar10"), "run of scenario 'cifar10'"),
+        (lambda run: edit(run, format=99), "run of version 99"),
+        (lambda run: (run / "run.json").write_text("{"), "not readable as JSON"),
+        (lambda run: checkpoint(run, b"not a checkpoint"), "not a readable checkpoint"),
+        (lambda run: foreign(run), "foreign checkpoint"),
+    ],
+)
+def test_a_run_folder_that_is_not_this_run_is_left_alone(begun, harm, says):
+    harm(begun)
+    before = snapshot(begun)
+    result = study_in(begun)
+    assert result.exit_code == 2
+    assert says in result.output
+    assert len(result.output.strip().splitlines()) == 1
+    assert snapshot(begun) == before
+
+
+def test_other_settings_in_the_same_folder_are_refused_by_name(begun):
+    before = snapshot(begun)
+    result = study_in(begun, "--set", "RURK.tau=0.11")
+    assert result.exit_code == 2
+    assert "was run with RURK.tau" in result.output
+    assert snapshot(begun) == before
+
+
+def test_a_file_or_a_strangers_folder_is_never_overwritten_even_with_fresh(tmp_path):
+    stranger = tmp_path / "thesis"
+    stranger.mkdir()
+    (stranger / "chapter.txt").write_text("mine")
+    result = invoke("study", "--out", str(stranger), "--fresh")
+    assert result.exit_code == 2
+    assert (stranger / "chapter.txt").read_text() == "mine"
+    result = invoke("study", "--out", str(stranger / "chapter.txt"), "--fresh")
+    assert result.exit_code == 2
+    assert "is a file" in result.output
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [{}, {"format": 1}, {"format": 1, "kind": "rehearsal", "scenario": "digits"},
+     {"format": 1, "kind": "study", "scenario": "cifar5"}],
+)  # fmt: skip
+def test_fresh_empties_no_folder_but_a_run_of_this_scenario(tmp_path, theirs):
+    """Fails if any run.json is enough for everything beside it to be deleted."""
+    (tmp_path / "run.json").write_text(json.dumps(theirs))
+    (tmp_path / "thesis.tex").write_text("mine")
+    for more in ([], ["--fresh"]):
+        result = invoke("study", "--out", str(tmp_path), *more)
+        assert result.exit_code == 2
+        assert "--fresh" not in result.output
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+def test_a_folder_in_use_is_refused(begun):
+    from filelock import FileLock
+
+    with FileLock(begun.parent / f".{begun.name}.lock"):
+        result = study_in(begun)
+    assert result.exit_code == 2
+    assert "in use" in result.output
+
+
+def test_scenarios_lists_every_setting_and_help_has_examples():
+    listed = invoke("scenarios").output
+    assert "digits:" in listed
+    assert "RURK.lambda_f = " in listed
+    assert "forget_class = " in listed
+    assert "rurk study --seeds" in invoke("--help").output
+
+
+def edit(run: Path, **changes) -> None:
+    described = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**described, **changes}))
+
+
+def checkpoint(run: Path, content: bytes) -> None:
+    (run / "models").mkdir()
+    (run / "models" / "Original-seed0.safetensors").write_bytes(content)
+
+
+def foreign(run: Path) -> None:
+    import torch
+    from safetensors.torch import save
+
+    checkpoint(run, save({"weight": torch.zeros(3)}))
+
+
+def test_attack_refuses_what_is_no_finished_run_and_unknown_values(small_run, tmp_path):
+    """Before anything is started or written."""
+    runner = CliRunner()
+    done = runner.invoke(main, ["attack", "--run", str(tmp_path / "none")])
+    assert done.exit_code == 2
+    assert "expected a finished run" in done.output
+    done = runner.invoke(main, ["attack", "--run", str(small_run), "--set", "stepz=3"])
+    assert done.exit_code == 2
+    assert "did you mean 'steps'" in done.output
+    assert not (small_run / "attacks.csv").exists()
+
+
+@pytest.mark.parametrize("command", ["study", "attack"])
+def test_a_notebook_that_fails_is_told_with_code_1(small_run, tmp_path, monkeypatch, command):
+    """Fails if the command goes on as if all were done, or shows a traceback."""
+
+    def fails(*_, **__):
+        raise study_order.NotebookFailed("notebook, cell 3: it broke")
+
+    monkeypatch.setattr(study_order, "run_notebooks", fails)
+    monkeypatch.setattr(study_order, "run_attacks", fails)
+    small = [w for k, v in SMALL.items() for w in ("--set", f"{k}={v}")]
+    words = {
+        "study": ["study", "--out", str(tmp_path / "run"), *small],
+        "attack": ["attack", "--run", str(small_run)],
+    }
+    result = invoke(*words[command])
+    assert result.exit_code == 1
+    assert "rurk: notebook, cell 3: it broke" in result.output
+    assert "Traceback" not in result.output
+    assert "table:" not in result.output
+    assert "report:" not in result.output
+
+
+def test_attack_tables_beside_are_lists_of_folders_that_have_one(small_run, tmp_path, monkeypatch):
+    """Fails if a single name is passed on as text, whose letters would be taken for names."""
+    given = {}
+    monkeypatch.setattr(
+        study_order, "_execute", lambda run, a, b, parameters, c: given.update(parameters)
+    )
+    attack = ["attack", "--run", str(small_run)]
+    result = invoke(*attack, "--beside", str(tmp_path))
+    assert result.exit_code == 2
+    assert "no attacks.csv there" in result.output
+    (tmp_path / "attacks.csv").write_text("scenario")
+    assert invoke(*attack, "--beside", str(tmp_path), "--set", "methods=RURK").exit_code == 0
+    assert given["others"] == [str(tmp_path.resolve())]
+    assert given["methods"] == ["RURK"]
+
+
+def test_what_notebooks_need_is_named_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "seaborn" else name)
+    result = invoke("study", "--out", str(tmp_path / "run"))
+    assert result.exit_code == 2
+    assert 'seaborn is needed to run notebooks: pip install -e ".[study]" in' in result.output
+    assert not (tmp_path / "run").exists()

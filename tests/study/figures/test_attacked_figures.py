@@ -1,0 +1,107 @@
+"""Figures of attacks: what is written on them, and where marks stand."""
+
+import numpy as np
+import pandas as pd
+
+from rurklib.study.figures.attacked import (
+    attack_heat,
+    distance_strips,
+    membership_dots,
+    outside_bars,
+    step_curves,
+)
+from rurklib.study.figures.style import png
+from rurklib.study.stages.attack_tables import across, outside
+
+
+def rows():
+    found = []
+    for attack in ("noise", "distance"):
+        for method, t, finding in (("Original", 5.0, "above"), ("RURK", -3.0, "below")):
+            for seed in (0, 1):
+                one = {"attack": attack, "method": method, "seed": seed, "t": t}
+                one["finding"] = finding if attack == "noise" else "inside"
+                one |= {"value": 0.9 - 0.1 * seed, "low": 0.7, "high": 1.0, "reference": 0.5}
+                one |= {"predict_low": 0.3, "predict_high": 0.7}
+                found += [one | {"statistic": s} for s in ("level", "auc")]
+    return pd.DataFrame(found)
+
+
+def cells(frame, **named):
+    return across({"digits": frame, **named})
+
+
+def test_the_heat_table_has_a_cell_each_with_its_count():
+    frame = rows()
+    frame.loc[(frame.method == "RURK") & (frame.seed == 1), "finding"] = "above"
+    figure = attack_heat(cells(frame), "statistic", {"level": "left", "auc": "right"}, title="t")
+    left, right = figure.axes[:2]
+    assert [a.get_title(loc="left") for a in (left, right)] == ["left", "right"]
+    written = {tuple(map(int, t.get_position())): t.get_text() for t in left.texts}
+    assert written == {(0, 0): "+2", (1, 0): "+1/−1", (0, 1): "", (1, 1): "+1"}
+    image = left.images[0].get_array()
+    assert image[0, 0] == 5
+    assert image[0, 1] == -3
+    assert np.ma.getmaskarray(image).tolist() == [[False, False], [True, False]]  # none outside
+    assert left.images[0].cmap(0.95)[0] > left.images[0].cmap(0.95)[2]  # above: warm
+    assert left.images[0].cmap(0.05)[0] < left.images[0].cmap(0.05)[2]  # below: cold
+    assert png(figure, "alt")
+
+
+def test_stacked_panels_have_scenarios_below_each_other_and_attacks_across():
+    """Fails if rows and columns are confused, or a scenario's cells go to another's panel."""
+    other = rows()
+    other.loc[other.method == "RURK", ["t", "finding"]] = [6.0, "above"]
+    other = other[other.attack == "noise"]
+    level = cells(rows(), cifar5=other).query("statistic == 'level'")
+    titles = {"digits": "first", "cifar5": "second"}
+    figure = attack_heat(level, "scenario", titles, title="t", stacked=True)
+    top, bottom = figure.axes[:2]
+    assert top.get_position().y0 > bottom.get_position().y0
+    assert [t.get_text() for t in top.get_yticklabels()] == ["Original", "RURK"]
+    assert [t.get_text() for t in bottom.get_xticklabels()] == ["noise", "distance"]
+    assert top.images[0].get_array()[:, 0].tolist() == [5, -3]
+    below = bottom.images[0].get_array()
+    assert below[:, 0].tolist() == [5, 6]
+    assert np.ma.getmaskarray(below)[:, 1].all()  # not tried there
+    written = {tuple(map(int, t.get_position())): t.get_text() for t in bottom.texts}
+    assert written == {(0, 0): "+2", (0, 1): "+2"}
+
+
+def test_cells_of_which_nothing_is_known_are_blank():
+    frame = rows()
+    frame.loc[frame.attack == "distance", ["t", "finding"]] = [np.nan, ""]
+    axis = attack_heat(cells(frame), "statistic", {"level": "left"}, title="t").axes[0]
+    assert np.ma.getmaskarray(axis.images[0].get_array())[1].all()
+
+
+def test_bars_are_shares_to_the_right_above_and_to_the_left_below():
+    figure = outside_bars(outside(cells(rows())), {"level": "on it", "auc": "against"}, title="t")
+    axis = figure.axes[0]
+    assert axis.get_title(loc="left") == "digits: on it"
+    assert "of up to 2 attacks" in figure.get_supxlabel()
+    ends = [[b.get_width() for b in bars] for bars in axis.containers]
+    assert ends == [[50, 0], [0, -50]]  # above: Original; below: RURK, in half of what was tried
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["Original", "RURK"]
+    assert len(figure.axes) == 2
+    assert png(figure, "alt")
+
+
+def test_strips_and_dots_and_curves_stand_where_the_numbers_are():
+    distances = pd.DataFrame(
+        {"part": "forget set", "method": ["Original"] * 5 + ["Re-train"] * 5,
+         "distance": [*range(5), *range(10, 15)]}
+    )  # fmt: skip
+    axis = distance_strips(distances, ["forget set"], title="t", label="d").axes[0]
+    assert 2.0 in [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o"]
+    axes = membership_dots(rows(), {"auc": "AUC"}, ["noise", "distance"], title="t").axes
+    assert [a.get_title(loc="left") for a in axes] == ["noise", "distance"]
+    marks = [line.get_xdata()[0] for line in axes[0].lines if line.get_marker() == "o"]
+    assert marks == [0.9, 0.8]
+    frame = pd.DataFrame(
+        {"p": "a", "method": ["RURK"] * 4, "seed": [0, 0, 1, 1], "s": [0, 1] * 2, "v": [1, 2, 3, 4]}
+    )
+    axis = step_curves(
+        frame, "p", {"a": "A", "b": "B"}, x="s", y="v", xlabel="", ylabel="", title=""
+    ).axes[0]
+    assert axis.lines[0].get_ydata().tolist() == [2.0, 3.0]

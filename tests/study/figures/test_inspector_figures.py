@@ -1,0 +1,207 @@
+"""The inspector's figures: what is drawn is what was given, and no text is cut off or covered."""
+
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+
+import rurklib
+from rurklib.study.figures.closer import Map, Radius, RunningRatio
+from rurklib.study.figures.inspector import Copy, Probabilities, Thumbnails, magnification
+from rurklib.study.inspector.cut import Cut
+from rurklib.study.inspector.radius import Radii
+from rurklib.study.inspector.running_ratio import Running
+from rurklib.study.inspector.view import View
+
+METHODS = ("CR", "Fisher", "NTK", "GD", "NGD", "GA", "NegGrad+", "EU-k", "CF-k", "SCRUB", "SSD",
+           "RURK")  # fmt: skip
+REFERENCES = tuple(f"Re-train {1000 + k}" for k in range(12))
+MODELS = ("Original", *REFERENCES, *METHODS)
+DIGITS = tuple("0123456789")
+CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def view(classes=DIGITS, shape=(1, 8, 8), truth=9, seed=0, **more):
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.full(len(classes), 0.3), len(MODELS)).astype(np.float32)
+    image, copy = rng.random((2, *shape), dtype=np.float32)
+    facts = {"sample": 8, "law": "pgd-l2-untargeted", "tau": 1.25, "draw": 42, "found_on": "SCRUB",
+             "steps": 10}  # fmt: skip
+    return View(**facts | more, truth=truth, image=image, copy=copy, models=MODELS,
+                references=REFERENCES, probabilities=p, answers=p.argmax(1))  # fmt: skip
+
+
+def legible(figure):
+    """Draw; fail if a text leaves the figure or lies over another one."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = []
+    unseen = set()  # labels of ticks beyond the limits, or of an axis that is off
+    for axis in [a for axes in figure.axes for a in (axes.xaxis, axes.yaxis)]:
+        drawn = axis._update_ticks() if axis.axes.axison else []
+        every = {t.label1 for t in (*axis.majorTicks, *axis.minorTicks)}
+        unseen |= every - {t.label1 for t in drawn}
+    for text in set(figure.findobj(Text)) - unseen:
+        if text.get_text().strip() and text.get_visible():
+            boxes.append((text.get_text(), text.get_window_extent(canvas.get_renderer())))
+    width, height = canvas.get_width_height()
+    for said, box in boxes:
+        assert box.x0 >= -1, f"{said!r} cut off left"
+        assert box.x1 <= width + 1, f"{said!r} cut off right"
+        assert box.y0 >= -1, f"{said!r} cut off below"
+        assert box.y1 <= height + 1, f"{said!r} cut off above"
+    for (a, first), (b, second) in itertools.combinations(boxes, 2):
+        x = min(first.x1, second.x1) - max(first.x0, second.x0)
+        y = min(first.y1, second.y1) - max(first.y0, second.y0)
+        upright = not {a[:9].strip("."), b[:9].strip(".")} <= {c[:9] for c in CIFAR}  # else slanted
+        assert not (upright and x > 1 and y > 2), f"{a!r} lies over {b!r}"
+
+
+@pytest.mark.parametrize("classes", [DIGITS, CIFAR])
+def test_bars_are_probabilities_and_lines_their_range(classes):
+    v = view(classes, truth=4)
+    figure = Probabilities(v, classes)
+    said = figure.update(v)
+    corners = np.stack([p.vertices[:4] for p in figure._bars.get_paths()])
+    heights = (corners[:, 0, 1] - corners[:, 1, 1]).reshape(len(v.names), 10) / 0.86
+    expected = np.stack([v.row(n).mean(0) for n in v.names])
+    np.testing.assert_allclose(heights, expected, atol=1e-6)
+    lines = np.stack(figure._spread.get_segments())
+    ends = [v.row("Re-train").min(0), v.row("Re-train").max(0)]
+    np.testing.assert_allclose((2 - lines[:, :, 1]).T / 0.86, ends, atol=1e-6)
+    assert figure._truth.get_x() == pytest.approx(4 - 0.46)
+    yes = [m for m, r in zip(MODELS, v.recognised, strict=True) if r and m in METHODS]
+    assert ", ".join(yes) in said
+    count = sum(r for m, r in zip(MODELS, v.recognised, strict=True) if m in REFERENCES)
+    assert f"{count} of 12 re-trained models" in said
+    assert f"{v.row('Original')[0, 4]:.2f}" in said
+    legible(figure.figure)
+
+
+def test_marks_follow_the_answers_when_the_view_changes():
+    first = view()
+    figure = Probabilities(first, DIGITS)
+    for seed in range(3):
+        v = view(seed=seed)
+        figure.update(v)
+        marks = dict(zip(v.names, [t.get_text() for t in figure._said], strict=True))
+        for name in ("Original", *METHODS):
+            right = v.answers[MODELS.index(name)] == 9
+            assert marks[name].startswith("✓" if right else "✗")
+        title = figure._title.get_text()
+        assert ("does not say" in title) == (v.answers[0] != 9)
+        legible(figure.figure)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (2,)])
+def test_a_copy_and_its_difference(shape):
+    v = view(shape=shape)
+    figure = Copy(v, DIGITS)
+    said = figure.update(v)
+    times = magnification(float(np.abs(v.difference).max()))
+    drawn = np.asarray(figure._difference.get_array()).squeeze()
+    if shape == (1, 8, 8):
+        np.testing.assert_allclose(drawn, v.difference[0] * times, rtol=1e-5)
+    if shape[0] == 3:
+        np.testing.assert_allclose(drawn, 0.5 + np.moveaxis(v.difference, 0, -1) / 2 * times,
+                                   atol=1e-5)  # fmt: skip
+        np.testing.assert_array_equal(np.moveaxis(v.copy, 0, -1), figure._copy.get_array())
+    assert "found on SCRUB in 10 steps" in said
+    assert "sample 8" in said
+    legible(figure.figure)
+
+
+def test_magnification_is_the_most_that_fits():
+    assert [magnification(v) for v in (0.0, 1.0, 0.5, 0.3, 0.03, 0.0021)] == [1, 1, 2, 2, 20, 200]
+
+
+@pytest.mark.parametrize("n", [3, 45, 130])
+def test_the_frame_is_around_the_sample(n):
+    images = np.zeros((n, 1, 4, 4))
+    order = np.random.default_rng(0).permutation(n)
+    ratios = np.linspace(0.5, 2, n)
+    ratios[order[1]] = np.nan
+    figure = Thumbnails(images + order.argsort()[:, None, None, None] / n, order, ratios)
+    for rank in (0, 1, n - 1):
+        said = figure.update(int(order[rank]))
+        assert f"Number {rank + 1} of {n}" in said
+        assert ("no ratio" in said) == (rank == 1)
+        x, y = figure._frame.get_xy()
+        tiles = figure._axis.images[0].get_array()
+        assert tiles[int(y) + 2, int(x) + 2] == pytest.approx(rank / n)
+        legible(figure.figure)
+
+
+def test_the_running_ratio_and_its_gaps():
+    n = np.arange(1, 31)
+    ratio = np.where(n > 4, 1 + 1 / n, np.nan)
+    r = Running("NegGrad+", 12, n, n, n / 2, ratio, ratio - 0.1, ratio + 0.1, 100)
+    figure = RunningRatio()
+    said = figure.update(r)
+    x, y = figure._line.get_data()
+    np.testing.assert_array_equal(x, n[4:])
+    np.testing.assert_array_equal(y, ratio[4:])
+    assert "ratio 1.03 (0.93 to 1.13) after 30 draws" in said
+    legible(figure.figure)
+    empty = Running("GD", 12, n, n, 0.0 * n, 0 * ratio * np.nan, ratio, ratio, 100)
+    assert "no ratio after 30 draws" in figure.update(empty)
+    legible(figure.figure)
+
+
+def test_radii_are_filled_where_a_class_is_lost_and_hollow_where_it_is_found():
+    before = np.array([m not in ("RURK", "SCRUB") for m in MODELS])
+    radius = np.linspace(0.02, 0.4, len(MODELS))
+    radius[MODELS.index("GD")] = np.nan
+    r = Radii(MODELS, REFERENCES, before, radius, 0.4, 30, 30)
+    figure = Radius(view().names)
+    said = figure.update(r)
+    k = figure.rows.index("RURK")
+    assert figure._full[k].get_xdata().size == 0
+    assert figure._open[k].get_xdata()[0] == radius[-1]
+    assert figure._full[figure.rows.index("Re-train")].get_xdata().size == 12
+    assert "GD does not change" in said
+    assert "RURK 0.4 (re-recognises)" in said
+    assert "CR 0.23 (loses)" in said
+    assert figure._none[figure.rows.index("GD")].get_text() == "no change up to 0.4"
+    legible(figure.figure)
+
+
+@pytest.mark.parametrize("model", ["NegGrad+", "Original"])
+def test_a_map_s_colours(model):
+    axis = np.linspace(-1, 1, 11)
+    own = np.zeros((11, 11), bool)
+    own[:, 5:] = True
+    half = np.zeros((11, 11), bool)
+    half[6:] = True
+    says = {"Original": own, "NegGrad+": own, "Re-train 1": half, "Re-train 2": half}
+    c = Cut(axis, axis, says, ("Re-train 1", "Re-train 2"), 4, 4)
+    figure = Map()
+    for _ in range(2):  # a second time: border and legend are replaced
+        said = figure.update(c, model, "9")
+    np.testing.assert_array_equal(figure._image.get_array(), 2 * own + half)
+    assert f"{model} says 9 on 55 % of it, most re-trained models on 45 %" in said
+    assert len(figure.figure.legends) == 1
+    assert (figure._border is not None) == (model != "Original")
+    legible(figure.figure)
+
+
+def test_the_test_sees_what_is_cut_off_or_covered():
+    figure = RunningRatio()
+    figure._title.set_text("a title that is much too long for a figure as narrow as a phone is, so")
+    with pytest.raises(AssertionError, match="cut off right"):
+        legible(figure.figure)
+    figure._title.set_text("short")
+    figure.figure.text(0.01, 0.97, "over", va="top")
+    with pytest.raises(AssertionError, match="lies over"):
+        legible(figure.figure)
+
+
+def test_the_longest_name_of_a_method_fits_beside_the_axis():
+    """Fails if a name is cut off at the figure's edge."""
+    figure = Radius(["Original", *rurklib.METHODS]).figure
+    FigureCanvasAgg(figure).draw()
+    names = figure.axes[0].get_yticklabels()
+    assert {n.get_text() for n in names} >= {"BoundaryShrink", "RURK-calibrated"}
+    assert min(n.get_window_extent().x0 for n in names) > 0

@@ -1,0 +1,52 @@
+"""A method looks the same in all figures, and like no other."""
+
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from rurklib.study.figures.style import STYLE, style
+from rurklib.unlearn.contract import METHODS
+
+# What a reader without one kind of cone sees, for linear RGB (Machado et al., 2009, severity 1).
+SEEN_BY = {
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+               [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+               [-0.011820, 0.042940, 0.968881]],
+}  # fmt: skip
+DRAWN = [*STYLE, *(m for m in METHODS if m not in STYLE)]
+
+
+def lightness_and_colour(color: str, matrix) -> np.ndarray:
+    """CIE L*a*b* of a colour as seen."""
+    rgb = np.array(to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(np.array(matrix) @ linear, 0, 1)
+    xyz = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
+                    [0.0193339, 0.1191920, 0.9503041]]) @ linear  # fmt: skip
+    f = np.cbrt(np.maximum(xyz / [0.95047, 1.0, 1.08883], 0.008856))
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def test_every_method_has_a_pair_of_colour_and_marker_of_its_own():
+    pairs = [tuple(style(m).values()) for m in DRAWN]
+    assert len(set(pairs)) == len(pairs)
+
+
+@pytest.mark.parametrize("eye", SEEN_BY)
+def test_methods_with_the_same_marker_differ_in_colour_for_any_eye(eye):
+    """By 10 units of L*a*b* at least; 2.3 is just noticeable. Fails if a red and a green of the
+    same lightness share a marker."""
+    for a, b in itertools.combinations(DRAWN, 2):
+        if style(a)["marker"] == style(b)["marker"]:
+            seen = [lightness_and_colour(style(m)["color"], SEEN_BY[eye]) for m in (a, b)]
+            assert np.linalg.norm(seen[0] - seen[1]) > 10, (a, b)
+
+
+def test_the_methods_of_the_first_figures_keep_their_looks():
+    """Those that have been published. Fails if a new method moves an old one."""
+    assert style("RURK") == {"color": "#029e73", "marker": "*"}
+    assert style("GD") == {"color": "#0173b2", "marker": "^"}
+    assert style("SSD")["marker"] == "h"

@@ -1,0 +1,299 @@
+"""The inspector's panel without a browser: set a value, read the state, look at what is shown."""
+
+import asyncio
+import io
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from rurklib.checks import InputError
+from rurklib.study.inspector.choices import law_named
+from rurklib.study.inspector.radius import radii
+from rurklib.study.inspector.running_ratio import running
+from rurklib.study.inspector.view import Inspector
+from rurklib.study.panels.inspector import InspectorPanel
+from rurklib.study.panels.page import page
+from rurklib.study.run import open_existing
+
+
+@pytest.fixture(scope="module")
+def inspector(small_run) -> Inspector:
+    return Inspector(open_existing(small_run))
+
+
+@pytest.fixture(scope="module")
+def shared(inspector) -> tuple[InspectorPanel, dict]:
+    panel = InspectorPanel(inspector)
+    return panel, dict(panel.state)
+
+
+@pytest.fixture
+def panel(shared) -> InspectorPanel:
+    """One panel for all tests, each time as it opens."""
+    panel, opened = shared
+    panel.set(**opened)
+    for name, job in panel.jobs.items():
+        job.forget()
+        panel.pictures[name].widget.layout.display = "none"
+    return panel
+
+
+def expected(panel):
+    """The view that the package computes for the panel's state."""
+    s = panel.state
+    law = law_named(s["kind"], s["norm"], s["aim"])
+    return panel.inspector.view(s["sample"], law, s["tau"], s["draw"], s["found_on"], s["steps"])
+
+
+def same(view, other):
+    np.testing.assert_array_equal(view.copy, other.copy)
+    np.testing.assert_array_equal(view.probabilities, other.probabilities)
+    assert (view.sample, view.law, view.tau, view.draw) == (
+        other.sample,
+        other.law,
+        other.tau,
+        other.draw,
+    )
+
+
+def test_it_opens_on_the_sample_with_the_largest_ratio_at_the_largest_tau(inspector):
+    panel = InspectorPanel(inspector)
+    assert panel.state["sample"] == panel.inspector.order[0]
+    assert panel.state["tau"] == 0.2
+    assert panel.controls["sample"].index == 0
+    same(panel.view, expected(panel))
+
+
+MOVES = {
+    "sample": 17,
+    "aim": "away from y",
+    "tau": 0.96,
+    "draw": 5,
+    "found_on": "GD",
+    "steps": 3,
+    "model": "RURK",
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_each_control_changes_exactly_what_it_says(panel, name):
+    """Moved as a browser moves it: the control's value, not ``set``."""
+    panel.set(kind="PGD", norm="L2", tau=0.8)
+    before, seen = dict(panel.state), panel.view
+    panel.controls[name].value = MOVES[name]
+    assert panel.state == before | {name: MOVES[name]}
+    for field, control in panel.controls.items():
+        assert control.value == panel.state[field], field
+    same(panel.view, expected(panel))
+    assert (panel.view is seen) == (name == "model")
+
+
+def test_another_law_keeps_the_size_of_tau_and_the_rest(panel):
+    before = dict(panel.state)
+    panel.controls["kind"].value = "PGD"
+    assert panel.state == before | {"kind": "PGD"}
+    panel.controls["norm"].value = "L2"
+    assert panel.state == before | {"kind": "PGD", "norm": "L2", "tau": pytest.approx(1.6)}
+    assert panel.reach == pytest.approx(3.2)
+    assert panel.controls["tau"].options[-1][1] == pytest.approx(3.2)
+    panel.controls["norm"].value = "L1"
+    assert panel.state["tau"] == pytest.approx(12.8)
+    panel.controls["kind"].value = "FGSM"  # which has L-inf alone
+    assert panel.state == before | {"kind": "FGSM", "tau": pytest.approx(0.2)}
+    assert panel.controls["norm"].options == ("L-inf",)
+    same(panel.view, expected(panel))
+
+
+@pytest.mark.parametrize(
+    ("kind", "used"),
+    [
+        ("Gaussian", {"draw"}),
+        ("uniform", {"draw", "norm"}),
+        ("FGSM", {"aim", "found_on"}),
+        ("PGD", {"draw", "norm", "aim", "found_on", "steps"}),
+    ],
+)
+def test_controls_that_mean_nothing_are_out_of_use(panel, kind, used):
+    panel.set(kind=kind)
+    optional = ("norm", "aim", "draw", "found_on", "steps")
+    assert {n for n in optional if not panel.controls[n].disabled} == used
+
+
+def test_all_laws_at_all_ends_of_tau(panel):
+    for kind in ("Gaussian", "uniform", "FGSM", "PGD"):
+        panel.set(kind=kind)
+        for norm in panel.controls["norm"].options:
+            panel.set(norm=norm)
+            for _, value in panel.controls["tau"].options[::20]:
+                panel.controls["tau"].value = value
+                assert panel.state["tau"] == value
+                same(panel.view, expected(panel))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"tua": 0.1}, "did you mean 'tau'"),
+        ({"tau": 9.0}, "tau = 9.0"),
+        ({"tau": math.nan}, "tau = nan"),
+        ({"sample": 45}, "sample = 45"),
+        ({"kind": "Gausian"}, "did you mean 'Gaussian'"),
+        ({"kind": "FGSM", "norm": "L7"}, "unknown norm"),
+        ({"draw": 12}, "draws 0 ... 11"),
+        ({"found_on": "RUKR"}, "did you mean 'RURK'"),
+        ({"model": "x"}, "unknown model"),
+        ({"steps": 0}, "steps = 0"),
+        ({"tau": 0.1, "draw": -1}, "draw = -1"),
+    ],
+)
+def test_bad_values_are_named_and_change_nothing(panel, wrong, says):
+    before, view = dict(panel.state), panel.view
+    with pytest.raises(InputError, match=says):
+        panel.set(**wrong)
+    assert panel.state == before
+    assert panel.view is view
+
+
+def test_a_tau_between_the_steps_is_a_step_as_long_as_it_is_set(panel):
+    taus = [v for _, v in panel.controls["tau"].options]
+    assert taus == [round(0.01 * k, 6) for k in range(41)]
+    panel.set(tau=0.123)
+    assert panel.controls["tau"].value == 0.123
+    panel.controls["tau"].value = 0.2
+    assert [v for _, v in panel.controls["tau"].options] == taus
+
+
+def test_going_from_norm_to_norm_and_back_ends_on_the_same_step(panel):
+    """Fails if roots that are rounded on the way leave a tau beside the steps."""
+    for kind, norm in (("PGD", "L2"), ("uniform", "L1"), ("PGD", "L2"), ("Gaussian", "L1")):
+        panel.set(kind=kind, norm=norm)
+        assert len(panel.controls["tau"].options) == 41
+    assert panel.state["tau"] == 0.2
+
+
+def test_pictures_and_words_follow(panel):
+    png, said = panel.pictures["copy"].png, panel.said
+    panel.set(draw=3)
+    assert panel.pictures["copy"].png != png
+    assert "draw 3 of gaussian" in panel.said["copy"]
+    assert panel.said["samples"] == said["samples"]
+    rank = int(np.flatnonzero(panel.inspector.order == 7)[0]) + 1
+    panel.set(sample=7)
+    assert f"Number {rank} of 45" in panel.said["samples"]
+    for name in ("samples", "copy", "probabilities"):
+        assert Image.open(io.BytesIO(panel.pictures[name].png)).width == 360
+
+
+def test_buttons_show_what_the_package_computes(panel):
+    panel.set(kind="PGD", norm="L2", tau=0.8, model="GD", draw=2)
+    for job in panel.jobs.values():
+        job.button.click()
+        assert job.said == "done"
+        assert job.bar.value == job.bar.max
+        assert job.cancel.disabled
+        assert not job.button.disabled
+    s, inspector = panel.state["sample"], panel.inspector
+    *_, r = running(inspector, s, "pgd-l2", 0.8, model="GD")
+    np.testing.assert_array_equal(panel.jobs["ratio"].report.ratio, r.ratio)
+    *_, q = radii(inspector, s, "pgd-l2", panel.reach, draw=2)
+    np.testing.assert_array_equal(panel.jobs["radius"].report.radius, q.radius)
+    assert set(panel.jobs["map"].report.says) == {"Original", "GD", *inspector.references}
+    assert "GD says 9" in panel.said["map"]
+    assert panel.said["ratio"].startswith("GD: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({"sample": 3}, set()),
+        ({"tau": 0.7}, {"radius", "map"}),
+        ({"draw": 4}, {"ratio", "map"}),
+        ({"model": "RURK"}, {"radius"}),
+        ({"steps": 2}, {"map"}),
+        ({"found_on": "GD"}, {"map"}),
+        ({"aim": "away from y"}, {"radius", "map"}),
+    ],
+)
+def test_results_vanish_when_they_are_about_something_else(panel, change, kept):
+    """An aim is chosen for each model when a radius is looked for, so it plays no part there."""
+    panel.set(kind="PGD", norm="L2", tau=0.8)
+    for name, job in panel.jobs.items():
+        job.report, panel.pictures[name].widget.layout.display = name, ""  # as if it were done
+    panel.set(**change)
+    assert {n for n, j in panel.jobs.items() if j.report is not None} == kept
+    shown = {n for n in panel.jobs if panel.pictures[n].widget.layout.display != "none"}
+    assert shown == kept
+
+
+def test_in_a_running_loop_the_slider_is_free_and_cancel_works(panel):
+    async def session():
+        job = panel.jobs["radius"]
+        job.button.click()
+        assert job.running
+        assert job.button.disabled
+        while job.report is None:
+            await asyncio.sleep(0.001)
+        job.cancel.click()
+        assert (job.running, job.said) == (False, "cancelled")
+        done = job.report.done
+        await job.task
+        assert job.report.done == done < job.report.total
+        assert job.cancel.disabled
+        job.button.click()  # and again, to the end, while a slider of no concern to it moves
+        panel.controls["tau"].value = 0.1
+        same(panel.view, expected(panel))
+        await job.task
+        assert job.said == "done"
+        job.button.click()
+        panel.controls["draw"].value = 3  # takes the work back
+        await job.task
+        assert (job.running, job.report, job.said) == (False, None, "")
+
+    asyncio.run(session())
+
+
+def test_export_writes_the_picture_and_one_row_for_each_view(panel, small_run):
+    panel.set(kind="PGD", norm="L1", found_on="GD", steps=3, tau=2.0, draw=1)
+    for _ in range(2):
+        panel.export_button.click()
+    picture, table = panel.exported
+    assert picture.parent == table.parent == small_run / "inspect"
+    first = Image.open(picture)
+    panel.jobs["ratio"].start()
+    panel.export_button.click()
+    assert Image.open(picture).size != first.size  # what is seen now is more
+    panel.set(draw=2)
+    panel.export_button.click()
+    rows = pd.read_csv(table)
+    assert len(rows) == 2
+    assert list(rows.draw) == [1, 2]
+    row, v = rows.iloc[1], panel.view
+    assert row.file == panel.exported[0].name
+    assert (row["class"], row.law, row.tau, row.found_on, row.steps) == (9, "pgd-l1", 2.0, "GD", 3)
+    assert row.GD_probability == pytest.approx(v.row("GD")[0, 9], rel=1e-6)
+    assert row.Original_says == v.answers[0]
+    assert row.retrain_mean == pytest.approx(v.row("Re-train")[:, 9].mean(), rel=1e-6)
+    assert row.l1 == pytest.approx(v.distances["L1"], rel=1e-6)
+    assert "written: " in panel._message.value
+
+
+def test_an_export_that_fails_is_told(panel, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("rurklib.study.panels.inspector.export", full)
+    panel.export_button.click()
+    assert panel.exported is None
+    assert "not written: no space left" in panel._message.value
+
+
+def test_a_page_of_no_run_is_a_message(tmp_path, small_run):
+    shown = page(tmp_path / "<b>none")
+    assert 'role="alert"' in shown.value
+    assert "&lt;b&gt;none is not a folder" in shown.value
+    assert "this run has 0" in page(small_run, seed=5).value
+    assert "half" not in page(small_run).children[0].value
+    assert "45 of class 9 forgotten" in page(small_run).children[0].value

@@ -1,0 +1,115 @@
+"""The command that serves the inspector: what is refused before anything is served."""
+
+import socket
+from pathlib import Path
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+
+from rurklib.checks import InputError
+from rurklib.study.cli import main
+from rurklib.study.panels import serve
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """What Voila would have been started with, instead of starting it."""
+    from voila.app import Voila
+
+    calls = []
+
+    def launch(argv):
+        calls.append((argv, nbformat.read(argv[0], as_version=4)))
+
+    monkeypatch.setattr(Voila, "launch_instance", launch)
+    return calls
+
+
+def invoke(*words):
+    return CliRunner().invoke(main.main, ["inspect", "--no-browser", *map(str, words)])
+
+
+def test_the_address_is_printed_and_it_listens_here_alone(small_run, served):
+    done = invoke("--run", small_run, "--port", free())
+    assert done.exit_code == 0, done.output
+    ((argv, book),) = served
+    port = next(a for a in argv if a.startswith("--port=")).removeprefix("--port=")
+    assert f"http://127.0.0.1:{port}/" in done.output
+    assert "--Voila.ip=127.0.0.1" in argv
+    assert "--no-browser" in argv
+    (cell,) = book.cells
+    assert f"page({str(small_run)!r}, seed=None)" in cell.source
+    assert not Path(argv[0]).exists()  # gone with its folder
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--run", "nowhere"], "nowhere is not a folder"),
+        (["--run", "."], "is not a run"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_refused_before_serving(
+    tmp_path, monkeypatch, served, words, says
+):
+    monkeypatch.chdir(tmp_path)
+    done = invoke(*words)
+    assert done.exit_code == 2
+    assert says in done.output
+    assert len(done.output.strip().splitlines()) == 1
+    assert not served
+
+
+def test_a_seed_or_a_port_that_is_not_to_be_had_is_refused(small_run, served):
+    assert "this run has 0" in invoke("--run", small_run, "--seed", 7).output
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = invoke("--run", small_run, "--port", port)
+        assert done.exit_code == 2
+        assert f"port {port} is in use" in done.output
+    assert invoke("--run", small_run, "--port", 99999).exit_code == 2
+    assert not served
+
+
+def test_the_next_free_port_is_taken(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(serve, "PORT", port)
+        assert serve.free_port() > port
+        monkeypatch.setattr(serve, "TRIES", 1)
+        with pytest.raises(InputError, match="choose another with --port"):
+            serve.free_port()
+
+
+def test_without_runs_digits_the_study_is_run_first_and_only_for_the_default(
+    small_run, tmp_path, monkeypatch, served
+):
+    monkeypatch.chdir(tmp_path)
+    studied = []
+
+    def study(run, values, fresh):
+        studied.append(run.folder)
+        run.folder.parent.mkdir(exist_ok=True)
+        run.folder.symlink_to(small_run)
+
+    monkeypatch.setattr(main, "_study", study)
+    assert invoke("--run", "runs/other").exit_code == 2
+    assert not studied
+    done = invoke()
+    assert done.exit_code == 0, done.output
+    assert studied == [Path("runs/digits")]
+    assert "running the study first" in done.output
+    invoke()
+    assert len(studied) == 1
+    assert len(served) == 2
+
+
+def free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,24 @@
+"""Figures are saved into a run or into a folder of one's own."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from rurklib.study.figures.style import canvas
+from rurklib.study.report.saved import save_figure, saved_figures
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_folder_or_a_run(tmp_path, wrapped):
+    run = SimpleNamespace(folder=tmp_path) if wrapped else tmp_path
+    figure, _ = canvas()
+    shown = save_figure(run, figure, "00_a", data=pd.DataFrame({"a": [1]}), alt="an empty frame")
+    ((path, said),) = saved_figures(run)
+    assert path == tmp_path / "figures" / "00_a.png"
+    assert said == "an empty frame" == json.loads(path.with_suffix(".json").read_text())["alt"]
+    assert path.read_bytes() == shown.data
+    assert pd.read_csv(path.with_suffix(".csv")).a.tolist() == [1]

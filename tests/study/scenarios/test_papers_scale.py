@@ -1,0 +1,261 @@
+"""The paper's own scale: its values, data of the size asked for, and ``cifar10`` in miniature."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from rurklib import InputError
+from rurklib.data.dataset import Dataset
+from rurklib.models import MODELS
+from rurklib.study.cli.main import main
+from rurklib.study.run import open_existing, open_run, plan_run
+from rurklib.study.scenarios import SCENARIOS
+from rurklib.train.fit import fit
+
+BASELINES = "GD NGD GA NegGrad+ EU-k CF-k SCRUB SSD RURK"
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+def like_cifar10(path: Path, train: int = 20, test: int = 8) -> Path:
+    """A .npz of ten classes of 32x32 images: a shade of the class's own in noise."""
+    rng = np.random.default_rng(0)
+
+    def side(each: int) -> tuple[np.ndarray, np.ndarray]:
+        y = np.arange(10 * each) % 10
+        x = rng.integers(0, 60, (10 * each, 32, 32, 3)) + 15 * y[:, None, None, None]
+        return x.astype(np.uint8), y
+
+    (a, b), (c, d) = side(train), side(test)
+    np.savez(path, train_images=a, train_labels=b, test_images=c, test_labels=d)
+    return path
+
+
+def test_the_papers_values():
+    """Sections 3, B.2 and B.3: 137 epochs at lr 0.01 in batches of 128, 20 % held out, half of
+    class 0, three seeds, eleven tau from 0 to 8/255; the methods of Table 1's CIFAR-10 block."""
+    paper = SCENARIOS["cifar10"]
+    training = {"epochs": 137, "lr": 0.01, "batch_size": 128, "momentum": 0.9}
+    assert training.items() <= paper.training("Original").items()
+    assert paper.training("Re-train") == paper.training("Original")
+    assert (paper.model, paper.forget_class, paper.forget_share) == ("resnet18", 0, 0.5)
+    assert (paper.seeds, paper.draws, paper.validation_of_train) == ((131, 42, 7), 100, 0.2)
+    assert paper.references >= 3
+    np.testing.assert_allclose(paper.taus, np.linspace(0, 8 / 255, 11), atol=6e-5)
+    assert paper.perturbations == ("gaussian", "fgsm", "pgd")
+    assert list(paper.methods) == BASELINES.split()
+    for method, values in {
+        "GD": {"lr": 1e-2, "momentum": 0.9, "weight_decay": 1e-4, "epochs": 10},
+        "NGD": {"sigma": 0.03, "lr": 0.1, "epochs": 2},
+        "GA": {"lr": 1e-5, "momentum": 0.9, "weight_decay": 1e-4, "clip": 1.0, "epochs": 1},
+        "NegGrad+": {"lr": 1e-2, "beta": 0.001, "clip": 1.0, "epochs": 1, "weight_decay": 1e-4},
+        "EU-k": {"lr": 1e-2, "weight_decay": 1e-4, "epochs": 10, "k": None},
+        "CF-k": {"lr": 1e-2, "weight_decay": 1e-4, "epochs": 10, "k": None},
+        "SCRUB": {"lr": 5e-4, "weight_decay": 5e-4, "alpha": 0.001, "gamma": 0.6},
+        "SSD": {"dampening": 1.0, "alpha": 10.0},
+        "RURK": {"tau": 0.03, "lambda_f": 0.03, "lambda_a": 0.00045, "v": 1, "epochs": 2,
+                 "clip": 1.0, "lr": 0.01, "weight_decay": 5e-4, "perturbation": "gaussian"},
+    }.items():  # fmt: skip
+        assert values.items() <= paper.hyperparameters(method).items(), method
+
+
+@pytest.mark.parametrize("name", ["cifar10-fast", "cifar10-vgg", "imagenet100", "imagenette"])
+def test_their_relatives_ask_for_the_same(name):
+    """Fails if a scenario forgets another share, has other methods or other radii."""
+    other, paper = SCENARIOS[name], SCENARIOS["cifar10"]
+    for field in ("forget_class", "forget_share", "taus"):
+        assert getattr(other, field) == getattr(paper, field), field
+    assert list(other.methods) == list(paper.methods)
+    assert other.model in MODELS
+    assert (other.validation_of_train == 0.2) == name.startswith("cifar10")
+    assert (other.image_size is None) == name.startswith("cifar10")
+
+
+def test_the_fast_one_has_a_schedule_and_tens_of_references():
+    fast = SCENARIOS["cifar10-fast"]
+    assert len(fast.reference_seeds) == 20
+    wanted = {"augment": "flip-crop", "warmup": 5.0, "nesterov": True, "precision": "auto"}
+    training = fast.training("Original")
+    assert wanted.items() <= training.items()
+    assert "label_smoothing" not in training  # 0 is what fit does by itself
+    assert training["epochs"] <= 30
+
+
+def test_only_what_differs_reaches_fit_and_run_json():
+    """Fails if a scenario that says nothing of them is trained, fingerprinted or described by other
+    words than before, or if a value that was changed back is taken for the scenario's own."""
+    digits = SCENARIOS["digits"]
+    refined = ("augment", "precision", "warmup", "nesterov", "label_smoothing")
+    news = (*refined, "image_size", "train_images", "test_images", "validation_of_train", "seeds",
+            "paper")  # fmt: skip
+    assert not set(news) & digits.settings().keys()
+    assert digits.training("Original").keys() <= inspect.signature(fit).parameters.keys()
+    assert not set(refined) & digits.training("Original").keys()
+    same = digits.changed(
+        {"augment": "none", "precision": "float32", "warmup": 0.0, "nesterov": False}
+    )
+    assert same.training("Original") == digits.training("Original")
+    assert digits.changed({"augment": "flip"}).training("Re-train")["augment"] == "flip"
+    short = SCENARIOS["cifar10-fast"].changed({"epochs": 2})
+    assert short.training("Original")["warmup"] == 2.0  # not refused: it is to see that all runs
+    plain = SCENARIOS["cifar10-fast"].changed({"warmup": 0, "augment": "none"})
+    assert not {"warmup", "augment"} & plain.training("Original").keys()
+    assert plain.settings()["augment"] == "none"
+    assert plain.settings()["warmup"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"augment": "flips"}, "unknown augment 'flips': did you mean 'flip'"),
+        ({"precision": "half"}, "unknown precision 'half'"),
+        ({"warmup": -1.0}, "warmup = -1.0"),
+        ({"nesterov": 2}, "nesterov = 2: expected True or False"),
+        ({"nesterov": True, "momentum": 0.0}, "expected a momentum above 0"),
+        ({"label_smoothing": 1.5}, "label_smoothing = 1.5"),
+        ({"train_images": -5}, "train_images = -5"),
+        ({"test_images": "all"}, "test_images = 'all'"),
+        ({"validation_of_train": 0.95}, "validation_of_train = 0.95"),
+        ({"image_size": 64}, "unknown setting of scenario digits 'image_size'"),
+        ({"seeds": (1, 2)}, "unknown setting of scenario digits 'seeds'"),
+    ],
+)
+def test_values_that_cannot_be_used(settings, says):
+    """Fails if one is taken and ignored, or fails in the middle of a study."""
+    with pytest.raises(InputError, match=says):
+        SCENARIOS["digits"].changed(settings)
+
+
+def test_data_are_read_at_the_size_asked_for():
+    """Fails if the size doesn't reach the reader, or reaches one that has none."""
+    seen = []
+
+    def reader(path: str, size: int) -> Dataset:
+        seen.append((path, size))
+        return SCENARIOS["digits"].data("")
+
+    scenario = replace(SCENARIOS["imagenette"], data=reader)
+    assert scenario.image_size == 96
+    scenario.changed({"image_size": 64, "path": "here"}).read()
+    assert seen == [("here", 64)]
+    assert SCENARIOS["imagefolder"].image_size == 32
+    with pytest.raises(InputError, match="image_size = 0"):
+        scenario.changed({"image_size": 0})
+
+
+def test_an_older_folder_of_images_is_still_its_run(tmp_path):
+    """Fails if a run from before there was an image_size is refused."""
+    from PIL import Image
+
+    for side in ("train", "test"):
+        for c in ("a", "b"):
+            (tmp_path / "images" / side / c).mkdir(parents=True)
+            for k in range(4):
+                picture = Image.new("RGB", (9, 9), (40 * k, 90, 200 if c == "a" else 10))
+                picture.save(tmp_path / "images" / side / c / f"{k}.png")
+    settings = {"path": str(tmp_path / "images")}
+    run = open_run("imagefolder", tmp_path / "run", settings=settings)
+    assert run.data.train[0].shape == (8, 3, 32, 32)
+    text = (run.folder / "run.json").read_text()
+    assert '"image_size": 32' in text
+    (run.folder / "run.json").write_text(text.replace('"image_size": 32,', ""))
+    plan_run("imagefolder", tmp_path / "run", settings=settings)
+    with pytest.raises(InputError, match="image_size = 32, not 64"):
+        plan_run("imagefolder", tmp_path / "run", settings={**settings, "image_size": 64})
+
+
+def test_a_scenario_names_its_seeds(tmp_path):
+    """Fails if a study without --seeds has other seeds than its scenario's, or those asked for are
+    passed over."""
+    file = like_cifar10(tmp_path / "c.npz")
+    settings = {"path": str(file)}
+    assert plan_run("cifar10", tmp_path / "a", settings=settings).seeds == (131, 42, 7)
+    assert plan_run("cifar10", tmp_path / "a", seeds=[5], settings=settings).seeds == (5,)
+    assert plan_run("digits", tmp_path / "a").seeds == (0, 1, 2)
+    assert SCENARIOS["cifar5-paper"].seeds == (131, 42, 7)
+    assert "cifar10: CIFAR-10; seeds 131,42,7" in (CliRunner().invoke(main, ["scenarios"]).output)
+
+
+def test_a_part_of_the_training_side_is_for_validation(tmp_path):
+    """4 of 20 images a class. Fails if official test images are looked at when choosing, or
+    ``train_images`` counts those that are set aside."""
+    settings = {"path": str(like_cifar10(tmp_path / "c.npz"))}
+    run = open_run("cifar10", tmp_path / "run", settings=settings)
+    split = run.split
+    assert (len(split.original), len(split.forget)) == (160, 8)
+    assert (len(split.validation), len(split.test), len(split.held_out)) == (40, 80, 8)
+    assert (run.spare[1].bincount() == 4).all()
+    rehearsal = open_run("cifar10", tmp_path / "r", settings=settings, rehearsal=True)
+    assert (rehearsal.spare[0] == run.spare[0]).all()
+    assert (rehearsal.pair("test")[0] == run.spare[0]).all()
+    few = open_run("cifar10", tmp_path / "few", settings={**settings, "train_images": 50})
+    assert (len(few.split.original), len(few.split.test)) == (50, 80)
+    assert (run.data.test[0] == few.data.test[0]).all()
+
+
+SMALL = ("epochs=2", "train_images=300", "test_images=40", "references=2", "draws=2",
+         "batch_size=16", "lr=0.05", "taus=0,0.0157,0.0314", "model=small-cnn-32")  # fmt: skip
+
+
+@pytest.mark.slow
+def test_all_of_cifar10_in_miniature(tmp_path, monkeypatch):
+    """From the command to the report, with every method and law. Fails if one of them can't be run
+    on these images, or the paper's numbers don't stand beside ours."""
+    monkeypatch.chdir(tmp_path)
+    like_cifar10(tmp_path / "c.npz", train=40)
+    # Ten epochs of fine-tuning say no more than one here.
+    short = [f"{m}.epochs=1" for m in ("GD", "NGD", "EU-k", "CF-k", "RURK")]
+    words = [w for s in (*SMALL, "path=c.npz", *short) for w in ("--set", s)]
+    command = ["study", "--scenario", "cifar10", "--out", "run", "--seeds", "131", *words]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    whole(tmp_path / "run")
+    assert open_existing(tmp_path / "run").scenario.train_images == 300
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (SHARED / "unpack.py").exists(), reason="the packed CIFAR-10 isn't beside the repository"
+)
+def test_the_same_on_real_images(tmp_path, monkeypatch):
+    """By the package alone, on ResNet-9: a few real images for each stage."""
+    from rurklib import study
+    from rurklib.study.stages.summary import summarise
+
+    monkeypatch.syspath_prepend(str(SHARED))
+    import unpack
+
+    unpack.main(["cifar10", str(tmp_path / "cifar10.npz")])
+    settings = {
+        "path": str(tmp_path / "cifar10.npz"),
+        "epochs": 1, "train_images": 60, "test_images": 20, "references": 2, "draws": 1,
+        "model": "resnet9", "taus": [0.0, 0.0314], "methods": ["GA", "RURK"], "warmup": 0.0,
+        "perturbations": ["gaussian"],
+    }  # fmt: skip
+    run = open_run("cifar10", tmp_path / "run", seeds=[131], settings=settings)
+    study.train(run)
+    study.unlearn(run)
+    assert set(summarise(run).method) == {"Original", "Re-train", "GA", "RURK"}
+    assert len(study.measure(run)) == 2 * 5
+
+
+def whole(folder: Path) -> None:
+    """Eleven rows, numbers everywhere, and the comparison with the paper."""
+    summary = pd.read_csv(folder / "summary.csv")
+    assert set(summary.method) == {"Original", "Re-train", *BASELINES.split()}
+    numbers = ["retain_accuracy", "unlearn_accuracy", "test_accuracy", "mia", "relearn_epochs"]
+    assert summary[numbers].notna().all(axis=None)
+    frame = pd.read_csv(folder / "residual_knowledge.csv")
+    assert set(frame.perturbation) == {"gaussian", "fgsm", "pgd"}
+    assert frame.groupby("perturbation").tau.nunique().tolist() == [3] * 3
+    table, curves = (pd.read_csv(folder / "figures" / f"99_{w}.csv") for w in ("table", "curves"))
+    assert set(table.method) == set(summary.method)
+    assert len(curves) == 3 * 10 * 3
+    assert curves.difference.notna().any()
+    assert "The paper" in (folder / "report.html").read_text()

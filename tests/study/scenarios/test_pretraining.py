@@ -1,0 +1,231 @@
+"""One pre-trained net that Original and Re-train start from: made once, shared, resumed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from rurklib import InputError, study
+from rurklib.data.dataset import Dataset
+from rurklib.models import build
+from rurklib.study import files
+from rurklib.study.notebooks import study_order
+from rurklib.study.run import open_run
+from rurklib.study.scenarios import SCENARIOS
+from rurklib.study.stages.summary import summarise
+from rurklib.train.fit import fit
+
+
+def images(classes: int, seed: int) -> Dataset:
+    """20 + 20 colour images of 8x8 pixels a class."""
+    y = torch.arange(20 * classes) % classes
+    shade = 20 * y[:, None, None, None]
+    g = torch.Generator().manual_seed(seed)
+    sides = [
+        ((torch.randint(0, 50, (len(y), 3, 8, 8), generator=g) + shade).to(torch.uint8), y)
+        for _ in range(2)
+    ]
+    return Dataset("shades", *sides, tuple(map(str, range(classes))), "random numbers")
+
+
+def few(path: str) -> Dataset:
+    return images(5, 0)
+
+
+def many(path: str) -> Dataset:
+    return images(10, 1)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """``cifar5-paper`` on small images, under its own name."""
+    paper = SCENARIOS["cifar5-paper"]
+    scenario = replace(
+        paper,
+        data=few,
+        model="small-cnn",
+        pretrain=replace(paper.pretrain, data=many, epochs=1, lr=0.05),
+        epochs=1,
+        retrain_epochs=3,
+        references=2,
+        draws=2,
+        taus=(0.0, 0.1),
+        perturbations=("gaussian",),
+        methods={"GD": {"epochs": 1}},
+    )
+    monkeypatch.setitem(SCENARIOS, "cifar5-paper", scenario)
+    return scenario
+
+
+def weights(run, name) -> dict[str, torch.Tensor]:
+    return files.load_weights(run.checkpoint(name))[0]
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def started(run, seed: int):
+    """A net by hand: new, then everything but the last layer's two tensors from the checkpoint."""
+    net = build("small-cnn", 3, 5, seed=seed)
+    state, before = net.state_dict(), weights(run, ("Pre-train", 0))
+    for key in list(state)[:-2]:
+        state[key].copy_(before[key])
+    assert state[list(state)[-2]].shape[0] == 5
+    assert before[list(state)[-2]].shape[0] == 10
+    return net
+
+
+def stamps(run) -> dict[str, int]:
+    return {p.name: p.stat().st_mtime_ns for p in (run.folder / "models").iterdir()}
+
+
+OPTIMISER = {"batch_size": 128, "momentum": 0.9, "weight_decay": 2e-4}
+
+
+def test_all_start_from_the_pre_trained_net_with_a_new_head(small, tmp_path):
+    """By hand. Fails if a net starts from scratch or from another state (BatchNorm's statistics
+    included), if the head isn't the seed's own, if Re-train has Original's epochs or data, or if
+    the pre-training has the fine-tuning's settings."""
+    run = open_run("cifar5-paper", tmp_path / "run", seeds=[4, 5])
+    made = study.train(run)
+    assert list(made) == run.trained
+    assert {n[0] for n in made} == {"Original", "Re-train"}
+    assert len(stamps(run)) == 1 + 2 + 2
+    x, y = many("").train
+    first = fit(build("small-cnn", 3, 10, seed=0), x, y, seed=0, epochs=1, lr=0.05, **OPTIMISER)
+    assert same(first.state_dict(), weights(run, ("Pre-train", 0)))
+    for (method, seed), net in made.items():
+        part, epochs = ("original", 1) if method == "Original" else ("retain", 3)
+        pair = run.pair(part)
+        by_hand = fit(started(run, seed), *pair, seed=seed, epochs=epochs, lr=0.01, **OPTIMISER)
+        assert same(by_hand.state_dict(), net.state_dict()), (method, seed)
+
+
+def test_a_deleted_one_is_made_again_and_nothing_after_it(small, tmp_path):
+    """Fails if Original's fingerprint holds more of the pre-trained net than its content, or if a
+    missing one is only found by the nets that need it."""
+    run = open_run("cifar5-paper", tmp_path / "run", seeds=[0])
+    study.train(run)
+    study.unlearn(run)
+    before, content = stamps(run), weights(run, ("Pre-train", 0))
+    study.train(run)
+    assert stamps(run) == before
+    run.checkpoint(("Pre-train", 0)).unlink()
+    study.train(run)
+    study.unlearn(run)
+    after = stamps(run)
+    assert {n for n in after if after[n] != before[n]} == {"Pre-train-seed0.safetensors"}
+    assert same(content, weights(run, ("Pre-train", 0)))
+
+
+def test_other_weights_to_start_from_make_all_again(small, tmp_path):
+    """Fails if Original or Re-train doesn't know what it started from."""
+    run = open_run("cifar5-paper", tmp_path / "run", seeds=[0])
+    study.train(run)
+    before, path = stamps(run), run.checkpoint(("Pre-train", 0))
+    state, fingerprint, record = files.load_weights(path)
+    state["net.0.weight"] += 0.1
+    files.save_weights(path, state, fingerprint, **record)
+    study.train(run)
+    after = stamps(run)
+    assert all(after[n] != before[n] for n in after)
+    assert same(state, weights(run, ("Pre-train", 0)))
+
+
+@pytest.mark.parametrize("what", ["data", "epochs", "lr"])
+def test_another_pre_training_is_another_net(what, small, tmp_path, monkeypatch):
+    """Fails if a pre-trained net is taken for one on other data or with other settings. (A changed
+    setting wants a new folder; here the old net is carried over by hand.)"""
+    run = open_run("cifar5-paper", tmp_path / "run", seeds=[0])
+    study.train(run)
+    stamp = stamps(run)["Pre-train-seed0.safetensors"]
+    other = {"data": few, "epochs": 2, "lr": 0.06}[what]
+    changed = replace(small, pretrain=replace(small.pretrain, **{what: other}))
+    study.train(replace(run, scenario=changed))
+    assert stamps(run)["Pre-train-seed0.safetensors"] != stamp
+
+
+def test_it_is_kept_but_not_measured(small, tmp_path):
+    """Fails if the pre-trained net becomes a row of a table, or if its loss goes unnoticed by the
+    notebook that made it."""
+    run = open_run("cifar5-paper", tmp_path / "run", seeds=[0])
+    study.train(run)
+    study.unlearn(run)
+    assert set(summarise(run).method) == {"Original", "Re-train", "GD"}
+    assert set(study.measure(run).method) == {"Original", "Re-train", "GD"}
+    assert run.checkpoint(("Pre-train", 0)) in study_order.made_by(run, "01_train")
+    plain = open_run("digits", tmp_path / "digits")
+    assert not [p for p in study_order.made_by(plain, "01_train") if "Pre-train" in p.name]
+
+
+def test_settings_of_the_pre_training(small):
+    """Fails if --set doesn't reach it, or a value that can't be used does."""
+    changed = small.changed({"pretrain.epochs": 7, "pretrain.lr": 1, "retrain_epochs": 9})
+    assert changed.training("Pre-train") == {"epochs": 7, "lr": 1.0, **OPTIMISER}
+    assert changed.training("Original") == {"epochs": 1, "lr": 0.01, **OPTIMISER}
+    assert changed.training("Re-train") == {"epochs": 9, "lr": 0.01, **OPTIMISER}
+    settings = changed.settings()
+    assert (settings["pretrain.epochs"], settings["pretrain.lr"]) == (7, 1.0)
+    assert settings["retrain_epochs"] == 9
+    for name, value, says in [
+        ("pretrain.epochs", 0, "pretrain.epochs = 0: expected a whole number of at least 1"),
+        ("pretrain.epochs", "many", "expected a int"),
+        ("pretrain.lr", -1.0, "pretrain.lr = -1"),
+        ("retrain_epochs", 0, "retrain_epochs = 0"),
+        ("pretrain.epoch", 2, "did you mean 'pretrain.epochs'"),
+        ("pretrain", 2, "unknown setting"),
+    ]:
+        with pytest.raises(InputError, match=says):
+            small.changed({name: value})
+    with pytest.raises(InputError, match="unknown setting of scenario digits"):
+        SCENARIOS["digits"].changed({"pretrain.epochs": 1})
+
+
+def test_scenarios_without_it_are_as_they_were():
+    """Fails if run.json of an older folder no longer fits, or Re-train has epochs of its own."""
+    digits = SCENARIOS["digits"]
+    assert not [k for k in digits.settings() if "pretrain" in k or "retrain" in k]
+    assert digits.training("Re-train") == digits.training("Original")
+    assert digits.changed({"retrain_epochs": 3}).training("Re-train")["epochs"] == 3
+
+
+def test_the_papers_values():
+    """Section 3 and B.2: SGD lr 0.4, momentum 0.9, weight decay 2e-4, 200 epochs; then 25 at lr
+    0.01 and 100 for Re-train; eleven tau from 0 to 8/255; all eleven baselines, and RURK."""
+    paper = SCENARIOS["cifar5-paper"]
+    wanted = {"batch_size": 128, "momentum": 0.9, "weight_decay": 2e-4}
+    assert paper.training("Pre-train") == {"epochs": 200, "lr": 0.4, **wanted}
+    assert paper.training("Original") == {"epochs": 25, "lr": 0.01, **wanted}
+    assert paper.training("Re-train") == {"epochs": 100, "lr": 0.01, **wanted}
+    assert paper.model == "resnet18"
+    np.testing.assert_allclose(paper.taus, np.linspace(0, 8 / 255, 11), atol=6e-5)
+    baselines = "CR Fisher NTK GD NGD GA NegGrad+ EU-k CF-k SCRUB SSD"
+    assert list(paper.methods) == [*baselines.split(), "RURK"]
+    for method, values in {
+        "CR": {"lam": 0.1},
+        "GD": {"lr": 1e-2, "momentum": 0.9, "weight_decay": 1e-4, "epochs": 10},
+        "NGD": {"sigma": 0.03, "lr": 0.1, "epochs": 10},
+        "GA": {"lr": 1e-5, "momentum": 0.9, "weight_decay": 1e-4, "clip": 1.0, "epochs": 1},
+        "NegGrad+": {"lr": 1e-2, "beta": 0.001, "clip": 1.0, "epochs": 1},
+        "EU-k": {"lr": 1e-2, "weight_decay": 1e-4, "epochs": 10},
+        "CF-k": {"lr": 1e-2, "weight_decay": 1e-4, "epochs": 10},
+        "SCRUB": {"lr": 5e-4, "weight_decay": 5e-4, "alpha": 0.001, "gamma": 1.0},
+        "SSD": {"dampening": 1.0, "alpha": 100.0},
+        "RURK": {"tau": 0.03, "lambda_f": 0.03, "lambda_a": 0.03, "v": 1, "epochs": 2, "clip": 1.0},
+    }.items():
+        assert values.items() <= paper.hyperparameters(method).items(), method
+
+
+def test_pre_training_reads_the_whole_of_the_same_local_file(tmp_path):
+    """Fails if the path reaches the small part alone: the rest would be downloaded."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (2100, 32, 32, 3), np.uint8), np.arange(2100) % 10
+    np.savez(tmp_path / "c.npz", train_images=x, train_labels=y, test_images=x, test_labels=y)
+    run = open_run("cifar5-paper", tmp_path / "run", settings={"path": str(tmp_path / "c.npz")})
+    assert len(run.data.train[0]) == 1000
+    whole = study.models._pretraining_data(run)
+    assert (len(whole.train[0]), len(whole.classes)) == (2100, 10)

@@ -1,0 +1,185 @@
+"""The npz door: what MedMNIST files hold gets in unchanged, all else is refused in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rurklib.checks import InputError
+from rurklib.data.requests import forget_part_of_a_class
+from rurklib.study.sources.npz import npz
+
+SHARED = Path(__file__).parents[4] / "shared" / "data" / "unpack.py"
+
+
+def arrays(n: int = 6, shape: tuple[int, ...] = (4, 5), **changes) -> dict:
+    """A small valid file's content: n train and n - 2 test images, labels 0, 1, 0, 1, ..."""
+    rng = np.random.default_rng(0)
+    content = {}
+    for part, count in (("train", n), ("test", n - 2)):
+        content[f"{part}_images"] = rng.integers(0, 256, (count, *shape), dtype=np.uint8)
+        content[f"{part}_labels"] = (np.arange(count) % 2).astype(np.uint8)[:, None]
+    return {**content, **changes}
+
+
+def write(tmp_path: Path, **content) -> Path:
+    path = tmp_path / "some.npz"
+    np.savez(path, **{k: v for k, v in content.items() if v is not None})
+    return path
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, ">i2"])
+def test_images_come_in_as_they_are(tmp_path, shape, dtype):
+    """Fails if height and width or rows and channels are mixed up, or values are scaled."""
+    content = arrays(shape=shape)
+    content["train_labels"] = content["train_labels"].astype(dtype).ravel()
+    data = npz(write(tmp_path, **content))
+    x, y = data.train
+    assert x.shape == (6, shape[2] if len(shape) == 3 else 1, 4, 5)
+    assert x.dtype == torch.uint8
+    assert y.tolist() == [0, 1, 0, 1, 0, 1]
+    stored = content["train_images"].reshape(6, 4, 5, -1)
+    assert int(x[2, -1, 3, 1]) == stored[2, 3, 1, -1]
+    assert x.is_contiguous()
+    assert data.classes == ("0", "1")
+    assert data.bounds == (0.0, 1.0)
+    assert len(data.test[0]) == 4
+
+
+def test_names_are_kept_and_the_validation_part_is_not_read(tmp_path):
+    """Fails if MedMNIST's val images slip into a side, where they would be trained or tuned on."""
+    plain = npz(write(tmp_path, **arrays()))
+    extra = {"val_images": np.array([object()]), "val_labels": np.zeros(3)}
+    named = npz(write(tmp_path, **arrays(class_names=np.array(["cat", "dog"])), **extra))
+    assert named.classes == ("cat", "dog")
+    assert named.digest == plain.digest
+
+
+BIG = np.zeros((6, 1), np.uint8)
+BAD = {
+    "missing key": ({"test_labels": None}, "has no test_labels"),
+    "floats": ({"train_images": np.zeros((6, 4, 5))}, "float64 (6, 4, 5): expected uint8 images"),
+    "channels first": ({"train_images": np.zeros((6, 3, 8, 8), np.uint8)}, "put the channels last"),
+    "volumes": ({"train_images": np.zeros((6, 4, 4, 4, 1), np.uint8)}, "expected uint8 images"),
+    "no image": ({"train_images": np.zeros((0, 4, 5), np.uint8)}, "(0, 4, 5): expected"),
+    "two sizes": ({"test_images": np.zeros((4, 8, 8), np.uint8)}, "expected one shape"),
+    "too few labels": ({"train_labels": np.zeros(5, np.uint8)}, "6 train_images but 5 train_lab"),
+    "multi-label": ({"train_labels": np.zeros((6, 14), np.uint8)}, "several labels a sample"),
+    "float labels": ({"train_labels": np.zeros(6)}, "train_labels are float64"),
+    "gap": ({"train_labels": np.array([0, 2] * 3)}, "hold 0, 2: expected every class of 0 ... 1"),
+    "negative": ({"train_labels": np.array([-1, 0] * 3)}, "hold -1, 0: expected"),
+    "one class": ({"train_labels": BIG}, "hold 0: expected every class of 0 ... 1"),
+    "unknown in test": ({"test_labels": np.array([0, 1, 2, 7])}, "test_labels hold 2, 7"),
+    "too many names": ({"class_names": np.array(list("abc"))}, "every class of 0 ... 2"),
+    "names as numbers": ({"class_names": np.arange(2)}, "expected one string a class"),
+    "objects": ({"train_labels": np.array([0, "x", None], object)}, "nothing pickled"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_file_is_refused_in_one_line_that_names_it(tmp_path, case):
+    """Fails if a file that breaks the layout is let in, or crashes with numpy's own words."""
+    changes, says = BAD[case]
+    path = write(tmp_path, **arrays(**changes))
+    with pytest.raises(InputError) as error:
+        npz(path)
+    assert says in str(error.value)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+class Trap:
+    """Unpickling it writes a file."""
+
+    def __reduce__(self):
+        return (open, (str(Trap.witness), "w"))
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_nothing_is_unpickled(tmp_path, inside):
+    """Fails if a pickle is executed, alone or as a member of an archive."""
+    import pickle
+
+    Trap.witness = tmp_path / "executed"
+    path = tmp_path / "trap.npz"
+    if inside:
+        np.savez(path, **arrays(class_names=np.array([Trap(), Trap()], object)))
+    else:
+        path.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(InputError, match=r"trap\.npz"):
+        npz(path)
+    assert not Trap.witness.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04cut off"])
+def test_a_file_that_is_no_archive(tmp_path, content):
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.npz is not a \.npz archive"):
+        npz(tmp_path / "x.npz")
+
+
+def test_patients_are_read(tmp_path):
+    """Fails if they are not, or are those of other images."""
+    patients = np.array([[4], [4], [0], [7], [0], [7]], np.int16)
+    data = npz(write(tmp_path, **arrays(train_groups=patients)))
+    assert data.groups.tolist() == [4, 4, 0, 7, 0, 7]
+    assert data.groups.dtype == torch.int64
+    assert npz(write(tmp_path, **arrays())).groups is None
+    for bad in (patients[1:], patients - 1, patients / 2, np.tile(patients, 2)):
+        with pytest.raises(InputError, match=r"some\.npz: train_groups are .* 6 training images"):
+            npz(write(tmp_path, **arrays(train_groups=bad)))
+
+
+def test_a_damaged_member_is_noticed(tmp_path):
+    """Fails if flipped bytes are read as pixels: zip's checksum must be heeded."""
+    path = write(tmp_path, **arrays(n=60, shape=(8, 8)))
+    raw = bytearray(path.read_bytes())
+    at = raw.index(b"train_images.npy") + 600
+    raw[at] ^= 0xFF
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="train_images can't be read"):
+        npz(path)
+
+
+def test_no_file_a_folder_one_array_and_no_path(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        npz(tmp_path / "none.npz")
+    with pytest.raises(InputError, match="--scenario imagefolder"):
+        npz(tmp_path)
+    with pytest.raises(InputError, match="--set path=FILE"):
+        npz("")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(InputError, match="holds one array"):
+        npz(tmp_path / "one.npy")
+
+
+def test_copies_of_a_forgotten_image_are_forgotten_with_it(tmp_path):
+    """MedMNIST has identical images in one training set. Fails if a twin stays in retain, where
+    every method would refuse it hours later."""
+    content = arrays(n=20)
+    content["train_images"][10:] = content["train_images"][:10]
+    data = npz(write(tmp_path, **content))
+    split = forget_part_of_a_class(data, forget_class=1, forget_share=0.2, seed=3)
+    assert len(split.forget) == 4  # two drawn, and the twin of each
+    assert {(i + 10) % 20 for i in split.forget} == set(split.forget)
+    assert not set(split.forget) & set(split.retain)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data, the development data")
+def test_pneumoniamnist(tmp_path):
+    """A real MedMNIST file: official counts, and a certificate that allows its duplicates."""
+    path = tmp_path / "pneumonia.npz"
+    subprocess.run([sys.executable, SHARED, "pneumonia", path], check=True)
+    data = npz(path)
+    assert data.train[0].shape == (4708, 1, 28, 28)
+    assert data.train[1].bincount().tolist() == [1214, 3494]
+    assert data.test[1].bincount().tolist() == [234, 390]
+    split = forget_part_of_a_class(data, forget_class=1)
+    kept = {row.numpy().tobytes() for row in split.pair(data, "retain")[0]}
+    assert not any(r.numpy().tobytes() in kept for r in split.pair(data, "forget")[0])

@@ -1,0 +1,147 @@
+"""A small finished run under attack: files, the table, and what is asked again."""
+
+import shutil
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from rurklib import attacks, study
+from rurklib.checks import InputError
+from rurklib.metrics.relearn import few_shots
+from rurklib.models.logits import logit_margin
+from rurklib.samples import as_float
+from rurklib.study.notebooks import study_order
+from rurklib.study.run import open_existing
+from rurklib.study.stages.attack import RELEARN
+
+FEW = {"draws": 2, "steps": 3, "queries": 4, "shots": 4}
+
+
+@pytest.fixture(scope="module")
+def run(small_run):
+    return open_existing(small_run)
+
+
+@pytest.fixture(scope="module")
+def attacked(run):
+    return study.attacked(run, ["Original", "RURK", "Damped"], **FEW)
+
+
+def test_every_model_has_every_attack_on_every_part(run, attacked):
+    models, references = attacked
+    assert list(models) == ["Original-seed0", "RURK-seed0", "Damped-seed0"]
+    assert len(references) == 3
+    sizes = {name: len(y) for name, (_, y) in study.parts(run).items()}
+    for numbers in (*models.values(), *references.values()):
+        assert list(numbers) == [*attacks.ATTACKS, RELEARN]
+        for name, its in numbers.items():
+            if name != RELEARN:
+                assert {p: v.shape[-1] for p, v in its.items()} == sizes
+                assert all(np.isfinite(v).all() for v in its.values())
+    original = models["Original-seed0"]
+    assert np.allclose(original["mapping (UMA)"]["forget set"], -np.log(1e-6))  # its own answers
+    assert original[RELEARN]["forget set"].max() == 0
+
+
+def test_numbers_are_those_of_the_parts_in_their_order(run, attacked):
+    """Fails if parts are swapped, or another model is loaded."""
+    for name, part in (("RURK", "held out"), ("Original", "forget set")):
+        model = study.load_models(run, [(name, 0)])[name, 0]
+        x, y = study.parts(run)[part]
+        with torch.no_grad():
+            own = logit_margin(model(as_float(x)), y)
+        found = attacked[0][f"{name}-seed0"]["confidence (LiRA)"][part]
+        assert np.allclose(found, own.numpy())
+
+
+def test_the_few_shot_attack_trains_the_model_itself(run, attacked):
+    """Fails if it is given the folded net that other attacks ask: it has no BatchNorm to train."""
+    model = study.load_models(run, [("RURK", 0)])["RURK", 0]
+    pair = study.parts(run)["forget set"]
+    curve = few_shots(model, study.spare_of_class(run, FEW["shots"]), pair)[1]
+    found = attacked[0]["RURK-seed0"]["few shots"]["forget set"]
+    assert np.allclose(found, curve[-1].numpy(), atol=1e-5)
+    assert not np.allclose(found, curve[0].numpy(), atol=0.1)
+
+
+def test_the_table_is_written_with_scenario_method_and_seed(run, attacked):
+    frame = study.attack_table(run, *attacked)
+    assert list(frame.columns[:5]) == ["scenario", "attack", "statistic", "method", "seed"]
+    assert set(frame.scenario) == {"digits"}
+    assert set(frame.method) == {"Original", "RURK", "Damped"}
+    kept = pd.read_csv(run.folder / "attacks.csv")
+    assert len(kept) == len(frame) == 3 * (5 * len(attacks.ATTACKS) + 1)
+
+
+def test_finished_models_are_read_and_other_settings_asked_anew(run, attacked, monkeypatch, capsys):
+    def never(*_):
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr("rurklib.study.stages.attack._attack", never)
+    study.attacked(run, ["Original", "RURK", "Damped"], **FEW)
+    assert "6 of 6 models are attacked already" in capsys.readouterr().out
+    study.attacked(run, ["Original"], **FEW, share=0.2, seed=0)  # the defaults
+    with pytest.raises(AssertionError, match="asked again"):
+        study.attacked(run, ["Original"], **(FEW | {"queries": 6}))
+
+
+def test_spare_samples_are_of_the_class_and_nothing_else_is(run):
+    x, y = study.spare_of_class(run, 5)
+    assert y.tolist() == [9] * 5
+    reported = torch.cat([p[0] for p in study.parts(run).values()])
+    assert not any(bool((reported == one).flatten(1).all(1).any()) for one in x)
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(
+    small_run, tmp_path, monkeypatch
+):
+    """With tiny parameters: all figures, their data and alt text, and nothing done twice."""
+    folder = tmp_path / "digits"
+    shutil.copytree(small_run, folder)
+    there = open_existing(folder)
+    other = tmp_path / "cifar5"
+    other.mkdir()
+    table = study.attack_table(there, *study.attacked(there, ["Original", "RURK"], **FEW))
+    table.assign(scenario="cifar5").to_csv(other / "attacks.csv", index=False)
+    few = {"methods": ["RURK"], **FEW, "most": 5, "others": [str(other), str(tmp_path / "none")]}
+    assert study_order.run_attacks(there, {"out": str(folder), **few})
+    book = nbformat.read(folder / "notebooks" / f"{study_order.ATTACKS}.ipynb", as_version=4)
+    assert not [o for c in book.cells for o in c.get("outputs", []) if o.output_type == "error"]
+    drawn = sorted(p.stem for p in (folder / "figures").glob("06_*.png"))
+    assert drawn == ["06_attacks", "06_cheats", "06_distance", "06_mapping", "06_masking",
+                     "06_membership", "06_outside", "06_relearn", "06_scenarios"]  # fmt: skip
+    joined = pd.read_csv(folder / "figures" / "06_scenarios.csv")
+    assert joined.scenario.unique().tolist() == ["digits", "cifar5"]
+    said = []
+    assert not study_order.run_attacks(there, {"out": str(folder), **few}, say=said.append)
+    assert "finished already" in said[0]
+    # Another run's table is part of what the notebook shows.
+    (other / "attacks.csv").write_text((other / "attacks.csv").read_text() + "\n")
+    monkeypatch.setattr(study_order, "_execute", lambda *_: {})
+    assert study_order.run_attacks(there, {"out": str(folder), **few})
+    with pytest.raises(InputError, match="unknown parameter"):
+        study_order.run_attacks(there, {"outt": "x"})
+
+
+def test_unknown_names_are_refused(run):
+    with pytest.raises(InputError, match="did you mean 'RURK'"):
+        study.attacked(run, ["RURQ"])
+    with pytest.raises(InputError, match="did you mean 'draws'"):
+        study.attacked(run, ["RURK"], drawz=3)
+    with pytest.raises(InputError, match="unknown cheat"):
+        study.cheat(run, ("Clever", 0))
+
+
+def test_parts_may_be_cut_to_some_samples_the_same_each_time(run):
+    whole, cut = study.parts(run), study.parts(run, 5)
+    assert {len(y) for _, y in cut.values()} == {5}
+    for name, (x, y) in cut.items():
+        assert torch.equal(x, study.parts(run, 5)[name][0])
+        assert all(bool((whole[name][0] == one).flatten(1).all(1).any()) for one in x)
+        assert set(y.tolist()) == {9}
+    few = study.attacked(run, ["Original"], **FEW, most=5)[0]["Original-seed0"]
+    assert {v.shape for v in few["distance L2"].values()} == {(5,)}

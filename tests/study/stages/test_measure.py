@@ -1,0 +1,152 @@
+"""What a run measures: other parts, radii and models, each kept in files of its own."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from rurklib import InputError, perturb, residual_knowledge, study
+from rurklib.data.requests import rehearsed
+from rurklib.rng import generator
+from rurklib.samples import as_float
+from rurklib.study import files
+from rurklib.study.run import open_run
+
+SMALL = {
+    "epochs": 1,
+    "references": 3,
+    "draws": 4,
+    "taus": [0.0, 0.2],
+    "methods": ["GD"],
+    "GD.epochs": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    run = open_run("digits", tmp_path_factory.mktemp("measure") / "r", seeds=[0], settings=SMALL)
+    study.train(run)
+    study.unlearn(run)
+    return run
+
+
+def stamps(run):
+    return {p: p.stat().st_mtime_ns for p in (run.folder / "counts").rglob("*.npz")}
+
+
+def by_hand(run, law, part, taus, draws):
+    """The same by the public function, from the models themselves."""
+    models = study.load_models(run)
+    named = {f"{m}-seed{s}": net for (m, s), net in models.items()}
+    references = {n: net for n, net in named.items() if n.startswith("Re-train")}
+    rest = {n: net for n, net in named.items() if n not in references}
+    x, y = study.samples(run, part)
+    return residual_knowledge(
+        rest, references, x, y, taus=taus, perturbation=law, draws=draws, bounds=run.data.bounds
+    )
+
+
+@pytest.mark.parametrize("law", ["gaussian", "fgsm-untargeted"])
+@pytest.mark.parametrize("part", ["forget", "held_out", "retain"])
+def test_it_is_the_measurement_of_that_part(run, law, part):
+    """Fails if a control is asked of the forget samples, or counts of one question are taken for
+    another's."""
+    ours = study.residual(run, law, part=part, taus=[0.0, 0.15], draws=3)
+    other = by_hand(run, law, part, [0.0, 0.15], 3)
+    for name in other.models:
+        assert np.array_equal(ours.counts[name].of(name), other.counts[name].of(name))
+        assert ours.rows(name).equals(other.rows(name))
+
+
+def test_controls_are_samples_of_the_class_that_are_not_forgotten(run):
+    x, _ = study.samples(run, "forget")
+    forgotten = {image.numpy().tobytes() for image in x}
+    for part in ("held_out", "retain"):
+        cx, cy = study.samples(run, part)
+        assert (cy == run.split.forget_class).all()
+        assert not forgotten & {image.numpy().tobytes() for image in cx}
+    result = study.residual(run, "gaussian", controls=True)
+    assert list(result.beside) == ["held out", "retained"]
+    held_out = study.residual(run, "gaussian", part="held_out")
+    assert result.beside["held out"].frame.equals(held_out.frame)
+
+
+def test_other_questions_leave_the_usual_counts_alone(run):
+    study.measure(run)
+    usual = {p for p in stamps(run) if p.parent.name == "gaussian"}
+    before = stamps(run)
+    study.residual(run, "gaussian", taus=[0.0, 0.1], draws=2)
+    study.residual(run, "gaussian", part="held_out")
+    study.measure(run)
+    assert {p: t for p, t in stamps(run).items() if p in usual} == {p: before[p] for p in usual}
+    kept = stamps(run)
+    study.residual(run, "gaussian", taus=[0.0, 0.1], draws=2)
+    assert stamps(run) == kept, "an answered question was asked again"
+
+
+def test_another_reference_makes_the_counts_found_on_a_model_again(run, tmp_path):
+    """Under a law that searches, Original's file holds what the references say of its copies.
+    Fails if it is taken for good when a reference is another one."""
+    folder = shutil.copytree(run.folder, tmp_path / "r")
+    own = replace(run, folder=folder)
+    asked = {"taus": [0.0, 0.1], "draws": 2}
+    before = study.residual(own, "fgsm-untargeted", **asked)
+    name, stranger = ("Re-train", 1002), own.checkpoint(("GD", 0))
+    weights, _, record = files.load_weights(stranger)
+    _, fingerprint, _ = files.load_weights(own.checkpoint(name))
+    files.save_weights(own.checkpoint(name), weights, fingerprint, **record)
+    after = study.residual(own, "fgsm-untargeted", **asked)
+    hits = [r.counts["Original-seed0"].of("Re-train-seed1002") for r in (before, after)]
+    assert not np.array_equal(*hits)
+    there = by_hand(own, "fgsm-untargeted", "forget", **asked)
+    assert np.array_equal(hits[1], there.counts["Original-seed0"].of("Re-train-seed1002"))
+
+
+def test_the_smoothed_control_never_saw_a_forget_sample(run):
+    """It is the re-trained model of its seed on retained samples and noisy copies of them."""
+    (smooth,) = study.smoothed(run).values()
+    x, y = run.pair("retain")
+    x = as_float(x)
+    noise = perturb.gaussian(x, 0.2, generator=generator(0, 0, 0, 0), bounds=run.data.bounds)
+    both = torch.cat([x, noise]), y.repeat(2)
+    blank = study.models._blank(run, 0)
+    again = study.models.training.fit(blank, *both, seed=0, **run.scenario.training("Re-train"))
+    for a, b in zip(smooth.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    result = study.residual(run, "gaussian", methods=["Smoothed"])
+    assert result.models == ("Smoothed-seed0",)
+    table = study.by_method(result)
+    assert list(table.method.unique()) == ["Re-train", "Smoothed"]
+
+
+def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, tmp_path):
+    """Trained on as many samples of each class as a reference, the forget set among them. Fails if
+    it is trained on all, or without the forget set."""
+    split = rehearsed(run.split, run.data)
+    assert set(run.split.forget) <= set(split.retain)
+    assert len(split.retain) == len(run.split.retain)
+    counts = [s.pair(run.data, "retain")[1].bincount() for s in (split, run.split)]
+    assert torch.equal(*counts)
+    (control,) = study.same_prior(run).values()
+    x, y = split.pair(run.data, "retain")
+    blank = study.models._blank(run, 0)
+    again = study.models.training.fit(blank, x, y, seed=0, **run.scenario.training("Re-train"))
+    for a, b in zip(control.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert study.residual(run, "gaussian", methods=["Same-prior"]).models == ("Same-prior-seed0",)
+    most = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL | {"forget_share": 0.6})
+    with pytest.raises(InputError, match=r"forget_share of at most 0\.5"):
+        study.same_prior(most)
+
+
+def test_bad_questions_are_refused_before_any_work(run):
+    with pytest.raises(InputError, match="perturbation"):
+        study.residual(run, "laplace")
+    with pytest.raises(InputError, match="part"):
+        study.residual(run, "gaussian", part="test")
+    with pytest.raises(InputError, match="draws"):
+        study.residual(run, "gaussian", draws=0)
+    with pytest.raises(InputError, match="tau"):
+        study.residual(run, "gaussian", taus=[-1.0])

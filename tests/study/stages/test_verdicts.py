@@ -1,0 +1,62 @@
+"""What is said of each model: worked out from counts made by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rurklib import study
+from rurklib.residual.counts import Counts
+from rurklib.residual.result import ResidualKnowledge
+from rurklib.study.report.tables import findings_table
+
+
+def counts(**hits):
+    """Models with so many of 40 samples recognised at tau 0.1, all of them at 0; 10 draws."""
+    values = np.zeros((len(hits), 2, 40), dtype=int)
+    values[:, 0] = 10
+    for k, n in enumerate(hits.values()):
+        values[k, 1, :n] = 10
+        values[k, 1, n : n + 3] = 5  # so copies aren't alike
+    names = tuple(hits)
+    margins = values / 5.0 - 1
+    return Counts(values, names, (0.0, 0.1), 10, "gaussian", 0, margins=margins)
+
+
+@pytest.fixture
+def result():
+    own = {"GD-seed0": 37, "GD-seed1": 22, "RURK-seed0": 3, "RURK-seed1": 21}
+    others = {f"Re-train-seed{k}": n for k, n in enumerate((20, 22, 21, 23, 19, 21))}
+    shared = counts(**own, **others)
+    return ResidualKnowledge(dict.fromkeys([*own, *others], shared), tuple(own), tuple(others))
+
+
+def test_each_model_is_judged_alone(result):
+    """Fails if seeds are averaged first: RURK's mean would be below, GD's above, in two each."""
+    table = study.verdicts(result).set_index(["method", "seed"])
+    assert table.by_ratio.tolist() == ["above", "inside", "below", "inside"]
+    assert (table.tau == 0.1).all()
+    found = table.loc[("GD", 0)]
+    assert found.ratio_of_means == pytest.approx(38.5 / 22.5)
+    assert found.ratio_of_means > found.predict_high
+    assert found.finding == "residual knowledge"
+    assert table.loc[("RURK", 0)].finding == "over-forgotten"
+    assert table.loc[("RURK", 1)].finding == "none detected"
+
+
+def test_the_table_counts_seeds(result):
+    summary = pd.DataFrame(
+        [
+            {"method": m, "retain_accuracy": 99.0, "unlearn_accuracy": u, "test_accuracy": 90.0,
+             "mia": 10.0, "average_gap": 1.0, "lira_auc": 0.5, "lira_mean_z": 0.0,
+             "relearn_epochs": 1, "seconds": 1.0, "share_of_retrain": 0.5}
+            for m, u in (("GD", 1.0), ("RURK", 3.0), ("Re-train", 5.0))
+        ]
+    )  # fmt: skip
+    table = findings_table(study.verdicts(result), summary).set_index("method")
+    # "residual knowledge" would stay uncounted if the verdict's words changed.
+    assert table.loc["GD", "by margin"] == "1 residual, 1 none"
+    assert table.loc["GD", "by ratio"] == "1 above, 1 inside"
+    assert table.loc["RURK", "by ratio"] == "1 inside, 1 below"
+    assert table.loc["RURK", "by margin"] == "1 none, 1 over-forgotten"
+    assert table.loc["GD", "ratio (seeds)"] == "1.378 (1.044 ... 1.711)"
+    assert table.loc["RURK", ["unlearn %", "Avg. Gap"]].tolist() == ["3.00", "0.50"]

@@ -1,0 +1,119 @@
+"""Kill driver, worker and kernel at random moments; what comes out is what would have."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rurklib.study.sweep import drive, grid, watch
+
+KILLS = 20
+WORDS = ["tau=0,0.1,0.2,0.3,0.4,0.5", "seed=0,1", "pause=0.3"]
+MARKS = {"worker": "joblib.externals.loky.backend.popen", "kernel": "ipykernel"}
+
+
+def drive_it(book: Path, out: Path) -> None:
+    plan = drive.plan(book, grid.from_words(WORDS), out)
+    records = drive.run(plan, at_once=2)
+    sys.exit(any(r["status"] != "done" for r in records))
+
+
+@pytest.fixture
+def begin():
+    """``begin(book, out)``: a driver in a process of its own, forked from one that has imported
+    everything already: half of the test's time otherwise."""
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["papermill", "rurklib.study.sweep.drive"])
+    begun = []
+
+    def start(book: Path, out: Path) -> multiprocessing.Process:
+        begun.append(server.Process(target=drive_it, args=(book, out)))
+        begun[-1].start()
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        process.kill()
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def found(driver: int, kind: str) -> list[int]:
+    return [pid for pid in watch.descendants(driver) if MARKS[kind] in command_line(pid)]
+
+
+def finished(out: Path) -> dict[str, tuple[int, float]]:
+    """Every finished cell, and which file says so: a cell that is executed again has another."""
+    cells = {}
+    for path in out.glob("cells/[!.]*/cell.json"):
+        assert json.loads(path.read_text())["status"] == "done"
+        cells[path.parent.name] = (path.stat().st_ino, path.stat().st_mtime)
+    return cells
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds its victims in /proc")
+def test_twenty_kills_change_nothing(tmp_path, notebook, begin):
+    book, out, calm = notebook(), tmp_path / "chaos", tmp_path / "calm"
+    dice = random.Random(0)
+    kinds = ["driver"] * 6 + ["worker"] * 7 + ["kernel"] * 7
+    dice.shuffle(kinds)
+    before: dict = {}
+    processes: set[int] = set()
+    driver = begin(book, out)
+    for kind in kinds:
+        early = kind != "kernel" and dice.random() < 0.5  # maybe before anything is executed
+        victim: int | None = None
+        while victim is None:
+            if not driver.is_alive():
+                driver = begin(book, out)
+            if found(driver.pid, "worker" if early else "kernel"):
+                time.sleep(dice.uniform(0, 0.8))
+                there = [driver.pid] if kind == "driver" else found(driver.pid, kind)
+                victim = dice.choice(there) if there and driver.is_alive() else None
+            time.sleep(0.02)
+        processes |= {driver.pid, *watch.descendants(driver.pid)}
+        os.kill(victim, signal.SIGKILL)
+        now = finished(out)
+        assert before.items() <= now.items(), "a finished cell was lost or repeated"
+        before = now
+    assert len(before) < 12, "all was done before the last kill: little was shown"
+    driver.join(60)
+    for _ in range(3):  # cells that lost their kernel twice have failed and are tried again
+        last = begin(book, out)
+        last.join(60)
+        if last.exitcode == 0:
+            break
+    assert last.exitcode == 0
+    assert before.items() <= finished(out).items()
+    undisturbed = begin(book, calm)
+    undisturbed.join(60)
+    assert undisturbed.exitcode == 0
+    assert (out / "results.csv").read_bytes() == (calm / "results.csv").read_bytes()
+    assert len((out / "results.csv").read_text().splitlines()) == 1 + 12 * 2
+    assert not list(out.glob("cells/.*"))
+    assert not list(out.glob("failed/*"))
+    deadline = time.time() + 5
+    while any(map(alive, processes)) and time.time() < deadline:
+        time.sleep(0.1)
+    assert not [command_line(pid) for pid in processes if alive(pid)], "left behind"

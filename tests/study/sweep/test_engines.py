@@ -1,0 +1,150 @@
+"""Real kernels: on this machine, on a Dask cluster, and through the command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from rurklib.study.cli.main import main
+from rurklib.study.sweep import drive, engines
+
+KILL = "import os, signal; os.kill(os.get{}(), signal.SIGKILL)"
+
+
+def invoke(*words):
+    return CliRunner().invoke(main, ["sweep", *map(str, words)])
+
+
+@pytest.mark.slow
+def test_the_others_go_on_when_a_notebook_raises_and_kernel_and_worker_are_killed(
+    tmp_path, notebook, monkeypatch
+):
+    monkeypatch.setattr(engines, "STRIKES", 2)
+    out = tmp_path / "s"
+    harm = [KILL.format("ppid"), "1 / 0", KILL.format("pid"), "", "seed = 1"]
+    words = [notebook(), "--grid", f"harm={json.dumps(harm)[1:-1]}", "--jobs", 2, "--out", out]
+    result = invoke(*words)
+    assert result.exit_code == 1, result.output
+    cells = pd.read_csv(out / "cells.csv", keep_default_na=False)
+    assert cells.error.tolist() == ["WorkerKilled", "ZeroDivisionError", "KernelDied", "", ""]
+    assert cells.status.tolist() == ["failed"] * 3 + ["done"] * 2
+    assert cells.notebook_cell.tolist()[1] in (3, "3")
+    assert (cells.seconds.astype(str)[3:].astype(float) > 0.2).all()
+    assert (cells.peak_mb.astype(str)[3:].astype(float) > 50).all()
+    assert len(pd.read_csv(out / "results.csv")) == 4
+    page = (out / "index.html").read_text()
+    assert page.index("division by zero") < page.index("All cells")
+    assert "3 of 5 cells are not done" in result.output
+    assert not list(out.glob("cells/.*"))
+    executed = next(out.glob("cells/*/tiny.ipynb")).read_text()
+    assert "input_path" not in executed
+    shown = invoke(*words, "--dry-run")
+    assert shown.exit_code == 0
+    assert "5 cells, 2 finished, 3 to execute: about" in shown.output
+
+
+@pytest.mark.slow
+def test_dask_and_joblib_give_the_same_bytes(tmp_path, notebook):
+    import dask
+    from distributed import LocalCluster
+
+    book = notebook()
+    groups = {"a": {"tau": [0.1, 0.3], "seed": [0, 1]}, "b": {"tau": [0.1], "seed": [1, 0]}}
+    often = dask.config.set({"distributed.scheduler.allowed-failures": 0})
+    with often, LocalCluster(2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        plan = drive.plan(book, groups, tmp_path / "dask")
+        records = drive.run(plan, engine="dask", scheduler=cluster.scheduler_address, say=len)
+        assert {r["status"] for r in records} == {"done"}
+        errors = []
+        for harm in ("1 / 0", KILL.format("pid"), KILL.format("ppid")):
+            more = drive.plan(book, {"harm": {"harm": [harm]}}, tmp_path / "dask")
+            errors += drive.run(more, engine="dask", scheduler=cluster.scheduler_address, say=len)
+    named = ["ZeroDivisionError", "KernelDied", "KilledWorker"]
+    assert [r["error"] for r in errors] == named
+    drive.run(plan, say=len)  # what Dask has done is done
+    drive.run(drive.plan(book, groups, tmp_path / "joblib"), at_once=2, say=len)
+    for name in ("results.csv", "results.parquet"):
+        made = [(tmp_path / engine / name).read_bytes() for engine in ("dask", "joblib")]
+        assert made[0] == made[1]
+    assert len(pd.read_csv(tmp_path / "dask" / "results.csv")) == 12
+
+
+def test_a_scheduler_that_does_not_answer(tmp_path, notebook, monkeypatch):
+    monkeypatch.setattr(engines, "PATIENCE", 1.0)
+    words = ["--grid", "tau=0", "--out", tmp_path / "s", "--engine", "dask"]
+    result = invoke(notebook(), *words, "--scheduler", "tcp://127.0.0.1:9")
+    assert result.exit_code == 2, result.output
+    assert "no Dask scheduler answers" in result.output
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_dry_run_writes_nothing(tmp_path, notebook):
+    result = invoke(notebook(), "--grid", "tau=0,0.5", "--seeds", "0..2", "--out", tmp_path / "s",
+                    "--dry-run")  # fmt: skip
+    assert result.exit_code == 0
+    assert "6 cells, 0 finished, 6 to execute: unknown" in result.output
+    assert result.output.count("missing") == 6
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--grid", "tua=1"], "did you mean 'tau'"),
+        (["--seeds", "4..1"], "--seeds 4..1"),
+        (["--grid", "tau=1", "--jobs", "0"], "jobs = 0"),
+        (["--grid", "tau=1", "--threads", "0"], "threads = 0"),
+        (["--grid", "tau=1", "--groups", "FILE"], "give one of them"),
+        (["--groups", "FILE"], "did you mean 'tau'"),
+    ],
+)
+def test_bad_words_are_one_line_and_code_two(tmp_path, notebook, words, says):
+    (tmp_path / "g.yaml").write_text("a: {tua: [1]}")
+    words = [str(tmp_path / "g.yaml") if w == "FILE" else w for w in words]
+    result = invoke(notebook(), *words, "--out", tmp_path / "s")
+    assert result.exit_code == 2
+    assert says in result.output
+    assert len(result.output.strip().splitlines()) == 1
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 512 kB, and a function that gives it room."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(place)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount a file system")
+    yield place, lambda: subprocess.run(["mount", "-o", "remount,size=9m", str(place)], check=True)
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("size", [4, 100])
+def test_a_disk_that_is_full_loses_nothing(tmp_path, notebook, no_kernel, small_disk, size):
+    """In files of 4 kB or at once, so that it is full to the last byte, or with a little room."""
+    disk, give_room = small_disk
+    work = f"""
+from pathlib import Path
+for i in range({200 // size}):
+    Path(out, f'{{i}}.bin').write_bytes(b'x' * 1024 * {size})
+Path(out, 'rows.csv').write_text(f'x\\n{{tau}}\\n')
+"""
+    book, words = notebook(work), ["--grid", "tau=0,0.1,0.2,0.3", "--out", disk / "s"]
+    result = invoke(book, *words)
+    assert result.exit_code == 1
+    assert "the disk is full" in result.output
+    done = [p.parent.name for p in disk.glob("s/cells/[!.]*/cell.json")]
+    assert 1 <= len(done) <= 2
+    give_room()
+    before = len(no_kernel)
+    result = invoke(book, *words)
+    assert result.exit_code == 0, result.output
+    assert len(no_kernel) - before == 4 - len(done)
+    assert pd.read_csv(disk / "s" / "results.csv").x.tolist() == [0, 0.1, 0.2, 0.3]
+    assert not list(Path(disk).glob("s/cells/.*"))

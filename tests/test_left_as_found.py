@@ -1,0 +1,102 @@
+"""The guards: modes, buffers and random states of the caller come back as they were."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rurklib.model_state import evaluating, watching
+from rurklib.rng import generator, mixed_seed, seeded
+
+
+def test_every_submodule_gets_its_own_mode_back(cnn):
+    """Fails after a blanket ``model.train()``: it would unfreeze the BatchNorm layer."""
+    a, b = cnn(0), cnn(1)
+    a.train()
+    a[1].eval()
+    b[3].train()
+    modes = [[m.training for m in net.modules()] for net in (a, b)]
+    with evaluating(a, b, a):
+        assert not any(m.training for net in (a, b) for m in net.modules())
+    assert [[m.training for m in net.modules()] for net in (a, b)] == modes
+
+
+def test_modes_come_back_after_an_error(cnn):
+    net = cnn().train()
+    with pytest.raises(ZeroDivisionError), evaluating(net):
+        _ = 1 / 0
+    assert all(m.training for m in net.modules())
+
+
+def test_seeded_runs_on_a_random_state_of_its_own():
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    with seeded(1):
+        inside = torch.rand(2)
+    with seeded(1):
+        assert torch.equal(torch.rand(2), inside)
+    with seeded(2):
+        assert not torch.equal(torch.rand(2), inside)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_the_random_state_comes_back_after_an_error(same_random_state):
+    def fails():
+        torch.rand(2)
+        raise RuntimeError("halfway")
+
+    with same_random_state(), pytest.raises(RuntimeError, match="halfway"), seeded(1):
+        fails()
+
+
+def test_a_generator_is_its_own(same_random_state):
+    with same_random_state():
+        one, same, other = (torch.rand(4, generator=generator(0, i)) for i in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert not torch.equal(one, torch.rand(4, generator=generator(1, 1)))
+
+
+numbers = st.lists(st.integers(0, 2**40), min_size=1, max_size=3)
+
+
+@given(numbers, numbers)
+def test_different_streams_have_different_seeds(a, b):
+    """Names of one length: neither order nor a zero is lost."""
+    if len(a) == len(b) and max(a + b) < 2**32:
+        assert (mixed_seed(*a) == mixed_seed(*b)) == (a == b)
+    assert 0 <= mixed_seed(*a) < 2**63
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [((3,), (3, 0)), ((3, 1), (3, 1, 0)), ((2**32,), (0, 1)), ((5,), (5, 0, 0))]
+)
+def test_streams_named_by_different_lengths_differ(a, b):
+    """generator(seed, 1) orders a method's batches and generator(seed, 1, 0) draws noise; one
+    must not repeat the other. Fails if numbers are handed to SeedSequence as they are: it pads
+    with zeros, and reads a number above 2**32 as two."""
+    assert mixed_seed(*a) != mixed_seed(*b)
+
+
+def test_watching_puts_buffers_back(cnn, left_as_found):
+    """Values and tensors alike, whether a buffer was changed in place or replaced (NaN is equal to
+    itself); each model is named once, and only those that moved. Also after an error."""
+    a, b, c = cnn(0).train(), cnn(1), cnn(2)
+    b[1].running_mean[0] = torch.nan
+    mean, steps = a[1].running_mean, a[1].num_batches_tracked
+    nets = {"a": a, "b": b, "c": c}
+    with left_as_found(a, c), watching(nets) as watch, torch.inference_mode():
+        a(torch.rand(2, 1, 6, 6))
+        c[1].running_var = torch.ones(4)
+    assert watch.training == ["a"]
+    assert watch.moved == ["a", "c"]
+    assert a[1].running_mean is mean
+    assert a[1].num_batches_tracked is steps
+    with left_as_found(a), pytest.raises(ZeroDivisionError), watching({"a": a}):
+        _ = a(torch.rand(2, 1, 6, 6)), 1 // 0
+    with watching({"b": b}) as watch:
+        b(torch.rand(2, 1, 6, 6))
+    assert (watch.training, watch.moved) == ([], [])

@@ -1,0 +1,126 @@
+"""AMUN: adversarial examples whose distance is known on linear models, and what is learnt."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rurklib import InputError, unlearn
+from rurklib.perturb.ball import norm
+from rurklib.unlearn.amun import DOUBLINGS, nearest_adversarial
+
+FREE = {"bounds": None}
+
+
+@pytest.fixture
+def task(cnn, images):
+    x, y = images(14)
+    return cnn(), (x[:10], y[:10]), (x[10:], y[10:])
+
+
+def test_on_a_linear_model_the_ball_is_the_first_that_reaches_the_boundary(linear, rng):
+    """Two classes: the boundary is at |z_0 - z_1| / ||w_0 - w_1|| in L2. The radius is the first
+    epsilon 2^k beyond it, so x' is misclassified and less than twice as far as it need be.
+    Fails with a ball of another norm, a search that stops early or skips a radius."""
+    net = linear(6, seed=1)
+    x = torch.rand(40, 6, generator=rng(2), dtype=torch.float64)
+    y = net(x).argmax(1)
+    near, said, radius = nearest_adversarial(net, x, y, epsilon=0.01, steps=20, **FREE)
+    w = net[1].weight
+    z = net(x)
+    distance = (z[:, 0] - z[:, 1]).abs() / (w[0] - w[1]).norm()
+    expected = 0.01 * 2 ** torch.ceil(torch.log2(distance / 0.01)).clamp(min=0)
+    assert len(expected.unique()) >= 4
+    assert torch.equal(radius, expected.detach())
+    assert bool((net(near).argmax(1) == said).all())
+    assert torch.equal(said, 1 - y)
+    gone = norm(near - x, 2)
+    assert bool((gone <= radius * (1 + 1e-9)).all())
+    assert bool((gone >= distance).all())
+
+
+def test_examples_are_inside_the_bounds_and_wrong_on_a_net(cnn, images):
+    """Fails if the box is ignored, the label is the true one, or the mode of the model matters."""
+    model, (x, _) = cnn().train(), images(24)
+    y = model.eval()(x).argmax(1)
+    near, said, radius = nearest_adversarial(model.train(), x, y, epsilon=0.05, steps=10)
+    assert model.training
+    assert bool(radius.isfinite().all())
+    assert float(near.min()) >= 0
+    assert float(near.max()) <= 1
+    assert bool((said != y).all())
+    assert torch.equal(model.eval()(near).argmax(1), said)
+    assert bool((norm(near - x, 2) <= radius * 1.0001).all())
+
+
+def test_a_sample_that_is_wrong_already_stays_near(linear):
+    net = linear([[1.0, 0.0], [0.0, 1.0]])
+    x = torch.tensor([[0.8, 0.1]], dtype=torch.float64)
+    near, said, radius = nearest_adversarial(net, x, torch.tensor([1]), epsilon=0.01)
+    assert said.tolist() == [0]
+    assert radius.tolist() == [0.01]
+    assert float(norm(near - x, 2)) <= 0.01
+
+
+def test_a_net_that_always_answers_alike_has_no_examples_and_they_are_left_out(
+    linear, rng, monkeypatch
+):
+    """Fails if the search never ends, or a forget sample is taught with its own label as if it
+    were an adversarial one."""
+    room = importlib.import_module("rurklib.unlearn.amun")  # the function hides the file
+    monkeypatch.setattr(room, "DOUBLINGS", 3)
+    net = linear([[0.0, 0.0], [0.0, 0.0]], [2.0, -1.0])
+    x = torch.rand(8, 2, generator=rng(0), dtype=torch.float64)
+    y = torch.zeros(8, dtype=torch.int64)
+    near, said, radius = nearest_adversarial(net, x, y, epsilon=0.1)
+    assert torch.equal(near, x)
+    assert torch.equal(said, y)
+    assert bool(radius.isinf().all())
+    retain, forget = (x[:5], y[:5]), (x[5:], y[5:])
+    options = {"epochs": 2, "lr": 0.3, "weight_decay": 0.0, "seed": 3}
+    got = unlearn("AMUN", net, retain, forget, true_labels=False, **options)
+    assert torch.equal(got[1].weight, unlearn("GD", net, retain, forget, **options)[1].weight)
+    assert DOUBLINGS >= 12  # from 0.1 past the diameter of a 32x32 colour image, 55
+
+
+@pytest.mark.parametrize("true_labels", [True, False])
+def test_it_is_gd_on_retain_the_examples_and_the_forget_set_if_asked(true_labels, task):
+    """To the bit. Fails if the examples are found anew, carry the true label, or a set is left
+    out."""
+    model, retain, (xf, yf) = task
+    near, said, radius = nearest_adversarial(model, xf, yf, epsilon=0.2, steps=7)
+    assert bool(radius.isfinite().all())
+    parts = [retain, (near, said), *([(xf, yf)] if true_labels else [])]
+    union = tuple(torch.cat(both) for both in zip(*parts, strict=True))
+    options = {"epochs": 3, "lr": 0.05, "weight_decay": 5e-4, "batch_size": 5, "seed": 7}
+    got = unlearn(
+        "AMUN", model, retain, (xf, yf), true_labels=true_labels, epsilon=0.2, steps=7, **options
+    )
+    far = 1 - xf * 0.5
+    hand = unlearn("GD", model, union, (far, yf), **options)
+    for a, b in zip(got.state_dict().values(), hand.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_forget_samples_lose_confidence(task):
+    """What it is for. Fails if the examples pull the wrong way."""
+    model, retain, (x, _) = task
+    y = model(x).argmax(1)
+
+    def own(net: nn.Module) -> Tensor:
+        return F.softmax(net(x), 1).gather(1, y[:, None]).detach()
+
+    options = {"epochs": 40, "lr": 0.02, "batchnorm": "frozen"}
+    out = unlearn("AMUN", model, retain, (x, y), true_labels=False, steps=10, **options)
+    gd = unlearn("GD", model, retain, (x, y), **options)
+    assert own(out).mean().item() < min(own(model).mean().item(), own(gd).mean().item()) - 0.01
+
+
+@pytest.mark.parametrize("wrong", [{"epsilon": 0.0}, {"steps": 0}, {"true_labels": 1}])
+def test_values_that_make_no_sense_are_named(wrong, task):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        unlearn("AMUN", *task, **wrong)

@@ -1,0 +1,133 @@
+"""BadTeacher: whose answers are learnt, by the closed form on linear models."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rurklib import InputError, unlearn
+from rurklib.unlearn.bad_teacher import taught
+from rurklib.unlearn.last_layers import reset
+from rurklib.unlearn.soft_and_wrong_labels import distillation_kl
+
+BARE = {"momentum": 0.0, "weight_decay": 0.0}
+
+
+@pytest.fixture
+def task(cnn, images):
+    x, y = images(14)
+    return cnn(), (x[:10], y[:10]), (x[10:], y[10:])
+
+
+def vector(net: nn.Module) -> Tensor:
+    return torch.cat([v.flatten().double() for v in net.state_dict().values()])
+
+
+def small(rng) -> tuple[nn.Linear, tuple, tuple]:
+    net = nn.Linear(3, 4).double()
+    x = torch.rand(9, 3, generator=rng(0), dtype=torch.float64)
+    y = torch.arange(9) % 4
+    return net, (x[:5], y[:5]), (x[5:], y[5:])
+
+
+def test_the_loss_is_the_closed_form(rng):
+    """sum_c T_c log(T_c / p_c), mean over all samples, T the blank net's answer for forget samples
+    and Original's for the others. Fails if the teachers are exchanged or the divergence turned."""
+    (student, *_), g = small(rng), rng(1)
+    good, bad = (nn.Linear(3, 4).double() for _ in "ab")
+    x = torch.rand(6, 3, generator=g, dtype=torch.float64)
+    forgotten = torch.tensor([False, True, False, False, True, True])
+    got = distillation_kl(student(x), taught(good(x), bad(x), forgotten), 1.0)
+    hand = 0.0
+    for i in range(6):
+        t = (bad if forgotten[i] else good)(x[i]).softmax(0)
+        hand += (t * (t / student(x[i]).softmax(0)).log()).sum().item() / 6
+    assert got.item() == pytest.approx(hand, rel=1e-9)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_one_step_by_hand(temperature, rng):
+    """At Original retain samples pull at nothing, forget samples by T (softmax(z / T) - softmax of
+    the blank net); the mean is over both. Fails if labels play a part, the student learns from a
+    teacher that learns with it, or the blank net is another one than the seed says."""
+    net, retain, forget = small(rng)
+    options = {**BARE, "retain_share": 1.0, "lr": 0.3, "temperature": temperature}
+    out = unlearn("BadTeacher", net, retain, forget, seed=5, **options)
+    blank = copy.deepcopy(net)
+    reset([blank], 5)
+    with torch.no_grad():
+        x, t = forget[0], temperature
+        dz = t * ((net(x) / t).softmax(1) - (blank(x) / t).softmax(1)) / 9
+        assert torch.allclose(out.weight, net.weight - 0.3 * dz.T @ x, atol=1e-12)
+        assert torch.allclose(out.bias, net.bias - 0.3 * dz.sum(0), atol=1e-12)
+
+
+def test_a_student_that_is_taught_long_answers_as_its_teachers(rng):
+    """More weights than samples: both answers can be had. Fails if a term has the wrong sign."""
+    g = rng(0)
+    x = torch.rand(9, 30, generator=g, dtype=torch.float64)
+    y = torch.arange(9) % 4
+    net = nn.Linear(30, 4).double()
+    with torch.no_grad():
+        net.weight.mul_(5)
+    out = unlearn(
+        "BadTeacher", net, (x[:5], y[:5]), (x[5:], y[5:]),
+        seed=1, retain_share=1.0, epochs=2000, lr=1.0, **BARE,
+    )  # fmt: skip
+    blank = copy.deepcopy(net)
+    reset([blank], 1)
+    with torch.no_grad():
+        assert (out(x[:5]).softmax(1) - net(x[:5]).softmax(1)).abs().max() < 0.02
+        assert (out(x[5:]).softmax(1) - blank(x[5:]).softmax(1)).abs().max() < 0.02
+        assert (net(x[5:]).softmax(1) - blank(x[5:]).softmax(1)).abs().max() > 0.2
+
+
+def test_labels_are_never_used(task):
+    model, (xr, yr), (xf, yf) = task
+    a = unlearn("BadTeacher", model, (xr, yr), (xf, yf), lr=0.1)
+    b = unlearn("BadTeacher", model, (xr, (yr + 1) % 3), (xf, (yf + 2) % 3), lr=0.1)
+    assert torch.equal(vector(a), vector(b))
+
+
+def test_the_retain_share_is_how_many_retained_samples_are_seen(task):
+    """Half of ten: changing an unseen sample changes nothing, a seen one does."""
+    model, (xr, yr), forget = task
+    options = {"lr": 0.1, "retain_share": 0.5, "batchnorm": "train", "seed": 2}
+    before = vector(unlearn("BadTeacher", model, (xr, yr), forget, **options))
+    seen = 0
+    for i in range(10):
+        other = xr.clone()
+        other[i] = 1 - other[i]
+        seen += not torch.equal(
+            before, vector(unlearn("BadTeacher", model, (other, yr), forget, **options))
+        )
+    assert seen == 5
+
+
+def test_the_teachers_are_in_eval_mode(task):
+    """With a frozen student and no forget sample that differs, nothing would move; a competent
+    teacher in train mode makes it move. Fails if a teacher keeps the mode that Original came in."""
+    model, retain, (xf, yf) = task
+    x = torch.cat([retain[0], xf])
+    model.train()
+    out = unlearn("BadTeacher", model, retain, (xf, yf), lr=1e-3, batchnorm="frozen", seed=4)
+    with torch.no_grad():
+        blank = copy.deepcopy(model).eval()
+        reset([blank], 4)
+        original = copy.deepcopy(model).eval()
+        gap = (
+            distillation_kl(out(xf), blank(xf), 1.0),
+            distillation_kl(original(xf), blank(xf), 1.0),
+        )
+        assert gap[0] < gap[1]
+        kept = distillation_kl(out(x[:10]), original(x[:10]), 1.0)
+        assert kept < 0.01
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"retain_share": 1.2}])
+def test_values_that_make_no_sense_are_named(wrong, task):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        unlearn("BadTeacher", *task, **wrong)

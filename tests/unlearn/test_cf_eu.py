@@ -1,0 +1,188 @@
+"""CF-k and EU-k: the last k layers learn, and nothing else about the model changes by a bit."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+import torch
+from torch import nn
+
+from rurklib.checks import InputError
+from rurklib.models import build
+from rurklib.unlearn.cf_k import cf_k
+from rurklib.unlearn.eu_k import eu_k
+from rurklib.unlearn.gd import gd
+from rurklib.unlearn.last_layers import last_layers, layers, only, reset
+
+torch.set_num_threads(1)
+NETS = {"small-cnn": (1, 8), "resnet18": (3, 16), "vgg11": (3, 32)}
+
+
+def images(n: int, seed: int, name: str = "small-cnn") -> tuple[torch.Tensor, torch.Tensor]:
+    channels, size = NETS[name]
+    x = torch.rand(n, channels, size, size, generator=torch.Generator().manual_seed(seed))
+    return x, torch.arange(n) % 3
+
+
+def used(name: str = "small-cnn", seed: int = 0) -> nn.Module:
+    """A model whose every weight and statistic differs from what initialisation gives."""
+    model = build(name, NETS[name][0], 3, seed=seed)
+    g = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.05 * torch.rand(p.shape, generator=g) + 0.01)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1, generator=g)
+            module.running_var.uniform_(0.8, 1.2, generator=g)
+            module.num_batches_tracked.fill_(100)
+    return model
+
+
+def keys(model: nn.Module, modules: list[nn.Module]) -> set[str]:
+    """The state_dict keys of some modules of a model."""
+    names = {id(m): n for n, m in model.named_modules()}
+    return {f"{names[id(m)]}.{key}" for m in modules for key in m.state_dict()}
+
+
+def changed(a: nn.Module, b: nn.Module) -> set[str]:
+    other = b.state_dict()
+    return {k for k, v in a.state_dict().items() if not torch.equal(v, other[k])}
+
+
+@pytest.mark.parametrize(("name", "count"), [("small-cnn", 6), ("resnet18", 18), ("vgg11", 9)])
+def test_layers_are_counted_as_the_names_of_nets_do(name: str, count: int) -> None:
+    """Catches BatchNorm or a shortcut counted as a layer, and state that belongs to no layer."""
+    model = build(name, 3, 10, seed=0)
+    found = layers(model)
+    assert len(found) == count
+    owned = keys(model, [module for layer in found for module in layer])
+    assert owned == {k for k in model.state_dict() if k not in ("mean", "std")}
+
+
+def test_five_layers_of_a_resnet_are_fc_and_the_last_two_blocks() -> None:
+    """The paper's "fc and last two residual blocks" is its "k = 5". Catches counting shortcuts,
+    which stops one convolution short (as the official code does)."""
+    model = build("resnet18", 3, 10, seed=0)
+    named = keys(model, last_layers(model))
+    assert named == {k for k in model.state_dict() if k.startswith(("net.layer4", "net.fc"))}
+
+
+def test_k_is_bounded_by_the_number_of_layers() -> None:
+    """Catches a k that silently means something else, and a default that re-trains a small net."""
+    model = build("small-cnn", 1, 3, seed=0)
+    assert len(last_layers(model)) == 5  # three layers: two convolutions with BatchNorm, the head
+    with pytest.raises(InputError, match="at most 6"):
+        cf_k(model, images(6, 1), images(3, 2), k=7)
+    with pytest.raises(InputError, match="at least 1"):
+        eu_k(model, images(6, 1), images(3, 2), k=0)
+    with pytest.raises(InputError, match="no layer"):
+        last_layers(nn.Flatten())
+
+
+@pytest.mark.parametrize("name", ["small-cnn", "resnet18"])
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_eu_k_reinitialises_exactly_its_layers(name: str, k: int) -> None:
+    """With lr 0 what differs from Original is the state of the last k layers, all of it (weights,
+    BatchNorm statistics) and nothing else. Catches statistics that survive the reset, frozen
+    BatchNorm statistics that move, and a wrong set of layers."""
+    model = used(name).train()  # the mode that Original comes in must not matter
+    after = eu_k(model, images(6, 1, name), images(3, 2, name), k=k, lr=0.0, epochs=1)
+    assert changed(model, after) == keys(model, last_layers(model, k))
+
+
+def test_eu_k_keeps_nothing_of_the_last_layers() -> None:
+    """Two Originals that differ in their last 3 layers alone give the same EU-k. Catches any part
+    of these layers (bias, BatchNorm weight, statistics) that isn't re-initialised."""
+    one, two = used(seed=0), used(seed=0)
+    other = used(seed=1)
+    last = last_layers(two, 3)
+    for mine, theirs in zip(last, last_layers(other, 3), strict=True):
+        mine.load_state_dict(theirs.state_dict())
+    assert changed(one, two) - {k for k in one.state_dict() if "num_batches" in k}
+    got = [eu_k(m, images(12, 1), images(3, 2), seed=4, k=3, epochs=2) for m in (one, two)]
+    assert not changed(*got)
+
+
+def test_the_seed_decides_the_new_weights() -> None:
+    """Catches a reset from the global random state, with a fixed seed, or that reseeds globally;
+    and new weights that are those which Original was built with."""
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    built = build("small-cnn", 1, 3, seed=5)
+
+    def drawn(seed: int) -> torch.Tensor:
+        reset([linear[1]], seed)
+        return linear[1].weight.detach().clone()
+
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    first, other = drawn(5), drawn(6)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(1)
+    assert torch.equal(drawn(5), first)
+    assert not torch.equal(first, other)
+    again = eu_k(built, images(6, 1), images(3, 2), seed=5, k=6, lr=0.0, epochs=1)
+    assert not torch.equal(again.net[0].weight, built.net[0].weight)
+
+
+@pytest.mark.parametrize("method", [cf_k, eu_k])
+def test_frozen_layers_stay_bit_identical_while_the_others_learn(method) -> None:
+    """Catches ``model.train()`` on the whole model (frozen running statistics move), an optimiser
+    that holds the frozen weights (weight decay moves them), and layers that don't learn."""
+    model = used().train()
+    after = method(model, images(24, 1), images(3, 2), k=3, epochs=2, lr=0.1, batch_size=8)
+    assert changed(model, after) == keys(model, last_layers(model, 3))
+    assert not any(module.training for module in after.modules())
+    assert all(p.requires_grad for p in after.parameters())
+
+
+def test_cf_k_at_rest_is_the_identity() -> None:
+    """Catches a re-initialisation in CF-k, or statistics that move though they are frozen."""
+    model = used()
+    after = cf_k(model, images(6, 1), images(3, 2), k=3, lr=0.0, epochs=1, batchnorm="frozen")
+    assert not changed(model, after)
+
+
+@pytest.mark.parametrize("method", [cf_k, eu_k])
+@pytest.mark.parametrize("batchnorm", ["train", "frozen"])
+def test_of_all_layers_it_is_gd(method, batchnorm) -> None:
+    """CF-k is then GD, EU-k GD from new weights. Catches another loss, batch order or optimiser
+    than GD's, a setting that doesn't arrive, or a tail that misses weights."""
+    model, settings = used(), {"seed": 2, "epochs": 2, "batch_size": 8, "batchnorm": batchnorm}
+    settings |= {"lr": 0.03, "momentum": 0.5, "weight_decay": 0.01}
+    after = method(model, images(20, 1), images(3, 2), k=6, **settings)
+    if method is eu_k:
+        reset(last_layers(model, 6), 2)
+    assert not changed(gd(model, images(20, 1), images(3, 2), **settings), after)
+
+
+def test_only_gives_gradients_back_as_found() -> None:
+    """Catches a weight that the user had frozen and that is thawed, or the reverse, also when the
+    block fails."""
+    model = used()
+    model.net[0].weight.requires_grad_(False)
+    found = [p.requires_grad for p in model.parameters()]
+    with only(model, last_layers(model, 1)) as tail:
+        assert [p.requires_grad for p in model.parameters()].count(True) == 2
+        assert len(list(tail.parameters())) == 2
+    assert [p.requires_grad for p in model.parameters()] == found
+    with contextlib.suppress(KeyError), only(model, last_layers(model, 1)):
+        raise KeyError
+    assert [p.requires_grad for p in model.parameters()] == found
+
+
+def test_layers_that_cannot_be_reset_are_named() -> None:
+    """Catches EU-k silently keeping the weights of a module without ``reset_parameters``."""
+
+    class Scale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.weight
+
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), Scale())
+    with pytest.raises(InputError, match="Scale has no reset_parameters"):
+        eu_k(model, images(6, 1), images(3, 2))

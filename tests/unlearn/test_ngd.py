@@ -1,0 +1,78 @@
+"""NGD: GD when the noise is 0; otherwise noise of the size, freshness and seed that it claims."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from rurklib.models import build
+from rurklib.rng import generator
+from rurklib.unlearn.gd import gd
+from rurklib.unlearn.ngd import ngd, noise_term
+
+torch.set_num_threads(1)
+
+
+def images(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+    return x, torch.arange(n) % 3
+
+
+def blank(inputs: int, seed: int = 0) -> tuple[nn.Module, tuple, tuple]:
+    """A linear model on inputs that are all 0: its weight has no gradient but the noise."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(inputs, 20))
+    y = torch.arange(6)
+    return net, (torch.zeros(6, inputs), y), (torch.ones(6, inputs), y)
+
+
+def test_without_noise_it_is_gd_bit_for_bit() -> None:
+    """Catches another loss, batch order, BatchNorm mode or optimiser than GD's."""
+    model = build("small-cnn", 1, 3, seed=0)
+    settings = {"epochs": 2, "lr": 0.1, "batch_size": 8}
+    for momentum in (0.0, 0.9):
+        plain = gd(model, images(20, 1), images(5, 2), seed=3, momentum=momentum, **settings)
+        quiet = ngd(
+            model, images(20, 1), images(5, 2), seed=3, sigma=0.0, momentum=momentum, **settings
+        )
+        for name, value in plain.state_dict().items():
+            assert torch.equal(value, quiet.state_dict()[name]), name
+
+
+def test_the_noise_term_has_the_gradient_sigma_xi() -> None:
+    """Catches sigma squared or left out, one number for a whole tensor, and a reused draw."""
+    weights = [nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(5))]
+    xi = generator(7)
+    drawn = [torch.randn(w.shape, generator=xi) for w in weights + weights]
+    stream = generator(7)
+    for step in range(2):
+        grads = torch.autograd.grad(noise_term(weights, 0.3, stream), weights)
+        for grad, draw in zip(grads, drawn[2 * step : 2 * step + 2], strict=True):
+            torch.testing.assert_close(grad, 0.3 * draw)
+
+
+def test_weights_without_a_gradient_walk_at_random_with_the_right_variance() -> None:
+    """w_T - w_0 = sum over steps of -eta_t sigma xi_t: variance sigma^2 sum eta_t^2. Catches noise
+    drawn once for all steps (variance sigma^2 (sum eta_t)^2), or not scaled by eta or sigma."""
+    net, retain, forget = blank(500)
+    sigma, lr, steps = 0.03, 0.1, 8
+    after = ngd(net, retain, forget, sigma=sigma, lr=lr, epochs=steps, weight_decay=0.0)
+    walk = (after[1].weight - net[1].weight).detach()  # 10,000 weights: the sd is known to 1%
+    etas = [lr / 2 * (1 + math.cos(math.pi * t / steps)) for t in range(steps)]
+    expected = sigma * math.sqrt(sum(eta**2 for eta in etas))
+    assert abs(float(walk.std()) / expected - 1) < 0.04
+    assert abs(float(walk.mean())) < 4 * expected / 100
+
+
+def test_the_seed_decides_the_noise() -> None:
+    """Catches noise from the global generator, or from a fixed seed."""
+    net, retain, forget = blank(50)
+    torch.manual_seed(1)
+    first = ngd(net, retain, forget, seed=5, epochs=2)[1].weight
+    torch.manual_seed(2)
+    again = ngd(net, retain, forget, seed=5, epochs=2)[1].weight
+    other = ngd(net, retain, forget, seed=6, epochs=2)[1].weight
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other, atol=1e-4)

@@ -1,0 +1,151 @@
+"""NTK: on a linear model it is retraining; on any other, the paper's closed form."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev
+
+from rurklib.models import build
+from rurklib.unlearn.ntk import Linearised, conjugate_gradients, ntk
+
+torch.set_num_threads(1)
+EXACT = {"tolerance": 1e-8, "iterations": 1000}
+
+
+def samples(n: int, features: int, seed: int) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    return torch.rand(n, features, generator=g), torch.randint(0, 3, (n,), generator=g)
+
+
+def flat(model: nn.Module) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def ridge_regression(pair: tuple[Tensor, Tensor], penalty: float) -> Tensor:
+    """[weight | bias] of the least-squares classifier, by the normal equations in float64."""
+    z = F.pad(pair[0].double(), (0, 1), value=1.0)
+    gram = z.T @ z + penalty * torch.eye(z.shape[1], dtype=torch.float64)
+    return torch.linalg.solve(gram, z.T @ F.one_hot(pair[1], 3).double()).T
+
+
+@pytest.mark.parametrize("start", ["optimum", "elsewhere"])
+def test_linear_model_is_retrained_exactly(start):
+    """Catches a wrong sign, residuals of the wrong set or at the wrong point, a Hessian that still
+    holds the forget set, a ridge that pulls to Original instead of zero, or two ridges that differ.
+    From elsewhere the step must still be the difference of the two optima."""
+    retain, forget = samples(30, 5, 0), samples(7, 5, 1)
+    everything = (torch.cat([retain[0], forget[0]]), torch.cat([retain[1], forget[1]]))
+    penalty = 0.02 * 37
+    trained, retrained = (ridge_regression(pair, penalty) for pair in (everything, retain))
+    model = nn.Sequential(nn.Linear(5, 3))
+    if start == "optimum":
+        with torch.no_grad():
+            model[0].weight.copy_(trained[:, :5])
+            model[0].bias.copy_(trained[:, 5])
+    else:
+        trained, retrained = (
+            torch.cat([model[0].weight, model[0].bias[:, None]], 1).detach().double(),
+            torch.cat([model[0].weight, model[0].bias[:, None]], 1).detach() + retrained - trained,
+        )
+    after = ntk(model, retain, forget, ridge=0.02, **EXACT)
+    got = torch.cat([after[0].weight, after[0].bias[:, None]], 1).double()
+    torch.testing.assert_close(got, retrained, atol=1e-5, rtol=0)
+    assert float((retrained - trained).abs().max()) > 0.02  # there is something to forget
+
+
+def test_frozen_layers_are_part_of_the_features():
+    """Catches a linearisation that lets frozen weights share the work and then leaves them out:
+    with the first of two linear layers frozen, the rest is ridge regression on its output."""
+    retain, forget = samples(30, 5, 0), samples(7, 5, 1)
+    model = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 3))
+    model[0].requires_grad_(False)
+    hidden = [(model[0](x), y) for x, y in (retain, forget)]
+    everything = tuple(torch.cat(pair) for pair in zip(*hidden, strict=True))
+    trained, retrained = (ridge_regression(p, 0.02 * 37) for p in (everything, hidden[0]))
+    after = ntk(model, retain, forget, ridge=0.02, **EXACT)
+    moved = torch.cat([after[1].weight, after[1].bias[:, None]], 1).detach().double()
+    moved -= torch.cat([model[1].weight, model[1].bias[:, None]], 1).detach()
+    torch.testing.assert_close(moved, retrained - trained, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("residual", ["logits", "softmax"])
+def test_step_equals_the_papers_block_form(residual):
+    """Catches any departure from w + P grad f(S_f)^T M V on a net that isn't linear: J of another
+    point or set, a lost batch, weights flattened in two orders, the residual's kind ignored."""
+    g = torch.Generator().manual_seed(3)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.randn(p.shape, generator=g, dtype=torch.float64))
+    (xr, yr), (xf, yf) = samples(12, 4, 4), samples(5, 4, 5)
+    xr, xf = xr.double(), xf.double()
+    weights = {k: p.detach() for k, p in model.named_parameters()}
+    ridge = 0.03 * 17
+
+    def jacobian_and_residual(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        parts = jacrev(lambda w: functional_call(model, w, (x,)).flatten())(weights)
+        j = torch.cat([parts[k].flatten(1) for k in weights], 1)
+        out = model(x).detach()
+        e = (out if residual == "logits" else out.softmax(1)) - F.one_hot(y, 3)
+        return j, e.flatten() - j @ flat(model)  # the ridge is on w + d, so d = -w is the origin
+
+    (jr, er), (jf, ef) = jacobian_and_residual(xr, yr), jacobian_and_residual(xf, yf)
+    kernel = jr @ jr.T + ridge * torch.eye(36)
+    cross = torch.linalg.solve(kernel, jr @ jf.T)  # Theta_rr^{-1} Theta_rf
+    projected = jf.T - jr.T @ cross  # P grad f(S_f)^T
+    m = torch.linalg.inv(jf @ jf.T + ridge * torch.eye(15) - (jf @ jr.T) @ cross)
+    v = ef - cross.T @ er
+    after = ntk(model, (xr, yr), (xf, yf), ridge=0.03, residual=residual, batch_size=5, **EXACT)
+    torch.testing.assert_close(flat(after) - flat(model), projected @ m @ v, atol=1e-6, rtol=0)
+
+
+def test_products_are_transposes_and_batches_do_not_matter():
+    """Catches BatchNorm in train mode (outputs then depend on the batch), and a forward and a
+    reverse product that belong to different matrices, on the convolutions and pools really used."""
+    x = torch.rand(7, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    model = build("small-cnn", 1, 3, seed=0).train()
+    one, many = Linearised(model, 7), Linearised(model, 3)
+    d = 0.1 * torch.randn(one.weights.shape, generator=torch.Generator().manual_seed(1))
+    e = torch.randn(7, 3, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close((one.push(x, d) * e).sum(), d @ one.pull(x, e), rtol=1e-4, atol=0)
+    torch.testing.assert_close(one.push(x, d), many.push(x, d), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(one.pull(x, e), many.pull(x, e), rtol=1e-4, atol=1e-4)
+    moved = model(x)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.add_(1e-3 * one.unflatten(d)[name])
+    change = (model(x) - moved).detach() / 1e-3
+    torch.testing.assert_close(change, one.push(x, d), rtol=0.1, atol=0.01 * float(change.norm()))
+
+
+def test_conjugate_gradients_reach_the_tolerance():
+    """Catches a stopping rule on the wrong scale and a solver that isn't one: n steps suffice in n
+    dimensions, and the error asked for is the error of the equation."""
+    g = torch.Generator().manual_seed(0)
+    a = torch.randn(6, 6, generator=g, dtype=torch.float64)
+    a = a @ a.T + torch.eye(6)
+    b = 1e3 * torch.randn(6, generator=g, dtype=torch.float64)
+    d = conjugate_gradients(lambda v: a @ v, b, iterations=6, tolerance=0.0)
+    torch.testing.assert_close(a @ d, b, rtol=1e-8, atol=0)
+    rough = conjugate_gradients(lambda v: a @ v, b, iterations=6, tolerance=0.1)
+    assert 1e-6 < float((a @ rough - b).norm() / b.norm()) <= 0.1
+    assert not conjugate_gradients(lambda v: a @ v, 0 * b, iterations=6, tolerance=0.1).any()
+
+
+def test_only_trainable_weights_change():
+    """Catches moved BatchNorm statistics, learning frozen layers, and a changed caller's model."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 256, (12, 1, 8, 8), generator=g, dtype=torch.uint8)
+    y = torch.arange(12) % 3
+    model = build("small-cnn", 1, 3, seed=0).train()
+    model.net[3].weight.requires_grad_(False)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    after = ntk(model, (x[:9], y[:9]), (x[9:], y[9:]), iterations=5)
+    learned = {k for k, p in model.named_parameters() if p.requires_grad}
+    changed = {k for k, v in after.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed == learned
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert after.net[0].weight.dtype == torch.float32

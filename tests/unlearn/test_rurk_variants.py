@@ -1,0 +1,227 @@
+"""RURK's variants against the paper's formulas written by hand, on nets of one linear layer."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from rurklib import InputError, rurk_loss, unlearn
+from rurklib.perturb.noise import gaussian
+from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
+from rurklib.study.scenarios import SCENARIOS
+from rurklib.unlearn.rurk import _wrong
+
+W, B = [[0.7, -0.4, 0.2], [-0.3, 0.5, 0.6]], [0.1, -0.2]
+
+
+def cross_entropy(x: list[float], y: int) -> float:
+    """-log softmax of z = W x + B at y, in plain Python."""
+    z = [sum(w * v for w, v in zip(row, x, strict=True)) + b for row, b in zip(W, B, strict=True)]
+    return math.log(sum(math.exp(v) for v in z)) - z[y]
+
+
+def mean(values) -> float:
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def away_from(x: list[float], y: int, tau: float) -> list[float]:
+    """On a linear net the loss of y is largest at x - tau * sign(w_y - w_other) (L-inf)."""
+    other = 1 - y
+    return [v - math.copysign(tau, W[y][i] - W[other][i]) for i, v in enumerate(x)]
+
+
+@pytest.fixture
+def batch(rng):
+    """(retain, forget): 4 and 3 samples well inside [0, 1]."""
+    x = 0.3 + 0.4 * torch.rand(7, 3, generator=rng(5), dtype=torch.float64)
+    y = torch.tensor([0, 1, 1, 0, 0, 1, 0])
+    return (x[:4], y[:4]), (x[4:], y[4:])
+
+
+def plain(pair) -> list[tuple[list[float], int]]:
+    return list(zip(pair[0].tolist(), pair[1].tolist(), strict=True))
+
+
+def test_eq_6_by_hand(linear, batch, rng):
+    """L = mean over S_r of l - lambda * mean over S_f of kappa, kappa the mean over v copies, with
+    lambda_f = 0. Fails if the copies are summed, lambda enters twice, or the clean term stays."""
+    retain, forget = batch
+    options = {"tau": 0.1, "v": 3, "lambda_f": 0.0, "lambda_a": 0.7}
+    out = rurk_loss(linear(W, B), retain, forget, generator=rng(0), **options)
+    gen = rng(0)
+    copies = [gaussian(forget[0], 0.1, generator=gen).tolist() for _ in range(3)]
+    kappa = [mean(cross_entropy(copies[k][i], y) for k in range(3))
+             for i, (_, y) in enumerate(plain(forget))]  # fmt: skip
+    by_hand = mean(cross_entropy(x, y) for x, y in plain(retain)) - 0.7 * mean(kappa)
+    assert out.total.item() == pytest.approx(by_hand, rel=1e-12)
+
+
+@pytest.mark.parametrize("law", ["fgsm", "pgd"])
+def test_line_17_by_hand_where_copies_are_found_by_gradient(law, linear, batch, rng):
+    """RLoss - lambda_f * FLoss - lambda_a * AdvFLoss; both laws reach the ball's corner where the
+    true label is likeliest: away from the only other label. Fails if they are untargeted."""
+    retain, forget = batch
+    options = {"tau": 0.05, "lambda_f": 0.4, "lambda_a": 0.3, "perturbation": law}
+    out = rurk_loss(linear(W, B), retain, forget, generator=rng(0), **options)
+    r = mean(cross_entropy(x, y) for x, y in plain(retain))
+    f = mean(cross_entropy(x, y) for x, y in plain(forget))
+    a = mean(cross_entropy(away_from(x, 1 - y, 0.05), y) for x, y in plain(forget))
+    assert out.total.item() == pytest.approx(r - 0.4 * f - 0.3 * a, rel=1e-9)
+    assert a < f
+
+
+@pytest.mark.parametrize("law", ["gaussian", "fgsm", "pgd"])
+def test_a_wrong_label_by_hand(law, linear, batch, rng):
+    """B.4 with two classes, so y' = 1 - y: x' *maximises* l(w, (z, y')), the term is l(w, (x', y'))
+    and enters with +, the clean term with -. Gaussian copies are noise. Fails if the search goes
+    towards y', the loss is that of y, or the sign isn't flipped."""
+    retain, forget = batch
+    options = {"tau": 0.05, "lambda_f": 0.4, "lambda_a": 0.3, "v": 2, "target": "random"}
+    out = rurk_loss(linear(W, B), retain, forget, perturbation=law, generator=rng(0), **options)
+    gen = rng(0)
+    terms = []
+    for _ in range(2):
+        torch.randint(1, 2, (3,), generator=gen)  # the wrong labels are drawn first
+        if law == "gaussian":
+            near = gaussian(forget[0], 0.05, generator=gen).tolist()
+        else:
+            near = [away_from(x, 1 - y, 0.05) for x, y in plain(forget)]
+        terms += [cross_entropy(x, 1 - y) for x, (_, y) in zip(near, plain(forget), strict=True)]
+    r = mean(cross_entropy(x, y) for x, y in plain(retain))
+    f = mean(cross_entropy(x, y) for x, y in plain(forget))
+    assert out.perturbed.item() == pytest.approx(mean(terms), rel=1e-9)
+    assert out.total.item() == pytest.approx(r - 0.4 * f + 0.3 * mean(terms), rel=1e-9)
+
+
+def given(monkeypatch, copies: list[list[float]], seen: list | None = None) -> None:
+    """A law "given" that hands out prepared copies of one-dimensional samples, round by round."""
+    rounds = iter(copies)
+
+    def draw(model, x, y, tau, generator, bounds):
+        if seen is not None:
+            seen.append(y.tolist())
+        return torch.tensor(next(rounds), dtype=x.dtype)[:, None]
+
+    monkeypatch.setitem(
+        PERTURBATIONS, "given", Perturbation(draw, gradient_based=False, random=True)
+    )
+
+
+@pytest.mark.parametrize("target", ["true", "random"])
+def test_the_label_condition_by_hand(target, linear, rng, monkeypatch):
+    """z = (0, x - 1/2): class 1 where x > 1/2. Of three copies of three samples of class 1, the
+    model recognises three, one and none. Fails if copies that aren't recognised count, if v or the
+    number of all members is the divisor, or if a sample without members is left out of the mean."""
+    net = linear([[0.0], [1.0]], bias=[0.0, -0.5])
+    x = torch.full((3, 1), 0.6, dtype=torch.float64)
+    batch = (x, torch.ones(3, dtype=torch.int64))
+    given(monkeypatch, [[0.6, 0.7, 0.1], [0.8, 0.2, 0.3], [0.9, 0.4, 0.45]])
+    options = {"v": 3, "perturbation": "given", "target": target, "lambda_f": 0.0, "lambda_a": 1.0}
+    out = rurk_loss(net, batch, batch, recognised_only=True, generator=rng(0), **options)
+    sign = -1 if target == "true" else 1  # of x - 1/2 in the loss of class 1, of class 0
+
+    def loss(x: float) -> float:
+        return math.log1p(math.exp(sign * (x - 0.5)))
+
+    kappa = [mean(map(loss, [0.6, 0.8, 0.9])), loss(0.7), 0.0]
+    assert out.perturbed.item() == pytest.approx(mean(kappa), rel=1e-12)
+    assert out.total.item() == pytest.approx(out.retain.item() + sign * mean(kappa), rel=1e-12)
+
+
+def test_an_empty_vulnerable_set_pushes_nowhere(linear, rng, monkeypatch):
+    """No copy is recognised: the term and its gradient are 0, and finite. Fails at 0 / 0, or if the
+    pressure goes on where nothing is left to forget."""
+    net = linear([[0.0], [1.0]], bias=[0.0, -0.5])
+    batch = (torch.full((2, 1), 0.6, dtype=torch.float64), torch.ones(2, dtype=torch.int64))
+    given(monkeypatch, [[0.1, 0.2]])
+    out = rurk_loss(net, batch, batch, recognised_only=True, perturbation="given", generator=rng(0))
+    out.perturbed.backward()
+    assert out.perturbed.item() == 0
+    assert all((p.grad == 0).all() for p in net.parameters())
+
+
+def test_recognised_means_in_eval_mode(cnn, images, rng):
+    """m is the model as it will be used. Fails if a batch's own statistics decide who is recognised
+    while the model is in train mode."""
+    model, (x, y) = cnn().train(), images(24)
+    used = copy.deepcopy(model).eval()(x).argmax(1) == y
+    logits = copy.deepcopy(model)(x)
+    assert not torch.equal(used, logits.argmax(1) == y), "the modes agree: the test shows nothing"
+    out = rurk_loss(model, (x, y), (x, y), tau=0.0, recognised_only=True, generator=rng(0))
+    each = F.cross_entropy(logits, y, reduction="none")
+    assert out.perturbed.item() == pytest.approx((each * used).mean().item(), rel=1e-5)
+    assert all(m.training for m in model.modules())
+
+
+def test_wrong_labels_are_never_right_and_all_alike(linear, rng):
+    """Fails if y itself is drawn, or a neighbour of y more often than another label."""
+    net = linear(torch.eye(5).tolist())
+    x, y = torch.rand(6000, 5, dtype=torch.float64), torch.arange(6000) % 5
+    wrong = _wrong(net, x, y, rng(0))
+    assert not (wrong == y).any()
+    table = torch.zeros(5, 5).index_put_((y, wrong), torch.ones(6000), accumulate=True)
+    others = table[~torch.eye(5, dtype=torch.bool)]
+    assert (others - 300).abs().max() < 4 * math.sqrt(300 * 0.75)
+    assert torch.equal(wrong, _wrong(net, x, y, rng(0)))
+    assert not torch.equal(wrong, _wrong(net, x, y, rng(1)))
+
+
+def test_every_copy_draws_its_own_wrong_label(linear, rng, monkeypatch):
+    """Fails if one y' is drawn for all v copies, or the loss is for another than the search."""
+    seen: list[list[int]] = []
+    net, y = linear([[0.1], [0.5], [-0.7], [0.3]]), torch.tensor([0, 1, 2, 3] * 5)
+    x = torch.full((20, 1), 0.5, dtype=torch.float64)
+    given(monkeypatch, [[0.5] * 20] * 2, seen)
+    options = {"perturbation": "given", "target": "random", "v": 2, "generator": rng(0)}
+    out = rurk_loss(net, (x, y), (x, y), **options)
+    assert seen[0] != seen[1]
+    losses = [F.cross_entropy(net(x), torch.tensor(labels)).item() for labels in seen]
+    assert out.perturbed.item() == pytest.approx(mean(losses), rel=1e-9)
+
+
+@pytest.mark.parametrize("option", [{"recognised_only": True}, {"target": "random"}])
+def test_the_method_uses_them(option, cnn, images):
+    """Fails if the option stops at the method and doesn't reach the loss."""
+    x, y = images(14)
+    task = (cnn(), (x[:10], y[:10]), (x[10:], y[10:]))
+    shared = {"lr": 0.1, "lambda_a": 1.0, "perturbation": "fgsm"}
+    nets = [unlearn("RURK", *task, **shared, **more) for more in ({}, option)]
+    weights = [torch.cat([p.flatten() for p in n.parameters()]) for n in nets]
+    assert not torch.equal(*weights)
+
+
+@pytest.mark.parametrize("law", ["gaussian", "fgsm", "pgd"])
+def test_wrong_labels_make_neighbours_less_recognised(law, cnn, images):
+    """Fails if the flipped term teaches the true label, whatever the law."""
+    x, y = images(14)
+    model, retain, (xf, yf) = cnn(), (x[:10], y[:10]), (x[10:], y[10:])
+    options = {"epochs": 20, "lr": 0.05, "batch_size": 10, "tau": 0.1, "lambda_f": 0.0}
+    shared = {**options, "perturbation": law, "target": "random"}
+    near = gaussian(xf.repeat(20, 1, 1, 1), 0.1, generator=torch.Generator().manual_seed(0))
+    on, off = (unlearn("RURK", model, retain, (xf, yf), lambda_a=a, **shared) for a in (1.0, 0.0))
+    losses = [F.cross_entropy(m(near), yf.repeat(20)).item() for m in (on, off)]
+    assert losses[0] > losses[1] + 0.1
+
+
+def test_variants_that_do_not_exist_are_refused_with_a_word(linear, batch, rng, monkeypatch):
+    net = linear(W, B)
+    spy = Perturbation(
+        lambda model, x, y, tau, generator, bounds: x, gradient_based=True, random=False
+    )
+    monkeypatch.setitem(PERTURBATIONS, "spy", spy)
+    with pytest.raises(InputError, match=r"for target 'random' 'spy'.*known: fgsm, pgd"):
+        rurk_loss(net, *batch, perturbation="spy", target="random", generator=rng(0))
+    for name, value, says in [
+        ("target", "rndom", "did you mean 'random'"),
+        ("recognised_only", 1, "expected True or False"),
+        ("perturbation", "fgms", "did you mean 'fgsm'"),
+    ]:
+        with pytest.raises(InputError, match=says):
+            rurk_loss(net, *batch, generator=rng(0), **{name: value})
+        with pytest.raises(InputError, match=f"{says}|expected a bool"):
+            SCENARIOS["digits"].changed({f"RURK.{name}": value})

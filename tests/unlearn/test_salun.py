@@ -1,0 +1,123 @@
+"""SalUn: which weights the mask takes, that no other moves, and what the rest are taught."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rurklib import InputError, unlearn
+from rurklib.unlearn.fisher_information import mean_score
+from rurklib.unlearn.salun import saliency_mask
+
+STEP = {"momentum": 0.0, "weight_decay": 0.0, "epochs": 1, "lr": 0.3}
+
+
+@pytest.fixture
+def task(cnn, images):
+    x, y = images(14)
+    return cnn(), (x[:10], y[:10]), (x[10:], y[10:])
+
+
+def test_the_mask_is_the_top_share_of_all_weights_together():
+    """By hand. Fails if signs count, layers are ranked apart, or the smallest are taken."""
+    gradient = {"a": torch.tensor([[-5.0, 0.1], [3.0, 0.0]]), "b": torch.tensor([4.0, -0.2])}
+    mask = saliency_mask(gradient, 0.5)
+    assert mask["a"].tolist() == [[1, 0], [1, 0]]
+    assert mask["b"].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(("share", "taken"), [(0.0, 0), (0.3, 2), (0.75, 4), (1.0, 6)])
+def test_the_mask_takes_as_many_as_the_share_asks_even_of_equal_ones(share, taken):
+    """Fails if a threshold takes all weights of a net with many zero gradients."""
+    mask = saliency_mask({"a": torch.zeros(2, 2), "b": torch.zeros(2)}, share)
+    assert sum(int(m.sum()) for m in mask.values()) == taken
+    assert set(torch.cat([m.flatten() for m in mask.values()]).tolist()) <= {0.0, 1.0}
+
+
+def test_the_gradient_is_the_forget_loss_in_eval_mode(task):
+    """Fails if retain, a sum over another set, or batch statistics decide the mask."""
+    model, _, (x, y) = task
+    weights = dict(model.named_parameters())
+    by_hand = torch.autograd.grad(F.cross_entropy(model.eval()(x), y), list(weights.values()))
+    for (name, got), g in zip(mean_score(model.train(), x, y).items(), by_hand, strict=True):
+        assert torch.allclose(got, -g, atol=1e-6), name
+
+
+@pytest.mark.parametrize("batchnorm", ["frozen", "train"])
+def test_exactly_the_weights_under_the_mask_change(batchnorm, task):
+    """With momentum, weight decay and several passes. Fails if decay reaches a weight outside the
+    mask, or the mask is that of another set or share."""
+    model, retain, forget = task
+    options = {"epochs": 3, "lr": 0.1, "weight_decay": 0.01, "batchnorm": batchnorm}
+    out = unlearn("SalUn", model, retain, forget, share=0.3, **options)
+    mask = saliency_mask(mean_score(model, *forget), 0.3)
+    after = dict(out.named_parameters())
+    for name, before in model.named_parameters():
+        assert torch.equal(after[name][mask[name] == 0], before[mask[name] == 0]), name
+        assert bool((after[name] != before)[mask[name] == 1].all()), name
+    total = sum(int(m.sum()) for m in mask.values())
+    assert total == round(0.3 * sum(p.numel() for p in model.parameters()))
+
+
+def test_no_hook_stays_on_the_model_and_frozen_layers_stay(task):
+    """Fails if the returned weights go on masking gradients, or a layer that the user froze has
+    part in the ranking or learns."""
+    model, retain, forget = task
+    model[0].weight.requires_grad_(False)
+    out = unlearn("SalUn", model, retain, forget, share=0.2, lr=0.1, weight_decay=0.01)
+    assert torch.equal(out[0].weight, model[0].weight)
+    assert not any(p._backward_hooks for p in out.parameters())
+    changed = sum(
+        int((a != b).sum()) for a, b in zip(out.parameters(), model.parameters(), strict=True)
+    )
+    learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert changed == round(0.2 * learned)
+
+
+def test_one_step_by_hand(rng):
+    """Two classes, so the wrong label is known: w - lr * mask * (gradient on the union + decay).
+    The classes' gradients are each other's negative, so saliencies come in pairs, whose order is
+    rounding: four of six weights are taken, two whole pairs."""
+    net = nn.Linear(3, 2, bias=False).double()
+    with torch.no_grad():
+        net.weight.copy_(torch.rand(2, 3, generator=rng(1), dtype=torch.float64))
+    x = torch.rand(9, 3, generator=rng(0), dtype=torch.float64)
+    y = torch.arange(9) % 2
+    options = {**STEP, "weight_decay": 0.2}
+    out = unlearn("SalUn", net, (x[:5], y[:5]), (x[5:], y[5:]), share=2 / 3, **options)
+    w = net.weight.detach()
+    taught = torch.cat([y[:5], 1 - y[5:]])
+    p = torch.softmax(x @ w.T, 1) - F.one_hot(taught, 2)
+    salient = ((torch.softmax(x[5:] @ w.T, 1) - F.one_hot(y[5:], 2)).T @ x[5:]).abs().flatten()
+    mask = torch.zeros(6, dtype=torch.float64)
+    mask[salient.argsort(descending=True)[:4]] = 1
+    step = 0.3 * mask.view(2, 3) * (p.T @ x / 9 + 0.2 * w)
+    assert torch.allclose(out.weight, w - step, atol=1e-12)
+
+
+def test_every_pass_draws_wrong_labels_of_its_own(task, monkeypatch):
+    """Fails if a label is drawn once, may be the true one, or a pass misses a sample."""
+    drawn: list[Tensor] = []
+    room = importlib.import_module("rurklib.unlearn.salun")  # the function hides the file
+    original = room.wrong_labels
+
+    def spy(y, classes, generator):
+        drawn.append(original(y, classes, generator))
+        assert classes == 3
+        assert bool((drawn[-1] != y).all())
+        return drawn[-1]
+
+    monkeypatch.setattr(room, "wrong_labels", spy)
+    unlearn("SalUn", *task, epochs=6)
+    assert len(drawn) == 6
+    assert not all(torch.equal(drawn[0], d) for d in drawn)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_share_that_is_none_is_refused(share, task):
+    with pytest.raises(InputError, match="share"):
+        unlearn("SalUn", *task, share=share)
