@@ -100,30 +100,6 @@ def findings(folder: Path) -> pd.DataFrame:
     return findings_table(*(pd.read_csv(folder / f"{n}.csv") for n in ("verdicts", "summary")))
 
 
-def calibrated(folder: Path) -> pd.DataFrame:
-    """RURK, RURK-calibrated and short re-trainings on eight Originals of each data set."""
-    named = {"RURK": "RURK", "linked, 6 epochs": "RURK-calibrated, 6 epochs",
-             "linked, 8 epochs": "RURK-calibrated, 8 epochs",
-             "re-trained, 10 epochs": "re-trained for 10 epochs"}  # fmt: skip
-    rows = []
-    for name in ("digits", "cifar5", "fashion"):
-        table = pd.read_csv(folder / f"calibrated_{name}.csv").set_index("method")
-        for key, said in named.items():
-            its = table.loc[key]
-            rows.append(
-                {
-                    "": f"{name}: {said}",
-                    "ratio": f"{its.ratio:.3f} ± {its.ratio_spread:.3f}",
-                    "on retained samples": f"{its.ratio_retained:.2f}",
-                    "inside by ratio %": f"{its.in_predicted:.0f}",
-                    "inside by margin %": f"{its.in_margin:.0f}",
-                    "Avg. Gap": f"{its.average_gap:.1f}",
-                    "cost, % of re-training": f"{100 * its.share_of_retrain:.0f}",
-                }
-            )
-    return pd.DataFrame(rows)
-
-
 def choices(folder: Path) -> pd.DataFrame:
     trials = pd.read_csv(folder / "trials.csv", keep_default_na=False)
     table = chosen_trials(trials)[["method", "defaults", "screened", "score", "settings"]]
@@ -151,7 +127,6 @@ MARK = re.compile(
 TABLES = {
     "summary.csv": results,
     "verdicts.csv": findings,
-    "calibrated_digits.csv": calibrated,
     "answers.csv": as_it_is("answers.csv"),
     "trials.csv": choices,
     "95_table_c4.csv": as_it_is("95_table_c4.csv"),

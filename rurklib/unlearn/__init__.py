@@ -14,7 +14,6 @@ from rurklib.unlearn.contract import (
     check_value,
     defaults,
     method,
-    takes_held_out,
     unlearn,
 )
 from rurklib.unlearn.cr import cr
@@ -28,7 +27,6 @@ from rurklib.unlearn.ngd import ngd
 from rurklib.unlearn.ntk import ntk
 from rurklib.unlearn.random_labels import random_labels
 from rurklib.unlearn.rurk import RurkLoss, rurk, rurk_loss
-from rurklib.unlearn.rurk_calibrated import rurk_calibrated
 from rurklib.unlearn.salun import salun
 from rurklib.unlearn.scrub import scrub
 from rurklib.unlearn.ssd import ssd
@@ -56,12 +54,10 @@ __all__ = [
     "ntk",
     "random_labels",
     "rurk",
-    "rurk_calibrated",
     "rurk_loss",
     "salun",
     "scrub",
     "ssd",
-    "takes_held_out",
     "unlearn",
     "woodfisher",
 ]

@@ -4,9 +4,6 @@ A method is a function ``(model, retain, forget, *, seed, **hyperparameters) -> 
 *in place* on a copy. The decorator :func:`method` registers it by the paper's name and does what no
 method should have to think of: it checks the input, copies the model, runs on a global random state
 of its own, and returns the copy in eval mode. So a method file holds the algorithm alone.
-
-A method whose signature has ``held_out`` is given samples that nobody trained on, if the caller has
-any; the others never see them.
 """
 
 from __future__ import annotations
@@ -19,7 +16,7 @@ from typing import Any, Protocol, get_args
 
 from torch import Tensor, nn
 
-from rurklib import checks, samples
+from rurklib import checks
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.rng import seeded
 from rurklib.train.loop import BatchNorm
@@ -39,7 +36,6 @@ class Method(Protocol):
         forget: Pair,
         *,
         seed: int = 0,
-        held_out: Pair | None = None,
         **hyperparameters: Any,
     ) -> nn.Module: ...
 
@@ -60,7 +56,6 @@ CHOICES: dict[str, Iterable[str]] = {
     "batchnorm": get_args(BatchNorm),
     "perturbation": PERTURBATIONS,
     "target": ("true", "random"),
-    "goal": ("linked", "references", "held-out", "prior", "moving"),
 }
 
 
@@ -78,7 +73,6 @@ def method(
             forget: Pair,
             *,
             seed: int = 0,
-            held_out: Pair | None = None,
             **hyperparameters: Any,
         ) -> nn.Module:
             known = defaults(name)
@@ -95,8 +89,6 @@ def method(
             checks.disjoint(retain[0], forget[0])
             checks.logits(model, *retain)
             checks.logits(model, *forget)
-            if takes_held_out(name) and held_out is not None:
-                hyperparameters["held_out"] = _held_out(model, retain, forget, held_out, bounds)
             with seeded(seed):
                 return algorithm(
                     copy.deepcopy(model), retain, forget, seed=seed, **hyperparameters
@@ -109,25 +101,9 @@ def method(
     return register
 
 
-def _held_out(
-    model: nn.Module, retain: Pair, forget: Pair, held_out: Any, bounds: samples.Bounds
-) -> Pair:
-    """``held_out``, if no sample of it is among those that were trained on."""
-    x, y = checks.pair(held_out, "held_out", bounds)
-    checks.logits(model, x, y)
-    checks.disjoint(retain[0], x, ("retain", "held-out"))
-    checks.disjoint(forget[0], x, ("forget", "held-out"))
-    return x, y
-
-
-def takes_held_out(name: str) -> bool:
-    """Whether a method can use samples that nobody trained on."""
-    return "held_out" in inspect.signature(METHODS[name]).parameters
-
-
 def check_value(key: str, value: Any, default: Any) -> None:
     """Raise InputError for a hyper-parameter that no method can work with."""
-    if key in ("epochs", "batch_size", "v", "grid", "references", "reference_epochs"):
+    if key in ("epochs", "batch_size", "v"):
         checks.count(key, value)
     elif key in CHOICES:
         checks.one_of(key, value, CHOICES[key])
@@ -144,7 +120,7 @@ def defaults(name: str) -> dict[str, Any]:
     """The hyper-parameters of a method with their default values."""
     signature = inspect.signature(METHODS[checks.one_of("method", name, METHODS)])
     keywords = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return {p.name: p.default for p in keywords if p.name not in ("seed", "held_out")}
+    return {p.name: p.default for p in keywords if p.name != "seed"}
 
 
 def unlearn(
@@ -154,7 +130,6 @@ def unlearn(
     forget: Pair,
     *,
     seed: int = 0,
-    held_out: Pair | None = None,
     **hyperparameters: Any,
 ) -> nn.Module:
     """Make ``model`` forget: a new model, the given one untouched.
@@ -165,13 +140,10 @@ def unlearn(
         retain, forget: pairs (x [n, ...] uint8 or float in [0, 1], y int64 [n]) that share no
             sample, on the model's device.
         seed: decides every random choice of the method.
-        held_out: a pair like the others, of any classes, that the model wasn't trained on, for
-            methods that can use it (RURK-calibrated); not what the result is reported on. Others
-            don't see it.
         hyperparameters: the method's own; see its docstring. An unknown one is an error.
 
     Returns the unlearned model in eval mode. Raises InputError before any work if something can't
     be used.
     """
     checks.one_of("method", method, METHODS)
-    return METHODS[method](model, retain, forget, seed=seed, held_out=held_out, **hyperparameters)
+    return METHODS[method](model, retain, forget, seed=seed, **hyperparameters)

@@ -27,12 +27,8 @@ def task(cnn, images):
 
 def options_of(name: str, **options) -> dict:
     """Those of the options that a method has: the closed forms take no steps and have no lr."""
-    options |= {
-        "reference_epochs": 1,
-        "steps": 5,  # of AMUN's attack
-        "samples": 5,  # fewer than there are, so that they are drawn
-        "goal": "references",
-    }  # a goal that needs no held-out samples
+    # Of AMUN's attack; and fewer samples than there are, so that they are drawn.
+    options |= {"steps": 5, "samples": 5}
     return {k: v for k, v in options.items() if k in defaults(name)}
 
 

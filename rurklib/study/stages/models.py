@@ -24,7 +24,7 @@ from rurklib.study import files, memo
 from rurklib.study.run import Name, Run
 from rurklib.study.stages.parallel import on_terminal, parallel
 from rurklib.train import several
-from rurklib.unlearn.contract import METHODS, takes_held_out
+from rurklib.unlearn.contract import METHODS
 
 SMOOTHED = "Smoothed"  # the control that is trained with noise
 
@@ -157,7 +157,6 @@ def method_code(method: str) -> str:
         "fine_tuning",
         "fisher_information",
         "last_layers",
-        "target",
         "soft_and_wrong_labels",
     )
     shared = tuple(f"unlearn/{name}" for name in helpers)
@@ -230,14 +229,11 @@ def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn
     """One Original unlearned with some values of a method's hyper-parameters; nothing is kept."""
     # Every method takes images in [0, 1] for granted; what else the inputs are, it is told.
     bounds = {} if run.data.bounds == (0.0, 1.0) else {"bounds": run.data.bounds}
-    # A data set may be too small to have a sample to spare; a method says so if it needs one.
-    spare = {"held_out": run.spare} if takes_held_out(method) and len(run.spare[0]) else {}
     return METHODS[method](
         _load(run, ("Original", seed)),
         run.pair("retain"),
         run.pair("forget"),
         seed=seed,
-        **spare,
         **{**values, **bounds},
     )
 

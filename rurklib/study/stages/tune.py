@@ -5,8 +5,6 @@ on the same; that flatters it. So the request is rehearsed with other people: as
 the same class that are *retained* in the study play the forget set, the validation part plays the
 test set, and Originals and references of their own are trained. No test sample is looked at, and no
 forget sample of the study is looked at *as forgotten*: here they are among those to be retained.
-Where a method asks for held-out samples (``Run.spare``), it gets those of the validation part here
-as in a study: there are no others. It learns nothing from them but where they stand.
 
     run = open_run("digits", "runs/digits-tune", seeds=range(900, 908), rehearsal=True)
     table = tune(run)

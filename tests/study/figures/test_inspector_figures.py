@@ -203,5 +203,5 @@ def test_the_longest_name_of_a_method_fits_beside_the_axis():
     figure = Radius(["Original", *rurklib.METHODS]).figure
     FigureCanvasAgg(figure).draw()
     names = figure.axes[0].get_yticklabels()
-    assert {n.get_text() for n in names} >= {"BoundaryShrink", "RURK-calibrated"}
+    assert {n.get_text() for n in names} >= {"BoundaryShrink"}
     assert min(n.get_window_extent().x0 for n in names) > 0

@@ -13,7 +13,7 @@ from rurklib.checks import InputError
 from rurklib.study.cli.main import main
 from rurklib.study.run import open_run
 from rurklib.study.stages import tune
-from rurklib.unlearn.contract import METHODS, SEARCH, check_value, defaults, takes_held_out, unlearn
+from rurklib.unlearn.contract import METHODS, SEARCH, check_value, defaults, unlearn
 
 SMALL = {"epochs": 2, "references": 2, "taus": [0.0, 0.2]}
 
@@ -141,8 +141,7 @@ def test_spaces_hold_no_combination_that_a_method_refuses(name, cnn, images):
     for values in tune.settings_of(name, 12)[1:]:
         if "k" in values:
             values["k"] = min(values["k"], 2)  # this net has no more layers
-        spare = {"held_out": images(9, seed=1)} if takes_held_out(name) else {}
-        unlearn(name, cnn(), (x[:9], y[:9]), (x[9::3], y[9::3]), **spare, **values)  # class 0
+        unlearn(name, cnn(), (x[:9], y[:9]), (x[9::3], y[9::3]), **values)  # class 0
 
 
 def test_a_study_is_not_tuned_and_experiment_seeds_stay_apart(tmp_path):
