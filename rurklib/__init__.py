@@ -44,7 +44,6 @@ __all__ = [
     "ResidualKnowledge",
     "audit",
     "data",
-    "methods",
     "metrics",
     "models",
     "perturb",

@@ -1,8 +1,12 @@
-"""Files that must agree with each other, and the words that must not stand in any of them."""
+"""The package from outside: what it imports, declares, builds, and loads when it is imported."""
 
+import ast
+import importlib
 import re
 import subprocess
 import sys
+import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -13,15 +17,44 @@ import rurklib
 if sys.version_info >= (3, 11):
     import tomllib
 else:  # pragma: no cover
-    tomllib = pytest.importorskip("tomli", reason="reading TOML needs Python 3.11 or tomli")
+    import tomli as tomllib
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+# Programs, a reader that pandas looks for, and what Dask's scheduler needs: never imported here.
+NOT_IMPORTED = {"jupyterlab", "ipykernel", "pyarrow", "dask"}
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.match(r"[\w-]+", r)[0].lower() for r in requirements}
+
+
+def imported(files: list[Path]) -> set[str]:
+    """The distributions that these files import, anywhere in them."""
+    nodes = [n for f in files for n in ast.walk(ast.parse(f.read_text(encoding="utf-8")))]
+    modules = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    modules |= {n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level}
+    found = {m.split(".")[0] for m in modules} - sys.stdlib_module_names - {"rurklib"}
+    where = packages_distributions()
+    return {where.get(m, [m])[0].lower().replace("_", "-") for m in found}
+
+
+def test_what_is_imported_is_declared_and_the_core_needs_no_extra():
+    """Fails if a package is used that only another one brings along, or is declared in vain."""
+    files = sorted((ROOT / "rurklib").rglob("*.py"))
+    core = [f for f in files if "study" not in f.relative_to(ROOT).parts]
+    base = names(PROJECT["dependencies"])
+    declared = base.union(*(names(EXTRAS[e]) for e in ("study", "onnx", "several", "dask")))
+    used = imported(files)
+    assert imported(core) <= base | {"lightning-fabric"}  # the last: when several processes train
+    assert used - declared == set()
+    assert declared - used - NOT_IMPORTED == set()
 
 
 def test_environment_yml_has_the_names_and_bounds_of_pyproject():
-    wanted = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["study"]
+    wanted = PROJECT["dependencies"] + EXTRAS["study"]
     wanted = {re.match(r"([\w-]+)(.*)", w).groups() for w in wanted}
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert environment["channels"] == ["conda-forge", "nodefaults"]
@@ -39,6 +72,26 @@ def test_one_version_everywhere():
     assert rurklib.__version__ == PROJECT["version"] == citation["version"]
 
 
+def test_the_wheel_has_all_that_an_installed_package_needs(tmp_path, monkeypatch):
+    """Every file of ours but caches, and the notebooks; unpacked elsewhere, it finds them."""
+    build = pytest.importorskip("hatchling.build", reason='needs pip install -e ".[test]"')
+    monkeypatch.chdir(ROOT)
+    with zipfile.ZipFile(tmp_path / build.build_wheel(str(tmp_path))) as wheel:
+        files = set(wheel.namelist())
+        wheel.extractall(tmp_path / "there")
+    assert "rurklib/py.typed" in files
+    ours = [p for p in (ROOT / "rurklib").rglob("*") if p.suffix in (".py", ".json", ".md")]
+    assert {p.relative_to(ROOT).as_posix() for p in ours} <= files
+    books = [p for p in (ROOT / "notebooks").iterdir() if p.suffix in (".ipynb", ".yaml")]
+    assert {f"rurklib/notebooks/{p.name}" for p in books} <= files
+    where = "from rurklib.study.notebooks.study_order import folder; print(folder())"
+    done = subprocess.run(
+        [sys.executable, "-c", where], cwd=tmp_path / "there", capture_output=True, text=True,
+        env={"PYTHONPATH": str(tmp_path / "there")}, check=True, timeout=120,
+    )  # fmt: skip
+    assert Path(done.stdout.strip()) == tmp_path / "there" / "rurklib" / "notebooks"
+
+
 def test_runs_and_data_are_ignored_by_git_and_the_package_is_not():
     def ignored(path: str) -> bool:
         return subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT).returncode == 0
@@ -47,13 +100,31 @@ def test_runs_and_data_are_ignored_by_git_and_the_package_is_not():
         pytest.skip("not a git checkout")
     assert ignored("runs/digits/summary.csv")
     assert ignored("data/cifar10/x.bin")
-    assert not ignored("rurklib/data/digits.py")
+    assert not ignored("rurklib/data/bundled.py")
 
 
-@pytest.mark.parametrize(
-    "entry", [["-m", "rurklib"], ["-c", "from rurklib.study.cli.main import main; main()"]]
-)
-def test_the_command_answers(entry):
-    done = subprocess.run([sys.executable, *entry, "--help"], capture_output=True, text=True)
+def test_the_command_answers():
+    """As ``python -m rurklib``, and as the script that pip makes."""
+    done = subprocess.run(
+        [sys.executable, "-m", "rurklib", "--help"], capture_output=True, text=True
+    )
     assert done.returncode == 0
     assert "study" in done.stdout
+    module, _, function = PROJECT["scripts"]["rurk"].partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    """In a process of its own. Fails if a module imports a study's tools at its top."""
+    heavy = ("seaborn", "matplotlib", "ipywidgets", "papermill", "sklearn", "IPython", "joblib")
+    heavy += ("distributed", "yaml", "torchvision", "torch._dynamo")
+    script = f"import sys, rurklib; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_public_names_are_there():
+    for name in rurklib.__all__:
+        assert hasattr(rurklib, name), name
