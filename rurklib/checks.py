@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib.model_state import evaluating
-from rurklib.samples import Bounds, Stored, as_float, copies
+from rurklib.samples import Bounds, as_float, copies, take
 
 
 class InputError(ValueError):
@@ -54,7 +54,7 @@ def inputs(x: Any, bounds: Bounds = (0.0, 1.0), what: str = "x") -> None:
     ``x`` is uint8 (read as x / 255, so always inside [0, 1]) or floating point; ``bounds`` is the
     lowest and highest value an input can take, or None where there is no bound.
     """
-    if not isinstance(x, (Tensor, Stored)):
+    if not isinstance(getattr(x, "shape", None), torch.Size):  # a tensor's, or of samples on disk
         raise InputError(f"{what} is a {type(x).__name__}: expected a torch tensor [n, ...]")
     x = cast(Tensor, x)
     if x.ndim < 2 or len(x) == 0:
@@ -126,7 +126,7 @@ def pair(data: Any, what: str, bounds: Bounds = (0.0, 1.0)) -> tuple[Tensor, Ten
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise InputError(f"{what}: expected a pair (x, y) of tensors, got {type(data).__name__}")
     x, y = data
-    if isinstance(x, (Tensor, Stored)) and x.shape and x.shape[0] == 0:
+    if isinstance(getattr(x, "shape", None), torch.Size) and x.shape and x.shape[0] == 0:
         raise InputError(f"{what} is empty: expected at least one sample")
     inputs(x, bounds, f"{what} x")
     labels(y, len(x), what=f"{what} y")
@@ -144,8 +144,7 @@ def disjoint(retain: Tensor, forget: Tensor, names: tuple[str, str] = ("retain",
         )
     again = copies(retain, forget)
     if bool(again.any()):
-        shared = retain.take(again) if isinstance(retain, Stored) else retain[again]
-        both = int(copies(forget, shared).sum())
+        both = int(copies(forget, take(retain, again)).sum())
         raise InputError(
             f"{both} of {len(forget)} {second} samples are in the {first} set too: "
             "no sample can be in both; remove them from one"

@@ -1,53 +1,40 @@
-"""Input that can't be used is named before any work starts.
+"""Samples: a tensor [n, ...], or what stands for one because it is too large for memory.
 
-Every check raises :class:`InputError` with one line that says three things: the value that was
-given, what was expected, and how to mend it. The command line turns it into exit code 2.
+What isn't a tensor has a length, ``shape``, ``dtype``, ``device``, ``take(index)``, ``x[index]``
+and ``split(size)``; its samples are read some at a time. Type hints say Tensor for both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import blake2b
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 Bounds = tuple[float, float] | None
 
 
-PIECE = 16 * 2**20  # bytes of stored samples that are looked at together
+Pair = tuple[Tensor, Tensor]  # samples [n, ...] and their labels int64 [n]
 
 
-GLANCE = 1024  # numbers by which samples are told apart before all of them are looked at
+PIECE = 16 * 2**20  # bytes of samples on disk that are looked at together
 
 
-@runtime_checkable
-class Stored(Protocol):
-    """Samples on disk, which stand where a tensor of samples may: ``rurklib.data.rows.Rows``."""
-
-    @property
-    def shape(self) -> torch.Size: ...
-    def columns(self, start: int, stop: int) -> Iterator[Tensor]: ...
-    def take(self, index: Any) -> Any: ...
+def take(x: Tensor, index: Any) -> Tensor:
+    """``x[index]``, for an index or a mask. What is no tensor takes itself: samples on disk
+    (:class:`rurklib.study.sources.rows.Rows`) stay there, unless they are small."""
+    return x[index] if isinstance(x, Tensor) else x.take(index)
 
 
 def copies(x: Tensor, of: Tensor) -> Tensor:
     """Which samples of ``x`` stand in ``of`` too, byte for byte: bool [len(x)] on the CPU.
 
-    Only those whose middles agree are compared whole, by a hash: most of what is on disk needn't be
-    read. What is remembered is a few numbers for each sample of ``of``.
+    What is remembered is a hash for each sample of ``of``, so both may be on disk.
     """
-    middle = max((x[:1].numel() - GLANCE) // 2, 0)
-    known = {hash(row.tobytes()) for row in _columns(of, middle)}
-    alike = [i for i, row in enumerate(_columns(x, middle)) if hash(row.tobytes()) in known]
-    found = torch.zeros(len(x), dtype=torch.bool)
-    if alike:
-        wanted, maybe = set(hashes(of)), torch.tensor(alike)
-        same = x.take(maybe) if isinstance(x, Stored) else x[maybe.to(x.device)]
-        found[maybe] = torch.tensor([own in wanted for own in hashes(same)])
-    return found
+    wanted = set(hashes(of))
+    return torch.tensor([own in wanted for own in hashes(x)], dtype=torch.bool)
 
 
 def hashes(x: Tensor) -> Iterator[bytes]:
@@ -58,22 +45,13 @@ def hashes(x: Tensor) -> Iterator[bytes]:
 
 
 def pieces(x: Tensor) -> Iterator[Tensor]:
-    """All of ``x`` in order, contiguous and on the CPU: a tensor whole, stored samples some at a
+    """All of ``x`` in order, contiguous and on the CPU: a tensor whole, samples on disk some at a
     time, so that they never are in memory together."""
-    if isinstance(x, Stored):
+    if isinstance(x, Tensor):
+        yield x.detach().cpu().contiguous()
+    else:
         size = max(1, PIECE // max(1, x[:1].nbytes))
         yield from (piece.cpu() for piece in x.split(size))
-    else:
-        yield x.detach().cpu().contiguous()
-
-
-def _columns(x: Tensor, middle: int) -> Iterator[np.ndarray]:
-    """A few numbers of each sample, from ``middle`` on."""
-    if isinstance(x, Stored):
-        for piece in x.columns(middle, middle + GLANCE):
-            yield from piece.numpy()
-    else:
-        yield from x.detach().flatten(1)[:, middle : middle + GLANCE].cpu().contiguous().numpy()
 
 
 def as_float(x: Tensor) -> Tensor:

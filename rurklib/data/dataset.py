@@ -19,10 +19,7 @@ import torch
 from torch import Tensor
 
 from rurklib import checks, samples
-from rurklib.data.rows import taken
-
-Pair = tuple[Tensor, Tensor]
-
+from rurklib.samples import Pair
 
 ANY = -1  # as a forget class: samples of any class
 
@@ -33,11 +30,11 @@ class Dataset:
 
     ``train`` and ``test`` are pairs (x [n, ...], y int64 [n]); ``x`` is uint8 (read as x / 255
     where it is used, a quarter of the memory of floats) or floating point inside ``bounds``
-    (None: unbounded). What is too large for memory is a :class:`rurklib.data.rows.Rows` in place of
-    a tensor. ``provenance`` says in a sentence where the data come from. The last ``spare`` test
-    samples were taken from the training side (:func:`rurklib.data.set_aside`): a split's validation
-    part is then these, and nothing but these. ``groups``, int64 [n], says whose each training
-    sample is, if several can be one person's: they are then forgotten together.
+    (None: unbounded). What is too large for memory is a :class:`rurklib.study.sources.rows.Rows`
+    in place of a tensor. ``provenance`` says in a sentence where the data come from. The last
+    ``spare`` test samples were taken from the training side (:func:`rurklib.data.set_aside`): a
+    split's validation part is then these, and nothing but these. ``groups``, int64 [n], says whose
+    each training sample is, if several can be one person's: they are then forgotten together.
     """
 
     name: str
@@ -131,7 +128,7 @@ class Split:
         ``validation, test, held_out, kept_test`` of the test side."""
         side = dataset.train if part in ("retain", "forget", "original") else dataset.test
         index = torch.tensor(getattr(self, part), dtype=torch.int64, device=side[1].device)
-        return taken(side[0], index), side[1][index]
+        return samples.take(side[0], index), side[1][index]
 
     def certificate(self) -> dict[str, Any]:
         """Everything about the split as plain data, each index set with its own hash."""

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from rurklib import checks, samples
 from rurklib.data.dataset import ANY, Dataset, Split
-from rurklib.data.rows import taken
 
 ORDERS = ("random", "hard", "easy")
 
@@ -156,5 +155,5 @@ def _drawn(dataset: Dataset, members: np.ndarray, wanted: int) -> np.ndarray:
 
 def _with_copies(x: Tensor, drawn: np.ndarray) -> np.ndarray:
     """Indices of the samples drawn and of all that equal one of them byte by byte, sorted."""
-    wanted = taken(x, torch.from_numpy(np.asarray(drawn, dtype=np.int64)).to(x.device))
+    wanted = samples.take(x, torch.from_numpy(np.asarray(drawn, dtype=np.int64)).to(x.device))
     return np.flatnonzero(samples.copies(x, wanted).numpy())

@@ -18,9 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rurklib import checks
+from rurklib import checks, samples
 from rurklib.data.dataset import Dataset, Pair
-from rurklib.data.rows import taken
 
 
 def set_aside(data: Dataset, share: float, *, seed: int = 0) -> Dataset:
@@ -110,7 +109,7 @@ def _members(y: Tensor, classes: int) -> list[np.ndarray]:
 
 def _at(pair: Pair, index: Tensor) -> Pair:
     at = index.to(pair[0].device)
-    return taken(pair[0], at), pair[1][at]
+    return samples.take(pair[0], at), pair[1][at]
 
 
 def _groups(data: Dataset, index: Tensor) -> Tensor | None:
@@ -140,7 +139,7 @@ def first_of_each_class(
                 )
             index.append(members)
         chosen = torch.cat(index).sort().values
-        return taken(x, chosen), y[chosen]
+        return samples.take(x, chosen), y[chosen]
 
     return Dataset(
         name=name,

@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rurklib import checks, samples
-from rurklib.data.rows import Rows, taken
 from rurklib.perturb.noise import gaussian
 from rurklib.residual import uncertainty
 from rurklib.residual.verdict import Standing, Verdict
@@ -33,9 +32,6 @@ HELD_OUT, RETAINED = "held out", "retained"
 
 
 ENOUGH = 200  # samples of a control; or as many as the forget set has, if those are more
-
-
-MOST = 4 * 2**30  # bytes of noisy copies that are made at once
 
 
 def checked(
@@ -80,7 +76,7 @@ def drawn(pair: tuple[Tensor, Tensor], most: int, seed: int) -> tuple[Tensor, Te
     if len(pair[0]) <= most:
         return pair
     keep = torch.randperm(len(pair[0]), generator=generator(seed, 0, 1))[:most].to(pair[0].device)
-    return taken(pair[0], keep), pair[1][keep]
+    return samples.take(pair[0], keep), pair[1][keep]
 
 
 def compared(
@@ -130,9 +126,7 @@ def noisy_copies(
     Train it on the retain set as the references were, but for the noise, and measure it as a model:
     its curve is what smoothness alone does. (Or on all that Original saw: what smoothness adds.)
 
-    Shapes: x [n, ...] -> [n (1 + copies), ...] float, y int64 [n] -> [n (1 + copies)]. Where that
-    would take more than ``MOST`` bytes, or x is on disk, x comes back as rows that are made as they
-    are read (:class:`rurklib.data.rows.Rows`), with a random stream for each copy of a sample.
+    Shapes: x [n, ...] -> [n (1 + copies), ...] float, y int64 [n] -> [n (1 + copies)].
 
     >>> import torch, rurklib
     >>> x, y = torch.rand(20, 1, 4, 4), torch.arange(20) % 2
@@ -143,33 +137,9 @@ def noisy_copies(
     checks.labels(y, len(x))
     checks.number("tau", tau, 0.0)
     checks.count("copies", copies)
-    if isinstance(x, Rows) or 4 * x.shape.numel() * (1 + copies) > MOST:
-        lazily = _Noisy(x, tau, copies, seed, bounds)
-        return cast(Tensor, lazily), y.repeat(1 + copies)
     x = samples.as_float(x)
     noisy = [
         gaussian(x, tau, generator=generator(seed, 0, 0, i, device=x.device), bounds=bounds)
         for i in range(copies)
     ]
     return torch.cat([x, *noisy]), y.repeat(1 + copies)
-
-
-class _Noisy(Rows):
-    """Samples, then Gaussian copies of them, none of which is there until it is read."""
-
-    def __init__(
-        self, x: Tensor | Rows, tau: float, copies: int, seed: int, bounds: samples.Bounds
-    ) -> None:
-        self.x, self.tau, self.seed, self.bounds = x, tau, seed, bounds
-        self.sample, self.device = tuple(x.shape[1:]), x.device
-        self.dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
-        self.index = torch.arange(len(x) * (1 + copies))
-
-    def read(self, places: Tensor) -> Tensor:
-        n = len(self.x)
-        x = samples.as_float(self.x[(places % n).to(self.x.device)])
-        for at, place in enumerate(places.tolist()):
-            if place >= n:  # copy 1, 2, ... of a sample
-                stream = generator(self.seed, 0, 0, *divmod(place - n, n), device=x.device)
-                x[at] = gaussian(x[at, None], self.tau, generator=stream, bounds=self.bounds)[0]
-        return x

@@ -54,14 +54,14 @@ def opened(file: Path, steps: int, batch_size: int) -> None:
     from rurklib import checks, samples
     from rurklib.data.dataset import Dataset, Split
     from rurklib.data.requests import forget_part_of_a_class
-    from rurklib.data.rows import Rows, settled
+    from rurklib.study.sources.rows import Rows, in_memory_if_small
     from rurklib.train.fit import fit
 
     began, before = time.perf_counter(), peak()
-    x = settled(Rows(file))
+    x = in_memory_if_small(Rows(file))
     y = 1 + torch.arange(len(x)) % 99
     y[: 2 * FORGET] = 0
-    test = x.take(torch.arange(1000)) if isinstance(x, Rows) else x[:1000]
+    test = samples.take(x, torch.arange(1000))
     data = Dataset("made up", (x, y), (test, y[:1000]), tuple(map(str, range(100))), "made up")
     split = forget_part_of_a_class(data, forget_class=0)
     split = Split.from_certificate(json.loads(json.dumps(split.certificate())), data)
@@ -69,10 +69,7 @@ def opened(file: Path, steps: int, batch_size: int) -> None:
     checks.disjoint(retain[0], forget[0])
     split_at = time.perf_counter()
     some = slice(0, steps * batch_size)
-    kept = (
-        (retain[0].take(some) if isinstance(retain[0], Rows) else retain[0][some]),
-        retain[1][some],
-    )
+    kept = samples.take(retain[0], some), retain[1][some]
     net = nn.Sequential(nn.AvgPool2d(16), nn.Flatten(), nn.LazyLinear(100))
     net(samples.as_float(x[:2]))
     fit(net, *kept, seed=0, epochs=1, lr=0.01, batch_size=batch_size)

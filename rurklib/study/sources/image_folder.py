@@ -6,7 +6,7 @@ A folder of images in torchvision's ImageFolder layout, decoded once.
 ``test``). Classes are the folders' names in alphabetical order, as torchvision numbers them.
 Images are made RGB, cut to a centred square and resized, and kept as one file a side in the cache
 folder; adding, removing or touching an image decodes anew. A side of up to 512 MB is read into
-memory, a larger one stays on disk (:mod:`rurklib.data.rows`), however many images it has.
+memory, a larger one stays on disk (:mod:`rurklib.study.sources.rows`), however many images it has.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from torch import Tensor
 from rurklib import checks
 from rurklib.checks import InputError
 from rurklib.data.dataset import Dataset
-from rurklib.data.rows import Rows, settled
 from rurklib.study import files, memo
+from rurklib.study.sources.rows import Rows, in_memory_if_small
 
 
 def cache_folder() -> Path:
@@ -153,7 +153,7 @@ def _images(name: str, side: Side, n: int, size: int) -> Tensor:
         raise InputError(
             f"{cached.parent} can't be written ({error}): set RURK_CACHE to a folder with room"
         ) from error
-    return settled(rows)
+    return in_memory_if_small(rows)
 
 
 def _decode(cached: Path, side: Side, n: int, size: int) -> None:

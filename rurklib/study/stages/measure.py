@@ -24,12 +24,12 @@ import torch
 from torch import Tensor
 
 from rurklib import checks
-from rurklib.data.rows import taken
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.cache import CODE
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.result import ResidualKnowledge
+from rurklib.samples import take
 from rurklib.study import files, memo
 from rurklib.study.run import Name, Run
 from rurklib.study.stages.models import load_models
@@ -151,7 +151,7 @@ def samples(run: Run, part: str) -> tuple[Tensor, Tensor]:
     if part == "forget":
         return x, y
     same = run.split.of_class(y)
-    return sampled((taken(x, same), y[same]), len(run.split.forget), seed=0)
+    return sampled((take(x, same), y[same]), len(run.split.forget), seed=0)
 
 
 def _label(name: Name) -> str:

@@ -19,9 +19,9 @@ from rurklib import checks, models
 from rurklib import train as training
 from rurklib.data.dataset import Dataset
 from rurklib.data.requests import rehearsed
-from rurklib.residual.controls import noisy_copies
 from rurklib.study import files, memo
 from rurklib.study.run import Name, Run
+from rurklib.study.sources.rows import noisy_copies
 from rurklib.study.stages.parallel import on_terminal, parallel
 from rurklib.train import several
 from rurklib.unlearn.contract import METHODS

@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 
 from rurklib import study
-from rurklib.data import rows
-from rurklib.data.rows import Rows
 from rurklib.study import files
 from rurklib.study.run import open_run
+from rurklib.study.sources import rows
 from rurklib.study.sources.image_folder import image_folder
+from rurklib.study.sources.rows import Rows
 from rurklib.study.stages.summary import summarise
 
 
@@ -124,7 +124,7 @@ PEAK = """
 import sys, torch
 from pathlib import Path
 from rurklib.data import Dataset, forget_part_of_a_class
-from rurklib.data import rows
+from rurklib.study.sources import rows
 from rurklib.train import fit
 
 rows.IN_MEMORY = 0

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from rurklib import METHODS, InputError, checks, metrics, samples, unlearn
-from rurklib.data import rows
 from rurklib.data.dataset import Dataset
 from rurklib.data.requests import forget_part_of_a_class, rehearsed
-from rurklib.data.rows import Rows, settled, taken
-from rurklib.residual.controls import noisy_copies
 from rurklib.residual.measure import residual_knowledge
+from rurklib.samples import take
 from rurklib.study import files
 from rurklib.study.inspector.few import forget_few
+from rurklib.study.sources import rows
+from rurklib.study.sources.rows import Rows, in_memory_if_small, noisy_copies
 from rurklib.unlearn.contract import defaults
 
 N, SHAPE = 90, (3, 8, 8)
@@ -31,15 +31,11 @@ def x() -> torch.Tensor:
 
 
 @pytest.fixture
-def stored(x, tmp_path) -> Rows:
+def stored(x, tmp_path, monkeypatch) -> Rows:
+    """The same on disk, where nothing is so small that it is read into memory."""
+    monkeypatch.setattr(rows, "IN_MEMORY", 0)
     np.save(tmp_path / "x.npy", x.numpy())
     return Rows(tmp_path / "x.npy")
-
-
-@pytest.fixture
-def on_disk(monkeypatch):
-    """Nothing is so small that it is read into memory."""
-    monkeypatch.setattr(rows, "IN_MEMORY", 0)
 
 
 def test_it_is_indexed_like_a_tensor(x, stored):
@@ -77,8 +73,6 @@ def test_it_looks_like_a_tensor(x, stored):
     assert [len(p) for p in stored.split(40)] == [40, 40, 10]
     assert torch.equal(torch.cat(list(stored.split(40))), x)
     assert torch.equal(torch.stack(list(stored)), x)  # iteration ends
-    columns = torch.cat(list(stored.take(slice(5, 50)).columns(60, 70)))
-    assert torch.equal(columns, x[5:50].flatten(1)[:, 60:70])
 
 
 def test_it_travels_as_a_name_and_an_index(x, stored):
@@ -138,11 +132,11 @@ def test_other_files_are_refused(tmp_path, x):
 def test_small_parts_are_read(stored, x, monkeypatch):
     each = x[0].nbytes
     monkeypatch.setattr(rows, "IN_MEMORY", 20 * each)
-    assert torch.equal(taken(stored, torch.arange(20)), x[:20])
-    assert isinstance(taken(stored, torch.arange(20)), torch.Tensor)
-    assert isinstance(taken(stored, torch.arange(21)), Rows)
-    assert isinstance(settled(stored), Rows)
-    assert torch.equal(taken(x, torch.arange(30)), x[:30])
+    assert torch.equal(take(stored, torch.arange(20)), x[:20])
+    assert isinstance(take(stored, torch.arange(20)), torch.Tensor)
+    assert isinstance(take(stored, torch.arange(21)), Rows)
+    assert isinstance(in_memory_if_small(stored), Rows)
+    assert torch.equal(take(x, torch.arange(30)), x[:30])
 
 
 # --- data sets and checks -----------------------------------------------------------------------
@@ -153,12 +147,12 @@ def pairs(x, stored, classes=3) -> tuple[Dataset, Dataset]:
     y = torch.arange(N) % classes
     made = []
     for whole in (x, stored):
-        train, test = ((taken(whole, at), y[at]) for at in (slice(0, 60), slice(60, N)))
+        train, test = ((take(whole, at), y[at]) for at in (slice(0, 60), slice(60, N)))
         made.append(Dataset("toy", train, test, tuple("abcdef"[:classes]), "random numbers"))
     return made[0], made[1]
 
 
-def test_a_data_set_on_disk_is_the_same_data_set(x, tmp_path, on_disk):
+def test_a_data_set_on_disk_is_the_same_data_set(x, stored, tmp_path):
     """Digest, splits with identical copies, parts. Fails if copies are missed on disk, where only
     the middle of most samples is read, or if a part is another."""
     x[40] = x[4] = x[1]  # of one class, like 1
@@ -311,11 +305,9 @@ def test_noisy_copies_are_made_as_they_are_read(stored, x):
 
 
 def test_a_large_tensor_gets_its_noisy_copies_as_they_are_read(x, stored, monkeypatch):
-    from rurklib.residual import controls
-
     y = torch.arange(N) % 3
     want = noisy_copies(stored, y, 0.1)[0][:]
     at_once = noisy_copies(x, y, 0.1)[0]
     assert isinstance(at_once, torch.Tensor)
-    monkeypatch.setattr(controls, "MOST", at_once.nbytes - 1)
+    monkeypatch.setattr(rows, "MOST", at_once.nbytes - 1)
     assert torch.equal(noisy_copies(x, y, 0.1)[0][:], want)

@@ -4,14 +4,10 @@ A :class:`Rows` stands wherever a tensor of samples does: it has its length, sha
 device, and ``x[index]``, ``x[:8]`` and ``x.split(size)`` give tensors of those samples and read no
 others. So whatever works in batches works on it, and holds a batch; what needs all samples at once
 raises InputError. Type hints say Tensor for both.
-
-A sample is read, not mapped: around what is touched of a mapped file the system maps up to some
-megabytes more, all of which counts as memory of this process.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -20,12 +16,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rurklib import samples
 from rurklib.checks import InputError
+from rurklib.perturb.noise import gaussian
+from rurklib.residual import controls
+from rurklib.rng import generator
 
 IN_MEMORY = 512 * 2**20  # bytes; samples that are no more than this are read into a tensor
 
 
 SHARE = 0.25  # of a GPU's free memory: a part of a split is a copy, and training needs the rest
+
+
+TOGETHER = 16  # samples; around what is touched of a mapped file, more comes into memory
+
+
+MOST = 4 * 2**30  # bytes of noisy copies that are made at once
 
 
 class Rows:
@@ -40,16 +46,7 @@ class Rows:
 
     def __init__(self, file: str | Path) -> None:
         self.file = Path(file).resolve()
-        try:
-            stored = np.load(self.file, mmap_mode="r", allow_pickle=False)
-            if stored.dtype != np.uint8 or stored.ndim < 2 or not stored.flags.c_contiguous:
-                raise ValueError(f"it holds {stored.dtype} {stored.shape}")
-        except (OSError, ValueError, AttributeError, EOFError) as error:
-            raise InputError(
-                f"{file} is not a whole .npy file of samples, uint8 [n, ...] ({error}): delete it "
-                "to have it made again"
-            ) from error
-        self.start = stored.offset  # of the first sample in the file
+        stored = self._mapped()
         self.sample: tuple[int, ...] = stored.shape[1:]
         self.index = torch.arange(len(stored))
         self.device = torch.device("cpu")
@@ -77,39 +74,37 @@ class Rows:
         places = self._places(index)
         return self.read(places.flatten()).view(*places.shape, *self.sample).to(self.device)
 
-    def take(self, index: Any) -> Rows:
-        """Some of the samples, none of them read."""
-        return self._changed(index=self._places(index))
+    def take(self, index: Any) -> Tensor:
+        """Some of the samples: a tensor if they are few (``IN_MEMORY``), else rows, unread."""
+        return in_memory_if_small(self._with(index=self._places(index)))
 
     def split(self, size: int) -> Iterator[Tensor]:
         """The samples in order, ``size`` at a time."""
         return (self[at : at + size] for at in range(0, len(self), size))
 
-    def columns(self, start: int, stop: int) -> Iterator[Tensor]:
-        """Numbers ``start`` ... ``stop`` - 1 of each sample as a flat vector, [some, stop - start]
-        at a time, on the CPU; the others aren't read."""
-        each = math.prod(self.sample)
-        stop = min(stop, each)
-        for places in self.index.split(4096):
-            yield self._bytes(places, each, start, stop)
-
     def to(self, device: torch.device | str) -> Tensor | Rows:
         """On a GPU with room for them the samples themselves; else the same rows, which go to
         ``device`` as they are read."""
-        if isinstance(device, torch.dtype):  # what check.as_float asks of all samples at once
+        if isinstance(device, torch.dtype):  # what samples.as_float asks of all samples at once
             self._refuse(f"their conversion to {device}")
         place = torch.device(device)
         if place.type != "cuda" or self.nbytes > SHARE * torch.cuda.mem_get_info(place)[0]:
-            return self._changed(device=place)
+            return self._with(device=place)
         whole = torch.empty(self.shape, dtype=self.dtype, device=place)
-        for at, piece in enumerate(self.split(1024)):
-            whole[1024 * at : 1024 * at + len(piece)] = piece
+        for part, piece in zip(whole.split(1024), self.split(1024), strict=True):
+            part.copy_(piece)
         return whole
 
     def read(self, places: Tensor) -> Tensor:
-        """The samples at these places of the file [n, ...], on the CPU."""
-        each = math.prod(self.sample)
-        return self._bytes(places, each, 0, each).view(-1, *self.sample)
+        """The samples at these places of the file [n, ...], on the CPU.
+
+        The file is opened for each few of them: what stays mapped counts as memory of this process.
+        """
+        out = np.empty((len(places), *self.sample), np.uint8)
+        for at in range(0, len(places), TOGETHER):
+            some = slice(at, at + TOGETHER)
+            out[some] = self._mapped()[places[some].numpy()]
+        return torch.from_numpy(out)
 
     @classmethod
     def __torch_function__(cls, function: Any, *_: Any, **__: Any) -> NoReturn:
@@ -122,30 +117,65 @@ class Rows:
             "asks for it, take fewer samples or smaller images, or use a GPU with room for them"
         )
 
-    def _bytes(self, places: Tensor, each: int, start: int, stop: int) -> Tensor:
-        """Bytes ``start`` ... ``stop`` - 1 of samples of ``each``, [len(places), stop - start]."""
-        out = np.empty((len(places), stop - start), np.uint8)
-        with open(self.file, "rb", buffering=0) as stored:
-            for row, place in zip(out, places.tolist(), strict=True):
-                stored.seek(self.start + place * each + start)
-                if stored.readinto(row.data) != len(row):
-                    raise InputError(f"{self.file} was cut off while it was used: run it again")
-        return torch.from_numpy(out)
+    def _mapped(self) -> np.ndarray:
+        try:
+            stored = np.load(self.file, mmap_mode="r", allow_pickle=False)
+            if stored.dtype != np.uint8 or stored.ndim < 2 or not stored.flags.c_contiguous:
+                raise ValueError(f"it holds {stored.dtype} {stored.shape}")
+        except (OSError, ValueError, AttributeError, EOFError) as error:
+            raise InputError(
+                f"{self.file} is not a whole .npy file of samples, uint8 [n, ...] ({error}): "
+                "delete it to have it made again"
+            ) from error
+        return stored
 
     def _places(self, index: Any) -> Tensor:
         return self.index[index.cpu() if isinstance(index, Tensor) else index]
 
-    def _changed(self, **attributes: Any) -> Rows:
+    def _with(self, **attributes: Any) -> Rows:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__, **attributes)
         return other
 
 
-def settled(rows: Rows) -> Tensor:
+def in_memory_if_small(rows: Rows) -> Tensor:
     """The samples as a tensor if they are few (``IN_MEMORY``), else as they are."""
     return rows[:] if rows.nbytes <= IN_MEMORY else cast(Tensor, rows)
 
 
-def taken(x: Tensor, index: Any) -> Tensor:
-    """``x[index]``, for an index or a mask; what is on disk stays there, unless it is small."""
-    return settled(x.take(index)) if isinstance(x, Rows) else x[index]
+class NoisyRows(Rows):
+    """Samples, then Gaussian copies of them, none of which is there until it is read."""
+
+    def __init__(
+        self, x: Tensor, tau: float, copies: int, seed: int, bounds: samples.Bounds
+    ) -> None:
+        self.x, self.tau, self.seed, self.bounds = x, tau, seed, bounds
+        self.sample, self.device = tuple(x.shape[1:]), x.device
+        self.dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+        self.index = torch.arange(len(x) * (1 + copies))
+
+    def read(self, places: Tensor) -> Tensor:
+        n = len(self.x)
+        x = samples.as_float(self.x[(places % n).to(self.x.device)])
+        for at, place in enumerate(places.tolist()):
+            if place >= n:  # copy 1, 2, ... of a sample
+                stream = generator(self.seed, 0, 0, *divmod(place - n, n), device=x.device)
+                x[at] = gaussian(x[at, None], self.tau, generator=stream, bounds=self.bounds)[0]
+        return x
+
+
+def noisy_copies(
+    x: Tensor,
+    y: Tensor,
+    tau: float,
+    *,
+    copies: int = 3,
+    seed: int = 0,
+    bounds: samples.Bounds = (0.0, 1.0),
+) -> tuple[Tensor, Tensor]:
+    """As :func:`rurklib.residual.controls.noisy_copies`. Where x is on disk, or all would take more
+    than ``MOST`` bytes, x comes back as rows that are made as they are read, with a random stream
+    for each copy of a sample."""
+    if isinstance(x, Tensor) and 4 * x.numel() * (1 + copies) <= MOST:
+        return controls.noisy_copies(x, y, tau, copies=copies, seed=seed, bounds=bounds)
+    return cast(Tensor, NoisyRows(x, tau, copies, seed, bounds)), y.repeat(1 + copies)
