@@ -30,7 +30,7 @@ def commit() -> str:
     try:
         head, changed = (
             subprocess.run(
-                ["git", *words], cwd=memo.PACKAGE, capture_output=True, text=True, check=True
+                ["git", *words], cwd=memo.FOLDER, capture_output=True, text=True, check=True
             ).stdout.strip()
             for words in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain"))
         )

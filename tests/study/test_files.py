@@ -151,7 +151,7 @@ def test_a_fingerprint_sees_every_value_but_not_the_order():
 def package(tmp_path, monkeypatch):
     """A copy of the package for ``store.code`` to look at."""
     copy = tmp_path / "rurklib"
-    shutil.copytree(memo.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(memo.FOLDER, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(files, "PACKAGE", copy)
     memo.code.cache_clear()
     yield copy

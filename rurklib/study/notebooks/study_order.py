@@ -35,7 +35,7 @@ class NotebookFailed(RuntimeError):
 
 def folder() -> Path:
     """Where the notebooks are: beside the package in a checkout, inside it if installed."""
-    for place in (memo.PACKAGE.parent / "notebooks", memo.PACKAGE / "notebooks"):
+    for place in (memo.FOLDER.parent / "notebooks", memo.FOLDER / "notebooks"):
         if (place / f"{NOTEBOOKS[0]}.ipynb").exists():
             return place
     raise InputError("the notebooks are missing beside the package: install rurklib again")

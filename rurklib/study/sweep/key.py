@@ -52,7 +52,7 @@ def code_that_matters(code_cells: Sequence[str]) -> tuple[str, ...]:
         if part is None or part in found or part.startswith(DRAWING):
             continue
         found.add(part)
-        more = _imported((memo.PACKAGE / part).with_suffix(".py").read_text(encoding="utf-8"))
+        more = _imported((memo.FOLDER / part).with_suffix(".py").read_text(encoding="utf-8"))
         if more is None:
             return EVERYTHING
         waiting += more
@@ -77,7 +77,7 @@ def _imported(source: str) -> list[str] | None:
 
 
 def _ours(name: str) -> bool:
-    return name.split(".")[0] == memo.PACKAGE.name
+    return name.split(".")[0] == memo.FOLDER.name
 
 
 def _with_parents(name: str) -> list[str]:
@@ -88,8 +88,8 @@ def _with_parents(name: str) -> list[str]:
 
 def _file(name: str) -> str | None:
     """A module's file below the package, without .py; None for what is no module (a function)."""
-    path = memo.PACKAGE.joinpath(*name.split(".")[1:])
+    path = memo.FOLDER.joinpath(*name.split(".")[1:])
     if path.is_dir():
         path /= "__init__"
     exists = path.with_suffix(".py").exists()
-    return path.relative_to(memo.PACKAGE).as_posix() if exists else None
+    return path.relative_to(memo.FOLDER).as_posix() if exists else None

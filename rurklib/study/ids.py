@@ -1,0 +1,29 @@
+"""What a model of a run is called: its method and its seed, and how that is written in file names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rurklib.checks import InputError
+
+
+@dataclass(frozen=True, order=True)
+class ModelId:
+    """A model of a run, e.g. ``ModelId("GD", 0)``; ``str`` gives "GD-seed0", its file's name.
+
+    For Re-train the seed is the reference's own, for every other method the experiment's.
+    """
+
+    method: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.method}-seed{self.seed}"
+
+    @classmethod
+    def parse(cls, text: str) -> ModelId:
+        """The model that a file or an older table calls ``text``; InputError for another word."""
+        method, _, seed = text.rpartition("-seed")
+        if not method or not seed.isdecimal():
+            raise InputError(f"{text!r} names no model: expected METHOD-seedNUMBER, e.g. GD-seed0")
+        return cls(method, int(seed))
