@@ -28,6 +28,7 @@ from rurklib.perturb.gradient import pgd
 from rurklib.perturb.noise import alike
 from rurklib.residual.counts import count_hits
 from rurklib.residual.inference import fast
+from rurklib.residual.spec import Measurement
 from rurklib.rng import generator
 
 Pair = tuple[Tensor, Tensor]
@@ -94,9 +95,11 @@ def noise(law: str, radii: Callable[[Scene, int], tuple[float, ...]], hits: bool
         name, taus = law or scene.law, radii(scene, x[0].numel())
         if (name, taus) not in scene.memory:
             scene.memory[name, taus] = count_hits(
-                {"model": model}, x, y, taus=taus, perturbation=name, draws=scene.draws,
-                seed=scene.seed, bounds=scene.bounds,
-            )  # fmt: skip
+                {"model": model},
+                x,
+                y,
+                Measurement(taus, name, scene.draws, scene.seed, scene.bounds),
+            )
         counts = scene.memory[name, taus]
         if not hits:
             return torch.from_numpy(counts.margins[0].mean(0))

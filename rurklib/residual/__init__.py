@@ -4,19 +4,22 @@ from rurklib.residual.controls import noisy_copies
 from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.disagreement import disagreement
 from rurklib.residual.flags import Flag
-from rurklib.residual.measure import residual_knowledge
+from rurklib.residual.measure import assemble, residual_knowledge
 from rurklib.residual.placement import Standing, standing
 from rurklib.residual.reference_subsets import against_fewer
 from rurklib.residual.result import ResidualKnowledge
+from rurklib.residual.spec import Measurement
 from rurklib.residual.verdict import Verdict, judge
 
 __all__ = [
     "Counts",
     "Flag",
+    "Measurement",
     "ResidualKnowledge",
     "Standing",
     "Verdict",
     "against_fewer",
+    "assemble",
     "count_hits",
     "disagreement",
     "judge",

@@ -9,7 +9,7 @@ nothing goes stale; delete the folder to be rid of it. A file that can't be read
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.counts import Counts, count_hits
+from rurklib.residual.inference import Forward
+from rurklib.residual.spec import Measurement
 from rurklib.study import files, memo
 
 CODE = (  # what counts depend on, as store.code takes it
@@ -29,6 +31,7 @@ CODE = (  # what counts depend on, as store.code takes it
     "residual/inference",
     "residual/reduced",
     "residual/sequential",
+    "residual/spec",
     "models/logits",
     "rng",
     "model_state",
@@ -39,43 +42,36 @@ CODE = (  # what counts depend on, as store.code takes it
 
 def count_kept(
     folder: Path,
-    kept: Collection[str],
-    models: Mapping[str, nn.Module],
+    kept: Collection[Hashable],
+    models: Mapping[Any, nn.Module],
     x: Tensor,
     y: Tensor,
     *,
-    found_on: str | nn.Module | None = None,
-    **options: Any,
+    asked: Measurement,
+    found_on: Hashable = None,
+    forwards: Mapping[Any, Forward] | None = None,
 ) -> Counts:
     """:func:`count_hits`, where the counts of the models named in ``kept`` are read from
     ``folder`` if they are there, and written if not.
 
-    The others are counted without them: a copy doesn't depend on which models see it. ``options``
-    are count_hits' own (no adaptive tolerance: where drawing stops depends on all models at once).
+    The others are counted without them: a copy doesn't depend on which models see it.
     """
-    searched = models[found_on] if isinstance(found_on, str) else found_on
-    shared = _dependencies(x, y, searched, options)
+    searched = found_on if isinstance(found_on, nn.Module) else models.get(found_on)
+    shared = _dependencies(x, y, searched, asked)
     files = {
         n: folder / f"{memo.fingerprint(model=identity(models[n]), **shared)}.npz" for n in kept
     }
-    found = {n: counts for n, file in files.items() if (counts := _read(file, n, options))}
+    found = {n: counts for n, file in files.items() if (counts := _read(file, n, asked))}
     missing = {n: m for n, m in models.items() if n not in found}
     if missing:
-        fresh = count_hits(missing, x, y, found_on=searched, **options)
+        fresh = count_hits(missing, x, y, asked, found_on=searched, forwards=forwards)
         for name in missing:
-            found[name] = _alone(fresh, name)
+            found[name] = fresh.only([name])
             if name in files:
                 _write(files[name], found[name])
     parts = [found[n] for n in models]
-    label = found_on if isinstance(found_on, str) else parts[0].found_on
-    return replace(
-        parts[0],
-        models=tuple(models),
-        hits=np.concatenate([p.hits for p in parts]),
-        margins=np.concatenate([p.margins for p in parts if p.margins is not None]),
-        found_on=label if PERTURBATIONS[parts[0].perturbation].gradient_based else None,
-        as_they_are={n: why for p in parts for n, why in p.as_they_are.items()},
-    )
+    label = parts[0].found_on if isinstance(found_on, nn.Module) else found_on
+    return replace(Counts.joined(parts), found_on=label if asked.gradient_based else None)
 
 
 def identity(model: nn.Module) -> str:
@@ -88,18 +84,18 @@ def identity(model: nn.Module) -> str:
 
 
 def _dependencies(
-    x: Tensor, y: Tensor, searched: nn.Module | None, options: Mapping[str, Any]
+    x: Tensor, y: Tensor, searched: nn.Module | None, asked: Measurement
 ) -> dict[str, Any]:
     """What the counts of any model depend on beside the model itself, as plain data."""
-    law = PERTURBATIONS[checks.one_of("perturbation", options["perturbation"], PERTURBATIONS)]
+    law = PERTURBATIONS[asked.perturbation]
     return {
         "data": files.weights_digest({"x": x, "y": y}),
-        "law": [options["perturbation"], _source(law.draw)],
+        "law": [asked.perturbation, _source(law.draw)],
         "searched": identity(searched) if law.gradient_based and searched is not None else None,
-        "taus": list(options["taus"]),
-        "draws": options["draws"],
-        "seed": options["seed"],
-        "bounds": options["bounds"],
+        "taus": list(asked.taus),
+        "draws": asked.draws,
+        "seed": asked.seed,
+        "bounds": asked.bounds,
         "code": memo.code(*CODE),
         "torch": torch.__version__,
         "device": x.device.type,
@@ -114,19 +110,6 @@ def _source(thing: Any) -> str:
         return f"{thing.__module__}.{thing.__qualname__}"
 
 
-def _alone(counts: Counts, name: str) -> Counts:
-    """The counts of one model."""
-    m = counts.models.index(name)
-    assert counts.margins is not None
-    return replace(
-        counts,
-        models=(name,),
-        hits=counts.hits[[m]],
-        margins=counts.margins[[m]],
-        as_they_are={k: v for k, v in counts.as_they_are.items() if k == name},
-    )
-
-
 def _write(file: Path, counts: Counts) -> None:
     arrays = {
         "hits": counts.hits,
@@ -137,7 +120,7 @@ def _write(file: Path, counts: Counts) -> None:
     files.save_arrays(file, arrays, file.stem)  # type: ignore[arg-type]
 
 
-def _read(file: Path, name: str, options: Mapping[str, Any]) -> Counts | None:
+def _read(file: Path, name: Hashable, asked: Measurement) -> Counts | None:
     """The counts in a file, or None if it isn't there or can't be read."""
     try:
         arrays, fingerprint = files.load_arrays(file)
@@ -145,15 +128,14 @@ def _read(file: Path, name: str, options: Mapping[str, Any]) -> Counts | None:
         return None
     if fingerprint != file.stem:
         return None
-    taus = tuple(float(t) for t in options["taus"])
     why = str(arrays["why"])
     return Counts(
         arrays["hits"],
         (name,),
-        taus,
-        options["draws"],
-        options["perturbation"],
-        options["seed"],
+        tuple(asked.taus),
+        asked.draws,
+        asked.perturbation,
+        asked.seed,
         moved=arrays["moved"],
         as_they_are={name: why} if why else {},
         margins=arrays["margins"],

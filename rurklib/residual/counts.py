@@ -10,8 +10,9 @@ whatever the number of draws, samples or radii.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from rurklib.models.logits import logit_margin
 from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
 from rurklib.residual.inference import Forward, fast, laid_out
 from rurklib.residual.sequential import STEP, settled
+from rurklib.residual.spec import Measurement
 from rurklib.rng import generator
 
 BLOCK = 256  # samples that share a random stream; fixed, so that results don't hang on batch_size
@@ -43,72 +45,88 @@ class Counts:
     """
 
     hits: np.ndarray
-    models: tuple[str, ...]
+    models: tuple[Hashable, ...]
     taus: tuple[float, ...]
     draws: int
     perturbation: str
     seed: int
-    found_on: str | None = None
+    found_on: Hashable | None = None
     margins: np.ndarray | None = None
     stopped: np.ndarray | None = None
     moved: np.ndarray | None = None
-    as_they_are: Mapping[str, str] = field(default_factory=dict)
+    as_they_are: Mapping[Any, str] = field(default_factory=dict)
 
     @property
     def drawn(self) -> np.ndarray:
         """What hits are out of, [tau]."""
         return np.full(len(self.taus), self.draws) if self.stopped is None else self.stopped
 
-    def of(self, model: str) -> np.ndarray:
+    def only(self, models: Sequence[Hashable]) -> Counts:
+        """The counts of some of the models, in the order in which they are named."""
+        at = [self.models.index(m) for m in models]
+        return replace(
+            self,
+            hits=self.hits[at],
+            models=tuple(models),
+            margins=None if self.margins is None else self.margins[at],
+            as_they_are={m: why for m, why in self.as_they_are.items() if m in models},
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Counts]) -> Counts:
+        """Counts of other models on the same copies, side by side."""
+        margins = [p.margins for p in parts if p.margins is not None]
+        return replace(
+            parts[0],
+            hits=np.concatenate([p.hits for p in parts]),
+            models=tuple(m for p in parts for m in p.models),
+            margins=np.concatenate(margins) if len(margins) == len(parts) else None,
+            as_they_are={m: why for p in parts for m, why in p.as_they_are.items()},
+        )
+
+    def of(self, model: Hashable) -> np.ndarray:
         """Hits of one model, [tau, sample]."""
         return self.hits[self.models.index(model)]
 
-    def of_all(self, models: Sequence[str]) -> np.ndarray:
+    def of_all(self, models: Sequence[Hashable]) -> np.ndarray:
         """Hits of several models, [model, tau, sample]."""
         return self.hits[[self.models.index(m) for m in models]]
 
 
 def count_hits(
-    models: Mapping[str, nn.Module],
+    models: Mapping[Any, nn.Module],
     x: Tensor,
     y: Tensor,
+    asked: Measurement,
     *,
-    taus: Sequence[float],
-    perturbation: str = "gaussian",
-    draws: int = 100,
-    seed: int = 0,
-    found_on: str | nn.Module | None = None,
-    bounds: samples.Bounds = (0.0, 1.0),
-    batch_size: int | None = None,
-    tolerance: float | None = None,
-    references: Collection[str] = (),
-    forwards: Mapping[str, Forward] | None = None,
+    found_on: Hashable = None,
+    references: Collection[Hashable] = (),
+    forwards: Mapping[Any, Forward] | None = None,
 ) -> Counts:
-    """Count, for every model, tau and sample, how many of ``draws`` copies are recognised as y.
+    """Count, for every model, tau and sample, how many copies are recognised as y.
 
     All models see the same copies. The stream of draw i is seeded by (seed, i) whatever tau is, so
     a curve over tau uses common random numbers and is smooth. Neither batch_size nor the models
     that are measured together change a copy. ``found_on`` names the model (a key of ``models``)
-    that a gradient law searches on, or is a model that isn't counted itself. ``batch_size`` is the
-    most samples that a model is shown at once; None: what suits each. ``forwards`` are the models'
-    fast forms where they were made before.
+    that a gradient-based perturbation searches on, or is a model that isn't counted itself.
+    ``forwards`` are the models' fast forms where they were made before.
 
     With a ``tolerance``, drawing stops at a radius as soon as more draws can't tell more: when the
     95 % Monte Carlo interval of every ratio (each model to the ``references``, each reference to
     the others) is no wider than +- tolerance, looked at every 10 draws, at most ``draws``. The
     draws that are made are the first of those that would be made without it.
 
-    Shapes: x [n, ...] inside ``bounds``, y int64 [n] -> hits [model, tau, n].
+    Shapes: x [n, ...] inside ``asked.bounds``, y int64 [n] -> hits [model, tau, n].
     """
-    law = PERTURBATIONS[checks.one_of("perturbation", perturbation, PERTURBATIONS)]
+    law, taus, draws = PERTURBATIONS[asked.perturbation], asked.taus, asked.draws
     names, n = tuple(models), len(x)
     example = samples.as_float(x[:64])
     forwards = forwards or {name: fast(model, example) for name, model in models.items()}
     searched, label = _searched(law, models, found_on, example)
     hits = np.zeros((len(names), len(taus), n), np.int64)
     margins, moved = np.zeros(hits.shape), np.zeros(len(taus))
-    sizes = [batch_size or forwards[name].batch_size for name in names]
-    searched = replace(searched, batch_size=batch_size or searched.batch_size)
+    sizes = [asked.batch_size or forwards[name].batch_size for name in names]
+    searched = replace(searched, batch_size=asked.batch_size or searched.batch_size)
     others = [found_on] if isinstance(found_on, nn.Module) else []
     stopped = np.full(len(taus), draws)
     with evaluating(*models.values(), *others):
@@ -117,14 +135,15 @@ def count_hits(
             alike = tau == 0 or not law.random
             most, made = 1 if alike else draws, 0
             totals: list[np.ndarray] = []  # [model, draw] hits over all samples
-            while made < most and not settled(totals, n, names, references, tolerance):
-                step = min(most - made, most if tolerance is None else STEP)
+            while made < most and not settled(totals, n, names, references, asked.tolerance):
+                step = min(most - made, most if asked.tolerance is None else STEP)
                 total = np.zeros((len(names), step), np.int64)
                 for first in range(0, n, BLOCK):
                     block = slice(first, first + BLOCK)
                     xb, yb, at = samples.as_float(x[block]), y[block], 0
-                    seeds = [(seed, first // BLOCK, i) for i in range(made, made + step)]
-                    for copies in _copies(law, searched, xb, yb, tau, seeds, bounds, max(sizes)):
+                    seeds = [(asked.seed, first // BLOCK, i) for i in range(made, made + step)]
+                    own = (law, searched, xb, yb, tau, seeds, asked.bounds, max(sizes))
+                    for copies in _copies(*own):
                         moved[t] += int((copies != xb).flatten(2).any(2).sum())
                         found, margin = _ask([forwards[m] for m in names], copies, yb, sizes)
                         hits[:, t, block] += found.sum(1)
@@ -142,13 +161,13 @@ def count_hits(
     return Counts(
         hits,
         names,
-        tuple(float(t) for t in taus),
+        tuple(taus),
         draws,
-        perturbation,
-        seed,
+        asked.perturbation,
+        asked.seed,
         label,
         margins,
-        None if tolerance is None else stopped,
+        None if asked.tolerance is None else stopped,
         moved,
         {name: forwards[name].why for name in names if forwards[name].why},
     )
@@ -156,20 +175,23 @@ def count_hits(
 
 def _searched(
     law: Perturbation,
-    models: Mapping[str, nn.Module],
-    found_on: str | nn.Module | None,
+    models: Mapping[Any, nn.Module],
+    found_on: Hashable,
     example: Tensor,
-) -> tuple[Forward, str | None]:
+) -> tuple[Forward, Hashable | None]:
     """The form of the model that the law searches on, and the name to record."""
     if not law.gradient_based:  # any model does: it isn't looked at
         model = next(iter(models.values()))
         return Forward(model, len(example)), None
     if isinstance(found_on, nn.Module):
-        model, label = found_on, f"another model ({type(found_on).__name__})"
-    else:
-        label = checks.one_of("found_on", found_on, models)
-        model = models[label]
-    return fast(model, example, gradients=True), label
+        label = f"another model ({type(found_on).__name__})"
+        return fast(found_on, example, gradients=True), label
+    if found_on not in models:
+        raise checks.InputError(
+            f"found_on = {found_on!r}: expected a model, or the name of one: "
+            f"{', '.join(map(str, models))}"
+        )
+    return fast(models[found_on], example, gradients=True), found_on
 
 
 def _copies(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +62,7 @@ class Flag:
 
 
 def of_counts(
-    counts: Mapping[str, Counts], references: Sequence[str], known: Sequence[Flag] = ()
+    counts: Mapping[Any, Counts], references: Sequence[Any], known: Sequence[Flag] = ()
 ) -> list[Flag]:
     """What the counts of a measurement tell, the first of a kind, unless ``known`` already."""
     found: list[Flag] = []

@@ -11,7 +11,7 @@ has the statistics.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,16 @@ from torch import Tensor, nn
 
 from rurklib import checks, samples
 from rurklib.model_state import watching
-from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import controls as control
 from rurklib.residual import flags
 from rurklib.residual.cache import count_kept
 from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.inference import fast
 from rurklib.residual.result import COLUMNS, ResidualKnowledge
+from rurklib.residual.spec import Measurement
 from rurklib.residual.uncertainty import ESTIMANDS
 
-__all__ = ["COLUMNS", "ResidualKnowledge", "residual_knowledge"]
+__all__ = ["COLUMNS", "ResidualKnowledge", "assemble", "residual_knowledge"]
 
 
 def residual_knowledge(
@@ -92,28 +92,20 @@ def residual_knowledge(
     """
     single = isinstance(model, nn.Module)
     models, references = _named(model, references)
-    law = PERTURBATIONS[checks.one_of("perturbation", perturbation, PERTURBATIONS)]
-    radii = checks.taus(taus)
-    checks.count("draws", draws)
-    checks.count("seed", seed, 0)
-    if batch_size is not None:
-        checks.count("batch_size", batch_size)
-    if tolerance is not None:
-        checks.number("tolerance", tolerance, 0.0)
-        if cache is not None:
-            raise checks.InputError(
-                "tolerance and cache: where drawing stops depends on all models at once, so counts "
-                "can't be kept; give one of them"
-            )
+    asked = Measurement(taus, perturbation, draws, seed, bounds, batch_size, tolerance)
+    if tolerance is not None and cache is not None:
+        raise checks.InputError(
+            "tolerance and cache: where drawing stops depends on all models at once, so counts "
+            "can't be kept; give one of them"
+        )
     checks.one_of("estimand", estimand, ESTIMANDS)
     checks.inputs(x, bounds)
     checks.labels(y, len(x))
     everyone = {**models, **references}
     external = {"found_on": found_on} if isinstance(found_on, nn.Module) else {}
-    if (
-        isinstance(found_on, str) and law.gradient_based
-    ):  # its copies are made for it: not a reference
-        references = {n: r for n, r in references.items() if n != found_on}
+    named = found_on if isinstance(found_on, str) and asked.gradient_based else None
+    if named:  # its copies are made for it: not a reference
+        references = {n: r for n, r in references.items() if n != named}
 
     with watching({**everyone, **external}) as watch:
         sizes = {n: checks.logits(m, x, y, n) for n, m in everyone.items()}
@@ -128,28 +120,39 @@ def residual_knowledge(
                 f"found_on = {found_on!r} is the only reference: give another to compare with"
             )
         pairs = control.checked(controls, x, bounds, next(iter(sizes.values())))
-        if found_on is None or not law.gradient_based:
-            searched = None
-        else:
-            searched = found_on if isinstance(found_on, nn.Module) else everyone[found_on]
-        label = found_on if isinstance(found_on, str) and law.gradient_based else None
+        searched = external.get("found_on") or (everyone[named] if named else None)
         flagged = flags.inputs(x, bounds) + flags.outputs({**everyone, **external}, x)
-        if law.gradient_based:
-            flagged += flags.flat({label or "found_on": searched} if searched else everyone, x, y)
-
-        options: dict[str, Any] = {
-            "taus": radii,
-            "perturbation": perturbation,
-            "draws": draws,
-            "seed": seed,
-            "bounds": bounds,
-            "batch_size": batch_size,
-        }
-        options |= {"tolerance": tolerance, "cache": cache, "found_on": searched, "label": label}
+        if asked.gradient_based:
+            flagged += flags.flat({named or "found_on": searched} if searched else everyone, x, y)
 
         def measured(x: Tensor, y: Tensor) -> ResidualKnowledge:
-            counts = _counts(models, references, x, y, **options)
-            return ResidualKnowledge(counts, tuple(models), tuple(references), single, estimand)
+            example = samples.as_float(x[:64])
+            forwards = {n: fast(everyone[n], example) for n in (*models, *references)}
+
+            def count(names: Sequence[Any], on: Any) -> Counts:
+                shown = {n: everyone[n] for n in names}
+                source = searched if on is None else everyone[on]
+                if cache is not None:  # copies found on a model are no use to the next model
+                    kept = [n for n in names if n in references and on in (None, *references)]
+                    counts = count_kept(
+                        Path(cache),
+                        kept,
+                        shown,
+                        x,
+                        y,
+                        asked=asked,
+                        found_on=source,
+                        forwards=forwards,
+                    )
+                else:
+                    counts = count_hits(
+                        shown, x, y, asked, found_on=source, references=known, forwards=forwards
+                    )
+                return replace(counts, found_on=on or named or counts.found_on)
+
+            known = tuple(references)
+            counts = assemble(tuple(models), known, asked, count, transfer=searched is not None)
+            return ResidualKnowledge(counts, tuple(models), known, single, estimand)
 
         result = measured(x, y)
         beside = {name: measured(*pair) for name, pair in pairs.items()}
@@ -183,37 +186,22 @@ def _named(
     return models, references
 
 
-def _counts(
-    models: Mapping[str, nn.Module],
-    references: Mapping[str, nn.Module],
-    x: Tensor,
-    y: Tensor,
+def assemble(
+    models: Sequence[Hashable],
+    references: Sequence[Hashable],
+    asked: Measurement,
+    count: Callable[[Sequence[Any], Any], Counts],
     *,
-    found_on: nn.Module | None,
-    tolerance: float | None,
-    cache: str | Path | None,
-    label: str | None,
-    **options: Any,
-) -> dict[str, Counts]:
-    """Counts on the copies made for each model and reference, by name. ``label`` names the model
-    ``found_on``, if it has a name."""
-    known = tuple(references)
+    transfer: bool = False,
+) -> dict[Any, Counts]:
+    """Counts on the copies made for each model and reference, by name, whatever counts them.
 
-    def count(shown: Mapping[str, nn.Module], kept: Sequence[str], **more: Any) -> Counts:
-        if cache is not None:
-            return count_kept(Path(cache), kept, shown, x, y, **options, **more)
-        return count_hits(shown, x, y, tolerance=tolerance, references=known, **options, **more)
-
-    everyone = {**models, **references}
-    if not PERTURBATIONS[options["perturbation"]].gradient_based or found_on is not None:
-        shared = count(everyone, known, found_on=found_on)
-        return dict.fromkeys(everyone, replace(shared, found_on=label or shared.found_on))
-    counts = {}
-    example = samples.as_float(x[:64])
-    forwards = {name: fast(net, example) for name, net in everyone.items()}
-    for name in everyone:
-        shown = {**({name: models[name]} if name in models else {}), **references}
-        # Copies found on a model are no use to the next model: only the references' are kept.
-        kept = known if name in known else ()
-        counts[name] = count(shown, kept, found_on=name, forwards=forwards)
-    return counts
+    ``count(names, found_on)`` gives the counts of these models on one set of copies: found on the
+    model of that name, or where it is None on copies that are the same for all. It is asked once
+    under a random perturbation; under a gradient-based one for each model, with the references
+    beside it, unless ``transfer`` says that all are judged on the copies found on one model.
+    """
+    everyone = list(dict.fromkeys([*models, *references]))
+    if transfer or not asked.gradient_based:
+        return dict.fromkeys(everyone, count(everyone, None))
+    return {name: count(list(dict.fromkeys([name, *references])), name) for name in everyone}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,15 +54,15 @@ class ResidualKnowledge:
     ``beside`` holds the same measurement of each control, ``flags`` what looks wrong (none: clean).
     """
 
-    counts: Mapping[str, Counts]
-    models: tuple[str, ...]
-    references: tuple[str, ...]
+    counts: Mapping[Any, Counts]
+    models: tuple[Any, ...]
+    references: tuple[Any, ...]
     single: bool = False
     estimand: str = ESTIMANDS[0]
     beside: Mapping[str, ResidualKnowledge] = field(default_factory=dict)
     flags: list[Flag] = field(default_factory=list)
 
-    def ratios(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def ratios(self, name: Hashable) -> tuple[np.ndarray, np.ndarray]:
         """Hits of ``name`` [tau, sample] and of the references but itself [k, tau, sample]."""
         counts = self.counts[name]
         return counts.of(name), counts.of_all([r for r in self.references if r != name])
@@ -83,12 +83,12 @@ class ResidualKnowledge:
             return np.full((1, len(first.taus)), np.nan)
         return np.stack([estimate(*self.ratios(r), self.counts[r].drawn) for r in self.references])
 
-    def pairs(self, name: str, what: str = "hits") -> tuple[Pair, list[Pair]]:
+    def pairs(self, name: Hashable, what: str = "hits") -> tuple[Pair, list[Pair]]:
         """``what`` (hits or margins) of a model and its references [k, tau, sample], and the same
         of each of those references held out against the rest of them."""
         compared = [r for r in self.references if r != name]
 
-        def pair(model: str, others: Sequence[str]) -> Pair:
+        def pair(model: Hashable, others: Sequence[Hashable]) -> Pair:
             counts = self.counts[model]
             values = getattr(counts, what)
             rows = [counts.models.index(r) for r in others]
@@ -97,7 +97,7 @@ class ResidualKnowledge:
         held_out = [pair(r, [o for o in compared if o != r]) for r in compared]
         return pair(name, compared), held_out
 
-    def judge(self, name: str, *, test: str | None = None, level: float = 0.05) -> Verdict:
+    def judge(self, name: Hashable, *, test: str | None = None, level: float = 0.05) -> Verdict:
         """The verdict on one model (or on a reference, against the others) by another test or at
         another level; see :func:`rurklib.residual.verdict.judge`. If held-out samples were measured
         beside, its note says whether they show the same."""
@@ -109,24 +109,24 @@ class ResidualKnowledge:
             verdict = replace(verdict, note=f"{verdict.note} {note}".strip())
         return verdict
 
-    def _values(self, name: str) -> tuple[Any, ...]:
+    def _values(self, name: Hashable) -> tuple[Any, ...]:
         """Hits, what they are out of, and margins, as judge takes them."""
         margins = self.pairs(name, "margins") if self._has_margins(name) else (None, ())
         return (*self.pairs(name), self.counts[name].drawn, *margins)
 
     @property
-    def verdict(self) -> Verdict | dict[str, Verdict]:
+    def verdict(self) -> Verdict | dict[Any, Verdict]:
         """Residual knowledge, none detected or over-forgotten, by the margin test at 5 % (the hit
         test, if only hits were kept): one for the model, or one for each by name."""
         if self.single:
             return self.judge(self.models[0])
         return {name: self.judge(name) for name in self.models}
 
-    def _has_margins(self, name: str) -> bool:
+    def _has_margins(self, name: Hashable) -> bool:
         shown = {name, *self.references}
         return all(self.counts[n].margins is not None for n in shown)
 
-    def rows(self, name: str) -> pd.DataFrame:
+    def rows(self, name: Hashable) -> pd.DataFrame:
         """One row per tau for one model, or for one reference held out against the others."""
         own, others = self.ratios(name)
         counts, null, apart = self.counts[name], self.null, self.null_difference
@@ -173,7 +173,7 @@ class ResidualKnowledge:
         frames = [self.rows(m) for m in self.models]
         if not self.single:
             for name, rows in zip(self.models, frames, strict=True):
-                rows.insert(0, "model", name)
+                rows.insert(0, "model", str(name))
         frame = pd.concat(frames, ignore_index=True)
         frame.attrs["estimand"] = self.estimand
         return frame

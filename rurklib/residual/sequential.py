@@ -11,7 +11,7 @@ whose share in a verdict's uncertainty no number of draws makes smaller.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
 
@@ -21,8 +21,8 @@ STEP = 10  # draws between two looks
 def settled(
     totals: Sequence[np.ndarray],
     n: int,
-    names: Sequence[str],
-    references: Collection[str],
+    names: Sequence[Hashable],
+    references: Collection[Hashable],
     tolerance: float | None,
 ) -> bool:
     """Whether the draws made so far suffice. Without a tolerance they never do.
@@ -38,7 +38,7 @@ def settled(
 
 
 def half_widths(
-    hits: np.ndarray, n: int, names: Sequence[str], references: Collection[str]
+    hits: np.ndarray, n: int, names: Sequence[Hashable], references: Collection[Hashable]
 ) -> np.ndarray:
     """Half the 95 % Monte Carlo interval of every ratio that can be formed; infinite: no idea.
 

@@ -24,6 +24,7 @@ from torch import nn
 
 from rurklib import study
 from rurklib.residual.counts import Counts, count_hits
+from rurklib.residual.spec import Measurement
 from rurklib.residual.uncertainty import least_spread, log_odds, p_value
 from rurklib.study import files, memo
 from rurklib.study.run import Run, open_run
@@ -95,7 +96,7 @@ def count(run: Run, names: list) -> Counts:
         if kind == "Re-train":
             models[f"Rescaled {seed}"] = Scaled(model, 1.2)
     s = run.scenario
-    return count_hits(models, *run.pair("forget"), taus=s.taus, draws=s.draws)
+    return count_hits(models, *run.pair("forget"), Measurement(s.taus, draws=s.draws))
 
 
 def p_values(counts: Counts, model: str, picks: np.ndarray) -> dict[str, np.ndarray]:

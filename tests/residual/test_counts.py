@@ -14,7 +14,13 @@ from rurklib import InputError
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import counts as counts_module
 from rurklib.residual.counts import count_hits
+from rurklib.residual.spec import Measurement
 from rurklib.rng import generator
+
+
+def counted(models, x, y, *, found_on=None, references=(), **asked):
+    return count_hits(models, x, y, Measurement(**asked), found_on=found_on, references=references)
+
 
 TAUS = (0.0, 0.1, 0.4)
 
@@ -28,7 +34,7 @@ def test_hits_of_a_linear_net_follow_the_normal_law(linear):
     x = torch.tensor([[0.1, 0.2], [0.5, 0.5], [0.9, 0.1], [0.3, 0.35]])
     y = torch.tensor([1, 0, 1, 0])
     draws = 2000
-    counts = count_hits({"m": net}, x, y, taus=(0.05, 0.2, 1.0), draws=draws, bounds=None)
+    counts = counted({"m": net}, x, y, taus=(0.05, 0.2, 1.0), draws=draws, bounds=None)
     margin = (3 * x[:, 0] - 4 * x[:, 1] + 0.5) * (2 * y - 1)
     for t, tau in enumerate(counts.taus):
         expected = stats.norm.cdf(margin.numpy() / (tau * 5))
@@ -40,11 +46,11 @@ def test_copies_are_clipped_to_the_bounds(linear):
     """A black pixel is only ever made brighter. Fails if bounds don't reach the law."""
     net = linear([[0.0], [1.0]], bias=[0.0, 0.0], dtype=torch.float32)
     x, y = torch.zeros(1, 1), torch.tensor([1])
-    free = count_hits({"m": net}, x, y, taus=[0.1], draws=400, bounds=None).hits.item()
-    zeros_are_class_0 = count_hits({"m": net}, x, y, taus=[0.1], draws=400).hits.item()
+    free = counted({"m": net}, x, y, taus=[0.1], draws=400, bounds=None).hits.item()
+    zeros_are_class_0 = counted({"m": net}, x, y, taus=[0.1], draws=400).hits.item()
     assert free == zeros_are_class_0  # the same noise; where it is negative, z_1 = 0 = z_0
     not_below = linear([[0.0], [1.0]], bias=[0.0, 1e-9], dtype=torch.float32)
-    assert count_hits({"m": not_below}, x, y, taus=[0.1], draws=400).hits.item() == 400
+    assert counted({"m": not_below}, x, y, taus=[0.1], draws=400).hits.item() == 400
 
 
 @pytest.mark.parametrize("law", [n for n, law in PERTURBATIONS.items() if not law.tokens])
@@ -52,9 +58,9 @@ def test_the_batch_size_changes_nothing(law, cnn, images):
     """Fails if copies are drawn batch by batch from one stream."""
     (x, y), net = images(7), cnn()
     options = {"taus": TAUS, "draws": 5, "perturbation": law, "found_on": "m"}
-    whole = count_hits({"m": net}, x, y, **options)
+    whole = counted({"m": net}, x, y, **options)
     for size in (1, 10, 16, 10_000):
-        cut = count_hits({"m": net}, x, y, batch_size=size, **options)
+        cut = counted({"m": net}, x, y, batch_size=size, **options)
         assert np.array_equal(whole.hits, cut.hits)
         assert cut.margins == pytest.approx(whole.margins, abs=1e-4)
         assert np.array_equal(whole.moved, cut.moved)
@@ -64,11 +70,11 @@ def test_models_measured_together_count_as_each_alone(cnn, images):
     """Same copies for all, in any order. Fails if every model draws its own."""
     x, y = images(6)
     nets = {f"m{i}": cnn(i) for i in range(3)}
-    together = count_hits(nets, x, y, taus=TAUS, draws=20)
-    backwards = count_hits(dict(reversed(nets.items())), x, y, taus=TAUS, draws=20)
+    together = counted(nets, x, y, taus=TAUS, draws=20)
+    backwards = counted(dict(reversed(nets.items())), x, y, taus=TAUS, draws=20)
     assert backwards.models == ("m2", "m1", "m0")
     for name, net in nets.items():
-        alone = count_hits({name: net}, x, y, taus=TAUS, draws=20)
+        alone = counted({name: net}, x, y, taus=TAUS, draws=20)
         assert np.array_equal(alone.of(name), together.of(name))
         assert np.array_equal(backwards.of(name), together.of(name))
     assert not np.array_equal(together.of("m0"), together.of("m1"))
@@ -77,7 +83,7 @@ def test_models_measured_together_count_as_each_alone(cnn, images):
 
 def test_a_seed_decides_the_counts(cnn, images):
     (x, y), nets = images(6), {"m": cnn()}
-    hits = [count_hits(nets, x, y, taus=[0.3], draws=30, seed=s).hits for s in (1, 1, 2, 0)]
+    hits = [counted(nets, x, y, taus=[0.3], draws=30, seed=s).hits for s in (1, 1, 2, 0)]
     assert np.array_equal(hits[0], hits[1])
     assert not np.array_equal(hits[0], hits[2])
     assert not np.array_equal(hits[0], hits[3])  # 0 is a seed like any other
@@ -88,17 +94,17 @@ def test_a_curve_uses_common_random_numbers(linear):
     different taus differ: on a threshold at 0 the sign of the noise, not its size, decides."""
     net = linear([[0.0], [1.0]], bias=[0.0, 0.0], dtype=torch.float32)
     x, y = torch.zeros(5, 1), torch.ones(5, dtype=torch.int64)
-    hits = count_hits({"m": net}, x, y, taus=(0.1, 0.2, 3.0), draws=40, bounds=None).hits[0]
+    hits = counted({"m": net}, x, y, taus=(0.1, 0.2, 3.0), draws=40, bounds=None).hits[0]
     assert (hits == hits[0]).all()
     assert 0 < hits.sum() < hits.size * 40
-    alone = count_hits({"m": net}, x, y, taus=(0.2,), draws=40, bounds=None).hits[0]
+    alone = counted({"m": net}, x, y, taus=(0.2,), draws=40, bounds=None).hits[0]
     assert np.array_equal(alone[0], hits[1])
 
 
 def test_draws_are_nested(cnn, images):
     """Draw i is the same however many are made: more draws never lose a hit."""
     (x, y), nets = images(6), {"m": cnn()}
-    few, many = (count_hits(nets, x, y, taus=[0.3], draws=n).hits for n in (10, 25))
+    few, many = (counted(nets, x, y, taus=[0.3], draws=n).hits for n in (10, 25))
     assert (few <= many).all()
     assert (many - few <= 15).all()
 
@@ -108,11 +114,9 @@ def test_without_chance_all_draws_agree(cnn, images):
     (x, y), net = images(6), cnn()
     right = (net(x).argmax(1) == y).numpy()
     assert 0 < right.sum() < 6
-    hits = count_hits({"m": net}, x, y, taus=[0.0], draws=9).hits[0, 0]
+    hits = counted({"m": net}, x, y, taus=[0.0], draws=9).hits[0, 0]
     assert np.array_equal(hits, 9 * right)
-    hits = count_hits(
-        {"m": net}, x, y, taus=[0.02], draws=9, perturbation="fgsm", found_on="m"
-    ).hits
+    hits = counted({"m": net}, x, y, taus=[0.02], draws=9, perturbation="fgsm", found_on="m").hits
     assert set(np.unique(hits)) <= {0, 9}
     assert (hits[0, 0] >= 9 * right).all()  # targeted at y: what was recognised still is
 
@@ -122,9 +126,9 @@ def test_more_samples_than_a_block(linear):
     net = linear([[0.0], [1.0]], bias=[0.0, -0.5], dtype=torch.float32)
     x = torch.full((520, 1), 0.5)
     y = torch.arange(520) % 2
-    hits = count_hits({"m": net}, x, y, taus=[0.1], draws=8).hits[0, 0]
+    hits = counted({"m": net}, x, y, taus=[0.1], draws=8).hits[0, 0]
     assert not np.array_equal(hits[:256], hits[256:512])
-    certain = count_hits({"m": net}, y[:, None].float(), y, taus=[0.0, 0.01], draws=8)
+    certain = counted({"m": net}, y[:, None].float(), y, taus=[0.0, 0.01], draws=8)
     assert (certain.hits == 8).all()
 
 
@@ -133,18 +137,18 @@ def test_bytes_and_floats_agree(cnn, rng):
     x = torch.randint(0, 256, (5, 1, 6, 6), generator=rng(0), dtype=torch.uint8)
     for law in ("gaussian", "fgsm"):
         options = {"taus": TAUS, "draws": 10, "perturbation": law, "found_on": "m"}
-        a, b = (count_hits({"m": net}, v, y, **options) for v in (x, x.float() / 255))
+        a, b = (counted({"m": net}, v, y, **options) for v in (x, x.float() / 255))
         assert np.array_equal(a.hits, b.hits)
 
 
 def test_found_on_is_recorded_only_where_it_matters(cnn, images):
     (x, y), nets = images(3), {"a": cnn(0), "b": cnn(1)}
     options = {"taus": [0.1], "draws": 2}
-    assert count_hits(nets, x, y, **options).found_on is None
-    found = count_hits(nets, x, y, perturbation="fgsm", found_on="b", **options)
+    assert counted(nets, x, y, **options).found_on is None
+    found = counted(nets, x, y, perturbation="fgsm", found_on="b", **options)
     assert found.found_on == "b"
-    with pytest.raises(InputError, match=r"unknown found_on 'c'.*known: a, b"):
-        count_hits(nets, x, y, perturbation="fgsm", found_on="c", **options)
+    with pytest.raises(InputError, match=r"'c'.*a, b"):
+        counted(nets, x, y, perturbation="fgsm", found_on="c", **options)
 
 
 def test_models_are_left_as_found(cnn, images, left_as_found, same_random_state):
@@ -153,12 +157,12 @@ def test_models_are_left_as_found(cnn, images, left_as_found, same_random_state)
     nets["a"][2].eval()
     with left_as_found(*nets.values()), same_random_state():
         for law in ("gaussian", "fgsm", "pgd"):
-            count_hits(nets, x, y, taus=TAUS, draws=2, perturbation=law, found_on="a")
+            counted(nets, x, y, taus=TAUS, draws=2, perturbation=law, found_on="a")
 
 
 def test_hits_are_integers_within_the_draws(cnn, images):
     x, y = images(4)
-    hits = count_hits({"m": cnn()}, x, y, taus=TAUS, draws=7).hits
+    hits = counted({"m": cnn()}, x, y, taus=TAUS, draws=7).hits
     assert hits.dtype == np.int64
     assert hits.shape == (1, 3, 4)
     assert hits.min() >= 0
@@ -174,9 +178,7 @@ def test_hits_and_margins_are_those_of_a_plain_loop(law, cnn, images):
     """One sample block, one draw, one model at a time, no fast form. Fails if a draw is skipped or
     counted twice, if y's own logit stands in the log-sum-exp, or if margins are not averaged."""
     (x, y), nets, draws, seed = images(5), {"a": cnn(0), "b": cnn(1)}, 9, 3
-    counts = count_hits(
-        nets, x, y, taus=TAUS, perturbation=law, draws=draws, seed=seed, found_on="a"
-    )
+    counts = counted(nets, x, y, taus=TAUS, perturbation=law, draws=draws, seed=seed, found_on="a")
     for t, tau in enumerate(TAUS):
         for m, net in enumerate(nets.values()):
             hits, margins = np.zeros(5), np.zeros(5)
@@ -197,7 +199,7 @@ def test_margins_of_a_linear_net(linear):
     """Two classes: the margin is linear in x, so its mean over unclipped noise is that of x."""
     net = linear([[0.0, 0.0], [3.0, -4.0]], bias=[0.0, 0.5], dtype=torch.float32)
     x, y = torch.tensor([[0.1, 0.2], [0.9, 0.1]]), torch.tensor([1, 0])
-    counts = count_hits({"m": net}, x, y, taus=(0.0, 0.2), draws=2000, bounds=None)
+    counts = counted({"m": net}, x, y, taus=(0.0, 0.2), draws=2000, bounds=None)
     own = ((3 * x[:, 0] - 4 * x[:, 1] + 0.5) * (2 * y - 1)).numpy()
     assert counts.margins.dtype == np.float64
     assert counts.margins[0, 0] == pytest.approx(own, abs=1e-6)
@@ -226,7 +228,7 @@ def test_hits_of_a_linear_net_follow_the_law_of_the_ball(law, d, linear):
     x = torch.tensor(u[:, None] * tau * w / norm, dtype=torch.float64)  # w . x = u tau ||w||
     net = linear(np.stack([np.zeros(d), w]), bias=[0.0, 0.0])
     y = torch.ones(n, dtype=torch.int64)
-    counts = count_hits({"m": net}, x, y, taus=[tau], perturbation=law, draws=draws, bounds=None)
+    counts = counted({"m": net}, x, y, taus=[tau], perturbation=law, draws=draws, bounds=None)
     error = np.sqrt(expected * (1 - expected) / draws)
     assert (np.abs(counts.hits[0, 0] / draws - expected) <= 4 * error + 1e-9).all()
 
@@ -242,7 +244,7 @@ def test_a_search_finds_y_where_it_is_within_reach(law, dual, linear):
     x = torch.tensor(share[:, None] * reach * w / (w @ w))
     y = torch.ones(6, dtype=torch.int64)
     for kind, expected in (("", share > -1), ("-untargeted", share > 1)):
-        counts = count_hits(
+        counts = counted(
             {"m": net}, x, y, taus=[0.3], perturbation=law + kind, draws=4, found_on="m",
             bounds=None,
         )  # fmt: skip
@@ -274,11 +276,11 @@ def test_each_model_is_asked_once_a_draw(rng):
     """M + K forward passes a draw; one at tau = 0. Fails if pairs are formed, or draws repeated."""
     nets = {f"n{i}": Watched() for i in range(3)}
     x, y = torch.rand(70, 4, generator=rng(0)), torch.arange(70) % 2
-    counts = count_hits(nets, x, y, taus=[0.0, 0.1, 0.2], draws=5)
+    counts = counted(nets, x, y, taus=[0.0, 0.1, 0.2], draws=5)
     for net in nets.values():
         assert sum(net.seen[1:]) == 70 * (1 + 5 + 5)  # the first is the trial
     one = Watched()  # without chance: one search, one answer
-    count_hits({"m": one}, x, y, taus=[0.1], draws=5, perturbation="fgsm", found_on="m")
+    counted({"m": one}, x, y, taus=[0.1], draws=5, perturbation="fgsm", found_on="m")
     assert sum(one.seen[2:]) == 70 + 70
     assert set(counts.as_they_are) == set(nets)
     assert "stays as it is" in counts.as_they_are["n0"]
@@ -292,9 +294,9 @@ def test_no_batch_is_larger_than_asked_for(size, law, rng):
     n, draws = (600, 3) if size > 1 else (20, 2)
     x, y = torch.rand(600, 4, generator=rng(0)), torch.arange(600) % 2
     options = {"taus": [0.0, 0.1], "perturbation": law, "found_on": "m"}
-    count_hits({"m": net}, x[:n], y[:n], draws=draws, batch_size=size, **options)
+    counted({"m": net}, x[:n], y[:n], draws=draws, batch_size=size, **options)
     assert max(net.seen[2:]) <= size  # the first two are trials
-    count_hits({"m": many}, x, y, draws=40, **options)
+    counted({"m": many}, x, y, draws=40, **options)
     assert max(many.seen) <= 1024  # 24,000 copies
 
 
@@ -313,7 +315,7 @@ def test_few_copies_are_held_at_once(n, draws, rng, monkeypatch):
     x, y = torch.rand(n, 4, generator=rng(0)), torch.arange(n) % 2
     for law in ("gaussian", "fgsm"):
         options = {"taus": [0.1], "draws": draws, "perturbation": law, "found_on": "m"}
-        count_hits({"m": Watched()}, x, y, **options)
+        counted({"m": Watched()}, x, y, **options)
     assert max(held) <= 1024
     assert sum(held) == n * draws + n
 
@@ -322,28 +324,26 @@ def test_share_of_copies_that_moved(linear, cnn, images):
     """Noise moves every copy, tau = 0 none; a black pixel moves in every second draw; a net
     without gradients moves nothing. What flags are raised on."""
     x, y = images(6)
-    assert count_hits({"m": cnn()}, x, y, taus=[0.0, 0.1], draws=3).moved.tolist() == [0, 1]
+    assert counted({"m": cnn()}, x, y, taus=[0.0, 0.1], draws=3).moved.tolist() == [0, 1]
     one = linear([[0.0], [1.0]], bias=[0.0, 0.1], dtype=torch.float32)
     black, label = torch.zeros(1, 1), torch.tensor([1])
-    moved = count_hits({"m": one}, black, label, taus=[0.1], draws=1000).moved.item()
+    moved = counted({"m": one}, black, label, taus=[0.1], draws=1000).moved.item()
     assert moved == pytest.approx(0.5, abs=0.07)
     flat = linear(np.zeros((2, 4)), dtype=torch.float32)
     x, y = torch.rand(3, 4), torch.tensor([0, 1, 1])
     options = {"taus": [0.1], "draws": 7, "found_on": "m"}
-    assert count_hits({"m": flat}, x, y, perturbation="fgsm", **options).moved.item() == 0
+    assert counted({"m": flat}, x, y, perturbation="fgsm", **options).moved.item() == 0
     steep = linear([[0.0, 0, 0, 0], [1.0, 1, 1, 1]], dtype=torch.float32)
-    assert count_hits({"m": steep}, x, y, perturbation="fgsm", **options).moved.item() == 1
+    assert counted({"m": steep}, x, y, perturbation="fgsm", **options).moved.item() == 1
 
 
 def test_a_search_on_a_model_that_is_not_counted(cnn, images):
     """Fails if a model passed in is ignored, or counted."""
     (x, y), nets, other = images(8), {"a": cnn(0)}, cnn(5)
     options = {"taus": [0.1], "draws": 3, "perturbation": "pgd"}
-    passed = count_hits(nets, x, y, found_on=other, **options)
-    named = count_hits({**nets, "o": other}, x, y, found_on="o", **options)
+    passed = counted(nets, x, y, found_on=other, **options)
+    named = counted({**nets, "o": other}, x, y, found_on="o", **options)
     assert passed.models == ("a",)
     assert np.array_equal(passed.of("a"), named.of("a"))
     assert passed.found_on == "another model (Sequential)"
-    assert not np.array_equal(
-        passed.margins, count_hits(nets, x, y, found_on="a", **options).margins
-    )
+    assert not np.array_equal(passed.margins, counted(nets, x, y, found_on="a", **options).margins)

@@ -22,7 +22,13 @@ from scipy import stats
 
 from rurklib.residual import estimates
 from rurklib.residual.counts import count_hits
+from rurklib.residual.spec import Measurement
 from rurklib.rng import generator
+
+
+def counted(models, x, y, *, found_on=None, references=(), **asked):
+    return count_hits(models, x, y, Measurement(**asked), found_on=found_on, references=references)
+
 
 OWN = np.array([[10, 5, 0], [8, 2, 4]])
 OTHERS = np.array([[[10, 0, 0], [4, 0, 0]], [[5, 5, 0], [4, 2, 0]]])
@@ -128,7 +134,7 @@ def test_lemma_a4_fails_on_shared_copies(linear):
     p = stats.norm.cdf(1)
     assert independent.mean() == pytest.approx(2 * p * (1 - p), abs=0.02)
     counts = [
-        count_hits({"m": net}, x, y, taus=[0.2], draws=draws, seed=s, bounds=None) for s in (0, 1)
+        counted({"m": net}, x, y, taus=[0.2], draws=draws, seed=s, bounds=None) for s in (0, 1)
     ]
     histograms = [np.stack([c.of("m"), draws - c.of("m")], -1) for c in counts]
     assert estimates.disagreement(*histograms).mean() == pytest.approx(2 * p * (1 - p), abs=0.02)

@@ -7,6 +7,11 @@ import pytest
 import torch
 
 from rurklib.residual.counts import count_hits
+from rurklib.residual.spec import Measurement
+
+
+def counted(models, x, y, *, found_on=None, references=(), **asked):
+    return count_hits(models, x, y, Measurement(**asked), found_on=found_on, references=references)
 
 
 def test_margins_of_a_linear_net(linear):
@@ -17,7 +22,7 @@ def test_margins_of_a_linear_net(linear):
     net = linear([[0.0, 0], [0.0, 0], [3.0, -4.0]], bias=[0.0, 0.0, 0.5], dtype=torch.float32)
     x = torch.tensor([[0.1, 0.2], [0.9, 0.1]])
     y = torch.tensor([2, 2])
-    counts = count_hits({"m": net}, x, y, taus=(0.0, 0.2), draws=900, bounds=None)
+    counts = counted({"m": net}, x, y, taus=(0.0, 0.2), draws=900, bounds=None)
     exact = 3 * x[:, 0] - 4 * x[:, 1] + 0.5 - np.log(2)
     assert counts.margins.shape == counts.hits.shape
     assert counts.margins.dtype == np.float64
@@ -29,6 +34,6 @@ def test_margins_of_a_linear_net(linear):
 def test_margins_keep_what_a_float_would_lose(linear):
     """2 ** 24 - log 2 isn't a float32; the log of the probability would be 0."""
     net = linear([[0.0], [0.0], [2.0**24]], dtype=torch.float32)
-    counts = count_hits({"m": net}, torch.ones(1, 1), torch.tensor([2]), taus=[0.0], draws=3)
+    counts = counted({"m": net}, torch.ones(1, 1), torch.tensor([2]), taus=[0.0], draws=3)
     assert counts.margins.item() == pytest.approx(2**24 - np.log(2), abs=1e-6)
     assert counts.hits.item() == 3

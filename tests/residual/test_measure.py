@@ -11,7 +11,14 @@ from torch import nn
 
 import rurklib
 from rurklib import Counts, InputError, ResidualKnowledge, residual_knowledge
+from rurklib.residual.counts import count_hits
 from rurklib.residual.measure import COLUMNS
+from rurklib.residual.spec import Measurement
+
+
+def counted(models, x, y, *, found_on=None, references=(), **asked):
+    return count_hits(models, x, y, Measurement(**asked), found_on=found_on, references=references)
+
 
 # hits [model, tau, sample] out of 10: the model m, and references a, b, c
 HITS = np.array(
@@ -134,7 +141,7 @@ def test_a_gradient_law_probes_every_model_on_its_own_copies(law, cnn, images):
     result = residual_knowledge(models, references, x, y, **options)
     for name, net in nets.items():
         assert result.counts[name].found_on == name
-        alone = rurklib.residual.count_hits({name: net}, x, y, found_on=name, **options)
+        alone = counted({name: net}, x, y, found_on=name, **options)
         assert np.array_equal(result.counts[name].of(name), alone.of(name))
         # targeted at y, so each finds at least what it recognised without a perturbation
         own = result.counts[name].of(name)
@@ -156,7 +163,7 @@ def test_transfer_judges_all_on_copies_found_on_one_model(searched, cnn, images)
     assert all(c is shared for c in result.counts.values())
     assert shared.found_on == searched
     assert result.references == tuple(r for r in references if r != searched)
-    expected = rurklib.residual.count_hits(nets, x, y, found_on=searched, **options)
+    expected = counted(nets, x, y, found_on=searched, **options)
     for name in result.counts:
         assert np.array_equal(shared.of(name), expected.of(name)), name
     alone = residual_knowledge(models, references, x, y, **options)
@@ -168,7 +175,7 @@ def test_transfer_from_a_model_passed_in(cnn, images):
     options = {"taus": [0.05], "perturbation": "fgsm", "draws": 3}
     result = residual_knowledge(cnn(0), [cnn(1)], x, y, found_on=other, **options)
     assert result.counts["model"].found_on == "another model (Sequential)"
-    expected = rurklib.residual.count_hits({"m": cnn(0)}, x, y, found_on=other, **options)
+    expected = counted({"m": cnn(0)}, x, y, found_on=other, **options)
     assert np.array_equal(result.counts["model"].of("model"), expected.of("m"))
     random = residual_knowledge(cnn(0), [cnn(1)], x, y, taus=[0.05], draws=2, found_on="model")
     assert random.counts["model"].found_on is None  # no model is looked at

@@ -9,6 +9,12 @@ import pytest
 from rurklib import residual_knowledge
 from rurklib.residual.counts import count_hits
 from rurklib.residual.sequential import STEP, half_widths, settled
+from rurklib.residual.spec import Measurement
+
+
+def counted(models, x, y, *, found_on=None, references=(), **asked):
+    return count_hits(models, x, y, Measurement(**asked), found_on=found_on, references=references)
+
 
 NAMES, REFERENCES = ("m", "a", "b", "c"), ("a", "b", "c")
 
@@ -71,14 +77,14 @@ def test_the_draws_that_are_made_are_the_first_ones(law, cnn, images):
     (x, y), nets = images(10), {f"n{i}": cnn(i) for i in range(4)}
     options = {"perturbation": law, "found_on": "n0"}
     taus, known = (0.0, 0.05, 0.4), ("n1", "n2", "n3")
-    counts = count_hits(nets, x, y, taus=taus, draws=70, tolerance=0.2, references=known, **options)
+    counts = counted(nets, x, y, taus=taus, draws=70, tolerance=0.2, references=known, **options)
     assert counts.draws == 70
     drawn = counts.drawn.tolist()
     assert drawn[0] == 70  # the one copy stands for all
     assert all(d % STEP == 0 for d in drawn[1:])
     assert drawn[1] < 70
     for t, tau in enumerate(taus):
-        plain = count_hits(nets, x, y, taus=[tau], draws=drawn[t], **options)
+        plain = counted(nets, x, y, taus=[tau], draws=drawn[t], **options)
         assert plain.stopped is None
         assert plain.drawn.tolist() == [drawn[t]]
         assert np.array_equal(counts.hits[:, t], plain.hits[:, 0])
@@ -90,7 +96,7 @@ def test_the_batch_size_does_not_decide_when_to_stop(cnn, images):
     """Fails if draws that were made in several batches are taken for one another."""
     (x, y), nets = images(10), {f"n{i}": cnn(i) for i in range(4)}
     options = {"taus": [0.05, 0.2], "draws": 60, "tolerance": 0.2, "references": ("n1", "n2", "n3")}
-    drawn = [count_hits(nets, x, y, batch_size=b, **options).drawn.tolist() for b in (5, 30, 512)]
+    drawn = [counted(nets, x, y, batch_size=b, **options).drawn.tolist() for b in (5, 30, 512)]
     assert drawn[0] == drawn[1] == drawn[2]
     assert min(drawn[0]) < 60
 

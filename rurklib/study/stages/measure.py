@@ -29,6 +29,7 @@ from rurklib.residual.cache import CODE
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.result import ResidualKnowledge
+from rurklib.residual.spec import Measurement
 from rurklib.samples import take
 from rurklib.study import files, memo
 from rurklib.study.run import Name, Run
@@ -193,16 +194,8 @@ def _count(run: Run, question: Question, names: Sequence[Name], prints: Mapping[
 
     def ask(shown: Sequence[Name], found_on: str | None) -> Counts:
         nets = {_label(n): net for n, net in load_models(run, shown).items()}
-        return count_hits(
-            nets,
-            x,
-            y,
-            taus=question.taus,
-            perturbation=question.law,
-            draws=question.draws,
-            found_on=found_on,
-            bounds=run.data.bounds,
-        )
+        asked = Measurement(question.taus, question.law, question.draws, bounds=run.data.bounds)
+        return count_hits(nets, x, y, asked, found_on=found_on)
 
     if PERTURBATIONS[question.law].gradient_based:
         for name in names:

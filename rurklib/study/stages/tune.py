@@ -36,6 +36,7 @@ from rurklib import checks, metrics
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.cache import CODE
 from rurklib.residual.counts import count_hits
+from rurklib.residual.spec import Measurement
 from rurklib.rng import mixed_seed
 from rurklib.study import files, memo
 from rurklib.study.run import Run
@@ -164,9 +165,8 @@ def _numbers(run: Run, model: torch.nn.Module) -> dict[str, np.ndarray]:
     s, (x, y) = run.scenario, run.pair("forget")
     law = next((p for p in s.perturbations if not PERTURBATIONS[p].gradient_based), "gaussian")
     taus = [t for t in s.taus if t > 0]
-    hits = count_hits(
-        {"model": model}, x, y, taus=taus, perturbation=law, draws=DRAWS, bounds=run.data.bounds
-    )
+    asked = Measurement(taus, law, DRAWS, bounds=run.data.bounds)
+    hits = count_hits({"model": model}, x, y, asked)
     return {
         "retain": np.array([metrics.accuracy(model, *run.pair("retain"))]),
         "unlearn": np.array([100 - metrics.accuracy(model, x, y)]),

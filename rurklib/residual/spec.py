@@ -1,0 +1,54 @@
+"""``Measurement``: what models are asked: which copies of samples, at which radii, how many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rurklib import checks
+from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.samples import Bounds
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The perturbed copies that residual knowledge is measured on, and how they are counted.
+
+    ``taus``: radii >= 0, in units of the input, any sequence, kept as a tuple of floats.
+    ``perturbation``: a name in ``rurklib.perturb.PERTURBATIONS``. ``draws``: copies per sample and
+    tau (the paper's c = 100). ``seed`` decides the copies. ``bounds``: the lowest and the highest
+    value of an input, or None. ``batch_size``: most samples that a model is shown at once; None:
+    what suits it. ``tolerance``: stop drawing at a radius when the 95 % Monte Carlo interval of
+    every ratio is within +- tolerance (:mod:`rurklib.residual.sequential`); ``draws`` are then the
+    most.
+
+    Making one raises InputError for a value that can't be used; nobody checks them again.
+    """
+
+    taus: Sequence[float]
+    perturbation: str = "gaussian"
+    draws: int = 100
+    seed: int = 0
+    bounds: Bounds = (0.0, 1.0)
+    batch_size: int | None = None
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        checks.one_of("perturbation", self.perturbation, PERTURBATIONS)
+        object.__setattr__(self, "taus", checks.taus(self.taus))
+        checks.count("draws", self.draws)
+        checks.count("seed", self.seed, 0)
+        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
+            raise checks.InputError(
+                f"bounds = {self.bounds}: expected the lowest and the highest value of an input, "
+                "such as (0, 1), or None"
+            )
+        if self.batch_size is not None:
+            checks.count("batch_size", self.batch_size)
+        if self.tolerance is not None:
+            checks.number("tolerance", self.tolerance, 0.0)
+
+    @property
+    def gradient_based(self) -> bool:
+        """Whether copies are found on a model, so that which one matters."""
+        return PERTURBATIONS[self.perturbation].gradient_based
