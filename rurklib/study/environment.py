@@ -5,11 +5,22 @@ from __future__ import annotations
 import platform
 import subprocess
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
+from rurklib.checks import InputError
 from rurklib.study import memo
+
+
+def needs(*modules: str, extra: str) -> None:
+    """Raise InputError, with how to install it, for a module of ``extra`` that is not there."""
+    for name in modules:
+        if find_spec(name) is None:
+            raise InputError(
+                f'{name} is not installed: pip install -e ".[{extra}]" in the clone of rurklib'
+            )
 
 
 def surroundings(device: torch.device) -> dict[str, str]:

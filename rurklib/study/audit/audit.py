@@ -2,7 +2,7 @@
 
 Thin over :func:`rurklib.residual_knowledge`: the forget set and its controls are measured, and the
 verdict, the numbers, a figure and a page go to a folder that appears whole or not at all. ``rurk
-audit`` does the same from files (:mod:`rurklib.study.audit`).
+audit`` does the same from files (:mod:`rurklib.study.audit.files`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,22 @@ from rurklib.residual.measure import residual_knowledge
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import NO_VERDICT, NONE, TESTS, Verdict
 from rurklib.study import files
+from rurklib.study.environment import needs
 from rurklib.study.report import page
 
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
-
-
 Pair = tuple[Tensor, Tensor]
+READING = (
+    "Left: residual knowledge, with the 95 % interval of the ratio; right: the logit margin above "
+    "the references'. Grey: where one further re-trained model would fall with probability 95 %. "
+    "Each control is compared on its own samples."
+)
+CAVEAT = (
+    "That a model with no verdict against it has forgotten: smaller effects than the one named "
+    "above stay unseen, and other perturbations were not tried. That an effect is memory: where "
+    "held-out samples show the same, it is robustness or confidence. The references are believed "
+    "to be trained as the model would have been without the forget samples."
+)
 
 
 def audit(
@@ -77,36 +87,49 @@ def audit(
     folder = None if out is None else free(Path(out))
     checks.inputs(x, bounds)
     checks.labels(y, len(x))
-    controls = {}
-    if held_out is not None:
-        controls[HELD_OUT] = _of_classes(checks.pair(held_out, HELD_OUT, bounds), y)
-    if retained is not None:
-        controls[RETAINED] = checks.pair(retained, RETAINED, bounds)
+    given = {HELD_OUT: held_out, RETAINED: retained}
+    controls = {n: checks.pair(pair, n, bounds) for n, pair in given.items() if pair is not None}
+    if HELD_OUT in controls:
+        controls[HELD_OUT] = _of_classes(controls[HELD_OUT], y)
     controls = {n: sampled(pair, len(x), seed) for n, pair in controls.items()}
-    asked: dict[str, Any] = {
-        "perturbation": perturbation,
-        "draws": draws,
-        "seed": seed,
-        "bounds": bounds,
-    }
+    asked: dict[str, Any] = {"perturbation": perturbation, "draws": draws, "seed": seed}
     result = residual_knowledge(
-        model, references, x, y, taus=taus, controls=controls, **asked, **options
+        model, references, x, y, taus=taus, bounds=bounds, controls=controls, **asked, **options
     )
     if folder is not None:
-        verdict = result.judge("model", test=test, level=level)
+        asked |= {"taus": [*map(float, taus)], "bounds": bounds and [*bounds]}
         sizes = {"forget": len(x), **{name: len(cx) for name, (cx, _) in controls.items()}}
-        asked |= {"taus": [*map(float, taus)], "bounds": None if bounds is None else [*bounds]}
-        write(folder, result, verdict, title=title, record={**asked, "samples": sizes})
+        asked |= {"samples": sizes, "references": [*result.references]}
+        _write(folder, result, result.judge("model", test=test, level=level), asked, title)
     return result
 
 
-def write(
-    folder: Path,
-    result: ResidualKnowledge,
-    verdict: Verdict,
-    *,
-    title: str,
-    record: Mapping[str, Any],
+def free(folder: Path) -> Path:
+    """``folder`` if an audit can be written there: new or empty, in a place that can be made.
+    InputError if it can't, or if what draws the figures is not installed."""
+    needs("matplotlib", "seaborn", extra="study")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        kind = "is not empty" if folder.is_dir() else "is a file"
+        raise checks.InputError(f"out = {folder} {kind}: name a new or an empty folder")
+    above = next(p for p in folder.absolute().parents if p.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise checks.InputError(f"out = {folder}: {above} is no folder to write in")
+    return folder
+
+
+def _of_classes(pair: Pair, y: Tensor) -> Pair:
+    """The samples whose class is among the forget samples' classes."""
+    same = torch.isin(pair[1], y)
+    if not bool(same.any()):
+        raise checks.InputError(
+            f"held out holds none of the forgotten classes {sorted(set(y.tolist()))[:8]}: give "
+            "samples of those classes that nobody trained on"
+        )
+    return pair[0][same], pair[1][same]
+
+
+def _write(
+    folder: Path, result: ResidualKnowledge, verdict: Verdict, asked: Mapping[str, Any], title: str
 ) -> None:
     """Write an audit's files into ``folder``, which appears when all of them are whole."""
     from rurklib.study.figures.against import against_references
@@ -115,21 +138,22 @@ def write(
     others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in
               result.beside.items()}  # fmt: skip
     summary = {
-        "verdict": {**dataclasses.asdict(verdict), "sentence": str(verdict)},
+        "verdict": _plain(verdict),
         "flags": [dataclasses.asdict(flag) for flag in result.flags],
-        "controls": {n: {**dataclasses.asdict(v), "sentence": str(v)} for n, v in others.items()},
-        "measurement": {**record, "references": list(result.references)},
+        "controls": {name: _plain(other) for name, other in others.items()},
+        "measurement": asked,
     }
     figure = against_references(result.frame, result.controls, title=_headline(verdict))
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.{files.PARTIAL}."))
     try:
-        files.write_json(partial / "verdict.json", _plain(summary))
+        files.write_json(partial / "verdict.json", summary)
         files.write_frame(partial / "residual_knowledge.csv", result.frame)
-        if result.beside:
+        if others:
             files.write_frame(partial / "controls.csv", result.controls)
         files.write(partial / "curves.png", png(figure, str(verdict)))
-        blocks = _page(result, verdict, others, record, partial / "curves.png")
+        picture = page.Picture(partial / "curves.png", str(verdict), READING)
+        blocks = _page(result, verdict, others, asked, picture)
         page.write_page(partial / "report.html", title, blocks)
         partial.chmod(0o755)
         if folder.exists():
@@ -137,6 +161,13 @@ def write(
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _plain(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as JSON holds it, which has no NaN: None for what isn't a finite number."""
+    fields = dataclasses.asdict(verdict) | {"sentence": str(verdict)}
+    return {k: v if not isinstance(v, float) or math.isfinite(v) else None
+            for k, v in fields.items()}  # fmt: skip
 
 
 def _headline(verdict: Verdict) -> str:
@@ -156,89 +187,24 @@ def _page(
     result: ResidualKnowledge,
     verdict: Verdict,
     others: Mapping[str, Verdict],
-    record: Mapping[str, Any],
-    curves: Path,
+    asked: Mapping[str, Any],
+    picture: page.Picture,
 ) -> list[page.Block]:
     """The page's blocks: verdict first, then what casts doubt on it, then the numbers."""
-    law, samples = record["perturbation"], record["samples"]
-    blocks: list[page.Block] = [
-        page.Text(str(verdict)),
-        page.Text(
-            f"{samples['forget']} forget samples, {record['draws']} copies of each per tau "
-            f"({law}), {len(result.references)} re-trained references, seed {record['seed']}. "
-            f"Intervals are for {result.estimand}."
-        ),
-        page.Heading("Flags"),
-    ]
-    blocks += [page.Text(str(flag)) for flag in result.flags] or [page.Text("None raised.")]
-    blocks += [
-        page.Heading("Curves"),
-        page.Picture(
-            curves,
-            str(verdict),
-            "Left: residual knowledge, with the 95 % interval of the ratio; right: the logit "
-            "margin above the references'. Grey: where one further re-trained model would fall "
-            "with probability 95 %. Each control is compared on its own samples.",
-        ),
-    ]
+    sizes = asked["samples"]
+    told = (
+        f"{sizes['forget']} forget samples, {asked['draws']} copies of each per tau "
+        f"({asked['perturbation']}), {len(result.references)} re-trained references, seed "
+        f"{asked['seed']}. Intervals are for {result.estimand}."
+    )
+    flags = [str(flag) for flag in result.flags] or ["None raised."]
+    blocks: list[page.Block] = [page.Text(str(verdict)), page.Text(told)]
+    blocks += [page.Heading("Flags"), *map(page.Text, flags), page.Heading("Curves"), picture]
     if others:
-        blocks.append(page.Heading("Controls"))
-        blocks += [page.Text(f"{n} ({samples[n]} samples): {v}") for n, v in others.items()]
-    blocks += [
-        page.Heading("Numbers"),
-        page.Table(result.frame, "The forget set, one row per tau", folded=True),
-    ]
+        lines = (f"{name} ({sizes[name]} samples): {v}" for name, v in others.items())
+        blocks += [page.Heading("Controls"), *map(page.Text, lines)]
+    blocks.append(page.Heading("Numbers"))
+    blocks.append(page.Table(result.frame, "The forget set, one row per tau", folded=True))
     if others:
         blocks.append(page.Table(result.controls, "The controls", folded=True))
-    blocks += [
-        page.Heading("What this does not show"),
-        page.Text(
-            "That a model with no verdict against it has forgotten: smaller effects than the one "
-            "named above stay unseen, and other perturbations were not tried. That an effect is "
-            "memory: where held-out samples show the same, it is robustness or confidence. The "
-            "references are believed to be trained as the model would have been without the "
-            "forget samples."
-        ),
-    ]
-    return blocks
-
-
-def free(folder: Path) -> Path:
-    """``folder`` if an audit can be written there: new or empty, in a place that can be made."""
-    try:
-        import matplotlib  # noqa: F401
-        import seaborn  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise checks.InputError(
-            f'{error.name} is needed for the figures: pip install -e ".[study]" in the clone of '
-            "rurklib"
-        ) from None
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        kind = "is not empty" if folder.is_dir() else "is a file"
-        raise checks.InputError(f"out = {folder} {kind}: name a new or an empty folder")
-    for above in folder.absolute().parents:
-        if above.exists():
-            if not above.is_dir() or not os.access(above, os.W_OK):
-                raise checks.InputError(f"out = {folder}: {above} is no folder to write in")
-            break
-    return folder
-
-
-def _of_classes(pair: Pair, y: Tensor) -> Pair:
-    """The samples whose class is among the forget samples' classes."""
-    same = torch.isin(pair[1], y)
-    if not bool(same.any()):
-        raise checks.InputError(
-            f"held out holds none of the forgotten classes {sorted(set(y.tolist()))[:8]}: give "
-            "samples of those classes that nobody trained on"
-        )
-    return pair[0][same], pair[1][same]
-
-
-def _plain(value: Any) -> Any:
-    """Plain data with None for what isn't a finite number, as JSON has no NaN."""
-    if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return [*blocks, page.Heading("What this does not show"), page.Text(CAVEAT)]

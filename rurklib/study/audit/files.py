@@ -1,27 +1,36 @@
-"""All files of one audit, read and checked against each other.
+"""Models, samples and indices that were made elsewhere, read without unpickling anything.
 
-Nets that a function of the user's builds, with weights from safetensors files.
-
-ONNX files, run by onnxruntime on the CPU.
+Weights are safetensors and are loaded, all of them and no other, into a net that a function of the
+user's builds (running that function runs the user's code: nothing else here runs code from a file).
+ONNX files are run by onnxruntime, an optional extra; they give no gradients. Arrays are .npz or
+.npy of numbers. Refused, with how to convert: pickles (.pt, .pth, ...), which run code when opened,
+and programs from torch.export (.pt2): torch.export.load falls back on torch.load(weights_only=
+False) and pickle.loads, as of torch 2.13, so that opening one may run code too.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rurklib.checks import InputError, count, labels, logits
 from rurklib.rng import seeded
+from rurklib.study.environment import needs
 from rurklib.study.sources.npz import read_indices, read_samples, said
+
+PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
 
 
 def read_audit(
@@ -36,13 +45,15 @@ def read_audit(
 ) -> dict[str, Any]:
     """Everything that an audit needs from its files, as :func:`rurklib.audit`'s arguments.
 
-    Cheap files first; no code is run before the arrays are known to be good.
+    ``model`` is FILE.py:FUNCTION, with ``weights``, or FILE.onnx; the rest are the files that
+    ``rurk audit`` takes. Cheap files first: no code is run before arrays and weights are known to
+    be good. Raises InputError, in one line that names the file, for whatever can't be used.
     """
     x, y = read_samples(data)
-    lost = read_indices(forget, len(x))
+    forgotten = read_indices(forget, len(x))
     if classes is not None:
         labels(y, len(x), count("classes", classes, 2), f"{data}: y")
-    given: dict[str, Any] = {"x": x[lost], "y": y[lost]}
+    given: dict[str, Any] = {"x": x[forgotten], "y": y[forgotten]}
     for name, path in {"held_out": held_out, "retained": retain}.items():
         if path is None:
             continue
@@ -50,40 +61,39 @@ def read_audit(
             given[name] = read_samples(path)
             continue
         chosen = read_indices(path, len(x))
-        if both := int(torch.isin(chosen, lost).sum()):
+        if both := int(torch.isin(chosen, forgotten).sum()):
             raise InputError(f"{path} names {both} samples that {forget} names too: take them out")
         given[name] = x[chosen], y[chosen]
-    if twice := [r for r in references if list(references).count(r) > 1]:
-        raise InputError(f"references name {twice[0]} twice: one model is no further reference")
-    if (weights or Path(model)) in references:
-        raise InputError(f"{weights or model} is the model and a reference: it was not re-trained")
-    onnx = {p: Onnx(p) for p in (Path(model), *references) if p.suffix == ".onnx"}
-    if Path(model) in onnx and weights is not None:
-        raise InputError(f"weights {weights}: {model} holds its own weights; leave --weights out")
-    if Path(model) in onnx and len(onnx) <= len(references):
-        rest = next(r for r in references if r not in onnx)
-        raise InputError(f"{rest}: beside an ONNX model, give the references as ONNX files too")
-    if Path(model) not in onnx and weights is None:
-        raise InputError(f"model {model} needs its weights: --weights FILE.safetensors")
-    for path in (weights, *references):
-        if path is not None and path not in onnx:
-            read_weights(path)  # so that bad files are named before code is run
-    build = None if Path(model) in onnx else build_function(model)
-
-    def net(path: Path) -> nn.Module:
-        if path in onnx:
-            return onnx[path]
-        assert build is not None
-        return built(build, path)
-
-    given["model"] = net(weights or Path(model))
+    given["model"], *others = _nets(model, weights, references)
+    given["references"] = dict(zip(map(str, references), others, strict=True))
     if classes is not None and (told := logits(given["model"], given["x"], given["y"])) != classes:
         raise InputError(f"the model tells {told} classes apart, not the {classes} of --classes")
-    given["references"] = {str(r): net(r) for r in references}
     return given
 
 
-PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
+def _nets(model: str, weights: Path | None, references: Sequence[Path]) -> list[nn.Module]:
+    """The model and its references; every file is looked at before code is run."""
+    of_code = not model.endswith(".onnx")
+    if of_code and weights is None:
+        raise InputError(f"model {model} needs its weights: --weights FILE.safetensors")
+    if weights is not None and not of_code:
+        raise InputError(f"weights {weights}: {model} holds its own weights; leave --weights out")
+    paths = [weights or Path(model), *references]
+    if twice := [r for r in references if paths.count(r) > 1]:
+        raise InputError(
+            f"{twice[0]} is given twice, as two references or as the model too: a reference is "
+            "another model, re-trained without the forget samples"
+        )
+    if other := [p for p in paths if not of_code and p.suffix != ".onnx"]:
+        raise InputError(f"{other[0]}: beside an ONNX model, give the references as ONNX files too")
+    onnx = {p: Onnx(p) for p in paths if p.suffix == ".onnx"}
+    for path in paths:
+        if path not in onnx:
+            read_weights(path)
+    if not of_code:
+        return list(onnx.values())
+    build = build_function(model)
+    return [onnx[p] if p in onnx else built(build, p) for p in paths]
 
 
 def build_function(spec: str) -> Callable[[], nn.Module]:
@@ -94,14 +104,13 @@ def build_function(spec: str) -> Callable[[], nn.Module]:
         raise InputError(f"model {spec}: expected FILE.py:FUNCTION (m.py:build) or FILE.onnx")
     if not path.is_file():
         raise InputError(f"{path} does not exist: check the path of the model's code")
-    loader = importlib.util.spec_from_file_location(f"rurk_audited_{path.stem}", path)
-    assert loader is not None
-    assert loader.loader is not None
-    module = importlib.util.module_from_spec(loader)
+    loader = SourceFileLoader(f"rurk_audited_{path.stem}", str(path))
+    module = ModuleType(loader.name)
+    module.__file__ = str(path)
     sys.modules[loader.name] = module
     sys.path.insert(0, str(path.resolve().parent))  # its own imports, as python m.py would
     try:
-        loader.loader.exec_module(module)
+        loader.exec_module(module)
     except Exception as error:
         raise InputError(f"{path} can't be imported ({said(error)}): mend its code") from error
     finally:
@@ -121,28 +130,19 @@ def built(build: Callable[[], nn.Module], weights: Path) -> nn.Module:
     except Exception as error:
         raise InputError(f"the model's function raised {said(error)}: mend its code") from error
     if not isinstance(model, nn.Module):
-        raise InputError(
-            f"the model's function returned a {type(model).__name__}: expected a torch.nn.Module"
-        )
+        kind = type(model).__name__
+        raise InputError(f"the model's function returned a {kind}: expected a torch.nn.Module")
     wanted = model.state_dict(keep_vars=True)
-    twins = {id(wanted[k]): k for k in wanted if k in tensors}
-    for key in wanted.keys() - tensors.keys():  # tied weights are written once
-        if id(wanted[key]) in twins:
-            tensors[key] = tensors[twins[id(wanted[key])]]
-    missing, extra = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
-    if missing or extra:
-        parts = [f"lacks {_some(missing)}"] * bool(missing) + [f"has {_some(extra)}"] * bool(extra)
+    tied = {id(wanted[k]): t for k, t in tensors.items() if k in wanted}  # they are written once
+    tensors |= {k: tied[id(w)] for k, w in wanted.items() if k not in tensors and id(w) in tied}
+    try:
+        model.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:  # it names what is missing, is too much, or has another shape
         hint = "save it with the state_dict of such a net"
-        if extra and all(k.startswith("module.") for k in extra):
+        if all(k.startswith("module.") for k in tensors):
             hint = "strip 'module.' from its names (DataParallel adds it)"
-        raise InputError(f"{weights} {' and '.join(parts)}, unlike the built net: {hint}")
-    for key, tensor in tensors.items():
-        if tensor.shape != wanted[key].shape:
-            raise InputError(
-                f"{weights}: {key} has shape {tuple(tensor.shape)}, in the built net "
-                f"{tuple(wanted[key].shape)}: the net was built with other sizes"
-            )
-    model.load_state_dict(tensors, strict=True)
+        why = textwrap.shorten(str(error).partition(":")[2], 300)
+        raise InputError(f"{weights} doesn't fit the built net ({why}): {hint}") from error
     return model.eval()
 
 
@@ -156,28 +156,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "state_dict as safetensors and give the model's code, or export it to ONNX"
         )
     try:
-        with safe_open(path, "pt") as file:
-            return {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        return load_file(path)
     except (SafetensorError, OSError) as error:
         with path.open("rb") as file:
             zipped = file.read(1) in (b"\x80", b"P")  # a pickle, or a zip that holds one
-        if zipped or path.suffix in PICKLES:
-            raise InputError(_pickled(path)) from error
-        raise InputError(f"{path} is not a safetensors file ({said(error)})") from error
-
-
-def _pickled(path: Path) -> str:
-    to = path.with_suffix(".safetensors").name
-    return (
-        f"{path} is a pickle, which can run code when it is opened, and is not opened here. "
-        'Convert it where you trust it: python -c "import torch; from safetensors.torch import '
-        f"save_file; w = torch.load('{path.name}', map_location='cpu', weights_only=True); "
-        f"save_file({{k: v.clone() for k, v in w.get('state_dict', w).items()}}, '{to}')\""
-    )
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        if not zipped and path.suffix not in PICKLES:
+            raise InputError(f"{path} is not a safetensors file ({said(error)})") from error
+        to = path.with_suffix(".safetensors").name
+        raise InputError(
+            f"{path} is a pickle, which can run code when it is opened, and is not opened here. "
+            'Convert it where you trust it: python -c "import torch; from safetensors.torch import '
+            f"save_file; w = torch.load('{path.name}', map_location='cpu', weights_only=True); "
+            f"save_file({{k: v.clone() for k, v in w.get('state_dict', w).items()}}, '{to}')\""
+        ) from error
 
 
 class Onnx(nn.Module):
@@ -188,13 +179,9 @@ class Onnx(nn.Module):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        try:
-            import onnxruntime
-        except ModuleNotFoundError:
-            raise InputError(
-                'onnxruntime is needed to run ONNX files: pip install -e ".[onnx]" in the clone of '
-                "rurklib"
-            ) from None
+        needs("onnxruntime", extra="onnx")
+        import onnxruntime
+
         if not path.is_file():
             raise InputError(f"{path} does not exist: check the path of the ONNX file")
         options = onnxruntime.SessionOptions()
@@ -214,12 +201,9 @@ class Onnx(nn.Module):
         self.input, self.kind = taken[0].name, kinds[taken[0].type]
         size = taken[0].shape[0] if taken[0].shape else None
         self.size = size if isinstance(size, int) else None
-        self.sha = hashlib.sha256(path.read_bytes()).hexdigest()  # tells two files apart
+        sha = hashlib.sha256(path.read_bytes()).digest()  # what it is known by: it has no weights
+        self.register_buffer("sha", torch.tensor(list(sha), dtype=torch.uint8))
         self.eval()
-
-    def extra_repr(self) -> str:
-        """Its file's digest."""
-        return self.sha
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [n, classes]."""

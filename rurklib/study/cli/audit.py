@@ -83,14 +83,14 @@ def audit(
       a4.safetensors a5.safetensors a6.safetensors
       --data data.npz --forget forget.npy --held-out test.npz --out audit/
     """
-    from rurklib.study import audit
     from rurklib.study.audit.audit import audit as run
     from rurklib.study.audit.audit import free
+    from rurklib.study.audit.files import read_audit
 
     free(out)
     asked = options | {"taus": _floats("--taus", taus), "out": out}
     asked["bounds"] = None if bounds == "none" else _bounds(bounds)
-    given = audit.read_audit(model, weights, references, data, forget, held_out, retain, classes)
+    given = read_audit(model, weights, references, data, forget, held_out, retain, classes)
     result = run(**given, **asked, title=f"Audit of {weights or model}")
     click.echo(str(result.judge("model", test=options["test"], level=options["level"])))
     for flag in result.flags:

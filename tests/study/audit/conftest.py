@@ -28,6 +28,15 @@ def seven():
 def wide():
     return nn.Sequential(nn.Linear(24, 65), nn.ReLU(), nn.Linear(65, 3))
 """
+WORKS = {
+    "model": "m.py:build",
+    "weights": "original.safetensors",
+    "references": [f"a{i}.safetensors" for i in range(6)],
+    "data": "data.npz",
+    "forget": "forget.npy",
+    "taus": "0,0.1,0.2",
+    "draws": 10,
+}
 
 
 @pytest.fixture(scope="session")
@@ -36,11 +45,9 @@ def folder(planted, tmp_path_factory) -> Path:
     at = tmp_path_factory.mktemp("mine")
     (at / "m.py").write_text(CODE)
     (at / "helper.py").write_text("WIDTH = 64\n")
-    for name, model in {
-        "original": planted.original,
-        "retrained": planted.retrained,
-        **{f"a{i}": m for i, m in enumerate(planted.references)},
-    }.items():
+    references = {f"a{i}": m for i, m in enumerate(planted.references)}
+    own = {"original": planted.original, "retrained": planted.retrained}
+    for name, model in {**own, **references}.items():
         save_file(model.state_dict(), at / f"{name}.safetensors")
     np.savez(at / "data.npz", x=planted.x.numpy(), y=planted.y.numpy())
     for name in ("forget", "kept", "held_out"):
@@ -50,32 +57,18 @@ def folder(planted, tmp_path_factory) -> Path:
     return at
 
 
-@pytest.fixture(scope="session")
-def words() -> Callable[..., list[str]]:
-    """``words(folder, **changed)``: the words of a command that works, but for what is changed
-    (None: left out)."""
-    return _words
+@pytest.fixture
+def audit(folder, monkeypatch) -> Callable:
+    """``audit(**changed)``: the result of a command that works in ``folder``, but for what is
+    changed (None: left out)."""
+    monkeypatch.chdir(folder)
 
+    def run(**changed):
+        words = ["audit"]
+        for name, value in (WORKS | changed).items():
+            if value is not None:
+                several = value if isinstance(value, list) else [value]
+                words += [f"--{name.replace('_', '-')}", *map(str, several)]
+        return CliRunner().invoke(main, words)
 
-@pytest.fixture(scope="session")
-def audit() -> Callable:
-    """``audit(*words)``: the command's result."""
-    return lambda *told: CliRunner().invoke(main, ["audit", *told])
-
-
-def _words(folder: Path, **changed) -> list[str]:
-    options = {
-        "--model": f"{folder}/m.py:build",
-        "--weights": folder / "original.safetensors",
-        "--references": [folder / f"a{i}.safetensors" for i in range(6)],
-        "--data": folder / "data.npz",
-        "--forget": folder / "forget.npy",
-        "--taus": "0,0.1,0.2",
-        "--draws": 10,
-        **{f"--{k.replace('_', '-')}": v for k, v in changed.items()},
-    }
-    told = []
-    for name, value in options.items():
-        if value is not None:
-            told += [name, *map(str, value if isinstance(value, list) else [value])]
-    return told
+    return run
