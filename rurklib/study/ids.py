@@ -1,4 +1,4 @@
-"""What a model of a run is called: its method and its seed, and how that is written in file names."""
+"""What a model of a run is called: its method and its seed, and how file names say that."""
 
 from __future__ import annotations
 

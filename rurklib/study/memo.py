@@ -86,7 +86,7 @@ def key(
     )
 
 
-# --- until every cache has come over ---------------------------------------------------------------
+# --- until every cache has come over --------------------------------------------------------------
 
 FOLDER = Path(__file__).parents[1]
 
