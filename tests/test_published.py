@@ -231,8 +231,8 @@ def test_what_is_said_of_attacks_is_in_the_table():
     """The front page and notebook 6's head: how often Original and RURK are outside, by data."""
     cells = pd.read_csv(FIGURES / "digits" / "06_scenarios.csv")
     assert cells.scenario.unique().tolist() == ["digits", "cifar5", "fashion"]
-    cells["side"] = study.mostly(cells)
-    shares = study.outside(cells).set_index(["statistic", "scenario", "method"])
+    cells["side"] = study.majority(cells)
+    shares = study.share_outside(cells).set_index(["statistic", "scenario", "method"])
     book = nbformat.read(FIGURES.parent / "notebooks" / "06_adaptive_attacks.ipynb", 4)
     pages = [(FIGURES.parent / "README.md").read_text(), book.cells[0].source]
     level = cells[cells.statistic == "level"].groupby(["method", "scenario"], sort=False).side

@@ -1,36 +1,14 @@
-"""What an attacker with the unlearned model still finds; unlearners who know the measurement.
+"""What an attacker with the unlearned model still finds; unlearners that evade the measurement.
 
-``ATTACKS`` are tried on a model by :func:`attack`; :func:`table` places each result among the same
-attack's on re-trained models. Notebook 6 reads it.
+``ATTACKS`` are tried on a model by :func:`attack`. Whether a number means memory is said by the
+same attack on re-trained models (``rurklib.study``'s ``attack_table``). Notebook 6 reads it.
 """
 
-from rurklib.attacks.evasive import CHEATS, Damped, damped, noise_brittle, noisy_level
-from rurklib.attacks.masking import Masking, masking
-from rurklib.attacks.minimal_norm import Minimal, ddn, fmn
-from rurklib.attacks.registry import ATTACKS, Scene, attack
-from rurklib.attacks.search import eot, random_search
-from rurklib.attacks.spatial import rotate, shifts, translate, turns
-from rurklib.attacks.uma import mapping
+from rurklib.attacks.evasive import EVASIVE
+from rurklib.attacks.masking import masking
+from rurklib.attacks.minimal_norm import ddn, fmn
+from rurklib.attacks.registry import ATTACKS, AttackSetting, attack
+from rurklib.attacks.uma import unlearning_mapping
 
-__all__ = [
-    "ATTACKS",
-    "CHEATS",
-    "Damped",
-    "Masking",
-    "Minimal",
-    "Scene",
-    "attack",
-    "damped",
-    "ddn",
-    "eot",
-    "fmn",
-    "mapping",
-    "masking",
-    "noise_brittle",
-    "noisy_level",
-    "random_search",
-    "rotate",
-    "shifts",
-    "translate",
-    "turns",
-]
+__all__ = ["ATTACKS", "EVASIVE", "AttackSetting", "attack", "ddn", "fmn", "masking",
+           "unlearning_mapping"]  # fmt: skip

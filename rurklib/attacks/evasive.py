@@ -1,4 +1,4 @@
-"""Unlearners that cheat: they lower what is measured, and forget nothing.
+"""Unlearners that evade the measurement: they lower what is measured, and forget nothing.
 
 Whoever knows the measurement can aim at it. These aim at the Gaussian noise that residual knowledge
 is usually measured with, and at exactly the level that re-trained models show there (``goal``):
@@ -12,7 +12,7 @@ They are here to try detectors on and are no unlearning methods: not in ``METHOD
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -29,13 +29,9 @@ from rurklib.train.loop import batches, cycled, descend
 Pair = tuple[Tensor, Tensor]
 
 
-CHEATS = ("Noise-brittle", "Damped")
-
-
+EVASIVE = ("Noise-brittle", "Damped")
 SCALES = (1.0, 10.0)  # a logit of mean margin counts like a tenth of mean probability
-
-
-COPIES = 16  # noisy copies of a sample by which a level is told
+COPIES = 16  # noisy copies of a sample that a level is taken over
 
 
 def noisy_level(
@@ -48,16 +44,15 @@ def noisy_level(
 ) -> np.ndarray:
     """What is measured under noise: on Gaussian copies of some samples, the mean logit margin and
     the mean probability of y at each tau, float64 [2, tau]. ``pair`` is (x [n, ...], y [n])."""
-    x, y = samples.as_float(pair[0]), pair[1]
-    g, levels = generator(seed, 30), []
+    (x, y), g = pair, generator(seed, 30)
+    x = samples.as_float(x)
+
+    def margins(tau: float) -> Iterator[Tensor]:
+        for _ in range(COPIES if tau > 0 else 1):
+            yield logit_margin(model(gaussian(x, tau, generator=g, bounds=bounds)), y)
+
     with evaluating(model), torch.inference_mode():
-        for tau in checks.taus(taus):
-            copies = [
-                gaussian(x, tau, generator=g, bounds=bounds)
-                for _ in range(COPIES if tau > 0 else 1)
-            ]
-            margins = torch.cat([logit_margin(model(c), y) for c in copies])
-            levels.append(_level(margins))
+        levels = [_level(torch.cat(list(margins(tau)))) for tau in taus]
     return torch.stack(levels, 1).cpu().numpy()
 
 
@@ -120,7 +115,7 @@ def noise_brittle(
         )
 
 
-class Damped(nn.Module):
+class LogitDamped(nn.Module):
     """A model with its logit of y lowered by ``shift`` near stored samples of class y.
 
     Near: within an L2 distance of ``radius``. Shapes: x [n, ...], y int64 [n] of the samples to be
@@ -132,11 +127,7 @@ class Damped(nn.Module):
 
     def __init__(self, model: nn.Module, x: Tensor, y: Tensor, radius: float, shift: float) -> None:
         super().__init__()
-        self.model = model
-        self.radius, self.shift = (
-            checks.number("radius", radius, 0.0),
-            checks.number("shift", shift),
-        )
+        self.model, self.radius, self.shift = model, radius, shift
         self.register_buffer("x", samples.as_float(x).flatten(1).clone())
         self.register_buffer("y", y.clone())
 
@@ -151,7 +142,7 @@ class Damped(nn.Module):
         return z - self.shift * hidden.to(z)
 
 
-def damped(
+def logit_damped(
     model: nn.Module,
     forget: Pair,
     goal: np.ndarray,
@@ -168,4 +159,4 @@ def damped(
     """
     lead = float(np.mean((noisy_level(model, forget, taus, seed=seed, bounds=bounds) - goal)[0]))
     reach = 1.2 * max(checks.taus(taus)) * forget[0][0].numel() ** 0.5
-    return Damped(copy.deepcopy(model), *forget, reach, lead).eval()
+    return LogitDamped(copy.deepcopy(model), *forget, reach, lead).eval()

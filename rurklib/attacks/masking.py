@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks, samples
+from rurklib import samples
 from rurklib.attacks.search import random_search
 from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
@@ -23,6 +23,9 @@ from rurklib.perturb.gradient import ascent, pgd
 from rurklib.rng import generator
 
 STEPS = (0, 1, 2, 5, 10, 20)
+# Of how many samples at most each may be true, in the order of Masking.
+SIGNS = {"no gradient": 0.1, "a transfer is better": 0.25, "random search is better": 0.25,
+         "recognised far away": 0.1}  # fmt: skip
 
 
 class Masking(NamedTuple):
@@ -61,7 +64,6 @@ def masking(
     which a transfer or random search is better; more than a tenth still recognised far away.
     """
     x, counts = samples.as_float(x), tuple(sorted(set(steps)))
-    checks.count("steps", max(counts))
 
     def margin(copies: Tensor) -> Tensor:
         with torch.inference_mode():
@@ -78,19 +80,15 @@ def masking(
         nearest = torch.stack(there).amin(0) if there else torch.full_like(own, math.inf)
         g = generator(seed, 40)
         guessed = random_search(model, x, y, tau, generator=g, queries=queries, bounds=bounds)[1]
-        far = float((margin(searched(model, 5 * tau, max(counts))) > 0).double().mean())
-        flat = float((ascent(model, x, y, False) == 0).flatten(1).all(1).double().mean())
+        flat = (ascent(model, x, y, False) == 0).flatten(1).all(1)
+        far = margin(searched(model, 5 * tau, max(counts))) > 0
     means = np.array([float(a.mean()) for a in after])
-    transfer, blind = (float((m < own).double().mean()) for m in (nearest, guessed))
-    signs = []
-    if len(means) > 1 and np.diff(means).max() > 0.01 * max(means[0] - means.min(), 0.01):
-        signs.append("more steps make the search worse")
-    for share, limit, said in (
-        (flat, 0.1, "no gradient"),
-        (transfer, 0.25, "a transfer is better"),
-        (blind, 0.25, "random search is better"),
-        (far, 0.1, "recognised far away"),
-    ):
-        if share > limit:
-            signs.append(f"{said} on {100 * share:.0f} %")
-    return Masking(counts, tuple(means.tolist()), flat, transfer, blind, far, tuple(signs))
+    worse = len(means) > 1 and np.diff(means).max() > 0.01 * max(means[0] - means.min(), 0.01)
+    signs = ["more steps make the search worse"] if worse else []
+    shares = [float(a.double().mean()) for a in (flat, nearest < own, guessed < own, far)]
+    signs += [
+        f"{sign} on {100 * share:.0f} %"
+        for share, (sign, limit) in zip(shares, SIGNS.items(), strict=True)
+        if share > limit
+    ]
+    return Masking(counts, tuple(means.tolist()), *shares, tuple(signs))

@@ -27,18 +27,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks, samples
+from rurklib import samples
 from rurklib.model_state import evaluating
 from rurklib.perturb.ball import norm
 
 HALVINGS = 12
-
-
 LONGEST = 10.0  # FMN's first step (L2): enough to move every coordinate to its side of the box
 
 
 @dataclass(frozen=True)
-class Minimal:
+class MinimalNorm:
     """``before`` bool [n]: the model says y about the sample itself. ``distance`` [n]: norm of the
     smallest perturbation found that changes that, inf where none was. ``copies``, shaped like x:
     the samples so changed (the sample itself where none was)."""
@@ -62,30 +60,26 @@ def ddn(
     gamma: float = 0.05,
     first: float = 1.0,
     bounds: samples.Bounds = (0.0, 1.0),
-) -> Minimal:
+) -> MinimalNorm:
     """The smallest L2 perturbation that changes whether the model says y (DDN).
 
     The direction follows the gradient by steps that shrink from ``first`` to a hundredth of it. The
     norm is decoupled from it: it begins with ``first`` (1 suits pixels in [0, 1]) and is multiplied
     by 1 - gamma after a copy that changed the answer, 1 + gamma after one that didn't. Shapes: x
     [n, ...] float inside ``bounds`` (uint8: read as x / 255), y int64 [n].
-    Raises InputError for inputs that can't be used.
     """
-    x, before = _ready(model, x, y, steps, bounds)
-    best = _Best(x, 2)
-    d, radius = torch.zeros_like(x), torch.full((len(x),), first, dtype=x.dtype, device=x.device)
     with evaluating(model):
+        best = _Best(model, x, y, 2)
+        d, radius = best.d, torch.full_like(best.distance, first)
         for k in range(steps):
-            gap, g = _gap(model, x + d, y, before, soft=True)
-            done = best.update(d, gap)
+            done, _, g = best.update(d, soft=True)
             if k:
                 radius = radius * torch.where(done, 1 - gamma, 1 + gamma)
             rate = _cosine(first, 0.01 * first, k, steps)
             d = d - _by(rate / norm(g, 2).clamp(min=1e-12), g) * g
             d = d * _by(radius / norm(d, 2).clamp(min=1e-12), d)
-            d = _boxed(d, x, bounds)
-        best.update(d, _gap(model, x + d, y, before, gradient=False)[0])
-        return best.halved(model, x, y, before)
+            d = _boxed(d, best.x, bounds)
+        return best.result(d)
 
 
 def fmn(
@@ -96,97 +90,84 @@ def fmn(
     steps: int = 50,
     gamma: float = 0.05,
     bounds: samples.Bounds = (0.0, 1.0),
-) -> Minimal:
+) -> MinimalNorm:
     """The smallest L-inf perturbation that changes whether the model says y (FMN).
 
     Each step adapts the radius eps, then goes along the gradient and back into the ball of eps: as
     long as nothing was found, eps is the norm so far plus the first-order distance (margin over the
     gradient's L1 norm); after that it shrinks inside and grows outside the other region by a
-    gamma that falls to 0.001. Shapes and errors as in :func:`ddn`.
+    gamma that falls to 0.001. Shapes as in :func:`ddn`.
     """
-    x, before = _ready(model, x, y, steps, bounds)
-    best = _Best(x, math.inf)
-    d, found = torch.zeros_like(x), torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    eps = torch.full((len(x),), math.inf, dtype=x.dtype, device=x.device)
     with evaluating(model):
+        best = _Best(model, x, y, math.inf)
+        d, eps = best.d, torch.full_like(best.distance, math.inf)
         for k in range(steps):
-            gap, g = _gap(model, x + d, y, before)
-            done = best.update(d, gap)
-            found = found | done
+            done, gap, g = best.update(d)
             shrink = _cosine(gamma, 0.001, k, steps)
             nearest = norm(d, math.inf) + gap.clamp(min=0) / norm(g, 1).clamp(min=1e-12)
             # A thousandth beyond the border: on it, rounding would decide.
+            found = best.distance.isfinite()
             outside = torch.where(found, eps * (1 + shrink), 1.001 * nearest + 1e-9)
             eps = torch.where(done, torch.minimum(eps, best.distance) * (1 - shrink), outside)
             d = d - _by(_cosine(LONGEST, 0.01, k, steps) / norm(g, 2).clamp(min=1e-12), g) * g
             limit = _by(eps, d)
-            d = _boxed(torch.minimum(torch.maximum(d, -limit), limit), x, bounds)
-        best.update(d, _gap(model, x + d, y, before, gradient=False)[0])
-        return best.halved(model, x, y, before)
+            d = _boxed(d.clamp(-limit, limit), best.x, bounds)
+        return best.result(d)
 
 
 class _Best:
-    """The smallest perturbation so far, sample by sample."""
+    """The smallest perturbation so far that changed the model's answer, sample by sample."""
 
-    def __init__(self, x: Tensor, p: float) -> None:
-        self.p, self.d = p, torch.zeros_like(x)
-        self.distance = torch.full((len(x),), math.inf, dtype=x.dtype, device=x.device)
+    def __init__(self, model: nn.Module, x: Tensor, y: Tensor, p: float) -> None:
+        self.model, self.x, self.y, self.p = model, samples.as_float(x), y, p
+        self.d = torch.zeros_like(self.x)
+        self.distance = torch.full((len(x),), math.inf, dtype=self.x.dtype, device=x.device)
+        with torch.no_grad():
+            self.before = model(self.x).argmax(1) == y
 
-    def update(self, d: Tensor, gap: Tensor) -> Tensor:
-        """Keep the d that changed the answer and are smaller; returns which changed it, [n]."""
+    def update(
+        self, d: Tensor, *, gradient: bool = True, soft: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Keep the d that changed the answer and are smaller. Returns which changed it, [n], and
+        what :meth:`gap` gives."""
+        gap, g = self.gap(d, gradient=gradient, soft=soft)
         done, size = gap < 0, norm(d, self.p)
         better = done & (size < self.distance)
         self.d = torch.where(_by(better, d), d, self.d)
         self.distance = torch.where(better, size, self.distance)
-        return done
+        return done, gap, g
 
-    def halved(self, model: nn.Module, x: Tensor, y: Tensor, before: Tensor) -> Minimal:
-        """With the way from x to the best copy halved until the border is met."""
+    def gap(
+        self, d: Tensor, *, gradient: bool = False, soft: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """How far x + d is from the goal in logits, [n], negative once it is reached; and its
+        gradient, or with ``soft`` that of the log-odds of y, which heeds all other classes."""
+        with torch.set_grad_enabled(gradient):
+            x = (self.x + d).detach().requires_grad_(gradient)
+            z, own = self.model(x), self.y[:, None]
+            others = z.scatter(1, own, -math.inf)
+            sign = torch.where(self.before, 1.0, -1.0).to(z.dtype)
+            gap = sign * (z.gather(1, own)[:, 0] - others.amax(1))
+            followed = sign * (z.gather(1, own)[:, 0] - others.logsumexp(1)) if soft else gap
+            g = torch.autograd.grad(followed.sum(), x)[0] if gradient else torch.zeros_like(x)
+        return gap.detach(), g
+
+    def result(self, last: Tensor) -> MinimalNorm:
+        """With the last d tried, and the way to the best copy halved until the border is met."""
+        self.update(last, gradient=False)
         low, high = torch.zeros_like(self.distance), torch.ones_like(self.distance)
         for _ in range(HALVINGS):
             t = (low + high) / 2
-            changed = _gap(model, x + _by(t, x) * self.d, y, before, gradient=False)[0] < 0
+            changed = self.gap(_by(t, self.d) * self.d)[0] < 0
             low, high = torch.where(changed, low, t), torch.where(changed, t, high)
-        d = _by(high, x) * self.d
+        d = _by(high, self.d) * self.d
         distance = torch.where(self.distance.isfinite(), norm(d, self.p), self.distance)
-        return Minimal(before, distance, x + d)
-
-
-def _ready(
-    model: nn.Module, x: Tensor, y: Tensor, steps: int, bounds: samples.Bounds
-) -> tuple[Tensor, Tensor]:
-    checks.inputs(x, bounds)
-    checks.logits(model, x, y)
-    checks.count("steps", steps)
-    x = samples.as_float(x)
-    with evaluating(model), torch.no_grad():
-        return x, model(x).argmax(1) == y
-
-
-def _gap(
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    before: Tensor,
-    gradient: bool = True,
-    soft: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """How far from the goal in logits, [n], negative once it is reached; and its gradient in x, or
-    with ``soft`` that of the log-odds of y, which heeds all other classes."""
-    with torch.set_grad_enabled(gradient):
-        x = x.detach().requires_grad_(gradient)
-        z, own = model(x), y[:, None]
-        others = z.scatter(1, own, -math.inf)
-        sign = torch.where(before, 1.0, -1.0).to(z.dtype)
-        gap = sign * (z.gather(1, own)[:, 0] - others.amax(1))
-        followed = sign * (z.gather(1, own)[:, 0] - others.logsumexp(1)) if soft else gap
-        g = torch.autograd.grad(followed.sum(), x)[0] if gradient else torch.zeros_like(x)
-    return gap.detach(), g
+        return MinimalNorm(self.before, distance, self.x + d)
 
 
 def _boxed(d: Tensor, x: Tensor, bounds: samples.Bounds) -> Tensor:
     """The displacement of the copy clipped to the bounds."""
-    return d if bounds is None else torch.minimum(torch.maximum(d, bounds[0] - x), bounds[1] - x)
+    return d if bounds is None else d.clamp(bounds[0] - x, bounds[1] - x)
 
 
 def _by(values: Tensor, like: Tensor) -> Tensor:
@@ -195,4 +176,4 @@ def _by(values: Tensor, like: Tensor) -> Tensor:
 
 
 def _cosine(first: float, last: float, k: int, steps: int) -> float:
-    return last + (first - last) * (1 + math.cos(math.pi * k / max(steps, 1))) / 2
+    return last + (first - last) * (1 + math.cos(math.pi * k / steps)) / 2

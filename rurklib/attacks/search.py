@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks, samples
+from rurklib import samples
 from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
 from rurklib.perturb.ball import project
@@ -21,8 +21,6 @@ from rurklib.perturb.gradient import ascent, start
 from rurklib.perturb.noise import gaussian
 
 FIRST = 0.5  # share of the picture that the first square covers
-
-
 HALVED = (0.05, 0.2, 0.5)  # shares of the budget after which a square's area is halved
 
 
@@ -46,35 +44,24 @@ def eot(
     ``sd``, else for one where it isn't. Returns the best start's copies, shaped like x, and their
     mean logit margin on fresh noise, the same for all starts, float64 [n].
     """
-    for name, value in (("draws", draws), ("restarts", restarts), ("steps", steps)):
-        checks.count(name, value)
-    checks.inputs(x, bounds)
-    checks.labels(y, len(x))
-    x = samples.as_float(x)
+    x, sign = samples.as_float(x), 1.0 if targeted else -1.0
     fresh = torch.randn((draws, *x.shape), generator=generator, device=x.device, dtype=x.dtype)
-
-    def gradient(z: Tensor) -> Tensor:
-        """Summed over noisy copies; one of each sample at a time, for small batches are faster."""
-        copies = (gaussian(z, sd, generator=generator, bounds=bounds) for _ in range(draws))
-        return sum((ascent(model, c, y, targeted) for c in copies), torch.zeros_like(z))
-
-    def noisy_margin(z: Tensor) -> Tensor:
-        seen = [logit_margin(model(_inside(z, sd * noise, bounds)), y) for noise in fresh]
-        return torch.stack(seen).mean(0)
-
     best, most = x, torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device)
-    sign = 1.0 if targeted else -1.0
     with evaluating(model):
         for _ in range(restarts):
             d = start(x, tau, generator, bounds, math.inf)
             for _ in range(steps):
-                g = gradient(_inside(x, d, bounds))
+                z, g = inside(x, d, bounds), torch.zeros_like(x)
+                for _ in range(draws):  # one of each sample at a time: small batches are faster
+                    copies = gaussian(z, sd, generator=generator, bounds=bounds)
+                    g = g + ascent(model, copies, y, targeted)
                 d = project(d + 2.5 * tau / steps * g.sign(), x, tau, math.inf, bounds)
-            copies = _inside(x, d, bounds)
+            z = inside(x, d, bounds)
             with torch.no_grad():
-                found = noisy_margin(copies)
-            better = (sign * found > most).view(-1, *[1] * (x.ndim - 1))
-            best, most = torch.where(better, copies, best), torch.maximum(sign * found, most)
+                seen = [logit_margin(model(inside(z, sd * noise, bounds)), y) for noise in fresh]
+            found = sign * torch.stack(seen).mean(0)
+            better = (found > most).view(-1, *[1] * (x.ndim - 1))
+            best, most = torch.where(better, z, best), torch.maximum(found, most)
     return best, sign * most
 
 
@@ -96,42 +83,38 @@ def random_search(
     corner of the ball, and is kept sample by sample if it is better. Returns the copies and their
     logit margin, float64 [n]; the sample itself is the first question, so no copy is worse.
     """
-    checks.count("queries", queries)
-    checks.inputs(x, bounds)
-    checks.labels(y, len(x))
-    checks.number("tau", tau, low=0.0)
-    x = samples.as_float(x)
-    shape = x.shape if x.ndim == 4 else (len(x), 1, 1, x[0].numel())
-    n, c, h, w = shape
-    sign = 1.0 if targeted else -1.0
+    x, sign = samples.as_float(x), 1.0 if targeted else -1.0
+    n, c, h, w = shape = x.shape if x.ndim == 4 else torch.Size((len(x), 1, 1, x[0].numel()))
 
     def signs(*size: int) -> Tensor:
         drawn = torch.randint(0, 2, size, generator=generator, device=x.device)
-        return (2 * drawn - 1).to(x.dtype)
+        return tau * (2 * drawn - 1).to(x.dtype)
+
+    def place(size: int, whole: int) -> slice:
+        first = int(torch.randint(whole - size + 1, (), generator=generator, device=x.device))
+        return slice(first, first + size)
 
     with evaluating(model), torch.no_grad():
         d, best = torch.zeros(shape, device=x.device, dtype=x.dtype), sign * _margin(model, x, y)
         for k in range(queries - 1):
             if k == 0:
-                tried = (tau * signs(n, c, 1, w)).expand(shape).clone()
+                tried = signs(n, c, 1, w).expand(shape).clone()
             else:
-                area = FIRST / 2 ** sum(k / queries > share for share in HALVED)
-                tried = d.clone()
+                area, tried = FIRST / 2 ** sum(k / queries > share for share in HALVED), d.clone()
                 high = max(1, round(h * math.sqrt(area))) if h > 1 else 1
                 wide = max(1, round(w * (math.sqrt(area) if h > 1 else area)))
-                top = int(torch.randint(h - high + 1, (), generator=generator, device=x.device))
-                left = int(torch.randint(w - wide + 1, (), generator=generator, device=x.device))
-                square = (slice(None), slice(None), slice(top, top + high))
-                tried[(*square, slice(left, left + wide))] = tau * signs(n, c, 1, 1)
-            found = sign * _margin(model, _inside(x, tried.view_as(x), bounds), y)
+                rows, columns = place(high, h), place(wide, w)
+                tried[:, :, rows, columns] = signs(n, c, 1, 1)
+            found = sign * _margin(model, inside(x, tried.view_as(x), bounds), y)
             better = found > best
             d, best = torch.where(better.view(-1, 1, 1, 1), tried, d), torch.maximum(found, best)
-        return _inside(x, d.view_as(x), bounds), sign * best
+        return inside(x, d.view_as(x), bounds), sign * best
+
+
+def inside(x: Tensor, d: Tensor, bounds: samples.Bounds) -> Tensor:
+    """x + d, clipped to ``bounds``."""
+    return x + d if bounds is None else (x + d).clamp(*bounds)
 
 
 def _margin(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return logit_margin(model(x), y)
-
-
-def _inside(x: Tensor, d: Tensor, bounds: samples.Bounds) -> Tensor:
-    return x + d if bounds is None else (x + d).clamp(*bounds)

@@ -18,11 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rurklib import checks, samples
+from rurklib import samples
+from rurklib.attacks.search import inside
 from rurklib.model_state import evaluating
 
 
-def mapping(
+def unlearning_mapping(
     model: nn.Module,
     x: Tensor,
     targets: Tensor,
@@ -34,31 +35,23 @@ def mapping(
     """The copies x' whose answer is nearest to ``targets``, and how near: KL in nats, float64 [n].
 
     Shapes: x [n, ...] float inside ``bounds``, targets logits [n, classes] (Original's on x).
-    Steps of 2.5 tau / steps. Raises InputError if shapes don't fit or a value is out of range.
+    Steps of 2.5 tau / steps.
     """
-    checks.inputs(x, bounds)
-    checks.number("tau", tau, low=0.0)
-    checks.count("steps", steps)
-    x = samples.as_float(x)
-    if targets.ndim != 2 or len(targets) != len(x) or not bool(targets.isfinite().all()):
-        raise checks.InputError(
-            f"targets {tuple(targets.shape)}: expected finite logits [{len(x)}, classes]"
-        )
-    wanted = targets.double().log_softmax(1)
-    best, nearest = x, torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
-    moved = x
+    x, wanted = samples.as_float(x), targets.double().log_softmax(1)
+    copies = best = x
+    nearest = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
     with evaluating(model):
         for k in range(steps + 1):
             with torch.enable_grad():
-                asked = moved.detach().requires_grad_()
-                said = model(asked).double().log_softmax(1)
-                far = F.kl_div(said, wanted, reduction="none", log_target=True).sum(1)
+                asked = copies.detach().requires_grad_()
+                answer = model(asked).double().log_softmax(1)
+                far = F.kl_div(answer, wanted, reduction="none", log_target=True).sum(1)
                 (g,) = torch.autograd.grad(far.sum(), asked)
             far = far.detach()
-            closer = (far < nearest).view(-1, *[1] * (x.ndim - 1))
-            best, nearest = torch.where(closer, moved, best), torch.minimum(far, nearest)
+            better = (far < nearest).view(-1, *[1] * (x.ndim - 1))
+            best, nearest = torch.where(better, copies, best), torch.minimum(far, nearest)
             if tau == 0 or k == steps:
                 break
-            d = (moved - 2.5 * tau / steps * g.sign() - x).clamp(-tau, tau)
-            moved = x + d if bounds is None else (x + d).clamp(*bounds)
+            d = (copies - 2.5 * tau / steps * g.sign() - x).clamp(-tau, tau)
+            copies = inside(x, d, bounds)
     return best, nearest.clamp(min=0)  # a KL of 0 may come out as a rounding below it

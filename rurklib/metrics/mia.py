@@ -43,7 +43,7 @@ def mia(model: nn.Module, retain: Pair, test: Pair, forget: Pair, *, seed: int =
     the model is left as found. Raises InputError if a pair is empty or doesn't fit the model.
     """
     seen, unseen, scored = (likelihood(model, *pair) for pair in (retain, test, forget))
-    return svc_failure_rate(seen, unseen, scored, seed=seed)
+    return svm_failure_rate(seen, unseen, scored, seed=seed)
 
 
 def mia_class(
@@ -66,7 +66,7 @@ def likelihood(model: nn.Module, x: Tensor, y: Tensor) -> np.ndarray:
     return shares.gather(1, y[:, None])[:, 0].cpu().numpy()
 
 
-def svc_failure_rate(
+def svm_failure_rate(
     seen: Sequence[float] | np.ndarray,
     unseen: Sequence[float] | np.ndarray,
     scored: Sequence[float] | np.ndarray,
@@ -75,12 +75,12 @@ def svc_failure_rate(
 ) -> float:
     """Percent of ``scored`` that a machine fitted to seen = 1, unseen = 0 calls 0.
 
-    Likelihoods and errors as in :func:`svc_called_seen`.
+    Likelihoods and errors as in :func:`svm_membership`.
     """
-    return float(100 * (~svc_called_seen(seen, unseen, scored, seed=seed)).mean())
+    return float(100 * (~svm_membership(seen, unseen, scored, seed=seed)).mean())
 
 
-def svc_called_seen(
+def svm_membership(
     seen: Sequence[float] | np.ndarray,
     unseen: Sequence[float] | np.ndarray,
     scored: Sequence[float] | np.ndarray,

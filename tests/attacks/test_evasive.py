@@ -1,10 +1,10 @@
-"""Cheating unlearners reach the level they aim at, and do no more than they say."""
+"""Evasive unlearners reach the level they aim at, and do no more than they say."""
 
 import numpy as np
 import pytest
 import torch
 
-from rurklib.attacks.evasive import Damped, damped, noise_brittle, noisy_level
+from rurklib.attacks.evasive import LogitDamped, logit_damped, noise_brittle, noisy_level
 from rurklib.checks import InputError
 from rurklib.models.logits import logit_margin
 
@@ -27,7 +27,7 @@ def test_damping_by_hand(linear):
     """Within the radius the stored sample's logit falls by the shift; no other, nor outside."""
     model = linear(torch.eye(3), dtype=torch.float32)
     stored = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
-    net = Damped(model, stored, torch.tensor([0, 2]), radius=0.5, shift=2.0)
+    net = LogitDamped(model, stored, torch.tensor([0, 2]), radius=0.5, shift=2.0)
     x = torch.tensor([[0.1, 0.1, 0.1], [0.9, 1.0, 1.0], [0.5, 0.5, 0.5]])
     wanted = x - torch.tensor([[2.0, 0, 0], [0, 0, 2.0], [0, 0, 0]])
     torch.testing.assert_close(net(x), wanted)
@@ -41,7 +41,7 @@ def test_damped_shows_the_level_that_it_aims_at(planted, left_as_found):
     before = noisy_level(model, forget, TAUS)
     assert before[0].mean() - goal[0].mean() > 0.3  # there is something to hide
     with left_as_found(model):
-        net = damped(model, forget, goal, taus=TAUS)
+        net = logit_damped(model, forget, goal, taus=TAUS)
     assert noisy_level(net, forget, TAUS)[0].mean() == pytest.approx(goal[0].mean(), abs=0.05)
     assert net.radius == pytest.approx(1.2 * 0.2 * 24**0.5)
     far = torch.ones(3, 24) * 30

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from rurklib.attacks.spatial import rotate, shifts, translate, turns
-from rurklib.checks import InputError
 
 
 def rolled(x, down, right):
@@ -67,8 +66,3 @@ def test_sets_of_copies(rng):
     assert len(turns(x)) == 4
     assert min(z.min() for z in (*moved, *turns(x))) >= 0
     assert max(z.max() for z in (*moved, *turns(x))) <= 1 + 1e-5
-
-
-def test_what_is_no_picture_is_refused():
-    with pytest.raises(InputError, match="expected float images"):
-        translate(torch.rand(3, 4), 1, 0)

@@ -9,7 +9,7 @@ from scipy import stats
 from rurklib.checks import InputError
 from rurklib.metrics.membership import membership
 from rurklib.residual.placement import standing
-from rurklib.study.stages.attack_tables import FORGET, HELD_OUT, table
+from rurklib.study.stages.attack_tables import FORGET, HELD_OUT, placement_table
 
 
 def test_auc_and_tpr_by_hand():
@@ -94,7 +94,7 @@ def test_the_table_finds_what_is_planted_and_calibration_sharpens_it():
     hardness = 2 * rng.normal(size=40), 2 * rng.normal(size=50)
     references = {f"r{k}": made(rng, 0.0, hardness=hardness) for k in range(6)}
     models = {"known": made(rng, 0.3, hardness=hardness), "none": made(rng, 0, hardness=hardness)}
-    rows = table(models, references).set_index(["model", "statistic"])
+    rows = placement_table(models, references).set_index(["model", "statistic"])
     assert len(rows) == 10
     assert rows.value["known", "calibrated auc"] > 0.97
     assert abs(rows.value["known", "auc"] - rows.reference["known", "auc"]) < 0.1
@@ -115,7 +115,7 @@ def test_a_reference_is_left_out_of_its_own_calibration():
     rng = np.random.default_rng(2)
     hardness = rng.normal(size=40), rng.normal(size=50)
     references = {f"r{k}": made(rng, 0.05 * k, hardness=hardness) for k in range(3)}
-    rows = table({"m": made(rng, 0, hardness=hardness)}, references)
+    rows = placement_table({"m": made(rng, 0, hardness=hardness)}, references)
     row = rows[rows.statistic == "calibrated auc"].iloc[0]
     numbers = [r["a"] for r in references.values()]
     wanted = []
@@ -134,15 +134,15 @@ def test_several_targets_are_compared_about_the_same_one():
     for r in references.values():
         r["a"][FORGET][1] += 5
     models = {"m": made(rng, 5.0, hardness=hardness)}
-    first = table(models, references, targets={"m": 0})
-    second = table(models, references, targets={"m": 1})
+    first = placement_table(models, references, targets={"m": 0})
+    second = placement_table(models, references, targets={"m": 1})
     assert first.finding[first.statistic == "level"].iloc[0] == "above"
     assert second.finding[second.statistic == "level"].iloc[0] == "inside"
 
 
 def test_an_attack_without_controls_has_a_level_alone():
     references = {f"r{k}": {"a": {FORGET: np.array([float(k)])}} for k in range(4)}
-    rows = table({"m": {"a": {FORGET: np.array([1.5])}}}, references)
+    rows = placement_table({"m": {"a": {FORGET: np.array([1.5])}}}, references)
     assert list(rows.statistic) == ["level"]
     with pytest.raises(InputError, match="two or more"):
-        table({}, dict(list(references.items())[:1]))
+        placement_table({}, dict(list(references.items())[:1]))

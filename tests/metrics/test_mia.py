@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from rurklib.checks import InputError
-from rurklib.metrics.mia import likelihood, mia, mia_class, svc_failure_rate
+from rurklib.metrics.mia import likelihood, mia, mia_class, svm_failure_rate
 
 RNG = np.random.default_rng(0)
 HIGH, LOW = RNG.uniform(0.9, 1.0, 200), RNG.uniform(0.0, 0.1, 200)
@@ -30,8 +30,8 @@ def shares(p, y, classes=3):
 
 def test_separable_likelihoods_give_0_or_100():
     """Catches an inverted sign: what looks unseen has been forgotten, which is a *high* score."""
-    assert svc_failure_rate(HIGH, LOW, HIGH) == 0
-    assert svc_failure_rate(HIGH, LOW, LOW) == 100
+    assert svm_failure_rate(HIGH, LOW, HIGH) == 0
+    assert svm_failure_rate(HIGH, LOW, LOW) == 100
 
 
 @pytest.mark.parametrize("share", [0.1, 0.35, 0.8])
@@ -39,13 +39,13 @@ def test_a_mixture_gives_its_share_of_unseen(share):
     """Catches a score that isn't the share of the scored samples, or isn't in percent."""
     n = round(200 * share)
     scored = np.concatenate([LOW[:n], HIGH[n:]])
-    assert svc_failure_rate(HIGH, LOW, scored) == pytest.approx(100 * share)
+    assert svm_failure_rate(HIGH, LOW, scored) == pytest.approx(100 * share)
 
 
 def test_the_kernel_is_not_linear():
     """Catches another kernel or width: unseen samples between two groups of seen ones."""
     seen = np.repeat([0.0, 1.0], 100)
-    assert svc_failure_rate(seen, np.full(200, 0.5), [0.0, 0.5, 0.5, 1.0]) == 50
+    assert svm_failure_rate(seen, np.full(200, 0.5), [0.0, 0.5, 0.5, 1.0]) == 50
 
 
 def test_many_seen_samples_do_not_drown_the_unseen_ones():
@@ -53,7 +53,7 @@ def test_many_seen_samples_do_not_drown_the_unseen_ones():
     weight the border is at 1/2; with 50 seen samples for one unseen, all would be called seen."""
     rng = np.random.default_rng(1)
     seen, unseen = rng.beta(3, 2, 5000), rng.beta(2, 3, 100)
-    rate = svc_failure_rate(seen, unseen, np.linspace(0, 1, 201))
+    rate = svm_failure_rate(seen, unseen, np.linspace(0, 1, 201))
     assert 35 < rate < 65
 
 
@@ -61,7 +61,7 @@ def test_the_order_of_samples_has_no_say():
     """Catches taking the first ``len(unseen)`` samples: sorted by likelihood, those would be seen
     samples that look unseen."""
     seen = np.sort(np.concatenate([LOW, np.repeat(HIGH, 9)]))
-    assert svc_failure_rate(seen, LOW[:150], HIGH, seed=3) == 0
+    assert svm_failure_rate(seen, LOW[:150], HIGH, seed=3) == 0
 
 
 def test_same_seed_same_score():
@@ -69,7 +69,7 @@ def test_same_seed_same_score():
     rng = np.random.default_rng(2)
     seen, unseen, scored = rng.beta(3, 2, 900), rng.beta(2, 3, 30), rng.random(2000)
     state = np.random.get_state()[1].copy()
-    first, again, other = (svc_failure_rate(seen, unseen, scored, seed=s) for s in (3, 3, 4))
+    first, again, other = (svm_failure_rate(seen, unseen, scored, seed=s) for s in (3, 3, 4))
     assert first == again != other
     assert (np.random.get_state()[1] == state).all()
 
@@ -110,4 +110,4 @@ def test_unusable_likelihoods_are_refused(bad):
     """Catches logits or losses handed in for likelihoods."""
     for sides in ((bad, LOW, LOW), (HIGH, bad, LOW), (HIGH, LOW, bad)):
         with pytest.raises(InputError, match="likelihoods"):
-            svc_failure_rate(*sides)
+            svm_failure_rate(*sides)

@@ -1,11 +1,4 @@
-"""One table for several scenarios: attack x method x scenario, each cell with its null.
-
-A run's ``attacks.csv`` has a row for each seed. Here a cell is a method's, over its seeds: their
-mean and range, where a further re-trained model would be, and how many seeds are outside of that.
-Scenarios differ in classes, sizes and radii, so values don't compare between them; ``t``, the
-distance in standard deviations of a further re-trained model, and the counts do.
-
-One row for every attack, statistic and model: its number, and where re-trained models have it.
+"""Attacks in tables: of one run, a row for every statistic and model; of several runs, one table.
 
 Statistics of an attack's numbers:
 
@@ -16,111 +9,33 @@ Statistics of an attack's numbers:
   models was taken off, which says how hard the sample is: what one can do who can train such models
   (as LiRA's attacker can).
 
-The last two are about memory alone: what lifts all samples of the class cancels.
+The last two are about memory alone: what lifts all samples of the class cancels. Scenarios differ
+in classes, sizes and radii, so values don't compare between them; ``t``, the distance in standard
+deviations of a further re-trained model, and counts of seeds outside do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from rurklib import checks
 from rurklib.checks import InputError
-from rurklib.metrics.membership import Membership, membership
+from rurklib.metrics.membership import membership
 from rurklib.residual.placement import standing
 
+ATTACKS_FILE = "attacks.csv"  # a run's table
 KEYS = ["scenario", "attack", "statistic", "method"]
-
-
 NEEDED = (*KEYS, "seed", "value", "reference", "predict_low", "predict_high", "t", "finding")
-
-
-FILE = "attacks.csv"
-
-
-def read_tables(folders: Sequence[str | Path]) -> tuple[dict[str, pd.DataFrame], list[Path]]:
-    """Tables of attacked runs by name, and the folders that have none.
-
-    The name is the scenario's, or the folder's where that name is taken by another one. Raises
-    InputError for a table that lacks a column or has no row.
-    """
-    found: dict[str, pd.DataFrame] = {}
-    missing = []
-    for folder in map(Path, folders):
-        if not (folder / FILE).exists():
-            missing.append(folder)
-            continue
-        frame = pd.read_csv(folder / FILE)
-        lacking = [c for c in NEEDED if c not in frame.columns]
-        if lacking or frame.empty:
-            why = f"no column {lacking[0]!r}" if lacking else "no row"
-            raise InputError(f"{folder / FILE} has {why}: make it again with rurk attack")
-        name = str(frame.scenario.iloc[0])
-        found[next(n for n in (name, folder.name, str(folder)) if n not in found)] = frame
-    return found, missing
-
-
-def across(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """A row per scenario, attack, statistic and method, in the order of the tables.
-
-    Columns: ``seeds``; ``value``, their mean, ``least`` and ``most``; ``reference``,
-    ``predict_low`` and ``predict_high``, where re-trained models are and a further one would be
-    (means, for the mapping attack's depend on the seed's Original); ``t``, a mean; ``above`` and
-    ``below``, how many seeds are outside; ``known``, of how many it can be said.
-    """
-    if not tables:
-        raise InputError("no tables: expected those of one run or more")
-    whole = pd.concat([t.assign(scenario=name) for name, t in tables.items()], ignore_index=True)
-    whole["known"] = whole.finding.isin(["above", "below", "inside"])
-    for side in ("above", "below"):
-        whole[side] = whole.finding == side
-    cells = whole.groupby(KEYS, sort=False).agg(
-        seeds=("seed", "size"), value=("value", "mean"), least=("value", "min"),
-        most=("value", "max"), reference=("reference", "mean"),
-        predict_low=("predict_low", "mean"), predict_high=("predict_high", "mean"), t=("t", "mean"),
-        above=("above", "sum"), below=("below", "sum"), known=("known", "sum"),
-    )  # fmt: skip
-    return cells.reset_index()
-
-
-def outside(cells: pd.DataFrame) -> pd.DataFrame:
-    """How much of all that was tried is outside: a row per scenario, statistic and method.
-
-    ``attacks``: of how many something can be said; ``above`` and ``below``: shares of attacks x
-    seeds. One in twenty is outside by chance, above and below together.
-    """
-    known = cells[cells.known > 0]
-    found = known.groupby(["scenario", "statistic", "method"], sort=False).agg(
-        attacks=("attack", "nunique"), above=("above", "sum"), below=("below", "sum"),
-        known=("known", "sum"),
-    )  # fmt: skip
-    for side in ("above", "below"):
-        found[side] = found[side] / found.known
-    return found.drop(columns="known").reset_index()
-
-
-def mostly(cells: pd.DataFrame) -> pd.Series:
-    """What most seeds of each cell say: "above", "below", "inside", or "" if nothing is known."""
-    said = pd.Series("inside", index=cells.index)
-    for side in ("above", "below"):
-        said[2 * cells[side] > cells.known] = side
-    said[cells.known == 0] = ""
-    return said
-
-
+SIDES = ["above", "below"]
+STATISTICS = ("level", "auc", "tpr", "calibrated auc", "calibrated tpr")
+FORGET, HELD_OUT = "forget set", "held out"
 Scores = Mapping[str, Mapping[str, np.ndarray]]  # {attack: {part: [n]}}
 
 
-STATISTICS = ("level", "auc", "tpr", "calibrated auc", "calibrated tpr")
-
-
-FORGET, HELD_OUT = "forget set", "held out"
-
-
-def table(
+def placement_table(
     models: Mapping[str, Scores],
     references: Mapping[str, Scores],
     *,
@@ -134,25 +49,20 @@ def table(
     the *other* references. ``low`` and ``high`` are 95 % intervals over samples, NaN for a level.
     """
     if len(references) < 2:
-        raise checks.InputError(
-            f"{len(references)} references: expected two or more to compare with"
-        )
+        raise InputError(f"{len(references)} references: expected two or more to compare with")
     rows, nulls = [], {}
     for name, its in models.items():
         at = (targets or {}).get(name, 0)
         for attack, own in its.items():
             other = [_about(r[attack], at) for r in references.values()]
-            mine = _statistics(_about(own, at), other)
             if (attack, at) not in nulls:  # it is the same for all models
                 nulls[attack, at] = [
                     _statistics(r, other[:k] + other[k + 1 :]) for k, r in enumerate(other)
                 ]
-            for statistic, (value, low, high) in mine.items():
+            for statistic, (value, low, high) in _statistics(_about(own, at), other).items():
                 place = standing(value, [n[statistic][0] for n in nulls[attack, at]])
-                rows.append(
-                    {"attack": attack, "statistic": statistic, "model": name, "low": low,
-                     "high": high, **place._asdict()}
-                )  # fmt: skip
+                row = {"attack": attack, "statistic": statistic, "model": name, "low": low}
+                rows.append({**row, "high": high, **place._asdict()})
     return pd.DataFrame(rows)
 
 
@@ -169,13 +79,79 @@ def _statistics(
     found = {"level": (float(own[FORGET].mean()), np.nan, np.nan)}
     if HELD_OUT not in own:
         return found
-    usual = {p: np.mean([o[p] for o in others], axis=0) for p in (FORGET, HELD_OUT)}
-    seen: dict[str, Callable[[str], np.ndarray]] = {
-        "": lambda part: own[part],
-        "calibrated ": lambda part: own[part] - usual[part],
-    }
-    for kind, numbers in seen.items():
-        m: Membership = membership(numbers(FORGET), numbers(HELD_OUT))
+    parts = (FORGET, HELD_OUT)
+    usual = {p: np.mean([o[p] for o in others], axis=0) for p in parts}
+    for kind, sides in (
+        ("", [own[p] for p in parts]),
+        ("calibrated ", [own[p] - usual[p] for p in parts]),
+    ):
+        m = membership(*sides)
         found[f"{kind}auc"] = (m.auc, m.auc_low, m.auc_high)
         found[f"{kind}tpr"] = (m.tpr, m.tpr_low, m.tpr_high)
+    return found
+
+
+def read_tables(folders: Sequence[str | Path]) -> tuple[dict[str, pd.DataFrame], list[Path]]:
+    """Tables of attacked runs by name, and the folders that have none.
+
+    The name is the scenario's, or the folder's where that name is taken by another one. Raises
+    InputError for a table that lacks a column or has no row.
+    """
+    found: dict[str, pd.DataFrame] = {}
+    missing = []
+    for folder in map(Path, folders):
+        path = folder / ATTACKS_FILE
+        if not path.exists():
+            missing.append(folder)
+            continue
+        frame = pd.read_csv(path)
+        lacking = [c for c in NEEDED if c not in frame.columns]
+        if lacking or frame.empty:
+            why = f"no column {lacking[0]!r}" if lacking else "no row"
+            raise InputError(f"{path} has {why}: make it again with rurk attack")
+        name = str(frame.scenario.iloc[0])
+        found[next(n for n in (name, folder.name, str(folder)) if n not in found)] = frame
+    return found, missing
+
+
+def compare_runs(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """A row per scenario, attack, statistic and method, in the order of the tables.
+
+    Columns: ``seeds``; ``value``, their mean, ``least`` and ``most``; ``reference``,
+    ``predict_low`` and ``predict_high``, where re-trained models are and a further one would be
+    (means, for the mapping attack's depend on the seed's Original); ``t``, a mean; ``above`` and
+    ``below``, how many seeds are outside; ``known``, of how many it can be said.
+    """
+    if not tables:
+        raise InputError("no tables: expected those of one run or more")
+    whole = pd.concat([t.assign(scenario=name) for name, t in tables.items()], ignore_index=True)
+    whole["known"] = whole.finding.isin([*SIDES, "inside"])
+    whole[SIDES] = np.column_stack([whole.finding == side for side in SIDES])
+    means = {c: (c, "mean") for c in ("value", "reference", "predict_low", "predict_high", "t")}
+    columns = {"seeds": ("seed", "size"), "value": means.pop("value"), "least": ("value", "min"),
+               "most": ("value", "max"), **means,
+               **{c: (c, "sum") for c in (*SIDES, "known")}}  # fmt: skip
+    return whole.groupby(KEYS, sort=False).agg(**columns).reset_index()
+
+
+def share_outside(cells: pd.DataFrame) -> pd.DataFrame:
+    """How much of all that was tried is outside: a row per scenario, statistic and method.
+
+    ``cells`` as :func:`compare_runs` gives them. ``attacks``: of how many something can be said;
+    ``above`` and ``below``: shares of attacks x seeds. One in twenty is outside by chance, above
+    and below together.
+    """
+    known = cells[cells.known > 0]
+    columns = {"attacks": ("attack", "nunique"), **{c: (c, "sum") for c in (*SIDES, "known")}}
+    found = known.groupby(["scenario", "statistic", "method"], sort=False).agg(**columns)
+    found[SIDES] = found[SIDES].div(found.known, axis=0)
+    return found.drop(columns="known").reset_index()
+
+
+def majority(cells: pd.DataFrame) -> pd.Series:
+    """What most seeds of each cell say: "above", "below", "inside", or "" if nothing is known."""
+    found = pd.Series("inside", index=cells.index)
+    for side in SIDES:
+        found[2 * cells[side] > cells.known] = side
+    found[cells.known == 0] = ""
     return found

@@ -11,7 +11,7 @@ from rurklib.study.figures.attacked import (
     step_curves,
 )
 from rurklib.study.figures.style import png
-from rurklib.study.stages.attack_tables import across, outside
+from rurklib.study.stages.attack_tables import compare_runs, share_outside
 
 
 def rows():
@@ -28,7 +28,7 @@ def rows():
 
 
 def cells(frame, **named):
-    return across({"digits": frame, **named})
+    return compare_runs({"digits": frame, **named})
 
 
 def test_the_heat_table_has_a_cell_each_with_its_count():
@@ -76,7 +76,9 @@ def test_cells_of_which_nothing_is_known_are_blank():
 
 
 def test_bars_are_shares_to_the_right_above_and_to_the_left_below():
-    figure = outside_bars(outside(cells(rows())), {"level": "on it", "auc": "against"}, title="t")
+    figure = outside_bars(
+        share_outside(cells(rows())), {"level": "on it", "auc": "against"}, title="t"
+    )
     axis = figure.axes[0]
     assert axis.get_title(loc="left") == "digits: on it"
     assert "of up to 2 attacks" in figure.get_supxlabel()

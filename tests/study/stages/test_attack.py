@@ -34,7 +34,7 @@ def test_every_model_has_every_attack_on_every_part(run, attacked):
     models, references = attacked
     assert list(models) == ["Original-seed0", "RURK-seed0", "Damped-seed0"]
     assert len(references) == 3
-    sizes = {name: len(y) for name, (_, y) in study.parts(run).items()}
+    sizes = {name: len(y) for name, (_, y) in study.class_parts(run).items()}
     for numbers in (*models.values(), *references.values()):
         assert list(numbers) == [*attacks.ATTACKS, RELEARN]
         for name, its in numbers.items():
@@ -50,7 +50,7 @@ def test_numbers_are_those_of_the_parts_in_their_order(run, attacked):
     """Fails if parts are swapped, or another model is loaded."""
     for name, part in (("RURK", "held out"), ("Original", "forget set")):
         model = study.load_models(run, [(name, 0)])[name, 0]
-        x, y = study.parts(run)[part]
+        x, y = study.class_parts(run)[part]
         with torch.no_grad():
             own = logit_margin(model(as_float(x)), y)
         found = attacked[0][f"{name}-seed0"]["confidence (LiRA)"][part]
@@ -60,8 +60,8 @@ def test_numbers_are_those_of_the_parts_in_their_order(run, attacked):
 def test_the_few_shot_attack_trains_the_model_itself(run, attacked):
     """Fails if it is given the folded net that other attacks ask: it has no BatchNorm to train."""
     model = study.load_models(run, [("RURK", 0)])["RURK", 0]
-    pair = study.parts(run)["forget set"]
-    curve = few_shots(model, study.spare_of_class(run, FEW["shots"]), pair)[1]
+    pair = study.class_parts(run)["forget set"]
+    curve = few_shots(model, study.validation_of_class(run, FEW["shots"]), pair)[1]
     found = attacked[0]["RURK-seed0"]["few shots"]["forget set"]
     assert np.allclose(found, curve[-1].numpy(), atol=1e-5)
     assert not np.allclose(found, curve[0].numpy(), atol=0.1)
@@ -89,9 +89,9 @@ def test_finished_models_are_read_and_other_settings_asked_anew(run, attacked, m
 
 
 def test_spare_samples_are_of_the_class_and_nothing_else_is(run):
-    x, y = study.spare_of_class(run, 5)
+    x, y = study.validation_of_class(run, 5)
     assert y.tolist() == [9] * 5
-    reported = torch.cat([p[0] for p in study.parts(run).values()])
+    reported = torch.cat([p[0] for p in study.class_parts(run).values()])
     assert not any(bool((reported == one).flatten(1).all(1).any()) for one in x)
 
 
@@ -132,15 +132,15 @@ def test_unknown_names_are_refused(run):
         study.attacked(run, ["RURQ"])
     with pytest.raises(InputError, match="did you mean 'draws'"):
         study.attacked(run, ["RURK"], drawz=3)
-    with pytest.raises(InputError, match="unknown cheat"):
-        study.cheat(run, ("Clever", 0))
+    with pytest.raises(InputError, match="unknown evasive unlearner"):
+        study.evasive_model(run, ("Clever", 0))
 
 
 def test_parts_may_be_cut_to_some_samples_the_same_each_time(run):
-    whole, cut = study.parts(run), study.parts(run, 5)
+    whole, cut = study.class_parts(run), study.class_parts(run, 5)
     assert {len(y) for _, y in cut.values()} == {5}
     for name, (x, y) in cut.items():
-        assert torch.equal(x, study.parts(run, 5)[name][0])
+        assert torch.equal(x, study.class_parts(run, 5)[name][0])
         assert all(bool((whole[name][0] == one).flatten(1).all(1).any()) for one in x)
         assert set(y.tolist()) == {9}
     few = study.attacked(run, ["Original"], **FEW, most=5)[0]["Original-seed0"]

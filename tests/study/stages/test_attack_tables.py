@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rurklib.checks import InputError
-from rurklib.study.stages.attack_tables import across, mostly, outside, read_tables
+from rurklib.study.stages.attack_tables import compare_runs, majority, read_tables, share_outside
 
 COLUMNS = ["scenario", "attack", "statistic", "method", "seed", "value", "reference",
            "predict_low", "predict_high", "t", "finding"]  # fmt: skip
@@ -28,7 +28,7 @@ CIFAR = table(("noise", "level", "GD", 0, 1.0, 1.0, 0.0, 2.0, 0.0, "inside"), sc
 
 def test_a_cell_is_a_method_over_its_seeds():
     """Fails if seeds are counted where nothing is known, or scenarios are thrown together."""
-    cells = across({"digits": DIGITS, "cifar5": CIFAR})
+    cells = compare_runs({"digits": DIGITS, "cifar5": CIFAR})
     assert cells.scenario.tolist() == ["digits", "digits", "cifar5"]
     noise, mapping, other = (row for _, row in cells.iterrows())
     assert (noise.seeds, noise.value, noise.least, noise.most) == (3, 3.0, 1.0, 6.0)
@@ -36,11 +36,11 @@ def test_a_cell_is_a_method_over_its_seeds():
     assert (mapping.reference, mapping.predict_low, mapping.predict_high) == (4.0, 3.0, 5.0)
     assert (mapping.above, mapping.below, mapping.known) == (2, 0, 2)
     assert (other.method, other.known) == ("GD", 1)
-    assert mostly(cells).tolist() == ["inside", "above", "inside"]
+    assert majority(cells).tolist() == ["inside", "above", "inside"]
 
 
 def test_shares_outside_are_of_what_is_known():
-    shares = outside(across({"digits": DIGITS, "cifar5": CIFAR})).set_index("scenario")
+    shares = share_outside(compare_runs({"digits": DIGITS, "cifar5": CIFAR})).set_index("scenario")
     assert shares.loc["digits", ["attacks", "above", "below"]].tolist() == [2, 3 / 5, 1 / 5]
     assert shares.loc["cifar5", ["attacks", "above", "below"]].tolist() == [1, 0, 0]
 
@@ -48,15 +48,15 @@ def test_shares_outside_are_of_what_is_known():
 def test_most_seeds_are_of_those_that_something_is_known_of():
     """One seed above and two of which nothing is known: above."""
     frame = DIGITS[:3].assign(finding=["above", "", ""])
-    assert mostly(across({"digits": frame})).tolist() == ["above"]
+    assert majority(compare_runs({"digits": frame})).tolist() == ["above"]
     frame = DIGITS[:3].assign(finding=["above", "inside", ""])
-    assert mostly(across({"digits": frame})).tolist() == ["inside"]
+    assert majority(compare_runs({"digits": frame})).tolist() == ["inside"]
 
 
 def test_cells_of_which_nothing_is_known_say_nothing():
     frame = DIGITS.assign(finding="")
-    assert mostly(across({"digits": frame})).tolist() == ["", ""]
-    assert outside(across({"digits": frame})).empty
+    assert majority(compare_runs({"digits": frame})).tolist() == ["", ""]
+    assert share_outside(compare_runs({"digits": frame})).empty
 
 
 def test_tables_are_read_by_scenario_and_folders_without_one_are_named(tmp_path):
@@ -66,7 +66,7 @@ def test_tables_are_read_by_scenario_and_folders_without_one_are_named(tmp_path)
     found, missing = read_tables([tmp_path / n for n in ("a", "b", "none", "c")])
     assert list(found) == ["digits", "cifar5", "c"]  # the name was taken
     assert missing == [tmp_path / "none"]
-    assert across(found).scenario.unique().tolist() == ["digits", "cifar5", "c"]
+    assert compare_runs(found).scenario.unique().tolist() == ["digits", "cifar5", "c"]
 
 
 def test_what_is_no_table_is_refused(tmp_path):
@@ -77,4 +77,4 @@ def test_what_is_no_table_is_refused(tmp_path):
     with pytest.raises(InputError, match="no row"):
         read_tables([tmp_path])
     with pytest.raises(InputError, match="no tables"):
-        across({})
+        compare_runs({})
