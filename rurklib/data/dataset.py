@@ -32,8 +32,9 @@ class Dataset:
     where it is used, a quarter of the memory of floats) or floating point inside ``bounds``
     (None: unbounded). What is too large for memory is a :class:`rurklib.study.sources.rows.Rows`
     in place of a tensor. ``provenance`` says in a sentence where the data come from. The last
-    ``spare`` test samples were taken from the training side (:func:`rurklib.data.set_aside`): a
-    split's validation part is then these, and nothing but these. ``groups``, int64 [n], says whose
+    ``validation_size`` test samples were taken from the training side
+    (:func:`rurklib.data.hold_out_validation`): a split's validation part is then these, and nothing
+    but these. ``groups``, int64 [n], says whose
     each training sample is, if several can be one person's: they are then forgotten together.
     """
 
@@ -43,7 +44,7 @@ class Dataset:
     classes: tuple[str, ...]
     provenance: str
     bounds: samples.Bounds = (0.0, 1.0)
-    spare: int = 0
+    validation_size: int = 0
     groups: Tensor | None = None
 
     def __post_init__(self) -> None:
@@ -52,9 +53,10 @@ class Dataset:
         for part, (x, y) in (("train", self.train), ("test", self.test)):
             checks.inputs(x, self.bounds, f"{self.name} {part} x")
             checks.labels(y, len(x), len(self.classes), f"{self.name} {part} y")
-        if checks.count("spare", self.spare, 0) >= len(self.test[0]):
+        if checks.count("validation_size", self.validation_size, 0) >= len(self.test[0]):
             raise checks.InputError(
-                f"{self.name}: all test samples are spare; none is left to test"
+                f"{self.name}: all {len(self.test[0])} test samples are for validation "
+                f"(validation_size = {self.validation_size}); expected some left to test on"
             )
 
     @cached_property
@@ -112,11 +114,7 @@ class Split:
 
     def of_class(self, y: Tensor) -> Tensor:
         """Which labels are of the forget class, bool like ``y``."""
-        return (
-            torch.ones_like(y, dtype=torch.bool)
-            if self.forget_class == ANY
-            else (y == self.forget_class)
-        )
+        return (y == self.forget_class) | (self.forget_class == ANY)
 
     @property
     def digest(self) -> str:
@@ -141,9 +139,7 @@ class Split:
         """Read a certificate back; refuse it if it was altered or is about other data."""
         try:
             fields = {k: stored[k] for k in cls.__dataclass_fields__}
-            plain: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
-            }
+            plain: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
             split = cls(**plain)
             intact = stored["digest"] and json.loads(json.dumps(split.certificate())) == stored
         except (KeyError, TypeError) as error:

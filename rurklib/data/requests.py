@@ -16,7 +16,7 @@ from rurklib.data.dataset import ANY, Dataset, Split
 ORDERS = ("random", "hard", "easy")
 
 
-NEIGHBOURS = 3
+NEIGHBOURS = 3  # of each kind, that say how hard a sample is
 
 
 def forget_part_of_a_class(
@@ -39,7 +39,7 @@ def forget_part_of_a_class(
     order drawn until the share of the class is reached.
     ``validation_share`` of the test side is set aside for choosing hyper-parameters, drawn from
     every class alike, so that nothing is ever tuned on the samples that are reported. Where the
-    data set has spare samples, these are the validation part, and all others are to test on.
+    data set holds samples out for it, these are the validation part, and all others to test on.
     Raises InputError for an unknown class or a share outside (0, 1].
     """
     checks.count("forget_class", forget_class, ANY)
@@ -54,35 +54,23 @@ def forget_part_of_a_class(
     checks.number("validation_share", validation_share, 0.0, 0.9)
     rng = np.random.default_rng([seed, 1])
     y_train, y_test = dataset.train[1].cpu().numpy(), dataset.test[1].cpu().numpy()
-    every = forget_class == ANY
-    members = rng.permutation(np.flatnonzero(every | (y_train == forget_class)))
+    members = rng.permutation(np.flatnonzero((y_train == forget_class) | (forget_class == ANY)))
     if forget_order != "random":
         hardness = difficulty(*dataset.train, members)
         members = members[np.argsort(-hardness if forget_order == "hard" else hardness)]
     drawn = _drawn(dataset, members, round(forget_share * len(members)))
-    forget = _with_copies(dataset.train[0], drawn)
-    retain = np.setdiff1d(np.arange(len(y_train)), forget)
-    validation = np.sort(
-        np.concatenate(
-            [
-                (own := rng.permutation(np.flatnonzero(y_test == c)))[
-                    : round(validation_share * len(own))
-                ]
-                for c in range(len(dataset.classes))
-            ]
-        )
-    )
-    if dataset.spare:
-        validation = np.arange(len(y_test) - dataset.spare, len(y_test))
+    tests = [rng.permutation(np.flatnonzero(y_test == c)) for c in range(len(dataset.classes))]
+    validation = np.sort(np.concatenate([c[: round(validation_share * len(c))] for c in tests]))
+    if dataset.validation_size:
+        validation = np.arange(len(y_test) - dataset.validation_size, len(y_test))
     test = np.setdiff1d(np.arange(len(y_test)), validation)
-    held_out = test[every | (y_test[test] == forget_class)]
-    if not len(held_out):
+    split = _split(dataset, seed, forget_class, drawn, validation, test)
+    if not split.held_out:
         raise checks.InputError(
             f"{dataset.name} has no test sample of class {forget_class} "
             f"({dataset.classes[forget_class]}) to spare: held-out samples are the control"
         )
-    parts = (tuple(int(i) for i in part) for part in (retain, forget, validation, test, held_out))
-    return Split(dataset.digest, seed, forget_class, *parts)
+    return split
 
 
 def difficulty(x: Tensor, y: Tensor, of: np.ndarray) -> np.ndarray:
@@ -120,21 +108,33 @@ def rehearsed(split: Split, dataset: Dataset) -> Split:
     forgotten (with their identical copies); if it retains none, all of the next class. The test
     part is the validation part of ``split``, whose own forget and test samples judge nothing here.
     """
-    y_train, y_test = dataset.train[1].cpu().numpy(), dataset.test[1].cpu().numpy()
     forget_class, retain = split.forget_class, np.array(split.retain)
-    every = forget_class == ANY
-    if not every and not (y_train[retain] == forget_class).any():
+    y = dataset.train[1].cpu().numpy()[retain]
+    if forget_class != ANY and not (y == forget_class).any():
         forget_class = (forget_class + 1) % len(dataset.classes)
     rng = np.random.default_rng([split.seed, 2])
-    members = rng.permutation(retain[every | (y_train[retain] == forget_class)])
+    members = rng.permutation(retain[(y == forget_class) | (forget_class == ANY)])
     whole = forget_class != split.forget_class
     drawn = members if whole else _drawn(dataset, members, len(split.forget))
-    forget = _with_copies(dataset.train[0], drawn)
-    kept = np.setdiff1d(np.arange(len(y_train)), forget)
-    test = np.array(split.validation, dtype=np.int64)
-    parts = (kept, forget, (), test, test[every | (y_test[test] == forget_class)])
-    plain = (tuple(int(i) for i in part) for part in parts)
-    return Split(split.dataset_digest, split.seed, forget_class, *plain)
+    nothing, test = np.array([], dtype=np.int64), np.array(split.validation, dtype=np.int64)
+    return _split(dataset, split.seed, forget_class, drawn, nothing, test)
+
+
+def _split(
+    dataset: Dataset,
+    seed: int,
+    forget_class: int,
+    drawn: np.ndarray,
+    validation: np.ndarray,
+    test: np.ndarray,
+) -> Split:
+    """The split that forgets the samples drawn, and what equals one of them byte by byte."""
+    x, y_test = dataset.train[0], dataset.test[1].cpu().numpy()
+    wanted = samples.take(x, torch.from_numpy(drawn).to(x.device))
+    copied = samples.copies(x, wanted).numpy()
+    held_out = test[(y_test[test] == forget_class) | (forget_class == ANY)]
+    parts = np.flatnonzero(~copied), np.flatnonzero(copied), validation, test, held_out
+    return Split(dataset.digest, seed, forget_class, *(tuple(part.tolist()) for part in parts))
 
 
 def _drawn(dataset: Dataset, members: np.ndarray, wanted: int) -> np.ndarray:
@@ -151,9 +151,3 @@ def _drawn(dataset: Dataset, members: np.ndarray, wanted: int) -> np.ndarray:
         asked.append(group)
         found += int((groups[members] == group).sum())
     return np.flatnonzero(np.isin(groups, asked))
-
-
-def _with_copies(x: Tensor, drawn: np.ndarray) -> np.ndarray:
-    """Indices of the samples drawn and of all that equal one of them byte by byte, sorted."""
-    wanted = samples.take(x, torch.from_numpy(np.asarray(drawn, dtype=np.int64)).to(x.device))
-    return np.flatnonzero(samples.copies(x, wanted).numpy())

@@ -1,4 +1,4 @@
-"""Validation taken from the training side, and smaller parts: who is where, and who never is."""
+"""Validation held out of the training side, and smaller parts: who is where, and who never is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from rurklib import InputError
 from rurklib.data.dataset import Dataset
 from rurklib.data.requests import forget_part_of_a_class, rehearsed
-from rurklib.data.subsets import fewer, set_aside
+from rurklib.data.subsets import head_of_each_class, hold_out_validation, subsample
 
 
 def numbered(train: int = 40, test: int = 20, classes: int = 4) -> Dataset:
@@ -28,13 +28,13 @@ def numbers(x: torch.Tensor) -> list[int]:
     return (x[:, 0] * 10_000).round().long().tolist()
 
 
-def test_what_is_set_aside_leaves_the_training_side_and_nothing_else_moves():
+def test_what_is_held_out_leaves_the_training_side_and_nothing_else_moves():
     """20 % of every class, behind the test samples, each sample with its label. Fails if a sample
     is in both sides or lost, if classes give unequal shares, or test samples change places."""
     before = numbered()
-    after = set_aside(before, 0.2, seed=3)
+    after = hold_out_validation(before, 0.2, seed=3)
     train, test = numbers(after.train[0]), numbers(after.test[0])
-    assert after.spare == 8
+    assert after.validation_size == 8
     assert test[:20] == list(range(1000, 1020))
     assert sorted(train + test[20:]) == list(range(40))
     assert train == sorted(train)
@@ -44,23 +44,20 @@ def test_what_is_set_aside_leaves_the_training_side_and_nothing_else_moves():
         assert y.tolist() == [n % 4 for n in numbers(x)]
     assert "8 training samples set aside" in after.provenance
     assert numbers(before.train[0]) == list(range(40))
-
-
-def test_the_seed_decides_who_is_set_aside():
-    a, b, c = (numbers(set_aside(numbered(), 0.2, seed=s).train[0]) for s in (0, 0, 1))
-    assert a == b != c
+    assert after.to("cpu").validation_size == 8  # else the official test samples would be drawn
+    same, other = (hold_out_validation(before, 0.2, seed=s) for s in (3, 4))
+    assert numbers(same.train[0]) == train != numbers(other.train[0])
 
 
 @pytest.mark.parametrize("seed", [0, 5])
-def test_a_split_validates_on_what_was_set_aside_and_tests_on_all_else(seed):
-    """Fails if an official test sample is used for choosing, or a set-aside one is reported."""
-    data = set_aside(numbered(), 0.2, seed=1)
+def test_a_split_validates_on_what_was_held_out_and_tests_on_all_else(seed):
+    """Fails if an official test sample is used for choosing, or a held-out one is reported."""
+    data = hold_out_validation(numbered(), 0.2, seed=1)
     split = forget_part_of_a_class(data, forget_class=1, seed=seed)
     assert split.test == tuple(range(20))
     assert split.validation == tuple(range(20, 28))
     assert split.held_out == tuple(range(1, 20, 4))
-    assert len(split.original) == 32
-    assert len(split.forget) == 4
+    assert (len(split.original), len(split.forget)) == (32, 4)
     played = rehearsed(split, data)
     assert played.test == split.validation
     assert not set(played.forget) & set(split.forget)
@@ -68,85 +65,90 @@ def test_a_split_validates_on_what_was_set_aside_and_tests_on_all_else(seed):
     assert len(plain.validation) == 4 * round(5 / 3)
 
 
-def test_it_stays_set_aside_on_another_device():
-    """Fails if ``to`` forgets it: validation would be drawn from the official test samples."""
-    data = set_aside(numbered(), 0.2)
-    assert data.to("cpu").spare == 8
-    assert data.to("cpu").digest == data.digest
-
-
-def test_shares_that_cannot_be_set_aside():
+def test_shares_that_can_not_be_held_out():
     data = numbered()
-    for share, says in ((0.0, "takes 0"), (1.0, "takes 40"), (1.5, "expected a finite number")):
+    for share, says in ((0.0, "takes 0"), (1.0, "takes 40"), (1.5, "validation_of_train = 1.5")):
         with pytest.raises(InputError, match=says):
-            set_aside(data, share)
-    with pytest.raises(InputError, match="8 spare samples"):
-        set_aside(set_aside(data, 0.2), 0.2)
-    with pytest.raises(InputError, match="all test samples are spare"):
-        replace(data, spare=20)
-    with pytest.raises(InputError, match="spare = -1"):
-        replace(data, spare=-1)
+            hold_out_validation(data, share)
+    with pytest.raises(InputError, match="holds 8 samples out already"):
+        hold_out_validation(hold_out_validation(data, 0.2), 0.2)
+    for size, says in ((20, "all 20 test samples"), (-1, "validation_size = -1")):
+        with pytest.raises(InputError, match=says):
+            replace(data, validation_size=size)
 
 
-def test_fewer_samples_are_of_all_classes_alike_and_keep_their_order():
+def test_a_subsample_is_of_all_classes_alike_and_keeps_its_order():
     """10 of 4 classes: 3, 3, 2, 2. Fails if a class gives more than its part, or test samples are
     taken for training."""
-    data = fewer(numbered(), train=10, test=8, seed=2)
+    data = subsample(numbered(), train=10, test=8, seed=2)
     train, test = numbers(data.train[0]), numbers(data.test[0])
     assert data.train[1].bincount().tolist() == [3, 3, 2, 2]
     assert data.test[1].bincount().tolist() == [2] * 4
-    assert train == sorted(train)
+    assert train == sorted(train) != list(range(10))
     assert test == sorted(test)
     assert set(train) < set(range(40))
     assert set(test) < set(range(1000, 1020))
     assert data.train[1].tolist() == [n % 4 for n in train]
-    assert data.spare == 0
-    assert train != list(range(10))
+    assert data.validation_size == 0
+    assert subsample(whole := numbered()) is whole
 
 
 def test_a_smaller_part_is_within_a_larger_one():
     """And how much is trained on says nothing about who is tested on."""
-    small, large = (fewer(numbered(), train=n, test=8) for n in (8, 20))
+    small, large = (subsample(numbered(), train=n, test=8) for n in (8, 20))
     assert set(numbers(small.train[0])) < set(numbers(large.train[0]))
-    whole = fewer(numbered(), test=8)
+    whole = subsample(numbered(), test=8)
     assert numbers(small.test[0]) == numbers(large.test[0]) == numbers(whole.test[0])
-    other = fewer(numbered(), train=8, test=8, seed=1)
+    other = subsample(numbered(), train=8, test=8, seed=1)
     assert numbers(other.train[0]) != numbers(small.train[0])
 
 
-def test_fewer_of_data_with_some_set_aside():
-    """Test and spare samples are each cut, and stay apart. Fails if spare ones become test ones."""
-    data = fewer(set_aside(numbered(40, 20), 0.2), test=4)
-    assert data.spare == 4
+def test_a_subsample_of_data_with_some_held_out():
+    """Test and validation are each cut, and stay apart. Fails if one becomes the other."""
+    held = hold_out_validation(numbered(40, 20), 0.2)
+    data = subsample(held, test=4)
+    assert data.validation_size == 4
     assert all(n >= 1000 for n in numbers(data.test[0])[:4])
     assert all(n < 1000 for n in numbers(data.test[0])[4:])
     assert data.test[1][:4].bincount().tolist() == data.test[1][4:].bincount().tolist() == [1] * 4
     assert len(data.train[0]) == 32
-    whole = fewer(set_aside(numbered(40, 20), 0.2), test=12)
-    assert (len(whole.test[0]), whole.spare) == (20, 8)  # no more than there are
-    only = fewer(set_aside(numbered(), 0.2), train=4)
-    assert (len(only.test[0]), only.spare) == (28, 8)
+    whole = subsample(held, test=12)
+    assert (len(whole.test[0]), whole.validation_size) == (20, 8)  # no more than there are
+    only = subsample(held, train=4)
+    assert (len(only.test[0]), only.validation_size) == (28, 8)
 
 
-def test_nothing_asked_is_the_data_themselves():
-    data = numbered()
-    assert fewer(data) is data
+def test_the_head_of_each_class_in_order():
+    """Fails if samples are drawn, sorted by class, or views that drag all the data along."""
+    y = torch.tensor([2, 0, 1, 0, 0, 1, 2, 1, 2, 0, 1, 2])
+    pair = numbered(12, 12, 3).train[0], y
+    part = head_of_each_class(
+        replace(numbered(classes=3), train=pair, test=pair), name="part", train=2, test=3, classes=2
+    )
+    assert numbers(part.train[0]) == [1, 2, 3, 5]
+    assert part.train[1].tolist() == [0, 1, 0, 1]
+    assert numbers(part.test[0]) == [1, 2, 3, 4, 5, 7]
+    assert part.classes == ("a", "b")
+    assert part.train[0].untyped_storage().nbytes() == 4 * 4
 
 
-def test_more_than_there_is_and_classes_left_out_are_refused():
-    for options, says in (
-        ({"train": 100}, "train_images = 100: that is 25 samples of class 0 .a. of numbered, which "
-         "has 10"),
-        ({"test": 3}, r"test_images = 3: that is 0 samples of class 3 \(d\)"),
-        ({"train": -1}, "train_images = -1"),
-        ({"test": 2.5}, "test_images = 2.5"),
-    ):  # fmt: skip
-        with pytest.raises(InputError, match=says):
-            fewer(numbered(), **options)
+@pytest.mark.parametrize(
+    ("part", "asked", "says"),
+    [
+        (subsample, {"train": 100}, "train_images = 100: that is 25 samples of class 0 .a. of num"),
+        (subsample, {"test": 3}, r"test_images = 3: that is 0 samples of class 3 \(d\)"),
+        (subsample, {"train": -1}, "train_images = -1"),
+        (subsample, {"test": 2.5}, "test_images = 2.5"),
+        (head_of_each_class, {"name": "p", "train": 11, "test": 1}, "which has 10 there"),
+    ],
+)
+def test_more_than_there_is_and_classes_left_out_are_refused(part, asked, says):
+    with pytest.raises(InputError, match=says):
+        part(numbered(), **asked)
 
 
 def test_who_a_sample_belongs_to_stays_with_it():
     whole = replace(numbered(), groups=torch.arange(40) // 2)
-    for part in (fewer(whole, train=20), set_aside(whole, 0.5)):
+    for part in (subsample(whole, train=20), hold_out_validation(whole, 0.5)):
         assert part.groups is not None
         assert part.groups.tolist() == [n // 2 for n in numbers(part.train[0])]

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.data.dataset import Dataset, Pair
+from rurklib.data.dataset import Dataset
 from rurklib.model_state import evaluating
 from rurklib.models import build
+from rurklib.samples import Pair
 from rurklib.study.inspector.few import forget_few
 from rurklib.study.inspector.grid import answers_on_plane
 from rurklib.train.fit import fit

@@ -14,7 +14,7 @@ from typing import Any
 import ipywidgets
 
 from rurklib import checks
-from rurklib.data.bundled import FEATURES
+from rurklib.data.bundled import IRIS_FEATURES
 from rurklib.study.figures.regions import RegionsFigure
 from rurklib.study.inspector.flat import Flat
 from rurklib.study.inspector.flat_ball import NORMS
@@ -32,7 +32,7 @@ TEXTS = {
 TAUS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
 
 
-def regions_figure(flat: Flat, axes_names: tuple[str, str] = FEATURES[:2]) -> RegionsFigure:
+def regions_figure(flat: Flat, axes_names: tuple[str, str] = IRIS_FEATURES[:2]) -> RegionsFigure:
     """The figure of ``flat`` with nothing in it yet."""
     case = flat.case
     forget, kept = ((x.cpu().numpy(), y.cpu().numpy()) for x, y in (case.forget, case.retain))
@@ -51,7 +51,10 @@ class FlatPanel:
     """
 
     def __init__(
-        self, flat: Flat, state: State | None = None, axes_names: tuple[str, str] = FEATURES[:2]
+        self,
+        flat: Flat,
+        state: State | None = None,
+        axes_names: tuple[str, str] = IRIS_FEATURES[:2],
     ) -> None:
         self.flat = flat
         self.state = state or State(lam=flat.lambdas[len(flat.lambdas) // 2], steps=flat.steps[-1])

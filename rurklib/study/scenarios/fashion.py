@@ -12,14 +12,14 @@ with samples times classes. Where a method has no settings, its defaults were th
 """
 
 from rurklib.data.dataset import Dataset
-from rurklib.data.subsets import first_of_each_class
+from rurklib.data.subsets import head_of_each_class
 from rurklib.study.scenarios.scenario import Scenario
 from rurklib.study.sources.cifar_fashion import fashion_mnist
 
 
 def small_fashion(path: str) -> Dataset:
-    """2,000 + 2,000 images of 28x28 pixels; see :func:`rurklib.data.fashion_mnist` for ``path``."""
-    return first_of_each_class(fashion_mnist(path), name="fashion-small", train=200, test=200)
+    """2,000 + 2,000 images of 28x28 pixels; see :func:`fashion_mnist` for ``path``."""
+    return head_of_each_class(fashion_mnist(path), name="fashion-small", train=200, test=200)
 
 
 FASHION = Scenario(

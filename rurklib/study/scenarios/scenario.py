@@ -15,7 +15,7 @@ from typing import Any, get_args
 from rurklib import checks
 from rurklib.data.dataset import ANY, Dataset
 from rurklib.data.requests import ORDERS
-from rurklib.data.subsets import fewer, set_aside
+from rurklib.data.subsets import hold_out_validation, subsample
 from rurklib.models import MODELS
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.train.augment import AUGMENTATIONS
@@ -161,9 +161,9 @@ class Scenario:
         size = () if self.image_size is None else (self.image_size,)
         data = self.data(self.path, *size)
         if self.validation_of_train:
-            data = set_aside(data, self.validation_of_train, seed=self.split_seed)
+            data = hold_out_validation(data, self.validation_of_train, seed=self.split_seed)
         counts = {"train": self.train_images or 0, "test": self.test_images or 0}
-        return fewer(data, **counts, seed=self.split_seed)
+        return subsample(data, **counts, seed=self.split_seed)
 
     @property
     def reference_seeds(self) -> tuple[int, ...]:

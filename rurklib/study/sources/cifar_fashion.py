@@ -19,8 +19,9 @@ import numpy as np
 import torch
 
 from rurklib.checks import InputError
-from rurklib.data.dataset import Dataset, Pair
-from rurklib.data.subsets import first_of_each_class
+from rurklib.data.dataset import Dataset
+from rurklib.data.subsets import head_of_each_class
+from rurklib.samples import Pair
 from rurklib.study.sources.image_folder import cache_folder
 from rurklib.study.sources.npz import npz
 
@@ -63,7 +64,7 @@ def cifar10(path: str | Path = "") -> Dataset:
 def cifar5(path: str | Path = "") -> Dataset:
     """Small CIFAR-5 (Golatkar et al. 2020): the first 200 train and the first 200 test images of
     the first five classes of :func:`cifar10`."""
-    return first_of_each_class(cifar10(path), name="cifar5", classes=5, train=200, test=200)
+    return head_of_each_class(cifar10(path), name="cifar5", classes=5, train=200, test=200)
 
 
 def fashion_mnist(path: str | Path = "") -> Dataset:

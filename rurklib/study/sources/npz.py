@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 
 from rurklib.checks import InputError
-from rurklib.data.dataset import Dataset, Pair
+from rurklib.data.dataset import Dataset
+from rurklib.samples import Pair
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 

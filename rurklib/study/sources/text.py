@@ -35,7 +35,8 @@ import torch
 
 from rurklib import checks
 from rurklib.checks import InputError
-from rurklib.data.dataset import Dataset, Pair
+from rurklib.data.dataset import Dataset
+from rurklib.samples import Pair
 
 TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 

@@ -1,46 +1,14 @@
-"""Iris: fixed scales, fixed flowers, and a request over all classes."""
+"""A few samples forgotten, spread over the classes."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
 from rurklib.checks import InputError
-from rurklib.data.bundled import IRIS_SCALES, iris
+from rurklib.data.bundled import iris
 from rurklib.data.dataset import Dataset
 from rurklib.study.inspector.few import forget_few
-
-
-def test_scales_are_centimetres_and_not_statistics():
-    """Undoing the stated scales gives scikit-learn's centimetres back. Fails if a feature gets
-    another's scale, or a minimum and maximum of the data are used."""
-    from sklearn.datasets import load_iris
-
-    low, high = np.array(IRIS_SCALES).T
-    data = iris()
-    known = {tuple(np.round(row, 1)) for row in load_iris().data}
-    for x, _ in (data.train, data.test):
-        centimetres = np.round(x.double().numpy() * (high - low) + low, 1)
-        assert {tuple(row) for row in centimetres} <= known
-    assert len(data.train[0]) + len(data.test[0]) == 150
-    assert data.train[0].min() > 0
-    assert data.train[0].max() < 1
-
-
-def test_forty_of_each_species_train_and_the_same_whatever_the_features():
-    whole, two = iris(), iris(features=(3, 1))
-    assert torch.bincount(whole.train[1]).tolist() == [40, 40, 40]
-    assert torch.bincount(whole.test[1]).tolist() == [10, 10, 10]
-    assert torch.equal(two.train[0], whole.train[0][:, [3, 1]])
-    assert torch.equal(two.test[1], whole.test[1])
-    assert not torch.equal(iris(seed=1).train[0], whole.train[0])
-
-
-@pytest.mark.parametrize("features", [(), (0, 0), (4,), (-1,), (0.5,)])
-def test_features_that_are_not_there(features):
-    with pytest.raises(InputError, match="feature"):
-        iris(features=features)
 
 
 @pytest.mark.parametrize(("n", "shares"), [(7, [2, 2, 3]), (6, [2, 2, 2]), (1, [0, 0, 1])])

@@ -1,0 +1,88 @@
+"""scikit-learn's three data sets: fixed scales, fixed samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from rurklib.checks import InputError
+from rurklib.data.bundled import CANCER_SCALES, IRIS_SCALES, breast_cancer, digits, iris
+
+
+def test_scales_of_tumours_are_round_numbers_and_no_statistics():
+    """Undoing them gives scikit-learn's numbers back, column by column, and no feature's scale is
+    its maximum. Fails if a feature gets another's scale."""
+    from sklearn.datasets import load_breast_cancer
+
+    raw, data = load_breast_cancer().data, breast_cancer()
+    known = {tuple(np.float32(row / np.array(CANCER_SCALES))) for row in raw}
+    for x, _ in (data.train, data.test):
+        assert {tuple(row) for row in x.numpy()} <= known
+    top = raw.max(0) / np.array(CANCER_SCALES)
+    assert (top < 1).all()
+    assert (top > 0.4).all()
+    assert all(float(f"{s:.1g}") == s for s in CANCER_SCALES)
+
+
+def test_scales_of_flowers_are_centimetres_and_no_statistics():
+    """Undoing the stated scales gives scikit-learn's centimetres back. Fails if a feature gets
+    another's scale, or a minimum and maximum of the data are used."""
+    from sklearn.datasets import load_iris
+
+    low, high = np.array(IRIS_SCALES).T
+    data = iris()
+    known = {tuple(np.round(row, 1)) for row in load_iris().data}
+    for x, _ in (data.train, data.test):
+        centimetres = np.round(x.double().numpy() * (high - low) + low, 1)
+        assert {tuple(row) for row in centimetres} <= known
+        assert x.min() > 0
+        assert x.max() < 1
+
+
+def test_digits_are_scikit_learns():
+    """Half of every class, no image twice, 16 is white. Fails if images are scaled by what is
+    found, or train and test share one."""
+    from sklearn.datasets import load_digits
+
+    data = digits()
+    for x, _ in (data.train, data.test):
+        assert x.dtype == torch.uint8
+        assert x.shape[1:] == (1, 8, 8)
+    rows = {r.tobytes() for r in torch.cat([data.train[0], data.test[0]]).numpy()}
+    raw = np.round(load_digits().images / 16 * 255).astype(np.uint8)
+    assert rows == {r.tobytes() for r in raw}
+    assert len(rows) == 1797
+
+
+@pytest.mark.parametrize(
+    ("load", "train", "test", "classes"),
+    [
+        (breast_cancer, [142, 238], [70, 119], "malignant benign"),  # two thirds and one
+        (iris, [40] * 3, [10] * 3, "setosa versicolor virginica"),
+        (digits, [89, 91, 89, 92, 91, 91, 91, 90, 87, 90],
+         [89, 91, 88, 91, 90, 91, 90, 89, 87, 90], "0 1 2 3 4 5 6 7 8 9"),
+    ],
+)  # fmt: skip
+def test_a_seed_decides_which_of_each_class_train(load, train, test, classes, same_random_state):
+    with same_random_state():
+        data, again, other = load(), load(seed=0), load(seed=1)
+    assert torch.bincount(data.train[1]).tolist() == train
+    assert torch.bincount(data.test[1]).tolist() == test
+    assert data.classes == tuple(classes.split())
+    assert data.bounds == (0.0, 1.0)
+    assert data.digest == again.digest != other.digest
+    with pytest.raises(InputError, match="seed = -1"):
+        load(seed=-1)
+
+
+def test_the_same_flowers_train_whatever_the_features():
+    whole, two = iris(), iris(features=(3, 1))
+    assert torch.equal(two.train[0], whole.train[0][:, [3, 1]])
+    assert torch.equal(two.test[1], whole.test[1])
+
+
+@pytest.mark.parametrize("features", [(), (0, 0), (4,), (-1,), (0.5,)])
+def test_features_that_are_not_there(features):
+    with pytest.raises(InputError, match="feature"):
+        iris(features=features)
