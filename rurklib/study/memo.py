@@ -39,6 +39,7 @@ from rurklib.study import files
 T = TypeVar("T")
 Weights = tuple[Mapping[str, Tensor], Mapping[str, Any]]  # a state dict and a record of facts
 PACKAGE = "rurklib"
+FOLDER = Path(__file__).parents[1]  # of the package
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,6 @@ def key(
 
 
 # --- until every cache has come over --------------------------------------------------------------
-
-FOLDER = Path(__file__).parents[1]
 
 
 def fingerprint(**parts: Any) -> str:
@@ -178,9 +177,16 @@ def source_of(maker: Callable[..., Any]) -> str:
     return _hash(_reached(used), _own_source(maker))
 
 
-def source_of_text(source: str) -> str:
-    """The same for the code of a notebook or a script: what it imports of ours, at any depth."""
-    return _hash(_reached(set(_imports(ast.parse(source)))))
+def source_of_text(source: str, without: tuple[str, ...] = ()) -> str:
+    """The same for the code of a notebook or a script: what it imports of ours, at any depth, but
+    for modules whose names begin with one of ``without``, and what only these import."""
+    return _hash(_reached(set(_imports(ast.parse(source))), without))
+
+
+def read_again() -> None:
+    """Forget the modules' sources: they may have changed since this process read them."""
+    for remembered in (_tree, _imported_by, _statements):
+        remembered.cache_clear()
 
 
 _NO_CODE = (lambda: None).__code__
@@ -209,14 +215,15 @@ def _home(thing: Any) -> str | None:
     return name if isinstance(name, str) and name.split(".")[0] == PACKAGE else None
 
 
-def _reached(modules: set[str]) -> set[str]:
+def _reached(modules: set[str], without: tuple[str, ...] = ()) -> set[str]:
     """These modules and all of ours that they import, at any depth."""
     found: set[str] = set()
     waiting = set(modules)
     while waiting:
         name = waiting.pop()
-        found.add(name)
-        waiting |= _imported_by(name) - found
+        if not name.startswith(without):
+            found.add(name)
+            waiting |= _imported_by(name) - found
     return found
 
 
@@ -244,10 +251,10 @@ def _tree(module: str) -> ast.Module:
 
 
 def read_source(module: str) -> str:
-    """The text of a module of ours."""
-    file = importlib.import_module(module).__file__
-    assert file is not None
-    return Path(file).read_text(encoding="utf-8")
+    """The text of a module of ours, which isn't imported for it: that may take seconds."""
+    path = FOLDER.joinpath(*module.split(".")[1:])
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return file.read_text(encoding="utf-8")
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -312,6 +319,5 @@ def _defined_in(module: str, name: str) -> str:
     return _home(thing) or module
 
 
-@cache
 def _is_package(module: str) -> bool:
-    return hasattr(importlib.import_module(module), "__path__")
+    return FOLDER.joinpath(*module.split(".")[1:]).is_dir()
