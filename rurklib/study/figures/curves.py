@@ -1,20 +1,18 @@
-"""Residual-knowledge curves: ratio against tau, with what re-trained models do among themselves."""
+"""Residual-knowledge curves over tau, with what re-trained models do among themselves."""
 
 from __future__ import annotations
 
-from typing import Any
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
-from rurklib.study.figures.style import BAND, FURTHER, canvas, style
-
-RANGE, PREDICT = "range of the re-trained models", "a further one, 95 %"
-
+from rurklib.study.figures.scaffold import BOUNDS, HAIR, grey_bands, panels, spread
+from rurklib.study.figures.style import INK, style
 
 # what it is, the references' range, the prediction for a further one, where nothing is left
 QUANTITIES: dict[str, tuple[str, tuple[str, str] | None, tuple[str, str] | None, float]] = {
@@ -32,182 +30,129 @@ QUANTITIES: dict[str, tuple[str, tuple[str, str] | None, tuple[str, str] | None,
     ),
 }  # fmt: skip
 
-
 CROWDED = 6  # lines in one picture; with more, each method gets a panel of its own
-
-
-HAIR: dict[str, Any] = {"color": "#bbbbbb", "lw": 0.6}  # of the other methods, behind a panel's own
+REACH, LEAST = 8, 0.25  # a panel goes as far as so many times its bands' reach, and not less
 
 
 def residual_curves(
     frame: pd.DataFrame,
     *,
     title: str,
-    quantity: str = "ratio_of_means",
-    unit: str = "sd of the noise, pixels in [0, 1]",
+    by: str = "",
+    titles: Mapping[Any, str] | None = None,
+    quantity: str | Sequence[str] = "ratio_of_means",
+    unit: str | Mapping[Any, str] = "sd of the noise, pixels in [0, 1]",
+    about: str = "this forget set",
+    share: bool = False,
 ) -> Figure:
     """Residual knowledge over tau for each method: mean over seeds as line, their range as shade.
 
-    ``frame`` has columns method, seed, tau, ``quantity`` and its bands, as
-    ``rurklib.study.stages.measure`` gives them. Dark grey is the range of the re-trained references
-    against each other, light grey the 95 % prediction for a further one on this forget set.
-    ``quantity`` is "ratio_of_means", "margin_difference", or "difference" where a whole class is
-    forgotten. More than six methods are shown in panels, cut off where a method runs far below.
+    ``frame`` has columns method, tau, ``quantity`` and its bands, as
+    ``rurklib.study.stages.measure`` gives them. ``quantity`` is "ratio_of_means",
+    "margin_difference", or "difference" where a whole class is forgotten; several stand beside each
+    other. Greys are the :func:`bands` of re-trained models, for the samples that ``about`` names.
+    Of a method with one model, bars are the 95 % interval of the ratio.
+
+    Methods share a panel; more than six have one each, the others behind it as hair lines. With
+    ``by``, a column, there is a panel for each of its values in ``titles`` (value: title);
+    ``unit``, of tau, may then be a mapping too, and ``share`` gives all panels one scale. A panel
+    has room for its bands and shows up to eight times as much to either side of no residual
+    knowledge: where a curve ends beyond that, the number is written at the edge.
     """
-    label, _, _, target = QUANTITIES[quantity]
-    null = bands(frame, quantity)
-    shown = frame[frame.method != "Re-train"].groupby(["method", "tau"], sort=False)[quantity]
-    curves = shown.agg(["mean", "min", "max"])
-    methods = list(frame.method[frame.method != "Re-train"].unique())
-    draw = _together if len(methods) <= CROWDED else _panels
-    return draw(curves, null, methods, target, title, f"tau ({unit})", label)
+    asked = [quantity] if isinstance(quantity, str) else list(quantity)
+    methods = [m for m in frame.method.unique() if m != "Re-train"]
+    each = not by and len(methods) > CROWDED
+    names = {m: m for m in methods} if each else titles or {"": ""}
+    keys = {(name, q): text for name, text in names.items() for q in asked}
+    columns = min(5 if each else len(asked) if len(asked) > 1 else 3, len(keys))
+    sharex, sharey = share or each or len(asked) > 1, "col" if len(asked) > 1 else share or each
+    label = QUANTITIES[asked[0]][0] if len(asked) == 1 else ""
+    with panels(
+        keys, title=title, columns=columns, about=about, ylabel=label, 
+        sharex=sharex, sharey=sharey,
+        size=(min(10.6 / columns, 4.3), 2.4) if len(keys) > 1 else (7.2, 3.6),
+        xlabel={k: f"tau ({unit if isinstance(unit, str) else unit[k[0]]})" for k in keys},
+    ) as (figure, axes):  # fmt: skip
+        shown = {}
+        for (name, which), axis in axes.items():
+            rows = frame[frame[by] == name] if by else frame
+            own = [name] if each else [m for m in methods if m in set(rows.method)]
+            shown[name, which] = _draw(axis, rows, which, own, methods if each else [])
+        for (name, which), axis in axes.items():
+            alike = (
+                [s for k, s in shown.items() if k[1] == which] if sharey else [shown[name, which]]
+            )
+            axis.set_ylim(min(s.low for s in alike), max(s.high for s in alike))
+            _mark_beyond(axis, shown[name, which].ends)
+            axis.set_ylabel("" if label else textwrap.fill(QUANTITIES[which][0], 24), fontsize=9)
+    return figure
 
 
 def bands(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """What re-trained models do among themselves, by tau: low, high (their range), predict_low,
-    predict_high (a further one); NaN where a quantity has no such band. Under a law that searches,
-    each model's prediction hangs a little on the copies found on it: the first model's is taken."""
+    predict_high (a further one, 95 %); NaN where a quantity has no such band. Under a perturbation
+    that is found on a model, each model's prediction depends a little on its copies: the first
+    model's is taken."""
     _, span, predict, _ = QUANTITIES[quantity]
     # The references' own rows are predictions from one fewer: take a model's.
     rows = frame[frame.method != "Re-train"] if (frame.method != "Re-train").any() else frame
     first = rows.groupby("tau").first()
-    table = pd.DataFrame(index=first.index, columns=["low", "high", "predict_low", "predict_high"])
-    for names, columns in ((["low", "high"], span), (["predict_low", "predict_high"], predict)):
+    table = pd.DataFrame(index=first.index, columns=list(BOUNDS))
+    for names, columns in ((BOUNDS[:2], span), (BOUNDS[2:], predict)):
         if columns and set(columns) <= set(first.columns):
-            table[names] = first[list(columns)].to_numpy()
+            table[list(names)] = first[list(columns)].to_numpy()
     return table.astype(float)
 
 
-def extent(null: pd.DataFrame) -> tuple[float, float]:
-    """Lowest and highest value of either band; NaN if there is none."""
-    return float(null.min(axis=None)), float(null.max(axis=None))
+class _Shown(NamedTuple):
+    """What a panel shows: its limits, and where the curves end (method: value at the last tau)."""
+
+    low: float
+    high: float
+    ends: dict[str, float]
 
 
-def draw_bands(axis: Axes, null: pd.DataFrame, target: float) -> None:
-    """Both bands and the line of no residual knowledge, behind whatever is drawn on ``axis``."""
-    axis.fill_between(
-        null.index, null.predict_low, null.predict_high, color=FURTHER, lw=0, zorder=0
-    )
-    axis.fill_between(null.index, null.low, null.high, color=BAND, lw=0, zorder=0.1)
-    axis.plot([0, null.index.max()], [target, target], color="#555555", lw=0.8, ls=":")
-    axis.spines[["top", "right"]].set_visible(False)
-
-
-def key(
-    figure: Figure, null: pd.DataFrame, about: str = "this forget set", hair: bool = False
-) -> None:
-    """What the greys are, in a line below the picture; ``about``: what they hold for. ``hair``:
-    the other methods' lines are among them."""
-    shown = [(BAND, RANGE, null.low), (FURTHER, PREDICT, null.predict_low)]
-    handles: list[Artist] = [
-        Patch(color=color, label=text) for color, text, low in shown if low.notna().any()
-    ]
-    if hair:
-        handles.append(Line2D([], [], label="the other methods, means", **HAIR))
-    if handles:
-        figure.legend(
-            handles=handles, loc="outside lower right", ncols=3, frameon=False, fontsize=9,
-            title=f"grey, for {about}:", title_fontsize=9, alignment="left",
-        )  # fmt: skip
-
-
-def draw_curve(axis: Axes, curve: pd.DataFrame, method: str) -> None:
-    look = style(method)
-    axis.fill_between(
-        curve.index, curve["min"], curve["max"], color=look["color"], alpha=0.15, lw=0
-    )
-    axis.plot(curve.index, curve["mean"], ms=6, lw=1.8, **look)
-
-
-def _together(
-    curves: pd.DataFrame, null: pd.DataFrame, methods: list[str], target: float, title: str,
-    xlabel: str, ylabel: str,
-) -> Figure:  # fmt: skip
-    """All in one picture, labelled at the right end."""
-    figure, axis = canvas()
-    draw_bands(axis, null, target)
-    middle = float(null.iloc[-1].mean())
-    ends = [(middle if middle == middle else target, "re-trained\nmodels", "#6b6b6b")]
+def _draw(
+    axis: Axes, rows: pd.DataFrame, quantity: str, methods: Sequence[str], others: Sequence[str]
+) -> _Shown:
+    """The bands, ``others`` as hair lines and the curves of ``methods``."""
+    null, target = bands(rows, quantity), QUANTITIES[quantity][3]
+    grey_bands(axis, null)
+    axis.axhline(target, color="#555555", lw=0.8, ls=":")
+    for k, other in enumerate(others):
+        mean = rows[rows.method == other].groupby("tau")[quantity].mean()
+        axis.plot(mean.index, mean, color="#bbbbbb", lw=0.6, zorder=1, label=None if k else HAIR)
+    ends, points = {}, [target]
     for method in methods:
-        draw_curve(axis, curves.loc[method], method)
-        end = curves.loc[method]["mean"].iloc[-1]
-        ends.append((end if end == end else target, method, style(method)["color"]))
-    right = float(null.index.max())
+        its = rows[rows.method == method]
+        curve = spread(axis, its, "tau", quantity, method, label=None if others else method)
+        ends[method] = float(curve["mean"].iloc[-1])
+        points += [curve["min"].min(), curve["max"].max()]
+        if quantity == "ratio_of_means" and "ratio_low" in its and its.tau.is_unique:
+            bars = its.tau, its.ratio_low, its.ratio_high
+            axis.vlines(*bars, lw=1.4, color=style(method)["color"])
+            points += [bars[1].min(), bars[2].max()]
+    ticks = [null.index[k] for k in (0, len(null) // 2, -1)]
+    axis.set_xticks(ticks, [f"{t:.2g}" for t in ticks])
+    low, high = null.min(axis=None), null.max(axis=None)
+    wide = np.nanmax([high - target, target - low, 0.0])
+    reach = max(REACH * wide, LEAST) if wide > 0 else np.inf  # a class forgotten whole has no band
+    low = max(np.nanmin([low, *points]), target - reach)
+    high = min(np.nanmax([high, *points]), target + reach)
+    margin = 0.06 * (high - low) or 0.05
+    return _Shown(low - margin, high + margin, ends)
+
+
+def _mark_beyond(axis: Axes, ends: Mapping[str, float]) -> None:
+    """Write at the edge of a panel where the curves end that leave it."""
     low, high = axis.get_ylim()
-    ends.sort(key=lambda e: e[0])
-    for at, (y, text, color) in zip(
-        _apart([e[0] for e in ends], 0.055 * (high - low)), ends, strict=True
+    for arrow, out, edge, side in (
+        ("↓", {m: v for m, v in ends.items() if v < low}, 0.02, "bottom"),
+        ("↑", {m: v for m, v in ends.items() if v > high}, 0.98, "top"),
     ):
-        axis.annotate(
-            text, (right, y), (right * 1.03, at), color=color, va="center", fontsize=9.5,
-            annotation_clip=False,
-        )  # fmt: skip
-    axis.set_xlim(0, right * 1.17)
-    axis.set_xticks(list(null.index))
-    axis.set(xlabel=xlabel, ylabel=ylabel)
-    axis.set_title(title, loc="left")
-    key(figure, null)
-    return figure
-
-
-def _panels(
-    curves: pd.DataFrame, null: pd.DataFrame, methods: list[str], target: float, title: str,
-    xlabel: str, ylabel: str,
-) -> Figure:  # fmt: skip
-    """A panel for each method on common axes, the others as hair lines behind it."""
-    columns = 5
-    rows = -(-len(methods) // columns)
-    figure, axes = canvas(
-        rows, columns, width=11, height=1.0 + 2.2 * rows, sharex=True, sharey=True, squeeze=False
-    )
-    lowest, highest = (v if v == v else target for v in extent(null))
-    spread = max(highest - target, target - lowest)
-    reach = 8 * spread if spread > 0 else float("inf")  # a class forgotten whole has no band
-    least, most = curves["min"].fillna(target).min(), curves["max"].fillna(target).max()
-    floor = max(min(least, lowest, target), target - reach)
-    ceiling = min(max(most, highest, target), target + reach)
-    margin = 0.06 * (ceiling - floor) or 0.05
-    for axis, method in zip(axes.flat, methods, strict=False):
-        draw_bands(axis, null, target)
-        for other in methods:
-            axis.plot(null.index, curves.loc[other]["mean"], zorder=1, **HAIR)
-        draw_curve(axis, curves.loc[method], method)
-        axis.set_title(method, loc="left", fontweight="bold")
-        end = curves.loc[method]["mean"].iloc[-1]
-        if end < floor - margin or end > ceiling + margin:
-            edge, va = (floor, "bottom") if end < floor else (ceiling, "top")
-            axis.annotate(
-                f"{'↓' if end < floor else '↑'} {end:.2f}", (null.index.max(), edge), ha="right",
-                va=va, color=style(method)["color"], fontsize=9.5,
-            )  # fmt: skip
-    for axis in axes.flat[len(methods) :]:
-        axis.set_axis_off()
-    axes[0, 0].set_ylim(floor - margin, ceiling + margin)
-    taus = list(null.index)
-    axes[0, 0].set_xticks([taus[0], taus[len(taus) // 2], taus[-1]])
-    for axis in axes[:, 0]:
-        axis.set_ylabel("")
-    for column in range(columns):  # the lowest panel of each column has the ticks
-        last = max(i for i in range(rows) if i * columns + column < len(methods))
-        axes[last, column].tick_params(labelbottom=True)
-    figure.supxlabel(xlabel, fontsize=10.5, x=0.06, ha="left")  # beside it, the greys
-    figure.supylabel(ylabel, fontsize=10.5)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
-    key(figure, null, hair=True)
-    return figure
-
-
-def _apart(values: list[float], gap: float) -> list[float]:
-    """Sorted positions moved as little as it takes to be ``gap`` apart."""
-    placed = list(values)
-    for _ in range(200):
-        moved = False
-        for i in range(len(placed) - 1):
-            short = gap - (placed[i + 1] - placed[i])
-            if short > 1e-9:
-                placed[i] -= short / 2
-                placed[i + 1] += short / 2
-                moved = True
-        if not moved:
-            break
-    return placed
+        text = "\n".join(
+            f"{arrow} {m + ' ' if len(ends) > 1 else ''}{v:.2f}" for m, v in out.items()
+        )
+        if out:
+            axis.text(0.98, edge, text, transform=axis.transAxes, ha="right", va=side, fontsize=9,
+                      color=INK if len(out) > 1 else style(next(iter(out)))["color"])  # fmt: skip

@@ -15,8 +15,15 @@ from matplotlib.text import Text
 # seaborn's colour-blind palette; Original is black, the re-trained references are grey.
 _C = [matplotlib.colors.to_hex(c) for c in sns.color_palette("colorblind", 10)]
 
-
 INK, BAND, FURTHER = "#222222", "#bebebe", "#e0e0e0"
+
+# Of what is no method, in order: colour, marker and line.
+LOOKS: list[dict[str, Any]] = [
+    {"color": _C[k], "marker": m, "ls": ls}
+    for k, m, ls in zip(
+        (0, 3, 2, 1, 4, 5, 9, 7), "oD^svPX<", 2 * ["-", "--", "-.", ":"], strict=True
+    )
+]
 
 
 STYLE: dict[str, tuple[str, str]] = {
@@ -71,7 +78,9 @@ def png(figure: Figure, alt: str = "") -> bytes:
     from PIL import Image, PngImagePlugin
 
     drawn, small = io.BytesIO(), io.BytesIO()
-    _wrap_titles(figure)
+    title = figure._suptitle  # type: ignore[attr-defined]
+    if title is not None and title.get_text():
+        _wrap(title, figure)
     figure.savefig(drawn, format="png", dpi=120)
     text = PngImagePlugin.PngInfo()
     text.add_text("Description", alt)
@@ -82,19 +91,8 @@ def png(figure: Figure, alt: str = "") -> bytes:
     return small.getvalue()
 
 
-def _wrap_titles(figure: Figure) -> None:
-    """Break lines of titles that are wider than the figure: a list of methods may be long. The
-    title of a figure with one panel is that panel's."""
-    titles = [figure._suptitle]  # type: ignore[attr-defined]
-    if len(figure.axes) == 1:
-        figure.draw_without_rendering()  # places the panel, and its title with it
-        titles.append(figure.axes[0]._left_title)  # type: ignore[attr-defined]
-    for title in titles:
-        if title is not None and title.get_text():
-            _wrap(title, figure)
-
-
 def _wrap(title: Text, figure: Figure) -> None:
+    """Break lines that are wider than the figure: a list of methods may be long."""
     renderer, edge = FigureCanvasAgg(figure).get_renderer(), 0.99 * figure.bbox.width
     lines = title.get_text().split("\n")
     for k, line in enumerate(lines):

@@ -48,26 +48,20 @@ def copies_strip(
     ``answers`` holds (name, predicted class [columns]) for each model; a recognised copy (its
     class is ``truth``) gets a tick, another the class that the model said.
     """
-    columns = len(images)
+    columns, rows = len(images), len(answers)
     figure, axes = canvas(
-        1 + len(answers), columns, width=1.15 * columns + 1.3, height=1.5 + 0.34 * len(answers),
-        gridspec_kw={"height_ratios": [4] + [1] * len(answers)}, squeeze=False,
+        1 + rows, columns, width=1.15 * columns + 1.3, height=1.5 + 0.34 * rows,
+        gridspec_kw={"height_ratios": [4] + [1] * rows}, squeeze=False,
     )  # fmt: skip
-    look = grey(images)
-    for i, image in enumerate(images):
-        axes[0, i].imshow(shown(image), **look)
-        axes[0, i].set_title(column_titles[i], fontsize=9, loc="center")
-    for row, (name, said) in enumerate(answers, start=1):
-        axes[row, 0].text(-0.2, 0.5, name, ha="right", va="center", fontsize=9)
-        for i in range(columns):
-            right = said[i] == truth
-            text = f"✓ {classes[truth]}" if right else f"✗ {classes[said[i]]}"
-            color = GOOD if right else BAD
-            axes[row, i].text(0.5, 0.5, text, ha="center", va="center", color=color, fontsize=10)
-    for axis in axes.flat:
-        axis.set_xticks([])
-        axis.set_yticks([])
-        axis.spines[:].set_visible(False)
+    _show(axes[0], images)
+    for axis, text in zip(axes[0], column_titles, strict=True):
+        axis.set_title(text, fontsize=9, loc="center")
+    for line, (name, said) in zip(axes[1:], answers, strict=True):
+        line[0].text(-0.2, 0.5, name, ha="right", va="center", fontsize=9)
+        for axis, answer in zip(line, said, strict=True):
+            axis.set_axis_off()
+            mark, color = ("✓", GOOD) if answer == truth else ("✗", BAD)
+            axis.text(0.5, 0.5, f"{mark} {classes[answer]}", ha="center", va="center", color=color)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure
 
@@ -80,21 +74,24 @@ def image_rows(
 ) -> Figure:
     """Rows of images [n, channels, h, w] in [0, 1] (or of other inputs), each row with its name;
     ``captions``: a word below each image of a row."""
-    columns = max(len(images) for images in rows.values())
-    each = 0.85 if captions is None else 1.05
+    columns, each = max(map(len, rows.values())), 0.85 if captions is None else 1.05
     figure, axes = canvas(
         len(rows), columns, width=0.8 * columns + 1.5, height=0.55 + each * len(rows), squeeze=False
     )
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for row, (name, images) in zip(axes, rows.items(), strict=True):
-        row[0].text(-0.15, 0.5, name.replace(" (", "\n("), ha="right", va="center", fontsize=9,
-                    transform=row[0].transAxes)  # fmt: skip
-        look = grey(images)
-        for axis, image in zip(row, images, strict=False):
-            axis.imshow(shown(image), **look)
-        for axis, words in zip(row, (captions or {}).get(name, ()), strict=False):
+    for line, (name, images) in zip(axes, rows.items(), strict=True):
+        _show(line, images)
+        line[0].text(-0.15, 0.5, name.replace(" (", "\n("), ha="right", va="center", fontsize=9,
+                     transform=line[0].transAxes)  # fmt: skip
+        for axis, words in zip(line, (captions or {}).get(name, ()), strict=False):
             axis.text(0.5, -0.06, words, ha="center", va="top", fontsize=9,
                       transform=axis.transAxes)  # fmt: skip
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure
+
+
+def _show(axes: np.ndarray, images: np.ndarray) -> None:
+    """Images side by side, the places that are left over empty."""
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, image in zip(axes, images, strict=False):
+        axis.imshow(shown(image), **grey(images))

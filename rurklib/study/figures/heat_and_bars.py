@@ -1,0 +1,124 @@
+"""Tables of colours, bars of shares, and histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rurklib.study.figures.scaffold import method_axis, panels
+from rurklib.study.figures.style import INK, style
+
+FULL = 8.0  # standard deviations at which a colour is full
+COLD, MIDDLE, WARM = sns.diverging_palette(245, 45, s=85, l=55, n=3)
+
+
+def attack_heat(
+    cells: pd.DataFrame, by: str, titles: Mapping[str, str], *, title: str, stacked: bool = False
+) -> Figure:
+    """A panel for each value of the column ``by``: attacks in rows, methods in columns; with
+    ``stacked`` panels are below each other, attacks in columns.
+
+    ``cells`` as :func:`rurklib.study.stages.attack_tables` gives them, one for each panel, attack
+    and method; ``titles`` names the panels shown. The number is how many seeds are outside the
+    prediction for a further re-trained model, with + or - for the side (and /, where both occur).
+    Colour: t, orange above the re-trained models, blue below. Blank: no seed is outside, or nothing
+    can be said.
+    """
+    names = {n: text for n, text in titles.items() if n in set(cells[by])}
+    shown = cells[cells[by].isin(names)]
+    down, across = ("method", "attack") if stacked else ("attack", "method")
+    rows, columns = (list(dict.fromkeys(shown[c])) for c in (down, across))
+    beside = 1 if stacked else len(names)
+    with panels(
+        names, title=title, columns=beside, sharex=stacked, sharey=not stacked,
+        size=(max(2.5 / beside + 0.46 * len(columns), 8.1 / beside), 0.9 + 0.3 * len(rows)),
+    ) as (figure, axes):  # fmt: skip
+        for name, axis in axes.items():
+            image = _heat(axis, shown[shown[by] == name], down, across, rows, columns)
+        shrink = 0.7 * beside / len(names)
+        bar = figure.colorbar(image, ax=[*axes.values()], shrink=shrink, pad=0.01, extend="both")
+        bar.set_label("standard deviations of a\nfurther re-trained model", fontsize=9)
+    for axis in figure.axes:
+        axis.spines[:].set_visible(False)
+    return figure
+
+
+def _heat(
+    axis: Axes, cells: pd.DataFrame, down: str, across: str, rows: list[str], columns: list[str]
+) -> Any:
+    """One panel: a coloured cell with its counts for each value of two columns."""
+    colors = sns.diverging_palette(245, 45, s=85, l=55, as_cmap=True).with_extremes(bad="#f4f4f4")
+    said = cells.assign(t=cells.t.where(cells.above + cells.below > 0))
+    t = said.pivot(index=down, columns=across, values="t").reindex(index=rows, columns=columns)
+    image = axis.imshow(np.ma.masked_invalid(t), cmap=colors, vmin=-FULL, vmax=FULL, aspect="auto")
+    for cell in cells.itertuples():
+        sides = [f"+{cell.above}"] * bool(cell.above) + [f"−{cell.below}"] * bool(cell.below)
+        at = columns.index(getattr(cell, across)), rows.index(getattr(cell, down))
+        axis.text(*at, "/".join(sides), ha="center", va="center", fontsize=8, color=INK)
+    axis.set_xticks(range(len(columns)), columns, rotation=60, ha="right", fontsize=9)
+    axis.set_yticks(range(len(rows)), rows, fontsize=9)
+    axis.set_xticks(np.arange(len(columns) - 1) + 0.5, minor=True)
+    axis.set_yticks(np.arange(len(rows) - 1) + 0.5, minor=True)
+    axis.grid(which="minor", color="white", lw=1)
+    axis.tick_params(which="both", length=0)
+    return image
+
+
+def outside_bars(shares: pd.DataFrame, halves: Mapping[str, str], *, title: str) -> Figure:
+    """How much of all that was tried is outside: panels for scenarios (in rows) and statistics.
+
+    ``shares`` as :func:`rurklib.residual.placement.share_outside` gives them, ``halves`` names the
+    statistics shown. Orange to the right: shares of attacks x seeds above the re-trained models;
+    blue to the left: below. The dotted lines are what chance gives, one in forty either way.
+    """
+    shown = shares[shares.statistic.isin(halves)]
+    scenarios, methods = (list(dict.fromkeys(shown[c])) for c in ("scenario", "method"))
+    names = {(h, s): f"{s}: {text}" for h, text in halves.items() for s in scenarios}
+    most = int(shown.attacks.max())
+    with panels(
+        names, title=title, columns=len(scenarios), sharex=True, sharey=True,
+        size=(2.9, 0.6 + 0.21 * len(methods)),
+        xlabel=f"% of up to {most} attacks x seeds\nbelow and above re-trained models",
+    ) as (figure, axes):  # fmt: skip
+        for (half, scenario), axis in axes.items():
+            its = shown[(shown.statistic == half) & (shown.scenario == scenario)]
+            at = [methods.index(m) for m in its.method]
+            axis.barh(at, 100 * its.above, color=WARM, height=0.75)
+            axis.barh(at, -100 * its.below, color=COLD, height=0.75)
+            for x, line in ((0, "-"), (-2.5, ":"), (2.5, ":")):
+                axis.axvline(x, color="#555555", lw=0.8, ls=line)
+        first = next(iter(axes.values()))
+        method_axis(first, methods)
+        first.set_xlim(-100, 100)
+        first.set_xticks([-100, -50, 0, 50, 100], ["100", "50", "0", "50", "100"])
+    return figure
+
+
+def sample_histogram(
+    groups: Mapping[str, np.ndarray], *, title: str, xlabel: str, bins: int = 16
+) -> Figure:
+    """How a number is spread over samples: one row per group, on common bins.
+
+    ``groups``: values [samples] of a method, or [models, samples]: the bar is then the mean count
+    over models, the line over it their range. Values that are NaN (no ratio) are left out.
+    """
+    defined = np.concatenate([v[np.isfinite(v)] for v in map(np.atleast_2d, groups.values())])
+    edges = np.linspace(defined.min(initial=0.999), defined.max(initial=1.001), bins + 1)
+    middle, width = (edges[1:] + edges[:-1]) / 2, 0.9 * np.diff(edges)
+    with panels(
+        {g: g for g in groups}, title=title, columns=1, size=(7.2, 1.5), xlabel=xlabel,
+        ylabel="samples", sharex=True, sharey=True,
+    ) as (figure, axes):  # fmt: skip
+        for name, values in groups.items():
+            models = [np.histogram(v[np.isfinite(v)], edges)[0] for v in np.atleast_2d(values)]
+            axes[name].bar(middle, np.mean(models, 0), width, color=style(name)["color"], alpha=0.8)
+            if len(models) > 1:
+                axes[name].vlines(middle, np.min(models, 0), np.max(models, 0), color=INK, lw=1)
+            axes[name].axvline(1, color="#555555", lw=0.8, ls=":")
+    return figure

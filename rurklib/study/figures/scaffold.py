@@ -1,0 +1,122 @@
+"""What figures of several panels have in common: a grid, its words, greys of re-trained models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rurklib.study.figures.style import BAND, FURTHER, canvas, style
+
+RANGE, PREDICT = "range of the re-trained models", "a further re-trained model, 95 %"
+BOUNDS = ("low", "high", "predict_low", "predict_high")  # columns of both bands
+HAIR = "the other methods, means"  # thin lines behind a panel's own
+
+
+@contextmanager
+def panels(
+    names: Mapping[Any, str],
+    *,
+    title: str,
+    columns: int = 3,
+    size: tuple[float, float] = (3.5, 2.6),
+    xlabel: str | Mapping[Any, str] = "",
+    ylabel: str = "",
+    about: str = "",
+    **shared: Any,
+) -> Iterator[tuple[Figure, dict[Any, Axes]]]:
+    """A figure with a panel for each of ``names`` (key: title), by their keys; ``size`` in inches.
+
+    On leaving, each panel has its title and ``xlabel`` (where x is shared the lowest, or of more
+    than three the middle one). What was drawn with a label stands in a legend below, each label
+    once; on its right the greys, and what they are ``about`` ("this forget set"). ``shared``:
+    matplotlib's ``sharex`` and ``sharey``.
+    """
+    columns = min(columns, len(names))
+    rows = -(-len(names) // columns)
+    figure, grid = canvas(
+        rows, columns, width=max(size[0] * columns + 0.4, 7.2), height=size[1] * rows + 0.9,
+        squeeze=False, **shared,
+    )  # fmt: skip
+    axes = dict(zip(names, grid.flat, strict=False))
+    yield figure, axes
+    for axis in grid.flat[len(names) :]:
+        axis.set_axis_off()
+    for k, (key, axis) in enumerate(axes.items()):
+        axis.set_title(names[key], loc="left", fontsize=10.5)
+        axis.spines[["top", "right"]].set_visible(False)
+        lowest = k + columns >= len(names)
+        if lowest:
+            axis.tick_params(labelbottom=True)
+        middle = columns < 4 or k == len(names) - 1 - columns // 2
+        if not shared.get("sharex") or (lowest and middle):
+            text = xlabel if isinstance(xlabel, str) else xlabel[key]
+            axis.set_xlabel(text, fontsize=9.5)
+    figure.supylabel(ylabel, fontsize=10.5)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    _legends(figure, about)
+
+
+def _legends(figure: Figure, about: str) -> None:
+    drawn: dict[str, Any] = {}
+    for axis in figure.axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            drawn.setdefault(label, handle)
+    greys = {k: drawn.pop(k) for k in (RANGE, PREDICT, HAIR) if k in drawn}
+    look = {"frameon": False, "fontsize": 9}
+    if drawn:
+        room = figure.get_figwidth() - (3.9 if greys else 0.0)
+        fit = int(room / (0.6 + 0.075 * max(map(len, drawn))))
+        figure.legend(drawn.values(), drawn.keys(), loc="outside lower left",
+                      ncols=min(max(fit, 1), len(drawn)), **look)  # fmt: skip
+    if greys:
+        words = [f"{k} ({about})" if about and k != HAIR and not i else k for i, k in
+                 enumerate(greys)]  # fmt: skip
+        figure.legend(greys.values(), words, loc="outside lower right", **look)
+
+
+def method_axis(axis: Axes, names: Sequence[str]) -> None:
+    """A row for each name, the first one on top."""
+    axis.set_yticks(range(len(names)), names, fontsize=9)
+    axis.set_ylim(len(names) - 0.4, -0.6)
+    axis.grid(axis="y", color="#eeeeee")
+    axis.set_axisbelow(True)
+
+
+def grey_bands(axis: Axes, table: pd.DataFrame, *, along: str = "x", half: float = 0.36) -> None:
+    """What re-trained models show, behind whatever is drawn on ``axis``: their range dark, the
+    prediction for a further one light.
+
+    ``table`` has the columns of :data:`BOUNDS` (NaN: not known) at each
+    value of its index. ``along``: "x" for bands over x, "columns" or "rows" for a box at each x or
+    y, ``half`` to either side of it.
+    """
+    for low, high, color, label, z in (
+        ("predict_low", "predict_high", FURTHER, PREDICT, 0.0),
+        ("low", "high", BAND, RANGE, 0.1),
+    ):
+        known = table[[low, high]].dropna()
+        if len(known) and along == "x":
+            axis.fill_between(known.index, known[low], known[high], color=color, lw=0, zorder=z,
+                              label=label)  # fmt: skip
+        for k, (at, its) in enumerate(known.iterrows() if along != "x" else ()):
+            fill = axis.fill_between if along == "columns" else axis.fill_betweenx
+            fill([at - half, at + half], its[low], its[high], color=color, lw=0, zorder=z,
+                 label=None if k else label)  # fmt: skip
+
+
+def spread(
+    axis: Axes, rows: pd.DataFrame, x: str, y: str, method: str, **look: Any
+) -> pd.DataFrame:
+    """The mean of ``y`` over ``rows`` at each ``x`` as a line in the method's look (or ``look``),
+    their range as shade, grey for re-trained models. Returns mean, min and max by x."""
+    each = rows.groupby(x)[y].agg(["mean", "min", "max"])
+    look = {"ms": 6, "lw": 1.8, "label": method, **style(method), **look}
+    shade = {"color": FURTHER} if method == "Re-train" else {"color": look["color"], "alpha": 0.15}
+    axis.fill_between(each.index, each["min"], each["max"], lw=0, zorder=0.9, **shade)
+    axis.plot(each.index, each["mean"], **look)
+    return each
