@@ -132,7 +132,7 @@ def _write(
     folder: Path, result: ResidualKnowledge, verdict: Verdict, asked: Mapping[str, Any], title: str
 ) -> None:
     """Write an audit's files into ``folder``, which appears when all of them are whole."""
-    from rurklib.study.figures.against import against_references
+    from rurklib.study.figures.curves import against_references
     from rurklib.study.figures.style import png
 
     others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in

@@ -1,1 +1,25 @@
-"""x"""
+"""Figures: frames and arrays in, matplotlib figures out. Nothing here knows of models or runs."""
+
+from rurklib.study.figures.ablations import ablation_panels, pareto
+from rurklib.study.figures.curves import QUANTITIES, against_references, residual_curves
+from rurklib.study.figures.dots import dots
+from rurklib.study.figures.heat_and_bars import attack_heat, outside_bars, sample_histogram
+from rurklib.study.figures.images import copies_strip, image_rows
+from rurklib.study.figures.lines import band_growth, estimator_gap, lines
+
+__all__ = [
+    "QUANTITIES",
+    "ablation_panels",
+    "against_references",
+    "attack_heat",
+    "band_growth",
+    "copies_strip",
+    "dots",
+    "estimator_gap",
+    "image_rows",
+    "lines",
+    "outside_bars",
+    "pareto",
+    "residual_curves",
+    "sample_histogram",
+]

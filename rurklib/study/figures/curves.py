@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rurklib.study.figures.scaffold import BOUNDS, HAIR, grey_bands, panels, spread
+from rurklib.study.figures.scaffold import BOUNDS, HAIR, grey_bands, panel_names, panels, spread
 from rurklib.study.figures.style import INK, style
 
 # what it is, the references' range, the prediction for a further one, where nothing is left
@@ -54,7 +54,7 @@ def residual_curves(
     Of a method with one model, bars are the 95 % interval of the ratio.
 
     Methods share a panel; more than six have one each, the others behind it as hair lines. With
-    ``by``, a column, there is a panel for each of its values in ``titles`` (value: title);
+    ``by``, a column, there is a panel for each of its values (in ``titles``: value: title);
     ``unit``, of tau, may then be a mapping too, and ``share`` gives all panels one scale. A panel
     has room for its bands and shows up to eight times as much to either side of no residual
     knowledge: where a curve ends beyond that, the number is written at the edge.
@@ -62,13 +62,13 @@ def residual_curves(
     asked = [quantity] if isinstance(quantity, str) else list(quantity)
     methods = [m for m in frame.method.unique() if m != "Re-train"]
     each = not by and len(methods) > CROWDED
-    names = {m: m for m in methods} if each else titles or {"": ""}
+    names = {m: m for m in methods} if each else panel_names(frame, by, titles)
     keys = {(name, q): text for name, text in names.items() for q in asked}
     columns = min(5 if each else len(asked) if len(asked) > 1 else 3, len(keys))
     sharex, sharey = share or each or len(asked) > 1, "col" if len(asked) > 1 else share or each
     label = QUANTITIES[asked[0]][0] if len(asked) == 1 else ""
     with panels(
-        keys, title=title, columns=columns, about=about, ylabel=label, 
+        keys, title=title, columns=columns, about=about, ylabel=label,
         sharex=sharex, sharey=sharey,
         size=(min(10.6 / columns, 4.3), 2.4) if len(keys) > 1 else (7.2, 3.6),
         xlabel={k: f"tau ({unit if isinstance(unit, str) else unit[k[0]]})" for k in keys},
@@ -79,13 +79,29 @@ def residual_curves(
             own = [name] if each else [m for m in methods if m in set(rows.method)]
             shown[name, which] = _draw(axis, rows, which, own, methods if each else [])
         for (name, which), axis in axes.items():
-            alike = (
-                [s for k, s in shown.items() if k[1] == which] if sharey else [shown[name, which]]
-            )
+            here = (name, which)
+            alike = [s for k, s in shown.items() if k == here or (sharey and k[1] == which)]
             axis.set_ylim(min(s.low for s in alike), max(s.high for s in alike))
-            _mark_beyond(axis, shown[name, which].ends)
+            _mark_beyond(axis, shown[here].ends)
             axis.set_ylabel("" if label else textwrap.fill(QUANTITIES[which][0], 24), fontsize=9)
     return figure
+
+
+def against_references(
+    frame: pd.DataFrame, controls: pd.DataFrame | None = None, *, title: str,
+    unit: str = "units of the input",
+) -> Figure:  # fmt: skip
+    """Ratio and margin of one model over tau, a row for the forget set and for each control.
+
+    ``frame`` is a ``ResidualKnowledge.frame`` of one model, ``controls`` its ``.controls``. Rows
+    share their scales, so that a control that moves as much as the forget set is seen to. Where no
+    ratio is defined, the difference of accuracies is drawn instead.
+    """
+    sets = [frame.assign(control="forget set"), *([controls] if controls is not None else [])]
+    rows = pd.concat([s for s in sets if len(s)]).assign(method="model")
+    ratio = "ratio_of_means" if rows.ratio_of_means.notna().any() else "difference"
+    return residual_curves(rows, title=title, by="control", quantity=(ratio, "margin_difference"),
+                           unit=unit, about="the same samples")  # fmt: skip
 
 
 def bands(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:

@@ -10,7 +10,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rurklib.study.figures.scaffold import BOUNDS, RANGE, grey_bands, method_axis, panels
+from rurklib.study.figures.scaffold import (
+    BOUNDS,
+    RANGE,
+    grey_bands,
+    method_axis,
+    panel_names,
+    panels,
+)
 from rurklib.study.figures.style import BAND, FURTHER, style
 
 GREYS = ("null_low", "null_high", "predict_low", "predict_high")
@@ -34,9 +41,9 @@ def dots(
     """A row for each value of the column ``rows``, and in it the number ``x`` of each method.
 
     ``frame`` has the columns method, ``rows`` and ``x``. Panels are those of several ``x`` (column:
-    title), or of the values of ``by`` in ``titles`` (value: title). ``bars``: "sd" draws each value
-    pale, their mean and standard deviation over them; "quartiles" the median, quartiles and range;
-    two columns an interval at each value; "" values alone, joined by a line.
+    title), or of the values of the column ``by`` (in ``titles``: value: title). ``bars``: "sd"
+    draws each value pale, their mean and standard deviation over them; "quartiles" the median,
+    quartiles and range; two columns an interval at each value; "" values alone, joined by a line.
 
     Grey is what re-trained models show: where they have a row, their mean and range (or median and
     quartiles) across all; else in each row null_low to null_high, their range, and predict_low to
@@ -46,7 +53,7 @@ def dots(
     if isinstance(x, Mapping):
         frame = frame.melt(list({"method", rows}), list(x), var_name="of", value_name="value")
         titles, by, x = x, "of", "value"
-    keys, names = titles or {"": ""}, list(frame[rows].unique())
+    keys, names = panel_names(frame, by, titles), list(frame[rows].unique())
     names = names if rows == "method" else sorted(names)
     columns = min(columns, len(keys))
     with panels(

@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rurklib.study.figures.scaffold import method_axis, panels
+from rurklib.study.figures.scaffold import method_axis, panel_names, panels
 from rurklib.study.figures.style import INK, style
 
 FULL = 8.0  # standard deviations at which a colour is full
@@ -30,7 +30,7 @@ def attack_heat(
     Colour: t, orange above the re-trained models, blue below. Blank: no seed is outside, or nothing
     can be said.
     """
-    names = {n: text for n, text in titles.items() if n in set(cells[by])}
+    names = panel_names(cells, by, titles)
     shown = cells[cells[by].isin(names)]
     down, across = ("method", "attack") if stacked else ("attack", "method")
     rows, columns = (list(dict.fromkeys(shown[c])) for c in (down, across))

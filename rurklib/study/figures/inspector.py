@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import blended_transform_factory
 
-from rurklib.study.figures.strip import BAD, GOOD, grey, shown
+from rurklib.study.figures.images import BAD, GOOD, grey, shown
 from rurklib.study.figures.style import BAND, INK, canvas, style
 
 WIDTH = 3.6  # inches at 100 dots: a phone's width

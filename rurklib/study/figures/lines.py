@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rurklib.study.figures.curves import QUANTITIES
-from rurklib.study.figures.scaffold import BOUNDS, RANGE, grey_bands, panels, spread
+from rurklib.study.figures.scaffold import BOUNDS, RANGE, grey_bands, panel_names, panels, spread
 from rurklib.study.figures.style import BAND, FURTHER, LOOKS, style
 
 AVERAGES = {
@@ -37,10 +37,10 @@ def lines(
 ) -> Figure:
     """``y`` over ``x``: a line for each value of ``group``, mean over seeds, their range as shade.
 
-    Panels are those of several ``y`` (column: title), or of the values of ``by`` in ``titles``
-    (value: title) that ``frame`` has. ``group`` is a column, or the columns (column: label) that
-    are lines. Methods look as everywhere; re-trained models have their range in grey, or where they
-    are no line, ``grey``: (lowest, highest) for each ``y``, or two columns that bound it and what
+    Panels are those of several ``y`` (column: title), or of the values of the column ``by`` (in
+    ``titles``: value: title). ``group`` is a column, or the columns (column: label) that are lines.
+    Methods look as everywhere; re-trained models have their range in grey, or where they are no
+    line, ``grey``: (lowest, highest) for each ``y``, or two columns that bound it and what
     it is. ``log``: which axes are logarithmic ("x", "y", "xy"). ``each`` marks every seed.
     """
     if isinstance(group, Mapping):
@@ -51,7 +51,7 @@ def lines(
     if isinstance(y, Mapping):
         frame = frame.melt([c for c in frame if c not in y], var_name="of", value_name="value")
         titles, by, y, sharey = y, "of", "value", False
-    keys = {k: text for k, text in titles.items() if k in set(frame[by])} if titles else {"": ""}
+    keys = panel_names(frame, by, titles)
     columns = min(3, len(keys))
     with panels(
         keys, title=title, xlabel=xlabel, ylabel=ylabel, size=(min(10.4 / columns, 5.2), 3.0),
@@ -90,9 +90,8 @@ def estimator_gap(frame: pd.DataFrame, *, title: str, unit: str) -> Figure:
     long = frame.melt(["tau"], list(AVERAGES), var_name="of")
     panel = long["of"].map({"undefined_share": "share of samples without a ratio"})
     long = long.assign(line=long["of"].map(AVERAGES), panel=panel.fillna("residual knowledge"))
-    names = {p: p for p in long.panel.unique()}
-    return lines(long, "tau", title=title, by="panel", titles=names, group="line",
-                 xlabel=f"tau ({unit})", sharey=False)  # fmt: skip
+    return lines(long, "tau", title=title, by="panel", group="line", xlabel=f"tau ({unit})",
+                 sharey=False)  # fmt: skip
 
 
 def band_growth(

@@ -61,6 +61,14 @@ def panels(
     _legends(figure, about)
 
 
+def panel_names(
+    frame: pd.DataFrame, by: str, titles: Mapping[Any, str] | None
+) -> Mapping[Any, str]:
+    """A panel for each value of the column ``by`` (that ``titles`` names, if given), else one."""
+    found = list(frame[by].unique()) if by else [""]
+    return {v: text for v, text in (titles or {v: str(v) for v in found}).items() if v in found}
+
+
 def _legends(figure: Figure, about: str) -> None:
     drawn: dict[str, Any] = {}
     for axis in figure.axes:

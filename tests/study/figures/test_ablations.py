@@ -27,8 +27,9 @@ def frame() -> pd.DataFrame:
 
 def marks(axis, method):
     return [
-        float(line.get_ydata()[0])
+        float(y)
         for line in axis.get_lines()
+        for y in line.get_ydata()
         if line.get_color() == style(method)["color"] and line.get_marker() != "None"
     ]
 
@@ -41,7 +42,7 @@ def test_each_value_has_its_mean():
     assert marks(second, "Original") == pytest.approx([1.2, 1.2])
     assert [t.get_text() for t in first.get_xticklabels()] == ["0", "0.1"]
     assert [t.get_fontweight() for t in first.get_xticklabels()] == ["normal", "bold"]
-    assert first.get_xlabel() == "training tau"
+    assert first.get_title("left") == "training tau"
 
 
 def test_costs_are_where_they_are():

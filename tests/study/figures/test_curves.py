@@ -4,81 +4,111 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rurklib.study.figures.curves import residual_curves
+from rurklib.study.figures.curves import against_references, bands, residual_curves
 from rurklib.study.figures.style import style
 
 TAUS = [0.0, 0.1, 0.2]
-
-
-def frame(levels: dict[str, float]) -> pd.DataFrame:
-    rows = []
-    for method, level in {"Re-train": 1.0, **levels}.items():
-        for seed in (0, 1):
-            for tau in TAUS:
-                value = 1 + (level - 1) * tau / TAUS[-1] + 0.01 * seed
-                rows.append(
-                    {"method": method, "seed": seed, "tau": tau, "ratio_of_means": value,
-                     "null_low": 0.95, "null_high": 1.05, "difference": value - 1,
-                     "null_difference_low": -0.05, "null_difference_high": 0.05}
-                )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
 FEW = {"Original": 1.1, "GD": 1.08, "RURK": 1.0}
 MANY = {**FEW, "GA": 0.9, "SSD": 0.2, "CR": 1.0, "NTK": 1.02, "EU-k": 0.97}
 
 
-def ends(axis, method: str) -> list[float]:
-    """Last values of the lines in a method's colour."""
-    return [
-        float(line.get_ydata()[-1])
-        for line in axis.get_lines()
-        if line.get_color() == style(method)["color"] and line.get_marker() != "None"
-    ]
+def frame(levels: dict[str, float], **columns) -> pd.DataFrame:
+    """Two seeds that reach a level and 0.01 more; a reference's own prediction is another one."""
+    rows = [
+        {"method": method, "seed": seed, "tau": tau,
+         "ratio_of_means": 1 + (level - 1) * tau / TAUS[-1] + 0.01 * seed,
+         "null_low": 0.95, "null_high": 1.05,
+         "predict_low": 0.1 if method == "Re-train" else 0.94,
+         "predict_high": 9.0 if method == "Re-train" else 1.06, **columns}
+        for method, level in {"Re-train": 1.0, **levels}.items() for seed in (0, 1) for tau in TAUS
+    ]  # fmt: skip
+    table = pd.DataFrame(rows).assign(null_difference_low=-0.05, null_difference_high=0.05)
+    return table.assign(difference=table.ratio_of_means - 1)
+
+
+def curve(axis, method: str) -> list[float]:
+    """The line with markers in a method's colour."""
+    (line,) = [
+        li for li in axis.get_lines()
+        if li.get_color() == style(method)["color"] and li.get_marker() not in ("None", "")
+    ]  # fmt: skip
+    return list(line.get_ydata())
+
+
+def by_title(figure) -> dict:
+    return {a.get_title(loc="left"): a for a in figure.axes if a.get_title(loc="left")}
+
+
+def legend(figure) -> list[str]:
+    return [t.get_text() for found in figure.legends for t in found.get_texts()]
+
+
+def greys(axis) -> list[tuple[float, float]]:
+    """(lowest, highest) of each band, the wide light one first."""
+    heights = [c.get_paths()[0].vertices[:, 1] for c in axis.collections if c.get_zorder() < 0.5]
+    return [(h.min(), h.max()) for h in heights]
 
 
 def test_few_methods_share_one_picture():
     figure = residual_curves(frame(FEW), title="finding")
     (axis,) = figure.axes
     for method, level in FEW.items():
-        assert ends(axis, method) == [pytest.approx(level + 0.005)]
-    assert {"Original", "GD", "RURK", "re-trained\nmodels"} == {t.get_text() for t in axis.texts}
-    assert axis.get_title(loc="left") == "finding"
+        assert curve(axis, method)[-1] == pytest.approx(level + 0.005)
+    assert greys(axis) == [(0.94, 1.06), (0.95, 1.05)]
+    words = legend(figure)
+    assert words[:3] == list(FEW)
+    assert words[3:] == ["range of the re-trained models (this forget set)",
+                         "a further re-trained model, 95 %"]  # fmt: skip
+    assert figure.get_suptitle() == "finding"
+
+
+def test_the_band_is_a_models_and_not_a_held_out_references():
+    """A reference's own row predicts from one fewer. Fails if the first row of all is taken."""
+    null = bands(frame(FEW), "ratio_of_means")
+    assert (null[["low", "high", "predict_low", "predict_high"]] == [0.95, 1.05, 0.94, 1.06]).all(
+        axis=None
+    )
+    assert bands(frame(FEW), "difference").predict_low.isna().all()
 
 
 def test_many_methods_have_a_panel_each():
     """Fails if a panel shows another method's line, or a method has none."""
     figure = residual_curves(frame(MANY), title="finding")
-    shown = {a.get_title(loc="left"): a for a in figure.axes if a.get_title(loc="left")}
+    shown = by_title(figure)
     assert set(shown) == set(MANY)
     for method, level in MANY.items():
-        assert ends(shown[method], method) == [pytest.approx(level + 0.005)]
-        assert len(shown[method].get_lines()) == 2 + len(
-            MANY
-        )  # its own, the target, all hair lines
-    assert figure.get_suptitle() == "finding"
-    (legend,) = figure.legends
-    lines = legend.get_lines()
-    assert [line.get_label() for line in lines] == ["the other methods, means"]
-    hair = {(li.get_color(), li.get_linewidth()) for a in shown.values() for li in a.get_lines()}
-    assert (lines[0].get_color(), lines[0].get_linewidth()) in hair
+        assert curve(shown[method], method)[-1] == pytest.approx(level + 0.005)
+        assert len(shown[method].get_lines()) == 2 + len(MANY)  # its own, the target, all others
+    assert legend(figure)[-1] == "the other methods, means"
 
 
 def test_a_curve_that_leaves_the_picture_says_where_it_ends():
     """Fails if the axis is stretched for one outlier, or the outlier vanishes without a word."""
     figure = residual_curves(frame(MANY), title="finding")
-    texts = {a.get_title(loc="left"): [t.get_text() for t in a.texts] for a in figure.axes}
-    assert texts["SSD"] == ["↓ 0.20"] or texts["SSD"] == ["↓ 0.21"]
+    texts = {name: [t.get_text() for t in a.texts] for name, a in by_title(figure).items()}
+    assert texts["SSD"] in (["↓ 0.20"], ["↓ 0.21"])
     assert texts["GA"] == []
     low, high = figure.axes[0].get_ylim()
-    assert 0.5 < low < 0.9 < 1.1 < high < 1.5
+    assert 0.4 < low < 0.9 < 1.1 < high < 1.5
+    (axis,) = residual_curves(frame({"Original": 4.0, "RURK": 0.1}), title="t").axes
+    assert [t.get_text() for t in axis.texts] in (["↓ RURK 0.10", "↑ Original 4.00"],
+                                                  ["↓ RURK 0.11", "↑ Original 4.00"])  # fmt: skip
+
+
+def test_one_seed_has_the_interval_of_its_ratio():
+    rows = frame(FEW, ratio_low=0.9, ratio_high=1.2)
+    (axis,) = residual_curves(rows[rows.seed == 0], title="t").axes
+    bars = [c for c in axis.collections if hasattr(c, "get_segments")]
+    assert len(bars) == len(FEW)
+    assert bars[0].get_segments()[1][:, 1] == pytest.approx([0.9, 1.2])
+    (axis,) = residual_curves(rows, title="t").axes
+    assert not [c for c in axis.collections if hasattr(c, "get_segments")]
 
 
 def test_differences_are_about_zero():
     figure = residual_curves(frame(FEW), title="finding", quantity="difference")
-    (axis,) = figure.axes
-    assert ends(axis, "Original") == [pytest.approx(0.105)]
-    assert "Pr[m" in axis.get_ylabel()
+    assert curve(figure.axes[0], "Original")[-1] == pytest.approx(0.105)
+    assert "Pr[m" in figure.get_supylabel()
 
 
 def test_a_band_without_width_hides_no_curve():
@@ -98,14 +128,67 @@ def test_ratios_that_are_not_defined_leave_a_gap_and_no_error(levels, which):
     """A net of one epoch may never say the class: no reference then gives a denominator. Fails if a
     picture can't be drawn, or if one method without numbers moves another's."""
     rows = frame(levels)
-    numbers = ["ratio_of_means", "null_low", "null_high"]
+    numbers = ["ratio_of_means", "null_low", "null_high", "predict_low", "predict_high"]
     rows.loc[rows.method.isin(which), numbers if len(which) > 1 else numbers[:1]] = float("nan")
     figure = residual_curves(rows, title="finding")
     figure.canvas.draw()
     low, high = figure.axes[0].get_ylim()
     assert low < high
-    assert all(np.isfinite(t.get_position()[1]) for t in figure.axes[0].texts)
     if which == ["RURK"] and levels is MANY:
-        shown = {a.get_title(loc="left"): a for a in figure.axes if a.get_title(loc="left")}
-        assert ends(shown["GA"], "GA") == [pytest.approx(0.905)]
+        shown = by_title(figure)
+        assert curve(shown["GA"], "GA")[-1] == pytest.approx(0.905)
         assert not shown["RURK"].texts
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_each_panel_shows_its_own_rows(share):
+    rows = pd.concat([frame({"Original": 1.2}, law="a"), frame({"Original": 1.4}, law="b")])
+    units = "rate" if share else {"a": "sd", "b": "L-inf"}
+    figure = residual_curves(rows, by="law", titles={"b": "second", "a": "first"}, title="t",
+                             share=share, unit=units, about="these samples")  # fmt: skip
+    shown = by_title(figure)
+    assert list(shown) == ["second", "first"]
+    for title, level in (("first", 1.2), ("second", 1.4)):
+        assert curve(shown[title], "Original")[-1] == pytest.approx(level + 0.005)
+    assert legend(figure)[1] == "range of the re-trained models (these samples)"
+    limits = {a.get_ylim() for a in shown.values()}
+    assert len(limits) == (1 if share else 2)
+    assert [a.get_xlabel() for a in shown.values()] == (
+        ["tau (rate)"] * 2 if share else ["tau (L-inf)", "tau (sd)"]
+    )
+
+
+def audited(ratio: float, **columns) -> pd.DataFrame:
+    values = {
+        "tau": TAUS, "ratio_of_means": ratio, "ratio_low": ratio - 0.02, "ratio_high": ratio + 0.03,
+        "predict_low": 0.9, "predict_high": 1.05, "difference": -0.1, "null_difference_low": -0.2,
+        "null_difference_high": 0.2, "margin_difference": 2 * ratio, "margin_predict_low": -0.7,
+        "margin_predict_high": 0.8, **columns,
+    }  # fmt: skip
+    return pd.DataFrame(values)
+
+
+def test_each_set_of_an_audit_has_its_row_and_band():
+    """Fails if a control is drawn over the forget set's band, or ratio and margin are swapped."""
+    others = [audited(1.01, control="held", predict_high=1.2), audited(0.99, control="retained")]
+    figure = against_references(audited(1.3), pd.concat(others), title="finding")
+    axes = np.array(figure.axes).reshape(3, 2)
+    for row, ratio in zip(axes, (1.3, 1.01, 0.99), strict=True):
+        assert curve(row[0], "model") == pytest.approx([ratio] * 3)
+        assert curve(row[1], "model") == pytest.approx([2 * ratio] * 3)
+        assert greys(row[1]) == [pytest.approx((-0.7, 0.8))]
+    assert greys(axes[0, 0]) == [pytest.approx((0.9, 1.05))]
+    assert greys(axes[1, 0]) == [pytest.approx((0.9, 1.2))]
+    assert [a.get_title("left") for a in axes[:, 0]] == ["forget set", "held", "retained"]
+    assert len({a.get_ylim() for a in axes[:, 0]}) == 1
+    (bars,) = [c for c in axes[0, 0].collections if hasattr(c, "get_segments")]
+    assert bars.get_segments()[0][:, 1] == pytest.approx([1.28, 1.33])
+
+
+def test_without_ratios_an_audit_shows_the_difference():
+    figure = against_references(audited(np.nan, margin_difference=1.0), title="finding")
+    left, right = figure.axes
+    assert curve(left, "model") == pytest.approx([-0.1] * 3)
+    assert greys(left) == [pytest.approx((-0.2, 0.2))]
+    assert "Pr[m" in left.get_ylabel()
+    assert curve(right, "model") == [1.0] * 3

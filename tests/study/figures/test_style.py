@@ -1,12 +1,15 @@
-"""A method looks the same in all figures, and like no other."""
+"""A method looks the same in all figures, and like no other; saved pictures keep it."""
 
+import io
 import itertools
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from PIL import Image
 
-from rurklib.study.figures.style import STYLE, style
+from rurklib.study.figures.style import STYLE, canvas, png, style
 from rurklib.unlearn.contract import METHODS
 
 # What a reader without one kind of cone sees, for linear RGB (Machado et al., 2009, severity 1).
@@ -50,3 +53,35 @@ def test_the_methods_of_the_first_figures_keep_their_looks():
     assert style("RURK") == {"color": "#029e73", "marker": "*"}
     assert style("GD") == {"color": "#0173b2", "marker": "^"}
     assert style("SSD")["marker"] == "h"
+
+
+def test_a_small_mark_keeps_its_colour():
+    """Fails with a median cut: a mark among many shades gets the colour of a larger neighbour."""
+    figure, axis = canvas()
+    for i, method in enumerate(STYLE):
+        color = style(method)["color"]
+        axis.fill_between([0, 1], [i, i], [i + 0.4, i + 0.2], alpha=0.15, color=color)
+        axis.plot(0.5, i, ls="", ms=8, **style(method))
+    content = png(figure, "every method")
+    picture = Image.open(io.BytesIO(content))
+    assert picture.text["Description"] == "every method"
+    shown = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
+    for method in STYLE:
+        wanted = np.array(to_rgb(style(method)["color"])) * 255
+        assert abs(shown - wanted).max(1).min() <= 6, method
+    assert png(figure, "every method") == content
+
+
+def test_a_title_wider_than_the_figure_is_broken():
+    """Between words, none lost, the short line as it is. Fails if a long list of methods runs out
+    of the picture."""
+    figure, _ = canvas()
+    names = "less sure: " + ", ".join(f"Method-{k}" for k in range(19))
+    figure.suptitle(f"A short line\n{names}", x=0.01, ha="left", fontsize=12)
+    png(figure)
+    title = figure._suptitle
+    box = title.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+    assert 0 <= box.y0 < box.y1 <= figure.bbox.height  # and there is room for all its lines
+    assert title.get_text().startswith("A short line\nless sure: Method-0")
+    assert title.get_text().split() == f"A short line {names}".split()

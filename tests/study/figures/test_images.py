@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rurklib.study.figures.images import copies_strip, grey, image_rows, shown
 from rurklib.study.figures.inspector import Thumbnails
-from rurklib.study.figures.strip import copies_strip, grey, image_rows, shown
 
 
 def test_images_are_shown_as_they_are():

@@ -3,13 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from rurklib.study.figures.attacked import (
-    attack_heat,
-    distance_strips,
-    membership_dots,
-    outside_bars,
-    step_curves,
-)
+from rurklib.study.figures.heat_and_bars import attack_heat, outside_bars, sample_histogram
 from rurklib.study.figures.style import png
 from rurklib.study.stages.attack_tables import compare_runs, share_outside
 
@@ -81,7 +75,7 @@ def test_bars_are_shares_to_the_right_above_and_to_the_left_below():
     )
     axis = figure.axes[0]
     assert axis.get_title(loc="left") == "digits: on it"
-    assert "of up to 2 attacks" in figure.get_supxlabel()
+    assert "of up to 2 attacks" in figure.axes[-1].get_xlabel()
     ends = [[b.get_width() for b in bars] for bars in axis.containers]
     assert ends == [[50, 0], [0, -50]]  # above: Original; below: RURK, in half of what was tried
     assert [t.get_text() for t in axis.get_yticklabels()] == ["Original", "RURK"]
@@ -89,21 +83,10 @@ def test_bars_are_shares_to_the_right_above_and_to_the_left_below():
     assert png(figure, "alt")
 
 
-def test_strips_and_dots_and_curves_stand_where_the_numbers_are():
-    distances = pd.DataFrame(
-        {"part": "forget set", "method": ["Original"] * 5 + ["Re-train"] * 5,
-         "distance": [*range(5), *range(10, 15)]}
-    )  # fmt: skip
-    axis = distance_strips(distances, ["forget set"], title="t", label="d").axes[0]
-    assert 2.0 in [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o"]
-    axes = membership_dots(rows(), {"auc": "AUC"}, ["noise", "distance"], title="t").axes
-    assert [a.get_title(loc="left") for a in axes] == ["noise", "distance"]
-    marks = [line.get_xdata()[0] for line in axes[0].lines if line.get_marker() == "o"]
-    assert marks == [0.9, 0.8]
-    frame = pd.DataFrame(
-        {"p": "a", "method": ["RURK"] * 4, "seed": [0, 0, 1, 1], "s": [0, 1] * 2, "v": [1, 2, 3, 4]}
-    )
-    axis = step_curves(
-        frame, "p", {"a": "A", "b": "B"}, x="s", y="v", xlabel="", ylabel="", title=""
-    ).axes[0]
-    assert axis.lines[0].get_ydata().tolist() == [2.0, 3.0]
+def test_a_histogram_counts_samples_and_leaves_out_those_without_a_ratio():
+    groups = {"Original": np.array([[1.0, 1.0, 2.0, np.nan]]), "RURK": np.array([0.5, 1.0])}
+    first, second = sample_histogram(groups, title="t", xlabel="x", bins=3).axes
+    assert [p.get_height() for p in first.patches] == [0, 2, 1]
+    assert [p.get_height() for p in second.patches] == [1, 1, 0]
+    empty = sample_histogram({"Original": np.full((2, 3), np.nan)}, title="t", xlabel="x")
+    assert sum(p.get_height() for p in empty.axes[0].patches) == 0
