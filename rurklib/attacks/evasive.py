@@ -24,7 +24,8 @@ from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
 from rurklib.perturb.noise import gaussian
 from rurklib.rng import generator, seeded
-from rurklib.train.loop import batches, cycled, descend
+from rurklib.train.loop import cycled
+from rurklib.train.spec import SGD
 
 Pair = tuple[Tensor, Tensor]
 
@@ -88,8 +89,9 @@ def noise_brittle(
         raise checks.InputError(
             f"goal {np.shape(goal)}, taus = {radii}: expected a level [2, taus], one tau above 0"
         )
-    kept = batches(*retain, size=batch_size, epochs=epochs, generator=generator(seed, 31))
-    lost = cycled(*forget, size=batch_size, generator=generator(seed, 32))
+    sgd = SGD(epochs, lr, weight_decay=0.0, clip=1.0, batch_size=batch_size, batchnorm="frozen")
+    retained = sgd.batches(retain, generator(seed, 31))
+    forgotten = cycled(*forget, size=batch_size, generator=generator(seed, 32))
     g, learner = generator(seed, 33), copy.deepcopy(model)
     wanted = torch.from_numpy(goal).to(retain[0].device)
 
@@ -104,15 +106,8 @@ def noise_brittle(
         return known + F.cross_entropy(clean, f[1]) + weight * off.float()
 
     with seeded(seed):
-        return descend(
-            learner,
-            loss,
-            zip(kept, lost, strict=False),
-            steps=epochs * -(-len(retain[0]) // batch_size),
-            lr=lr,
-            clip=1.0,
-            batchnorm="frozen",
-        )
+        data = zip(retained, forgotten, strict=False)
+        return sgd.minimise(learner, loss, data, steps=sgd.steps(len(retain[0])))
 
 
 class LogitDamped(nn.Module):

@@ -7,14 +7,13 @@ comes from a generator of its own, so a seed decides it and nothing else does.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks
+from rurklib.checks import InputError
 from rurklib.samples import as_float
 from rurklib.train.augment import augmentation
 
@@ -40,11 +39,11 @@ def batches(
     that gives ``x[index]``, ``len``, ``shape``, ``dtype`` and ``device`` as one does; a batch is
     moved to ``device`` (default: it stays where x is), as bytes if it is bytes.
     """
-    for xb, yb, _ in shares(x, y, size=size, epochs=epochs, generator=generator, device=device):
-        yield xb, yb
+    data = sharded_batches(x, y, size=size, epochs=epochs, generator=generator, device=device)
+    return ((xb, yb) for xb, yb, _ in data)
 
 
-def shares(
+def sharded_batches(
     x: Tensor,
     y: Tensor,
     *,
@@ -103,71 +102,6 @@ def cycled(x: Tensor, y: Tensor, *, size: int, generator: torch.Generator) -> It
         yield from batches(x, y, size=size, epochs=1, generator=generator)
 
 
-def descend(
-    model: nn.Module,
-    loss: Callable[..., Tensor],
-    data: Iterable[tuple],
-    *,
-    steps: int,
-    lr: float,
-    momentum: float = 0.9,
-    weight_decay: float = 0.0,
-    clip: float | None = None,
-    batchnorm: BatchNorm = "train",
-    warmup: int = 0,
-) -> nn.Module:
-    """Minimise ``loss(*item)`` over ``data`` in place with SGD and a cosine schedule.
-
-    ``steps`` is how many items ``data`` yields (the schedule falls from ``lr`` to 0 over them,
-    after ``warmup`` linear steps). ``clip`` bounds the gradient's global norm.
-
-    ``batchnorm="train"`` normalises with each batch's statistics and moves the running ones, as
-    ``model.train()`` does; ``"frozen"`` keeps every BatchNorm layer in eval mode, so running
-    statistics neither act on a batch of forget samples alone nor move. Weights learn either way.
-    The model is returned in eval mode. Raises InputError, which names what to change, if a step
-    doesn't fit into a GPU's memory.
-    """
-    checks.one_of("batchnorm", batchnorm, get_args(BatchNorm))
-    optimizer, schedule = sgd(
-        model, steps=steps, lr=lr, momentum=momentum, weight_decay=weight_decay, warmup=warmup
-    )
-
-    def gradients(*item: Tensor) -> None:
-        loss(*item).backward()
-
-    return learn(model, gradients, data, optimizer, schedule, clip=clip, batchnorm=batchnorm)
-
-
-def sgd(
-    model: nn.Module,
-    *,
-    steps: int,
-    lr: float,
-    momentum: float,
-    weight_decay: float,
-    nesterov: bool = False,
-    warmup: int = 0,
-    done: int = 0,
-) -> tuple[torch.optim.SGD, torch.optim.lr_scheduler.LRScheduler]:
-    """SGD on the weights that learn, and its schedule after ``done`` steps: ``warmup`` linear ones,
-    then half a cosine, ``steps`` in all."""
-    weights = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(
-        weights, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov
-    )
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps - warmup, 1))
-    schedule: torch.optim.lr_scheduler.LRScheduler = cosine
-    if warmup:
-        rise = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / (warmup + 1), 1.0, warmup)
-        schedule = torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, cosine], [warmup])
-    if done:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
-            for _ in range(done):
-                schedule.step()
-    return optimizer, schedule
-
-
 def learn(
     model: nn.Module,
     gradients: Callable[..., None],
@@ -177,12 +111,13 @@ def learn(
     *,
     clip: float | None = None,
     batchnorm: BatchNorm = "train",
-    after: Callable[[], None] | None = None,
 ) -> nn.Module:
     """Take a step for each item of ``data``; return the model in eval mode.
 
-    ``gradients(*item)`` adds to the gradients of the weights that ``optimizer`` has. ``after`` is
-    called after each step. Nothing in it waits for a GPU.
+    ``gradients(*item)`` adds to the gradients of the weights that ``optimizer`` has; their global
+    norm is bounded by ``clip``. ``batchnorm`` as in :class:`rurklib.train.spec.SGD`. Nothing in it
+    waits for a GPU. Raises InputError, which names what to change, if a step doesn't fit into a
+    GPU's memory.
     """
     model.train()
     if batchnorm == "frozen":
@@ -199,10 +134,8 @@ def learn(
                     nn.utils.clip_grad_norm_(weights, clip)
                 optimizer.step()
                 schedule.step()
-                if after is not None:
-                    after()
     except torch.cuda.OutOfMemoryError as error:
-        raise checks.InputError(
+        raise InputError(
             f"out of memory in a step ({str(error).splitlines()[0]}): lower batch_size, as in "
             "--set batch_size=32 or --set RURK.batch_size=32"
         ) from error

@@ -6,35 +6,23 @@ the optimiser stay in float32, so nothing needs scaling. ``"auto"`` is bfloat16 
 and float32 elsewhere.
 
 Channels-last goes with bfloat16, on either device. With float32 it must be asked for: sums are then
-taken in another order, and results that were there before would change in their last digits. On one
-thread of an AMD EPYC (avx512_bf16), images a second of a training step (best of several, with
-``time.process_time``):
-
-    net, size, batch           float32   and channels-last   bfloat16   and channels-last
-    small-cnn, 1x8x8, 64         21451               28521      21057               27984
-    small-cnn, 3x32x32, 128       1513                1834       2730                4211
-    resnet18, 3x32x32, 32         56.6                61.5      101.7               106.8
-    vgg11, 3x32x32, 64             175                 178        289                 314
-
-None of it was tried on a GPU.
+taken in another order, and results that were there before would change in their last digits. What
+either wins on a CPU stands in README.md; neither was tried on a GPU.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks
-
 Precision = Literal["float32", "bfloat16", "auto"]
 
 
-def resolved(precision: str, device: torch.device) -> str:
+def resolved(precision: Precision, device: torch.device) -> Precision:
     """What ``precision`` means on a device: "float32" or "bfloat16"."""
-    checks.one_of("precision", precision, get_args(Precision))
     if precision == "auto":
         able = device.type == "cuda" and torch.cuda.is_bf16_supported()
         return "bfloat16" if able else "float32"

@@ -12,7 +12,8 @@ Algorithm:
 Notes on this implementation: as in the paper, a share of the retain set does, drawn once. Retain
 and forget samples share batches. No labels are used. Both teachers are in eval mode; the blank
 net's BatchNorm has its initial statistics there. The paper's optimiser is Adam with lr 1e-4; SGD
-needs more, so lr is that of the other methods. KL is SCRUB's, with the factor temperature^2.
+needs more, so lr is that of the other methods, and it falls by half a cosine (RURK's B.2). KL is
+SCRUB's, with the factor temperature^2.
 
 Hyper-parameters (paper's defaults): temperature 1.0, retain_share 0.3, epochs 1; lr 1e-2, momentum
 0.9, weight_decay 0.0, batch_size 128 (256 there), batchnorm "train".
@@ -28,8 +29,9 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.rng import generator
-from rurklib.train.loop import BatchNorm, batches, descend
-from rurklib.unlearn.contract import Pair, method
+from rurklib.samples import Pair
+from rurklib.train.spec import SGD
+from rurklib.unlearn.contract import method
 from rurklib.unlearn.last_layers import reset
 from rurklib.unlearn.soft_and_wrong_labels import distillation_kl
 
@@ -42,6 +44,7 @@ def taught(competent: Tensor, incompetent: Tensor, forgotten: Tensor) -> Tensor:
 
 @method(
     "BadTeacher",
+    sgd=SGD(epochs=1, weight_decay=0.0),
     search={
         "lr": (1e-3, 0.3),
         "epochs": (1, 10),
@@ -54,15 +57,10 @@ def bad_teacher(
     retain: Pair,
     forget: Pair,
     *,
-    seed: int = 0,
+    seed: int,
     temperature: float = 1.0,
     retain_share: float = 0.3,
-    epochs: int = 1,
-    lr: float = 1e-2,
-    momentum: float = 0.9,
-    weight_decay: float = 0.0,
-    batch_size: int = 128,
-    batchnorm: BatchNorm = "train",
+    sgd: SGD,
 ) -> nn.Module:
     """Distil from Original on retain and from an untrained net on forget."""
     checks.number("temperature", temperature, low=1e-6)
@@ -79,13 +77,5 @@ def bad_teacher(
             target = taught(competent(x), incompetent(x), forgotten)
         return distillation_kl(model(x), target, temperature)
 
-    return descend(
-        model,
-        loss,
-        batches(x, forgotten, size=batch_size, epochs=epochs, generator=generator(seed, 1)),
-        steps=epochs * -(-len(x) // batch_size),
-        lr=lr,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        batchnorm=batchnorm,
-    )
+    data = sgd.batches((x, forgotten), generator(seed, 1))
+    return sgd.minimise(model, loss, data, steps=sgd.steps(len(x)))

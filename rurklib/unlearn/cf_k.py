@@ -10,7 +10,7 @@ Algorithm:
 
 Notes on this implementation: EU-k without its first step; GD when k is the number of layers. What
 a layer is, and what frozen means for BatchNorm, is said in ``last_layers.py``. Dropout isn't a
-layer with weights and stays off.
+layer with weights and stays off. The rate falls by half a cosine (RURK's B.2).
 
 Hyper-parameters (paper's defaults): k None (5, but at most half of the layers), epochs 10, lr 1e-2,
 momentum 0.9, weight_decay 1e-4, batch_size 128, batchnorm "train" (of the trained layers).
@@ -20,36 +20,15 @@ from __future__ import annotations
 
 from torch import nn
 
-from rurklib.train.loop import BatchNorm
-from rurklib.unlearn.contract import Pair, method
+from rurklib.samples import Pair
+from rurklib.train.spec import SGD
+from rurklib.unlearn.contract import method
 from rurklib.unlearn.last_layers import fine_tune, last_layers
 
 
-@method("CF-k", search={"lr": (1e-3, 0.1), "epochs": (2, 30), "k": [1, 2, 3, 5]})
+@method("CF-k", sgd=SGD(), search={"lr": (1e-3, 0.1), "epochs": (2, 30), "k": [1, 2, 3, 5]})
 def cf_k(
-    model: nn.Module,
-    retain: Pair,
-    forget: Pair,
-    *,
-    seed: int = 0,
-    k: int | None = None,
-    epochs: int = 10,
-    lr: float = 1e-2,
-    momentum: float = 0.9,
-    weight_decay: float = 1e-4,
-    batch_size: int = 128,
-    batchnorm: BatchNorm = "train",
+    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, k: int | None = None, sgd: SGD
 ) -> nn.Module:
     """Fine-tune the last k layers on the retain set."""
-    return fine_tune(
-        model,
-        last_layers(model, k),
-        retain,
-        seed=seed,
-        epochs=epochs,
-        lr=lr,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        batch_size=batch_size,
-        batchnorm=batchnorm,
-    )
+    return fine_tune(model, last_layers(model, k), retain, seed=seed, sgd=sgd)

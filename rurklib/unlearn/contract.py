@@ -4,6 +4,8 @@ A method is a function ``(model, retain, forget, *, seed, **hyperparameters) -> 
 *in place* on a copy. The decorator :func:`method` registers it by the paper's name and does what no
 method should have to think of: it checks the input, copies the model, runs on a global random state
 of its own, and returns the copy in eval mode. So a method file holds the algorithm alone.
+
+One that learns by SGD has a parameter ``sgd``, and its values are hyper-parameters like the others.
 """
 
 from __future__ import annotations
@@ -11,17 +13,16 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, get_args
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields, replace
+from typing import Any, Protocol
 
-from torch import Tensor, nn
+from torch import nn
 
 from rurklib import checks
-from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.rng import seeded
-from rurklib.train.loop import BatchNorm
-
-Pair = tuple[Tensor, Tensor]
+from rurklib.samples import Pair
+from rurklib.train.spec import SGD
 
 
 class Method(Protocol):
@@ -30,13 +31,7 @@ class Method(Protocol):
     __name__: str
 
     def __call__(
-        self,
-        model: nn.Module,
-        retain: Pair,
-        forget: Pair,
-        *,
-        seed: int = 0,
-        **hyperparameters: Any,
+        self, model: nn.Module, retain: Pair, forget: Pair, *, seed: int = 0, **values: Any
     ) -> nn.Module: ...
 
 
@@ -51,49 +46,52 @@ Space = Mapping[str, tuple[int, int] | tuple[float, float] | list]
 SEARCH: dict[str, Space] = {}
 
 
-# Hyper-parameters that are words, with the words that they may be.
-CHOICES: dict[str, Iterable[str]] = {
-    "batchnorm": get_args(BatchNorm),
-    "perturbation": PERTURBATIONS,
-    "target": ("true", "random"),
-}
+LEARNING = tuple(f.name for f in fields(SGD))
 
 
 def method(
-    name: str, *, search: Space | None = None
+    name: str,
+    *,
+    sgd: SGD | None = None,
+    search: Space | None = None,
+    choices: Mapping[str, Collection[str]] | None = None,
 ) -> Callable[[Callable[..., nn.Module]], Method]:
-    """Register an unlearning method under ``name``, with the space in which to tune it, and wrap
-    it in the contract."""
+    """Register an unlearning method under ``name`` and wrap it in the contract.
+
+    Args:
+        sgd: the default of its parameter ``sgd``, whose values users see as hyper-parameters of
+            their own (``lr``, ``epochs`` ...). One that is None here, as ``clip`` may be, isn't
+            offered.
+        search: the space in which to tune it.
+        choices: hyper-parameters that are words, with the words that they may be.
+    """
 
     def register(algorithm: Callable[..., nn.Module]) -> Method:
+        flat = {key: v for key in LEARNING if (v := getattr(sgd, key, None)) is not None}
+
         @functools.wraps(algorithm)
         def run(
-            model: nn.Module,
-            retain: Pair,
-            forget: Pair,
-            *,
-            seed: int = 0,
-            **hyperparameters: Any,
+            model: nn.Module, retain: Pair, forget: Pair, *, seed: int = 0, **values: Any
         ) -> nn.Module:
-            known = defaults(name)
-            for key, value in hyperparameters.items():
-                checks.one_of(f"hyper-parameter of {name}", key, {**known, "bounds": None})
-                check_value(key, value, known.get(key))
+            check(name, values)
             checks.count("seed", seed, 0)
             # The bounds of the inputs are everybody's concern; only some algorithms use them.
-            bounds = hyperparameters.get("bounds", (0.0, 1.0))
-            if "bounds" not in known:
-                hyperparameters.pop("bounds", None)
+            bounds = values.get("bounds", (0.0, 1.0))
+            if "bounds" not in defaults(name):
+                values.pop("bounds", None)
             retain = checks.pair(retain, "retain", bounds)
             forget = checks.pair(forget, "forget", bounds)
             checks.disjoint(retain[0], forget[0])
             checks.logits(model, *retain)
             checks.logits(model, *forget)
+            if sgd is not None:
+                own = {key: values.pop(key) for key in flat if key in values}
+                values["sgd"] = replace(sgd, **own)
             with seeded(seed):
-                return algorithm(
-                    copy.deepcopy(model), retain, forget, seed=seed, **hyperparameters
-                ).eval()
+                return algorithm(copy.deepcopy(model), retain, forget, seed=seed, **values).eval()
 
+        run.__signature__ = _flattened(algorithm, flat)  # type: ignore[attr-defined]
+        run.choices = choices or {}  # type: ignore[attr-defined]
         METHODS[name] = run
         SEARCH[name] = search or {}
         return run
@@ -101,19 +99,40 @@ def method(
     return register
 
 
-def check_value(key: str, value: Any, default: Any) -> None:
-    """Raise InputError for a hyper-parameter that no method can work with."""
-    if key in ("epochs", "batch_size", "v"):
-        checks.count(key, value)
-    elif key in CHOICES:
-        checks.one_of(key, value, CHOICES[key])
-    elif isinstance(default, bool):
-        if not isinstance(value, bool):
-            raise checks.InputError(f"{key} = {value!r}: expected True or False")
-    elif isinstance(default, float) and value is not None:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not value >= 0:
-            raise checks.InputError(f"{key} = {value!r}: expected a number of at least 0")
+def _flattened(algorithm: Callable[..., nn.Module], sgd: Mapping[str, Any]) -> inspect.Signature:
+    """The signature that users see: seed 0 unless said otherwise, and SGD's values one by one."""
+    keyword, flat = inspect.Parameter.KEYWORD_ONLY, []
+    signature = inspect.signature(algorithm)
+    for p in signature.parameters.values():
+        if p.name == "sgd":
+            kinds = SGD.__annotations__
+            flat += [
+                inspect.Parameter(key, keyword, default=value, annotation=kinds[key])
+                for key, value in sgd.items()
+            ]
+        else:
+            flat.append(p.replace(default=0) if p.name == "seed" else p)
+    return signature.replace(parameters=flat)
+
+
+def check(name: str, values: Mapping[str, Any]) -> None:
+    """Raise InputError for a hyper-parameter that a method hasn't, or a value of no use to it."""
+    known, words = defaults(name), getattr(METHODS[name], "choices", {})
+    for key, value in values.items():
+        checks.one_of(f"hyper-parameter of {name}", key, {**known, "bounds": None})
+        default = known.get(key)
+        if key in words:
+            checks.one_of(key, value, words[key])
+        elif isinstance(default, bool):
+            if not isinstance(value, bool):
+                raise checks.InputError(f"{key} = {value!r}: expected True or False")
+        elif isinstance(default, int):
+            checks.count(key, value, 0)
+        elif isinstance(default, float) and value is not None:
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not number or not value >= 0:
+                raise checks.InputError(f"{key} = {value!r}: expected a number of at least 0")
+    SGD(**{key: value for key, value in values.items() if key in LEARNING})  # checks them
 
 
 def defaults(name: str) -> dict[str, Any]:

@@ -30,7 +30,8 @@ from torch import Tensor, nn
 
 from rurklib import checks, samples
 from rurklib.rng import generator
-from rurklib.unlearn.contract import Pair, method
+from rurklib.samples import Pair
+from rurklib.unlearn.contract import method
 
 
 def head_of(model: nn.Module, x: Tensor) -> nn.Linear:
@@ -100,7 +101,7 @@ def cr(
     retain: Pair,
     forget: Pair,
     *,
-    seed: int = 0,
+    seed: int,
     lam: float = 0.1,
     sigma: float = 0.0,
     batch_size: int = 128,

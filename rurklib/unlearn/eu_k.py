@@ -11,7 +11,8 @@ Algorithm:
 Notes on this implementation: what the forget samples taught the frozen layers stays, so only the
 last k are exact. What a layer is, and what frozen means for BatchNorm, is said in
 ``last_layers.py``. New weights come from each module's own ``reset_parameters`` (PyTorch's default,
-which for torchvision's ResNet isn't the one that it was built with). Dropout stays off.
+which for torchvision's ResNet isn't the one that it was built with). Dropout stays off. The
+rate falls by half a cosine (RURK's B.2).
 
 Hyper-parameters (paper's defaults): k None (5, but at most half of the layers), epochs 10, lr 1e-2,
 momentum 0.9, weight_decay 1e-4, batch_size 128, batchnorm "train" (of the trained layers).
@@ -21,38 +22,17 @@ from __future__ import annotations
 
 from torch import nn
 
-from rurklib.train.loop import BatchNorm
-from rurklib.unlearn.contract import Pair, method
+from rurklib.samples import Pair
+from rurklib.train.spec import SGD
+from rurklib.unlearn.contract import method
 from rurklib.unlearn.last_layers import fine_tune, last_layers, reset
 
 
-@method("EU-k", search={"lr": (3e-3, 0.1), "epochs": (5, 30), "k": [1, 2, 3, 5]})
+@method("EU-k", sgd=SGD(), search={"lr": (3e-3, 0.1), "epochs": (5, 30), "k": [1, 2, 3, 5]})
 def eu_k(
-    model: nn.Module,
-    retain: Pair,
-    forget: Pair,
-    *,
-    seed: int = 0,
-    k: int | None = None,
-    epochs: int = 10,
-    lr: float = 1e-2,
-    momentum: float = 0.9,
-    weight_decay: float = 1e-4,
-    batch_size: int = 128,
-    batchnorm: BatchNorm = "train",
+    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, k: int | None = None, sgd: SGD
 ) -> nn.Module:
     """Re-initialise the last k layers and train them on the retain set."""
     last = last_layers(model, k)
     reset(last, seed)
-    return fine_tune(
-        model,
-        last,
-        retain,
-        seed=seed,
-        epochs=epochs,
-        lr=lr,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        batch_size=batch_size,
-        batchnorm=batchnorm,
-    )
+    return fine_tune(model, last, retain, seed=seed, sgd=sgd)

@@ -31,7 +31,8 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.rng import generator
-from rurklib.unlearn.contract import Pair, method
+from rurklib.samples import Pair
+from rurklib.unlearn.contract import method
 from rurklib.unlearn.fisher_information import diagonal_fisher
 
 
@@ -72,7 +73,7 @@ def fisher(
     retain: Pair,
     forget: Pair,
     *,
-    seed: int = 0,
+    seed: int,
     alpha: float = 1e-6,
     ceiling: float = 1e3,
     batch_size: int = 64,

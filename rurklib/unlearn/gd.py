@@ -7,7 +7,8 @@ Algorithm:
     2. minimise  L(w, S_r)  by SGD, for ``epochs`` passes over the retain set
 
 Notes on this implementation: the certificate of the paper needs noise and a convex loss; as a
-baseline for deep nets the field runs plain fine-tuning, and so does this.
+baseline for deep nets the field runs plain fine-tuning, and so does this. The rate falls by half a
+cosine, RURK's schedule (its B.2), as in every method here that has one.
 
 Hyper-parameters (paper's defaults): epochs 10, lr 1e-2, momentum 0.9, weight_decay 1e-4,
 batch_size 128, batchnorm "train".
@@ -17,34 +18,12 @@ from __future__ import annotations
 
 from torch import nn
 
-from rurklib.train.loop import BatchNorm
-from rurklib.unlearn.contract import Pair, method
-from rurklib.unlearn.fine_tuning import fine_tuned
+from rurklib.samples import Pair
+from rurklib.train.spec import SGD
+from rurklib.unlearn.contract import method
 
 
-@method("GD", search={"lr": (1e-3, 0.1), "epochs": (1, 20)})
-def gd(
-    model: nn.Module,
-    retain: Pair,
-    forget: Pair,
-    *,
-    seed: int = 0,
-    epochs: int = 10,
-    lr: float = 1e-2,
-    momentum: float = 0.9,
-    weight_decay: float = 1e-4,
-    batch_size: int = 128,
-    batchnorm: BatchNorm = "train",
-) -> nn.Module:
+@method("GD", sgd=SGD(), search={"lr": (1e-3, 0.1), "epochs": (1, 20)})
+def gd(model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sgd: SGD) -> nn.Module:
     """Fine-tune on the retain set."""
-    return fine_tuned(
-        model,
-        retain,
-        seed=seed,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        batchnorm=batchnorm,
-    )
+    return sgd.fine_tune(model, retain, seed=seed)

@@ -9,11 +9,12 @@ Algorithm:
 
 Notes on this implementation: in the official code gamma falls by epochs, here by steps, so that it
 falls within a single epoch too. The norm is over every weight that learns, biases and BatchNorm's
-included, as there. A subgradient step hardly ever ends at exactly 0. With gamma = 0 this is GD.
+included, as there. A subgradient step hardly ever ends at exactly 0. With gamma = 0 this is GD. The
+rate falls by half a cosine (RURK's B.2).
 
 Hyper-parameters (the official code's defaults): epochs 10, lr 1e-2, momentum 0.9, weight_decay
-5e-4; gamma 5e-4 (what is much hangs on the net and on how long it is trained: tune it), batch_size
-128 (256 there), batchnorm "train".
+5e-4; gamma 5e-4 (what is much depends on the net and on how long it is trained: tune it),
+batch_size 128 (256 there), batchnorm "train".
 """
 
 from __future__ import annotations
@@ -26,41 +27,25 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.rng import generator
-from rurklib.train.loop import BatchNorm, batches, descend
-from rurklib.unlearn.contract import Pair, method
+from rurklib.samples import Pair
+from rurklib.train.spec import SGD
+from rurklib.unlearn.contract import method
 
 
-@method("l1-sparse", search={"gamma": (1e-5, 1e-2), "lr": (1e-3, 0.1), "epochs": (1, 20)})
+@method(
+    "l1-sparse",
+    sgd=SGD(weight_decay=5e-4),
+    search={"gamma": (1e-5, 1e-2), "lr": (1e-3, 0.1), "epochs": (1, 20)},
+)
 def l1_sparse(
-    model: nn.Module,
-    retain: Pair,
-    forget: Pair,
-    *,
-    seed: int = 0,
-    gamma: float = 5e-4,
-    epochs: int = 10,
-    lr: float = 1e-2,
-    momentum: float = 0.9,
-    weight_decay: float = 5e-4,
-    batch_size: int = 128,
-    batchnorm: BatchNorm = "train",
+    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, gamma: float = 5e-4, sgd: SGD
 ) -> nn.Module:
     """Fine-tune on the retain set with a fading L1 penalty."""
     checks.number("gamma", gamma, low=0.0)
-    steps = epochs * -(-len(retain[0]) // batch_size)
-    step = itertools.count()
+    steps, step = sgd.steps(len(retain[0])), itertools.count()
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
         penalty = torch.stack([p.abs().sum() for p in model.parameters()]).sum()
         return F.cross_entropy(model(x), y) + gamma * (1 - next(step) / steps) * penalty
 
-    return descend(
-        model,
-        loss,
-        batches(*retain, size=batch_size, epochs=epochs, generator=generator(seed, 1)),
-        steps=steps,
-        lr=lr,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        batchnorm=batchnorm,
-    )
+    return sgd.minimise(model, loss, sgd.batches(retain, generator(seed, 1)), steps=steps)

@@ -24,9 +24,8 @@ from torch import nn
 
 from rurklib import checks
 from rurklib.rng import mixed_seed, seeded
-from rurklib.train.loop import BatchNorm
-from rurklib.unlearn.contract import Pair
-from rurklib.unlearn.fine_tuning import fine_tuned
+from rurklib.samples import Pair
+from rurklib.train.spec import SGD
 
 PAPERS_K = 5
 
@@ -97,10 +96,10 @@ def reset(modules: list[nn.Module], seed: int) -> None:
 
 @contextmanager
 def only(model: nn.Module, trained: list[nn.Module]) -> Iterator[nn.Module]:
-    """Let nothing but ``trained`` learn inside the block; yields what to hand to ``descend``.
+    """Let nothing but ``trained`` learn inside the block; yields the ``part`` of ``SGD.minimise``.
 
-    The whole model is put in eval mode. ``descend`` puts the module that it is given, and no
-    other, in train mode: so the frozen layers' BatchNorm neither uses nor moves batch statistics.
+    The whole model is put in eval mode, and nothing but the part in train mode while it is
+    trained: so the frozen layers' BatchNorm neither uses nor moves batch statistics.
     They need no gradient either, which ends the backward pass at the first trained layer.
     """
     tail = nn.ModuleList(trained)
@@ -117,30 +116,8 @@ def only(model: nn.Module, trained: list[nn.Module]) -> Iterator[nn.Module]:
 
 
 def fine_tune(
-    model: nn.Module,
-    trained: list[nn.Module],
-    retain: Pair,
-    *,
-    seed: int,
-    epochs: int,
-    lr: float,
-    momentum: float,
-    weight_decay: float,
-    batch_size: int,
-    batchnorm: BatchNorm,
+    model: nn.Module, trained: list[nn.Module], retain: Pair, *, seed: int, sgd: SGD
 ) -> nn.Module:
     """Train ``trained``, parts of ``model``, on the retain set in place; the rest is frozen."""
     with only(model, trained) as tail:
-        fine_tuned(
-            model,
-            retain,
-            seed=seed,
-            epochs=epochs,
-            batch_size=batch_size,
-            learner=tail,
-            lr=lr,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            batchnorm=batchnorm,
-        )
-    return model
+        return sgd.fine_tune(model, retain, seed=seed, part=tail)

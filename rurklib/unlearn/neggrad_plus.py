@@ -8,7 +8,7 @@ Algorithm:
     3. minimise  L(w, S_r) - beta * L(w, S_f)  by SGD with a clipped gradient
 
 Notes on this implementation: RURK without its perturbed term, lambda_f being beta. The forget
-batches start over (reshuffled) when used up.
+batches start over (reshuffled) when used up. The rate falls by half a cosine (RURK's B.2).
 
 Hyper-parameters (paper's defaults): beta 0.001 (weight of the forget term), epochs 1, lr 1e-2,
 momentum 0.9, weight_decay 1e-4, clip 1.0, batch_size 128, batchnorm "train".
@@ -20,28 +20,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib.rng import generator
-from rurklib.train.loop import Batch, BatchNorm, batches, cycled, descend
-from rurklib.unlearn.contract import Pair, method
+from rurklib.samples import Pair
+from rurklib.train.loop import Batch, cycled
+from rurklib.train.spec import SGD
+from rurklib.unlearn.contract import method
 
 
 @method(
     "NegGrad+",
+    sgd=SGD(epochs=1, clip=1.0),
     search={"lr": (1e-3, 0.1), "beta": (1e-3, 0.3), "clip": (0.1, 1.0), "epochs": (1, 10)},
 )
 def neggrad_plus(
-    model: nn.Module,
-    retain: Pair,
-    forget: Pair,
-    *,
-    seed: int = 0,
-    beta: float = 0.001,
-    epochs: int = 1,
-    lr: float = 1e-2,
-    momentum: float = 0.9,
-    weight_decay: float = 1e-4,
-    clip: float | None = 1.0,
-    batch_size: int = 128,
-    batchnorm: BatchNorm = "train",
+    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, beta: float = 0.001, sgd: SGD
 ) -> nn.Module:
     """Descend on retain, ascend on forget with weight beta."""
 
@@ -49,16 +40,7 @@ def neggrad_plus(
         (xr, yr), (xf, yf) = retained, forgotten
         return F.cross_entropy(model(xr), yr) - beta * F.cross_entropy(model(xf), yf)
 
-    kept = batches(*retain, size=batch_size, epochs=epochs, generator=generator(seed, 1))
-    lost = cycled(*forget, size=batch_size, generator=generator(seed, 2))
-    return descend(
-        model,
-        loss,
-        zip(kept, lost, strict=False),
-        steps=epochs * -(-len(retain[0]) // batch_size),
-        lr=lr,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        clip=clip,
-        batchnorm=batchnorm,
-    )
+    retained = sgd.batches(retain, generator(seed, 1))
+    forgotten = cycled(*forget, size=sgd.batch_size, generator=generator(seed, 2))
+    data = zip(retained, forgotten, strict=False)
+    return sgd.minimise(model, loss, data, steps=sgd.steps(len(retain[0])))

@@ -27,8 +27,9 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.rng import generator
-from rurklib.train.loop import BatchNorm, batches, descend
-from rurklib.unlearn.contract import Pair, method
+from rurklib.samples import Pair
+from rurklib.train.spec import SGD
+from rurklib.unlearn.contract import method
 
 
 def noise_term(weights: list[nn.Parameter], sigma: float, generator: torch.Generator) -> Tensor:
@@ -43,20 +44,13 @@ def noise_term(weights: list[nn.Parameter], sigma: float, generator: torch.Gener
     return total
 
 
-@method("NGD", search={"lr": (1e-2, 0.5), "sigma": (1e-3, 0.3), "epochs": (1, 20)})
+@method(
+    "NGD",
+    sgd=SGD(lr=0.1, momentum=0.0),
+    search={"lr": (1e-2, 0.5), "sigma": (1e-3, 0.3), "epochs": (1, 20)},
+)
 def ngd(
-    model: nn.Module,
-    retain: Pair,
-    forget: Pair,
-    *,
-    seed: int = 0,
-    sigma: float = 0.03,
-    epochs: int = 10,
-    lr: float = 0.1,
-    momentum: float = 0.0,
-    weight_decay: float = 1e-4,
-    batch_size: int = 128,
-    batchnorm: BatchNorm = "train",
+    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sigma: float = 0.03, sgd: SGD
 ) -> nn.Module:
     """Fine-tune on the retain set with noisy gradients."""
     checks.number("sigma", sigma, low=0.0)
@@ -66,13 +60,5 @@ def ngd(
     def loss(x: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(model(x), y) + noise_term(weights, sigma, noise)
 
-    return descend(
-        model,
-        loss,
-        batches(*retain, size=batch_size, epochs=epochs, generator=generator(seed, 1)),
-        steps=epochs * -(-len(retain[0]) // batch_size),
-        lr=lr,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        batchnorm=batchnorm,
-    )
+    data = sgd.batches(retain, generator(seed, 1))
+    return sgd.minimise(model, loss, data, steps=sgd.steps(len(retain[0])))

@@ -37,7 +37,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, vjp
 
 from rurklib import checks, samples
-from rurklib.unlearn.contract import Pair, method
+from rurklib.samples import Pair
+from rurklib.unlearn.contract import method
 
 
 class Linearised:
@@ -94,14 +95,14 @@ def conjugate_gradients(
     return d
 
 
-@method("NTK", search={"ridge": (0.3, 30.0)})
+@method("NTK", search={"ridge": (0.3, 30.0)}, choices={"residual": ("logits", "softmax")})
 @torch.no_grad()
 def ntk(
     model: nn.Module,
     retain: Pair,
     forget: Pair,
     *,
-    seed: int = 0,
+    seed: int,
     ridge: float = 3.0,
     residual: Literal["logits", "softmax"] = "logits",
     tolerance: float = 1e-2,
@@ -110,7 +111,6 @@ def ntk(
 ) -> nn.Module:
     """One step: the difference of the two optima of the linearised model."""
     checks.number("ridge", ridge, low=0.0)
-    checks.one_of("residual", residual, ("logits", "softmax"))
     checks.number("tolerance", tolerance, low=0.0)
     checks.count("iterations", iterations)
     linear = Linearised(model, batch_size)

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -34,8 +35,9 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.rng import generator
-from rurklib.train.loop import BatchNorm, batches, descend
-from rurklib.unlearn.contract import Pair, method
+from rurklib.samples import Pair
+from rurklib.train.spec import SGD
+from rurklib.unlearn.contract import method
 from rurklib.unlearn.soft_and_wrong_labels import distillation_kl
 
 
@@ -59,6 +61,7 @@ def scrub_loss(
 
 @method(
     "SCRUB",
+    sgd=SGD(epochs=3, lr=5e-4, weight_decay=5e-4),
     search={"lr": (1e-4, 1e-2), "alpha": (1e-3, 1.0), "epochs": (3, 10), "max_epochs": (1, 3)},
 )
 def scrub(
@@ -66,35 +69,29 @@ def scrub(
     retain: Pair,
     forget: Pair,
     *,
-    seed: int = 0,
+    seed: int,
     alpha: float = 0.001,
     gamma: float = 1.0,
-    epochs: int = 3,
     max_epochs: int = 2,
     temperature: float = 4.0,
-    lr: float = 5e-4,
-    momentum: float = 0.9,
-    weight_decay: float = 5e-4,
-    batch_size: int = 128,
-    batchnorm: BatchNorm = "train",
+    sgd: SGD,
 ) -> nn.Module:
     """Alternate passes over forget (away from the teacher) and retain (with it)."""
-    if checks.count("max_epochs", max_epochs, 0) > checks.count("epochs", epochs):
+    if checks.count("max_epochs", max_epochs, 0) > sgd.epochs:
         raise checks.InputError(
-            f"max_epochs = {max_epochs}: expected at most epochs = {epochs}; "
+            f"max_epochs = {max_epochs}: expected at most epochs = {sgd.epochs}; "
             "a pass over forget comes before a pass over retain"
         )
     checks.number("temperature", temperature, low=1e-6)
     teacher = copy.deepcopy(model).eval()  # a copy: were it the student itself, KL would stay 0
-    kept, lost = generator(seed, 1), generator(seed, 2)
+    order = {"min": generator(seed, 1), "max": generator(seed, 2)}
+    sets, a_pass = {"min": retain, "max": forget}, replace(sgd, epochs=1)
 
     def schedule() -> Iterator[tuple[str, Tensor, Tensor]]:
-        for epoch in range(epochs):
-            if epoch < max_epochs:
-                for x, y in batches(*forget, size=batch_size, epochs=1, generator=lost):
-                    yield "max", x, y
-            for x, y in batches(*retain, size=batch_size, epochs=1, generator=kept):
-                yield "min", x, y
+        for epoch in range(sgd.epochs):
+            for step in ("max", "min") if epoch < max_epochs else ("min",):
+                for x, y in a_pass.batches(sets[step], order[step]):
+                    yield step, x, y
 
     def loss(step: str, x: Tensor, y: Tensor) -> Tensor:
         with torch.no_grad():
@@ -103,15 +100,5 @@ def scrub(
             step, model(x), target, y, alpha=alpha, gamma=gamma, temperature=temperature
         )
 
-    max_steps = max_epochs * -(-len(forget[0]) // batch_size)
-    min_steps = epochs * -(-len(retain[0]) // batch_size)
-    return descend(
-        model,  # the student; the optimiser is built on its weights, not the teacher's
-        loss,
-        schedule(),
-        steps=max_steps + min_steps,
-        lr=lr,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        batchnorm=batchnorm,
-    )
+    steps = max_epochs * a_pass.steps(len(forget[0])) + sgd.steps(len(retain[0]))
+    return sgd.minimise(model, loss, schedule(), steps=steps)  # the student's weights alone

@@ -28,7 +28,8 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.unlearn.contract import Pair, method
+from rurklib.samples import Pair
+from rurklib.unlearn.contract import method
 from rurklib.unlearn.fisher_information import diagonal_fisher
 
 
@@ -48,7 +49,7 @@ def ssd(
     retain: Pair,
     forget: Pair,
     *,
-    seed: int = 0,
+    seed: int,
     alpha: float = 10.0,
     dampening: float = 1.0,
     batch_size: int = 16,

@@ -30,7 +30,8 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.rng import generator
-from rurklib.unlearn.contract import Pair, method
+from rurklib.samples import Pair
+from rurklib.unlearn.contract import method
 from rurklib.unlearn.fisher_information import mean_score, scores
 
 
@@ -50,7 +51,7 @@ def woodfisher(
     retain: Pair,
     forget: Pair,
     *,
-    seed: int = 0,
+    seed: int,
     alpha: float = 1.0,
     damping: float = 1.0,
     samples: int = 1000,

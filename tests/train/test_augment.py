@@ -17,7 +17,7 @@ from rurklib.train.augment import (
     padding,
 )
 from rurklib.train.fit import fit
-from rurklib.train.loop import batches, shares
+from rurklib.train.loop import batches, sharded_batches
 
 
 def photos(n: int, h: int = 16, w: int = 24, dtype=torch.uint8) -> torch.Tensor:
@@ -106,7 +106,7 @@ def stream(augment: str, seed: int, start: int = 0, share: tuple[int, int] = (0,
     x = photos(21, 16, 16)
     gens = [torch.Generator().manual_seed(s) for s in (5, seed)]
     options = {"size": 6, "epochs": 3, "augment": augment, "start": start, "share": share}
-    return list(shares(x, torch.arange(21), generator=gens[0], choices=gens[1], **options))
+    return list(sharded_batches(x, torch.arange(21), generator=gens[0], choices=gens[1], **options))
 
 
 @pytest.mark.parametrize("name", [n for n in AUGMENTATIONS if n != "none"])

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from rurklib.train.fit import fit
-from rurklib.train.loop import batches, cycled, descend
+from rurklib.train.loop import batches, cycled
+from rurklib.train.spec import SGD
 
 
 @settings(max_examples=50, deadline=None)
@@ -78,7 +79,8 @@ def path(steps, loss=lambda w: w, **options) -> list[float]:
         seen.append(net.w.item())
         return loss(net.w).sum()
 
-    descend(net, recorded, [()] * steps, steps=steps, momentum=0.0, **options)
+    sgd = SGD(momentum=0.0, weight_decay=0.0, **options)
+    sgd.minimise(net, recorded, [()] * steps, steps=steps)
     seen.append(net.w.item())
     return [a - b for a, b in pairwise(seen)]
 
@@ -94,13 +96,6 @@ def test_the_schedule_is_half_a_cosine():
     assert taken[-1] < 0.01 * taken[0]
 
 
-def test_warmup_rises_in_equal_steps_before_the_cosine():
-    taken = path(13, lr=0.8, warmup=3)
-    rise = [0.8 * k / 4 for k in (1, 2, 3)]
-    fall = [0.8 * (1 + math.cos(math.pi * t / 10)) / 2 for t in range(10)]
-    assert taken == pytest.approx(rise + fall)
-
-
 def test_clip_bounds_the_length_of_a_step():
     """The gradient is 100; clipped to 2 a step is 2 * lr. A small gradient is left alone."""
     assert path(1, lr=0.1, loss=lambda w: 100 * w) == pytest.approx([10.0])
@@ -113,8 +108,7 @@ def test_momentum_and_weight_decay_are_sgds():
     Schedule for two steps: lr, lr / 2."""
     net = Weight()
     net.w.data.fill_(2.0)
-    data = [(), ()]
-    descend(net, lambda: net.w.sum(), data, steps=2, lr=0.1, momentum=0.9, weight_decay=0.1)
+    SGD(lr=0.1, momentum=0.9, weight_decay=0.1).minimise(net, net.w.sum, [(), ()], steps=2)
     v = 1 + 0.1 * 2.0
     w = 2.0 - 0.1 * v
     v = 0.9 * v + 1 + 0.1 * w
@@ -132,7 +126,7 @@ def test_frozen_batchnorm_learns_its_weights_only(cnn, images):
             modes.append((net.training, net[0].training, net[1].training))
             return F.cross_entropy(net(xb), yb)
 
-        out = descend(net, loss, [(x, y)] * 2, steps=2, lr=0.1, batchnorm=mode)
+        out = SGD(lr=0.1, batchnorm=mode).minimise(net, loss, [(x, y)] * 2, steps=2)
         assert out is net
         assert not any(m.training for m in net.modules())
         assert modes == [(True, True, mode == "train")] * 2
@@ -145,7 +139,7 @@ def test_weights_that_the_user_froze_stay(cnn, images):
     net = cnn()
     net[0].weight.requires_grad_(False)
     before = net[0].weight.clone()
-    descend(net, lambda: F.cross_entropy(net(x), y), [()], steps=1, lr=0.5, weight_decay=0.1)
+    SGD(lr=0.5, weight_decay=0.1).minimise(net, lambda: F.cross_entropy(net(x), y), [()], steps=1)
     assert torch.equal(net[0].weight, before)
 
 
@@ -154,7 +148,7 @@ def test_training_works_where_gradients_are_off(cnn, images):
     net = cnn()
     before = net[5].weight.clone()
     with torch.no_grad():
-        descend(net, lambda: F.cross_entropy(net(x), y), [()], steps=1, lr=0.5)
+        SGD(lr=0.5).minimise(net, lambda: F.cross_entropy(net(x), y), [()], steps=1)
     assert not torch.equal(net[5].weight, before)
 
 

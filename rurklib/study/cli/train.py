@@ -35,25 +35,25 @@ def train(
     """
     from rurklib import study
     from rurklib.study.run import open_run, plan_run
-    from rurklib.train import several
+    from rurklib.study.scale import processes
 
     folder = out or Path("runs") / scenario
     choices: dict[str, Any] = {
         "seeds": None if seeds is None else options.numbers("--seeds", seeds),
         "settings": options.settings(file, changes),
     }
-    if several.size() > 1:
-        several.fabric()  # now, for it says which GPU is whose
-    if several.rank() > 0:
-        several.wait()  # for the first one to open the run, which writes
+    if processes.size() > 1:
+        processes.fabric()  # now, for it says which GPU is whose
+    if processes.rank() > 0:
+        processes.wait()  # for the first one to open the run, which writes
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             study.train(plan_run(scenario, folder, **choices))
-            several.wait()
+            processes.wait()
         return
     with options.locked(scenario, folder, **choices):
         run = open_run(scenario, folder, **choices)
-        several.wait()
+        processes.wait()
         click.echo(run.title)
         study.train(run)
-        several.wait()
+        processes.wait()
     click.echo(f"models: {run.folder / 'models'}")

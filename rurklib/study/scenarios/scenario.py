@@ -20,7 +20,7 @@ from rurklib.models import MODELS
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.train.augment import AUGMENTATIONS
 from rurklib.train.precision import Precision
-from rurklib.unlearn.contract import METHODS, check_value, defaults
+from rurklib.unlearn.contract import METHODS, check, defaults
 
 PRETRAIN = ("epochs", "lr")  # what --set pretrain.NAME=VALUE changes
 
@@ -136,9 +136,7 @@ class Scenario:
             checks.one_of("perturbation", law, PERTURBATIONS)
         for method, values in self.methods.items():
             checks.one_of("method", method, METHODS)
-            for key, value in values.items():
-                checks.one_of(f"hyper-parameter of {method}", key, defaults(method))
-                check_value(key, value, defaults(method)[key])
+            check(method, values)
 
     def _check_optional(self) -> None:
         """Values that may be None, which says nothing."""

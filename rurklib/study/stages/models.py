@@ -21,9 +21,10 @@ from rurklib.data.dataset import Dataset
 from rurklib.data.requests import rehearsed
 from rurklib.study import files, memo
 from rurklib.study.run import Name, Run
+from rurklib.study.scale import processes
+from rurklib.study.scale.engine import AtScale
 from rurklib.study.sources.rows import noisy_copies
 from rurklib.study.stages.parallel import on_terminal, parallel
-from rurklib.train import several
 from rurklib.unlearn.contract import METHODS
 
 SMOOTHED = "Smoothed"  # the control that is trained with noise
@@ -154,7 +155,6 @@ def method_code(method: str) -> str:
     home = (METHODS[method].__module__ or "").removeprefix("rurklib.")
     helpers = (
         "contract",
-        "fine_tuning",
         "fisher_information",
         "last_layers",
         "soft_and_wrong_labels",
@@ -196,7 +196,7 @@ def _make(run: Run, name: Name) -> str:
             f"{method} seed {seed} diverged: its weights aren't finite; try a smaller lr, as in "
             f"--set {method}.lr=0.01"
         )
-    if several.rank() == 0:
+    if processes.rank() == 0:
         files.save_weights(
             run.checkpoint(name),
             model.state_dict(),
@@ -208,15 +208,16 @@ def _make(run: Run, name: Name) -> str:
             seconds=round(seconds, 3),
         )
         _kept(run, name).unlink(missing_ok=True)  # one of a run that kept more often
-    several.wait()
+    processes.wait()
     return f"{method} seed {seed}: {seconds:.1f} s"
 
 
 def _fit(run: Run, name: Name, model: nn.Module, x: Tensor, y: Tensor) -> None:
     """Train a net with the scenario's settings; it may go on from what a killed run kept."""
     s, (method, seed) = run.scenario, name
-    keeping: dict[str, Any] = {"kept": _kept(run, name), "every": s.keep_every}
-    training.fit(model, x, y, seed=seed, **s.training(method), **(keeping if s.keep_every else {}))
+    kept = _kept(run, name) if s.keep_every else None
+    engine = AtScale(kept, _fingerprint(run, name), every=s.keep_every or 1)
+    training.fit(model, x, y, seed=seed, engine=engine, **s.training(method))
 
 
 def _kept(run: Run, name: Name) -> Path:

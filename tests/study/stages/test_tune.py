@@ -13,7 +13,7 @@ from rurklib.checks import InputError
 from rurklib.study.cli.main import main
 from rurklib.study.run import open_run
 from rurklib.study.stages import tune
-from rurklib.unlearn.contract import METHODS, SEARCH, check_value, defaults, unlearn
+from rurklib.unlearn.contract import METHODS, SEARCH, check, defaults, unlearn
 
 SMALL = {"epochs": 2, "references": 2, "taus": [0.0, 0.2]}
 
@@ -127,9 +127,9 @@ def test_finished_trials_are_kept(run, table):
 def test_spaces_name_hyperparameters_that_exist_and_hold_usable_values(name):
     assert SEARCH[name], f"{name} has no search space"
     for values in tune.settings_of(name, 40):
+        check(name, values)
         for key, value in values.items():
             assert key in defaults(name)
-            check_value(key, value, defaults(name)[key])
             where = SEARCH[name][key]
             assert value in where if isinstance(where, list) else where[0] <= value <= where[1]
 

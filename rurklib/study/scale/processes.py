@@ -8,8 +8,9 @@ batch; a part's loss is weighted by its length, so the average is that of the wh
 it can't be divided evenly. So more processes make the same net faster, within rounding.
 
 Two things are not the same. BatchNorm normalises a part by itself on the CPU (gloo knows no
-SyncBatchNorm), and its running statistics are the first process's; on GPUs the layers are replaced
-by SyncBatchNorm while training. Layers that draw random numbers draw others in each process.
+SyncBatchNorm), and its running statistics are the first process's; on GPUs SyncBatchNorm stands in
+for the layers while the net is trained. Layers that draw random numbers draw others in each
+process.
 
 Started without torchrun, or with one process, everything here says "alone" and does nothing. Tried
 with two processes on a CPU; not on GPUs, and not on several machines. All processes must make the
@@ -18,11 +19,10 @@ same calls, on the same data and, with a run, on a disk that all of them see.
 
 from __future__ import annotations
 
-import copy
 import functools
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -71,30 +71,38 @@ def fabric() -> Fabric:
     return fabric
 
 
-def spread(
-    model: nn.Module, compiled: bool = False
-) -> tuple[nn.Module, Callable[[Tensor], Tensor], Callable[[Tensor], None]]:
-    """(the net that learns, what to call, how to go backward) for a model.
+def wrap(model: nn.Module) -> tuple[Callable[[Tensor], Tensor], Callable[[], None]]:
+    """(what to call instead of the model, how to give it back when it is trained).
 
-    Alone that is the model, the model (compiled or not), and ``loss.backward``. Among several
-    processes the first one's weights are everybody's. Where BatchNorm is synchronised the net is a
-    copy, whose state :func:`gathered` puts back: the caller's model keeps its layers.
+    The first process's weights are everybody's from now on. Giving back puts the model's own
+    BatchNorm layers in again, and the first process's buffers into every process's model.
     """
-    learner = model
-    if size() > 1 and next(model.parameters()).is_cuda:
-        learner = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(model))
-    called: Any = torch.compile(learner) if compiled else learner
-    if size() == 1:
-        return learner, called, torch.Tensor.backward
-    return learner, fabric().setup_module(called, move_to_device=False), fabric().backward
+    restore = synchronise_batchnorm(model) if next(model.parameters()).is_cuda else lambda: None
+
+    def unwrap() -> None:
+        restore()
+        for buffer in model.buffers():  # BatchNorm's on the CPU are each process's own
+            torch.distributed.broadcast(buffer, 0)
+
+    return fabric().setup_module(model, move_to_device=False), unwrap
 
 
-def gathered(model: nn.Module, learner: nn.Module) -> None:
-    """Put into ``model`` what ``learner`` has learned, the same in every process."""
-    if learner is not model:
-        model.load_state_dict(learner.state_dict())
-    for buffer in model.buffers() if size() > 1 else ():
-        torch.distributed.broadcast(buffer, 0)  # BatchNorm's on the CPU are each process's own
+def synchronise_batchnorm(model: nn.Module) -> Callable[[], None]:
+    """Put SyncBatchNorm in the place of BatchNorm layers, on their own weights and buffers; returns
+    how to put the layers themselves back."""
+    layers = {
+        name: part
+        for name, part in model.named_modules()
+        if name and isinstance(part, nn.modules.batchnorm._BatchNorm)
+    }
+    nn.SyncBatchNorm.convert_sync_batchnorm(model)
+
+    def restore() -> None:
+        for name, layer in layers.items():
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, layer)
+
+    return restore
 
 
 def reseed(seed: int, epoch: int) -> None:

@@ -18,7 +18,9 @@ from rurklib.rng import seeded
 from rurklib.study import files
 from rurklib.study.cli.main import main
 from rurklib.study.run import open_run
-from rurklib.train import several
+from rurklib.study.scale import processes
+from rurklib.study.scale.engine import AtScale
+from rurklib.study.stages import models
 from rurklib.train.fit import fit
 
 
@@ -79,26 +81,28 @@ import torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
-from test_several import CLI, OPTIONS, STOP, data, net, stop_after
-from rurklib import store
+from test_processes import CLI, OPTIONS, STOP, data, net, stop_after
+from rurklib.study import files
 from rurklib.study.cli.main import main
-from rurklib.train import fit, several
+from rurklib.study.scale import AtScale, processes
+from rurklib.train import fit
 
 out, rank = Path(sys.argv[1]), int(os.environ["RANK"])
 
 def save(name, made):
-    store.save_weights(out / f"{name}-{rank}", made.state_dict(), "f")
+    files.save_weights(out / f"{name}-{rank}", made.state_dict(), "f")
 
 before = torch.get_rng_state()
-save("plain", fit(net(), *data(), **OPTIONS))
-save("norm", fit(net(norm=True), *data(), **OPTIONS))
+save("plain", fit(net(), *data(), engine=AtScale(), **OPTIONS))
+save("norm", fit(net(norm=True), *data(), engine=AtScale(), **OPTIONS))
 assert torch.equal(before, torch.get_rng_state())
-save("from-one", fit(net(), *data(), kept=out / "one.kept", every=1, **OPTIONS))
+going_on = AtScale(out / "one.kept", "key", every=1)
+save("from-one", fit(net(), *data(), engine=going_on, **OPTIONS))
 main([*CLI, "--out", str(out / "run")], standalone_mode=False)
-(out / f"here-{rank}").write_text(f"{several.rank()} of {several.size()}")
-several.wait()
+(out / f"here-{rank}").write_text(f"{processes.rank()} of {processes.size()}")
+processes.wait()
 stop_after(STOP, lambda: os.kill(os.getpid(), signal.SIGKILL))
-fit(net(), *data(), kept=out / "two.kept", every=1, **OPTIONS)
+fit(net(), *data(), engine=AtScale(out / "two.kept", "key", every=1), **OPTIONS)
 """
 
 
@@ -111,7 +115,7 @@ def together(tmp_path_factory):
     try:
         stop_after(STOP, _killed)
         with pytest.raises(Killed):
-            fit(net(), *data(), kept=out / "one.kept", every=1, **OPTIONS)
+            fit(net(), *data(), engine=AtScale(out / "one.kept", "key", every=1), **OPTIONS)
     finally:
         torch.optim.SGD.step = step
     assert (out / "one.kept").exists()
@@ -171,7 +175,7 @@ def test_one_goes_on_where_two_were_killed(together, monkeypatch):
         torch.optim.SGD, "step", lambda o: (taken.__setitem__(0, taken[0] + 1), step(o))[1]
     )
     path = together / "two.kept"
-    made = fit(net(), *data(), kept=path, every=1, **OPTIONS)
+    made = fit(net(), *data(), engine=AtScale(path, "key", every=1), **OPTIONS)
     assert taken[0] == 2 * 6  # the first two passes are there
     near(made.state_dict(), fit(net(), *data(), **OPTIONS))
 
@@ -203,12 +207,12 @@ def test_the_command_alone_makes_what_the_study_makes(tmp_path):
 def test_only_the_first_process_writes_a_checkpoint_and_all_wait(tmp_path, monkeypatch):
     settings = {"epochs": 1, "references": 2}
     run, waited = open_run("digits", tmp_path / "run", seeds=[0], settings=settings), []
-    monkeypatch.setattr(study.models, "_fit", lambda *arguments: None)
-    monkeypatch.setattr(several, "wait", lambda: waited.append(run.checkpoint(name).exists()))
+    monkeypatch.setattr(models, "_fit", lambda *arguments: None)
+    monkeypatch.setattr(processes, "wait", lambda: waited.append(run.checkpoint(name).exists()))
     name = ("Original", 0)
     for rank in (1, 0):
-        monkeypatch.setattr(several, "rank", lambda rank=rank: rank)
-        study.models._make(run, name)
+        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+        models._make(run, name)
     assert waited == [False, True]
 
 
@@ -223,30 +227,32 @@ def test_bad_words_are_refused_in_one_line(words, tmp_path):
 
 def test_more_processes_than_samples_in_a_batch_are_refused(monkeypatch):
     """Before any of them is connected."""
-    monkeypatch.setattr(several, "size", lambda: 8)
-    monkeypatch.setattr(several, "rank", lambda: 0)
+    monkeypatch.setattr(processes, "size", lambda: 8)
+    monkeypatch.setattr(processes, "rank", lambda: 0)
     with pytest.raises(InputError, match="batches of 6 samples in 8 processes"):
-        fit(net(), *data(), **OPTIONS)
+        fit(net(), *data(), engine=AtScale(), **OPTIONS)
 
 
 def test_a_cluster_s_variables_alone_do_not_make_several(monkeypatch):
     """WORLD_SIZE is set by schedulers too; only torchrun's own name counts."""
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
-    assert (several.size(), several.rank()) == (1, 0)
+    assert (processes.size(), processes.rank()) == (1, 0)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     monkeypatch.setenv("RANK", "3")
-    assert (several.size(), several.rank()) == (4, 3)
+    assert (processes.size(), processes.rank()) == (4, 3)
 
 
 def test_synchronised_batchnorm_is_given_back_as_the_models_own():
-    """What a GPU would need, as far as a CPU can: the copy's state fits the model."""
-    model = net(norm=True)
-    copied = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(model))
+    """What a GPU would need, as far as a CPU can: on the same tensors, and itself again after."""
+    model = nn.Sequential(net(norm=True))
+    own, before = model[0][1], copy.deepcopy(model.state_dict())
+    restore = processes.synchronise_batchnorm(model)
+    assert isinstance(model[0][1], nn.SyncBatchNorm)
     with torch.no_grad():
-        for tensor in copied.state_dict().values():
+        for tensor in model.state_dict().values():
             tensor.add_(1)
-    several.gathered(model, copied)
-    assert isinstance(model[1], nn.BatchNorm2d)
+    restore()
+    assert model[0][1] is own
     for key, value in model.state_dict().items():
-        assert torch.equal(value, copied.state_dict()[key])
+        assert torch.equal(value, before[key] + 1)

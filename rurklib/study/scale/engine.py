@@ -1,0 +1,77 @@
+"""The engine of large trainings: several processes under torchrun, and a state that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from rurklib import checks
+from rurklib.study.scale import processes, resume
+from rurklib.train.fit import Engine
+from rurklib.train.spec import Recipe
+
+
+class AtScale(Engine):
+    """For one training: ``fit(net, x, y, recipe, seed=0, engine=AtScale(file, key, every=5))``.
+
+    It is computed by all processes that ``torchrun`` started (:mod:`.processes`); alone, weights
+    are those of the plain engine to the bit.
+
+    Args:
+        kept: a file to keep the state in (:mod:`.resume`); None keeps nothing. A later training
+            goes on from there, to the same bits, if it has the same key; another's file is left
+            unused, with a warning. It is deleted at the end.
+        key: says what is trained, and how: whatever moves a bit. How often the state is kept and
+            how many processes there are don't.
+        every: after how many passes it is kept, again and again; at least 1.
+
+    Raises InputError if there are more processes than samples in a batch, or if they don't agree on
+    what has been kept.
+    """
+
+    def __init__(self, kept: Path | None = None, key: str = "", *, every: int = 5) -> None:
+        self.kept, self.key, self.every = kept, key, checks.count("every", every)
+        self.share = processes.rank(), processes.size()
+        self.called: Callable[[Tensor], Tensor] | None = None
+        self.unwrap: Callable[[], None] = lambda: None
+
+    def prepare(
+        self, model: nn.Module, optimizer: torch.optim.SGD, recipe: Recipe, *, n: int, seed: int
+    ) -> int:
+        least = n * recipe.epochs // recipe.steps(n)
+        if least < self.share[1]:
+            raise checks.InputError(
+                f"batches of {least} samples in {self.share[1]} processes: expected at least one "
+                "for each; raise batch_size or start fewer"
+            )
+        self.model, self.optimizer, self.seed, self.epochs = model, optimizer, seed, recipe.epochs
+        if self.share[1] > 1:
+            self.called, self.unwrap = processes.wrap(model)
+        state = {} if self.kept is None else resume.read(self.kept, self.key)
+        done = resume.restore(state, model, optimizer) if state else 0
+        processes.agree(done, f"passes done in {self.kept}")
+        processes.reseed(seed, done)
+        return done
+
+    def forward(self, model: nn.Module, x: Tensor) -> Tensor:
+        return model(x) if self.called is None else self.called(x)
+
+    def backward(self, loss: Tensor) -> None:
+        if self.called is None:
+            loss.backward()
+        else:
+            processes.fabric().backward(loss)
+
+    def after_pass(self, done: int) -> None:
+        file = self.kept if self.share[0] == 0 else None  # the first process writes
+        if done < self.epochs:
+            processes.reseed(self.seed, done)
+            if file is not None and done % self.every == 0:
+                resume.write(file, self.key, self.model, self.optimizer, done)
+            return
+        self.unwrap()
+        if file is not None:
+            file.unlink(missing_ok=True)
