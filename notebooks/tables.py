@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from rurklib.residual.placement import SIDES, by_p
 from rurklib.study.files import write_frame
 from rurklib.study.report.tables import beside_text, findings_table, results_table
 from rurklib.study.stages.tune import chosen_trials
@@ -56,9 +57,8 @@ def write_answers() -> None:
                     its.ratio_high.max(),
                 )
                 row[method] = f"{middle:.3f} [{low:.3f}, {high:.3f}]"
-                out = its[its.p_value < 0.05]
-                up = int((out.difference > 0).sum())
-                counts = {"above": up, "inside": len(its) - len(out), "below": len(out) - up}
+                found = [*map(by_p, its.difference, its.p_value)]
+                counts = {side: found.count(side) for side in SIDES}
                 row[f"{method}: seeds"] = ", ".join(f"{n} {k}" for k, n in counts.items() if n)
             limits = its[["predict_low", "predict_high"]].mean()
             row["a further re-trained model"] = f"{limits.iloc[0]:.3f} to {limits.iloc[1]:.3f}"

@@ -36,11 +36,11 @@ class Watch:
     """Names of the models that came in train mode, and of those whose buffers moved."""
 
     training: list[str]
-    moved: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
 
 
 @contextmanager
-def watching(models: Mapping[str, nn.Module]) -> Iterator[Watch]:
+def recording_state(models: Mapping[str, nn.Module]) -> Iterator[Watch]:
     """Look at models before and after a block; buffers that the block moved are put back."""
     watch = Watch([n for n, m in models.items() if any(part.training for part in m.modules())])
     before = [
@@ -54,7 +54,7 @@ def watching(models: Mapping[str, nn.Module]) -> Iterator[Watch]:
         yield watch
     finally:
         moved = [b for b in before if not _same(b[1]._buffers[b[2]], b[4])]
-        watch.moved += dict.fromkeys(b[0] for b in moved)  # each name once
+        watch.changed += dict.fromkeys(b[0] for b in moved)  # each name once
         for _, part, key, buffer, old in moved:
             with torch.no_grad():
                 buffer.copy_(old)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rurklib.model_state import evaluating, watching
+from rurklib.model_state import evaluating, recording_state
 from rurklib.rng import generator, mixed_seed, seeded
 
 
@@ -88,15 +88,15 @@ def test_watching_puts_buffers_back(cnn, left_as_found):
     b[1].running_mean[0] = torch.nan
     mean, steps = a[1].running_mean, a[1].num_batches_tracked
     nets = {"a": a, "b": b, "c": c}
-    with left_as_found(a, c), watching(nets) as watch, torch.inference_mode():
+    with left_as_found(a, c), recording_state(nets) as watch, torch.inference_mode():
         a(torch.rand(2, 1, 6, 6))
         c[1].running_var = torch.ones(4)
     assert watch.training == ["a"]
-    assert watch.moved == ["a", "c"]
+    assert watch.changed == ["a", "c"]
     assert a[1].running_mean is mean
     assert a[1].num_batches_tracked is steps
-    with left_as_found(a), pytest.raises(ZeroDivisionError), watching({"a": a}):
+    with left_as_found(a), pytest.raises(ZeroDivisionError), recording_state({"a": a}):
         _ = a(torch.rand(2, 1, 6, 6)), 1 // 0
-    with watching({"b": b}) as watch:
+    with recording_state({"b": b}) as watch:
         b(torch.rand(2, 1, 6, 6))
-    assert (watch.training, watch.moved) == ([], [])
+    assert (watch.training, watch.changed) == ([], [])

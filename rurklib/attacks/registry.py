@@ -27,9 +27,9 @@ from rurklib.metrics.relearn import few_shots
 from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
 from rurklib.perturb.gradient import pgd
-from rurklib.perturb.noise import alike
+from rurklib.perturb.noise import matched_radius
 from rurklib.residual.counts import count_hits
-from rurklib.residual.inference import fast
+from rurklib.residual.inference import accelerate
 from rurklib.residual.spec import Measurement
 from rurklib.rng import generator
 
@@ -181,7 +181,7 @@ def after_few_shots(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetti
 
 def matched(p: float) -> Callable[[float, int], float]:
     """The radius of the Lp ball whose uniform noise is as large as Gaussian noise of sd tau."""
-    return lambda tau, d: alike(tau, p, d)
+    return lambda tau, d: matched_radius(tau, p, d)
 
 
 ATTACKS: dict[str, Attack] = {
@@ -233,7 +233,7 @@ def attack(
     ends = np.cumsum([len(p[1]) for p in parts.values()])[:-1]
     setting.counted.clear()  # it is about this model
     found = {}
-    quick = fast(model, x, gradients=True).call  # BatchNorm folded: the same answers, sooner
+    quick = accelerate(model, x, gradients=True).call  # BatchNorm folded: the same answers, sooner
     assert isinstance(quick, nn.Module)
     with evaluating(model):
         for name, function in (ATTACKS if attacks is None else attacks).items():

@@ -5,18 +5,18 @@ lies inside its ball and inside the bounds; tau = 0 returns x; the model and the
 are left as found.
 
 ``PERTURBATIONS`` names the laws by which residual knowledge draws neighbours. All have one
-signature, ``law.draw(model, x, y, tau, generator, bounds)``: a random law ignores model and y; a
+signature, ``law.sample(model, x, y, tau, generator, bounds)``: a random law ignores model and y; a
 gradient law is targeted at y, i.e. looks for neighbours that are still recognised, unless its name
 ends in ``-untargeted``. To add one, write the function and its line here.
 """
 
 from rurklib.perturb.edits import delete, swap, typo
 from rurklib.perturb.gradient import fgsm, pgd, start
-from rurklib.perturb.noise import alike, gaussian, sphere, uniform
+from rurklib.perturb.noise import gaussian, matched_radius, sphere, uniform
 from rurklib.perturb.perturbations import (
     PERTURBATIONS,
-    Draw,
     Perturbation,
+    Sample,
     Search,
     Start,
     noise,
@@ -26,14 +26,14 @@ from rurklib.perturb.perturbations import (
 
 __all__ = [
     "PERTURBATIONS",
-    "Draw",
     "Perturbation",
+    "Sample",
     "Search",
     "Start",
-    "alike",
     "delete",
     "fgsm",
     "gaussian",
+    "matched_radius",
     "noise",
     "pgd",
     "search",

@@ -59,14 +59,14 @@ def uniform(
     return _inside(x + ball.uniform(x, tau, ball.check_p(p), generator), bounds)
 
 
-def alike(tau: float, p: float, dimensions: int) -> float:
+def matched_radius(tau: float, p: float, dimensions: int) -> float:
     """Radius of the Lp ball whose uniform noise is as large as Gaussian noise of sd ``tau``.
 
     As large: the same root mean square a coordinate, so the same mean squared L2 length. With R the
     radius and d dimensions it is R^2 / 3 (p = inf), R^2 / (d + 2) (p = 2) and 2 R^2 / ((d + 1)
     (d + 2)) (p = 1, by the Dirichlet law of the coordinates' sizes). Before clipping.
 
-    >>> round(alike(0.1, 2, 64), 3)
+    >>> round(matched_radius(0.1, 2, 64), 3)
     0.812
     """
     d = checks.count("dimensions", dimensions)

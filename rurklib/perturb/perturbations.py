@@ -5,7 +5,7 @@ lies inside its ball and inside the bounds; tau = 0 returns x; the model and the
 are left as found.
 
 ``PERTURBATIONS`` names the laws by which residual knowledge draws neighbours. All have one
-signature, ``law.draw(model, x, y, tau, generator, bounds)``: a random law ignores model and y; a
+signature, ``law.sample(model, x, y, tau, generator, bounds)``: a random law ignores model and y; a
 gradient law is targeted at y, i.e. looks for neighbours that are still recognised, unless its name
 ends in ``-untargeted``. To add one, write the function and its line here.
 """
@@ -25,7 +25,7 @@ from rurklib.perturb.gradient import fgsm, pgd, start
 from rurklib.perturb.noise import gaussian, sphere, uniform
 from rurklib.samples import Bounds
 
-Draw = Callable[[nn.Module, Tensor, Tensor, float, torch.Generator, Bounds], Tensor]
+Sample = Callable[[nn.Module, Tensor, Tensor, float, torch.Generator, Bounds], Tensor]
 
 
 Start = Callable[[Tensor, float, torch.Generator, Bounds], Tensor]
@@ -51,7 +51,7 @@ class Perturbation:
     searched in one batch, cut wherever memory asks for it, and every draw is what it is alone.
     """
 
-    draw: Draw
+    sample: Sample
     gradient_based: bool
     random: bool
     start: Start | None = None

@@ -5,8 +5,8 @@ from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.disagreement import disagreement
 from rurklib.residual.flags import Flag
 from rurklib.residual.measure import assemble, residual_knowledge
-from rurklib.residual.placement import Standing, standing
-from rurklib.residual.reference_subsets import against_fewer
+from rurklib.residual.placement import Placement, by_p, by_range, placement
+from rurklib.residual.reference_subsets import against_reference_subsets
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.spec import Measurement
 from rurklib.residual.verdict import Verdict, judge
@@ -15,15 +15,17 @@ __all__ = [
     "Counts",
     "Flag",
     "Measurement",
+    "Placement",
     "ResidualKnowledge",
-    "Standing",
     "Verdict",
-    "against_fewer",
+    "against_reference_subsets",
     "assemble",
+    "by_p",
+    "by_range",
     "count_hits",
     "disagreement",
     "judge",
     "noisy_copies",
+    "placement",
     "residual_knowledge",
-    "standing",
 ]

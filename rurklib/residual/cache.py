@@ -29,7 +29,6 @@ CODE = (  # what counts depend on, as store.code takes it
     "perturb",
     "residual/counts",
     "residual/inference",
-    "residual/reduced",
     "residual/sequential",
     "residual/spec",
     "models/logits",
@@ -90,7 +89,7 @@ def _dependencies(
     law = PERTURBATIONS[asked.perturbation]
     return {
         "data": files.weights_digest({"x": x, "y": y}),
-        "law": [asked.perturbation, _source(law.draw)],
+        "law": [asked.perturbation, _source(law.sample)],
         "searched": identity(searched) if law.gradient_based and searched is not None else None,
         "taus": list(asked.taus),
         "draws": asked.draws,
@@ -115,7 +114,7 @@ def _write(file: Path, counts: Counts) -> None:
         "hits": counts.hits,
         "margins": counts.margins,
         "moved": counts.moved,
-        "why": np.array(counts.as_they_are.get(counts.models[0], "")),
+        "why": np.array(counts.not_accelerated.get(counts.models[0], "")),
     }
     files.save_arrays(file, arrays, file.stem)  # type: ignore[arg-type]
 
@@ -137,6 +136,6 @@ def _read(file: Path, name: Hashable, asked: Measurement) -> Counts | None:
         asked.perturbation,
         asked.seed,
         moved=arrays["moved"],
-        as_they_are={name: why} if why else {},
+        not_accelerated={name: why} if why else {},
         margins=arrays["margins"],
     )

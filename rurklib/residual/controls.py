@@ -25,7 +25,7 @@ from torch import Tensor
 from rurklib import checks, samples
 from rurklib.perturb.noise import gaussian
 from rurklib.residual import uncertainty
-from rurklib.residual.verdict import Standing, Verdict
+from rurklib.residual.verdict import TestStatistic, Verdict
 from rurklib.rng import generator
 
 HELD_OUT, RETAINED = "held out", "retained"
@@ -82,18 +82,18 @@ def drawn(pair: tuple[Tensor, Tensor], most: int, seed: int) -> tuple[Tensor, Te
 def compared(
     verdict: Verdict,
     held_out: Verdict,
-    forget_standings: Mapping[str, Standing],
-    held_out_standings: Mapping[str, Standing],
+    forget_statistics: Mapping[str, TestStatistic],
+    held_out_statistics: Mapping[str, TestStatistic],
 ) -> str:
     """What held-out samples say of a finding on the forget set, as a sentence.
 
-    The standings are what :func:`rurklib.residual.verdict.standings` gives for either. Whether
-    forget samples stand out *more* than held-out ones is one more t prediction, for the difference
-    of the two deviations, from which a shift of both, as robustness makes it, cancels.
+    The statistics are what :func:`rurklib.residual.verdict.test_statistics` gives for either.
+    Whether forget samples stand out *more* than held-out ones is one more t prediction, for the
+    difference of the two deviations, from which a shift of both, as robustness makes it, cancels.
     """
-    if verdict.test not in held_out_standings:  # a single sample has no scale
+    if verdict.test not in held_out_statistics:  # a single sample has no scale
         return ""
-    forget, other = forget_standings[verdict.test], held_out_standings[verdict.test]
+    forget, other = forget_statistics[verdict.test], held_out_statistics[verdict.test]
     least = math.hypot(forget[2], other[2])
     p = float(uncertainty.p_value(forget[0] - other[0], forget[1] - other[1], least))
     a, b = (float(s[0] - uncertainty.spread(s[1], s[2])[0]) for s in (forget, other))

@@ -22,8 +22,8 @@ from rurklib import checks, samples
 from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
 from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
-from rurklib.residual.inference import Forward, fast, laid_out
-from rurklib.residual.sequential import STEP, settled
+from rurklib.residual.inference import Forward, accelerate, laid_out
+from rurklib.residual.sequential import STEP, tolerance_met
 from rurklib.residual.spec import Measurement
 from rurklib.rng import generator
 
@@ -40,8 +40,8 @@ class Counts:
     ``found_on`` names the model that a gradient law searched on (None for a random law).
     ``margins`` float64, shaped like ``hits``: the logit margin of y, mean over draws (None where
     only hits were kept). ``moved`` [tau] is the share of copies that differ from their sample: a
-    search without a gradient to follow leaves them where they are. ``as_they_are`` holds, for each
-    model that couldn't be made faster, why.
+    search without a gradient to follow leaves them where they are. ``not_accelerated`` says
+    of each model that couldn't be made faster why.
     """
 
     hits: np.ndarray
@@ -54,7 +54,7 @@ class Counts:
     margins: np.ndarray | None = None
     stopped: np.ndarray | None = None
     moved: np.ndarray | None = None
-    as_they_are: Mapping[Any, str] = field(default_factory=dict)
+    not_accelerated: Mapping[Any, str] = field(default_factory=dict)
 
     @property
     def drawn(self) -> np.ndarray:
@@ -69,7 +69,7 @@ class Counts:
             hits=self.hits[at],
             models=tuple(models),
             margins=None if self.margins is None else self.margins[at],
-            as_they_are={m: why for m, why in self.as_they_are.items() if m in models},
+            not_accelerated={m: why for m, why in self.not_accelerated.items() if m in models},
         )
 
     @classmethod
@@ -81,7 +81,7 @@ class Counts:
             hits=np.concatenate([p.hits for p in parts]),
             models=tuple(m for p in parts for m in p.models),
             margins=np.concatenate(margins) if len(margins) == len(parts) else None,
-            as_they_are={m: why for p in parts for m, why in p.as_they_are.items()},
+            not_accelerated={m: why for p in parts for m, why in p.not_accelerated.items()},
         )
 
     def of(self, model: Hashable) -> np.ndarray:
@@ -121,7 +121,7 @@ def count_hits(
     law, taus, draws = PERTURBATIONS[asked.perturbation], asked.taus, asked.draws
     names, n = tuple(models), len(x)
     example = samples.as_float(x[:64])
-    forwards = forwards or {name: fast(model, example) for name, model in models.items()}
+    forwards = forwards or {name: accelerate(model, example) for name, model in models.items()}
     searched, label = _searched(law, models, found_on, example)
     hits = np.zeros((len(names), len(taus), n), np.int64)
     margins, moved = np.zeros(hits.shape), np.zeros(len(taus))
@@ -135,7 +135,7 @@ def count_hits(
             alike = tau == 0 or not law.random
             most, made = 1 if alike else draws, 0
             totals: list[np.ndarray] = []  # [model, draw] hits over all samples
-            while made < most and not settled(totals, n, names, references, asked.tolerance):
+            while made < most and not tolerance_met(totals, n, names, references, asked.tolerance):
                 step = min(most - made, most if asked.tolerance is None else STEP)
                 total = np.zeros((len(names), step), np.int64)
                 for first in range(0, n, BLOCK):
@@ -169,7 +169,7 @@ def count_hits(
         margins,
         None if asked.tolerance is None else stopped,
         moved,
-        {name: forwards[name].why for name in names if forwards[name].why},
+        {name: forwards[name].reason for name in names if forwards[name].reason},
     )
 
 
@@ -185,13 +185,13 @@ def _searched(
         return Forward(model, len(example)), None
     if isinstance(found_on, nn.Module):
         label = f"another model ({type(found_on).__name__})"
-        return fast(found_on, example, gradients=True), label
+        return accelerate(found_on, example, gradients=True), label
     if found_on not in models:
         raise checks.InputError(
             f"found_on = {found_on!r}: expected a model, or the name of one: "
             f"{', '.join(map(str, models))}"
         )
-    return fast(models[found_on], example, gradients=True), found_on
+    return accelerate(models[found_on], example, gradients=True), found_on
 
 
 def _copies(
@@ -224,9 +224,9 @@ def _copies(
             ]
         elif not law.random:  # a search without chance treats every sample on its own
             cut_xy = zip(xs.split(pieces), ys.split(pieces), strict=True)
-            copies = [law.draw(model, laid_out(a), b, tau, streams[0], bounds) for a, b in cut_xy]
+            copies = [law.sample(model, laid_out(a), b, tau, streams[0], bounds) for a, b in cut_xy]
         else:
-            copies = [law.draw(model, x, y, tau, g, bounds) for g in streams]
+            copies = [law.sample(model, x, y, tau, g, bounds) for g in streams]
         yield torch.cat(copies).view(r, *x.shape)
 
 

@@ -53,7 +53,7 @@ def disagreement(
             """What each model says of the copies of a stream, int64 [draw, sample]."""
             answers: list[list[np.ndarray]] = [[] for _ in models]
             for i in range(draws):
-                copies = law.draw(model, x, y, tau, generator(seed, stream, i), bounds)
+                copies = law.sample(model, x, y, tau, generator(seed, stream, i), bounds)
                 for its, shown in zip(answers, models, strict=True):
                     its.append(_answer(shown, copies))
             return [np.stack(its) for its in answers]

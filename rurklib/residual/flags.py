@@ -21,7 +21,7 @@ from rurklib.model_state import Watch, evaluating
 from rurklib.perturb.gradient import ascent
 from rurklib.residual import estimates
 from rurklib.residual.counts import Counts
-from rurklib.residual.inference import disagreement
+from rurklib.residual.inference import logit_mismatch
 from rurklib.residual.uncertainty import MIN_REFERENCES
 from rurklib.rng import seeded
 
@@ -96,7 +96,7 @@ def buffers_moved(watch: Watch) -> list[Flag]:
     """Models that changed their buffers while they were asked."""
     return _flag(
         "buffers moved",
-        watch.moved,
+        watch.changed,
         "asking it in eval mode changed its buffers (BatchNorm statistics?), so its answers hang "
         "on what it was asked before; they were put back after. Make its layers heed eval mode",
     )
@@ -110,7 +110,7 @@ def outputs(models: Mapping[str, nn.Module], x: Tensor) -> list[Flag]:
             first, second = model(shown), model(shown)
         if like_probabilities(first):
             squashed.append(name)
-        if disagreement(first, second):
+        if logit_mismatch(first, second):
             random.append(name)
     return _flag(
         "probabilities",

@@ -16,8 +16,6 @@ The batch size follows from the sizes of the activations, not from a stopwatch: 
 for the largest one stays in cache, but at least 64 samples share what a pass costs by itself, and
 none may take more than 32 megabytes. A timed choice would differ from run to run, and with it the
 last digit of a sum.
-
-On a GPU bfloat16 is used where answers agree (:mod:`rurklib.residual.reduced`).
 """
 
 from __future__ import annotations
@@ -32,7 +30,6 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from rurklib.model_state import evaluating
-from rurklib.residual.reduced import Reduced, reducible
 
 TRIAL = 64  # samples that a fast form is tried on
 
@@ -62,19 +59,19 @@ RELU = (F.relu, torch.relu, "relu", "relu_")
 class Forward:
     """A model made ready to be asked many times; call it with inputs to get logits.
 
-    ``batch_size`` is how many samples to show it at once. ``why`` is empty, or says why this is
+    ``batch_size`` is how many samples to show it at once. ``reason`` is empty, or says why this is
     the model itself rather than a faster form.
     """
 
     call: Callable[[Tensor], Tensor]
     batch_size: int
-    why: str = ""
+    reason: str = ""
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.call(x)
 
 
-def fast(model: nn.Module, example: Tensor, *, gradients: bool = False) -> Forward:
+def accelerate(model: nn.Module, example: Tensor, *, gradients: bool = False) -> Forward:
     """``model`` in eval mode, in the fastest form that we know to give the same answers.
 
     ``example`` [n, ...] are floats of the kind that it will be asked about; the first 64 are the
@@ -84,23 +81,23 @@ def fast(model: nn.Module, example: Tensor, *, gradients: bool = False) -> Forwa
     reach the form: make it anew.
     """
     example = laid_out(example[:TRIAL])
-    net: nn.Module
     with evaluating(model):
         own, size = measured(model, example)
-        forms = [fold] if gradients or not packable(example) else [packed, fold]
-        why = "the model has hooks" if hooked(model) else ""
-        for form in forms if not why else ():
+        plain = gradients or not packable(example)
+        reason = "the model has hooks"
+        forms = (
+            [] if hooked(model) else [fold_batchnorm] if plain else [fuse_onednn, fold_batchnorm]
+        )
+        for form in forms:
             try:
                 net = form(model)
                 with torch.no_grad() if gradients else torch.inference_mode():
-                    why = disagreement(own, net(example))
+                    reason = logit_mismatch(own, net(example))
             except Exception as error:
-                why = f"{type(error).__name__}: {error}".splitlines()[0]
-            if not why:
-                if reducible(example) and not gradients:
-                    net = Reduced(net, example.device.type)
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            if not reason:
                 return Forward(net, size)
-    return Forward(model, size, why)
+    return Forward(model, size, reason)
 
 
 def laid_out(x: Tensor) -> Tensor:
@@ -108,7 +105,7 @@ def laid_out(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
-def disagreement(own: Tensor, other: Tensor) -> str:
+def logit_mismatch(own: Tensor, other: Tensor) -> str:
     """Empty if two sets of logits are the same but for rounding, else what is not."""
     if own.shape != other.shape:
         return f"the fast form's logits have shape {tuple(other.shape)}, not {tuple(own.shape)}"
@@ -144,7 +141,7 @@ def hooked(model: nn.Module) -> bool:
     return any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
-def fold(model: nn.Module) -> fx.GraphModule:
+def fold_batchnorm(model: nn.Module) -> fx.GraphModule:
     """A traced copy with BatchNorm folded into the layer before it, in channels-last layout.
 
     Ordinary layers, whose weights take no gradients. Raises whatever tracing or copying raises.
@@ -197,9 +194,9 @@ def packable(x: Tensor) -> bool:
     return here and torch.backends.mkldnn.is_available()
 
 
-def packed(model: nn.Module) -> fx.GraphModule:
-    """:func:`fold`, then each 2-d convolution with its bias and ReLU in one kernel."""
-    net = fold(model)
+def fuse_onednn(model: nn.Module) -> fx.GraphModule:
+    """:func:`fold_batchnorm`, then each 2-d convolution with its bias and ReLU in one kernel."""
+    net = fold_batchnorm(model)
     layers = dict(net.named_modules())
     for node in list(net.graph.nodes):
         layer = layers.get(str(node.target)) if node.op == "call_module" else None
@@ -227,7 +224,7 @@ class Convolution(nn.Module):
     """A 2-d convolution, its bias and a ReLU in one kernel, with weights packed at first use.
 
     The operators are those that torch.compile's CPU backend calls. They are not part of torch's
-    promised interface: where they fail, :func:`fast` does without.
+    promised interface: where they fail, :func:`accelerate` does without.
     """
 
     def __init__(self, layer: nn.Conv2d, relu: bool) -> None:

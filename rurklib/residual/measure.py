@@ -19,12 +19,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from rurklib import checks, samples
-from rurklib.model_state import watching
+from rurklib.model_state import recording_state
 from rurklib.residual import controls as control
 from rurklib.residual import flags
 from rurklib.residual.cache import count_kept
 from rurklib.residual.counts import Counts, count_hits
-from rurklib.residual.inference import fast
+from rurklib.residual.inference import accelerate
 from rurklib.residual.result import COLUMNS, ResidualKnowledge
 from rurklib.residual.spec import Measurement
 from rurklib.residual.uncertainty import ESTIMANDS
@@ -107,7 +107,7 @@ def residual_knowledge(
     if named:  # its copies are made for it: not a reference
         references = {n: r for n, r in references.items() if n != named}
 
-    with watching({**everyone, **external}) as watch:
+    with recording_state({**everyone, **external}) as watch:
         sizes = {n: checks.logits(m, x, y, n) for n, m in everyone.items()}
         if len(set(sizes.values())) > 1:
             raise checks.InputError(f"models differ in their number of classes: {sizes}")
@@ -127,7 +127,7 @@ def residual_knowledge(
 
         def measured(x: Tensor, y: Tensor) -> ResidualKnowledge:
             example = samples.as_float(x[:64])
-            forwards = {n: fast(everyone[n], example) for n in (*models, *references)}
+            forwards = {n: accelerate(everyone[n], example) for n in (*models, *references)}
 
             def count(names: Sequence[Any], on: Any) -> Counts:
                 shown = {n: everyone[n] for n in names}
@@ -161,7 +161,7 @@ def residual_knowledge(
     flagged += flags.few_references(len(references))
     flagged += flags.of_counts(result.counts, result.references, known=flagged)
     flagged += flags.train_mode(watch) + flags.buffers_moved(watch)
-    return replace(result, beside=beside, flags=flagged)
+    return replace(result, control_results=beside, flags=flagged)
 
 
 def _named(

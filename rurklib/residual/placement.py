@@ -1,4 +1,4 @@
-"""Where a model's number stands among those of re-trained models.
+"""Above, inside or below what re-trained models show: the one place that says so.
 
 Every statistic of every attack is computed for each re-trained reference as if it were the
 unlearned model, which is all that "no residual knowledge" can mean for an attacker. A t prediction
@@ -15,12 +15,13 @@ import numpy as np
 
 from rurklib.residual import uncertainty
 
+SIDES = ("above", "inside", "below")
 
-class Standing(NamedTuple):
+
+class Placement(NamedTuple):
     """A number, the references' mean and the 95 % prediction for a further one, how far the number
-    is from that mean in standard deviations of the prediction (``t``), and its two-sided p.
-
-    ``finding``: "above", "below", "inside", or "" where it can't be said.
+    is from that mean in standard deviations of the prediction (``t``), its two-sided p, and the
+    ``finding``: one of ``SIDES``, or "" where it can't be said.
     """
 
     value: float
@@ -32,7 +33,7 @@ class Standing(NamedTuple):
     finding: str
 
 
-def standing(value: float, references: Sequence[float] | np.ndarray) -> Standing:
+def placement(value: float, references: Sequence[float] | np.ndarray) -> Placement:
     """Place a number among those of K references, each computed as the number was.
 
     References must be computed with themselves left out where the statistic looks at references.
@@ -43,14 +44,23 @@ def standing(value: float, references: Sequence[float] | np.ndarray) -> Standing
     known = math.isfinite(value) and len(others) >= uncertainty.MIN_REFERENCES
     if not known or not np.isfinite(others).all():
         nan = math.nan
-        return Standing(float(value), mean, nan, nan, nan, nan, "")
+        return Placement(float(value), mean, nan, nan, nan, nan, "")
     # Each reference less the mean of the others, as uncertainty.spread asks for.
     below = (others - mean) * len(others) / (len(others) - 1)
     least = 1e-6 * max(abs(mean), 1.0)  # references that all say the same to the last digit
-    low, high = uncertainty.predict(below, least)
-    sd = float(uncertainty.spread(below, least)[1])
+    low, high = (mean + float(limit) for limit in uncertainty.predict(below, least))
+    t = (value - mean) / float(uncertainty.spread(below, least)[1])
     p = float(uncertainty.p_value(np.array(value - mean), below, least))
-    finding = "inside" if p >= 0.05 else "above" if value > mean else "below"
-    return Standing(
-        float(value), mean, mean + float(low), mean + float(high), (value - mean) / sd, p, finding
-    )
+    return Placement(float(value), mean, low, high, t, p, by_p(value - mean, p))
+
+
+def by_p(difference: float, p: float, level: float = 0.05) -> str:
+    """The side by a test: ``difference`` from the re-trained models, and its p; "" if p is NaN."""
+    if math.isnan(p):
+        return ""
+    return "inside" if p >= level else "above" if difference > 0 else "below"
+
+
+def by_range(value: float, low: float, high: float) -> str:
+    """The side by the range of the re-trained models, its ends included."""
+    return "above" if value > high else "below" if value < low else "inside"

@@ -23,7 +23,7 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def against_fewer(
+def against_reference_subsets(
     result: ResidualKnowledge,
     name: str,
     sizes: Sequence[int],
@@ -51,7 +51,7 @@ def against_fewer(
         else:
             chosen = [list(rng.choice(references, size, replace=False)) for _ in range(subsets)]
         for i, some in enumerate(chosen):
-            rows = replace(result, references=tuple(some), beside={}).rows(name)
+            rows = replace(result, references=tuple(some), control_results={}).rows(name)
             rows = rows[COLUMNS]
             rows.insert(0, "size", size)
             rows.insert(1, "subset", i)

@@ -14,7 +14,7 @@ from rurklib.residual import estimates, uncertainty
 from rurklib.residual.counts import Counts
 from rurklib.residual.flags import Flag
 from rurklib.residual.uncertainty import ESTIMANDS, Draws, Pair
-from rurklib.residual.verdict import OVER, RESIDUAL, Verdict, judge, standings
+from rurklib.residual.verdict import OVER, RESIDUAL, Verdict, judge, test_statistics
 
 COLUMNS = (
     "tau",
@@ -51,7 +51,8 @@ class ResidualKnowledge:
     same object for all under a random law, one each under a gradient law, where every model is
     probed with the copies found on itself (the paper's protocol). ``estimand`` names what the
     intervals ``ratio_low`` ... ``ratio_high`` hold for: a name in ``uncertainty.ESTIMANDS``.
-    ``beside`` holds the same measurement of each control, ``flags`` what looks wrong (none: clean).
+    ``control_results`` holds the same measurement of each control, ``flags`` what looks wrong
+    (none: clean).
     """
 
     counts: Mapping[Any, Counts]
@@ -59,7 +60,7 @@ class ResidualKnowledge:
     references: tuple[Any, ...]
     single: bool = False
     estimand: str = ESTIMANDS[0]
-    beside: Mapping[str, ResidualKnowledge] = field(default_factory=dict)
+    control_results: Mapping[str, ResidualKnowledge] = field(default_factory=dict)
     flags: list[Flag] = field(default_factory=list)
 
     def ratios(self, name: Hashable) -> tuple[np.ndarray, np.ndarray]:
@@ -102,9 +103,12 @@ class ResidualKnowledge:
         another level; see :func:`rurklib.residual.verdict.judge`. If held-out samples were measured
         beside, its note says whether they show the same."""
         verdict = judge(*self._values(name), test=test, level=level, estimand=self.estimand)
-        if (beside := self.beside.get(control.HELD_OUT)) and verdict.finding in (RESIDUAL, OVER):
+        if (beside := self.control_results.get(control.HELD_OUT)) and verdict.finding in (
+            RESIDUAL,
+            OVER,
+        ):
             their = beside.judge(name, test=verdict.test, level=level)
-            own, apart = (standings(*r._values(name)) for r in (self, beside))
+            own, apart = (test_statistics(*r._values(name)) for r in (self, beside))
             note = control.compared(verdict, their, own, apart)
             verdict = replace(verdict, note=f"{verdict.note} {note}".strip())
         return verdict
@@ -185,9 +189,9 @@ class ResidualKnowledge:
         Each control is compared with the references on the control's own samples, and its
         prediction intervals are about a further reference there.
         """
-        if not self.beside:
+        if not self.control_results:
             return self.frame.head(0).assign(control="")
-        frames = {name: result.frame for name, result in self.beside.items()}
+        frames = {name: result.frame for name, result in self.control_results.items()}
         for name, frame in frames.items():
             frame.insert(0, "control", name)
         return pd.concat(frames.values(), ignore_index=True)

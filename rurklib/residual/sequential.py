@@ -18,7 +18,7 @@ import numpy as np
 STEP = 10  # draws between two looks
 
 
-def settled(
+def tolerance_met(
     totals: Sequence[np.ndarray],
     n: int,
     names: Sequence[Hashable],

@@ -39,7 +39,7 @@ RESIDUAL, NONE, OVER, NO_VERDICT = (
 
 # In one test: the model's deviation from its references, each reference's from the others [k], and
 # the least standard deviation that is believed of the latter.
-Standing = tuple[np.ndarray, np.ndarray, float]
+TestStatistic = tuple[np.ndarray, np.ndarray, float]
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def judge(
             f"test = {test!r} needs margins, and only hits were kept: use 'hits'"
         )
 
-    shown = standings(hits, null_hits, draws, margins, null_margins)
+    shown = test_statistics(hits, null_hits, draws, margins, null_margins)
     ps = {name: float(uncertainty.p_value(*values)) for name, values in shown.items()}
     can = {n: float(uncertainty.detectable(v[1], v[2], alpha=level)) for n, v in shown.items()}
     k, p, note = len(hits[1]), ps.get(test, math.nan), ""
@@ -165,21 +165,21 @@ def judge(
     )
 
 
-def standings(
+def test_statistics(
     hits: Pair,
     null_hits: Sequence[Pair],
     draws: Draws,
     margins: Pair | None,
     null_margins: Sequence[Pair],
-) -> dict[str, Standing]:
-    """For every test that can be made, where the model stands: see ``Standing``."""
+) -> dict[str, TestStatistic]:
+    """For every test that can be made, where the model stands: see ``TestStatistic``."""
 
     def mean(values: np.ndarray) -> np.ndarray:
         return values.mean((-2, -1))
 
     least = float(uncertainty.least_spread(hits[1], draws).mean())
     own, below = uncertainty.odds_deviations(hits, null_hits, draws)
-    shown: dict[str, Standing] = {"hits": (own.mean(-1), below.mean(-1), least)}
+    shown: dict[str, TestStatistic] = {"hits": (own.mean(-1), below.mean(-1), least)}
     if margins is not None:
         shown["margin"] = (*uncertainty.deviations(mean, margins, null_margins), 0.0)
         if margins[0].shape[-1] > 1:

@@ -53,7 +53,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.model_state import evaluating
-from rurklib.perturb.perturbations import PERTURBATIONS, Draw
+from rurklib.perturb.perturbations import PERTURBATIONS, Sample
 from rurklib.rng import generator
 from rurklib.samples import Bounds, Pair
 from rurklib.train.loop import Batch, cycled
@@ -124,17 +124,17 @@ def rurk_loss(
     return RurkLoss(kept - lambda_f * clean - regulariser, kept, clean, perturbed)
 
 
-def _draw(perturbation: str, target: Target) -> Draw:
+def _draw(perturbation: str, target: Target) -> Sample:
     """How copies are found: towards y, or away from a wrong label."""
     checks.one_of("perturbation", perturbation, PERTURBATIONS)
     checks.one_of("target", target, get_args(Target))
     if target == "true" or not PERTURBATIONS[perturbation].gradient_based:
-        return PERTURBATIONS[perturbation].draw
+        return PERTURBATIONS[perturbation].sample
     away = f"{perturbation}-untargeted"
     if away not in PERTURBATIONS:
         found = [n.removesuffix("-untargeted") for n in PERTURBATIONS if n.endswith("-untargeted")]
         checks.one_of("perturbation for target 'random'", perturbation, found)
-    return PERTURBATIONS[away].draw
+    return PERTURBATIONS[away].sample
 
 
 @method(

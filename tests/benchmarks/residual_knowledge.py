@@ -34,7 +34,7 @@ import rurklib
 from rurklib.data.bundled import digits
 from rurklib.model_state import evaluating
 from rurklib.models import build
-from rurklib.residual.inference import fast, laid_out
+from rurklib.residual.inference import accelerate, laid_out
 from rurklib.train.fit import fit
 
 METHODS, DRAWS, TOLERANCES = 12, 100, (0.01, 0.02)
@@ -154,7 +154,7 @@ def measure(data: str, law: str, made: tuple, k: int, options: argparse.Namespac
         }
         if law == "gaussian":
             copies = len(x) * (1 + (len(taus) - 1) * draws) // PART
-            sides["limit"] = passes({n: fast(m, x) for n, m in everyone.items()}, x, copies)
+            sides["limit"] = passes({n: accelerate(m, x) for n, m in everyone.items()}, x, copies)
             sides["plain"] = passes(everyone, x, copies)
         best = turn_by_turn(turns, **sides)
         scale = DRAWS * len(taus) / len(radii)

@@ -1,14 +1,11 @@
 """Scores to numbers: membership, where a number stands, and the table of both."""
 
-import math
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from rurklib.checks import InputError
 from rurklib.metrics.membership import membership
-from rurklib.residual.placement import standing
 from rurklib.study.stages.attack_tables import FORGET, HELD_OUT, placement_table
 
 
@@ -46,36 +43,6 @@ def test_scores_that_are_none_are_refused():
     for bad in (np.array([]), np.array([np.nan]), np.zeros((2, 2))):
         with pytest.raises(InputError, match="finite scores"):
             membership(bad, np.arange(3.0))
-
-
-def test_a_standing_is_the_t_prediction_for_one_more():
-    """By hand: mean 2, s 1, K = 3: 2 +- 4.3027 * sqrt(4 / 3)."""
-    found = standing(9.0, [1.0, 2.0, 3.0])
-    half = stats.t.ppf(0.975, 2) * math.sqrt(4 / 3)
-    assert (found.reference, found.value) == (2.0, 9.0)
-    assert (found.predict_low, found.predict_high) == pytest.approx((2 - half, 2 + half))
-    assert found.t == pytest.approx(7 / math.sqrt(4 / 3))
-    assert found.p == pytest.approx(2 * stats.t.sf(found.t, 2))
-    assert found.finding == "above"
-    assert standing(-9.0, [1.0, 2.0, 3.0]).finding == "below"
-    assert standing(2.5, [1.0, 2.0, 3.0]).finding == "inside"
-
-
-def test_false_alarms_are_five_in_a_hundred():
-    rng = np.random.default_rng(1)
-    draws = rng.normal(3.0, 2.0, (2000, 8))
-    outside = [standing(d[0], d[1:]).finding != "inside" for d in draws]
-    assert np.mean(outside) == pytest.approx(0.05, abs=0.015)
-
-
-def test_where_nothing_can_be_said_nothing_is():
-    for value, references in ((1.0, [1.0, 2.0]), (math.nan, [1, 2, 3]), (1.0, [1, math.nan, 2])):
-        found = standing(value, references)
-        assert found.finding == ""
-        assert math.isnan(found.p)
-    alike = standing(1.0, [1.0, 1.0, 1.0])
-    assert alike.finding == "inside"
-    assert standing(1.1, [1.0, 1.0, 1.0]).finding == "above"
 
 
 def made(rng, lift, shape=(), hardness=None):

@@ -8,7 +8,7 @@ import torchvision.models as tv
 from torch import nn
 
 from rurklib.models import build
-from rurklib.residual.inference import fast
+from rurklib.residual.inference import accelerate
 from rurklib.unlearn.last_layers import last_layers, layers
 
 
@@ -100,6 +100,6 @@ def test_the_last_layers_are_the_last_blocks_and_the_head(name, count, k, first)
 @pytest.mark.parametrize("name", ["resnet9", "resnet18-imagenet"])
 def test_they_have_a_fast_form(name, rng):
     """Fails if tracing stops at a module of ours: BatchNorm then stays unfolded."""
-    form = fast(build(name, 3, 10, seed=0), torch.rand(4, 3, 32, 32, generator=rng(0)))
-    assert form.why == ""
+    form = accelerate(build(name, 3, 10, seed=0), torch.rand(4, 3, 32, 32, generator=rng(0)))
+    assert form.reason == ""
     assert not any(isinstance(m, nn.BatchNorm2d) for m in form.call.modules())

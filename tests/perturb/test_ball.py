@@ -14,7 +14,7 @@ from scipy import optimize, stats
 
 from rurklib import InputError
 from rurklib.perturb.ball import check_p, norm, project, uniform
-from rurklib.perturb.noise import alike
+from rurklib.perturb.noise import matched_radius
 
 NORMS = (1, 2, math.inf)
 
@@ -157,6 +157,6 @@ def test_radius_zero_leaves_nothing():
 @pytest.mark.parametrize("d", [1, 7, 64])
 def test_noise_alike_in_size(p, d):
     """The radius gives uniform noise the root mean square of Gaussian noise, in every norm."""
-    x, radius = torch.zeros(40_000, d, dtype=torch.float64), alike(0.3, p, d)
+    x, radius = torch.zeros(40_000, d, dtype=torch.float64), matched_radius(0.3, p, d)
     noise = uniform(x, radius, p, torch.Generator().manual_seed(d))
     assert noise.square().mean().sqrt().item() == pytest.approx(0.3, rel=0.02)

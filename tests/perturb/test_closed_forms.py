@@ -111,7 +111,7 @@ def test_pgd_laws_find_the_optimum_of_their_ball(name, p, n, shape, box, kind, l
     ten default steps end short of the optimum where the box bites: each goes tau / 4 along the
     gradient, and what the box cuts off is spread over the others only little by little."""
     net, x, y, c, tau, bounds = problem(n, shape, box, not kind, linear)
-    out = PERTURBATIONS[name + kind].draw(net, x, y, tau, rng(1), bounds)
+    out = PERTURBATIONS[name + kind].sample(net, x, y, tau, rng(1), bounds)
     share = {math.inf: 0.999, 1: 0.98, 2: 0.7 if box == "active" else 0.95}[p]
     check_gain(out, x, c, tau, p, bounds, share)
 
@@ -145,7 +145,7 @@ def test_laws_move_the_way_that_their_name_says(cnn, images, rng):
     loss = nn.CrossEntropyLoss(reduction="none")
     for name, law in PERTURBATIONS.items():
         if law.gradient_based:
-            out = law.draw(net, x, y, 0.1, rng(0), (0.0, 1.0))
+            out = law.sample(net, x, y, 0.1, rng(0), (0.0, 1.0))
             moved = (loss(net(out), y) - loss(net(x), y)).detach()
             assert (moved > 0 if name.endswith("untargeted") else moved < 0).all(), name
 
@@ -154,9 +154,9 @@ def test_laws_move_the_way_that_their_name_says(cnn, images, rng):
 def test_laws_say_truly_whether_they_are_random(name, cnn, images, rng):
     """One draw stands for all where ``random`` is False. Fails if the flag is wrong."""
     law, net, (x, y) = PERTURBATIONS[name], cnn(), images(12)  # in L1 many starts end in one corner
-    first, second = (law.draw(net, x, y, 0.1, rng(seed), (0.0, 1.0)) for seed in (0, 1))
+    first, second = (law.sample(net, x, y, 0.1, rng(seed), (0.0, 1.0)) for seed in (0, 1))
     assert torch.equal(first, second) != law.random
-    other = law.draw(cnn(5), x, y, 0.1, rng(0), (0.0, 1.0))
+    other = law.sample(cnn(5), x, y, 0.1, rng(0), (0.0, 1.0))
     assert torch.equal(first, other) != law.gradient_based
 
 
@@ -285,7 +285,7 @@ def test_a_generator_decides_everything_random(cnn, images, rng):
     net, (x, y) = cnn(), images(3)
     for name in ("gaussian", "pgd"):
         one, same, other = (
-            PERTURBATIONS[name].draw(net, x, y, 0.1, rng(seed), (0.0, 1.0)) for seed in (3, 3, 4)
+            PERTURBATIONS[name].sample(net, x, y, 0.1, rng(seed), (0.0, 1.0)) for seed in (3, 3, 4)
         )
         assert torch.equal(one, same)
         assert not torch.equal(one, other)

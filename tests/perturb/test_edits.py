@@ -24,7 +24,7 @@ def numbered(sizes, dim=3, length=LENGTH):
 
 
 def edit(name, x, tau, generator, bounds=None):
-    return PERTURBATIONS[name].draw(None, x, None, tau, generator, bounds)
+    return PERTURBATIONS[name].sample(None, x, None, tau, generator, bounds)
 
 
 def order(x):

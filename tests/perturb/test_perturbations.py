@@ -25,7 +25,7 @@ PGD = ("pgd", "pgd-l2", "pgd-l1")
 def drawn(name, n, d, tau, rng, bounds=None, at=0.5):
     """x, and displacements [n, d] of copies of it under a law that looks at no model."""
     x = torch.full((n, d), at, dtype=torch.float64)
-    return x, PERTURBATIONS[name].draw(None, x, None, tau, rng(0), bounds) - x
+    return x, PERTURBATIONS[name].sample(None, x, None, tau, rng(0), bounds) - x
 
 
 def marginal(name, d):
@@ -79,7 +79,7 @@ def test_draws_searched_together_are_what_each_is_alone(name, kind, cnn, images,
     somewhere else than ``start`` says, or if draws share a start."""
     law, net, (x, y) = PERTURBATIONS[name + kind], cnn(), images(4)
     rest = (0.2, torch.Generator(), (0.0, 1.0))
-    alone = [law.draw(net, x, y, 0.2, rng(i), rest[2]) for i in range(3)]
+    alone = [law.sample(net, x, y, 0.2, rng(i), rest[2]) for i in range(3)]
     starts = torch.cat([law.start(x, 0.2, rng(i), rest[2]) for i in range(3)])
     xs, ys = x.repeat(3, 1, 1, 1), y.repeat(3)
     for pieces in ([12], [5, 7], [1, 10, 1]):
@@ -116,6 +116,6 @@ def test_laws_leave_the_model_and_the_random_state(
     net, (x, y) = cnn(), images(3)
     net.train()
     with left_as_found(net), same_random_state():
-        out = PERTURBATIONS[name].draw(net, x, y, 0.2, rng(0), (0.0, 1.0))
-        assert torch.equal(PERTURBATIONS[name].draw(net, x, y, 0.0, rng(0), (0.0, 1.0)), x)
-        assert torch.equal(out, PERTURBATIONS[name].draw(net, x, y, 0.2, rng(0), (0.0, 1.0)))
+        out = PERTURBATIONS[name].sample(net, x, y, 0.2, rng(0), (0.0, 1.0))
+        assert torch.equal(PERTURBATIONS[name].sample(net, x, y, 0.0, rng(0), (0.0, 1.0)), x)
+        assert torch.equal(out, PERTURBATIONS[name].sample(net, x, y, 0.2, rng(0), (0.0, 1.0)))

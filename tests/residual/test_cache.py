@@ -50,7 +50,7 @@ def test_the_frame_is_the_same_with_and_without(law, searched, cnn, images, tmp_
             assert again.found_on == counts.found_on
             assert again.margins == pytest.approx(counts.margins, abs=1e-5)
             assert np.array_equal(again.moved, counts.moved)
-            assert again.as_they_are == counts.as_they_are
+            assert again.not_accelerated == counts.not_accelerated
     assert list(tmp_path.glob("*.npz"))
 
 

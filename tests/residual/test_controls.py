@@ -8,8 +8,9 @@ import torch
 from scipy import stats
 
 from rurklib import Counts, InputError, ResidualKnowledge, residual_knowledge
+from rurklib.residual import verdict as verdicts
 from rurklib.residual.controls import compared, noisy_copies, sampled
-from rurklib.residual.verdict import NONE, RESIDUAL, judge, standings
+from rurklib.residual.verdict import NONE, RESIDUAL, judge
 
 OPTIONS = {"taus": [0.0, 0.1, 0.2, 0.3], "draws": 30}
 
@@ -28,7 +29,7 @@ def test_memory_does_not_raise_the_held_out_control(planted):
     verdict = result.judge("model", test="hits")
     assert verdict.finding == RESIDUAL
     assert "Held-out samples do not show it" in verdict.note
-    assert result.beside["held out"].judge("model", test="hits").finding == NONE
+    assert result.control_results["held out"].judge("model", test="hits").finding == NONE
 
 
 def test_robustness_raises_it_as_well(planted, train):
@@ -101,7 +102,7 @@ def test_the_note_by_hand(shift, says):
 
     a, b = values(shift[0], 0), values(shift[1], 2)
     verdict, other = judge(*a), judge(*b)
-    note = compared(verdict, other, standings(*a), standings(*b))
+    note = compared(verdict, other, *(verdicts.test_statistics(*v) for v in (a, b)))
     assert says in note
     # each reference less the mean of the other five is 6/5 of it less the mean of all six
     sd = (scatter - np.roll(scatter, 2)).std(ddof=1) * np.sqrt(1 + 1 / 6)
@@ -122,10 +123,10 @@ def test_the_held_out_samples_are_judged_by_the_same_test():
         counts = Counts(hits, names, (0.1,), 100, "gaussian", 0, margins=margins)
         return ResidualKnowledge(dict.fromkeys(names, counts), ("m",), names[1:], True, **more)
 
-    result = beside(60, beside={"held out": beside(59)})
+    result = beside(60, control_results={"held out": beside(59)})
     assert "show a part of it" in result.judge("m", test="hits").note
     assert result.judge("m", test="margin").note == ""
-    slightly = beside(60, beside={"held out": beside(44)})
+    slightly = beside(60, control_results={"held out": beside(44)})
     assert "do not show it" in slightly.judge("m", test="hits").note
     assert "a part of it" in slightly.judge("m", test="hits", level=0.2).note
 

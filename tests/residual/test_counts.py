@@ -184,7 +184,7 @@ def test_hits_and_margins_are_those_of_a_plain_loop(law, cnn, images):
             hits, margins = np.zeros(5), np.zeros(5)
             for i in range(draws):
                 stream = generator(seed, 0, i)
-                copies = PERTURBATIONS[law].draw(nets["a"], x, y, tau, stream, (0.0, 1.0))
+                copies = PERTURBATIONS[law].sample(nets["a"], x, y, tau, stream, (0.0, 1.0))
                 logits = net(copies).detach()
                 hits += (logits.argmax(1) == y).numpy()
                 for s in range(5):
@@ -282,8 +282,8 @@ def test_each_model_is_asked_once_a_draw(rng):
     one = Watched()  # without chance: one search, one answer
     counted({"m": one}, x, y, taus=[0.1], draws=5, perturbation="fgsm", found_on="m")
     assert sum(one.seen[2:]) == 70 + 70
-    assert set(counts.as_they_are) == set(nets)
-    assert "stays as it is" in counts.as_they_are["n0"]
+    assert set(counts.not_accelerated) == set(nets)
+    assert "stays as it is" in counts.not_accelerated["n0"]
 
 
 @pytest.mark.parametrize("law", ["gaussian", "fgsm", "pgd"])

@@ -11,7 +11,7 @@ from torch import nn
 
 from rurklib.models import MODELS, build
 from rurklib.residual import inference
-from rurklib.residual.inference import Forward, fast
+from rurklib.residual.inference import Forward, accelerate
 
 
 def trained(net: nn.Module, *shape: int) -> nn.Module:
@@ -91,8 +91,8 @@ def test_every_kind_of_cell_gives_the_same_logits(kind, gradients, left_as_found
         net = trained(Cells(kind))
     x = torch.rand(9, 3, 6, 6, generator=rng(0))
     with left_as_found(net):
-        forward = fast(net, x, gradients=gradients)
-    assert forward.why == ""
+        forward = accelerate(net, x, gradients=gradients)
+    assert forward.reason == ""
     assert forward.call is not net
     assert same(forward, net, x)
     if not gradients and inference.packable(x):  # else what failed the trial was passed over
@@ -108,20 +108,20 @@ def test_our_models_lose_their_batchnorms(name, rng):
     net = trained(build(name, 3, 5, seed=0))
     x = torch.rand(5, 3, 32, 32, generator=rng(0))
     for gradients in (False, True):
-        forward = fast(net, x, gradients=gradients)
-        assert forward.why == ""
+        forward = accelerate(net, x, gradients=gradients)
+        assert forward.reason == ""
         assert not set(kinds(forward.call)) & set(inference.BATCHNORM)
         assert same(forward, net, x)
         if not gradients and inference.packable(x):
             assert nn.Conv2d not in kinds(forward.call)
-    assert nn.ReLU not in kinds(fast(trained(build("small-cnn", 3, 5, seed=0)), x).call)
+    assert nn.ReLU not in kinds(accelerate(trained(build("small-cnn", 3, 5, seed=0)), x).call)
 
 
 def test_any_batch_and_layout_may_follow(rng):
     """Weights are packed for the first batch only. Fails if the form is bound to its size."""
     net = trained(build("small-cnn", 1, 10, seed=0))
     x = torch.rand(200, 1, 8, 8, generator=rng(0))
-    forward = fast(net, x[:3])
+    forward = accelerate(net, x[:3])
     for n in (1, 7, 200):
         assert same(forward, net, x[:n])
         assert same(forward, net, inference.laid_out(x[:n]))
@@ -130,7 +130,7 @@ def test_any_batch_and_layout_may_follow(rng):
 def test_gradients_are_those_of_the_model(rng):
     net = trained(build("small-cnn", 1, 10, seed=0))
     x = torch.rand(4, 1, 8, 8, generator=rng(0))
-    form = fast(net, x, gradients=True).call
+    form = accelerate(net, x, gradients=True).call
     ours, own = (
         torch.autograd.grad(f(v).logsumexp(1).sum(), v)[0]
         for f in (form, net)
@@ -143,11 +143,11 @@ def test_gradients_are_those_of_the_model(rng):
 
 def test_double_precision_and_vectors(linear, rng):
     net = linear(6)
-    forward = fast(net, torch.rand(3, 6, dtype=torch.float64, generator=rng(0)))
-    assert forward.why == ""
+    forward = accelerate(net, torch.rand(3, 6, dtype=torch.float64, generator=rng(0)))
+    assert forward.reason == ""
     mlp = trained(nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)))
     x = torch.rand(5, 6, generator=rng(0))
-    forward = fast(mlp, x)
+    forward = accelerate(mlp, x)
     assert nn.BatchNorm1d not in kinds(forward.call)
     assert same(forward, mlp, x)
 
@@ -171,9 +171,9 @@ def test_where_it_can_not_be_done_the_model_itself_is_used(rng):
     seen: list[int] = []
     hooked[1].register_forward_hook(lambda module, inputs, output: seen.append(1))
     for net, why in ((Branches(), "traced"), (NoCopies(), "one of a kind"), (hooked, "has hooks")):
-        forward = fast(net, x)
+        forward = accelerate(net, x)
         assert forward.call is net
-        assert why in forward.why
+        assert why in forward.reason
     assert len(seen) == 1  # asked once, for the trial's answer; no copy ran the hook
 
 
@@ -190,21 +190,21 @@ def test_a_form_with_other_answers_is_not_used(broken, monkeypatch, rng):
         return made
 
     monkeypatch.setattr(inference, broken, wrong)
-    forward = fast(net, x)
+    forward = accelerate(net, x)
     assert same(forward, net, x)
     if broken == "fuse_conv_bn_eval":
         assert forward.call is net
-        assert "logits differ by" in forward.why
+        assert "logits differ by" in forward.reason
     else:  # ordinary layers still are right
-        assert forward.why == ""
+        assert forward.reason == ""
         assert nn.Conv2d in kinds(forward.call)
 
 
 def test_nan_is_a_disagreement():
     own = torch.tensor([[1.0, 2.0]])
-    assert inference.disagreement(own, own) == ""
-    assert inference.disagreement(own, own * torch.nan)
-    assert "shape" in inference.disagreement(own, own[:, :1])
+    assert inference.logit_mismatch(own, own) == ""
+    assert inference.logit_mismatch(own, own * torch.nan)
+    assert "shape" in inference.logit_mismatch(own, own[:, :1])
 
 
 def test_nothing_of_the_caller_changes_and_nothing_warns(left_as_found, same_random_state, rng):
@@ -214,8 +214,8 @@ def test_nothing_of_the_caller_changes_and_nothing_warns(left_as_found, same_ran
     x = torch.rand(4, 1, 8, 8, generator=rng(0))
     with left_as_found(net), same_random_state(), warnings.catch_warnings():
         warnings.simplefilter("error")
-        fast(net, x)(x)
-        fast(net, x, gradients=True)(x)
+        accelerate(net, x)(x)
+        accelerate(net, x, gradients=True)(x)
     assert not any(m._forward_hooks for m in net.modules())
 
 
@@ -225,7 +225,9 @@ def test_the_batch_size_follows_from_the_largest_activation(rng):
     number of examples."""
     net = build("small-cnn", 1, 10, seed=0)
     x = torch.rand(40, 1, 8, 8, generator=rng(0))
-    assert fast(net, x).batch_size == fast(net, x[:1]).batch_size == 256
-    assert fast(build("small-cnn-32", 3, 5, seed=0), torch.rand(2, 3, 32, 32)).batch_size == 64
-    assert fast(net, torch.rand(2, 1, 256, 256)).batch_size == 8
-    assert fast(nn.Linear(3, 2), torch.rand(2, 3)).batch_size == 1024
+    assert accelerate(net, x).batch_size == accelerate(net, x[:1]).batch_size == 256
+    assert (
+        accelerate(build("small-cnn-32", 3, 5, seed=0), torch.rand(2, 3, 32, 32)).batch_size == 64
+    )
+    assert accelerate(net, torch.rand(2, 1, 256, 256)).batch_size == 8
+    assert accelerate(nn.Linear(3, 2), torch.rand(2, 3)).batch_size == 1024

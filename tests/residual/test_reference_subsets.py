@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rurklib import InputError, residual_knowledge
-from rurklib.residual.reference_subsets import against_fewer
+from rurklib.residual.reference_subsets import against_reference_subsets
 
 OPTIONS = {"taus": [0.0, 0.2], "draws": 8}
 
@@ -20,7 +20,7 @@ def result(cnn, images):
 
 def test_all_subsets_where_they_are_few(result):
     """Fails if a subset's band is that of all references, or if one is missing."""
-    table = against_fewer(result, "m", [4])
+    table = against_reference_subsets(result, "m", [4])
     assert table.subset.nunique() == 5
     for i, some in enumerate(combinations(result.references, 4)):
         rows = replace(result, references=some).rows("m")
@@ -30,11 +30,11 @@ def test_all_subsets_where_they_are_few(result):
 
 
 def test_random_subsets_where_they_are_many(result):
-    table = against_fewer(result, "m", [1, 2], subsets=3, seed=1)
+    table = against_reference_subsets(result, "m", [1, 2], subsets=3, seed=1)
     assert table.groupby("size").subset.nunique().to_dict() == {1: 3, 2: 3}
-    again = against_fewer(result, "m", [1, 2], subsets=3, seed=1)
+    again = against_reference_subsets(result, "m", [1, 2], subsets=3, seed=1)
     assert table.equals(again)
-    assert not table.equals(against_fewer(result, "m", [1, 2], subsets=3, seed=2))
+    assert not table.equals(against_reference_subsets(result, "m", [1, 2], subsets=3, seed=2))
     single = {tuple(replace(result, references=(r,)).rows("m").ratio_of_means) for r in
               result.references}  # fmt: skip
     ones = table[table["size"] == 1].groupby("subset").ratio_of_means
@@ -44,10 +44,10 @@ def test_random_subsets_where_they_are_many(result):
 def test_a_reference_is_never_held_against_itself(result):
     """Fails if a subset may contain the reference that is judged: its ratio would be 1."""
     own = result.references[0]
-    table = against_fewer(result, own, [1], subsets=99)
+    table = against_reference_subsets(result, own, [1], subsets=99)
     assert table.subset.nunique() == 4
 
 
 def test_more_than_there_are_is_refused(result):
     with pytest.raises(InputError, match="size = 6: expected a number of references from 1 to 5"):
-        against_fewer(result, "m", [6])
+        against_reference_subsets(result, "m", [6])

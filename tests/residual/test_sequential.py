@@ -8,7 +8,7 @@ import pytest
 
 from rurklib import residual_knowledge
 from rurklib.residual.counts import count_hits
-from rurklib.residual.sequential import STEP, half_widths, settled
+from rurklib.residual.sequential import STEP, half_widths, tolerance_met
 from rurklib.residual.spec import Measurement
 
 
@@ -64,10 +64,10 @@ def test_all_ratios_must_have_settled():
     widths = half_widths(calm, 1000, NAMES, REFERENCES)
     assert widths.argmax() == 3
     between = (np.sort(widths)[-1] + np.sort(widths)[-2]) / 2
-    assert not settled(pieces, 1000, NAMES, REFERENCES, between)
-    assert settled(pieces, 1000, NAMES, REFERENCES, widths.max() + 1e-9)
-    assert not settled(pieces, 1000, NAMES, REFERENCES, None)
-    assert not settled([], 1000, NAMES, REFERENCES, 1.0)
+    assert not tolerance_met(pieces, 1000, NAMES, REFERENCES, between)
+    assert tolerance_met(pieces, 1000, NAMES, REFERENCES, widths.max() + 1e-9)
+    assert not tolerance_met(pieces, 1000, NAMES, REFERENCES, None)
+    assert not tolerance_met([], 1000, NAMES, REFERENCES, 1.0)
 
 
 @pytest.mark.parametrize("law", ["gaussian", "pgd"])

@@ -136,7 +136,7 @@ def _write(
     from rurklib.study.figures.style import png
 
     others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in
-              result.beside.items()}  # fmt: skip
+              result.control_results.items()}  # fmt: skip
     summary = {
         "verdict": _plain(verdict),
         "flags": [dataclasses.asdict(flag) for flag in result.flags],

@@ -11,6 +11,7 @@ from torch import nn
 
 from rurklib import checks
 from rurklib.perturb.noise import uniform
+from rurklib.residual.placement import by_range
 from rurklib.rng import generator
 from rurklib.study.inspector.flat import Flat, ask
 
@@ -43,9 +44,7 @@ class Ball:
     def standing(self) -> str:
         """Where the model's share lies among the re-trained models' (the null band): above it,
         inside or below."""
-        if self.share > self.references.max():
-            return "above"
-        return "below" if self.share < self.references.min() else "inside"
+        return by_range(self.share, self.references.min(), self.references.max())
 
 
 def around(

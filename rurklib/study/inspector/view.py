@@ -20,7 +20,7 @@ from rurklib.perturb.gradient import pgd
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import estimates
 from rurklib.residual.counts import BLOCK
-from rurklib.residual.inference import Forward, fast, laid_out
+from rurklib.residual.inference import Forward, accelerate, laid_out
 from rurklib.rng import generator
 from rurklib.study.inspector.choices import STEPS
 from rurklib.study.run import Run
@@ -108,7 +108,7 @@ class Inspector:
         self.references = tuple(_shown(n) for n in run.names("Re-train"))
         self.names = _rows(tuple(self.models), self.references)
         self._example = samples.as_float(self.x[:64])
-        self.forwards = {n: fast(m, self._example) for n, m in self.models.items()}
+        self.forwards = {n: accelerate(m, self._example) for n, m in self.models.items()}
         self._searched: dict[str, Forward] = {}
 
     @cached_property
@@ -163,11 +163,11 @@ class Inspector:
         streams = [generator(SEED, sample // BLOCK, i, device=x.device) for i in draws]
         if not rule.gradient_based:
             model = self.models["Original"]  # not looked at
-            drawn = [rule.draw(model, xs, ys, tau, g, bounds)[at : at + 1] for g in streams]
+            drawn = [rule.sample(model, xs, ys, tau, g, bounds)[at : at + 1] for g in streams]
             return torch.cat(drawn)
         model = self._search_on(found_on)
         if rule.search is None:  # one step, whose number can't be chosen
-            return rule.draw(model, laid_out(x), y, tau, streams[0], bounds).repeat(many)
+            return rule.sample(model, laid_out(x), y, tau, streams[0], bounds).repeat(many)
         assert rule.start is not None
         assert rule.p is not None
         starts = torch.cat([rule.start(xs, tau, g, bounds)[at : at + 1] for g in streams])
@@ -180,7 +180,7 @@ class Inspector:
         """The form of a model that gradients are taken of, made once."""
         checks.one_of("found_on", name, self.models)
         if name not in self._searched:
-            self._searched[name] = fast(self.models[name], self._example, gradients=True)
+            self._searched[name] = accelerate(self.models[name], self._example, gradients=True)
         found = self._searched[name].call
         assert isinstance(found, nn.Module)
         return found

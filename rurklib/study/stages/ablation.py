@@ -42,8 +42,8 @@ def ablate(
 
     ``settings`` changes the scenario (what is forgotten, which net, how many references). A tau for
     uniform noise in a ball, to train with or to measure, is read as that of Gaussian noise as large
-    (:func:`rurklib.perturb.alike`), so that norms can be compared. ``radii`` gives those of a law
-    that has its own, such as the rate of an edit.
+    (:func:`rurklib.perturb.matched_radius`), so that norms can be compared. ``radii`` gives
+    those of a perturbation that has its own, such as the rate of an edit.
 
     Returns a row per model (Original and ``method``), law and tau: the columns of
     :attr:`ResidualKnowledge.frame`, accuracies and the paper's attack in percent, average_gap to
@@ -151,7 +151,7 @@ def _radius(name: str, tau: float, dimensions: int) -> float:
     law = perturb.PERTURBATIONS.get(name)
     if law is None or law.p is None or law.gradient_based:
         return tau
-    return perturb.alike(tau, law.p, dimensions)
+    return perturb.matched_radius(tau, law.p, dimensions)
 
 
 def _rows(result: ResidualKnowledge, law: str) -> pd.DataFrame:

@@ -24,7 +24,7 @@ import pandas as pd
 
 from rurklib.checks import InputError
 from rurklib.metrics.membership import membership
-from rurklib.residual.placement import standing
+from rurklib.residual.placement import placement
 
 ATTACKS_FILE = "attacks.csv"  # a run's table
 KEYS = ["scenario", "attack", "statistic", "method"]
@@ -41,7 +41,7 @@ def placement_table(
     *,
     targets: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
-    """Columns attack, statistic, model, low, high, and those of ``Standing``.
+    """Columns attack, statistic, model, low, high, and those of ``Placement``.
 
     ``models`` and ``references`` are by name what :func:`rurklib.attacks.attack` returns, with the
     parts "forget set" and "held out". Where numbers are [targets, n], ``targets`` says which a
@@ -60,7 +60,7 @@ def placement_table(
                     _statistics(r, other[:k] + other[k + 1 :]) for k, r in enumerate(other)
                 ]
             for statistic, (value, low, high) in _statistics(_about(own, at), other).items():
-                place = standing(value, [n[statistic][0] for n in nulls[attack, at]])
+                place = placement(value, [n[statistic][0] for n in nulls[attack, at]])
                 row = {"attack": attack, "statistic": statistic, "model": name, "low": low}
                 rows.append({**row, "high": high, **place._asdict()})
     return pd.DataFrame(rows)

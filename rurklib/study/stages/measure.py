@@ -28,6 +28,7 @@ from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.cache import CODE
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.counts import Counts, count_hits
+from rurklib.residual.placement import by_p
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.spec import Measurement
 from rurklib.samples import take
@@ -143,7 +144,7 @@ def residual(
         for name, its in asked.items()
     }
     own, others = (tuple(_label(n) for n in group) for group in (models, references))
-    return ResidualKnowledge(counts, own, others, beside=beside)
+    return ResidualKnowledge(counts, own, others, control_results=beside)
 
 
 def samples(run: Run, part: str) -> tuple[Tensor, Tensor]:
@@ -244,15 +245,13 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
     for name in result.models:
         method, seed = name.rsplit("-seed", 1)
         last, verdict = result.rows(name).iloc[-1], result.judge(name)
-        # By accuracies where no reference says the class, and so no ratio is defined.
-        side = "above" if last.difference > 0 else "below"
-        known = last.p_value == last.p_value
         rows.append(
             {
                 "method": method,
                 "seed": int(seed),
                 **last[["tau", "ratio_of_means", "predict_low", "predict_high"]],
-                "by_ratio": (side if last.p_value < 0.05 else "inside") if known else "",
+                # By accuracies: also where no reference says the class, and no ratio is defined.
+                "by_ratio": by_p(last.difference, last.p_value),
                 "p_ratio": last.p_value,
                 "finding": verdict.finding,
                 "p": verdict.p,

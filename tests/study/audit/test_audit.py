@@ -243,7 +243,7 @@ def test_held_out_samples_of_other_classes_are_left_out(planted):
     x, y = (a[planted.y[:45] == 1] for a in planted.pair("forget"))
     given, held_out = (planted.original, planted.references, x, y), planted.pair("held_out")
     result = rurklib.audit(*given, held_out=held_out, **QUICK)
-    counts = result.beside["held out"].counts["model"]
+    counts = result.control_results["held out"].counts["model"]
     assert counts.hits.shape[2] == int((held_out[1] == 1).sum())
     with pytest.raises(InputError, match=r"none of the forgotten classes \[1\]"):
         rurklib.audit(*given, held_out=(x, y * 0), taus=[0])
@@ -254,7 +254,7 @@ def test_large_controls_are_sampled(planted):
     given = planted.original, planted.references, *planted.pair("forget")
     one, again, other = (
         rurklib.audit(*given, seed=s, retained=planted.pair("kept"), **QUICK)
-        .beside["retained"].counts["model"].margins
+        .control_results["retained"].counts["model"].margins
         for s in (0, 0, 1)
     )  # fmt: skip
     assert one.shape[2] == 200

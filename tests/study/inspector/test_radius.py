@@ -36,9 +36,9 @@ def halves(inspector) -> Inspector:
     }  # fmt: skip
     made.references = ("Re-train 0", "Re-train 1")
     made._example, made._searched = made.x, {}
-    from rurklib.residual.inference import fast
+    from rurklib.residual.inference import accelerate
 
-    made.forwards = {n: fast(m, made.x) for n, m in made.models.items()}
+    made.forwards = {n: accelerate(m, made.x) for n, m in made.models.items()}
     return made
 
 

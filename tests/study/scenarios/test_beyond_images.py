@@ -49,7 +49,7 @@ def test_every_stage_takes_them(run):
     frame = study.measure(run)
     assert frame.forget_accuracy.notna().all()
     controlled = study.residual(run, "gaussian", methods=["Original"], controls=True)
-    assert set(controlled.beside) == {"held out", "retained"}
+    assert set(controlled.control_results) == {"held out", "retained"}
 
 
 def test_the_net_takes_inputs_as_its_data_state_them(run):

@@ -67,7 +67,7 @@ def test_noise_in_another_norm_is_as_large(shared, monkeypatch):
     """Trained and measured at the radius of the ball, told by the tau of Gaussian noise. Fails if
     an L1 ball of radius 0.2 is taken, which holds next to nothing."""
     asked = {}
-    real = perturb.PERTURBATIONS["uniform-l1"].draw
+    real = perturb.PERTURBATIONS["uniform-l1"].sample
 
     def draw(model, x, y, tau, generator, bounds):
         asked[round(tau, 6)] = True

@@ -68,9 +68,9 @@ def test_controls_are_samples_of_the_class_that_are_not_forgotten(run):
         assert (cy == run.split.forget_class).all()
         assert not forgotten & {image.numpy().tobytes() for image in cx}
     result = study.residual(run, "gaussian", controls=True)
-    assert list(result.beside) == ["held out", "retained"]
+    assert list(result.control_results) == ["held out", "retained"]
     held_out = study.residual(run, "gaussian", part="held_out")
-    assert result.beside["held out"].frame.equals(held_out.frame)
+    assert result.control_results["held out"].frame.equals(held_out.frame)
 
 
 def test_other_questions_leave_the_usual_counts_alone(run):

@@ -1,0 +1,47 @@
+"""Placements against a t prediction written out by hand, and their share of false alarms."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rurklib.residual.placement import by_p, by_range, placement
+
+
+def test_a_placement_is_the_t_prediction_for_one_more():
+    """By hand: mean 2, s 1, K = 3: 2 +- 4.3027 * sqrt(4 / 3)."""
+    found = placement(9.0, [1.0, 2.0, 3.0])
+    half = stats.t.ppf(0.975, 2) * math.sqrt(4 / 3)
+    assert (found.reference, found.value) == (2.0, 9.0)
+    assert (found.predict_low, found.predict_high) == pytest.approx((2 - half, 2 + half))
+    assert found.t == pytest.approx(7 / math.sqrt(4 / 3))
+    assert found.p == pytest.approx(2 * stats.t.sf(found.t, 2))
+    assert found.finding == "above"
+    assert placement(-9.0, [1.0, 2.0, 3.0]).finding == "below"
+    assert placement(2.5, [1.0, 2.0, 3.0]).finding == "inside"
+
+
+def test_false_alarms_are_five_in_a_hundred():
+    rng = np.random.default_rng(1)
+    draws = rng.normal(3.0, 2.0, (2000, 8))
+    outside = [placement(d[0], d[1:]).finding != "inside" for d in draws]
+    assert np.mean(outside) == pytest.approx(0.05, abs=0.015)
+
+
+def test_where_nothing_can_be_said_nothing_is():
+    for value, references in ((1.0, [1.0, 2.0]), (math.nan, [1, 2, 3]), (1.0, [1, math.nan, 2])):
+        found = placement(value, references)
+        assert found.finding == ""
+        assert math.isnan(found.p)
+    alike = placement(1.0, [1.0, 1.0, 1.0])
+    assert alike.finding == "inside"
+    assert placement(1.1, [1.0, 1.0, 1.0]).finding == "above"
+
+
+def test_the_side_by_a_test_or_by_a_range():
+    assert [by_p(d, p) for d, p in ((1, 0.049), (1, 0.05), (-1, 0.0), (1, math.nan))] == [
+        "above", "inside", "below", "",
+    ]  # fmt: skip
+    assert by_p(1.0, 0.02, level=0.01) == "inside"
+    assert [by_range(v, 1, 2) for v in (0.9, 1, 2, 2.1)] == ["below", "inside", "inside", "above"]
