@@ -14,7 +14,7 @@ import pandas as pd
 
 from rurklib.residual.placement import SIDES, by_p
 from rurklib.study.files import write_frame
-from rurklib.study.report.tables import beside_text, findings_table, results_table
+from rurklib.study.report.tables import findings_table, results_table, versus_paper_text
 from rurklib.study.stages.tune import chosen_trials
 
 FIGURES = Path(__file__).parent.parent / "figures"
@@ -113,12 +113,14 @@ def as_it_is(table: str) -> Callable[[Path], pd.DataFrame]:
 
 
 def table_beside(folder: Path) -> pd.DataFrame:
-    return beside_text(pd.read_csv(folder / "99_table.csv"))
+    return versus_paper_text(pd.read_csv(folder / "99_table.csv"))
 
 
 def curves_beside(folder: Path) -> pd.DataFrame:
     rows = pd.read_csv(folder / "99_curves.csv")
-    return beside_text(rows[rows.perturbation == "gaussian"], digits=3).drop(columns="perturbation")
+    return versus_paper_text(rows[rows.perturbation == "gaussian"], digits=3).drop(
+        columns="perturbation"
+    )
 
 
 MARK = re.compile(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import html
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -84,52 +84,45 @@ def write_page(path: Path, title: str, blocks: Sequence[Block]) -> None:
         path,
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n"
-        f"<body>\n<h1>{html.escape(title)}</h1>\n{body}\n</body></html>\n",
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
+        f"<body>\n<h1>{escape(title)}</h1>\n{body}\n</body></html>\n",
     )
 
 
 def _block(block: Block) -> str:
     if isinstance(block, Text):
-        return f"<p>{html.escape(block.text)}</p>"
+        return f"<p>{escape(block.text)}</p>"
     if isinstance(block, Heading):
-        return f"<h2>{html.escape(block.text)}</h2>"
+        return f"<h2>{escape(block.text)}</h2>"
     if isinstance(block, Table):
-        table = _table(block)
-        caption = html.escape(block.caption)
+        table, caption = f"<div class=wide>{_table(block)}</div>", escape(block.caption)
         if block.folded:
-            return f"<details><summary>{caption}</summary><div class=wide>{table}</div></details>"
-        return f"<div class=wide>{table}</div><p class=soft>{caption}</p>"
+            return f"<details><summary>{caption}</summary>{table}</details>"
+        return f"{table}<p class=soft>{caption}</p>"
     if isinstance(block, Gallery):
-        return f"<div class=gallery>{''.join(_small(*item) for item in block.items)}</div>"
+        items = ((_address(link), alt, caption) for link, alt, caption in block.items)
+        small = (_figure(link, a, c, f'<a href="{link}">', "</a>") for link, a, c in items)
+        return f"<div class=gallery>{''.join(small)}</div>"
     data = base64.b64encode(block.path.read_bytes()).decode()
-    return (
-        f'<figure><img alt="{html.escape(block.alt)}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{html.escape(block.caption)}</figcaption></figure>"
-    )
+    return _figure(f"data:image/png;base64,{data}", block.alt, block.caption)
+
+
+def _figure(source: str, alt: str, caption: str, before: str = "", after: str = "") -> str:
+    image = f'{before}<img loading="lazy" alt="{escape(alt)}" src="{source}">{after}'
+    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _table(table: Table) -> str:
     if not table.links:
         return table.frame.to_html(index=False, border=0, float_format="%.3f")
-    frame = table.frame.rename(columns=lambda name: html.escape(str(name)))
+    frame = table.frame.rename(columns=lambda name: escape(str(name)))
     texts = frame.select_dtypes(exclude="number").columns
-    frame = frame.assign(**{c: frame[c].map(lambda v: html.escape(str(v))) for c in texts})
+    frame = frame.assign(**{c: frame[c].map(lambda v: escape(str(v))) for c in texts})
     first = frame.columns[0]
-    frame[first] = [
-        f'<a href="{_address(link)}">{text}</a>' if link else str(text)
-        for link, text in zip(table.links, frame[first], strict=True)
-    ]
+    pairs = zip(table.links, frame[first], strict=True)
+    frame[first] = [f'<a href="{_address(to)}">{v}</a>' if to else str(v) for to, v in pairs]
     return frame.to_html(index=False, border=0, float_format="%.3f", escape=False, na_rep="")
 
 
-def _small(address: str, alt: str, caption: str) -> str:
-    source = _address(address)
-    return (
-        f'<figure><a href="{source}"><img loading="lazy" alt="{html.escape(alt)}" src="{source}">'
-        f"</a><figcaption>{html.escape(caption)}</figcaption></figure>"
-    )
-
-
 def _address(path: str) -> str:
-    return html.escape(urllib.parse.quote(path))
+    return escape(urllib.parse.quote(path))

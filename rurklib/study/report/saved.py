@@ -6,7 +6,6 @@ the same picture, with the same alt text and the data that it was drawn from bes
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,7 @@ def save_figure(run: Run | Path, figure: Figure, name: str, *, data: pd.DataFram
     """
     from IPython.display import Image
 
-    content = png(figure, alt)
-    folder = _folder(run) / "figures"
+    content, folder = png(figure, alt), _figures(run)
     files.write(folder / f"{name}.png", content)
     files.write_frame(folder / f"{name}.csv", data)
     files.write_json(folder / f"{name}.json", {"alt": alt})
@@ -36,12 +34,9 @@ def save_figure(run: Run | Path, figure: Figure, name: str, *, data: pd.DataFram
 
 def saved_figures(run: Run | Path) -> list[tuple[Path, str]]:
     """(picture, alt text) of every figure that the run's notebooks have saved."""
-    found = []
-    for path in sorted((_folder(run) / "figures").glob("*.png")):
-        said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        found.append((path, said["alt"]))
-    return found
+    pictures = sorted(_figures(run).glob("*.png"))
+    return [(path, files.read_json(path.with_suffix(".json"))["alt"]) for path in pictures]
 
 
-def _folder(run: Run | Path) -> Path:
-    return run if isinstance(run, Path) else run.folder
+def _figures(run: Run | Path) -> Path:
+    return (run if isinstance(run, Path) else run.folder) / "figures"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rurklib.study.notebooks.study_order import folder
-from rurklib.study.report.tables import beside_curves, beside_table, beside_text, share_within
+from rurklib.study.report.tables import share_within, versus_paper, versus_paper_text
 from rurklib.study.scenarios import SCENARIOS
 
 
@@ -51,7 +51,7 @@ def test_a_table_beside_the_papers():
     sqrt 2 + 0.7 = 2.11: within. Test 91 against 94, sqrt 2 + 1: not. MIA 12 against 12. Gap (1 + 5
     + 2 + 8) / 4 = 4 of the means, not 99, without a spread. Fails if a difference has the other
     sign, one spread alone is taken, or the gap of the seeds."""
-    rows = beside_table(summary(), paper())
+    rows = versus_paper(summary(), paper())
     assert set(rows.method) == {"Original", "Re-train", "GD"}
     for quantity, ours, sd, difference, within in [
         ("retain", 99, 2**0.5, 2, False),
@@ -78,7 +78,7 @@ def test_a_difference_as_large_as_the_spreads_is_within():
     """1.1 - 1 isn't 0.1 in binary. Fails if the last bit decides."""
     ours = pd.DataFrame({"perturbation": "g", "method": "A", "tau": 0.0, "ratio_of_means": [1.1]})
     theirs = {"perturbation": "g", "method": "A", "tau": [0.0], "ratio": 1.0, "reading_error": 0.1}
-    (row,) = beside_curves(ours, pd.DataFrame(theirs)).itertuples()
+    (row,) = versus_paper(ours, pd.DataFrame(theirs)).itertuples()
     assert row.within
 
 
@@ -106,7 +106,7 @@ def curves() -> tuple[pd.DataFrame, pd.DataFrame]:
 def test_curves_beside_the_papers():
     """Means over seeds at the same law, method and tau. Fails if laws are mixed, tau is compared to
     its last digit, or the band's rows are taken for a method's."""
-    rows = beside_curves(*curves())
+    rows = versus_paper(*curves())
     keys = list(zip(rows.perturbation, rows.method, rows.tau, strict=True))
     assert keys == [("gaussian", "GD", 0.0), ("gaussian", "GD", 0.0314), ("gaussian", "RURK", 0.0)]
     np.testing.assert_allclose(rows.ours, [1.11, 1.01, 0.9])
@@ -116,7 +116,7 @@ def test_curves_beside_the_papers():
 
 def test_both_as_text_for_people():
     """Fails if a law hides another, or the star stands where it should not."""
-    table = beside_text(beside_table(summary(), paper()))
+    table = versus_paper_text(versus_paper(summary(), paper()))
     assert list(table.method) == ["Original", "Re-train", "GD"]
     gd = table[table.method == "GD"].iloc[0]
     assert gd.retain == "99.00 (paper 97.00, +2.00)"
@@ -124,7 +124,7 @@ def test_both_as_text_for_people():
     assert gd.average_gap == "4.00 (paper 5.00, -1.00)"
     assert gd.relearn == ">30 (paper >30, +0.00 *)"
     assert table.relearn[0] == "-"
-    text = beside_text(beside_curves(*curves()), digits=3)
+    text = versus_paper_text(versus_paper(*curves()), digits=3)
     assert list(text.columns) == ["perturbation", "method", "tau 0", "tau 0.0314"]
     assert text["tau 0.0314"].tolist() == ["1.010 (paper 1.040, -0.030)", "-"]
 
@@ -133,17 +133,19 @@ def test_what_we_have_no_number_for():
     """A ratio that isn't defined. Fails if it counts as within, or reads as a number."""
     ours, theirs = curves()
     ours.loc[ours.method == "RURK", "ratio_of_means"] = np.nan
-    rows = beside_curves(ours, theirs)
+    rows = versus_paper(ours, theirs)
     assert pd.isna(rows.within[2])
     assert share_within(rows) == "1 of 2 differences are within both spreads"
-    assert beside_text(rows)["tau 0"][1] == "- (paper 0.96)"
+    assert versus_paper_text(rows)["tau 0"][1] == "- (paper 0.96)"
 
 
 def test_it_says_the_same_after_a_file(tmp_path):
     """Fails if an empty ``within`` is read as true."""
-    rows = beside_table(summary(), paper())
+    rows = versus_paper(summary(), paper())
     rows.to_csv(tmp_path / "a.csv", index=False)
-    pd.testing.assert_frame_equal(beside_text(pd.read_csv(tmp_path / "a.csv")), beside_text(rows))
+    pd.testing.assert_frame_equal(
+        versus_paper_text(pd.read_csv(tmp_path / "a.csv")), versus_paper_text(rows)
+    )
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
