@@ -5,11 +5,11 @@ The public names::
     rurklib.residual_knowledge   how much more a model recognises near forget samples than
                                  re-trained models do
     rurklib.audit                the same with controls and a verdict, written to a folder
-    rurklib.unlearn, METHODS     make a model forget, by a method's name
+    rurklib.unlearn, METHODS     make a model forget, by a method's name; defaults(name)
     rurklib.rurk_loss            the RURK loss (Eq. 6, Algorithm 1)
-    rurklib.perturb              gaussian, fgsm, pgd
-    rurklib.data, models, train  data sets, nets and training for the study
-    rurklib.metrics              accuracy
+    rurklib.gaussian, fgsm, pgd  perturbed copies of samples; PERTURBATIONS has all, by name
+    rurklib.data, models, train  data sets, nets and training
+    rurklib.metrics              numbers about a model: accuracy, attacks, re-learning
     rurklib.InputError           what is raised for input that can't be used
 
 Importing this loads torch, numpy and pandas, and nothing of the notebooks or figures.
@@ -19,10 +19,11 @@ from typing import Any
 
 from rurklib import data, metrics, models, perturb, train
 from rurklib.checks import InputError
+from rurklib.perturb import PERTURBATIONS, fgsm, gaussian, pgd
 from rurklib.residual.counts import Counts
 from rurklib.residual.measure import residual_knowledge
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.unlearn.contract import METHODS, unlearn
+from rurklib.unlearn.contract import METHODS, defaults, unlearn
 from rurklib.unlearn.rurk import rurk_loss
 
 __version__ = "0.1.0"
@@ -39,14 +40,19 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "METHODS",
+    "PERTURBATIONS",
     "Counts",
     "InputError",
     "ResidualKnowledge",
     "audit",
     "data",
+    "defaults",
+    "fgsm",
+    "gaussian",
     "metrics",
     "models",
     "perturb",
+    "pgd",
     "residual_knowledge",
     "rurk_loss",
     "train",
