@@ -1,14 +1,13 @@
-"""What a model of a run is called: its method and its seed, and how file names say that."""
+"""What a model of a run is called: its method and its seed, and how file names say it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rurklib.checks import InputError
 
 
-@dataclass(frozen=True, order=True)
-class ModelId:
+class ModelId(NamedTuple):
     """A model of a run, e.g. ``ModelId("GD", 0)``; ``str`` gives "GD-seed0", its file's name.
 
     For Re-train the seed is the reference's own, for every other method the experiment's.

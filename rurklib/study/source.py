@@ -1,0 +1,190 @@
+"""What a function depends on: the statements of its module and of all of ours that this imports.
+
+Imports are followed in the sources, at any depth, those inside functions too; what is taken from a
+package is followed to the module that defines it. Comments, layout, docstrings and the words inside
+``raise`` don't count: a better explanation makes nobody train again, a changed condition does.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+PACKAGE = "rurklib"
+FOLDER = Path(__file__).parents[1]  # of the package
+
+
+def source_of(maker: Callable[..., Any]) -> str:
+    """Hash of the statements that ``maker`` depends on, 16 hex digits.
+
+    For a function of this package: its module, and every module of ours that this imports, at any
+    depth. A name that is imported from a package is followed to the module that defines it. For a
+    function of somebody's own: its source, and what it uses of ours likewise.
+    """
+    while isinstance(maker, partial):
+        maker = maker.func
+    maker = inspect.unwrap(maker)
+    home = maker.__module__
+    if home.split(".")[0] == PACKAGE:
+        return _hash(_reached({home}))
+    used = {
+        module
+        for name in getattr(maker, "__code__", _NO_CODE).co_names
+        if (module := _home(getattr(maker, "__globals__", {}).get(name)))
+    }
+    return _hash(_reached(used), own_source(maker))
+
+
+def source_of_text(source: str, without: tuple[str, ...] = ()) -> str:
+    """The same for the code of a notebook or a script: what it imports of ours, at any depth, but
+    for modules whose names begin with one of ``without``, and what only these import."""
+    return _hash(_reached(set(_imports(ast.parse(source))), without))
+
+
+def read_again() -> None:
+    """Forget the modules' sources: they may have changed since this process read them."""
+    for remembered in (_tree, _imported_by, _statements):
+        remembered.cache_clear()
+
+
+_NO_CODE = (lambda: None).__code__
+
+
+def _hash(modules: set[str], *more: str) -> str:
+    parts = [f"{name}:{_statements(name)}" for name in sorted(modules)]
+    return hashlib.sha256("\n".join([*parts, *more]).encode()).hexdigest()[:16]
+
+
+def own_source(thing: Any) -> str:
+    """A function's or class's own code: its text, else its bytecode and constants, else its name
+    (made interactively, or built in)."""
+    try:
+        return hashlib.sha256(inspect.getsource(thing).encode()).hexdigest()[:16]
+    except (OSError, TypeError):
+        code = getattr(thing, "__code__", None)
+        if code is None:
+            return f"{thing.__module__}.{thing.__qualname__}"
+        return f"{code.co_code.hex()}{code.co_consts!r}"
+
+
+def _home(thing: Any) -> str | None:
+    """The module of ours that a thing is, or is defined in."""
+    name = thing.__name__ if inspect.ismodule(thing) else getattr(thing, "__module__", None)
+    return name if isinstance(name, str) and name.split(".")[0] == PACKAGE else None
+
+
+def _reached(modules: set[str], without: tuple[str, ...] = ()) -> set[str]:
+    """These modules and all of ours that they import, at any depth."""
+    found: set[str] = set()
+    waiting = set(modules)
+    while waiting:
+        name = waiting.pop()
+        if not name.startswith(without):
+            found.add(name)
+            waiting |= _imported_by(name) - found
+    return found
+
+
+@cache
+def _imported_by(module: str) -> frozenset[str]:
+    return frozenset(_imports(_tree(module)))
+
+
+@cache
+def _statements(module: str) -> str:
+    """A hash of a module's statements."""
+    tree = ast.parse(ast.unparse(_tree(module)))  # a copy: the cached tree stays whole
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and is_text(body[0]):
+            body.pop(0)
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            node.exc.args, node.exc.keywords = [], []
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(read_source(module))
+
+
+def read_source(module: str) -> str:
+    """The text of a module of ours, which isn't imported for it: that may take seconds."""
+    path = FOLDER.joinpath(*module.split(".")[1:])
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return file.read_text(encoding="utf-8")
+
+
+def is_text(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """The modules of ours that a text imports anywhere, inside functions too; what it takes from a
+    package is followed to where it is defined."""
+    faces: dict[str, str] = {}  # names that stand for a package of ours, and which
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == PACKAGE:
+                    whole = alias.name if alias.asname else PACKAGE
+                    faces[alias.asname or PACKAGE] = whole
+                    yield from [] if _is_package(alias.name) else [alias.name]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
+            for alias in node.names:
+                home = _defined_in(node.module or "", alias.name)
+                if _is_package(home):
+                    faces[alias.asname or alias.name] = home
+                else:
+                    yield home
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            names = _chain(node)
+            if names and names[0] in faces:
+                home = faces[names[0]]
+                for name in names[1:]:
+                    home = _defined_in(home, name)
+                    if not _is_package(home):
+                        yield home
+                        break
+
+
+def _chain(node: ast.expr) -> list[str]:
+    """``a.b.c`` as ["a", "b", "c"]; [] for what doesn't begin with a name."""
+    if isinstance(node, ast.Name):
+        return [node.id]
+    if isinstance(node, ast.Attribute) and (before := _chain(node.value)):
+        return [*before, node.attr]
+    return []
+
+
+def _defined_in(module: str, name: str) -> str:
+    """The module that defines what ``module`` knows as ``name``."""
+    if not _is_package(module):
+        return module
+    for node in _tree(module).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                if (alias.asname or alias.name) == name and node.module != module:
+                    return _defined_in(node.module, alias.name)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):  # handed on lazily
+            for entry, home in zip(node.value.keys, node.value.values, strict=True):
+                if isinstance(entry, ast.Constant) and entry.value == name:
+                    assert isinstance(home, ast.Constant)
+                    return str(home.value)
+    inner = FOLDER.joinpath(*f"{module}.{name}".split(".")[1:])
+    is_inner = inner.is_dir() or inner.with_suffix(".py").is_file()
+    return f"{module}.{name}" if is_inner else f"{module}.__init__"
+
+
+def _is_package(module: str) -> bool:
+    return FOLDER.joinpath(*module.split(".")[1:]).is_dir()
