@@ -17,10 +17,7 @@ from rurklib import checks
 from rurklib.data.dataset import Dataset
 
 IRIS_FEATURES = ("sepal length", "sepal width", "petal length", "petal width")
-
-
 IRIS_SCALES = ((4.0, 8.0), (1.5, 4.5), (0.0, 8.0), (0.0, 3.0))  # cm that are read as 0 and as 1
-
 
 # What is read as 1, in the order of the columns: mean, standard error and worst of radius, texture,
 # perimeter, area, smoothness, compactness, concavity, concave points, symmetry, fractal dimension.

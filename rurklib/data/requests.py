@@ -14,8 +14,6 @@ from rurklib import checks, samples
 from rurklib.data.dataset import ANY, Dataset, Split
 
 ORDERS = ("random", "hard", "easy")
-
-
 NEIGHBOURS = 3  # of each kind, that say how hard a sample is
 
 

@@ -19,7 +19,6 @@ from rurklib.rng import seeded
 
 Builder = Callable[[int, int], nn.Module]
 
-
 MODELS: dict[str, Builder] = {
     "mlp": mlp,
     "text-cnn": TextCNN,
@@ -34,7 +33,6 @@ MODELS: dict[str, Builder] = {
     "vgg11": vgg11,
     "vgg11-narrow": partial(vgg11, width=16),
 }
-
 
 # Constants, not statistics of the training images: a statistic that has seen the forget samples
 # would carry them into the re-trained references.

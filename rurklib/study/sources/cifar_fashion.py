@@ -12,7 +12,7 @@ state no licence); Xiao, Rasul & Vollgraf, "Fashion-MNIST", arXiv 1708.07747 (MI
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,22 +26,16 @@ from rurklib.study.sources.image_folder import cache_folder
 from rurklib.study.sources.npz import npz
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-
-
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-
-
 CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
-
-
 CIFAR10_FILES = (*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin")
-
-
+CIFAR10_PLACES = ("", "cifar-10-batches-bin")
 CIFAR10_BYTES = 10_000 * (1 + 3 * 32 * 32)  # of each file: a label and three 32x32 planes an image
-
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
            "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")  # fmt: skip
+
+FASHION_PLACES = ("", "raw", "FashionMNIST/raw")
 
 
 def cifar10(path: str | Path = "") -> Dataset:
@@ -53,12 +47,11 @@ def cifar10(path: str | Path = "") -> Dataset:
     place = Path(path).expanduser() if str(path) else _downloaded("CIFAR-10", _download_cifar10)
     if not place.is_dir():
         return _renamed(npz(place), "cifar10", CIFAR10, (3, 32, 32))
-    folder = _holding(
-        place, CIFAR10_FILES, ("", "cifar-10-batches-bin"), "the CIFAR-10 binary version"
-    )
-    batches = [_read_batch(folder / name) for name in CIFAR10_FILES]
+    files = [_find(place, CIFAR10_PLACES, name, "CIFAR-10") for name in CIFAR10_FILES]
+    batches = [_read_batch(file) for file in files]
     x, y = (torch.cat(parts) for parts in zip(*batches[:-1], strict=True))
-    return Dataset("cifar10", (x, y), batches[-1], CIFAR10, f"CIFAR-10, read from {folder.name}")
+    source = f"CIFAR-10, read from {files[0].parent.name}"
+    return Dataset("cifar10", (x, y), batches[-1], CIFAR10, source)
 
 
 def cifar5(path: str | Path = "") -> Dataset:
@@ -79,14 +72,13 @@ def fashion_mnist(path: str | Path = "") -> Dataset:
         return _renamed(npz(place), "fashion-mnist", FASHION, (1, 28, 28))
     sides = []
     for part in ("train", "t10k"):
-        x = _read_idx(place, f"{part}-images-idx3-ubyte", ndim=3)
-        y = _read_idx(place, f"{part}-labels-idx1-ubyte", ndim=1)
+        x, y = (
+            _read_idx(_find(place, FASHION_PLACES, f"{part}-{rest}", "Fashion-MNIST"), ndim)
+            for rest, ndim in (("images-idx3-ubyte", 3), ("labels-idx1-ubyte", 1))
+        )
         sides.append((torch.from_numpy(x[:, None]), torch.from_numpy(y.astype(np.int64))))
-    train, test = sides
-    return Dataset("fashion-mnist", train, test, FASHION, f"Fashion-MNIST, read from {place.name}")
-
-
-# --- reading ------------------------------------------------------------------------------------
+    source = f"Fashion-MNIST, read from {place.name}"
+    return Dataset("fashion-mnist", sides[0], sides[1], FASHION, source)
 
 
 def _read_batch(file: Path) -> Pair:
@@ -102,9 +94,8 @@ def _read_batch(file: Path) -> Pair:
     return torch.from_numpy(x), torch.from_numpy(rows[:, 0].astype(np.int64))
 
 
-def _read_idx(folder: Path, name: str, ndim: int) -> np.ndarray:
+def _read_idx(file: Path, ndim: int) -> np.ndarray:
     """One IDX file of bytes: 0, 0, 8, number of dimensions, each as uint32, then the values."""
-    file = _holding(folder, (name,), ("", "raw", "FashionMNIST/raw"), "Fashion-MNIST", gz=True)
     try:
         raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         if raw[:4] != bytes((0, 0, 8, ndim)):
@@ -117,26 +108,19 @@ def _read_idx(folder: Path, name: str, ndim: int) -> np.ndarray:
         ) from error
 
 
-def _holding(
-    place: Path, names: tuple[str, ...], below: tuple[str, ...], what: str, gz: bool = False
-) -> Path:
-    """The folder at or below ``place`` that has all the files (with ``gz``, the one file itself,
-    gzipped or not); InputError if there is none."""
-    for folder in (place / b for b in below):
-        if gz:
-            for file in (folder / f"{names[0]}.gz", folder / names[0]):
-                if file.is_file():
-                    return file
-        elif all((folder / n).is_file() for n in names):
-            return folder
+def _find(place: Path, below: Sequence[str], name: str, what: str) -> Path:
+    """The file at one of these places ``below`` a folder, gzipped or not; InputError without."""
+    for file in (place / b / f"{name}{end}" for b in below for end in (".gz", "")):
+        if file.is_file():
+            return file
     if (place / "data_batch_1").exists() or (place / "cifar-10-batches-py").exists():
         raise InputError(
             f"{place} holds CIFAR-10's pickled Python version, and nothing is unpickled here: use "
             "the binary version (cifar-10-batches-bin) or a .npz, or leave path out to download"
         )
     raise InputError(
-        f"{place} is not a folder of {what}: expected {', '.join(names)}{' (.gz)' if gz else ''} "
-        "in it; correct path, or leave it out to download"
+        f"{place} is not a folder of {what}: expected {name} (or .gz) in it, as in the original "
+        "download (of CIFAR-10, the binary version); correct path, or leave it out to download"
     )
 
 
@@ -149,9 +133,6 @@ def _renamed(data: Dataset, name: str, classes: tuple[str, ...], shape: tuple) -
             f"{len(classes)} of {shape}; for other data use --scenario npz"
         )
     return Dataset(name, data.train, data.test, classes, f"{name}, {data.provenance}")
-
-
-# --- downloading --------------------------------------------------------------------------------
 
 
 def _downloaded(what: str, download: Callable[[], Path]) -> Path:

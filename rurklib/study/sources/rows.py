@@ -19,19 +19,12 @@ from torch import Tensor
 from rurklib import samples
 from rurklib.checks import InputError
 from rurklib.perturb.noise import gaussian
-from rurklib.residual import controls
 from rurklib.rng import generator
+from rurklib.samples import Pair
 
 IN_MEMORY = 512 * 2**20  # bytes; samples that are no more than this are read into a tensor
-
-
 SHARE = 0.25  # of a GPU's free memory: a part of a split is a copy, and training needs the rest
-
-
 TOGETHER = 16  # samples; around what is touched of a mapped file, more comes into memory
-
-
-MOST = 4 * 2**30  # bytes of noisy copies that are made at once
 
 
 class Rows:
@@ -164,7 +157,7 @@ class NoisyRows(Rows):
         return x
 
 
-def noisy_copies(
+def noisy_rows(
     x: Tensor,
     y: Tensor,
     tau: float,
@@ -172,10 +165,8 @@ def noisy_copies(
     copies: int = 3,
     seed: int = 0,
     bounds: samples.Bounds = (0.0, 1.0),
-) -> tuple[Tensor, Tensor]:
-    """As :func:`rurklib.residual.controls.noisy_copies`. Where x is on disk, or all would take more
-    than ``MOST`` bytes, x comes back as rows that are made as they are read, with a random stream
-    for each copy of a sample."""
-    if isinstance(x, Tensor) and 4 * x.numel() * (1 + copies) <= MOST:
-        return controls.noisy_copies(x, y, tau, copies=copies, seed=seed, bounds=bounds)
+) -> Pair:
+    """As :func:`rurklib.residual.noisy_copies`, for samples on disk, or so many that their copies
+    had better not be in memory together: x comes back as rows that are made as they are read, with
+    a random stream for each copy of a sample."""
     return cast(Tensor, NoisyRows(x, tau, copies, seed, bounds)), y.repeat(1 + copies)

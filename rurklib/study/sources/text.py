@@ -24,11 +24,13 @@ x equals another's), the first is kept, train before test. ``provenance`` says h
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,8 +41,6 @@ from rurklib.data.dataset import Dataset
 from rurklib.samples import Pair
 
 TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
-
-
 Row = tuple[str, str]  # label, text
 
 
@@ -63,6 +63,7 @@ def tokens(text: str) -> list[str]:
     return TOKEN.findall(text.lower())
 
 
+@functools.cache
 def vector(token: str, dim: int) -> np.ndarray:
     """The signs of a token, float32 [dim] of -1 and 1: bits of its SHAKE-256 digest."""
     digest = hashlib.shake_256(token.encode()).digest(-(-dim // 8))
@@ -72,51 +73,32 @@ def vector(token: str, dim: int) -> np.ndarray:
 
 def embedded(texts: Sequence[str], dim: int, length: int) -> torch.Tensor:
     """x float32 [n, dim, length] of texts: a column for each of their first ``length`` tokens."""
-    known: dict[str, np.ndarray] = {}
     x = np.zeros((len(texts), dim, length), np.float32)
     for i, text in enumerate(texts):
         for j, token in enumerate(tokens(text)[:length]):
-            if token not in known:
-                known[token] = vector(token, dim)
-            x[i, :, j] = known[token]
+            x[i, :, j] = vector(token, dim)
     return torch.from_numpy(x)
 
 
-def text(
-    path: str | Path,
-    *,
-    length: int = 40,
-    dim: int = 64,
-    label: int = 0,
-    column: int = 1,
-    header: bool = False,
-    seed: int = 0,
-) -> Dataset:
+def text(path: str | Path, *, dim: int = 64, length: int = 40, **columns: Any) -> Dataset:
     """Read texts as a :class:`Dataset`: x float32 [n, dim, length] of signs, without bounds.
 
-    ``label`` and ``column`` are the columns of label and text, from 0; ``header``: the first line
-    names them. Raises InputError, in one line that names the file, for what can't be read.
+    ``columns`` (label, column, header, seed) and errors are those of :func:`read`.
     """
     checks.count("dim", dim)
-    found = read(path, length=length, label=label, column=column, header=header, seed=seed)
-    number = {name: c for c, name in enumerate(found.classes)}
+    found = read(path, length=length, **columns)
 
     def side(rows: Sequence[Row]) -> Pair:
-        x = embedded([words for _, words in rows], dim, length)
-        return x, torch.tensor([number[name] for name, _ in rows], dtype=torch.int64)
+        y = [found.classes.index(name) for name, _ in rows]
+        return embedded([words for _, words in rows], dim, length), torch.tensor(y)
 
     place = Path(path)
-    return Dataset(
-        name=place.stem,
-        train=side(found.train),
-        test=side(found.test),
-        classes=found.classes,
-        provenance=(
-            f"texts in {place.name}, {found.repeats} repeats dropped; the first {length} tokens, "
-            f"each {dim} signs hashed from the word"
-        ),
-        bounds=None,
+    source = (
+        f"texts in {place.name}, {found.repeats} repeats dropped; the first {length} tokens, each "
+        f"{dim} signs hashed from the word"
     )
+    sides = side(found.train), side(found.test)
+    return Dataset(place.stem, *sides, found.classes, source, bounds=None)
 
 
 def read(
@@ -129,10 +111,14 @@ def read(
     seed: int = 0,
 ) -> Texts:
     """The texts themselves, without repeats (in their first ``length`` tokens) and without those
-    that have no token; to show what was forgotten. Arguments and errors as in :func:`text`."""
-    checks.count("length", length)
-    checks.count("label", label, 0)
-    checks.count("column", column, 0)
+    that have no token; to show what was forgotten.
+
+    ``label`` and ``column`` are the columns of label and text, from 0; ``header``: the first line
+    names them; ``seed`` draws the test side where there is none. Raises InputError, in one line
+    that names the file, for what can't be read.
+    """
+    for name, value, low in (("length", length, 1), ("label", label, 0), ("column", column, 0)):
+        checks.count(name, value, low)
     if not str(path):
         raise InputError("path is empty: name the folder or .tsv file with --set path=FOLDER")
     place = Path(path).expanduser()
@@ -142,17 +128,15 @@ def read(
             f"{files[0]} does not exist: expected a .tsv file, or a folder with train.tsv (and "
             "test.tsv), a line for each text: label TAB text"
         )
-    sides = [_rows(f, label, column, header) for f in files if f.is_file()]
-    seen: set[tuple[str, ...]] = set()
-    single: list[list[Row]] = []
-    for rows in sides:
-        single.append([])
+    sides = [_rows(file, label, column, header) for file in files if file.is_file()]
+    seen: set[tuple[str, ...]] = {()}
+    single: list[list[Row]] = [[] for _ in sides]
+    for rows, kept in zip(sides, single, strict=True):
         for row in rows:
-            window = tuple(tokens(row[1])[:length])
-            if window and window not in seen:
-                single[-1].append(row)
+            if (window := tuple(tokens(row[1])[:length])) not in seen:
+                kept.append(row)
             seen.add(window)
-    repeats = sum(len(rows) for rows in sides) - sum(len(rows) for rows in single)
+    repeats = sum(map(len, sides)) - sum(map(len, single))
     train, test = single if len(single) == 2 else _parted(single[0], seed)
     classes = tuple(sorted({name for name, _ in train}))
     if len(classes) < 2:
@@ -175,15 +159,14 @@ def _rows(file: Path, label: int, column: int, header: bool) -> list[Row]:
         raise InputError(f"{file} can't be read as UTF-8 text ({error}): save it so") from error
     rows = []
     for number, line in enumerate(lines[1:] if header else lines, start=1 + header):
-        if not line.strip():
-            continue
         cells = line.rstrip("\r").split("\t")
-        if len(cells) <= max(label, column):
+        if line.strip() and len(cells) <= max(label, column):
             raise InputError(
                 f"{file}, line {number} has {len(cells)} columns: expected label in column {label} "
                 f"and text in column {column} (from 0), parted by tabs"
             )
-        rows.append((cells[label].strip(), cells[column]))
+        if line.strip():
+            rows.append((cells[label].strip(), cells[column]))
     if not rows:
         raise InputError(f"{file} is empty: expected a line for each text: label TAB text")
     return rows
@@ -191,11 +174,8 @@ def _rows(file: Path, label: int, column: int, header: bool) -> list[Row]:
 
 def _parted(rows: list[Row], seed: int) -> tuple[list[Row], list[Row]]:
     """Two thirds of each class to train on and a third to test on, each in the file's order."""
-    rng = np.random.default_rng([seed, 0])
-    names = np.array([name for name, _ in rows])
-    test: set[int] = set()
-    for name in sorted(set(names.tolist())):
-        members = rng.permutation(np.flatnonzero(names == name))
-        test |= set(members[: len(members) // 3].tolist())
-    train = [row for i, row in enumerate(rows) if i not in test]
-    return train, [row for i, row in enumerate(rows) if i in test]
+    rng, names = np.random.default_rng([seed, 0]), np.array([name for name, _ in rows])
+    members = [rng.permutation(np.flatnonzero(names == name)) for name in np.unique(names)]
+    test = {int(i) for own in members for i in own[: len(own) // 3]}
+    numbered = list(enumerate(rows))
+    return [r for i, r in numbered if i not in test], [r for i, r in numbered if i in test]

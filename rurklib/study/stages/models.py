@@ -19,11 +19,12 @@ from rurklib import checks, models
 from rurklib import train as training
 from rurklib.data.dataset import Dataset
 from rurklib.data.requests import rehearsed
+from rurklib.residual.controls import noisy_copies
 from rurklib.study import files, memo
 from rurklib.study.run import Name, Run
 from rurklib.study.scale import processes
 from rurklib.study.scale.engine import AtScale
-from rurklib.study.sources.rows import noisy_copies
+from rurklib.study.sources import rows
 from rurklib.study.stages.parallel import on_terminal, parallel
 from rurklib.unlearn.contract import METHODS
 
@@ -186,7 +187,8 @@ def _make(run: Run, name: Name) -> str:
         if method == SAME_PRIOR:
             x, y = rehearsed(run.split, run.data).pair(run.data, "retain")
         if method == SMOOTHED:
-            x, y = noisy_copies(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
+            noisy = noisy_copies if x.shape.numel() <= rows.IN_MEMORY else rows.noisy_rows
+            x, y = noisy(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
         _fit(run, name, model, x, y)
     else:
         model = unlearned(run, method, seed, s.hyperparameters(method))

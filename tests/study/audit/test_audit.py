@@ -140,7 +140,7 @@ CASES = [
         "size mismatch for 0.weight: copying a param with shape torch.Size([64, 24])",
     ),
     ({"data": "keys.npz"}, "has the arrays images, labels: expected x, y"),
-    ({"data": "objects.npz"}, "objects.npz can't be read as .npz"),
+    ({"data": "objects.npz"}, "can't be read as .npz"),
     ({"data": "short.npz"}, "for 9 samples: expected one whole number each"),
     ({"data": "whole.npz"}, "x is int64: expected uint8 images or floats"),
     ({"data": "grey.npz"}, "expected values in [0, 1]"),

@@ -63,15 +63,15 @@ def test_names_are_kept_and_the_validation_part_is_not_read(tmp_path):
 
 BIG = np.zeros((6, 1), np.uint8)
 BAD = {
-    "missing key": ({"test_labels": None}, "has no test_labels"),
+    "missing key": ({"test_labels": None}, "expected train_images, train_labels, test_"),
     "floats": ({"train_images": np.zeros((6, 4, 5))}, "float64 (6, 4, 5): expected uint8 images"),
     "channels first": ({"train_images": np.zeros((6, 3, 8, 8), np.uint8)}, "put the channels last"),
     "volumes": ({"train_images": np.zeros((6, 4, 4, 4, 1), np.uint8)}, "expected uint8 images"),
     "no image": ({"train_images": np.zeros((0, 4, 5), np.uint8)}, "(0, 4, 5): expected"),
     "two sizes": ({"test_images": np.zeros((4, 8, 8), np.uint8)}, "expected one shape"),
-    "too few labels": ({"train_labels": np.zeros(5, np.uint8)}, "6 train_images but 5 train_lab"),
-    "multi-label": ({"train_labels": np.zeros((6, 14), np.uint8)}, "several labels a sample"),
-    "float labels": ({"train_labels": np.zeros(6)}, "train_labels are float64"),
+    "too few labels": ({"train_labels": np.zeros(5, np.uint8)}, "train_labels is uint8 (5,) for 6"),
+    "multi-label": ({"train_labels": np.zeros((6, 14), np.uint8)}, "choose one column"),
+    "float labels": ({"train_labels": np.zeros(6)}, "train_labels is float64"),
     "gap": ({"train_labels": np.array([0, 2] * 3)}, "hold 0, 2: expected every class of 0 ... 1"),
     "negative": ({"train_labels": np.array([-1, 0] * 3)}, "hold -1, 0: expected"),
     "one class": ({"train_labels": BIG}, "hold 0: expected every class of 0 ... 1"),
@@ -120,7 +120,7 @@ def test_nothing_is_unpickled(tmp_path, inside):
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04cut off"])
 def test_a_file_that_is_no_archive(tmp_path, content):
     (tmp_path / "x.npz").write_bytes(content)
-    with pytest.raises(InputError, match=r"x\.npz is not a \.npz archive"):
+    with pytest.raises(InputError, match=r"x\.npz can't be read as \.npz"):
         npz(tmp_path / "x.npz")
 
 
@@ -132,7 +132,7 @@ def test_patients_are_read(tmp_path):
     assert data.groups.dtype == torch.int64
     assert npz(write(tmp_path, **arrays())).groups is None
     for bad in (patients[1:], patients - 1, patients / 2, np.tile(patients, 2)):
-        with pytest.raises(InputError, match=r"some\.npz: train_groups are .* 6 training images"):
+        with pytest.raises(InputError, match=r"some.*groups"):
             npz(write(tmp_path, **arrays(train_groups=bad)))
 
 

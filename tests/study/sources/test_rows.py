@@ -16,7 +16,7 @@ from rurklib.residual.measure import residual_knowledge
 from rurklib.samples import take
 from rurklib.study import files
 from rurklib.study.sources import rows
-from rurklib.study.sources.rows import Rows, in_memory_if_small, noisy_copies
+from rurklib.study.sources.rows import Rows, in_memory_if_small, noisy_rows
 from rurklib.unlearn.contract import defaults
 
 N, SHAPE = 90, (3, 8, 8)
@@ -282,10 +282,10 @@ def test_metrics_and_the_measurement(x, stored):
 
 
 def test_noisy_copies_are_made_as_they_are_read(stored, x):
-    """Fails if a copy is another the second time, hangs on what is read beside it, isn't of its
-    sample, or all copies have one noise."""
+    """Fails if a copy is another the second time, depends on what is read beside it, isn't of its
+    sample, or all copies have one noise. Samples in memory get the same."""
     y = torch.arange(N) % 3
-    nx, ny = noisy_copies(stored, y, 0.1, copies=2, seed=4, bounds=None)
+    nx, ny = noisy_rows(stored, y, 0.1, copies=2, seed=4, bounds=None)
     assert nx.shape == (3 * N, *SHAPE)
     assert nx.dtype == torch.float32
     assert torch.equal(ny, y.repeat(3))
@@ -295,16 +295,8 @@ def test_noisy_copies_are_made_as_they_are_read(stored, x):
     noise = (whole[N:] - samples.as_float(x).repeat(2, 1, 1, 1)).view(2 * N, -1)
     assert noise.std() == pytest.approx(0.1, rel=0.02)
     assert abs(torch.corrcoef(noise)[~torch.eye(2 * N, dtype=bool)]).max() < 0.5
-    inside = noisy_copies(stored, y, 0.3)[0][:]
+    inside = noisy_rows(stored, y, 0.3)[0][:]
     assert inside.min() == 0
     assert inside.max() == 1
-    assert not torch.equal(noisy_copies(stored, y, 0.1, seed=5, bounds=None)[0][:], whole[: 4 * N])
-
-
-def test_a_large_tensor_gets_its_noisy_copies_as_they_are_read(x, stored, monkeypatch):
-    y = torch.arange(N) % 3
-    want = noisy_copies(stored, y, 0.1)[0][:]
-    at_once = noisy_copies(x, y, 0.1)[0]
-    assert isinstance(at_once, torch.Tensor)
-    monkeypatch.setattr(rows, "MOST", at_once.nbytes - 1)
-    assert torch.equal(noisy_copies(x, y, 0.1)[0][:], want)
+    assert not torch.equal(noisy_rows(stored, y, 0.1, seed=5, bounds=None)[0][: 3 * N], whole)
+    assert torch.equal(noisy_rows(x, y, 0.1, copies=2, seed=4, bounds=None)[0][:], whole)
