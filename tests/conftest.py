@@ -228,28 +228,3 @@ def planted() -> Planted:
 def train() -> Callable[[Tensor, Tensor, int], nn.Module]:
     """``train(x, y, seed)``: a plain net on data like ``planted``'s."""
     return train_plainly
-
-
-PLANE = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.0, "tau": 0.05, "v": 2}
-
-
-@pytest.fixture(scope="session")
-def flat():
-    """A small picture of the plane: Iris' sepals, Original and three re-trained models (100 steps),
-    RURK at two lambdas (0 first) after 0, 3 and 8 steps, GD after 8; 21 x 21 points."""
-    from rurklib import unlearn
-    from rurklib.data.bundled import iris
-    from rurklib.study import inspector
-
-    training = {"epochs": 100, "lr": 0.3, "weight_decay": 0.0}
-    case = inspector.forget_and_retrain(iris((0, 1)), seed=0, references=3, training=training)
-    shared = {k: PLANE[k] for k in ("lr", "momentum", "weight_decay")}
-    gd = unlearn("GD", case.original, case.retain, case.forget, seed=0, epochs=8, **shared)
-    path = inspector.trajectory(case, [0.0, 0.3], [0, 3, 8], **PLANE)
-    return inspector.flatten(case, gd, path, points=21)
-
-
-@pytest.fixture(scope="session")
-def plane_settings() -> dict:
-    """The settings of RURK in ``flat``."""
-    return PLANE

@@ -84,7 +84,7 @@ def choose(tab, inspector) -> None:
     shows(tab, inspector, first, "gaussian", 0.2)
     slider.nth(0).press("ArrowRight")
     shows(tab, inspector, second, "gaussian", 0.2)
-    tab.get_by_label("law", exact=True).select_option("PGD")
+    tab.get_by_label("perturbation", exact=True).select_option("PGD")
     shows(tab, inspector, second, "pgd", 0.2)
     tab.get_by_label("norm", exact=True).select_option("L2")
     shows(tab, inspector, second, "pgd-l2", 1.6)
@@ -100,7 +100,7 @@ def test_choices_on_the_page_show_what_the_package_computes(page, inspector):
 
 
 def test_a_slider_step_is_answered_soon(page, inspector, record_property):
-    page.get_by_label("law", exact=True).select_option("Gaussian")
+    page.get_by_label("perturbation", exact=True).select_option("Gaussian")
     sample = int(inspector.order[1])
     wait_for(page, words_of(inspector, sample, "gaussian", 0.19)[1])  # the last to change
     tau, took = page.get_by_role("slider").nth(1), []
@@ -141,7 +141,7 @@ def test_export_writes_the_files(page, run, inspector):
 
 def test_keys_alone_reach_and_move_everything(page):
     """Tab from the first slider: each control in turn has the focus, and shows it."""
-    page.get_by_label("law", exact=True).select_option("PGD")
+    page.get_by_label("perturbation", exact=True).select_option("PGD")
     page.wait_for_function("document.querySelectorAll('select:disabled').length == 0")
     page.get_by_role("slider").nth(0).focus()
     roles = []

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import pytest
 from servers import WAIT, lab, run_all
 
 import rurklib
 from rurklib.data.bundled import iris
-from rurklib.study.inspector.flat import flatten, forget_and_retrain, trajectory
-from rurklib.study.inspector.flat_ball import shares
-from rurklib.study.inspector.flat_view import State, view
+from rurklib.study.inspector.plane import (
+    Plane,
+    forget_and_retrain,
+    shares,
+    trajectory,
+    view,
+)
+from rurklib.study.panels.plane import regions
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def flat():
+def plane():
     """The notebook's own case: the panel in it is about this."""
     case = forget_and_retrain(iris(features=(0, 1)), seed=0, forget=7, references=8)
     steps = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.0}
     near = {"tau": 0.05, "v": 8, "perturbation": "uniform-l2"}
     gd = rurklib.unlearn("GD", case.original, case.retain, case.forget, seed=0, epochs=40, **steps)
     grid = {"lambdas": [0.0, 0.03, 0.1, 0.3, 1.0], "steps": [0, 2, 5, 10, 15, 20, 25, 30, 40]}
-    return flatten(case, gd, trajectory(case, **grid, **steps, **near))
+    return Plane(case, gd, trajectory(case, **grid, **steps, **near))
 
 
-def test_sliders_in_jupyterlab(chromium, flat, tmp_path):
-    table = shares(flat, tau=0.05, norm="l2", lam=0.1, steps=40)
+def test_sliders_in_jupyterlab(chromium, plane, tmp_path):
+    table = shares(plane, tau=0.05, norm="l2", lam=0.1, steps=40)
     sample = int((table["Original"] - table["Re-train (mean)"]).argmax())
-    state = State(sample=sample, tau=0.05, lam=0.1, steps=40)
+    state = {"sample": sample, "tau": 0.05, "norm": "l2", "lam": 0.1, "steps": 40, "reference": 0}
+    twin = regions(plane)
     chosen = {"until": "display(panel.widget)", "out": str(tmp_path / "out")}
     with lab("00_residual_knowledge_in_2d.ipynb", tmp_path, **chosen) as found:
         tab = chromium.new_page(viewport={"width": 1400, "height": 1000})
@@ -46,8 +51,8 @@ def test_sliders_in_jupyterlab(chromium, flat, tmp_path):
             (2, "ArrowRight", {"lam": 0.3}),
             (1, "ArrowLeft", {"tau": 0.05}),
         ):
-            state = replace(state, **change)
-            words = view(flat, state).said
+            state |= change
+            words = twin.update(view(plane, **state))
             began = time.perf_counter()
             slider.nth(at).press(key)
             tab.wait_for_function(

@@ -175,7 +175,7 @@ def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) 
 
     If there is no runs/digits yet, the digits study is run first (minutes).
     """
-    from rurklib.study.panels.serve import free_port, serve
+    from rurklib.study.panels.page import free_port, serve
 
     if port is not None:
         free_port(port)  # known before minutes are spent

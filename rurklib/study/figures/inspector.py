@@ -1,6 +1,6 @@
 """The inspector's figures that follow a slider: drawn once, then changed in place.
 
-Each has ``figure`` and ``update(...)``, which moves the artists and returns in words what there is
+Each has ``figure`` and ``update(view)``, which moves the artists and returns in words what there is
 to see. They are as narrow as a phone and meant to stand beside or below each other. What they are
 given is plain numbers with names, as :class:`rurklib.study.inspector.View` holds them.
 """
@@ -80,8 +80,9 @@ class Thumbnails:
         self._axis.add_patch(self._frame)
         self._tile, self._first = (h + 1, w + 1), first
 
-    def update(self, sample: int) -> str:
-        """Frame a sample."""
+    def update(self, view: Any) -> str:
+        """Frame the view's sample."""
+        sample = view.sample
         rank = self.order.index(sample)
         if rank // MOST * MOST != self._first:
             self._page(rank // MOST * MOST)
@@ -126,11 +127,11 @@ class Copy:
         self._titles[2].set_text(f"difference x {times:g}" if largest else "no difference")
         far = ", ".join(f"{n} {v:.3g}" for n, v in view.distances.items())
         name = self.classes[view.truth]
-        self._title.set_text(f"Class {name}; {view.law}, tau {view.tau:g}\ndistance {far}")
-        made = f"draw {view.draw} of {view.law}, tau {view.tau:g}"
+        self._title.set_text(f"Class {name}; {view.perturbation}, tau {view.tau:g}\ndistance {far}")
+        made = f"draw {view.draw} of {view.perturbation}, tau {view.tau:g}"
         if view.found_on:
             made += f", found on {view.found_on}"
-        if view.law.startswith("pgd"):
+        if view.perturbation.startswith("pgd"):
             made += f" in {view.steps} steps"
         return (
             f"Forget sample {view.sample} of class {name}, its copy ({made}) and their difference "

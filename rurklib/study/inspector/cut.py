@@ -26,10 +26,13 @@ POINTS = 61
 
 @dataclass(frozen=True)
 class Cut:
-    """``says[model]`` bool [up, across]: whether the model says y there; ``share`` [up, across] of
-    the references that do. ``across`` and ``up`` [points] are L2 distances. Only the models that
-    were asked so far are in it: see ``done``."""
+    """``says[name]`` bool [up, across]: whether a model says ``truth`` (the class y) there;
+    ``share`` [up, across] of the references that do. ``model`` is the one to compare with them.
+    ``across`` and ``up`` [points] are L2 distances. Only the models that were asked so far are in
+    it: see ``done``."""
 
+    model: str
+    truth: str
     across: np.ndarray
     up: np.ndarray
     says: dict[str, np.ndarray]
@@ -86,6 +89,7 @@ def cut(
     asked = list(dict.fromkeys(["Original", model, *inspector.references]))
     x, y = samples.as_float(inspector.x[sample]), int(inspector.y[sample])
     says: dict[str, np.ndarray] = {}
+    truth = inspector.classes[y]
     for name in asked:
         net = inspector.forwards[name].call
         assert isinstance(net, nn.Module)
@@ -93,4 +97,4 @@ def cut(
             {name: net}, x, across, up, reach, points=points, bounds=inspector.run.data.bounds
         )
         says = {**says, name: answers[name] == y}
-        yield Cut(a, b, says, inspector.references, len(says), len(asked))
+        yield Cut(model, truth, a, b, says, inspector.references, len(says), len(asked))

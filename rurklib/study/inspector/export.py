@@ -37,7 +37,7 @@ def export(
 
 def name_of(view: View) -> str:
     """A file's name that tells the view and differs where the copy does."""
-    parts = [f"sample{view.sample}", view.law, f"tau{view.tau:g}", f"draw{view.draw}"]
+    parts = [f"sample{view.sample}", view.perturbation, f"tau{view.tau:g}", f"draw{view.draw}"]
     if view.found_on:
         parts += [f"on-{view.found_on}", f"steps{view.steps}"]
     return re.sub(r"[^\w.+-]", "-", "_".join(parts))
@@ -49,8 +49,14 @@ def row_of(view: View, classes: Sequence[str]) -> dict[str, Any]:
     Re-train's are the mean, least and largest probability, and how many of the references say y.
     """
     y = view.truth
-    facts: dict[str, Any] = {"sample": view.sample, "class": classes[y], "law": view.law}
-    facts |= {"tau": view.tau, "draw": view.draw, "found_on": view.found_on, "steps": view.steps}
+    facts: dict[str, Any] = {"sample": view.sample, "class": classes[y]}
+    facts |= {
+        "law": view.perturbation,
+        "tau": view.tau,
+        "draw": view.draw,
+        "found_on": view.found_on,
+        "steps": view.steps,
+    }
     facts |= {name.lower().replace("-", ""): v for name, v in view.distances.items()}
     again = view.row("Re-train")[:, y]
     facts |= {"retrain_mean": again.mean(), "retrain_low": again.min(), "retrain_high": again.max()}

@@ -4,9 +4,9 @@ A model that doesn't say y about the sample itself *re-recognises* it at the sma
 it says y about the copy; a model that says y *loses* it at the smallest tau at which it says
 another class. Both are called its radius here, and ``before`` tells which it is.
 
-The law and the draw are held while tau grows. A random law draws the same random numbers at every
-tau, so the copies lie on one line through the sample (bent where pixels are clipped) and the
-radius is that along this direction. A gradient law searches anew at every tau, from the same
+The perturbation and the draw are held while tau grows. A random one draws the same random numbers
+at every tau, so the copies lie on one line through the sample (bent where pixels are clipped) and
+the radius is that along this direction. A gradient one searches anew at every tau, from the same
 starting point scaled, *towards* y for models that don't say it and *away* from y for those that
 do, whatever its own aim; all models are shown the copies found on the one model ``found_on``. A
 model's own radius is then at most the one found on itself, and no search proves that nothing
@@ -36,7 +36,7 @@ HALVINGS = 6  # 24 points halved 6 times: a bracket of reach / 1536
 
 
 @dataclass(frozen=True)
-class Radii:
+class FlipRadius:
     """``before`` bool [model]: says y about the sample itself; ``radius`` float [model]: smallest
     tau at which that changes, NaN where it doesn't up to ``reach`` (or not yet: see ``done``)."""
 
@@ -58,14 +58,14 @@ class Radii:
 def radii(
     inspector: Inspector,
     sample: int,
-    law: str,
+    perturbation: str,
     reach: float,
     *,
     draw: int = 0,
     found_on: str = "Original",
     steps: int = STEPS,
     points: int = POINTS,
-) -> Iterator[Radii]:
+) -> Iterator[FlipRadius]:
     """The radius of every model, reported after each tau of the grid and each halving."""
     checks.number("reach", reach, 0.0)
     checks.count("points", points)
@@ -76,11 +76,11 @@ def radii(
     def says(tau: float, towards: bool) -> np.ndarray:
         """Which models say y about the copy at tau, bool [model]."""
         if (tau, towards) not in seen:
-            aimed = other_aim(law, towards)
+            aimed = other_aim(perturbation, towards)
             copy = inspector.copies(sample, aimed, tau, [draw], found_on, steps)
             answers = inspector.logits(copy, names)[:, 0].argmax(-1).cpu().numpy()
             seen[tau, towards] = answers == y
-            if aimed == other_aim(law, not towards):  # a random law: one copy serves both
+            if aimed == other_aim(perturbation, not towards):  # noise: one copy serves both
                 seen[tau, not towards] = seen[tau, towards]
         return seen[tau, towards]
 
@@ -90,9 +90,9 @@ def radii(
     def flipped(tau: float, m: int) -> bool:
         return bool(says(tau, not before[m])[m] != before[m])
 
-    def report(done: int) -> Radii:
+    def report(done: int) -> FlipRadius:
         kept = inspector.references
-        return Radii(names, kept, before, high.copy(), float(reach), done, total)
+        return FlipRadius(names, kept, before, high.copy(), float(reach), done, total)
 
     for k in range(1, points + 1):
         tau = reach * k / points

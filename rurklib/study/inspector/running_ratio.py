@@ -1,9 +1,9 @@
 """One sample's residual knowledge as draws accumulate, and how sure it is after each.
 
-*Estimand*: r = Pr[m(x') = y] / mean over k of Pr[a_k(x') = y] for this sample, this law and tau,
-this model m and these references a_k. Only the copies x' are random: the interval is a Monte Carlo
-interval, shrinks to nothing as draws accumulate, and says nothing about models of other seeds
-(:mod:`rurklib.residual.uncertainty` does that for a forget set).
+*Estimand*: r = Pr[m(x') = y] / mean over k of Pr[a_k(x') = y] for this sample, this perturbation
+and tau, this model m and these references a_k. Only the copies x' are random: the interval is a
+Monte Carlo interval, shrinks to nothing as draws accumulate, and says nothing about models of other
+seeds (:mod:`rurklib.residual.uncertainty` does that for a forget set).
 
 *Interval*: on the log scale, each of the two shares with its Wilson limits, combined by the method
 of variance estimates recovery (Zou and Donner 2008), less what the shared copies make them have in
@@ -31,10 +31,10 @@ CHUNK = 10  # draws between two reports
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningRatio:
     """``ratio``, ``low`` and ``high`` [draw] after each draw of ``draws`` (1, 2, ...); ``hits``
-    [draw] of the model and ``reference_hits`` [draw], the mean reference's, so far. ``alike``: the
-    law has no chance in it, and one draw tells all. ``done`` of ``total`` draws are made."""
+    [draw] of the model and ``reference_hits`` [draw], the mean reference's, so far. ``certain``:
+    no chance is in the perturbation, and one draw tells all. ``done`` of ``total`` are made."""
 
     model: str
     references: int
@@ -45,7 +45,7 @@ class Running:
     low: np.ndarray
     high: np.ndarray
     total: int
-    alike: bool = False
+    certain: bool = False
 
     @property
     def done(self) -> int:
@@ -55,39 +55,39 @@ class Running:
 def running(
     inspector: Inspector,
     sample: int,
-    law: str,
+    perturbation: str,
     tau: float,
     *,
     model: str = "Original",
     found_on: str = "Original",
     steps: int = STEPS,
     draws: int | None = None,
-) -> Iterator[Running]:
+) -> Iterator[RunningRatio]:
     """The running ratio, reported every ten draws until all are made (None: the study's number).
 
     Draw i is the measurement's draw i, so after all of them the hits are those of its counts.
     """
     total = inspector.run.scenario.draws if draws is None else checks.count("draws", draws)
     checks.one_of("model", model, inspector.models)
-    others = inspector.others(law, found_on, model)
+    others = inspector.others(perturbation, found_on, model)
     if not others:
         raise checks.InputError(f"{model} has no reference to be compared with")
-    alike = tau == 0 or not PERTURBATIONS[law].random
-    total = 1 if alike else total
+    certain = tau == 0 or not PERTURBATIONS[perturbation].random
+    total = 1 if certain else total
     y, found = int(inspector.y[sample]), np.zeros((1 + len(others), 0), bool)
     while found.shape[1] < total:
         made = found.shape[1]
         more = range(made, min(made + CHUNK, total))
-        copies = inspector.copies(sample, law, tau, more, found_on, steps)
+        copies = inspector.copies(sample, perturbation, tau, more, found_on, steps)
         said = inspector.logits(copies, (model, *others)).argmax(-1).cpu().numpy()
         found = np.concatenate([found, said == y], axis=1)
         count = np.arange(1, found.shape[1] + 1)
         ratio, low, high = ratio_so_far(found[0], found[1:])
-        if alike:  # known without doubt
+        if certain:  # known without doubt
             low = high = ratio
-        yield Running(
+        yield RunningRatio(
             model, len(others), count, found[0].cumsum(), found[1:].sum(0).cumsum() / len(others),
-            ratio, low, high, total, alike,
+            ratio, low, high, total, certain,
         )  # fmt: skip
 
 

@@ -34,12 +34,12 @@ class View:
 
     ``image`` and ``copy`` [c, h, w] in the input's units; ``probabilities`` [model, class] and
     ``answers`` [model] are about the copy; ``truth`` is the class y. ``models`` names the first
-    axis: Original, the references, then the unlearned models. ``found_on`` is "" for a law that
-    looks at no model.
+    axis: Original, the references, then the unlearned models. ``found_on`` is "" for a perturbation
+    that looks at no model.
     """
 
     sample: int
-    law: str
+    perturbation: str
     tau: float
     draw: int
     found_on: str
@@ -117,9 +117,10 @@ class Inspector:
 
     @cached_property
     def ratios(self) -> np.ndarray:
-        """Original's residual knowledge of each sample under the run's first law, [sample].
+        """Original's residual knowledge of each sample, [sample].
 
-        Hits are summed over the radii above 0. NaN where no reference ever recognises a copy.
+        Hits are summed over the radii above 0, under the run's first perturbation. NaN where no
+        reference ever recognises a copy.
         """
         return estimates.per_sample(*self._known)
 
@@ -135,20 +136,26 @@ class Inspector:
         return np.argsort(-key, kind="stable")
 
     def hits(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """The study's hits under its first law over all radii above 0, from its counts: [sample]
-        of a model, [k, sample] of the references."""
+        """The study's hits under its first perturbation, all radii above 0 together, from its
+        counts: [sample] of a model, [k, sample] of the references."""
         method = self.labels[checks.one_of("model", name, self.models)].rsplit("-seed", 1)[0]
         methods = [] if method == "Re-train" else [method]
-        law, taus = self.run.scenario.perturbations[0], np.array(self.run.scenario.taus)
-        own, others = study.residual(self.run, law, methods=methods).ratios(self.labels[name])
+        first, taus = self.run.scenario.perturbations[0], np.array(self.run.scenario.taus)
+        own, others = study.residual(self.run, first, methods=methods).ratios(self.labels[name])
         above = taus > 0 if (taus > 0).any() else taus == 0
         return own[above].sum(0), others[:, above].sum(1)
 
     def copies(
-        self, sample: int, law: str, tau: float, draws: Sequence[int], found_on: str, steps: int
+        self,
+        sample: int,
+        perturbation: str,
+        tau: float,
+        draws: Sequence[int],
+        found_on: str,
+        steps: int,
     ) -> Tensor:
         """The copies of a sample that a measurement makes in these draws, [draw, ...]."""
-        rule = PERTURBATIONS[checks.one_of("perturbation", law, PERTURBATIONS)]
+        rule = PERTURBATIONS[checks.one_of("perturbation", perturbation, PERTURBATIONS)]
         checks.number("tau", tau, 0.0)
         checks.count("steps", steps)
         checks.count("sample", sample, 0)
@@ -200,7 +207,7 @@ class Inspector:
     def view(
         self,
         sample: int,
-        law: str = "gaussian",
+        perturbation: str = "gaussian",
         tau: float = 0.0,
         draw: int = 0,
         found_on: str = "Original",
@@ -209,14 +216,14 @@ class Inspector:
         """What there is to see of one copy. ``draw`` i is the copy of the measurement's draw i;
         ``found_on`` (a name in ``models``) and ``steps`` matter to gradient laws only."""
         checks.count("draw", draw, 0)
-        copy = self.copies(sample, law, tau, [draw], found_on, steps)
+        copy = self.copies(sample, perturbation, tau, [draw], found_on, steps)
         logits = self.logits(copy, tuple(self.models))[:, 0]
         return View(
             sample,
-            law,
+            perturbation,
             float(tau),
             draw,
-            found_on if PERTURBATIONS[law].gradient_based else "",
+            found_on if PERTURBATIONS[perturbation].gradient_based else "",
             steps,
             int(self.y[sample]),
             samples.as_float(self.x[sample]).cpu().numpy(),
@@ -227,10 +234,10 @@ class Inspector:
             logits.argmax(-1).cpu().numpy(),
         )
 
-    def others(self, law: str, found_on: str, model: str) -> tuple[str, ...]:
+    def others(self, perturbation: str, found_on: str, model: str) -> tuple[str, ...]:
         """The references that a model is compared with: not itself, and not one that copies were
         found on, for they are made for it."""
-        out = {model, found_on if PERTURBATIONS[law].gradient_based else ""}
+        out = {model, found_on if PERTURBATIONS[perturbation].gradient_based else ""}
         return tuple(r for r in self.references if r not in out)
 
 

@@ -1,10 +1,8 @@
-"""Panels: controls and a picture. They hold a state; what they show is computed elsewhere."""
+"""Panels: controls and pictures. They hold a state; what they show is computed elsewhere."""
 
-from rurklib.study.panels.dimension import DimensionPanel
-from rurklib.study.panels.flat import FlatPanel
 from rurklib.study.panels.inspector import InspectorPanel
-from rurklib.study.panels.job import Job
-from rurklib.study.panels.page import page
-from rurklib.study.panels.picture import Picture
+from rurklib.study.panels.page import inspector_page
+from rurklib.study.panels.panel import Panel
+from rurklib.study.panels.plane import plane_panel, sphere_panel
 
-__all__ = ["DimensionPanel", "FlatPanel", "InspectorPanel", "Job", "Picture", "page"]
+__all__ = ["InspectorPanel", "Panel", "inspector_page", "plane_panel", "sphere_panel"]

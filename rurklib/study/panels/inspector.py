@@ -1,249 +1,167 @@
-"""The perturbation inspector: controls, pictures and buttons over a :class:`Inspector`.
+"""The perturbation inspector: what can be chosen, and what is shown of it.
 
 Nothing is computed here. A slider is answered by ``Inspector.view``; what takes longer is behind
-buttons (:class:`rurklib.study.panels.Job`) and vanishes as soon as it is about something else than
-what is set.
+buttons and vanishes as soon as it is about something else than what is set.
 """
 
 from __future__ import annotations
 
-import html
-from collections.abc import Set
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
+from ipywidgets import Dropdown
 
 from rurklib import checks, samples
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.study.figures.closer import Map, Radius, RunningRatio
 from rurklib.study.figures.inspector import Copy, Probabilities, Thumbnails
-from rurklib.study.inspector.choices import (
-    AIMS,
-    KINDS,
-    NORMS,
-    STEPS,
-    law_named,
-    norms_of,
-    reach,
-    rescaled,
-)
+from rurklib.study.figures.inspector_slow import Map, Radius, RunningRatio
+from rurklib.study.inspector.choices import AIMS, KINDS, NORMS, STEPS, perturbation_named, reach
 from rurklib.study.inspector.cut import cut
 from rurklib.study.inspector.export import export
 from rurklib.study.inspector.radius import radii
 from rurklib.study.inspector.running_ratio import running
 from rurklib.study.inspector.view import Inspector, View
-from rurklib.study.panels.controls import FIELDS, inspector_controls, snapped, tau_options
-from rurklib.study.panels.job import Job
-from rurklib.study.panels.picture import Picture
+from rurklib.study.panels.panel import Choice, Panel, Slow, State
+from rurklib.study.panels.picture import png, status
 
-# What each button's result is about: it is taken back when one of these changes.
-ABOUT = {
-    "ratio": {"sample", "kind", "norm", "aim", "tau", "found_on", "steps", "model"},
-    "radius": {"sample", "kind", "norm", "draw", "found_on", "steps"},
-    "map": {"sample", "model"},
-}
+MOST_STEPS, TAUS = 40, 40
 
-
-COLUMN = {"width": "372px", "max_width": "100%", "margin": "0 14px 0 0"}
+ASKED = ("kind", "norm", "aim", "tau", "draw", "found_on", "steps")  # about the copy
+COLUMNS = (
+    ("samples", "sample", "copy", *ASKED),
+    ("probabilities", "export"),
+    ("model", "ratio", "radius", "map"),
+)
 
 
-class InspectorPanel:
-    """``widget`` is what to display; ``state`` what is set, by the names of ``FIELDS``; ``view``
-    what is seen; ``controls``, ``pictures`` and ``jobs`` the parts by name; ``said`` each picture
-    in words."""
+class InspectorPanel(Panel):
+    """The panel of an inspector; ``state`` are settings to begin with, by the names of its
+    controls. :meth:`export` writes what is seen into the run's ``inspect/``."""
 
     def __init__(self, inspector: Inspector, **state: Any) -> None:
         self.inspector = inspector
         self.taus, self.pixels = inspector.run.scenario.taus, inspector.x[0].numel()
-        first = inspector.run.scenario.taus[-1]
-        self.state: dict[str, Any] = {
-            "sample": int(inspector.order[0]), "kind": KINDS[0], "norm": NORMS[0], "aim": AIMS[0],
-            "tau": float(first), "draw": 0, "found_on": "Original", "steps": STEPS,
-            "model": "Original",
+        first = {
+            "sample": int(inspector.order[0]), "kind": "Gaussian", "norm": NORMS[0],
+            "aim": AIMS[0], "tau": float(self.taus[-1]), "draw": 0, "found_on": "Original",
+            "steps": STEPS, "model": "Original",
         }  # fmt: skip
-        self.view: View = self._seen()
-        images = samples.as_float(inspector.x).cpu().numpy()
-        self._thumbnails = Thumbnails(images, inspector.order.tolist(), inspector.ratios)
-        self._copy = Copy(self.view, inspector.classes)
-        self._bars = Probabilities(self.view, inspector.classes)
-        self._heavy: dict[str, Any] = {
-            "ratio": RunningRatio(),
-            "radius": Radius(self.view.names),
-            "map": Map(),
-        }
-        drawn = {"samples": self._thumbnails, "copy": self._copy, "probabilities": self._bars}
-        self.pictures = {n: Picture(d.figure) for n, d in {**drawn, **self._heavy}.items()}
-        self.jobs = {
-            "ratio": Job("running ratio", self._ratio, lambda r: self._report("ratio", r)),
-            "radius": Job(
-                "radius of each model", self._radius, lambda r: self._report("radius", r)
-            ),
-            "map": Job("map of the plane", self._map, lambda r: self._report("map", r)),
-        }
-        self.controls = inspector_controls(inspector, self.state)
-        self.export_button = ipywidgets.Button(
-            description="export PNG and CSV row", layout={"width": "auto"}
-        )
-        self.export_button.on_click(lambda _: self.export())
-        self._message = ipywidgets.HTML()
-        self.exported: tuple[Any, Any] | None = None
-        self._quiet = False
-        for name, control in self.controls.items():
-            control.observe(lambda change, name=name: self._moved(name, change["new"]), "value")
-        self.widget = self._laid_out()
-        self._show({"sample"})
-        if state:
-            self.set(**state)
+        opened, images = self._seen(first), samples.as_float(inspector.x).cpu().numpy()
+        super().__init__(
+            first,
+            self._offered,
+            self._seen,
+            {
+                "samples": Thumbnails(images, inspector.order.tolist(), inspector.ratios),
+                "copy": Copy(opened, inspector.classes),
+                "probabilities": Probabilities(opened, inspector.classes),
+            },
+            {
+                "ratio": Slow("running ratio", self._ratio, RunningRatio(),
+                              {"sample", *ASKED, "model"} - {"draw"}),
+                "radius": Slow("radius of each model", self._radii, Radius(inspector.names),
+                               {"sample", *ASKED} - {"aim", "tau"}),
+                "map": Slow("map of the plane", self._map, Map(), {"sample", "model"}),
+            },
+            columns=COLUMNS,
+            about={
+                "samples": {"sample"},
+                "copy": {"sample", *ASKED},
+                "probabilities": {"sample", *ASKED},
+            },
+            adapt=self._adapted,
+        )  # fmt: skip
+        self.set(**state)
 
-    @property
-    def said(self) -> dict[str, str]:
-        return {name: picture.said for name, picture in self.pictures.items()}
+    def reach(self, state: State | None = None) -> float:
+        """The largest tau to offer for the perturbation that is set."""
+        return reach(_name(state or self.state), self.taus, self.pixels)
 
-    @property
-    def law(self) -> str:
-        """The law's name in ``rurklib.perturb.PERTURBATIONS``."""
-        return law_named(*(self.state[k] for k in ("kind", "norm", "aim")))
+    def export(self) -> tuple[Path, Path]:
+        """Write the pictures and a row of numbers into the run's ``inspect/``: (PNG, CSV)."""
+        slow = {n: self.slow[n].picture for n, job in self.jobs.items() if job.report is not None}
+        shown = [png(picture.figure) for picture in {**self.pictures, **slow}.values()]
+        return export(self.inspector.run.folder, self.view, shown, self.inspector.classes)
 
-    @property
-    def reach(self) -> float:
-        """The largest tau of the law."""
-        return reach(self.law, self.taus, self.pixels)
+    # --- what can be chosen ---------------------------------------------------------------------
 
-    def set(self, **values: Any) -> None:
-        """Change fields of the state; the controls follow. Raises InputError, with nothing
-        changed, for a field or a value that there isn't.
+    def _offered(self, s: State) -> dict[str, Choice]:
+        ratios = [f"ratio {r:.2f}" if r == r else "no ratio" for r in self.inspector.ratios]
+        order, rule, most = self.inspector.order.tolist(), PERTURBATIONS[_name(s)], self.reach(s)
+        taus = {round(most * k / TAUS, 6) for k in range(TAUS + 1)} | {s["tau"]}
+        models, norms = {name: name for name in self.inspector.models}, KINDS[s["kind"]]
+        draws = range(self.inspector.run.scenario.draws)
+        return {
+            "sample": Choice("sample", {i: f"{k + 1}: {ratios[i]}" for k, i in enumerate(order)}),
+            "kind": Choice("perturbation", {kind: kind for kind in KINDS}, Dropdown),
+            "norm": Choice("norm", {n: n for n in norms or NORMS}, Dropdown, len(norms) > 1),
+            "aim": Choice("search", {aim: aim for aim in AIMS}, Dropdown, rule.gradient_based),
+            # Steps to choose among rather than a range: a browser answers a new range of a float
+            # slider with the old value, moved to the new range's nearest step.
+            "tau": Choice("tau", {tau: f"{tau:.3g}" for tau in sorted(taus)}),
+            "draw": Choice("draw", draws, ipywidgets.IntSlider, rule.random),
+            "found_on": Choice("found on", models, Dropdown, rule.gradient_based),
+            "steps": Choice("PGD steps", range(1, MOST_STEPS + 1), ipywidgets.IntSlider,
+                            rule.search is not None),
+            "model": Choice("model", models, Dropdown),
+        }  # fmt: skip
 
-        A norm that the new kind of law hasn't becomes L-inf; tau keeps its share of the law's reach
-        unless it is given.
-        """
-        for name in values:
-            checks.one_of("setting", name, FIELDS)
-        new, old = {**self.state, **values}, self.law
-        checks.one_of("kind", new["kind"], KINDS)
-        checks.one_of("norm", new["norm"], NORMS)
-        checks.one_of("aim", new["aim"], AIMS)
-        norms = norms_of(new["kind"])
-        if norms and new["norm"] not in norms:
-            if "norm" in values and "kind" not in values:
-                checks.one_of(f"norm of {new['kind']}", new["norm"], norms)
+    def _adapted(self, old: State, values: State) -> State:
+        """A norm that the new kind hasn't becomes L-inf; tau keeps its share of the perturbation's
+        reach unless it is given."""
+        new = {**old, **values}
+        for name, known in (("kind", KINDS), ("norm", NORMS), ("aim", AIMS)):
+            checks.one_of(name, new[name], known)
+        norms = KINDS[new["kind"]]
+        if norms and "norm" not in values and new["norm"] not in norms:
             new["norm"] = norms[0]
-        law = law_named(new["kind"], new["norm"], new["aim"])
+        most = self.reach(new)
         if "tau" not in values:
-            new["tau"] = rescaled(new["tau"], old, law, self.taus, self.pixels)
-        most = reach(law, self.taus, self.pixels)
-        new["tau"] = snapped(checks.number("tau", new["tau"], 0.0, most * (1 + 1e-6)), most)
-        for name in ("found_on", "model"):
-            checks.one_of(name, new[name], self.inspector.models)
-        checks.count("steps", new["steps"])
-        checks.count("draw", new["draw"], 0)
-        if new["draw"] >= self.inspector.run.scenario.draws:
-            raise checks.InputError(
-                f"draw = {new['draw']}: the study has draws 0 ... "
-                f"{self.inspector.run.scenario.draws - 1}"
-            )
-        if new["sample"] not in self.inspector.order:
-            raise checks.InputError(f"sample = {new['sample']!r}: not a forget sample of this run")
-        changed = {n for n in FIELDS if new[n] != self.state[n]}
-        if changed:
-            self.state = new
-            self._show(changed)
-
-    def export(self) -> None:
-        """Write what is seen into the run's ``inspect/``, and say where."""
-        shown = [p.png for n, p in self.pictures.items() if n not in self._heavy]
-        shown += [self.pictures[n].png for n, job in self.jobs.items() if job.report is not None]
-        run = self.inspector.run
-        try:
-            self.exported = export(run.folder, self.view, shown, self.inspector.classes)
-            said = f"written: {self.exported[0]} and a row of {self.exported[1].name}"
-        except (OSError, checks.InputError) as error:
-            self.exported, said = None, f"not written: {error}"
-        self._message.value = f'<div role="status" aria-live="polite">{html.escape(said)}</div>'
+            new["tau"] *= most / self.reach(old)
+        tau = checks.number("tau", new["tau"], 0.0, most * (1 + 1e-6))
+        step = round(most * round(tau / most * TAUS) / TAUS, 6)  # the nearest: only rounding apart?
+        return new | {"tau": step if abs(tau - step) < 1e-4 * most / TAUS else round(tau, 6)}
 
     # --- what is seen ---------------------------------------------------------------------------
 
-    def _seen(self) -> View:
-        s = self.state
-        return self.inspector.view(
-            s["sample"], self.law, s["tau"], s["draw"], s["found_on"], s["steps"]
-        )
+    def _seen(self, s: State) -> View:
+        options = (s[name] for name in ("tau", "draw", "found_on", "steps"))
+        return self.inspector.view(s["sample"], _name(s), *options)
 
-    def _moved(self, name: str, value: Any) -> None:
-        if not self._quiet:
-            self.set(**{name: value})
+    def _ratio(self, s: State) -> Any:
+        options = {name: s[name] for name in ("model", "found_on", "steps")}
+        return running(self.inspector, s["sample"], _name(s), s["tau"], **options)
 
-    def _show(self, changed: Set[str]) -> None:
-        """Everything after a change: controls, pictures, and what is out of date taken back."""
-        self._follow()
-        for name, job in self.jobs.items():
-            if changed & ABOUT[name]:
-                job.forget()
-                self.pictures[name].widget.layout.display = "none"
-        if "sample" in changed:
-            self.pictures["samples"].show(self._thumbnails.update(self.state["sample"]))
-        if changed - {"model"}:
-            self.view = self._seen()
-            self.pictures["copy"].show(self._copy.update(self.view))
-            self.pictures["probabilities"].show(self._bars.update(self.view))
+    def _radii(self, s: State) -> Any:
+        options = {name: s[name] for name in ("draw", "found_on", "steps")}
+        return radii(self.inspector, s["sample"], _name(s), self.reach(s), **options)
 
-    def _report(self, name: str, report: Any) -> None:
-        about: tuple[str, ...] = ()
-        if name == "map":
-            about = (self.state["model"], self.inspector.classes[self.view.truth])
-        self.pictures[name].show(self._heavy[name].update(report, *about))
-        self.pictures[name].widget.layout.display = ""
-
-    def _ratio(self) -> Any:
-        s = self.state
-        options = {k: s[k] for k in ("model", "found_on", "steps")}
-        return running(self.inspector, s["sample"], self.law, s["tau"], **options)
-
-    def _radius(self) -> Any:
-        s, most = self.state, self.reach
-        options = {k: s[k] for k in ("draw", "found_on", "steps")}
-        return radii(self.inspector, s["sample"], self.law, most, **options)
-
-    def _map(self) -> Any:
-        s = self.state
+    def _map(self, s: State) -> Any:
         most = reach("uniform-l2", self.taus, self.pixels)
         return cut(self.inspector, s["sample"], most, model=s["model"])
 
-    def _follow(self) -> None:
-        """Set the controls as the state is, and those that mean nothing now out of use."""
-        self._quiet = True
-        law, c = PERTURBATIONS[self.law], self.controls
-        try:
-            taus = tau_options(self.reach, self.state["tau"])
-            if c["tau"].options != taus:
-                with c["tau"].hold_sync():  # one message: in two, the slider would jump between
-                    c["tau"].options, c["tau"].value = taus, self.state["tau"]
-            norms = norms_of(self.state["kind"]) or NORMS
-            if tuple(c["norm"].options) != norms:
-                c["norm"].options = norms
-            for name, value in self.state.items():
-                if c[name].value != value:
-                    c[name].value = value
-            for name, used in (
-                ("norm", len(norms_of(self.state["kind"])) > 1),
-                ("aim", law.gradient_based),
-                ("found_on", law.gradient_based),
-                ("draw", law.random),
-                ("steps", PERTURBATIONS[self.law].search is not None),
-            ):
-                c[name].disabled = not used
-        finally:
-            self._quiet = False
+    # --- the button that exports ----------------------------------------------------------------
 
-    def _laid_out(self) -> ipywidgets.Widget:
-        """Columns as wide as a phone that wrap: side by side on a desk, in a row on a phone."""
-        c, p = self.controls, {n: picture.widget for n, picture in self.pictures.items()}
-        j, box = {n: job.widget for n, job in self.jobs.items()}, ipywidgets.VBox
-        asked = [c[n] for n in FIELDS if n not in ("sample", "model")]
-        columns = [
-            [p["samples"], c["sample"], p["copy"], *asked],
-            [p["probabilities"], self.export_button, self._message],
-            [c["model"], j["ratio"], p["ratio"], j["radius"], p["radius"], j["map"], p["map"]],
-        ]
-        parts = [box(column, layout=COLUMN) for column in columns]
-        flow = {"display": "flex", "flex_flow": "row wrap", "align_items": "flex-start"}
-        return ipywidgets.Box(parts, layout={**flow, "width": "100%", "overflow": "visible"})
+    def part(self, name: str) -> list[ipywidgets.Widget]:
+        return self._export if name == "export" else super().part(name)
+
+    @cached_property
+    def _export(self) -> list[Any]:
+        button = ipywidgets.Button(description="export PNG and CSV row", layout={"width": "auto"})
+        words = ipywidgets.HTML()
+
+        def press(_: Any) -> None:
+            try:
+                picture, table = self.export()
+                words.value = status(f"written: {picture} and a row of {table.name}")
+            except (OSError, checks.InputError) as error:
+                words.value = status(f"not written: {error}")
+
+        button.on_click(press)
+        return [button, words]
+
+
+def _name(s: State) -> str:
+    return perturbation_named(s["kind"], s["norm"], s["aim"])

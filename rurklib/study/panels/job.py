@@ -1,20 +1,20 @@
 """A button for work that takes longer, with a progress bar and a way to stop it.
 
-The work is a generator of reports, each with ``done`` and ``total``. In a notebook's kernel each
-step runs in a thread and the reports are shown by the kernel's own loop, which stays free for
-sliders and for the stop button. Where no loop runs (a script, a test), it is done at once.
+The work is a generator of reports, each with ``done`` and ``total``. Each step runs in a thread. In
+a notebook's kernel the reports are shown by the kernel's own loop, which stays free for sliders and
+for the stop button; where no loop runs (a script, a test), :meth:`Job.start` ends with the work.
 """
 
 from __future__ import annotations
 
 import asyncio
-import html
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import ipywidgets
 
 from rurklib.checks import InputError
+from rurklib.study.panels.picture import status
 
 
 class Job:
@@ -27,7 +27,7 @@ class Job:
     ) -> None:
         self._begin, self._show = begin, show
         self.report: Any = None
-        self.running = False
+        self.said, self.running = "", False
         self._turn = 0  # of the work in hand; one that was taken over sees another number
         self.task: asyncio.Task[None] | None = None
         self.button = ipywidgets.Button(description=label, layout={"width": "auto"})
@@ -35,7 +35,7 @@ class Job:
             description="cancel", disabled=True, layout={"width": "5em"}
         )
         self.bar = ipywidgets.IntProgress(min=0, max=1, layout={"flex": "1 1 6em", "width": "auto"})
-        self._words, self.said = ipywidgets.HTML(), ""
+        self._words = ipywidgets.HTML()
         self.button.on_click(lambda _: self.start())
         self.cancel.on_click(lambda _: self.stop())
         row = ipywidgets.HBox([self.button, self.bar, self.cancel])
@@ -43,68 +43,44 @@ class Job:
 
     def start(self) -> None:
         """Begin, from the start if it was begun before."""
-        self._turn += 1
-        self.report, self.running = None, True
-        self.bar.value, self.bar.bar_style = 0, ""
-        self.cancel.disabled, self.button.disabled = False, True
-        self._tell("working")
+        self._now("working", running=True)
+        self.report, self.bar.value = None, 0
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            self._at_once()
+            asyncio.run(self._work(self._turn))
         else:
-            self.task = loop.create_task(self._by_and_by(loop, self._turn))
+            self.task = loop.create_task(self._work(self._turn))
 
-    def stop(self, why: str = "cancelled") -> None:
+    def stop(self) -> None:
         """Stop after the step in hand; what was reported stays as it is."""
         if self.running:
-            self._finish(why, "warning")
+            self._now("cancelled", "warning")
 
     def forget(self) -> None:
         """Stop, and take back what was reported: it is about something else by now."""
-        self.stop("")
-        self.report = None
-        self.bar.value, self.bar.bar_style = 0, ""
-        self._tell("")
+        self._now("")
+        self.report, self.bar.value = None, 0
 
-    def _at_once(self) -> None:
-        turn, steps = self._turn, self._begin()
-        try:
-            while self._take(next(steps, None), turn):
-                pass
-        except InputError as error:
-            self._finish(str(error), "danger")
-
-    async def _by_and_by(self, loop: asyncio.AbstractEventLoop, turn: int) -> None:
+    async def _work(self, turn: int) -> None:
         steps = self._begin()
         try:
-            while self._take(await loop.run_in_executor(None, next, steps, None), turn):
-                pass
+            while (report := await asyncio.to_thread(next, steps, None)) is not None:
+                if turn != self._turn:
+                    return
+                self.report = report
+                self.bar.max, self.bar.value = report.total, report.done
+                self._show(report)
         except InputError as error:
-            if turn == self._turn and self.running:
-                self._finish(str(error), "danger")
+            said, look = str(error), "danger"
+        else:
+            said, look = "done", "success"
+        if turn == self._turn:
+            self._now(said, look)
 
-    def _take(self, report: Any, turn: int) -> bool:
-        """Show a report; whether to go on."""
-        if turn != self._turn or not self.running:
-            return False
-        if report is None:
-            self._finish("done", "success")
-            return False
-        self.report = report
-        self.bar.max, self.bar.value = report.total, report.done
-        self._show(report)
-        return True
-
-    def _finish(self, said: str, look: str) -> None:
-        self.running = False
+    def _now(self, said: str, look: str = "", *, running: bool = False) -> None:
+        """How it stands: whatever was in hand before is no longer waited for."""
         self._turn += 1
-        self.cancel.disabled, self.button.disabled = True, False
-        self.bar.bar_style = look
-        self._tell(said)
-
-    def _tell(self, said: str) -> None:
-        self.said = said
-        self._words.value = (
-            f'<div role="status" style="line-height: 1.4">{html.escape(said)}</div>' if said else ""
-        )
+        self.said, self.running = said, running
+        self.button.disabled, self.cancel.disabled = running, not running
+        self.bar.bar_style, self._words.value = look, status(said)

@@ -1,38 +1,108 @@
-"""What the stand-alone page shows: the inspector of a run, or a word on why there is none."""
+"""The inspector as a page of its own: Voila on this machine alone, for people without Jupyter.
+
+Voila runs a notebook and shows what it displays; here one of a single line, in a temporary folder.
+Each visitor gets a process of their own. The page listens on 127.0.0.1, where whoever has an
+account on the machine can open it; it shows one run, and writes into that run's ``inspect/`` only.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import html
 import io
+import os
+import socket
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import ipywidgets
+import nbformat
 
 from rurklib.checks import InputError
 from rurklib.study.inspector.view import Inspector
 from rurklib.study.panels.inspector import InspectorPanel
 from rurklib.study.run import open_existing
 
+HOST, PORT, TRIES = "127.0.0.1", 8866, 20
+NAME, TITLE = "inspector", "Perturbation inspector"
+OPTIONS = (  # listen here alone, show no code, stop processes that nobody looks at
+    f"--Voila.ip={HOST}",
+    "--Voila.port_retries=0",
+    "--Voila.log_level=ERROR",
+    "--VoilaConfiguration.strip_sources=True",
+    "--VoilaConfiguration.show_tracebacks=False",
+    "--MappingKernelManager.cull_interval=60",
+    "--MappingKernelManager.cull_idle_timeout=600",
+)
 
-def page(folder: str | Path, seed: int | None = None) -> ipywidgets.Widget:
+
+def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Widget:
     """The panel of the finished run in ``folder``, under a heading; a message if it can't be."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # a log line is no part of a page
-            run = open_existing(folder)
-            panel = InspectorPanel(Inspector(run, seed))
+            panel = InspectorPanel(Inspector(open_existing(folder), seed))
     except (InputError, OSError) as error:
         return ipywidgets.HTML(
             '<div role="alert" style="line-height: 1.5"><h1>No run to inspect</h1>'
             f"<p>{html.escape(str(error))}</p>"
             "<p>Mend the folder, then load this page again.</p></div>"
         )
+    inspector = panel.inspector
     head = ipywidgets.HTML(
         '<div style="line-height: 1.4"><h1 style="font-size: 1.5em; margin: 0.3em 0">'
-        "Perturbation inspector</h1>"
-        f"<p style='margin: 0 0 0.6em'>{html.escape(run.title)}; models of seed "
-        f"{panel.inspector.seed} and {len(panel.inspector.references)} re-trained without them. "
+        f"{TITLE}</h1><p style='margin: 0 0 0.6em'>{html.escape(inspector.run.title)}; models of "
+        f"seed {inspector.seed} and {len(inspector.references)} re-trained without them. "
         "Choose a sample and a small change to it, and see which models still know its class.</p>"
         "</div>"
     )
     return ipywidgets.VBox([head, panel.widget], layout={"overflow": "visible"})
+
+
+def serve(
+    folder: Path,
+    *,
+    seed: int | None = None,
+    port: int | None = None,
+    browser: bool = True,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve the inspector of a finished run until it is interrupted; ``say`` is told the address.
+
+    ``port`` None: 8866, or the next that is free. Raises InputError before anything is served for a
+    folder that is no finished run, a seed that it hasn't, a port in use, or if Voila is missing.
+    """
+    run = open_existing(folder)
+    if seed is not None and seed not in run.seeds:
+        raise InputError(f"seed = {seed}: this run has {', '.join(map(str, run.seeds))}")
+    try:
+        from voila.app import Voila
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f'{error.name} is needed to serve the page: pip install -e ".[study]" in the clone of '
+            "rurklib"
+        ) from None
+    free = free_port(port)
+    os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)  # kernels inherit it
+    code = "from rurklib.study.panels import inspector_page\n\n"
+    code += f"inspector_page({str(folder.resolve())!r}, seed={seed!r})"
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    book.metadata |= {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "title": TITLE}
+    with tempfile.TemporaryDirectory() as home:
+        nbformat.write(book, Path(home) / f"{NAME}.ipynb")
+        say(f"inspector of {folder}: http://{HOST}:{free}/  (Ctrl-C to stop)")
+        told = [str(Path(home) / f"{NAME}.ipynb"), f"--port={free}", *OPTIONS]
+        Voila.launch_instance(argv=told if browser else [*told, "--no-browser"])
+
+
+def free_port(port: int | None = None) -> int:
+    """``port`` if nothing listens there; without one, the first free from 8866 on."""
+    for candidate in range(PORT, PORT + TRIES) if port is None else [port]:
+        with socket.socket() as probe:
+            if os.name == "posix":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError, OverflowError):
+                probe.bind((HOST, candidate))
+                return candidate
+    taken = f"port {port} is" if port is not None else f"ports {PORT} ... {PORT + TRIES - 1} are"
+    raise InputError(f"{taken} in use or not allowed: choose another with --port, e.g. 9000")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,6 @@ def test_every_kind_of_input_has_its_picture(shape):
     strip = copies_strip(x, said, 0, ["x", "y", "z"], classes=["p", "q"], title="t")
     assert strip.axes[0].images[0].get_array().shape[:2] == shown(x[0]).shape[:2]
     pages = Thumbnails(x, [2, 0, 1], np.array([1.0, 2.0, np.nan]))
-    assert "Number 1 of 3" in pages.update(2)
+    assert "Number 1 of 3" in pages.update(SimpleNamespace(sample=2))
     rows.canvas.draw()
     strip.canvas.draw()

@@ -1,6 +1,7 @@
 """The inspector's figures: what is drawn is what was given, and no text is cut off or covered."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 import rurklib
-from rurklib.study.figures.closer import Map, Radius, RunningRatio
+from rurklib.study.figures import inspector_slow
 from rurklib.study.figures.inspector import Copy, Probabilities, Thumbnails, magnification
+from rurklib.study.figures.inspector_slow import Map, Radius
 from rurklib.study.inspector.cut import Cut
-from rurklib.study.inspector.radius import Radii
-from rurklib.study.inspector.running_ratio import Running
+from rurklib.study.inspector.radius import FlipRadius
+from rurklib.study.inspector.running_ratio import RunningRatio
 from rurklib.study.inspector.view import View
 
 METHODS = ("CR", "Fisher", "NTK", "GD", "NGD", "GA", "NegGrad+", "EU-k", "CF-k", "SCRUB", "SSD",
@@ -27,8 +29,8 @@ def view(classes=DIGITS, shape=(1, 8, 8), truth=9, seed=0, **more):
     rng = np.random.default_rng(seed)
     p = rng.dirichlet(np.full(len(classes), 0.3), len(MODELS)).astype(np.float32)
     image, copy = rng.random((2, *shape), dtype=np.float32)
-    facts = {"sample": 8, "law": "pgd-l2-untargeted", "tau": 1.25, "draw": 42, "found_on": "SCRUB",
-             "steps": 10}  # fmt: skip
+    facts = {"sample": 8, "perturbation": "pgd-l2-untargeted", "tau": 1.25, "draw": 42,
+             "found_on": "SCRUB", "steps": 10}  # fmt: skip
     return View(**facts | more, truth=truth, image=image, copy=copy, models=MODELS,
                 references=REFERENCES, probabilities=p, answers=p.argmax(1))  # fmt: skip
 
@@ -125,7 +127,7 @@ def test_the_frame_is_around_the_sample(n):
     ratios[order[1]] = np.nan
     figure = Thumbnails(images + order.argsort()[:, None, None, None] / n, order, ratios)
     for rank in (0, 1, n - 1):
-        said = figure.update(int(order[rank]))
+        said = figure.update(SimpleNamespace(sample=int(order[rank])))
         assert f"Number {rank + 1} of {n}" in said
         assert ("no ratio" in said) == (rank == 1)
         x, y = figure._frame.get_xy()
@@ -137,15 +139,15 @@ def test_the_frame_is_around_the_sample(n):
 def test_the_running_ratio_and_its_gaps():
     n = np.arange(1, 31)
     ratio = np.where(n > 4, 1 + 1 / n, np.nan)
-    r = Running("NegGrad+", 12, n, n, n / 2, ratio, ratio - 0.1, ratio + 0.1, 100)
-    figure = RunningRatio()
+    r = RunningRatio("NegGrad+", 12, n, n, n / 2, ratio, ratio - 0.1, ratio + 0.1, 100)
+    figure = inspector_slow.RunningRatio()
     said = figure.update(r)
     x, y = figure._line.get_data()
     np.testing.assert_array_equal(x, n[4:])
     np.testing.assert_array_equal(y, ratio[4:])
     assert "ratio 1.03 (0.93 to 1.13) after 30 draws" in said
     legible(figure.figure)
-    empty = Running("GD", 12, n, n, 0.0 * n, 0 * ratio * np.nan, ratio, ratio, 100)
+    empty = RunningRatio("GD", 12, n, n, 0.0 * n, 0 * ratio * np.nan, ratio, ratio, 100)
     assert "no ratio after 30 draws" in figure.update(empty)
     legible(figure.figure)
 
@@ -154,7 +156,7 @@ def test_radii_are_filled_where_a_class_is_lost_and_hollow_where_it_is_found():
     before = np.array([m not in ("RURK", "SCRUB") for m in MODELS])
     radius = np.linspace(0.02, 0.4, len(MODELS))
     radius[MODELS.index("GD")] = np.nan
-    r = Radii(MODELS, REFERENCES, before, radius, 0.4, 30, 30)
+    r = FlipRadius(MODELS, REFERENCES, before, radius, 0.4, 30, 30)
     figure = Radius(view().names)
     said = figure.update(r)
     k = figure.rows.index("RURK")
@@ -176,10 +178,10 @@ def test_a_map_s_colours(model):
     half = np.zeros((11, 11), bool)
     half[6:] = True
     says = {"Original": own, "NegGrad+": own, "Re-train 1": half, "Re-train 2": half}
-    c = Cut(axis, axis, says, ("Re-train 1", "Re-train 2"), 4, 4)
+    c = Cut(model, "9", axis, axis, says, ("Re-train 1", "Re-train 2"), 4, 4)
     figure = Map()
     for _ in range(2):  # a second time: border and legend are replaced
-        said = figure.update(c, model, "9")
+        said = figure.update(c)
     np.testing.assert_array_equal(figure._image.get_array(), 2 * own + half)
     assert f"{model} says 9 on 55 % of it, most re-trained models on 45 %" in said
     assert len(figure.figure.legends) == 1
@@ -188,7 +190,7 @@ def test_a_map_s_colours(model):
 
 
 def test_the_test_sees_what_is_cut_off_or_covered():
-    figure = RunningRatio()
+    figure = inspector_slow.RunningRatio()
     figure._title.set_text("a title that is much too long for a figure as narrow as a phone is, so")
     with pytest.raises(AssertionError, match="cut off right"):
         legible(figure.figure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from rurklib.study.figures.regions import APART, CLASSES, WHO, RegionsFigure
+from rurklib.study.figures.plane import APART, CLASSES, WHO, Regions
 from rurklib.study.figures.style import style
 
 NAMES = ("Original", "Re-train", "GD", "RURK")
@@ -22,7 +22,7 @@ def test_no_colour_of_a_class_means_something_else():
 def test_the_legend_names_every_colour():
     """Fails if the area where two models part is drawn in a colour that nothing explains."""
     none = np.zeros((0, 2)), np.zeros(0, int)
-    figure = RegionsFigure(
+    figure = Regions(
         none, none, names=NAMES, classes=("a", "b", "c"), axes_names=("x", "y"), steps=[0, 2]
     ).figure
     (legend,) = figure.legends

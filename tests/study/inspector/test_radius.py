@@ -42,9 +42,9 @@ def halves(inspector) -> Inspector:
     return made
 
 
-@pytest.mark.parametrize("law", ["fgsm", "fgsm-untargeted", "pgd"])
-def test_signed_steps_reach_the_border_at_its_distance(halves, law):
-    *_, r = radii(halves, 0, law, 0.4)
+@pytest.mark.parametrize("perturbation", ["fgsm", "fgsm-untargeted", "pgd"])
+def test_signed_steps_reach_the_border_at_its_distance(halves, perturbation):
+    *_, r = radii(halves, 0, perturbation, 0.4)
     assert r.done == r.total
     np.testing.assert_array_equal(r.before, [True, True, False, False, True])
     expected = [0.2, 0.05, 0.05, 0.1, math.nan]
@@ -85,6 +85,6 @@ def test_what_is_out_of_reach_is_nan_and_progress_is_told(halves):
 def test_a_radius_of_the_run_s_models_is_where_the_view_changes(inspector):
     *_, r = radii(inspector, 5, "pgd-l2", 3.2, found_on="GD", steps=4)
     m = r.models.index("GD")
-    law = "pgd-l2-untargeted" if r.before[m] else "pgd-l2"
-    at = inspector.view(5, law, float(r.radius[m]), 0, "GD", 4)
+    perturbation = "pgd-l2-untargeted" if r.before[m] else "pgd-l2"
+    at = inspector.view(5, perturbation, float(r.radius[m]), 0, "GD", 4)
     assert at.recognised[m] != r.before[m]

@@ -35,10 +35,10 @@ def test_a_reference_is_not_compared_with_itself_nor_with_one_copies_were_found_
     assert inspector.others("gaussian", "Re-train 1000", "GD") == inspector.references
 
 
-@pytest.mark.parametrize(("law", "tau"), [("fgsm", 0.1), ("gaussian", 0.0)])
-def test_without_chance_one_draw_is_certain(inspector, law, tau):
-    (only,) = running(inspector, 0, law, tau)
-    assert only.alike
+@pytest.mark.parametrize(("perturbation", "tau"), [("fgsm", 0.1), ("gaussian", 0.0)])
+def test_without_chance_one_draw_is_certain(inspector, perturbation, tau):
+    (only,) = running(inspector, 0, perturbation, tau)
+    assert only.certain
     assert only.done == only.total == 1
     np.testing.assert_array_equal(only.low, only.ratio)
     np.testing.assert_array_equal(only.high, only.ratio)

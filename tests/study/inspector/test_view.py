@@ -8,20 +8,26 @@ from rurklib import study
 from rurklib.checks import InputError
 from rurklib.perturb import ball
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.study.inspector.choices import law_named, norms_of, other_aim, reach
+from rurklib.study.inspector.choices import (
+    AIMS,
+    KINDS,
+    other_aim,
+    perturbation_named,
+    reach,
+)
 from rurklib.study.inspector.view import Inspector
 
 LABEL = {"Original": "Original-seed0", "GD": "GD-seed0", "Re-train 1001": "Re-train-seed1001"}
 
 
 @pytest.mark.parametrize("model", LABEL)
-@pytest.mark.parametrize("law", ["gaussian", "pgd-l2"])
-def test_draws_of_the_inspector_are_those_of_the_counts(inspector, law, model):
+@pytest.mark.parametrize("perturbation", ["gaussian", "pgd-l2"])
+def test_draws_of_the_inspector_are_those_of_the_counts(inspector, perturbation, model):
     """Recognised copies over all draws are exactly the hits that the study counted."""
-    counts = study.residual(inspector.run, law).counts[LABEL[model]]
+    counts = study.residual(inspector.run, perturbation).counts[LABEL[model]]
     taus, draws = inspector.run.scenario.taus, inspector.run.scenario.draws
     for sample in (0, 7, 44):
-        views = [inspector.view(sample, law, taus[2], i, model) for i in range(draws)]
+        views = [inspector.view(sample, perturbation, taus[2], i, model) for i in range(draws)]
         hits = sum(v.recognised[v.models.index(model)] for v in views)
         assert hits == counts.of(LABEL[model])[2, sample]
         if model != "Re-train 1001":
@@ -51,13 +57,19 @@ def test_rows_put_the_references_together(inspector):
     np.testing.assert_array_equal(v.row("GD")[0], v.probabilities[v.models.index("GD")])
 
 
-def test_distances_are_those_of_the_law(inspector):
+def test_distances_are_those_of_the_perturbation(inspector):
     by = {}
-    for law in (n for n, rule in PERTURBATIONS.items() if not rule.tokens):
-        v = inspector.view(2, law, 0.1, 1)
-        by[law] = v.distances
-        norm = "L1" if "l1" in law.split("-") else "L2" if "l2" in law.split("-") else "L-inf"
-        if law != "gaussian":
+    for perturbation in (n for n, rule in PERTURBATIONS.items() if not rule.tokens):
+        v = inspector.view(2, perturbation, 0.1, 1)
+        by[perturbation] = v.distances
+        norm = (
+            "L1"
+            if "l1" in perturbation.split("-")
+            else "L2"
+            if "l2" in perturbation.split("-")
+            else "L-inf"
+        )
+        if perturbation != "gaussian":
             assert v.distances[norm] <= 0.1 + 1e-6
         assert v.distances["L-inf"] <= v.distances["L2"] <= v.distances["L1"]
     assert by["fgsm"]["L-inf"] == pytest.approx(0.1, abs=1e-6)
@@ -66,17 +78,24 @@ def test_distances_are_those_of_the_law(inspector):
 
 
 def test_without_a_perturbation_there_is_no_difference(inspector):
-    for law in (n for n, rule in PERTURBATIONS.items() if not rule.tokens):
-        assert not inspector.view(1, law, 0.0, 4).difference.any()
+    for perturbation in (n for n, rule in PERTURBATIONS.items() if not rule.tokens):
+        assert not inspector.view(1, perturbation, 0.0, 4).difference.any()
 
 
 def test_each_choice_changes_the_copy_and_an_idle_one_does_not(inspector):
-    base = {"sample": 4, "law": "pgd-l2", "tau": 0.5, "draw": 0, "found_on": "GD", "steps": 10}
+    base = {
+        "sample": 4,
+        "perturbation": "pgd-l2",
+        "tau": 0.5,
+        "draw": 0,
+        "found_on": "GD",
+        "steps": 10,
+    }
     first = inspector.view(**base).copy
     np.testing.assert_array_equal(first, inspector.view(**base).copy)
     for change in ({"draw": 1}, {"found_on": "Re-train 1000"}, {"steps": 2}, {"tau": 0.4}):
         assert (inspector.view(**base | change).copy != first).any(), change
-    noise = base | {"law": "gaussian", "tau": 0.1}
+    noise = base | {"perturbation": "gaussian", "tau": 0.1}
     same = inspector.view(**noise | {"found_on": "RURK", "steps": 3})
     np.testing.assert_array_equal(same.copy, inspector.view(**noise).copy)
     assert same.found_on == ""
@@ -106,11 +125,11 @@ def test_a_sample_that_only_original_knows_comes_first_and_one_nobody_knows_last
 
 def test_bad_choices_are_named(inspector):
     for choice, says in (
-        ({"law": "pdg"}, "did you mean 'pgd'"),
+        ({"perturbation": "pdg"}, "did you mean 'pgd'"),
         ({"sample": 45}, "there are 45 forget samples"),
         ({"sample": -1}, "sample = -1"),
         ({"tau": -0.1}, "tau = -0.1"),
-        ({"law": "pgd", "tau": 0.1, "found_on": "RUKR"}, "did you mean 'RURK'"),
+        ({"perturbation": "pgd", "tau": 0.1, "found_on": "RUKR"}, "did you mean 'RURK'"),
         ({"draw": -1}, "draw = -1"),
         ({"steps": 0}, "steps = 0"),
     ):
@@ -128,15 +147,14 @@ def test_every_model_and_the_global_random_state_are_left_as_found(
         inspector.view(0, "gaussian", 0.2)
 
 
-def test_names_of_laws():
-    named = {law_named(k, n, a) for k in ("uniform", "PGD") for n in norms_of(k)
-             for a in ("towards y", "away from y")}  # fmt: skip
+def test_names_of_perturbations():
+    named = {perturbation_named(k, n, a) for k in ("uniform", "PGD") for n in KINDS[k]
+             for a in AIMS}  # fmt: skip
     assert named == {n for n in PERTURBATIONS if n.startswith(("uniform", "pgd"))}
-    assert law_named("Gaussian", "L1", "away from y") == "gaussian"
-    assert law_named("FGSM", "L-inf", "away from y") == "fgsm-untargeted"
-    with pytest.raises(InputError, match="norm of FGSM"):
-        law_named("FGSM", "L2")
+    assert perturbation_named("Gaussian", "L1", "away from y") == "gaussian"
+    assert perturbation_named("FGSM", "L-inf", "away from y") == "fgsm-untargeted"
     assert other_aim("pgd-l1", False) == other_aim("pgd-l1-untargeted", False)
+    assert other_aim("pgd-l1", False) == "pgd-l1-untargeted"
     assert other_aim("pgd-l1-untargeted", True) == "pgd-l1"
     assert other_aim("gaussian", False) == "gaussian"
 

@@ -10,23 +10,18 @@ import pytest
 from PIL import Image
 
 from rurklib.checks import InputError
-from rurklib.study.inspector.choices import law_named
+from rurklib.study.inspector.choices import perturbation_named
 from rurklib.study.inspector.radius import radii
 from rurklib.study.inspector.running_ratio import running
-from rurklib.study.inspector.view import Inspector
 from rurklib.study.panels.inspector import InspectorPanel
-from rurklib.study.panels.page import page
-from rurklib.study.run import open_existing
-
-
-@pytest.fixture(scope="module")
-def inspector(small_run) -> Inspector:
-    return Inspector(open_existing(small_run))
+from rurklib.study.panels.page import inspector_page
+from rurklib.study.panels.picture import png
 
 
 @pytest.fixture(scope="module")
 def shared(inspector) -> tuple[InspectorPanel, dict]:
     panel = InspectorPanel(inspector)
+    assert panel.widget.children
     return panel, dict(panel.state)
 
 
@@ -37,23 +32,25 @@ def panel(shared) -> InspectorPanel:
     panel.set(**opened)
     for name, job in panel.jobs.items():
         job.forget()
-        panel.pictures[name].widget.layout.display = "none"
+        panel._shown[name].layout.display = "none"
     return panel
 
 
 def expected(panel):
     """The view that the package computes for the panel's state."""
     s = panel.state
-    law = law_named(s["kind"], s["norm"], s["aim"])
-    return panel.inspector.view(s["sample"], law, s["tau"], s["draw"], s["found_on"], s["steps"])
+    perturbation = perturbation_named(s["kind"], s["norm"], s["aim"])
+    return panel.inspector.view(
+        s["sample"], perturbation, s["tau"], s["draw"], s["found_on"], s["steps"]
+    )
 
 
 def same(view, other):
     np.testing.assert_array_equal(view.copy, other.copy)
     np.testing.assert_array_equal(view.probabilities, other.probabilities)
-    assert (view.sample, view.law, view.tau, view.draw) == (
+    assert (view.sample, view.perturbation, view.tau, view.draw) == (
         other.sample,
-        other.law,
+        other.perturbation,
         other.tau,
         other.draw,
     )
@@ -91,19 +88,19 @@ def test_each_control_changes_exactly_what_it_says(panel, name):
     assert (panel.view is seen) == (name == "model")
 
 
-def test_another_law_keeps_the_size_of_tau_and_the_rest(panel):
+def test_another_perturbation_keeps_the_size_of_tau_and_the_rest(panel):
     before = dict(panel.state)
     panel.controls["kind"].value = "PGD"
     assert panel.state == before | {"kind": "PGD"}
     panel.controls["norm"].value = "L2"
     assert panel.state == before | {"kind": "PGD", "norm": "L2", "tau": pytest.approx(1.6)}
-    assert panel.reach == pytest.approx(3.2)
+    assert panel.reach() == pytest.approx(3.2)
     assert panel.controls["tau"].options[-1][1] == pytest.approx(3.2)
     panel.controls["norm"].value = "L1"
     assert panel.state["tau"] == pytest.approx(12.8)
     panel.controls["kind"].value = "FGSM"  # which has L-inf alone
     assert panel.state == before | {"kind": "FGSM", "tau": pytest.approx(0.2)}
-    assert panel.controls["norm"].options == ("L-inf",)
+    assert panel.controls["norm"].options == (("L-inf", "L-inf"),)
     same(panel.view, expected(panel))
 
 
@@ -122,10 +119,10 @@ def test_controls_that_mean_nothing_are_out_of_use(panel, kind, used):
     assert {n for n in optional if not panel.controls[n].disabled} == used
 
 
-def test_all_laws_at_all_ends_of_tau(panel):
+def test_all_perturbations_at_all_ends_of_tau(panel):
     for kind in ("Gaussian", "uniform", "FGSM", "PGD"):
         panel.set(kind=kind)
-        for norm in panel.controls["norm"].options:
+        for norm, _ in panel.controls["norm"].options:
             panel.set(norm=norm)
             for _, value in panel.controls["tau"].options[::20]:
                 panel.controls["tau"].value = value
@@ -142,7 +139,8 @@ def test_all_laws_at_all_ends_of_tau(panel):
         ({"sample": 45}, "sample = 45"),
         ({"kind": "Gausian"}, "did you mean 'Gaussian'"),
         ({"kind": "FGSM", "norm": "L7"}, "unknown norm"),
-        ({"draw": 12}, "draws 0 ... 11"),
+        ({"kind": "FGSM", "norm": "L2"}, "unknown norm .L2.: known: L-inf"),
+        ({"draw": 12}, "draw = 12: expected one of 0, 1, ..., 11"),
         ({"found_on": "RUKR"}, "did you mean 'RURK'"),
         ({"model": "x"}, "unknown model"),
         ({"steps": 0}, "steps = 0"),
@@ -175,16 +173,16 @@ def test_going_from_norm_to_norm_and_back_ends_on_the_same_step(panel):
 
 
 def test_pictures_and_words_follow(panel):
-    png, said = panel.pictures["copy"].png, panel.said
+    first, said = png(panel.pictures["copy"].figure), dict(panel.said)
     panel.set(draw=3)
-    assert panel.pictures["copy"].png != png
+    assert png(panel.pictures["copy"].figure) != first
     assert "draw 3 of gaussian" in panel.said["copy"]
     assert panel.said["samples"] == said["samples"]
     rank = int(np.flatnonzero(panel.inspector.order == 7)[0]) + 1
     panel.set(sample=7)
     assert f"Number {rank} of 45" in panel.said["samples"]
     for name in ("samples", "copy", "probabilities"):
-        assert Image.open(io.BytesIO(panel.pictures[name].png)).width == 360
+        assert Image.open(io.BytesIO(png(panel.pictures[name].figure))).width == 360
 
 
 def test_buttons_show_what_the_package_computes(panel):
@@ -198,7 +196,7 @@ def test_buttons_show_what_the_package_computes(panel):
     s, inspector = panel.state["sample"], panel.inspector
     *_, r = running(inspector, s, "pgd-l2", 0.8, model="GD")
     np.testing.assert_array_equal(panel.jobs["ratio"].report.ratio, r.ratio)
-    *_, q = radii(inspector, s, "pgd-l2", panel.reach, draw=2)
+    *_, q = radii(inspector, s, "pgd-l2", panel.reach(), draw=2)
     np.testing.assert_array_equal(panel.jobs["radius"].report.radius, q.radius)
     assert set(panel.jobs["map"].report.says) == {"Original", "GD", *inspector.references}
     assert "GD says 9" in panel.said["map"]
@@ -221,10 +219,10 @@ def test_results_vanish_when_they_are_about_something_else(panel, change, kept):
     """An aim is chosen for each model when a radius is looked for, so it plays no part there."""
     panel.set(kind="PGD", norm="L2", tau=0.8)
     for name, job in panel.jobs.items():
-        job.report, panel.pictures[name].widget.layout.display = name, ""  # as if it were done
+        job.report, panel._shown[name].layout.display = name, ""  # as if it were done
     panel.set(**change)
     assert {n for n, j in panel.jobs.items() if j.report is not None} == kept
-    shown = {n for n in panel.jobs if panel.pictures[n].widget.layout.display != "none"}
+    shown = {n for n in panel.jobs if panel._shown[n].layout.display != "none"}
     assert shown == kept
 
 
@@ -257,27 +255,32 @@ def test_in_a_running_loop_the_slider_is_free_and_cancel_works(panel):
 
 def test_export_writes_the_picture_and_one_row_for_each_view(panel, small_run):
     panel.set(kind="PGD", norm="L1", found_on="GD", steps=3, tau=2.0, draw=1)
-    for _ in range(2):
-        panel.export_button.click()
-    picture, table = panel.exported
+    panel.part("export")[0].click()
+    picture, table = panel.export()
     assert picture.parent == table.parent == small_run / "inspect"
     first = Image.open(picture)
     panel.jobs["ratio"].start()
-    panel.export_button.click()
+    panel.export()
     assert Image.open(picture).size != first.size  # what is seen now is more
     panel.set(draw=2)
-    panel.export_button.click()
+    picture, _ = panel.export()
     rows = pd.read_csv(table)
     assert len(rows) == 2
     assert list(rows.draw) == [1, 2]
     row, v = rows.iloc[1], panel.view
-    assert row.file == panel.exported[0].name
-    assert (row["class"], row.law, row.tau, row.found_on, row.steps) == (9, "pgd-l1", 2.0, "GD", 3)
+    assert row.file == picture.name
+    assert (row["class"], row.law, row.tau, row.found_on, row.steps) == (
+        9,
+        "pgd-l1",
+        2.0,
+        "GD",
+        3,
+    )
     assert row.GD_probability == pytest.approx(v.row("GD")[0, 9], rel=1e-6)
     assert row.Original_says == v.answers[0]
     assert row.retrain_mean == pytest.approx(v.row("Re-train")[:, 9].mean(), rel=1e-6)
     assert row.l1 == pytest.approx(v.distances["L1"], rel=1e-6)
-    assert "written: " in panel._message.value
+    assert "written: " in panel.part("export")[1].value
 
 
 def test_an_export_that_fails_is_told(panel, monkeypatch):
@@ -285,15 +288,14 @@ def test_an_export_that_fails_is_told(panel, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr("rurklib.study.panels.inspector.export", full)
-    panel.export_button.click()
-    assert panel.exported is None
-    assert "not written: no space left" in panel._message.value
+    panel.part("export")[0].click()
+    assert "not written: no space left" in panel.part("export")[1].value
 
 
 def test_a_page_of_no_run_is_a_message(tmp_path, small_run):
-    shown = page(tmp_path / "<b>none")
+    shown = inspector_page(tmp_path / "<b>none")
     assert 'role="alert"' in shown.value
     assert "&lt;b&gt;none is not a folder" in shown.value
-    assert "this run has 0" in page(small_run, seed=5).value
-    assert "half" not in page(small_run).children[0].value
-    assert "45 of class 9 forgotten" in page(small_run).children[0].value
+    assert "this run has 0" in inspector_page(small_run, seed=5).value
+    assert "half" not in inspector_page(small_run).children[0].value
+    assert "45 of class 9 forgotten" in inspector_page(small_run).children[0].value

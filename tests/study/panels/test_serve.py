@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from rurklib.checks import InputError
 from rurklib.study.cli import main
-from rurklib.study.panels import serve
+from rurklib.study.panels import page
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_the_address_is_printed_and_it_listens_here_alone(small_run, served):
     assert "--Voila.ip=127.0.0.1" in argv
     assert "--no-browser" in argv
     (cell,) = book.cells
-    assert f"page({str(small_run)!r}, seed=None)" in cell.source
+    assert f"inspector_page({str(small_run)!r}, seed=None)" in cell.source
     assert not Path(argv[0]).exists()  # gone with its folder
 
 
@@ -79,11 +79,11 @@ def test_the_next_free_port_is_taken(monkeypatch):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        monkeypatch.setattr(serve, "PORT", port)
-        assert serve.free_port() > port
-        monkeypatch.setattr(serve, "TRIES", 1)
+        monkeypatch.setattr(page, "PORT", port)
+        assert page.free_port() > port
+        monkeypatch.setattr(page, "TRIES", 1)
         with pytest.raises(InputError, match="choose another with --port"):
-            serve.free_port()
+            page.free_port()
 
 
 def test_without_runs_digits_the_study_is_run_first_and_only_for_the_default(

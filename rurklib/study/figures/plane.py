@@ -1,7 +1,7 @@
 """Decision regions of several models, where two of them part, and a ball around one sample.
 
-The figure is built once; :meth:`RegionsFigure.update` moves its artists. A panel and its static
-twin draw with the same one.
+Figures are built once; ``update`` moves their artists and says in words what there is to see. A
+panel and its static twin draw with the same one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -38,7 +39,7 @@ WHO = {
 }
 
 
-class RegionsFigure:
+class Regions:
     """Maps of four models above; below: disagreement, a ball, and the ball's share over steps.
 
     Samples are [n, 2] in [0, 1]^2, labels int [n]. ``names`` are the four models' names in the
@@ -73,29 +74,10 @@ class RegionsFigure:
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
 
-    def update(
-        self,
-        *,
-        regions: Sequence[np.ndarray],
-        answers: Sequence[np.ndarray],
-        sample: int,
-        points: np.ndarray,
-        by_model: np.ndarray,
-        by_reference: np.ndarray,
-        outline: np.ndarray,
-        path: np.ndarray,
-        references: np.ndarray,
-        step: int,
-        levels: Mapping[str, float],
-        title: str,
-    ) -> None:
-        """Show another state.
-
-        ``regions`` four maps [p, p] of classes and ``answers`` four [n] on the forget samples;
-        ``points`` [m, 2] of the ball around ``sample`` with who recognises them (bool [m]) and its
-        ``outline`` [k, 2]; shares of the ball: ``path`` [steps], ``references`` [r], ``levels``
-        by name; ``step`` is the position on ``steps``.
-        """
+    def update(self, view: Any) -> str:
+        """Show a :class:`rurklib.study.inspector.plane.PlaneView`; say what is seen."""
+        regions = [view.regions[name] for name in self.names]
+        answers = [view.answers[name] for name in self.names]
         for shown, image in zip(self._images, regions, strict=True):
             shown.set_data(image)
         self._apart_image.set_data(regions[3] != regions[1])
@@ -107,13 +89,33 @@ class RegionsFigure:
             other.set_offsets(self.x[~agree])
             other.set_facecolor([CLASSES[c] for c in self.y[~agree]])
         for ring, line in zip(self._rings, self._outlines, strict=True):
-            ring.set_offsets(self.x[sample : sample + 1])
-            line.set_data(*outline.T)
+            ring.set_offsets(self.x[view.sample : view.sample + 1])
+            line.set_data(*view.outline.T)
         share = float((regions[3] != regions[1]).mean())
         self.apart.set_title(f"{self.names[3]} ≠ {self.names[1]}: {100 * share:.1f} %", fontsize=10)
-        self._show_ball(points, by_model, by_reference, outline, sample)
-        self._show_path(path, references, step, levels)
+        path, theirs = view.right[self.names[3]].mean(-1), view.right[self.names[1]].mean(-1)
+        levels = {name: view.right[name].mean() for name in (self.names[0], self.names[2])}
+        model, reference = view.right[self.names[3]][view.step], view.right[self.names[1]]
+        reference = reference[view.reference]
+        self._show_ball(view.points, model, reference, view.outline, view.sample)
+        self._show_path(path, theirs, view.step, levels)
+        low, high = theirs.min(), theirs.max()
+        between = _percent(low) if low == high else f"{100 * low:.0f} ... {_percent(high)}"
+        title = (
+            f"Ball of tau {view.tau:g} ({view.norm}) around forget sample {view.sample + 1} "
+            f"({view.species}): Original recognises {_percent(levels['Original'])},\n"
+            f"RURK (lambda {view.lam:g}, {view.steps} steps) {_percent(path[view.step])}, "
+            f"{len(theirs)} re-trained models {between}: RURK is {view.placement} their range"
+        )
         self.title.set_text(title)
+        only, other = (model & ~reference).mean(), (reference & ~model).mean()
+        return (
+            f"{title.replace(chr(10), ' ')}. GD recognises {_percent(levels['GD'])}. Of the ball, "
+            f"{_percent(only)} are recognised by RURK and not by re-trained model "
+            f"{view.reference + 1}, {_percent(other)} the other way round. The two disagree on "
+            f"{100 * share:.1f} % of the plane and on {(answers[3] != answers[1]).sum()} of "
+            f"{len(self.y)} forget samples."
+        )
 
     # --- built once -----------------------------------------------------------------------------
 
@@ -238,4 +240,65 @@ class RegionsFigure:
         self.path.set_title(
             f"{self.names[3]}: {100 * path[step]:.0f} % of the ball after {self.steps[step]} steps",
             fontsize=10,
+        )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+# column: label, colour, line, marker
+SPHERE = {
+    "caps_drawn": ("{caps} scattered caps, simulated", "#029e73", "", "o"),
+    "hemisphere_drawn": ("a hemisphere, simulated", INK, "", "s"),
+    "hemisphere": ("a hemisphere, exact: the worst case", INK, "-", ""),
+    "bound": ("bound of Lemma A.2", "#d55e00", "--", ""),
+}
+
+
+class Sphere:
+    """Shares over dimension (log scale); built for the dimensions of ``frame``.
+
+    ``frame`` has a row for each tau and dimension with the columns of :data:`SPHERE` and
+    ``caps``, how many caps are scattered.
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.figure, self.axis = canvas(width=7.6, height=4.6)
+        axis, dimensions = self.axis, np.unique(frame.dimension)
+        self.lines = {}
+        for column, (label, color, line, marker) in SPHERE.items():
+            (self.lines[column],) = axis.plot(
+                dimensions, np.full(len(dimensions), np.nan), color=color, ls=line or "none",
+                marker=marker, ms=6, mfc="none" if marker == "s" else color, lw=1.8,
+                label=label.format(caps=frame.caps.iloc[0]),
+            )  # fmt: skip
+        axis.axhline(0.5, color="#555555", lw=0.8, ls=":")
+        axis.set_xscale("log")
+        axis.set_xticks(dimensions, [str(d) for d in dimensions], minor=False)
+        axis.minorticks_off()
+        axis.set(xlim=(dimensions.min() / 1.3, dimensions.max() * 1.3), ylim=(0.33, 1.03))
+        axis.set(xlabel="dimension d (log scale)",
+                 ylabel="share of the sphere within tau\nof a disagreement")  # fmt: skip
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(frameon=False, fontsize=9, loc="lower right")
+        self.title = axis.set_title("\n", loc="left")
+        self.figure.draw_without_rendering()
+        self.figure.set_layout_engine("none")
+
+    def update(self, rows: pd.DataFrame) -> str:
+        """Show the rows of one tau, in order of dimension; say what is seen."""
+        for column, line in self.lines.items():
+            line.set_ydata(rows[column].to_numpy())
+        first, last = rows.iloc[0], rows.iloc[-1]
+        title = (
+            f"Within tau {first.tau:g} of a disagreement: at least {100 * first.hemisphere:.0f} % "
+            f"of the sphere in {int(first.dimension)} dimensions,\n"
+            f"{100 * last.hemisphere:.1f} % in {int(last.dimension)} (the bound says "
+            f"{100 * last.bound:.1f} %)"
+        )
+        self.title.set_text(title)
+        return (
+            f"{title.replace(chr(10), ' ')}. Disagreements scattered over {int(first.caps)} caps "
+            f"reach {100 * first.caps_drawn:.0f} % and {100 * last.caps_drawn:.1f} %."
         )

@@ -54,8 +54,8 @@ class RunningRatio:
             found = f"{r.model}: no ratio after {r.done} draws"
         else:
             found = f"{r.model}: ratio {r.ratio[-1]:.2f}"
-            found += "" if r.alike else f" ({r.low[-1]:.2f} to {r.high[-1]:.2f})"
-            found += " for certain" if r.alike else f" after {r.done} draws"
+            found += "" if r.certain else f" ({r.low[-1]:.2f} to {r.high[-1]:.2f})"
+            found += " for certain" if r.certain else f" after {r.done} draws"
         self._title.set_text(f"{found};\nrecognises {hits}")
         return (
             f"{found}. It recognises {hits} on average. The band is the 95 % interval over copies "
@@ -159,8 +159,9 @@ class Map:
         self._title = heading(self.figure)
         self._legend: Any = None
 
-    def update(self, c: Any, model: str, name: str) -> str:
-        """``model`` is the one compared with most of the references; ``name`` the class y."""
+    def update(self, c: Any) -> str:
+        """``c.model`` is the one compared with most of the references; ``c.truth`` the class y."""
+        model, name = c.model, c.truth
         own = c.says.get(model, c.says["Original"])
         most = c.share >= 0.5
         # A reference in the references' own grey couldn't be told from them.

@@ -1,0 +1,262 @@
+"""The plane of notebook 0: nets on two features, whose every answer fits into a picture.
+
+:class:`PlaneCase` is a forgetting request with Original and the re-trained references,
+:class:`Plane` adds what was unlearned from them, and :func:`view` is what there is to see of it in
+one setting. Nothing is tabulated: nets of 100 hidden units answer 10,000 points in milliseconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from rurklib import checks, samples
+from rurklib.data.dataset import Dataset
+from rurklib.model_state import evaluating
+from rurklib.models import build
+from rurklib.perturb.noise import uniform
+from rurklib.rng import generator
+from rurklib.samples import Pair
+from rurklib.study.inspector.grid import answers_on_plane
+from rurklib.train.fit import fit
+from rurklib.unlearn.contract import unlearn
+
+# No weight decay: where it is strong, nothing is learnt by heart and nothing is left to forget.
+TRAINING = {"epochs": 400, "lr": 0.3, "weight_decay": 0.0}
+NORMS = {"linf": math.inf, "l2": 2.0, "l1": 1.0}
+POINTS, DRAWS = 101, 300  # a side of the map; points in the ball
+
+
+@dataclass(frozen=True)
+class PlaneCase:
+    """One forgetting request, with Original and the re-trained references."""
+
+    data: Dataset
+    retain: Pair
+    forget: Pair
+    original: nn.Module
+    references: tuple[nn.Module, ...]
+    seed: int
+
+
+def forget_few(dataset: Dataset, n: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Indices (retain, forget) into ``dataset.train``, int64 and sorted; ``n`` to forget.
+
+    Classes are drawn from as evenly as ``n`` allows; chance says which give one more. (Of a
+    handful, :func:`rurklib.data.forget_part_of_a_class` could take none of some class.) Only a
+    sample without an identical copy can be drawn: what is kept once more can't be forgotten.
+    Raises InputError if a class has too few such samples.
+    """
+    checks.count("n", n)
+    checks.count("seed", seed, 0)
+    y, classes = dataset.train[1].cpu().numpy(), len(dataset.classes)
+    hashes = np.array(list(samples.hashes(dataset.train[0])))
+    _, kind, copies = np.unique(hashes, return_inverse=True, return_counts=True)
+    single = copies[kind.reshape(-1)] == 1
+    rng = np.random.default_rng([seed, 3])
+    forget: list[int] = []
+    for c, share in enumerate(rng.permutation(n // classes + (np.arange(classes) < n % classes))):
+        members = np.flatnonzero((y == c) & single)
+        if len(members) < share:
+            raise checks.InputError(
+                f"n = {n}: class {c} ({dataset.classes[c]}) has {len(members)} training samples "
+                f"without a copy, {share} are needed; forget fewer"
+            )
+        forget += rng.permutation(members)[:share].tolist()
+    retain = np.setdiff1d(np.arange(len(y)), forget)
+    return torch.from_numpy(retain), torch.tensor(sorted(forget), dtype=torch.int64)
+
+
+def forget_and_retrain(
+    data: Dataset,
+    *,
+    seed: int,
+    forget: int = 7,
+    references: int = 8,
+    training: Mapping[str, Any] = TRAINING,
+) -> PlaneCase:
+    """Draw ``forget`` samples over all classes; train Original on all and references without them.
+
+    ``data`` has flat float inputs [n, features]. ``seed`` decides the samples and Original's start;
+    the references start from seeds 1000, 1001, ...
+    """
+    checks.count("references", references)
+    (x, y), (kept, lost) = data.train, forget_few(data, forget, seed=seed)
+
+    def trained(seed: int, index: Tensor) -> nn.Module:
+        model = build("mlp", x.shape[1], len(data.classes), seed=seed)
+        return fit(model, x[index], y[index], seed=seed, **training)
+
+    return PlaneCase(
+        data=data,
+        retain=(x[kept], y[kept]),
+        forget=(x[lost], y[lost]),
+        original=trained(seed, torch.arange(len(x))),
+        references=tuple(trained(1000 + k, kept) for k in range(references)),
+        seed=seed,
+    )
+
+
+def trajectory(
+    case: PlaneCase, lambdas: Sequence[float], steps: Sequence[int], **settings: Any
+) -> dict[tuple[float, int], nn.Module]:
+    """RURK (Eq. 6: lambda_f = 0, lambda_a = lambda) after each number of steps; 0 is Original.
+
+    A batch is the whole retain set, so a step is an epoch. Every number of steps is a run of its
+    own: the cosine schedule ends with the run, so a short run isn't the beginning of a long one.
+    ``settings`` are RURK's other hyper-parameters. Returns nets by (lambda, steps).
+    """
+    fixed = {"seed": case.seed, "lambda_f": 0.0, "batch_size": len(case.retain[0]), **settings}
+    made: dict[tuple[float, int], nn.Module] = {}
+    for lam in lambdas:
+        for n in steps:
+            checks.count("steps", n, 0)
+            made[lam, n] = case.original if n == 0 else unlearn(
+                "RURK", case.original, case.retain, case.forget, epochs=n, lambda_a=lam, **fixed
+            )  # fmt: skip
+    return made
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A case, and what was unlearned from its Original: GD's net, and RURK's by (lambda, steps).
+
+    InputError if inputs have another number of features than the two axes of a picture.
+    """
+
+    case: PlaneCase
+    gd: nn.Module
+    rurk: Mapping[tuple[float, int], nn.Module]
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.case.forget[0].shape[1:])
+        if shape != (2,):
+            raise checks.InputError(
+                f"inputs are {shape}: a picture has two axes; choose two features"
+            )
+
+    @property
+    def choices(self) -> dict[str, dict[Any, str]]:
+        """The values of each setting of :func:`view` but tau, with their labels."""
+        species = [self.case.data.classes[c] for c in self.case.forget[1].tolist()]
+        return {
+            "sample": {k: f"{k + 1} ({name})" for k, name in enumerate(species)},
+            "norm": {norm: norm for norm in NORMS},
+            "lam": {lam: f"{lam:g}" for lam, _ in self.rurk},
+            "steps": {n: str(n) for _, n in self.rurk},
+            "reference": {k: str(k + 1) for k in range(len(self.case.references))},
+        }
+
+    def recognised(
+        self, sample: int, tau: float, norm: str, lam: float
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Points [n, 2] of the ball around a forget sample, and who says its class there, bool:
+        Original and GD [n], RURK after each number of steps [steps, n], Re-train [reference, n].
+
+        Points are drawn uniformly and clipped to [0, 1] as everywhere. Each sample has a stream of
+        its own, whatever the radius: as tau grows, the same points move outward.
+        """
+        (x, y), stream = self.case.forget, generator(self.case.seed, 20, sample)
+        copies = x[sample : sample + 1].expand(DRAWS, -1)
+        points = uniform(copies, tau, NORMS[norm], generator=stream)
+
+        def right(*nets: nn.Module) -> np.ndarray:
+            return np.stack([answers(net, points) for net in nets]) == int(y[sample])
+
+        return points.numpy(), {
+            "Original": right(self.case.original)[0],
+            "Re-train": right(*self.case.references),
+            "GD": right(self.gd)[0],
+            "RURK": right(*(net for (one, _), net in self.rurk.items() if one == lam)),
+        }
+
+
+def shares(plane: Plane, tau: float, norm: str, lam: float, steps: int) -> pd.DataFrame:
+    """The share of every forget sample's ball that each model recognises, a row a sample."""
+    rows = []
+    for k, label in enumerate(plane.case.forget[1].tolist()):
+        _, right = plane.recognised(k, tau, norm, lam)
+        theirs = right["Re-train"].mean(-1)
+        row: dict[str, Any] = {"sample": k, "class": plane.case.data.classes[label]}
+        row |= {"Original": right["Original"].mean(), "GD": right["GD"].mean()}
+        row["RURK"] = right["RURK"][list(plane.choices["steps"]).index(steps)].mean()
+        row |= {"Re-train (mean)": theirs.mean(), "Re-train (least)": theirs.min()}
+        rows.append(row | {"Re-train (most)": theirs.max()})
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class PlaneView:
+    """What there is to see of a plane: a forget sample of class ``species`` and the ball around it,
+    RURK's setting, and which of the re-trained models stands for them.
+
+    By model: ``regions``, the class answered on the unit square, int64 [up, across], ready for
+    ``imshow`` with ``origin="lower"``; ``answers`` on the forget samples, int64 [n]. ``points``
+    [m, 2] in the ball and who is ``right`` there, as :meth:`Plane.recognised` gives them;
+    ``outline`` [k, 2] its closed rim; ``step`` the place of ``steps`` among RURK's; ``placement``
+    of RURK's share of the ball: above, inside or below the range of the re-trained models'.
+    """
+
+    sample: int
+    tau: float
+    norm: str
+    lam: float
+    steps: int
+    reference: int
+    species: str
+    regions: dict[str, np.ndarray]
+    answers: dict[str, np.ndarray]
+    points: np.ndarray
+    right: dict[str, np.ndarray]
+    outline: np.ndarray
+    step: int
+    placement: str
+
+
+def view(
+    plane: Plane, *, sample: int, tau: float, norm: str, lam: float, steps: int, reference: int
+) -> PlaneView:
+    """Ask the nets for what there is to see; each setting is one of the plane's ``choices``."""
+    case, (x, y) = plane.case, plane.case.forget
+    nets = {
+        "Original": case.original,
+        "Re-train": case.references[reference],
+        "GD": plane.gd,
+        "RURK": plane.rurk[lam, steps],
+    }
+    across, up = torch.eye(2)
+    points, right = plane.recognised(sample, tau, norm, lam)
+    step = list(plane.choices["steps"]).index(steps)
+    share, theirs = right["RURK"][step].mean(), right["Re-train"].mean(-1)
+    return PlaneView(
+        sample, tau, norm, lam, steps, reference,
+        species=case.data.classes[int(y[sample])],
+        regions=answers_on_plane(nets, 0 * up, across, up, ((0, 1), (0, 1)), points=POINTS)[-1],
+        answers={name: answers(net, x) for name, net in nets.items()},
+        points=points,
+        right=right,
+        outline=x[sample].numpy() + tau * _rim(NORMS[norm]),
+        step=step,
+        placement="above" if share > theirs.max() else
+                  "below" if share < theirs.min() else "inside",
+    )  # fmt: skip
+
+
+def answers(model: nn.Module, x: Tensor) -> np.ndarray:
+    """The model's classes, int64 [n]; the model is left as found."""
+    with evaluating(model), torch.inference_mode():
+        return model(x).argmax(1).numpy()
+
+
+def _rim(p: float) -> np.ndarray:
+    """The rim of the unit ball {||d||_p <= 1} in the plane, [73, 2], closed."""
+    angle = np.linspace(0, 2 * math.pi, 73)  # a multiple of 8 pieces: corners are met
+    rim = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return rim / np.linalg.norm(rim, ord=p, axis=1, keepdims=True)

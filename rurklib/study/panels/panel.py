@@ -1,0 +1,198 @@
+"""A panel: a state, the controls that change it, and pictures of what is to be seen in it.
+
+It works without a browser: ``panel.set(tau=0.1)`` is what moving a slider does, ``panel.view`` and
+``panel.said`` are what is shown. A panel computes nothing and draws nothing: ``view`` says what is
+to be seen in a state, each picture moves its artists and says it in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import ipywidgets
+
+from rurklib import checks
+from rurklib.study.panels.job import Job
+from rurklib.study.panels.picture import Picture, Shown
+
+State = dict[str, Any]  # the settings by name
+PHONE = 372  # pixels: a column as wide as a phone
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a control offers: values with their labels, or a range of whole numbers.
+
+    ``used`` False: it means nothing for what is set now, and can't be moved.
+    """
+
+    text: str
+    options: Mapping[Any, str] | range
+    control: type[ipywidgets.Widget] = ipywidgets.SelectionSlider
+    used: bool = True
+
+    def check(self, name: str, value: Any) -> None:
+        """InputError, with the nearest names or the values that there are, for any other value."""
+        known = list(self.options)
+        if all(isinstance(v, str) for v in known):
+            checks.one_of(name, value, known)
+        elif value not in known:
+            some = known if len(known) < 12 else [known[0], known[1], "...", known[-1]]
+            listed = ", ".join(map(str, some))
+            raise checks.InputError(f"{name} = {value!r}: expected one of {listed}")
+
+    @property
+    def traits(self) -> State:
+        """What of the control depends on the choice."""
+        r = self.options
+        if isinstance(r, range):
+            return {"min": r[0], "max": r[-1], "disabled": not self.used}
+        return {"options": tuple((text, v) for v, text in r.items()), "disabled": not self.used}
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Work behind a button: ``begin(state)`` yields reports, each with ``done`` and ``total``, and
+    ``picture`` shows them until one of the fields ``about`` changes."""
+
+    label: str
+    begin: Callable[[State], Iterator[Any]]
+    picture: Picture
+    about: AbstractSet[str]
+
+
+class Panel:
+    """``state`` is what is set, ``view`` what is to be seen, ``said`` each picture in words.
+
+    ``choices(state)`` says what can be set, by the state's names; ``adapt(state, values)`` is the
+    state after a change of some values, where others follow. ``about``: the fields that a picture
+    depends on, where it isn't all. ``widget`` is what to display, ``columns`` its parts by name:
+    controls, pictures, slow work with its picture. Widgets are made when they are first asked for:
+    a notebook without a browser stores none.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        choices: Callable[[State], Mapping[str, Choice]],
+        view: Callable[[State], Any],
+        pictures: Mapping[str, Picture],
+        slow: Mapping[str, Slow] | None = None,
+        *,
+        columns: Sequence[Sequence[str]],
+        about: Mapping[str, AbstractSet[str]] | None = None,
+        adapt: Callable[[State, State], State] = lambda state, values: {**state, **values},
+    ) -> None:
+        self.state, self.pictures, self.slow = state, pictures, slow or {}
+        self._choices, self._view, self._adapt = choices, view, adapt
+        self._columns, self._about, self._quiet = columns, about or {}, False
+        self.said: dict[str, str] = {}
+        for name, choice in choices(state).items():
+            choice.check(name, state[name])
+        self._draw(set(state))
+
+    def set(self, **values: Any) -> None:
+        """Change fields of the state, by name; controls and pictures follow. Raises InputError,
+        with nothing changed, for a field or value that there isn't."""
+        for name in values:
+            checks.one_of("setting", name, self.state)
+        new = self._adapt(self.state, values)
+        for name, choice in self._choices(new).items():
+            choice.check(name, new[name])
+        changed = {name for name in new if new[name] != self.state[name]}
+        self.state = new
+        if changed and "controls" in self.__dict__:
+            self._follow()
+        for name, job in self.jobs.items() if "jobs" in self.__dict__ else ():
+            if changed & self.slow[name].about:
+                job.forget()
+                self.said.pop(name, None)
+                self._shown[name].layout.display = "none"
+        self._draw(changed)
+
+    def _draw(self, changed: AbstractSet[str]) -> None:
+        """Show the pictures that depend on one of these fields."""
+        names = [name for name in self.pictures if changed & self._about.get(name, changed)]
+        if names:
+            self.view = self._view(self.state)
+        for name in names:
+            self._show(name, self.pictures[name], self.view)
+
+    def _show(self, name: str, picture: Picture, view: Any) -> None:
+        self.said[name] = picture.update(view)
+        if "_shown" in self.__dict__:
+            self._shown[name].show(self.said[name])
+            self._shown[name].layout.display = ""
+
+    # --- widgets --------------------------------------------------------------------------------
+
+    @cached_property
+    def controls(self) -> dict[str, Any]:
+        made = {}
+        for name, choice in self._choices(self.state).items():
+            made[name] = choice.control(
+                **choice.traits, value=self.state[name], description=choice.text,
+                style={"description_width": "7em"}, layout={"width": "auto", "margin": "2px 0"},
+            )  # fmt: skip
+            made[name].observe(lambda change, name=name: self._moved(name, change["new"]), "value")
+        return made
+
+    @cached_property
+    def jobs(self) -> dict[str, Job]:
+        def job(name: str, slow: Slow) -> Job:
+            return Job(
+                slow.label, lambda: slow.begin(self.state),
+                lambda report: self._show(name, slow.picture, report),
+            )  # fmt: skip
+
+        return {name: job(name, slow) for name, slow in self.slow.items()}
+
+    @cached_property
+    def _shown(self) -> dict[str, Shown]:
+        figures = {name: picture.figure for name, picture in self.pictures.items()}
+        figures |= {name: slow.picture.figure for name, slow in self.slow.items()}
+        made = {name: Shown(figure) for name, figure in figures.items()}
+        for name, shown in made.items():
+            shown.layout.display = "" if name in self.said else "none"
+            if name in self.said:
+                shown.show(self.said[name])
+        return made
+
+    @cached_property
+    def widget(self) -> ipywidgets.Widget:
+        """Columns that wrap: side by side on a desk, one below the other on a phone."""
+        flow = {"display": "flex", "flex_flow": "row wrap", "align_items": "flex-start"}
+        parts = [self._column([w for name in names for w in self.part(name)])
+                 for names in self._columns]  # fmt: skip
+        return ipywidgets.Box(parts, layout={**flow, "width": "100%", "overflow": "visible"})
+
+    def part(self, name: str) -> list[ipywidgets.Widget]:
+        """The widgets of a name in ``columns``."""
+        jobs = {name: job.widget for name, job in self.jobs.items()}
+        return [every[name] for every in (self.controls, jobs, self._shown) if name in every]
+
+    def _column(self, parts: list[Any]) -> ipywidgets.Widget:
+        wide = max([PHONE, *(p.pixels + 12 for p in parts if isinstance(p, Shown))])
+        layout = {"width": f"{wide:.0f}px", "max_width": "100%", "margin": "0 14px 0 0"}
+        return ipywidgets.VBox(parts, layout=layout)
+
+    def _moved(self, name: str, value: Any) -> None:
+        if not self._quiet:
+            self.set(**{name: value})
+
+    def _follow(self) -> None:
+        """Set the controls as the state is."""
+        self._quiet = True
+        try:
+            for name, choice in self._choices(self.state).items():
+                control = self.controls[name]
+                with control.hold_sync():  # one message: in two, a slider would jump between
+                    for trait, value in {**choice.traits, "value": self.state[name]}.items():
+                        if getattr(control, trait) != value:
+                            setattr(control, trait, value)
+        finally:
+            self._quiet = False

@@ -1,0 +1,54 @@
+"""Notebook 0's panels: the plane of two features, and the sphere of many dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets
+import pandas as pd
+
+from rurklib.data.bundled import IRIS_FEATURES
+from rurklib.study.figures.plane import Regions, Sphere
+from rurklib.study.inspector.plane import Plane, view
+from rurklib.study.panels.panel import Choice, Panel
+
+TEXTS = {"sample": "forget sample", "lam": "lambda", "steps": "RURK steps"}
+TEXTS |= {"reference": "re-trained"}
+TAUS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
+COLUMNS = (("sample", "tau", "norm"), ("lam", "steps", "reference"), ("plane",))
+
+
+def plane_panel(plane: Plane, **state: Any) -> Panel:
+    """Decision regions and a ball around a forget sample: sliders for sample, ball and RURK's
+    setting. ``state`` are the settings to begin with, of those of :func:`inspector.plane.view`."""
+    choices = plane.choices
+    first = {"sample": 0, "tau": 0.05, "norm": "l2", "lam": next(iter(choices["lam"]))}
+    first |= {"steps": max(choices["steps"]), "reference": 0, **state}
+    choices["tau"] = {tau: f"{tau:g}" for tau in sorted({*TAUS, first["tau"]})}
+    offered = {n: Choice(TEXTS.get(n, n), choices[n]) for column in COLUMNS[:2] for n in column}
+    offered["norm"] = Choice("norm", choices["norm"], ipywidgets.Dropdown)
+    return Panel(
+        first, lambda _: offered, lambda s: view(plane, **s), {"plane": regions(plane)},
+        columns=COLUMNS,
+    )  # fmt: skip
+
+
+def regions(plane: Plane) -> Regions:
+    """The picture of the plane with nothing in it yet: ``update(view)`` draws."""
+    case = plane.case
+    forget, retain = ((x.numpy(), y.numpy()) for x, y in (case.forget, case.retain))
+    names = ("Original", "Re-train", "GD", "RURK")
+    return Regions(
+        forget, retain, names=names, classes=case.data.classes, axes_names=IRIS_FEATURES[:2],
+        steps=list(plane.choices["steps"]),
+    )  # fmt: skip
+
+
+def sphere_panel(frame: pd.DataFrame, tau: float) -> Panel:
+    """Shares of the sphere within tau of a disagreement, over dimension: a slider for tau.
+    ``frame`` is what :func:`rurklib.study.inspector.sphere.dimensions` returns."""
+    taus = Choice("tau", {t: f"{t:g}" for t in sorted(frame.tau.unique().tolist())})
+    return Panel(
+        {"tau": tau}, lambda _: {"tau": taus}, lambda s: frame[frame.tau == s["tau"]],
+        {"sphere": Sphere(frame)}, columns=(("tau",), ("sphere",)),
+    )  # fmt: skip
