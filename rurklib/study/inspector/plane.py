@@ -22,6 +22,7 @@ from rurklib.data.dataset import Dataset
 from rurklib.model_state import evaluating
 from rurklib.models import build
 from rurklib.perturb.noise import uniform
+from rurklib.residual.placement import by_range
 from rurklib.rng import generator
 from rurklib.samples import Pair
 from rurklib.study.inspector.grid import answers_on_plane
@@ -244,8 +245,7 @@ def view(
         right=right,
         outline=x[sample].numpy() + tau * _rim(NORMS[norm]),
         step=step,
-        placement="above" if share > theirs.max() else
-                  "below" if share < theirs.min() else "inside",
+        placement=by_range(share, theirs.min(), theirs.max()),
     )  # fmt: skip
 
 
