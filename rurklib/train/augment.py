@@ -9,8 +9,6 @@ To add one: a function that draws [n, k] numbers, one that applies them, and a l
 ``AUGMENTATIONS``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -22,8 +20,6 @@ from rurklib import checks
 from rurklib.samples import as_float
 
 AREA = (0.08, 1.0)  # of a zoomed crop, as a share of the image: torchvision's RandomResizedCrop
-
-
 RATIO = (3 / 4, 4 / 3)  # of its width to its height, likewise
 
 

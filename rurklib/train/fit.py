@@ -1,7 +1,5 @@
 """Train a classifier: Original on retain + forget, a re-trained reference on retain alone."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import islice
 from typing import Any

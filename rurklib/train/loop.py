@@ -5,8 +5,6 @@ is copied; elsewhere (too large, or on disk) a batch at a time is moved there. T
 comes from a generator of its own, so a seed decides it and nothing else does.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
@@ -18,8 +16,6 @@ from rurklib.samples import as_float
 from rurklib.train.augment import augmentation
 
 BatchNorm = Literal["frozen", "train"]
-
-
 Batch = tuple[Tensor, Tensor]
 
 

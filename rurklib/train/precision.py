@@ -10,8 +10,6 @@ taken in another order, and results that were there before would change in their
 either wins on a CPU stands in README.md; neither was tried on a GPU.
 """
 
-from __future__ import annotations
-
 import contextlib
 from typing import Literal
 

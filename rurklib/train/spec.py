@@ -3,8 +3,6 @@
 Both are checked when they are made, so nothing that takes one has to look at its values again.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

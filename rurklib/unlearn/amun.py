@@ -22,8 +22,6 @@ the first radius), epochs 10, lr 1e-2, momentum 0.9, weight_decay 5e-4, batch_si
 batchnorm "train".
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -19,8 +19,6 @@ Hyper-parameters (paper's defaults): temperature 1.0, retain_share 0.3, epochs 1
 0.9, weight_decay 0.0, batch_size 128 (256 there), batchnorm "train".
 """
 
-from __future__ import annotations
-
 import copy
 import math
 

@@ -19,8 +19,6 @@ Hyper-parameters (paper's defaults): tau 0.1 (units of the input), epochs 10, lr
 weight_decay 0.0, batch_size 128, batchnorm "train".
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

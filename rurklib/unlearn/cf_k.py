@@ -16,8 +16,6 @@ Hyper-parameters (paper's defaults): k None (5, but at most half of the layers),
 momentum 0.9, weight_decay 1e-4, batch_size 128, batchnorm "train" (of the trained layers).
 """
 
-from __future__ import annotations
-
 from torch import nn
 
 from rurklib.samples import Pair

@@ -8,14 +8,12 @@ of its own, and returns the copy in eval mode. So a method file holds the algori
 One that learns by SGD has a parameter ``sgd``, and its values are hyper-parameters like the others.
 """
 
-from __future__ import annotations
-
 import copy
 import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, replace
-from typing import Any, Protocol
+from typing import Any
 
 from torch import nn
 
@@ -24,27 +22,13 @@ from rurklib.rng import seeded
 from rurklib.samples import Pair
 from rurklib.train.spec import SGD
 
-
-class Method(Protocol):
-    """An unlearning method as users call it."""
-
-    __name__: str
-
-    def __call__(
-        self, model: nn.Module, retain: Pair, forget: Pair, *, seed: int = 0, **values: Any
-    ) -> nn.Module: ...
-
-
+Method = Callable[..., nn.Module]  # (model, retain, forget, *, seed=0, **hyperparameters)
 METHODS: dict[str, Method] = {}
-
 
 # Where to look for hyper-parameters, for ``rurklib.study.stages.tune``: (low, high) is drawn
 # log-uniformly (in whole numbers if both are), a list is a choice among its entries.
 Space = Mapping[str, tuple[int, int] | tuple[float, float] | list]
-
-
 SEARCH: dict[str, Space] = {}
-
 
 LEARNING = tuple(f.name for f in fields(SGD))
 
@@ -55,7 +39,7 @@ def method(
     sgd: SGD | None = None,
     search: Space | None = None,
     choices: Mapping[str, Collection[str]] | None = None,
-) -> Callable[[Callable[..., nn.Module]], Method]:
+) -> Callable[[Method], Method]:
     """Register an unlearning method under ``name`` and wrap it in the contract.
 
     Args:
@@ -66,7 +50,7 @@ def method(
         choices: hyper-parameters that are words, with the words that they may be.
     """
 
-    def register(algorithm: Callable[..., nn.Module]) -> Method:
+    def register(algorithm: Method) -> Method:
         flat = {key: v for key in LEARNING if (v := getattr(sgd, key, None)) is not None}
 
         @functools.wraps(algorithm)
@@ -99,19 +83,14 @@ def method(
     return register
 
 
-def _flattened(algorithm: Callable[..., nn.Module], sgd: Mapping[str, Any]) -> inspect.Signature:
+def _flattened(algorithm: Method, sgd: Mapping[str, Any]) -> inspect.Signature:
     """The signature that users see: seed 0 unless said otherwise, and SGD's values one by one."""
-    keyword, flat = inspect.Parameter.KEYWORD_ONLY, []
-    signature = inspect.signature(algorithm)
+    signature, flat = inspect.signature(algorithm), []
     for p in signature.parameters.values():
-        if p.name == "sgd":
-            kinds = SGD.__annotations__
-            flat += [
-                inspect.Parameter(key, keyword, default=value, annotation=kinds[key])
-                for key, value in sgd.items()
-            ]
-        else:
-            flat.append(p.replace(default=0) if p.name == "seed" else p)
+        own = {p.name: 0 if p.name == "seed" else p.default}
+        for name, value in (sgd if p.name == "sgd" else own).items():
+            kind = SGD.__annotations__.get(name, p.annotation)
+            flat.append(p.replace(name=name, default=value, annotation=kind))
     return signature.replace(parameters=flat)
 
 

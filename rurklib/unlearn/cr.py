@@ -22,8 +22,6 @@ Hyper-parameters (paper's defaults): lam 0.1 (lambda, a sample's share of the re
 0.0 (objective perturbation), batch_size 128 (only for computing features).
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

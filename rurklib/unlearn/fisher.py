@@ -23,8 +23,6 @@ information of one sample; official 1e-7 to 3e-6), ceiling 1e3 (of the variance 
 batch_size 64 (only for memory).
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -14,9 +14,7 @@ it gradients of opposite sign cancel. The label is the given one, not drawn from
 is the "empirical" Fisher of the field.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -58,11 +56,7 @@ def diagonal_fisher(
 
     Arguments as in :func:`scores`; the model is left as found.
     """
-    total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
-    for batch in scores(model, x, y, batch_size=batch_size):
-        for name, g in batch.items():
-            total[name] += g.square().sum(0)
-    return {name: t / len(x) for name, t in total.items()}
+    return _mean(torch.square, model, x, y, batch_size)
 
 
 def mean_score(
@@ -70,8 +64,14 @@ def mean_score(
 ) -> dict[str, Tensor]:
     """Mean over samples of d/dw log p(y|x): minus the gradient of the mean cross-entropy in eval
     mode, for every parameter by its name. Arguments as in :func:`scores`."""
+    return _mean(torch.positive, model, x, y, batch_size)
+
+
+def _mean(
+    of: Callable[[Tensor], Tensor], model: nn.Module, x: Tensor, y: Tensor, batch_size: int
+) -> dict[str, Tensor]:
     total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
     for batch in scores(model, x, y, batch_size=batch_size):
         for name, g in batch.items():
-            total[name] += g.sum(0)
+            total[name] += of(g).sum(0)
     return {name: t / len(x) for name, t in total.items()}

@@ -16,8 +16,6 @@ Hyper-parameters (paper's defaults): epochs 1, lr 1e-5, momentum 0.9, weight_dec
 (bound on the gradient's norm), batch_size 128, batchnorm "train".
 """
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import nn
 

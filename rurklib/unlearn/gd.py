@@ -14,8 +14,6 @@ Hyper-parameters (paper's defaults): epochs 10, lr 1e-2, momentum 0.9, weight_de
 batch_size 128, batchnorm "train".
 """
 
-from __future__ import annotations
-
 from torch import nn
 
 from rurklib.samples import Pair

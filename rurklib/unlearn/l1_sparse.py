@@ -17,8 +17,6 @@ Hyper-parameters (the official code's defaults): epochs 10, lr 1e-2, momentum 0.
 batch_size 128 (256 there), batchnorm "train".
 """
 
-from __future__ import annotations
-
 import itertools
 
 import torch

@@ -15,10 +15,7 @@ of the two blocks; it re-initialises no BatchNorm layer, and leaves the frozen o
 where their running statistics move. Here "re-initialised" and "frozen" cover BatchNorm.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from torch import nn
 
@@ -28,8 +25,6 @@ from rurklib.samples import Pair
 from rurklib.train.spec import SGD
 
 PAPERS_K = 5
-
-
 SHORTCUTS = {"downsample", "shortcut"}  # what torchvision and the usual CIFAR ResNets call them
 
 
@@ -94,30 +89,23 @@ def reset(modules: list[nn.Module], seed: int) -> None:
                 initialise()
 
 
-@contextmanager
-def only(model: nn.Module, trained: list[nn.Module]) -> Iterator[nn.Module]:
-    """Let nothing but ``trained`` learn inside the block; yields the ``part`` of ``SGD.minimise``.
+def fine_tune(
+    model: nn.Module, trained: list[nn.Module], retain: Pair, *, seed: int, sgd: SGD
+) -> nn.Module:
+    """Train ``trained``, parts of ``model``, on the retain set in place; the rest is frozen.
 
-    The whole model is put in eval mode, and nothing but the part in train mode while it is
-    trained: so the frozen layers' BatchNorm neither uses nor moves batch statistics.
-    They need no gradient either, which ends the backward pass at the first trained layer.
+    The whole model is put in eval mode, and nothing but these parts in train mode while they learn:
+    so the frozen layers' BatchNorm neither uses nor moves batch statistics. They need no gradient
+    either, which ends the backward pass at the first trained layer.
     """
-    tail = nn.ModuleList(trained)
-    learning = {id(p) for p in tail.parameters()}
+    part = nn.ModuleList(trained)
+    learning = {id(p) for p in part.parameters()}
     frozen = [p for p in model.parameters() if p.requires_grad and id(p) not in learning]
     model.eval()
     for p in frozen:
         p.requires_grad_(False)
     try:
-        yield tail
+        return sgd.fine_tune(model, retain, seed=seed, part=part)
     finally:
         for p in frozen:
             p.requires_grad_(True)
-
-
-def fine_tune(
-    model: nn.Module, trained: list[nn.Module], retain: Pair, *, seed: int, sgd: SGD
-) -> nn.Module:
-    """Train ``trained``, parts of ``model``, on the retain set in place; the rest is frozen."""
-    with only(model, trained) as tail:
-        return sgd.fine_tune(model, retain, seed=seed, part=tail)

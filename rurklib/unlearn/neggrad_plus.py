@@ -14,8 +14,6 @@ Hyper-parameters (paper's defaults): beta 0.001 (weight of the forget term), epo
 momentum 0.9, weight_decay 1e-4, clip 1.0, batch_size 128, batchnorm "train".
 """
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 

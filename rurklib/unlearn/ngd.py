@@ -19,8 +19,6 @@ Hyper-parameters (paper's defaults): sigma 0.03 (noise added to the gradient), l
 epochs 10 (2 on CIFAR-10), weight_decay 1e-4, batch_size 128; momentum 0.0, batchnorm "train".
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

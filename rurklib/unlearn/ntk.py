@@ -26,8 +26,6 @@ cross-entropy, softmax(f) - onehot(y) with the Jacobian of f), tolerance 1e-2 (o
 side's norm), iterations 200 (at most, each solve), batch_size 256 (only for memory).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal
 

@@ -18,8 +18,6 @@ Hyper-parameters (the defaults of later papers' baselines, for these give none):
 momentum 0.9, weight_decay 5e-4, batch_size 128, batchnorm "train".
 """
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

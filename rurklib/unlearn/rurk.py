@@ -43,8 +43,6 @@ perturb.PERTURBATIONS), recognised_only False, target "true", epochs 2, lr 1e-2,
 weight_decay 5e-4, clip 1.0, batch_size 128.
 """
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple, get_args
 
 import torch

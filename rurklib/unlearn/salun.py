@@ -22,8 +22,6 @@ Hyper-parameters (the official code's, for a tenth of CIFAR-10): share 0.5, epoc
 momentum 0.9, weight_decay 5e-4; batch_size 128 (256 there), batchnorm "train".
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 

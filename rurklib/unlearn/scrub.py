@@ -23,8 +23,6 @@ retain; 0.6 on CIFAR-10), lr 5e-4, momentum 0.9, weight_decay 5e-4, batch_size 1
 epochs 3, max_epochs 2, temperature 4.0, batchnorm "train".
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator
 from dataclasses import replace

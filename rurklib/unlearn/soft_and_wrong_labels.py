@@ -3,8 +3,6 @@
 Wrong labels, drawn alike: what relabelling methods and a variant of RURK teach.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

@@ -20,8 +20,6 @@ selects nothing), dampening 1.0 (the paper's lambda, a reserved word in Python),
 many copies of the weights are held; the result doesn't depend on it).
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

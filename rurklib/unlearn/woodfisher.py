@@ -23,8 +23,6 @@ damping 1.0, samples 1000 (drawn, if there are more), batch_size 16 (that many c
 are held; the result doesn't depend on it).
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -10,10 +10,11 @@ from torch import nn
 
 from rurklib.checks import InputError
 from rurklib.models import build
+from rurklib.train.spec import SGD
 from rurklib.unlearn.cf_k import cf_k
 from rurklib.unlearn.eu_k import eu_k
 from rurklib.unlearn.gd import gd
-from rurklib.unlearn.last_layers import last_layers, layers, only, reset
+from rurklib.unlearn.last_layers import fine_tune, last_layers, layers, reset
 
 torch.set_num_threads(1)
 NETS = {"small-cnn": (1, 8), "resnet18": (3, 16), "vgg11": (3, 32)}
@@ -157,18 +158,23 @@ def test_of_all_layers_it_is_gd(method, batchnorm) -> None:
     assert not changed(gd(model, images(20, 1), images(3, 2), **settings), after)
 
 
-def test_only_gives_gradients_back_as_found() -> None:
-    """Catches a weight that the user had frozen and that is thawed, or the reverse, also when the
-    block fails."""
+@pytest.mark.parametrize("fails", [False, True])
+def test_fine_tuning_gives_gradients_back_as_found(fails) -> None:
+    """Catches a weight that the user had frozen and that is thawed, or the reverse, also when a
+    step fails."""
     model = used()
     model.net[0].weight.requires_grad_(False)
-    found = [p.requires_grad for p in model.parameters()]
-    with only(model, last_layers(model, 1)) as tail:
-        assert [p.requires_grad for p in model.parameters()].count(True) == 2
-        assert len(list(tail.parameters())) == 2
-    assert [p.requires_grad for p in model.parameters()] == found
-    with contextlib.suppress(KeyError), only(model, last_layers(model, 1)):
-        raise KeyError
+    found, during = [p.requires_grad for p in model.parameters()], []
+
+    def watch(*call) -> None:
+        during.append([p.requires_grad for p in model.parameters()].count(True))
+        if fails:
+            raise KeyError
+
+    model.register_forward_pre_hook(watch)
+    with pytest.raises(KeyError) if fails else contextlib.nullcontext():
+        fine_tune(model, last_layers(model, 1), images(6, 1), seed=0, sgd=SGD(epochs=1))
+    assert during == [2]
     assert [p.requires_grad for p in model.parameters()] == found
 
 

@@ -1,7 +1,5 @@
 """The engine of large trainings: several processes under torchrun, and a state that is kept."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -10,8 +10,6 @@ The file bears the key of the model that it is the beginning of, and the digest 
 that is damaged, or another model's, is never used.
 """
 
-from __future__ import annotations
-
 import warnings
 from pathlib import Path
 
