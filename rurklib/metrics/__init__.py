@@ -1,21 +1,23 @@
-"""Numbers about one model: accuracy, membership, how fast it learns again, distance to Re-train."""
+"""Numbers about one model: accuracy, membership, how fast it learns again, distance to Re-train.
+
+A file here with a function under ``@metric(...)`` is a metric of every study; those whose columns
+come first in summary.csv are imported first.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
 
 from rurklib.metrics.accuracy import accuracy, average_gap
-from rurklib.metrics.lira import LiRA, confidence, lira
-from rurklib.metrics.membership import Membership, membership
 from rurklib.metrics.mia import mia, mia_class
+
+# isort: split
+from rurklib.metrics.lira import LiRA, confidence, lira
+from rurklib.metrics.membership import membership
+from rurklib.metrics.registry import METRICS, metric
 from rurklib.metrics.relearn import few_shots, relearn_epochs
 
-__all__ = [
-    "LiRA",
-    "Membership",
-    "accuracy",
-    "average_gap",
-    "confidence",
-    "few_shots",
-    "lira",
-    "membership",
-    "mia",
-    "mia_class",
-    "relearn_epochs",
-]
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["METRICS", "LiRA", "accuracy", "average_gap", "confidence", "few_shots", "lira",
+           "membership", "metric", "mia", "mia_class", "relearn_epochs"]  # fmt: skip

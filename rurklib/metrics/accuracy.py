@@ -19,7 +19,11 @@ import pandas as pd
 from torch import Tensor, nn
 
 from rurklib import checks
+from rurklib.metrics.registry import metric
 from rurklib.models.logits import logits
+
+COLUMNS = ("retain_accuracy", "unlearn_accuracy", "test_accuracy", "mia")
+Pair = tuple[Tensor, Tensor]
 
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
@@ -28,9 +32,22 @@ def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
     return 100 * int((logits(model, x).argmax(1) == y).sum()) / len(y)
 
 
-COLUMNS = ("retain_accuracy", "unlearn_accuracy", "test_accuracy", "mia")
+@metric(
+    retain_accuracy=("retain %", 2),
+    unlearn_accuracy=("unlearn %", 2),
+    test_accuracy=("test %", 2),
+    held_out_accuracy=("", 2),
+)
+def accuracies(
+    model: nn.Module, retain: Pair, forget: Pair, test: Pair, held_out: Pair
+) -> tuple[float, ...]:
+    """Retain, unlearn (100 - forget), test and held-out accuracy (on test samples of the forget
+    class: what a re-trained model's forget accuracy should be like), in percent."""
+    kept, lost, tested, unseen = (accuracy(model, *p) for p in (retain, forget, test, held_out))
+    return kept, 100 - lost, tested, unseen
 
 
+@metric(average_gap=("Avg. Gap", 2))
 def average_gap(rows: pd.DataFrame, columns: Sequence[str] = COLUMNS) -> pd.Series:
     """Mean absolute difference to the mean Re-train row, for each row, in the columns' unit.
 

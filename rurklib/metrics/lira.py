@@ -24,12 +24,14 @@ A model judged must not be among its references: ``np.delete(references, k, axis
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
 
 from rurklib import checks
+from rurklib.metrics.registry import metric
 from rurklib.models.logits import logit_margin, logits
 
 Array = Tensor | np.ndarray
@@ -92,6 +94,25 @@ def lira(
         beyond,
         *auc_interval(beyond, pairs=n * h, shared=(n + h) / 2 - 1),
     )
+
+
+def confidences(
+    model: nn.Module, forget: Sequence[Tensor], held_out: Sequence[Tensor]
+) -> tuple[np.ndarray, ...]:
+    """Of the forget samples [n], and of held-out ones [h]; each a pair (x, y)."""
+    return tuple(confidence(model, *pair).numpy() for pair in (forget, held_out))
+
+
+@metric(reading=confidences, lira_auc=("LiRA AUC", 2), lira_mean_z=("LiRA z", 1))
+def lira_columns(
+    own: Sequence[np.ndarray], others: Sequence[Sequence[np.ndarray]]
+) -> tuple[float, float]:
+    """AUC and mean z of a model beside re-trained ones; NaN with fewer than two of these."""
+    if len(others) < 2:
+        return math.nan, math.nan
+    forget, held_out = (np.stack(side) for side in zip(*others, strict=True))
+    found = lira(own[0], forget, own[1], held_out)
+    return found.auc, found.mean_z
 
 
 def auc(members: np.ndarray, others: np.ndarray) -> float:

@@ -28,11 +28,10 @@ import numpy as np
 from torch import Tensor, nn
 
 from rurklib import checks
+from rurklib.metrics.registry import metric
 from rurklib.models.logits import logits
 
 Pair = tuple[Tensor, Tensor]
-
-
 CAP = 5000  # of each side: 10,000 points are fitted in seconds, 80,000 would take the better hour
 
 
@@ -43,7 +42,7 @@ def mia(model: nn.Module, retain: Pair, test: Pair, forget: Pair, *, seed: int =
     the model is left as found. Raises InputError if a pair is empty or doesn't fit the model.
     """
     seen, unseen, scored = (likelihood(model, *pair) for pair in (retain, test, forget))
-    return svm_failure_rate(seen, unseen, scored, seed=seed)
+    return float(100 * (~svm_membership(seen, unseen, scored, seed=seed)).mean())
 
 
 def mia_class(
@@ -57,6 +56,18 @@ def mia_class(
     return mia(model, retain, forget, held_out, seed=seed)
 
 
+@metric(mia=("MIA %", 2))
+def papers_mia(
+    model: nn.Module, retain: Pair, forget: Pair, test: Pair, held_out: Pair, whole_class: bool
+) -> float:
+    """The attack that suits what is forgotten: :func:`mia_class` for a whole class."""
+    return (
+        mia_class(model, retain, forget, held_out)
+        if whole_class
+        else mia(model, retain, test, forget)
+    )
+
+
 def likelihood(model: nn.Module, x: Tensor, y: Tensor) -> np.ndarray:
     """The softmax probability of the correct label, float64 [n] in [0, 1], in eval mode."""
     checks.pair((x, y), "samples", bounds=None)
@@ -64,20 +75,6 @@ def likelihood(model: nn.Module, x: Tensor, y: Tensor) -> np.ndarray:
     # In float32 all confident samples would be tied at exactly 1.
     shares = logits(model, x).double().softmax(1)
     return shares.gather(1, y[:, None])[:, 0].cpu().numpy()
-
-
-def svm_failure_rate(
-    seen: Sequence[float] | np.ndarray,
-    unseen: Sequence[float] | np.ndarray,
-    scored: Sequence[float] | np.ndarray,
-    *,
-    seed: int = 0,
-) -> float:
-    """Percent of ``scored`` that a machine fitted to seen = 1, unseen = 0 calls 0.
-
-    Likelihoods and errors as in :func:`svm_membership`.
-    """
-    return float(100 * (~svm_membership(seen, unseen, scored, seed=seed)).mean())
 
 
 def svm_membership(

@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import checks, samples
+from rurklib.metrics.registry import metric
 from rurklib.models.logits import logit_margin, logits
 from rurklib.rng import generator
 from rurklib.train.loop import batches
@@ -36,6 +37,7 @@ from rurklib.train.loop import batches
 Pair = tuple[Tensor, Tensor]
 
 
+@metric(relearn_epochs=("re-learn", 1))
 def relearn_epochs(
     model: nn.Module,
     original: nn.Module,

@@ -7,7 +7,7 @@ from scipy.stats import norm
 from torch import nn
 
 from rurklib.checks import InputError
-from rurklib.metrics.lira import auc, auc_interval, confidence, lira
+from rurklib.metrics.lira import auc, auc_interval, confidence, lira, lira_columns
 
 N, H, K = 44, 58, 8  # digits: forget and held-out eights, references
 
@@ -84,14 +84,12 @@ def test_confidence_is_exact_for_extreme_logits():
     assert confidence(nn.Identity(), logits, y + 1)[0] == -500.0
 
 
-def test_confidence_is_measured_in_eval_mode():
+def test_confidence_is_measured_in_eval_mode(left_as_found):
     """Catches LiRA run in train mode: batch statistics would replace the running ones."""
     net = nn.Sequential(nn.BatchNorm1d(2), nn.Dropout(0.5)).train()
     x, y = torch.tensor([[3.0, 1.0], [8.0, 2.0]]), torch.zeros(2, dtype=torch.int64)
-    np.testing.assert_allclose(confidence(net, x, y), [2.0, 6.0], rtol=1e-4)
-    assert net.training
-    assert net[0].training
-    assert int(net[0].num_batches_tracked) == 0
+    with left_as_found(net):
+        np.testing.assert_allclose(confidence(net, x, y), [2.0, 6.0], rtol=1e-4)
 
 
 def test_a_model_among_its_references_is_refused_and_leaving_it_out_is_fair():
@@ -107,12 +105,20 @@ def test_a_model_among_its_references_is_refused_and_leaving_it_out_is_fair():
 
 def test_unusable_confidences_are_refused():
     """Catches 0/1 correctness from references that agree, one reference, and broken models."""
-    good = world(np.random.default_rng(8))
-    with pytest.raises(InputError, match="references"):
-        lira(good[0], good[1][:1], good[2], good[3][:1])
-    with pytest.raises(InputError, match="references"):
-        lira(good[0], good[1], good[2], good[3][:-1])
-    with pytest.raises(InputError, match="don't differ"):
-        lira(good[0], np.ones((K, N)), good[2], np.ones((K, H)))
-    with pytest.raises(InputError, match="finite"):
-        lira(good[0] + np.inf, good[1], good[2], good[3])
+    own, refs, held_out, held_out_refs = world(np.random.default_rng(8))
+    for sides, why in (
+        ((own, refs[:1], held_out, held_out_refs[:1]), "references.*K >= 2"),
+        ((own, refs, held_out, held_out_refs[:-1]), "references"),
+        ((own, np.ones((K, N)), held_out, np.ones((K, H))), "don't differ"),
+        ((own + np.inf, refs, held_out, held_out_refs), "finite"),
+    ):
+        with pytest.raises(InputError, match=why):
+            lira(*sides)
+
+
+def test_as_a_metric_it_takes_readings_and_says_nothing_with_fewer_than_two_references():
+    own, refs, held_out, held_out_refs = world(np.random.default_rng(9))
+    others = list(zip(refs, held_out_refs, strict=True))
+    expected = lira(own, refs, held_out, held_out_refs)
+    assert lira_columns((own, held_out), others) == (expected.auc, expected.mean_z)
+    assert np.isnan(lira_columns((own, held_out), others[:1])).all()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-PERCENT = {"retain_accuracy": "retain %", "unlearn_accuracy": "unlearn %",
-           "test_accuracy": "test %", "mia": "MIA %"}  # fmt: skip
-OTHERS = {"average_gap": ("Avg. Gap", 2), "lira_auc": ("LiRA AUC", 2), "lira_mean_z": ("LiRA z", 1),
-          "relearn_epochs": ("re-learn", 1), "seconds": ("seconds", 1)}  # fmt: skip
+from rurklib.metrics.accuracy import COLUMNS as PERCENT
+from rurklib.metrics.registry import METRICS
+
 CAP = 30  # of re-learn epochs; 31 reads "more than 30"
 
 # The paper's columns, and ours.
@@ -28,17 +27,19 @@ def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
     ``summary`` as ``rurklib.study.stages.summary.summarise`` gives it. With ``gaps`` each
     percentage has its distance to the re-trained mean behind it in brackets. As in the paper, Avg.
     Gap is the mean distance of the *means*; with one seed its rows in the summary say the same.
-    Re-learn epochs have a ">" where a model needed more than the cap.
+    Re-learn epochs have a ">" where a model needed more than the cap. Headings are those of
+    ``METRICS``.
     """
     mean, sd, away = _by_method(summary)
     table = pd.DataFrame({"models": summary.groupby("method", sort=False).size()})
-    for column, label in PERCENT.items():
-        table[label] = [
+    headings = {c: h for m in METRICS.values() for c, h in m.columns.items() if c in mean and h[0]}
+    for column in PERCENT:
+        table[headings.pop(column)[0]] = [
             _text(mean.at[m, column], sd.at[m, column], 2)
             + (f" ({away.at[m, column]:.2f})" if gaps and m != "Re-train" else "")
             for m in mean.index
         ]
-    for column, (label, digits) in OTHERS.items():
+    for column, (label, digits) in {**headings, "seconds": ("seconds", 1)}.items():
         table[label] = [_text(mean.at[m, column], sd.at[m, column], digits) for m in mean.index]
     capped = summary.groupby("method", sort=False).relearn_epochs.max() > CAP
     table.loc[capped, "re-learn"] = ">" + table.loc[capped, "re-learn"]
