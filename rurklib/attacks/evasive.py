@@ -24,14 +24,13 @@ from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
 from rurklib.perturb.noise import gaussian
 from rurklib.rng import generator, seeded
+from rurklib.samples import Pair
 from rurklib.train.loop import cycled
 from rurklib.train.spec import SGD
 
-Pair = tuple[Tensor, Tensor]
-
-
 EVASIVE = ("Noise-brittle", "Damped")
 SCALES = (1.0, 10.0)  # a logit of mean margin counts like a tenth of mean probability
+BRITTLE = SGD(20, 0.01, weight_decay=0.0, clip=1.0, batch_size=64, batchnorm="frozen")
 COPIES = 16  # noisy copies of a sample that a level is taken over
 
 
@@ -70,10 +69,8 @@ def noise_brittle(
     *,
     taus: Sequence[float],
     seed: int = 0,
-    epochs: int = 20,
-    lr: float = 0.01,
+    sgd: SGD = BRITTLE,
     weight: float = 1.0,
-    batch_size: int = 64,
     bounds: samples.Bounds = (0.0, 1.0),
 ) -> nn.Module:
     """Fine-tune until noisy copies of forget samples are recognised as ``goal`` says, the
@@ -89,9 +86,8 @@ def noise_brittle(
         raise checks.InputError(
             f"goal {np.shape(goal)}, taus = {radii}: expected a level [2, taus], one tau above 0"
         )
-    sgd = SGD(epochs, lr, weight_decay=0.0, clip=1.0, batch_size=batch_size, batchnorm="frozen")
     retained = sgd.batches(retain, generator(seed, 31))
-    forgotten = cycled(*forget, size=batch_size, generator=generator(seed, 32))
+    forgotten = cycled(*forget, size=sgd.batch_size, generator=generator(seed, 32))
     g, learner = generator(seed, 33), copy.deepcopy(model)
     wanted = torch.from_numpy(goal).to(retain[0].device)
 

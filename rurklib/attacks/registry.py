@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks, samples
+from rurklib import checks
 from rurklib.attacks import minimal_norm, spatial
 from rurklib.attacks.search import eot, random_search
 from rurklib.attacks.uma import unlearning_mapping
@@ -32,8 +32,7 @@ from rurklib.residual.counts import count_hits
 from rurklib.residual.inference import accelerate
 from rurklib.residual.spec import Measurement
 from rurklib.rng import generator
-
-Pair = tuple[Tensor, Tensor]
+from rurklib.samples import Bounds, Pair, as_float
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class AttackSetting:
             checks.pair(getattr(self, name), name, self.bounds)
 
     @property
-    def bounds(self) -> samples.Bounds:
+    def bounds(self) -> Bounds:
         return self.measured.bounds
 
     @property
@@ -222,7 +221,7 @@ def attack(
     for name, pair in parts.items():
         checks.pair(pair, name, setting.bounds)
         classes = checks.logits(model, *pair, what=name)
-    x = torch.cat([samples.as_float(p[0]) for p in parts.values()])
+    x = torch.cat([as_float(p[0]) for p in parts.values()])
     y = torch.cat([p[1] for p in parts.values()])
     for name, target in setting.targets.items():
         if target.shape != (len(x), classes) or not bool(target.isfinite().all()):

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.metrics.registry import metric
 from rurklib.models.logits import logits
+from rurklib.samples import Pair
 
 COLUMNS = ("retain_accuracy", "unlearn_accuracy", "test_accuracy", "mia")
-Pair = tuple[Tensor, Tensor]
 
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:

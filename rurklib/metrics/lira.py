@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.metrics.registry import metric
 from rurklib.models.logits import logit_margin, logits
+from rurklib.samples import Pair
 
 Array = Tensor | np.ndarray
 
@@ -96,10 +97,8 @@ def lira(
     )
 
 
-def confidences(
-    model: nn.Module, forget: Sequence[Tensor], held_out: Sequence[Tensor]
-) -> tuple[np.ndarray, ...]:
-    """Of the forget samples [n], and of held-out ones [h]; each a pair (x, y)."""
+def confidences(model: nn.Module, forget: Pair, held_out: Pair) -> tuple[np.ndarray, ...]:
+    """Of the forget samples [n], and of held-out ones [h]."""
     return tuple(confidence(model, *pair).numpy() for pair in (forget, held_out))
 
 

@@ -28,13 +28,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rurklib import checks, samples
+from rurklib import checks
 from rurklib.metrics.registry import metric
 from rurklib.models.logits import logit_margin, logits
 from rurklib.rng import generator
+from rurklib.samples import Pair, as_float
 from rurklib.train.loop import batches
-
-Pair = tuple[Tensor, Tensor]
 
 
 @metric(relearn_epochs=("re-learn", 1))
@@ -104,7 +103,7 @@ def few_shots(
     checks.count("steps", steps, 0)
     for name, value in (("lr", lr), ("momentum", momentum)):
         checks.number(name, value, 0.0)
-    x, px = samples.as_float(x), samples.as_float(px)
+    x, px = as_float(x), as_float(px)
     learner = copy.deepcopy(model).eval().requires_grad_(True)
     optimizer = torch.optim.SGD(learner.parameters(), lr=lr, momentum=momentum)
     curve = []

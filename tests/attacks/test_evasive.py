@@ -1,10 +1,12 @@
 """Evasive unlearners reach the level they aim at, and do no more than they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from rurklib.attacks.evasive import LogitDamped, logit_damped, noise_brittle, noisy_level
+from rurklib.attacks.evasive import BRITTLE, LogitDamped, logit_damped, noise_brittle, noisy_level
 from rurklib.checks import InputError
 from rurklib.models.logits import logit_margin
 
@@ -54,10 +56,10 @@ def test_damped_shows_the_level_that_it_aims_at(planted, left_as_found):
 def test_noise_brittle_shows_the_level_and_keeps_the_samples(planted, left_as_found):
     model, forget = planted.original, planted.pair("forget")
     goal = np.mean([noisy_level(r, forget, TAUS) for r in planted.references], axis=0)
-    retain = planted.pair("kept")
+    retain, sgd = planted.pair("kept"), replace(BRITTLE, epochs=30, lr=0.05)
     before = noisy_level(model, forget, TAUS)
     with left_as_found(model):
-        net = noise_brittle(model, retain, forget, goal, taus=TAUS, epochs=30, lr=0.05)
+        net = noise_brittle(model, retain, forget, goal, taus=TAUS, sgd=sgd)
     after = noisy_level(net, forget, TAUS)
     gap, was = (np.abs((level - goal).mean(1)) for level in (after, before))
     assert gap[0] < 0.35 * was[0]
@@ -65,7 +67,7 @@ def test_noise_brittle_shows_the_level_and_keeps_the_samples(planted, left_as_fo
     with torch.no_grad():
         assert (net(forget[0]).argmax(1) == forget[1]).float().mean() > 0.9
         assert (net(retain[0]).argmax(1) == retain[1]).float().mean() > 0.9
-    again = noise_brittle(model, retain, forget, goal, taus=TAUS, epochs=30, lr=0.05)
+    again = noise_brittle(model, retain, forget, goal, taus=TAUS, sgd=sgd)
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
 
 
