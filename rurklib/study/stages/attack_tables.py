@@ -24,12 +24,12 @@ import pandas as pd
 
 from rurklib.checks import InputError
 from rurklib.metrics.membership import membership
-from rurklib.residual.placement import placement
+from rurklib.residual.placement import SIDES, placement
 
 ATTACKS_FILE = "attacks.csv"  # a run's table
 KEYS = ["scenario", "attack", "statistic", "method"]
 NEEDED = (*KEYS, "seed", "value", "reference", "predict_low", "predict_high", "t", "finding")
-SIDES = ["above", "below"]
+OUTSIDE = ["above", "below"]
 STATISTICS = ("level", "auc", "tpr", "calibrated auc", "calibrated tpr")
 FORGET, HELD_OUT = "forget set", "held out"
 Scores = Mapping[str, Mapping[str, np.ndarray]]  # {attack: {part: [n]}}
@@ -125,12 +125,12 @@ def compare_runs(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     if not tables:
         raise InputError("no tables: expected those of one run or more")
     whole = pd.concat([t.assign(scenario=name) for name, t in tables.items()], ignore_index=True)
-    whole["known"] = whole.finding.isin([*SIDES, "inside"])
-    whole[SIDES] = np.column_stack([whole.finding == side for side in SIDES])
+    whole["known"] = whole.finding.isin(SIDES)
+    whole[OUTSIDE] = np.column_stack([whole.finding == side for side in OUTSIDE])
     means = {c: (c, "mean") for c in ("value", "reference", "predict_low", "predict_high", "t")}
     columns = {"seeds": ("seed", "size"), "value": means.pop("value"), "least": ("value", "min"),
                "most": ("value", "max"), **means,
-               **{c: (c, "sum") for c in (*SIDES, "known")}}  # fmt: skip
+               **{c: (c, "sum") for c in (*OUTSIDE, "known")}}  # fmt: skip
     return whole.groupby(KEYS, sort=False).agg(**columns).reset_index()
 
 
@@ -142,16 +142,16 @@ def share_outside(cells: pd.DataFrame) -> pd.DataFrame:
     and below together.
     """
     known = cells[cells.known > 0]
-    columns = {"attacks": ("attack", "nunique"), **{c: (c, "sum") for c in (*SIDES, "known")}}
+    columns = {"attacks": ("attack", "nunique"), **{c: (c, "sum") for c in (*OUTSIDE, "known")}}
     found = known.groupby(["scenario", "statistic", "method"], sort=False).agg(**columns)
-    found[SIDES] = found[SIDES].div(found.known, axis=0)
+    found[OUTSIDE] = found[OUTSIDE].div(found.known, axis=0)
     return found.drop(columns="known").reset_index()
 
 
 def majority(cells: pd.DataFrame) -> pd.Series:
     """What most seeds of each cell say: "above", "below", "inside", or "" if nothing is known."""
     found = pd.Series("inside", index=cells.index)
-    for side in SIDES:
+    for side in OUTSIDE:
         found[2 * cells[side] > cells.known] = side
     found[cells.known == 0] = ""
     return found
