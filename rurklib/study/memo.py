@@ -144,7 +144,8 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if isinstance(value, nn.Module):
         layers = re.sub(r"0x[0-9a-f]+", "", repr(value))  # addresses differ between processes
-        code = sorted({own_source(type(m)) for m in value.modules()})
+        kinds = {type(m) for m in value.modules()}
+        code = sorted(own_source(kind) for kind in kinds)  # type: ignore[arg-type]
         return {"weights": files.weights_digest(value.state_dict()), "layers": layers, "code": code}
     if isinstance(value, np.ndarray):
         value = torch.from_numpy(value)

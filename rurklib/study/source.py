@@ -60,6 +60,7 @@ def _hash(modules: set[str], *more: str) -> str:
     return hashlib.sha256("\n".join([*parts, *more]).encode()).hexdigest()[:16]
 
 
+@cache
 def own_source(thing: Any) -> str:
     """A function's or class's own code: its text, else its bytecode and constants, else its name
     (made interactively, or built in)."""
