@@ -19,14 +19,13 @@ def ablation_panels(
     title: str,
     quantity: str = "ratio_of_means",
     columns: int = 3,
-    usual: Mapping[str, object] | None = None,
 ) -> Figure:
     """A panel for each group of a sweep: ``quantity`` of Original and the method for each value.
 
     ``frame`` has columns group, method, seed, the swept parameters, ``quantity`` and its bands: one
     row a model and cell. ``choices`` gives each group's parameter and its name for the axis. Marks
     are means over seeds, bars their range; grey is what re-trained models show in that cell, for
-    where other samples are forgotten they differ too. ``usual`` marks the scenario's own value.
+    where other samples are forgotten they differ too.
     """
     ylabel, _, _, target = QUANTITIES[quantity]
     methods = [m for m in frame.method.unique() if m != "Re-train"]
@@ -49,9 +48,6 @@ def ablation_panels(
                 axis.plot(at, mean, ms=6, ls="", label=method, **style(method))
             axis.axhline(target, color="#555555", lw=0.8, ls=":")
             axis.set_xticks(range(len(values)), [_short(v) for v in values], fontsize=9)
-            for label, value in zip(axis.get_xticklabels(), values, strict=True):
-                own = group in (usual or {}) and value == usual[group]
-                label.set_fontweight("bold" if own else "normal")
     return figure
 
 

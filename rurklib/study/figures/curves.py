@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,8 +81,8 @@ def residual_curves(
         for (name, which), axis in axes.items():
             here = (name, which)
             alike = [s for k, s in shown.items() if k == here or (sharey and k[1] == which)]
-            axis.set_ylim(min(s.low for s in alike), max(s.high for s in alike))
-            _mark_beyond(axis, shown[here].ends)
+            axis.set_ylim(min(s[0] for s in alike), max(s[1] for s in alike))
+            _mark_beyond(axis, shown[here][2])
             axis.set_ylabel("" if label else textwrap.fill(QUANTITIES[which][0], 24), fontsize=9)
     return figure
 
@@ -113,25 +113,15 @@ def bands(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
     # The references' own rows are predictions from one fewer: take a model's.
     rows = frame[frame.method != "Re-train"] if (frame.method != "Re-train").any() else frame
     first = rows.groupby("tau").first()
-    table = pd.DataFrame(index=first.index, columns=list(BOUNDS))
-    for names, columns in ((BOUNDS[:2], span), (BOUNDS[2:], predict)):
-        if columns and set(columns) <= set(first.columns):
-            table[list(names)] = first[list(columns)].to_numpy()
-    return table.astype(float)
-
-
-class _Shown(NamedTuple):
-    """What a panel shows: its limits, and where the curves end (method: value at the last tau)."""
-
-    low: float
-    high: float
-    ends: dict[str, float]
+    found = first.reindex(columns=[*(span or ("", "")), *(predict or ("", ""))])
+    return found.set_axis(list(BOUNDS), axis=1).astype(float)
 
 
 def _draw(
     axis: Axes, rows: pd.DataFrame, quantity: str, methods: Sequence[str], others: Sequence[str]
-) -> _Shown:
-    """The bands, ``others`` as hair lines and the curves of ``methods``."""
+) -> tuple[float, float, dict[str, float]]:
+    """The bands, ``others`` as hair lines and the curves of ``methods``. Returns the limits that a
+    panel needs, and where the curves end."""
     null, target = bands(rows, quantity), QUANTITIES[quantity][3]
     grey_bands(axis, null)
     axis.axhline(target, color="#555555", lw=0.8, ls=":")
@@ -156,7 +146,7 @@ def _draw(
     low = max(np.nanmin([low, *points]), target - reach)
     high = min(np.nanmax([high, *points]), target + reach)
     margin = 0.06 * (high - low) or 0.05
-    return _Shown(low - margin, high + margin, ends)
+    return low - margin, high + margin, ends
 
 
 def _mark_beyond(axis: Axes, ends: Mapping[str, float]) -> None:

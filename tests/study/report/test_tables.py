@@ -11,11 +11,12 @@ from rurklib.study.report.tables import share_within, versus_paper, versus_paper
 from rurklib.study.scenarios import SCENARIOS
 
 
-def summary() -> pd.DataFrame:
+@pytest.fixture
+def table() -> pd.DataFrame:
     """Re-train 100, 10, 93, 20; GD seeds with retain 98, 100 (mean 99, sd sqrt 2) and so on."""
     columns = ["method", "seed", "retain_accuracy", "unlearn_accuracy", "test_accuracy", "mia",
                "average_gap", "relearn_epochs"]  # fmt: skip
-    return pd.DataFrame(
+    ours = pd.DataFrame(
         [
             ("Original", 0, 100, 0, 94, 0, 7.7, 0),
             ("Original", 1, 100, 0, 94, 0, 7.7, 0),
@@ -27,32 +28,43 @@ def summary() -> pd.DataFrame:
         ],
         columns=columns,
     )
-
-
-def paper() -> pd.DataFrame:
     names = ["retain", "unlearn", "test", "mia", "average_gap", "relearn"]
+    columns = [c for n in names for c in ([n] if n == "average_gap" else [n, f"{n}_sd"])]
     rows = [
         ("Original", 100, 0.0, 0.5, 0.4, 94.0, 0.1, 0, 0, 8, np.nan, np.nan),
         ("Re-train", 99.0, 0.0, 10.0, 0.6, 93.3, 0.2, 20.0, 0.6, 0, 17.0, 6.0),
         ("GD", 97.0, 0.5, 7.0, 0.7, 94.0, 1.0, 12.0, 0.0, 5.0, 31, np.nan),
         ("Theirs", 97.0, 0.5, 7.0, 0.7, 94.0, 1.0, 12.0, 0.0, 5.0, 31, np.nan),
     ]
-    columns = [c for n in names for c in ([n] if n == "average_gap" else [n, f"{n}_sd"])]
-    return pd.DataFrame(rows, columns=["method", *columns])
+    return versus_paper(ours, pd.DataFrame(rows, columns=["method", *columns]))
 
 
-def cell(rows: pd.DataFrame, method: str, quantity: str) -> pd.Series:
-    (found,) = [r for _, r in rows.iterrows() if (r.method, r.quantity) == (method, quantity)]
-    return found
+def curves(**changed) -> pd.DataFrame:
+    """``changed``: our ratios by method."""
+    seen = [
+        ("gaussian", 0.0, 1.10, 1.12),
+        ("gaussian", 0.03137, 1.00, 1.02),
+        ("pgd", 0.0, 5.0, 5.0),
+    ]
+    rows = [("GD", s, p, tau, r[s]) for p, tau, *r in seen for s in (0, 1)]
+    rows += [("Re-train", 0, "gaussian", 0.0, 1.0), ("RURK", 0, "gaussian", 0.0, 0.9)]
+    ours = pd.DataFrame(rows, columns=["method", "seed", "perturbation", "tau", "ratio_of_means"])
+    for method, ratio in changed.items():
+        ours.loc[ours.method == method, "ratio_of_means"] = ratio
+    theirs = [("gaussian", "GD", 0.0, 1.114), ("gaussian", "GD", 0.0314, 1.04),
+              ("gaussian", "GD", 0.05, 9.0), ("gaussian", "RURK", 0.0, 0.96),
+              ("gaussian", "Re-train", 0.0, 1.0), ("fgsm", "GD", 0.0, 1.1)]  # fmt: skip
+    paper = pd.DataFrame(theirs, columns=["perturbation", "method", "tau", "ratio"])
+    return versus_paper(ours, paper.assign(reading_error=0.01))
 
 
-def test_a_table_beside_the_papers():
+def test_a_table_beside_the_papers(table):
     """GD: retain 99 against 97, spreads sqrt 2 + 0.5 = 1.91: not within. Unlearn 5 against 7,
     sqrt 2 + 0.7 = 2.11: within. Test 91 against 94, sqrt 2 + 1: not. MIA 12 against 12. Gap (1 + 5
     + 2 + 8) / 4 = 4 of the means, not 99, without a spread. Fails if a difference has the other
     sign, one spread alone is taken, or the gap of the seeds."""
-    rows = versus_paper(summary(), paper())
-    assert set(rows.method) == {"Original", "Re-train", "GD"}
+    assert set(table.method) == {"Original", "Re-train", "GD"}
+    cells = table.set_index(["method", "quantity"])
     for quantity, ours, sd, difference, within in [
         ("retain", 99, 2**0.5, 2, False),
         ("unlearn", 5, 2**0.5, -2, True),
@@ -60,18 +72,18 @@ def test_a_table_beside_the_papers():
         ("mia", 12, 8**0.5, 0, True),
         ("relearn", 31, 0, 0, True),
     ]:
-        got = cell(rows, "GD", quantity)
+        got = cells.loc["GD", quantity]
         assert (got.ours, got.difference) == pytest.approx((ours, difference)), quantity
         assert got.ours_sd == pytest.approx(sd)
         assert got.within == within, quantity
-    gap = cell(rows, "GD", "average_gap")
+    gap = cells.loc["GD", "average_gap"]
     assert (gap.ours, gap.difference) == pytest.approx((4, -1))
     assert pd.isna(gap.within)
-    assert cell(rows, "Original", "unlearn").difference == -0.5
-    assert not cell(rows, "Original", "unlearn").within
-    assert ("Original", "relearn") not in set(zip(rows.method, rows.quantity, strict=True))
+    assert cells.loc["Original", "unlearn"].difference == -0.5
+    assert not cells.loc["Original", "unlearn"].within
+    assert ("Original", "relearn") not in cells.index
     # Original: mia, retain, test. Re-train: unlearn, mia, relearn. GD: unlearn, mia, relearn.
-    assert share_within(rows) == "9 of 14 differences are within both spreads"
+    assert share_within(table) == "9 of 14 differences are within both spreads"
 
 
 def test_a_difference_as_large_as_the_spreads_is_within():
@@ -82,31 +94,10 @@ def test_a_difference_as_large_as_the_spreads_is_within():
     assert row.within
 
 
-def curves() -> tuple[pd.DataFrame, pd.DataFrame]:
-    ours = pd.DataFrame(
-        [
-            ("GD", 0, "gaussian", 0.0, 1.10), ("GD", 1, "gaussian", 0.0, 1.12),
-            ("GD", 0, "gaussian", 0.03137, 1.00), ("GD", 1, "gaussian", 0.03137, 1.02),
-            ("GD", 0, "pgd", 0.0, 5.0), ("GD", 1, "pgd", 0.0, 5.0),
-            ("Re-train", 0, "gaussian", 0.0, 1.0), ("RURK", 0, "gaussian", 0.0, 0.9),
-        ],
-        columns=["method", "seed", "perturbation", "tau", "ratio_of_means"],
-    )  # fmt: skip
-    theirs = pd.DataFrame(
-        [
-            ("gaussian", "GD", 0.0, 1.114), ("gaussian", "GD", 0.0314, 1.04),
-            ("gaussian", "GD", 0.05, 9.0), ("gaussian", "RURK", 0.0, 0.96),
-            ("gaussian", "Re-train", 0.0, 1.0), ("fgsm", "GD", 0.0, 1.1),
-        ],
-        columns=["perturbation", "method", "tau", "ratio"],
-    ).assign(reading_error=0.01)  # fmt: skip
-    return ours, theirs
-
-
 def test_curves_beside_the_papers():
-    """Means over seeds at the same law, method and tau. Fails if laws are mixed, tau is compared to
-    its last digit, or the band's rows are taken for a method's."""
-    rows = versus_paper(*curves())
+    """Means over seeds at the same perturbation, method and tau. Fails if perturbations are mixed,
+    tau is compared to its last digit, or the band's rows are taken for a method's."""
+    rows = curves()
     keys = list(zip(rows.perturbation, rows.method, rows.tau, strict=True))
     assert keys == [("gaussian", "GD", 0.0), ("gaussian", "GD", 0.0314), ("gaussian", "RURK", 0.0)]
     np.testing.assert_allclose(rows.ours, [1.11, 1.01, 0.9])
@@ -114,41 +105,33 @@ def test_curves_beside_the_papers():
     assert rows.within.tolist() == [True, False, False]  # 0.0141 + 0.01; one seed: 0.01 alone
 
 
-def test_both_as_text_for_people():
-    """Fails if a law hides another, or the star stands where it should not."""
-    table = versus_paper_text(versus_paper(summary(), paper()))
-    assert list(table.method) == ["Original", "Re-train", "GD"]
-    gd = table[table.method == "GD"].iloc[0]
-    assert gd.retain == "99.00 (paper 97.00, +2.00)"
-    assert gd.unlearn == "5.00 (paper 7.00, -2.00 *)"
-    assert gd.average_gap == "4.00 (paper 5.00, -1.00)"
-    assert gd.relearn == ">30 (paper >30, +0.00 *)"
-    assert table.relearn[0] == "-"
-    text = versus_paper_text(versus_paper(*curves()), digits=3)
-    assert list(text.columns) == ["perturbation", "method", "tau 0", "tau 0.0314"]
-    assert text["tau 0.0314"].tolist() == ["1.010 (paper 1.040, -0.030)", "-"]
+def test_both_as_text_for_people(table, tmp_path):
+    """Fails if a perturbation hides another, the star stands where it should not, or an empty
+    ``within`` is read as true after a file."""
+    text = versus_paper_text(table)
+    assert list(text.method) == ["Original", "Re-train", "GD"]
+    assert text[text.method == "GD"].iloc[0, 1:].to_dict() == {
+        "retain": "99.00 (paper 97.00, +2.00)", "unlearn": "5.00 (paper 7.00, -2.00 *)",
+        "test": "91.00 (paper 94.00, -3.00)", "mia": "12.00 (paper 12.00, +0.00 *)",
+        "average_gap": "4.00 (paper 5.00, -1.00)", "relearn": ">30 (paper >30, +0.00 *)",
+    }  # fmt: skip
+    assert text.relearn[0] == "-"
+    table.to_csv(tmp_path / "a.csv", index=False)
+    pd.testing.assert_frame_equal(versus_paper_text(pd.read_csv(tmp_path / "a.csv")), text)
+    both = versus_paper_text(curves(), digits=3)
+    assert list(both.columns) == ["perturbation", "method", "tau 0", "tau 0.0314"]
+    assert both["tau 0.0314"].tolist() == ["1.010 (paper 1.040, -0.030)", "-"]
 
 
 def test_what_we_have_no_number_for():
     """A ratio that isn't defined. Fails if it counts as within, or reads as a number."""
-    ours, theirs = curves()
-    ours.loc[ours.method == "RURK", "ratio_of_means"] = np.nan
-    rows = versus_paper(ours, theirs)
+    rows = curves(RURK=np.nan)
     assert pd.isna(rows.within[2])
     assert share_within(rows) == "1 of 2 differences are within both spreads"
     assert versus_paper_text(rows)["tau 0"][1] == "- (paper 0.96)"
 
 
-def test_it_says_the_same_after_a_file(tmp_path):
-    """Fails if an empty ``within`` is read as true."""
-    rows = versus_paper(summary(), paper())
-    rows.to_csv(tmp_path / "a.csv", index=False)
-    pd.testing.assert_frame_equal(
-        versus_paper_text(pd.read_csv(tmp_path / "a.csv")), versus_paper_text(rows)
-    )
-
-
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", [n for n, s in SCENARIOS.items() if s.paper])
 def test_the_papers_tables_are_there_and_of_the_scenarios_methods(name):
     """Fails if a scenario names a table that is missing or about other methods or radii."""
     scenario = SCENARIOS[name]
