@@ -60,8 +60,7 @@ def ssd(
     fisher_r = diagonal_fisher(model, *retain, batch_size=batch_size)
     with torch.no_grad():
         for name, w in model.named_parameters():
-            beta = dampening_factor(
-                fisher_f[name], fisher_r[name], alpha=alpha, dampening=dampening
-            )
-            w.mul_(beta)
+            importance = fisher_f[name], fisher_r[name]
+            if w.requires_grad:
+                w.mul_(dampening_factor(*importance, alpha=alpha, dampening=dampening))
     return model

@@ -6,24 +6,14 @@ import copy
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from rurklib import InputError, unlearn
+from rurklib import unlearn
 from rurklib.unlearn.bad_teacher import taught
 from rurklib.unlearn.last_layers import reset
 from rurklib.unlearn.soft_and_wrong_labels import distillation_kl
 
 BARE = {"momentum": 0.0, "weight_decay": 0.0}
-
-
-@pytest.fixture
-def task(cnn, images):
-    x, y = images(14)
-    return cnn(), (x[:10], y[:10]), (x[10:], y[10:])
-
-
-def vector(net: nn.Module) -> Tensor:
-    return torch.cat([v.flatten().double() for v in net.state_dict().values()])
 
 
 def small(rng) -> tuple[nn.Linear, tuple, tuple]:
@@ -85,25 +75,23 @@ def test_a_student_that_is_taught_long_answers_as_its_teachers(rng):
         assert (net(x[5:]).softmax(1) - blank(x[5:]).softmax(1)).abs().max() > 0.2
 
 
-def test_labels_are_never_used(task):
+def test_labels_are_never_used(task, same):
     model, (xr, yr), (xf, yf) = task
     a = unlearn("BadTeacher", model, (xr, yr), (xf, yf), lr=0.1)
     b = unlearn("BadTeacher", model, (xr, (yr + 1) % 3), (xf, (yf + 2) % 3), lr=0.1)
-    assert torch.equal(vector(a), vector(b))
+    assert same(a, b)
 
 
-def test_the_retain_share_is_how_many_retained_samples_are_seen(task):
+def test_the_retain_share_is_how_many_retained_samples_are_seen(task, same):
     """Half of ten: changing an unseen sample changes nothing, a seen one does."""
     model, (xr, yr), forget = task
     options = {"lr": 0.1, "retain_share": 0.5, "batchnorm": "train", "seed": 2}
-    before = vector(unlearn("BadTeacher", model, (xr, yr), forget, **options))
+    before = unlearn("BadTeacher", model, (xr, yr), forget, **options)
     seen = 0
     for i in range(10):
         other = xr.clone()
         other[i] = 1 - other[i]
-        seen += not torch.equal(
-            before, vector(unlearn("BadTeacher", model, (other, yr), forget, **options))
-        )
+        seen += not same(before, unlearn("BadTeacher", model, (other, yr), forget, **options))
     assert seen == 5
 
 
@@ -125,9 +113,3 @@ def test_the_teachers_are_in_eval_mode(task):
         assert gap[0] < gap[1]
         kept = distillation_kl(out(x[:10]), original(x[:10]), 1.0)
         assert kept < 0.01
-
-
-@pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"retain_share": 1.2}])
-def test_values_that_make_no_sense_are_named(wrong, task):
-    with pytest.raises(InputError, match=next(iter(wrong))):
-        unlearn("BadTeacher", *task, **wrong)

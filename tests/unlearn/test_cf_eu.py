@@ -16,7 +16,6 @@ from rurklib.unlearn.eu_k import eu_k
 from rurklib.unlearn.gd import gd
 from rurklib.unlearn.last_layers import fine_tune, last_layers, layers, reset
 
-torch.set_num_threads(1)
 NETS = {"small-cnn": (1, 8), "resnet18": (3, 16), "vgg11": (3, 32)}
 
 

@@ -13,7 +13,6 @@ from rurklib.checks import InputError
 from rurklib.models import build
 from rurklib.unlearn.cr import cr, fit_head, gradient
 
-torch.set_num_threads(1)
 LAM = 0.05
 
 

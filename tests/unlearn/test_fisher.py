@@ -5,10 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from rurklib.models import build
 from rurklib.unlearn.fisher import expected_fisher, fisher
 
-torch.set_num_threads(1)
 ALPHA = 1e-4
 
 
@@ -93,20 +91,3 @@ def test_weights_that_are_never_used_get_the_ceiling():
         ]
     ).detach()
     assert abs(float(draws.std()) / (ALPHA * 100) ** 0.5 - 1) < 4 * (2 * 300) ** -0.5
-
-
-def test_batchnorm_statistics_and_frozen_weights_stay():
-    """Catches noise on buffers, a Fisher pass in train mode, noise on layers the user froze, and a
-    caller's model that is changed."""
-    g = torch.Generator().manual_seed(0)
-    x = torch.randint(0, 256, (12, 1, 8, 8), generator=g, dtype=torch.uint8)
-    y = torch.arange(12) % 3
-    model = build("small-cnn", 1, 3, seed=0).train()
-    model.net[0].weight.requires_grad_(False)
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    after = fisher(model, (x[:9], y[:9]), (x[9:], y[9:]), alpha=1e-4)
-    learned = {k for k, p in model.named_parameters() if p.requires_grad}
-    changed = {k for k, v in after.state_dict().items() if not torch.equal(v, before[k])}
-    assert changed == learned
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-    assert all(bool(torch.isfinite(p).all()) for p in after.parameters())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -12,20 +11,10 @@ from torch import nn
 from rurklib import unlearn
 
 
-@pytest.fixture
-def task(cnn, images):
-    x, y = images(14)
-    return cnn(), (x[:10], y[:10]), (x[10:], y[10:])
-
-
-def vector(net: nn.Module) -> torch.Tensor:
-    return torch.cat([v.flatten().double() for v in net.state_dict().values()])
-
-
-def test_without_its_penalty_it_is_gd_to_the_bit(task):
+def test_without_its_penalty_it_is_gd_to_the_bit(task, same):
     options = {"epochs": 3, "lr": 0.05, "weight_decay": 5e-4, "batch_size": 4, "seed": 7}
     sparse = unlearn("l1-sparse", *task, gamma=0.0, **options)
-    assert torch.equal(vector(sparse), vector(unlearn("GD", *task, **options)))
+    assert same(sparse, unlearn("GD", *task, **options))
 
 
 def test_two_steps_by_hand(rng):
@@ -67,16 +56,7 @@ def test_a_large_penalty_drives_weights_to_zero_and_more_of_them_than_a_small_on
     assert small[2] > 0.9
 
 
-def test_the_forget_set_is_never_seen_and_frozen_layers_are_not_penalised(task, images):
+def test_the_forget_set_is_never_seen(task, images, same):
     model, retain, forget = task
-    model[0].weight.requires_grad_(False)
     a = unlearn("l1-sparse", model, retain, forget, gamma=0.1)
-    b = unlearn("l1-sparse", model, retain, images(4, seed=9), gamma=0.1)
-    assert torch.equal(vector(a), vector(b))
-    assert torch.equal(a[0].weight, model[0].weight)
-
-
-def test_batchnorm_is_connected(task):
-    for mode, same in (("frozen", True), ("train", False)):
-        out = unlearn("l1-sparse", *task, lr=0.1, batchnorm=mode)
-        assert torch.equal(out[1].running_mean, task[0][1].running_mean) == same
+    assert same(a, unlearn("l1-sparse", model, retain, images(4, seed=9), gamma=0.1))

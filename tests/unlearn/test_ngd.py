@@ -12,8 +12,6 @@ from rurklib.rng import generator
 from rurklib.unlearn.gd import gd
 from rurklib.unlearn.ngd import ngd, noise_term
 
-torch.set_num_threads(1)
-
 
 def images(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     x = torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))

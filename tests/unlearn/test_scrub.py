@@ -12,13 +12,6 @@ from rurklib.checks import InputError
 from rurklib.models import build
 from rurklib.unlearn.scrub import distillation_kl, scrub, scrub_loss
 
-torch.set_num_threads(1)
-
-
-def samples(n: int, seed: int, *shape: int) -> tuple[Tensor, Tensor]:
-    x = torch.rand(n, *shape, generator=torch.Generator().manual_seed(seed))
-    return x, torch.arange(n) % 3
-
 
 def linear(seed: int = 0) -> nn.Linear:
     torch.manual_seed(seed)
@@ -46,7 +39,7 @@ def test_temperature_softens_both_and_scales_back() -> None:
     torch.testing.assert_close(distillation_kl(student, teacher), hand)
 
 
-def test_nothing_pulls_where_student_and_teacher_agree() -> None:
+def test_nothing_pulls_where_student_and_teacher_agree(samples) -> None:
     """Catches a divergence whose value or gradient isn't 0 at the teacher."""
     x, _ = samples(5, 1, 4)
     student = linear()
@@ -70,7 +63,7 @@ def by_hand(
 
 
 @pytest.mark.parametrize("step", ["max", "min"])
-def test_the_gradient_of_a_step_is_the_closed_form(step: str) -> None:
+def test_the_gradient_of_a_step_is_the_closed_form(step: str, samples) -> None:
     """Catches a wrong sign, alpha and gamma exchanged, and a gradient lost in a detach."""
     h = {"alpha": 0.7, "gamma": 0.2, "temperature": 3.0}
     (x, y), student, teacher = samples(7, 1, 4), linear(0), linear(1)
@@ -80,7 +73,7 @@ def test_the_gradient_of_a_step_is_the_closed_form(step: str) -> None:
         torch.testing.assert_close(g, hand)
 
 
-def test_the_schedule_by_hand() -> None:
+def test_the_schedule_by_hand(samples) -> None:
     """max, min, max, min, min with one cosine schedule, every step by the closed form. Catches a
     teacher that moves with the student (its KL would stay 0), an optimiser built on the teacher,
     forget and retain exchanged, max-steps after min-steps, and max-steps in every epoch."""
@@ -103,7 +96,7 @@ def test_the_schedule_by_hand() -> None:
     torch.testing.assert_close(got.bias, student.bias)
 
 
-def test_the_teacher_is_in_eval_mode_and_original_stays() -> None:
+def test_the_teacher_is_in_eval_mode_and_original_stays(samples) -> None:
     """With nothing but KL, a frozen student agrees with its teacher and stays; in train mode the
     batch statistics set them apart and it moves. Catches a teacher left in the mode that Original
     came in (train), and a method that works on Original itself."""
@@ -121,7 +114,7 @@ def test_the_teacher_is_in_eval_mode_and_original_stays() -> None:
         assert torch.equal(value, before[name]), name
 
 
-def test_more_max_epochs_than_epochs_is_an_error() -> None:
+def test_more_max_epochs_than_epochs_is_an_error(samples) -> None:
     """Catches max-steps that are silently dropped."""
     with pytest.raises(InputError, match="max_epochs = 4"):
         scrub(linear(), samples(9, 1, 4), samples(6, 2, 4), epochs=3, max_epochs=4)
