@@ -23,7 +23,7 @@ from rurklib.data.requests import forget_part_of_a_class, rehearsed
 from rurklib.study import files
 from rurklib.study.environment import commit, surroundings
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.study.scenarios.scenario import Scenario
+from rurklib.study.scenarios.scenario import PLAIN, Scenario
 
 FORMAT = 1  # of a run folder; raised when older folders can't be read any more
 
@@ -266,7 +266,7 @@ def open_existing(folder: str | Path) -> Run:
     settings = dict(there.get("settings", {}))
     methods = settings.pop("methods", {})
     scenario = SCENARIOS[name].changed(
-        {**settings, "methods": list(methods), **_flat({"methods": methods})}
+        {**PLAIN, **settings, "methods": list(methods), **_flat({"methods": methods})}
     )
     mend = f"finish it with: rurk study --scenario {name} --out {folder}"
     seeds = sorted(
@@ -312,7 +312,7 @@ def _check_folder(run: Run, fresh: bool) -> None:
         there.get("settings", {}).setdefault("image_size", 32)
     old, new = _flat(there.get("settings", {})), _flat(described["settings"])
     for key in sorted(old.keys() | new.keys()):
-        if old.get(key) != new.get(key):
+        if old.get(key, PLAIN.get(key)) != new.get(key, PLAIN.get(key)):
             raise checks.InputError(
                 f"{folder} was run with {key} = {old.get(key)!r}, not {new.get(key)!r}; "
                 "choose another --out or start over with --fresh"

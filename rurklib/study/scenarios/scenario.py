@@ -1,8 +1,7 @@
 """A scenario: the choices of one study, as plain values.
 
-One file a scenario; ``SCENARIOS`` lists them. Every value can be changed for a run with
-``--set name=value`` (``epochs=10``, ``forget_class=3``, ``RURK.tau=0.1``); an unknown name or a
-value of another kind is refused before anything starts.
+Every value can be changed for a run with ``--set name=value`` (``epochs=10``, ``forget_class=3``,
+``RURK.tau=0.1``); an unknown name or a value of another kind is refused before anything starts.
 """
 
 from __future__ import annotations
@@ -10,7 +9,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any
 
 from rurklib import checks
 from rurklib.data.dataset import ANY, Dataset
@@ -18,24 +18,18 @@ from rurklib.data.requests import ORDERS
 from rurklib.data.subsets import hold_out_validation, subsample
 from rurklib.models import MODELS
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.train.augment import AUGMENTATIONS
-from rurklib.train.precision import Precision
+from rurklib.study.files import read_json
+from rurklib.train.spec import Recipe
 from rurklib.unlearn.contract import METHODS, check, defaults
 
-PRETRAIN = ("epochs", "lr")  # what --set pretrain.NAME=VALUE changes
-
-
-FIXED = ("name", "title", "data", "pretrain", "introduction", "seeds", "paper")  # no --set for them
-
-
-# Of training, with the value that is as if nothing was said: rurklib.train.fit's own.
-REFINED = {
-    "augment": "none",
-    "precision": "float32",
-    "warmup": 0.0,
-    "nesterov": False,
-    "label_smoothing": 0.0,
-}
+# What --set changes of the recipe, by its own names, and of pretrain, as in pretrain.lr.
+RECIPE = ("epochs", "lr", "batch_size", "momentum", "weight_decay", "augment", "precision",
+          "warmup", "nesterov", "label_smoothing")  # fmt: skip
+PRETRAIN = ("epochs", "lr")
+# Of the recipe, what is not written to run.json where it is as if nothing was said.
+PLAIN = {name: getattr(Recipe(), name) for name in RECIPE[5:]}
+USUAL = Recipe(batch_size=64)
+FIXED = ("name", "title", "data", "introduction", "seeds", "paper")  # no --set for them
 
 
 @dataclass(frozen=True)
@@ -43,8 +37,8 @@ class Pretraining:
     """The one net that Original and Re-train start from, but for a new head.
 
     It is trained on the train side of ``data(path)``, ``path`` being the scenario's, with the
-    scenario's net, batch size, momentum and weight decay. Re-train's start has then seen the forget
-    samples, if they are among these data.
+    scenario's net and recipe but for ``epochs`` and ``lr``. Re-train's start has then seen the
+    forget samples, if they are among these data.
     """
 
     data: Callable[[str], Dataset]
@@ -62,18 +56,17 @@ class Scenario:
 
     ``references`` re-trained models (seeds 1000, 1001, ...) are shared by all experiment seeds;
     Original and every method are run once per seed. ``methods`` gives each method's
-    hyper-parameters where they differ from its defaults; its order is the order in tables, and
-    ``--set methods=GD,RURK`` takes some of them.
+    hyper-parameters where they differ from its defaults (:func:`tuned` reads them); its order is
+    the order in tables, and ``--set methods=GD,RURK`` takes some of them.
     ``forget_share`` of class ``forget_class`` (-1: of all samples) is forgotten, in the order
     ``forget_order`` ("random", "hard" or "easy" first).
     ``data(path)`` gives the data set; an empty path means the scenario's own source. Where there is
     an ``image_size`` (pixels), it is ``data(path, image_size)``. ``validation_of_train`` is the
-    share of the training side that is set aside for validation (None: a third of the test side is).
+    share of the training side that is held out for validation (None: a third of the test side is).
     ``train_images`` and ``test_images``: so many at most, of all classes alike (0 or None: all).
-    ``retrain_epochs`` are those of Re-train, where it needs other than Original's.
-    ``warmup`` is in epochs, at most all there are; ``augment``, ``precision``, ``nesterov`` and
-    ``label_smoothing`` are those of :func:`rurklib.train.fit`. None is its default, and isn't
-    written to run.json.
+    ``recipe`` trains Original and Re-train; ``retrain_epochs`` are those of Re-train, where it
+    needs other than Original's. Its warm-up is all epochs at most: fewer are asked for to see that
+    everything runs.
     ``seeds`` are the experiment seeds if none are asked for.
     ``paper`` names tables beside the notebooks that a finished run is set beside: "table" (as
     ``paper_table_1.csv``) and "curves" (as ``paper_fig_2.csv``).
@@ -99,17 +92,8 @@ class Scenario:
     split_seed: int = 0
     references: int = 6
     pretrain: Pretraining | None = None
-    epochs: int = 30
+    recipe: Recipe = USUAL
     retrain_epochs: int | None = None
-    lr: float = 0.05
-    batch_size: int = 64
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    augment: str | None = None
-    precision: str | None = None
-    warmup: float | None = None
-    nesterov: bool | None = None
-    label_smoothing: float | None = None
     perturbations: tuple[str, ...] = ("gaussian",)
     draws: int = 100
     threads: int = 1
@@ -120,39 +104,21 @@ class Scenario:
 
     def __post_init__(self) -> None:
         checks.one_of("model", self.model, MODELS)
-        checks.count("references", self.references, 2)
-        for name in ("epochs", "batch_size", "draws", "threads"):
-            checks.count(name, getattr(self, name))
-        self._check_optional()
-        checks.count("forget_class", self.forget_class, ANY)
-        checks.one_of("forget_order", self.forget_order, ORDERS)
-        checks.count("split_seed", self.split_seed, 0)
-        checks.count("keep_every", self.keep_every, 0)
+        least = {"references": 2, "draws": 1, "threads": 1, "forget_class": ANY, "split_seed": 0,
+                 "keep_every": 0, "image_size": 1, "train_images": 0, "test_images": 0,
+                 "retrain_epochs": 1}  # fmt: skip
+        for name, low in least.items():
+            value = getattr(self, name)
+            checks.count(name, low if value is None else value, low)
+        checks.number("validation_of_train", self.validation_of_train or 0.0, 0.0, 0.9)
         checks.number("forget_share", self.forget_share, 0.0, 1.0)
-        for name in ("lr", "momentum", "weight_decay"):
-            checks.number(name, getattr(self, name), 0.0)
+        checks.one_of("forget_order", self.forget_order, ORDERS)
         checks.taus(self.taus)
-        for law in self.perturbations:
-            checks.one_of("perturbation", law, PERTURBATIONS)
+        for name in self.perturbations:
+            checks.one_of("perturbation", name, PERTURBATIONS)
         for method, values in self.methods.items():
             checks.one_of("method", method, METHODS)
             check(method, values)
-
-    def _check_optional(self) -> None:
-        """Values that may be None, which says nothing."""
-        given = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
-        for name, low in (("image_size", 1), ("train_images", 0), ("test_images", 0),
-                          ("retrain_epochs", 1)):  # fmt: skip
-            checks.count(name, given.get(name, low), low)
-        limits = {"validation_of_train": 0.9, "warmup": float("inf"), "label_smoothing": 1.0}
-        for name, high in limits.items():
-            checks.number(name, given.get(name, 0.0), 0.0, high)
-        checks.one_of("augment", given.get("augment", "none"), AUGMENTATIONS)
-        checks.one_of("precision", given.get("precision", "auto"), get_args(Precision))
-        if self.nesterov not in (None, False, True):
-            raise checks.InputError(f"nesterov = {self.nesterov!r}: expected True or False")
-        if self.nesterov and not self.momentum:
-            raise checks.InputError("nesterov = True: expected a momentum above 0; set one")
 
     def read(self) -> Dataset:
         """The data as the settings ask for them. Raises InputError if there are none such."""
@@ -168,29 +134,25 @@ class Scenario:
         """Seeds of the re-trained references."""
         return tuple(1000 + k for k in range(self.references))
 
-    def training(self, method: str) -> dict[str, Any]:
-        """The arguments of :func:`rurklib.train.fit` for Pre-train, Original or any re-training."""
-        names = ("epochs", "lr", "batch_size", "momentum", "weight_decay")
-        values = {k: getattr(self, k) for k in names}
-        refined = {k: getattr(self, k) for k in REFINED}
-        values |= {k: v for k, v in refined.items() if v is not None and v != REFINED[k]}
-        if method not in ("Pre-train", "Original") and self.retrain_epochs is not None:
-            values["epochs"] = self.retrain_epochs
+    def training(self, method: str) -> Recipe:
+        """What Pre-train, Original or any re-training is trained by."""
+        recipe = self.recipe
         if method == "Pre-train" and self.pretrain is not None:
-            values |= {"epochs": self.pretrain.epochs, "lr": self.pretrain.lr}
-        if "warmup" in values:  # fewer epochs are asked for to see that all runs
-            values["warmup"] = min(values["warmup"], float(values["epochs"]))
-        return values
+            recipe = replace(recipe, epochs=self.pretrain.epochs, lr=self.pretrain.lr)
+        elif method != "Original" and self.retrain_epochs is not None:
+            recipe = replace(recipe, epochs=self.retrain_epochs)
+        return replace(recipe, warmup=min(recipe.warmup, float(recipe.epochs)))
 
     def hyperparameters(self, method: str) -> dict[str, Any]:
         """All hyper-parameters of a method in this scenario, defaults included."""
         return {**defaults(method), **self.methods.get(method, {})}
 
     def settings(self) -> dict[str, Any]:
-        """Every value that decides a result, as plain data (for fingerprints and run.json)."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in FIXED}
-        for name in ("threads", "keep_every"):  # these don't
-            values.pop(name)
+        """Every value that decides a result, as plain data (for run.json): what isn't named has
+        its default, or is not there."""
+        left_out = (*FIXED, "threads", "keep_every", "recipe", "pretrain")  # two decide nothing
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out}
+        values |= {k: v for k in RECIPE if (v := getattr(self.recipe, k)) != PLAIN.get(k)}
         values["methods"] = {m: self.hyperparameters(m) for m in self.methods}
         if self.pretrain is not None:
             values |= {f"pretrain.{k}": getattr(self.pretrain, k) for k in PRETRAIN}
@@ -200,38 +162,46 @@ class Scenario:
 
     def changed(self, settings: Mapping[str, Any]) -> Scenario:
         """This scenario with some values changed, by the names that ``--set`` takes."""
-        top: dict[str, Any] = {}
         methods = {m: dict(self.methods[m]) for m in self._chosen(settings.get("methods"))}
-        fixed = (*FIXED, "methods", *(["image_size"] if self.image_size is None else []))
-        free = [f.name for f in fields(self) if f.name not in fixed]
-        known = [*free, "methods", *(f"{m}.{k}" for m in methods for k in defaults(m))]
-        pretrain = self.pretrain
-        if pretrain is not None:
-            known += [f"pretrain.{k}" for k in PRETRAIN]
+        fixed = (*FIXED, "recipe", "pretrain", *(["image_size"] if not self.image_size else []))
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in fixed}
+        recipe = {name: getattr(self.recipe, name) for name in RECIPE}
+        start = {f"pretrain.{k}": getattr(self.pretrain, k) for k in PRETRAIN if self.pretrain}
+        hyper = {f"{m}.{k}": v for m in methods for k, v in self.hyperparameters(m).items()}
+        known, new = own | recipe | start | hyper, {}
         for name, value in settings.items():
             checks.one_of(f"setting of scenario {self.name}", name, known)
-            if name == "methods":
-                continue
-            if pretrain is not None and name.startswith("pretrain."):
-                key = name.removeprefix("pretrain.")
-                value = _same_kind(name, value, getattr(pretrain, key))
-                pretrain = replace(pretrain, **{key: value})
-            elif "." in name:
-                method, key = name.split(".", 1)
-                like = self.hyperparameters(method)[key]
-                methods[method][key] = _same_kind(name, value, like)
-            else:
-                top[name] = _same_kind(name, value, getattr(self, name))
-        return replace(self, methods=methods, pretrain=pretrain, **top)
+            if name != "methods":
+                new[name] = _same_kind(name, value, known[name])
+        for name in new.keys() & hyper.keys():
+            method, key = name.split(".", 1)
+            methods[method][key] = new[name]
+        changes: dict[str, Any] = {k: v for k, v in new.items() if k in own}
+        if self.pretrain is not None:
+            values = {k.removeprefix("pretrain."): v for k, v in new.items() if k in start}
+            changes["pretrain"] = replace(self.pretrain, **values)
+        changes["recipe"] = replace(self.recipe, **{k: v for k, v in new.items() if k in recipe})
+        return replace(self, methods=methods, **changes)
 
     def _chosen(self, names: Any) -> list[str]:
         """The methods that ``--set methods=GD,RURK`` keeps, in the scenario's order."""
-        if names is None:
-            return list(self.methods)
-        wanted = list(names) if isinstance(names, (list, tuple)) else [names]
+        wanted = self.methods if names is None else names
+        wanted = [wanted] if isinstance(wanted, str) else list(wanted)
         for name in wanted:
             checks.one_of(f"method of scenario {self.name}", name, self.methods)
         return [m for m in self.methods if m in wanted]
+
+
+def tuned(name: str, methods: str) -> dict[str, dict[str, Any]]:
+    """Hyper-parameters of these methods, in this order, from ``settings/NAME.json``, which ``rurk
+    tune`` wrote. A method that the file doesn't name has its defaults."""
+    flat = read_json(Path(__file__).parent / "settings" / f"{name}.json")
+    values: dict[str, dict[str, Any]] = {method: {} for method in methods.split()}
+    for key, value in flat.items():
+        method, parameter = key.split(".", 1)
+        if method in values:
+            values[method][parameter] = value
+    return values
 
 
 def bundled(data: Callable[[], Dataset], path: str) -> Dataset:

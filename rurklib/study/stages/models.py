@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,8 @@ def _fingerprint(run: Run, name: Name) -> str:
             common["noise"] = [max(s.taus), memo.code("residual/controls", "perturb")]
         if method == SAME_PRIOR:
             common["others"] = memo.code("data/requests")
-        return memo.fingerprint(**common, kind=method, training=s.training(method), code=code)
+        recipe = asdict(s.training(method))
+        return memo.fingerprint(**common, kind=method, training=recipe, code=code)
     parent = files.weights_digest(_load(run, ("Original", seed)).state_dict())
     return memo.fingerprint(
         **common,
@@ -219,7 +221,7 @@ def _fit(run: Run, name: Name, model: nn.Module, x: Tensor, y: Tensor) -> None:
     s, (method, seed) = run.scenario, name
     kept = _kept(run, name) if s.keep_every else None
     engine = AtScale(kept, _fingerprint(run, name), every=s.keep_every or 1)
-    training.fit(model, x, y, seed=seed, engine=engine, **s.training(method))
+    training.fit(model, x, y, s.training(method), seed=seed, engine=engine)
 
 
 def _kept(run: Run, name: Name) -> Path:

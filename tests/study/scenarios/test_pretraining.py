@@ -17,6 +17,7 @@ from rurklib.study.run import open_run
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.stages.summary import summarise
 from rurklib.train.fit import fit
+from rurklib.train.spec import Recipe
 
 
 def images(classes: int, seed: int) -> Dataset:
@@ -48,7 +49,7 @@ def small(monkeypatch):
         data=few,
         model="small-cnn",
         pretrain=replace(paper.pretrain, data=many, epochs=1, lr=0.05),
-        epochs=1,
+        recipe=replace(paper.recipe, epochs=1),
         retrain_epochs=3,
         references=2,
         draws=2,
@@ -83,7 +84,7 @@ def stamps(run) -> dict[str, int]:
     return {p.name: p.stat().st_mtime_ns for p in (run.folder / "models").iterdir()}
 
 
-OPTIMISER = {"batch_size": 128, "momentum": 0.9, "weight_decay": 2e-4}
+RECIPE = Recipe(lr=0.01, batch_size=128, momentum=0.9, weight_decay=2e-4)
 
 
 def test_all_start_from_the_pre_trained_net_with_a_new_head(small, tmp_path):
@@ -96,12 +97,12 @@ def test_all_start_from_the_pre_trained_net_with_a_new_head(small, tmp_path):
     assert {n[0] for n in made} == {"Original", "Re-train"}
     assert len(stamps(run)) == 1 + 2 + 2
     x, y = many("").train
-    first = fit(build("small-cnn", 3, 10, seed=0), x, y, seed=0, epochs=1, lr=0.05, **OPTIMISER)
+    first = fit(build("small-cnn", 3, 10, seed=0), x, y, RECIPE, seed=0, epochs=1, lr=0.05)
     assert same(first.state_dict(), weights(run, ("Pre-train", 0)))
     for (method, seed), net in made.items():
         part, epochs = ("original", 1) if method == "Original" else ("retain", 3)
         pair = run.pair(part)
-        by_hand = fit(started(run, seed), *pair, seed=seed, epochs=epochs, lr=0.01, **OPTIMISER)
+        by_hand = fit(started(run, seed), *pair, RECIPE, seed=seed, epochs=epochs)
         assert same(by_hand.state_dict(), net.state_dict()), (method, seed)
 
 
@@ -165,9 +166,9 @@ def test_it_is_kept_but_not_measured(small, tmp_path):
 def test_settings_of_the_pre_training(small):
     """Fails if --set doesn't reach it, or a value that can't be used does."""
     changed = small.changed({"pretrain.epochs": 7, "pretrain.lr": 1, "retrain_epochs": 9})
-    assert changed.training("Pre-train") == {"epochs": 7, "lr": 1.0, **OPTIMISER}
-    assert changed.training("Original") == {"epochs": 1, "lr": 0.01, **OPTIMISER}
-    assert changed.training("Re-train") == {"epochs": 9, "lr": 0.01, **OPTIMISER}
+    assert changed.training("Pre-train") == replace(RECIPE, epochs=7, lr=1.0)
+    assert changed.training("Original") == replace(RECIPE, epochs=1)
+    assert changed.training("Re-train") == replace(RECIPE, epochs=9)
     settings = changed.settings()
     assert (settings["pretrain.epochs"], settings["pretrain.lr"]) == (7, 1.0)
     assert settings["retrain_epochs"] == 9
@@ -190,17 +191,16 @@ def test_scenarios_without_it_are_as_they_were():
     digits = SCENARIOS["digits"]
     assert not [k for k in digits.settings() if "pretrain" in k or "retrain" in k]
     assert digits.training("Re-train") == digits.training("Original")
-    assert digits.changed({"retrain_epochs": 3}).training("Re-train")["epochs"] == 3
+    assert digits.changed({"retrain_epochs": 3}).training("Re-train").epochs == 3
 
 
 def test_the_papers_values():
     """Section 3 and B.2: SGD lr 0.4, momentum 0.9, weight decay 2e-4, 200 epochs; then 25 at lr
     0.01 and 100 for Re-train; eleven tau from 0 to 8/255; all eleven baselines, and RURK."""
     paper = SCENARIOS["cifar5-paper"]
-    wanted = {"batch_size": 128, "momentum": 0.9, "weight_decay": 2e-4}
-    assert paper.training("Pre-train") == {"epochs": 200, "lr": 0.4, **wanted}
-    assert paper.training("Original") == {"epochs": 25, "lr": 0.01, **wanted}
-    assert paper.training("Re-train") == {"epochs": 100, "lr": 0.01, **wanted}
+    assert paper.training("Pre-train") == replace(RECIPE, epochs=200, lr=0.4)
+    assert paper.training("Original") == replace(RECIPE, epochs=25)
+    assert paper.training("Re-train") == replace(RECIPE, epochs=100)
     assert paper.model == "resnet18"
     np.testing.assert_allclose(paper.taus, np.linspace(0, 8 / 255, 11), atol=6e-5)
     baselines = "CR Fisher NTK GD NGD GA NegGrad+ EU-k CF-k SCRUB SSD"
@@ -227,5 +227,5 @@ def test_pre_training_reads_the_whole_of_the_same_local_file(tmp_path):
     np.savez(tmp_path / "c.npz", train_images=x, train_labels=y, test_images=x, test_labels=y)
     run = open_run("cifar5-paper", tmp_path / "run", settings={"path": str(tmp_path / "c.npz")})
     assert len(run.data.train[0]) == 1000
-    whole = study.models._pretraining_data(run)
+    whole = run.scenario.pretrain.data(run.scenario.path)
     assert (len(whole.train[0]), len(whole.classes)) == (2100, 10)

@@ -208,7 +208,7 @@ def test_a_download_is_read_and_not_fetched_again(binary, idx, tmp_path, monkeyp
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data, the development data")
 def test_real_cifar5(tmp_path):
-    """The numbers in scenarios/cifar5.py are about these 1,000 + 1,000 images, all distinct."""
+    """The numbers in scenarios/images.py are about these 1,000 + 1,000 images, all distinct."""
     path = tmp_path / "cifar10.npz"
     subprocess.run([sys.executable, SHARED, "cifar10", path], check=True)
     data = cifar5(path)

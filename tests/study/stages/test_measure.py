@@ -13,6 +13,8 @@ from rurklib.rng import generator
 from rurklib.samples import as_float
 from rurklib.study import files
 from rurklib.study.run import open_run
+from rurklib.study.stages import models
+from rurklib.train.fit import fit
 
 SMALL = {
     "epochs": 1,
@@ -111,8 +113,10 @@ def test_the_smoothed_control_never_saw_a_forget_sample(run):
     x = as_float(x)
     noise = perturb.gaussian(x, 0.2, generator=generator(0, 0, 0, 0), bounds=run.data.bounds)
     both = torch.cat([x, noise]), y.repeat(2)
-    blank = study.models._blank(run, 0)
-    again = study.models.training.fit(blank, *both, seed=0, **run.scenario.training("Re-train"))
+    blank = models._blank(run, 0)
+    again = study.models.training.fit(
+        blank, *both, seed=0, recipe=run.scenario.training("Re-train")
+    )
     for a, b in zip(smooth.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     result = study.residual(run, "gaussian", methods=["Smoothed"])
@@ -131,8 +135,8 @@ def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, 
     assert torch.equal(*counts)
     (control,) = study.same_prior(run).values()
     x, y = split.pair(run.data, "retain")
-    blank = study.models._blank(run, 0)
-    again = study.models.training.fit(blank, x, y, seed=0, **run.scenario.training("Re-train"))
+    blank = models._blank(run, 0)
+    again = fit(blank, x, y, run.scenario.training("Re-train"), seed=0)
     for a, b in zip(control.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     assert study.residual(run, "gaussian", methods=["Same-prior"]).models == ("Same-prior-seed0",)
