@@ -4,43 +4,17 @@ Pixels live in [0, 1] and tau is in those units; where a text is edited, tau is 
 lies inside its ball and inside the bounds; tau = 0 returns x; the model and the global random state
 are left as found.
 
-``PERTURBATIONS`` names the laws by which residual knowledge draws neighbours. All have one
-signature, ``law.sample(model, x, y, tau, generator, bounds)``: a random law ignores model and y; a
-gradient law is targeted at y, i.e. looks for neighbours that are still recognised, unless its name
-ends in ``-untargeted``. To add one, write the function and its line here.
+``PERTURBATIONS`` names the ways in which residual knowledge draws neighbours. All have one
+signature, ``.sample(model, x, y, tau, generator, bounds)``: a random one ignores model and y; a
+gradient-based one is targeted at y, i.e. looks for neighbours that are still recognised, unless its
+name ends in ``-untargeted``.
 """
 
-from rurklib.perturb.edits import delete, swap, typo
-from rurklib.perturb.gradient import fgsm, pgd, start
-from rurklib.perturb.noise import gaussian, matched_radius, sphere, uniform
-from rurklib.perturb.perturbations import (
-    PERTURBATIONS,
-    Perturbation,
-    Sample,
-    Search,
-    Start,
-    noise,
-    search,
-    step,
-)
+from rurklib.perturb.checked import delete, fgsm, gaussian, pgd, sphere, swap, typo, uniform
+from rurklib.perturb.noise import matched_radius
+from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
 
 __all__ = [
-    "PERTURBATIONS",
-    "Perturbation",
-    "Sample",
-    "Search",
-    "Start",
-    "delete",
-    "fgsm",
-    "gaussian",
-    "matched_radius",
-    "noise",
-    "pgd",
-    "search",
-    "sphere",
-    "start",
-    "step",
-    "swap",
-    "typo",
-    "uniform",
-]
+    "PERTURBATIONS", "Perturbation", "delete", "fgsm", "gaussian", "matched_radius", "pgd",
+    "sphere", "swap", "typo", "uniform",
+]  # fmt: skip

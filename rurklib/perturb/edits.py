@@ -4,7 +4,7 @@ A text is x [n, dim, length]: a column for each token, and zero columns after th
 :mod:`rurklib.study.sources.text` embeds it. An edit is then a change of columns and needs no words.
 Edits are no ball: one token changes by a whole embedding, or not at all. Every draw decides for
 each token by a number of its own, so for one generator the edits at a larger rate include those at
-a smaller one.
+a smaller one. Kernels check nothing; :mod:`rurklib.perturb` has them behind their checks.
 """
 
 from __future__ import annotations
@@ -12,35 +12,32 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rurklib import checks, samples
+from rurklib import checks
+from rurklib.samples import Bounds
 
 
-def delete(
-    x: Tensor, tau: float, *, generator: torch.Generator, bounds: samples.Bounds = None
-) -> Tensor:
+def delete(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = None) -> Tensor:
     """Each token is taken out with probability ``tau``; those behind it move up.
 
     Shapes: x [n, dim, length] -> [n, dim, length]. The order of what stays is kept. tau = 0 returns
     a copy, tau = 1 texts without a token. Raises InputError for x of another kind, or a rate
     outside [0, 1].
     """
-    there = _tokens(x, tau, bounds)
+    there = x.ne(0).any(1)
     kept = there & (_numbers(there, generator) >= tau)
     order = (~kept).to(torch.uint8).argsort(dim=1, stable=True)  # kept first, in their order
     moved = x.gather(2, order[:, None].expand_as(x))
     return torch.where(kept.gather(1, order)[:, None], moved, torch.zeros_like(moved))
 
 
-def swap(
-    x: Tensor, tau: float, *, generator: torch.Generator, bounds: samples.Bounds = None
-) -> Tensor:
+def swap(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = None) -> Tensor:
     """Tokens are paired with a neighbour, and each pair exchanged with probability ``tau``.
 
     Pairs begin with the first token or with the second, as chance has it for each text, so every
     two neighbours can change places and no token moves further than one place. One without a
     partner stays. Shapes, tau = 0 and errors as in :func:`delete`.
     """
-    there = _tokens(x, tau, bounds)
+    there = x.ne(0).any(1)
     n, length = there.shape
     first = torch.randint(0, 2, (n, 1), generator=generator, device=x.device)
     place = torch.arange(length, device=x.device).expand(n, length)
@@ -52,40 +49,41 @@ def swap(
     return x.gather(2, torch.where(exchanged, partner, place)[:, None].expand_as(x))
 
 
-def typo(
-    x: Tensor, tau: float, *, generator: torch.Generator, bounds: samples.Bounds = None
-) -> Tensor:
+def typo(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = None) -> Tensor:
     """Each token is misspelt with probability ``tau``: its numbers get signs drawn anew.
 
     A changed letter makes another word, mostly one that nobody has seen, and the embedding of such
     a word is random signs: so is a column of signs with signs drawn anew. Shapes, tau = 0 and
     errors as in :func:`delete`; ``bounds``, if any, have to be symmetric about 0.
     """
-    there = _tokens(x, tau, bounds)
-    if bounds is not None and bounds[0] != -bounds[1]:
-        raise checks.InputError(
-            f"bounds = {bounds}: a typo changes signs; expected None or bounds symmetric about 0"
-        )
+    there = x.ne(0).any(1)
     wrong = there & (_numbers(there, generator) < tau)
     sign = torch.randint(0, 2, x.shape, generator=generator, device=x.device).to(x.dtype) * 2 - 1
     return torch.where(wrong[:, None], x * sign, x)
 
 
-def _tokens(x: Tensor, tau: float, bounds: samples.Bounds) -> Tensor:
-    """Which columns hold a token, bool [n, length]; InputError for what is no embedded text."""
-    checks.inputs(x, bounds)
+def check_texts(x: Tensor, tau: float, bounds: Bounds) -> None:
+    """Raise InputError for what is no embedded text, or for a rate above 1."""
     checks.number("tau", tau, 0.0, 1.0)
     if x.ndim != 3 or not x.is_floating_point():
         raise checks.InputError(
             f"x is {x.dtype} {tuple(x.shape)}: edits are for embedded texts, floats [n, dim, "
-            "length] with a column for each token; for images take another law, e.g. gaussian"
+            "length] with a column for each token; for images take gaussian, for example"
         )
     there = x.ne(0).any(1)
     if bool((there[:, 1:] & ~there[:, :-1]).any()):
         raise checks.InputError(
             "x has a zero column before a token: expected zero columns only after the last token"
         )
-    return there
+
+
+def check_signs(x: Tensor, tau: float, bounds: Bounds) -> None:
+    """:func:`check_texts`, where signs can change."""
+    check_texts(x, tau, bounds)
+    if bounds is not None and bounds[0] != -bounds[1]:
+        raise checks.InputError(
+            f"bounds = {bounds}: a typo changes signs; expected None or bounds symmetric about 0"
+        )
 
 
 def _numbers(there: Tensor, generator: torch.Generator) -> Tensor:

@@ -6,7 +6,8 @@ model still recognises as y.
 
 The model is left as found: eval mode inside, its own modes after; gradients are taken with respect
 to the input alone, so no ``.grad`` of a weight is touched. The loss is summed over the batch, never
-averaged, so a sample's perturbation doesn't depend on who else is in its batch.
+averaged, so a sample's perturbation doesn't depend on who else is in its batch. Nothing is checked
+here; :mod:`rurklib.perturb` has the same functions behind their checks.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rurklib import checks, samples
 from rurklib.model_state import evaluating
-from rurklib.perturb.ball import check_p, norm, project, uniform
+from rurklib.perturb.ball import norm, project, uniform
+from rurklib.samples import Bounds
 
 
 def ascent(model: nn.Module, x: Tensor, y: Tensor, targeted: bool) -> Tensor:
@@ -45,15 +46,13 @@ def fgsm(
     tau: float,
     *,
     targeted: bool = False,
-    bounds: samples.Bounds = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Tensor:
     """One signed gradient step of size tau: x' = clip(x +- tau * sign(grad)), in the L-inf ball.
 
     Shapes: x [n, ...] float inside ``bounds``, y int64 [n] -> [n, ...]. tau = 0 returns a copy.
     A coordinate with zero gradient stays where it is.
     """
-    _check(model, x, y, tau, bounds)
-    x = samples.as_float(x)
     with evaluating(model):
         step = tau * ascent(model, x, y, targeted).sign()
     return _inside(x, project(step, x, tau, math.inf, bounds), bounds)
@@ -72,7 +71,7 @@ def pgd(
     random_start: bool = True,
     generator: torch.Generator | None = None,
     start_at: Tensor | None = None,
-    bounds: samples.Bounds = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Tensor:
     """Projected gradient steps inside the Lp ball of radius tau and the box (p = 1, 2, inf).
 
@@ -88,19 +87,11 @@ def pgd(
 
     Shapes: x [n, ...] float inside ``bounds``, y int64 [n] -> [n, ...]. tau = 0 returns a copy.
     """
-    _check(model, x, y, tau, bounds)
-    check_p(p)
-    checks.count("steps", steps)
-    random_start = random_start and start_at is None
-    if random_start and generator is None:
-        raise checks.InputError(
-            "pgd: random_start needs a generator, e.g. torch.Generator().manual_seed(0)"
-        )
-    x = samples.as_float(x)
-    default = 2.5 * tau if p == 1 else 2.5 * tau / steps
-    size = default if step_size is None else checks.number("step_size", step_size, 0.0)
+    size = step_size
+    if size is None:
+        size = 2.5 * tau if p == 1 else 2.5 * tau / steps
     d = torch.zeros_like(x) if start_at is None else start_at
-    if random_start:
+    if random_start and start_at is None:
         assert generator is not None
         d = start(x, tau, generator, bounds, p)
     with evaluating(model):
@@ -110,11 +101,8 @@ def pgd(
     return _inside(x, d, bounds)
 
 
-def start(
-    x: Tensor, tau: float, generator: torch.Generator, bounds: samples.Bounds, p: float
-) -> Tensor:
+def start(x: Tensor, tau: float, generator: torch.Generator, bounds: Bounds, p: float) -> Tensor:
     """Where PGD sets out: a displacement drawn uniformly from the ball, moved into the box."""
-    x = samples.as_float(x)
     return project(uniform(x, tau, p, generator), x, tau, p, bounds)
 
 
@@ -128,14 +116,6 @@ def _direction(g: Tensor, p: float) -> Tensor:
     return g if p == 1 else g / norm(g, 2).view(shape).clamp(min=1.0)
 
 
-def _check(model: nn.Module, x: Tensor, y: Tensor, tau: float, bounds: samples.Bounds) -> None:
-    checks.inputs(x, bounds)
-    checks.labels(y, len(x))
-    checks.number("tau", tau, low=0.0)
-    if not isinstance(model, nn.Module):
-        raise checks.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
-
-
-def _inside(x: Tensor, d: Tensor, bounds: samples.Bounds) -> Tensor:
+def _inside(x: Tensor, d: Tensor, bounds: Bounds) -> Tensor:
     """x + d, clipped once more: x + (high - x) can round to just above high."""
     return x + d if bounds is None else (x + d).clamp_(*bounds)

@@ -1,9 +1,11 @@
-"""Random perturbations: laws that don't look at a model.
+"""Random perturbations: kernels that don't look at a model, and don't check what they are given.
 
-Where a copy would leave the ``bounds``, each coordinate is clipped to them, as torchattacks and
-the paper do. Clipping only ever brings a coordinate nearer to x, so a copy stays in its ball; but
-the law is then no longer the one it is named after: it has a lump of mass on each face of the box
-(for a black pixel under symmetric noise, half of it), and a copy "on the sphere" lies inside it.
+:mod:`rurklib.perturb` has the same functions behind their checks.
+
+Where a copy would leave the ``bounds``, each coordinate is clipped to them, as torchattacks and the
+paper do. Clipping only ever brings a coordinate nearer to x, so a copy stays in its ball; but its
+distribution is then no longer the one it is named after: it has a lump of mass on each face of the
+box (for a black pixel under symmetric noise, half of it), and a copy "on the sphere" lies inside.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ import math
 import torch
 from torch import Tensor
 
-from rurklib import checks, samples
+from rurklib import checks
 from rurklib.perturb import ball
+from rurklib.samples import Bounds
 
 
 def gaussian(
@@ -22,9 +25,9 @@ def gaussian(
     tau: float,
     *,
     generator: torch.Generator,
-    bounds: samples.Bounds = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Tensor:
-    """x + tau * z with z standard normal, clipped to ``bounds``: the paper's law (B.2, B.4).
+    """x + tau * z with z standard normal, clipped to ``bounds``: the paper's noise (B.2, B.4).
 
     ``tau`` is the standard deviation of a pixel, in units of the pixel range, as in
     ``torchattacks.GN(std=tau)``. The paper calls this "p = 2", but ||x' - x||_2 is about
@@ -33,7 +36,6 @@ def gaussian(
     Shapes: x [n, ...] float inside ``bounds`` -> [n, ...]. tau = 0 returns a copy of x.
     Raises InputError for NaN, out-of-range inputs or a negative tau.
     """
-    x = _checked(x, tau, bounds)
     noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
     return _inside(noise.mul_(tau).add_(x), bounds)
 
@@ -44,7 +46,7 @@ def uniform(
     p: float,
     *,
     generator: torch.Generator,
-    bounds: samples.Bounds = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Tensor:
     """A point drawn uniformly from the Lp ball of radius tau around x (p = 1, 2, inf), clipped.
 
@@ -55,8 +57,7 @@ def uniform(
     Shapes: x [n, ...] float inside ``bounds`` -> [n, ...]. tau = 0 returns a copy of x.
     Raises InputError for NaN, out-of-range inputs, a negative tau or another p.
     """
-    x = _checked(x, tau, bounds)
-    return _inside(x + ball.uniform(x, tau, ball.check_p(p), generator), bounds)
+    return _inside(x + ball.uniform(x, tau, p, generator), bounds)
 
 
 def matched_radius(tau: float, p: float, dimensions: int) -> float:
@@ -64,7 +65,7 @@ def matched_radius(tau: float, p: float, dimensions: int) -> float:
 
     As large: the same root mean square a coordinate, so the same mean squared L2 length. With R the
     radius and d dimensions it is R^2 / 3 (p = inf), R^2 / (d + 2) (p = 2) and 2 R^2 / ((d + 1)
-    (d + 2)) (p = 1, by the Dirichlet law of the coordinates' sizes). Before clipping.
+    (d + 2)) (p = 1, the coordinates' sizes are Dirichlet). Before clipping.
 
     >>> round(matched_radius(0.1, 2, 64), 3)
     0.812
@@ -79,23 +80,16 @@ def sphere(
     tau: float,
     *,
     generator: torch.Generator,
-    bounds: samples.Bounds = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Tensor:
     """A point drawn uniformly from the L2 sphere ||x' - x||_2 = tau, clipped to ``bounds``.
 
     Of a linear model's copies a spherical cap is recognised, whose area is known. Shapes and
     errors as in :func:`uniform`.
     """
-    x = _checked(x, tau, bounds)
     z = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype).flatten(1)
     return _inside(x + (tau * z / ball.norm(z, 2)[:, None]).view_as(x), bounds)
 
 
-def _checked(x: Tensor, tau: float, bounds: samples.Bounds) -> Tensor:
-    checks.inputs(x, bounds)
-    checks.number("tau", tau, low=0.0)
-    return samples.as_float(x)
-
-
-def _inside(x: Tensor, bounds: samples.Bounds) -> Tensor:
+def _inside(x: Tensor, bounds: Bounds) -> Tensor:
     return x if bounds is None else x.clamp_(*bounds)

@@ -119,6 +119,8 @@ def count_hits(
     Shapes: x [n, ...] inside ``asked.bounds``, y int64 [n] -> hits [model, tau, n].
     """
     law, taus, draws = PERTURBATIONS[asked.perturbation], asked.taus, asked.draws
+    law.check(x, max(taus), asked.bounds)
+    checks.labels(y, len(x))
     names, n = tuple(models), len(x)
     example = samples.as_float(x[:64])
     forwards = forwards or {name: accelerate(model, example) for name, model in models.items()}

@@ -45,6 +45,8 @@ def disagreement(
             f"it; take one of {', '.join(n for n, p in PERTURBATIONS.items() if not p.gradient_based)}"  # noqa: E501
         )
     checks.count("draws", draws)
+    law.check(x, max(checks.taus(taus)), bounds)
+    checks.labels(y, len(x))
     x, rows = samples.as_float(x), []
     others = list(references.values())
     for tau in checks.taus(taus):

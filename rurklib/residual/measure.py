@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from rurklib import checks, samples
 from rurklib.model_state import recording_state
+from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import controls as control
 from rurklib.residual import flags
 from rurklib.residual.cache import count_kept
@@ -99,7 +100,7 @@ def residual_knowledge(
             "can't be kept; give one of them"
         )
     checks.one_of("estimand", estimand, ESTIMANDS)
-    checks.inputs(x, bounds)
+    PERTURBATIONS[perturbation].check(x, max(asked.taus), bounds)
     checks.labels(y, len(x))
     everyone = {**models, **references}
     external = {"found_on": found_on} if isinstance(found_on, nn.Module) else {}

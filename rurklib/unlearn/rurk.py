@@ -51,7 +51,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.model_state import evaluating
-from rurklib.perturb.perturbations import PERTURBATIONS, Sample
+from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
 from rurklib.rng import generator
 from rurklib.samples import Bounds, Pair
 from rurklib.train.loop import Batch, cycled
@@ -94,21 +94,21 @@ def rurk_loss(
     use the model in the mode that it is in, the copies are found in eval mode. Raises InputError
     for a negative tau or weight, or an unknown or unfit perturbation.
     """
-    checks.number("tau", tau, low=0.0)
     checks.number("lambda_f", lambda_f, low=0.0)
     checks.number("lambda_a", lambda_a, low=0.0)
     checks.count("v", v)
     if not isinstance(recognised_only, bool):
         raise checks.InputError(f"recognised_only = {recognised_only!r}: expected True or False")
-    draw = _draw(perturbation, target)
+    rule = _rule(perturbation, target)
     (xr, yr), (xf, yf) = retain, forget
+    rule.check(xf, tau, bounds)
     copies, labels, members = [], [], []
     with torch.no_grad(), evaluating(model):  # x' is data: no gradient through how it was found
         for _ in range(v):
             label = yf
             if target == "random":
                 label = wrong_labels(yf, model(xf[:1]).shape[1], generator)
-            near = draw(model, xf, label, tau, generator, bounds)
+            near = rule.sample(model, xf, label, tau, generator, bounds)
             copies.append(near)
             labels.append(label)
             members.append(model(near).argmax(1) == yf if recognised_only else yf >= 0)
@@ -122,17 +122,17 @@ def rurk_loss(
     return RurkLoss(kept - lambda_f * clean - regulariser, kept, clean, perturbed)
 
 
-def _draw(perturbation: str, target: Target) -> Sample:
+def _rule(perturbation: str, target: Target) -> Perturbation:
     """How copies are found: towards y, or away from a wrong label."""
     checks.one_of("perturbation", perturbation, PERTURBATIONS)
     checks.one_of("target", target, get_args(Target))
     if target == "true" or not PERTURBATIONS[perturbation].gradient_based:
-        return PERTURBATIONS[perturbation].sample
+        return PERTURBATIONS[perturbation]
     away = f"{perturbation}-untargeted"
     if away not in PERTURBATIONS:
         found = [n.removesuffix("-untargeted") for n in PERTURBATIONS if n.endswith("-untargeted")]
         checks.one_of("perturbation for target 'random'", perturbation, found)
-    return PERTURBATIONS[away].sample
+    return PERTURBATIONS[away]
 
 
 @method(

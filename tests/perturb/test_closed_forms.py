@@ -15,8 +15,7 @@ from scipy import optimize, stats
 from torch import nn
 
 from rurklib import InputError
-from rurklib.perturb.gradient import fgsm, pgd
-from rurklib.perturb.noise import gaussian, sphere, uniform
+from rurklib.perturb.checked import fgsm, gaussian, pgd, sphere, uniform
 from rurklib.perturb.perturbations import PERTURBATIONS
 
 NORMS = (math.inf, 2, 1)

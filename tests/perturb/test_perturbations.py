@@ -15,7 +15,7 @@ import torch
 from scipy import stats
 
 from rurklib.perturb.ball import norm
-from rurklib.perturb.noise import uniform
+from rurklib.perturb.checked import uniform
 from rurklib.perturb.perturbations import PERTURBATIONS
 
 P = {"uniform-linf": math.inf, "uniform-l2": 2, "uniform-l1": 1, "sphere-l2": 2}

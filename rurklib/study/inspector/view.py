@@ -156,12 +156,12 @@ class Inspector:
     ) -> Tensor:
         """The copies of a sample that a measurement makes in these draws, [draw, ...]."""
         rule = PERTURBATIONS[checks.one_of("perturbation", perturbation, PERTURBATIONS)]
-        checks.number("tau", tau, 0.0)
         checks.count("steps", steps)
         checks.count("sample", sample, 0)
         if sample >= len(self.x):
             raise checks.InputError(f"sample = {sample}: there are {len(self.x)} forget samples")
         x, y = samples.as_float(self.x[sample : sample + 1]), self.y[sample : sample + 1]
+        rule.check(x, tau, self.run.data.bounds)
         bounds, many = self.run.data.bounds, (len(draws), *[1] * (x.ndim - 1))
         if tau == 0:
             return x.repeat(many)

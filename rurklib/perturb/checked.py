@@ -1,0 +1,73 @@
+"""The public functions: each kernel, with its own signature, behind checks of its arguments."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from rurklib import checks
+from rurklib.perturb import edits, gradient, noise
+from rurklib.perturb.ball import check_p
+from rurklib.samples import Bounds, as_float
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Tensor])
+
+
+def checked(kernel: Kernel, *checking: Callable[..., Any]) -> Kernel:
+    """``kernel``, with x as floats, after each of ``checking`` was given what it asks for by name
+    of the arguments."""
+    signature = inspect.signature(kernel)
+    asked = [(check, inspect.signature(check).parameters) for check in checking]
+
+    @wraps(kernel)
+    def public(*args: Any, **kwargs: Any) -> Tensor:
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        for check, names in asked:
+            check(**{name: given.arguments[name] for name in names})
+        given.arguments["x"] = as_float(given.arguments["x"])
+        return kernel(*given.args, **given.kwargs)
+
+    return cast(Kernel, public)
+
+
+def samples(x: Tensor, tau: float, bounds: Bounds) -> None:
+    checks.inputs(x, bounds)
+    checks.number("tau", tau, low=0.0)
+
+
+def labelled(model: nn.Module, x: Tensor, y: Tensor) -> None:
+    checks.labels(y, len(x))
+    if not isinstance(model, nn.Module):
+        raise checks.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
+
+
+def steps(
+    steps: int,
+    step_size: float | None,
+    random_start: bool,
+    generator: torch.Generator | None,
+    start_at: Tensor | None,
+) -> None:
+    checks.count("steps", steps)
+    if step_size is not None:
+        checks.number("step_size", step_size, low=0.0)
+    if random_start and generator is None and start_at is None:
+        raise checks.InputError(
+            "pgd: random_start needs a generator, e.g. torch.Generator().manual_seed(0)"
+        )
+
+
+gaussian = checked(noise.gaussian, samples)
+uniform = checked(noise.uniform, samples, check_p)
+sphere = checked(noise.sphere, samples)
+delete = checked(edits.delete, samples, edits.check_texts)
+swap = checked(edits.swap, samples, edits.check_texts)
+typo = checked(edits.typo, samples, edits.check_signs)
+fgsm = checked(gradient.fgsm, samples, labelled)
+pgd = checked(gradient.pgd, samples, labelled, check_p, steps)
