@@ -23,8 +23,9 @@ def plane():
     from rurklib import unlearn
     from rurklib.data.bundled import iris
     from rurklib.study.inspector.plane import Plane, forget_and_retrain, trajectory
+    from rurklib.train.spec import Recipe
 
-    training = {"epochs": 100, "lr": 0.3, "weight_decay": 0.0}
+    training = Recipe(epochs=100, lr=0.3, weight_decay=0.0)
     case = forget_and_retrain(iris((0, 1)), seed=0, references=3, training=training)
     shared = {k: PLANE[k] for k in ("lr", "momentum", "weight_decay")}
     gd = unlearn("GD", case.original, case.retain, case.forget, seed=0, epochs=8, **shared)

@@ -1,28 +1,15 @@
 """Looking closely at one sample: what a panel or a figure of a single image is computed from.
 
-``Inspector.view``, ``cut``, ``radii`` and ``running`` are about a forget image of a run,
-``Plane`` and its companions about the plane of notebook 0. Heavier work is a generator that yields
-what is known so far, with ``done`` of ``total`` steps, so that a button can show progress and stop.
+``Inspector.view``, ``cut``, ``radii`` and ``running`` are about a forget image of a run, ``Plane``
+and its companions about the plane of notebook 0. Heavier work is a generator that yields what is
+known so far, with ``done`` of ``total`` steps, so that a button can show progress and stop it.
 """
 
 from rurklib.study.inspector.cut import cut
-from rurklib.study.inspector.plane import (
-    Plane,
-    forget_and_retrain,
-    shares,
-    trajectory,
-)
+from rurklib.study.inspector.plane import Plane, forget_and_retrain, shares, trajectory
 from rurklib.study.inspector.radius import radii
 from rurklib.study.inspector.running_ratio import running
 from rurklib.study.inspector.view import Inspector
 
-__all__ = [
-    "Inspector",
-    "Plane",
-    "cut",
-    "forget_and_retrain",
-    "radii",
-    "running",
-    "shares",
-    "trajectory",
-]
+__all__ = ["Inspector", "Plane", "cut", "forget_and_retrain", "radii", "running", "shares"]
+__all__ += ["trajectory"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rurklib import checks, samples
 from rurklib.model_state import evaluating
@@ -89,12 +89,9 @@ def cut(
     asked = list(dict.fromkeys(["Original", model, *inspector.references]))
     x, y = samples.as_float(inspector.x[sample]), int(inspector.y[sample])
     says: dict[str, np.ndarray] = {}
-    truth = inspector.classes[y]
     for name in asked:
-        net = inspector.forwards[name].call
-        assert isinstance(net, nn.Module)
-        a, b, answers = answers_on_plane(
-            {name: net}, x, across, up, reach, points=points, bounds=inspector.run.data.bounds
-        )
+        nets, bounds = {name: inspector.forwards[name]}, inspector.run.data.bounds
+        a, b, answers = answers_on_plane(nets, x, across, up, reach, points=points, bounds=bounds)
         says = {**says, name: answers[name] == y}
-        yield Cut(model, truth, a, b, says, inspector.references, len(says), len(asked))
+        truth, references = inspector.classes[y], inspector.references
+        yield Cut(model, truth, a, b, says, references, len(says), len(asked))

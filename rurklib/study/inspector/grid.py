@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ BATCH = 4096  # points that a model is shown at once
 
 
 def answers_on_plane(
-    models: Mapping[str, nn.Module],
+    models: Mapping[str, Callable[[Tensor], Tensor]],
     origin: Tensor,
     across: Tensor,
     up: Tensor,
@@ -44,7 +44,8 @@ def answers_on_plane(
     a, b = np.linspace(a0, a1, points), np.linspace(b0, b1, points)
     grid = torch.tensor(np.stack(np.meshgrid(a, b), axis=-1).reshape(-1, 2), dtype=torch.float32)
     found: dict[str, list[np.ndarray]] = {name: [] for name in models}
-    with evaluating(*models.values()), torch.inference_mode():
+    modules = [m for m in models.values() if isinstance(m, nn.Module)]
+    with evaluating(*modules), torch.inference_mode():
         for part in grid.to(origin.device).split(BATCH):
             steps = part.view(-1, 2, *[1] * origin.ndim)
             x = origin + steps[:, 0] * across + steps[:, 1] * up

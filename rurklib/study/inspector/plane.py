@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks, samples
+from rurklib import checks
 from rurklib.data.dataset import Dataset
 from rurklib.model_state import evaluating
 from rurklib.models import build
@@ -25,12 +25,14 @@ from rurklib.perturb.noise import uniform
 from rurklib.residual.placement import by_range
 from rurklib.rng import generator
 from rurklib.samples import Pair
+from rurklib.study.inspector.few import forget_few
 from rurklib.study.inspector.grid import answers_on_plane
 from rurklib.train.fit import fit
+from rurklib.train.spec import Recipe
 from rurklib.unlearn.contract import unlearn
 
 # No weight decay: where it is strong, nothing is learnt by heart and nothing is left to forget.
-TRAINING = {"epochs": 400, "lr": 0.3, "weight_decay": 0.0}
+TRAINING = Recipe(epochs=400, lr=0.3, weight_decay=0.0)
 NORMS = {"linf": math.inf, "l2": 2.0, "l1": 1.0}
 POINTS, DRAWS = 101, 300  # a side of the map; points in the ball
 
@@ -47,41 +49,13 @@ class PlaneCase:
     seed: int
 
 
-def forget_few(dataset: Dataset, n: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Indices (retain, forget) into ``dataset.train``, int64 and sorted; ``n`` to forget.
-
-    Classes are drawn from as evenly as ``n`` allows; chance says which give one more. (Of a
-    handful, :func:`rurklib.data.forget_part_of_a_class` could take none of some class.) Only a
-    sample without an identical copy can be drawn: what is kept once more can't be forgotten.
-    Raises InputError if a class has too few such samples.
-    """
-    checks.count("n", n)
-    checks.count("seed", seed, 0)
-    y, classes = dataset.train[1].cpu().numpy(), len(dataset.classes)
-    hashes = np.array(list(samples.hashes(dataset.train[0])))
-    _, kind, copies = np.unique(hashes, return_inverse=True, return_counts=True)
-    single = copies[kind.reshape(-1)] == 1
-    rng = np.random.default_rng([seed, 3])
-    forget: list[int] = []
-    for c, share in enumerate(rng.permutation(n // classes + (np.arange(classes) < n % classes))):
-        members = np.flatnonzero((y == c) & single)
-        if len(members) < share:
-            raise checks.InputError(
-                f"n = {n}: class {c} ({dataset.classes[c]}) has {len(members)} training samples "
-                f"without a copy, {share} are needed; forget fewer"
-            )
-        forget += rng.permutation(members)[:share].tolist()
-    retain = np.setdiff1d(np.arange(len(y)), forget)
-    return torch.from_numpy(retain), torch.tensor(sorted(forget), dtype=torch.int64)
-
-
 def forget_and_retrain(
     data: Dataset,
     *,
     seed: int,
     forget: int = 7,
     references: int = 8,
-    training: Mapping[str, Any] = TRAINING,
+    training: Recipe = TRAINING,
 ) -> PlaneCase:
     """Draw ``forget`` samples over all classes; train Original on all and references without them.
 
@@ -93,7 +67,7 @@ def forget_and_retrain(
 
     def trained(seed: int, index: Tensor) -> nn.Module:
         model = build("mlp", x.shape[1], len(data.classes), seed=seed)
-        return fit(model, x[index], y[index], seed=seed, **training)
+        return fit(model, x[index], y[index], training, seed=seed)
 
     return PlaneCase(
         data=data,
@@ -115,14 +89,14 @@ def trajectory(
     ``settings`` are RURK's other hyper-parameters. Returns nets by (lambda, steps).
     """
     fixed = {"seed": case.seed, "lambda_f": 0.0, "batch_size": len(case.retain[0]), **settings}
-    made: dict[tuple[float, int], nn.Module] = {}
-    for lam in lambdas:
-        for n in steps:
-            checks.count("steps", n, 0)
-            made[lam, n] = case.original if n == 0 else unlearn(
-                "RURK", case.original, case.retain, case.forget, epochs=n, lambda_a=lam, **fixed
-            )  # fmt: skip
-    return made
+
+    def after(lam: float, n: int) -> nn.Module:
+        if checks.count("steps", n, 0) == 0:
+            return case.original
+        three = case.original, case.retain, case.forget
+        return unlearn("RURK", *three, epochs=n, lambda_a=lam, **fixed)
+
+    return {(lam, n): after(lam, n) for lam in lambdas for n in steps}
 
 
 @dataclass(frozen=True)
@@ -155,11 +129,19 @@ class Plane:
             "reference": {k: str(k + 1) for k in range(len(self.case.references))},
         }
 
+    def nets(self, lam: float) -> dict[str, list[nn.Module]]:
+        """What there is to ask, in the order of the picture's maps: one Original, the re-trained
+        models, one GD, RURK after each number of steps."""
+        rurk = [net for (one, _), net in self.rurk.items() if one == lam]
+        references = list(self.case.references)
+        return {"Original": [self.case.original], "Re-train": references, "GD": [self.gd],
+                "RURK": rurk}  # fmt: skip
+
     def recognised(
         self, sample: int, tau: float, norm: str, lam: float
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Points [n, 2] of the ball around a forget sample, and who says its class there, bool:
-        Original and GD [n], RURK after each number of steps [steps, n], Re-train [reference, n].
+        """Points [n, 2] of the ball around a forget sample, and which of the ``nets`` say its class
+        there, bool [net, n].
 
         Points are drawn uniformly and clipped to [0, 1] as everywhere. Each sample has a stream of
         its own, whatever the radius: as tau grows, the same points move outward.
@@ -167,29 +149,22 @@ class Plane:
         (x, y), stream = self.case.forget, generator(self.case.seed, 20, sample)
         copies = x[sample : sample + 1].expand(DRAWS, -1)
         points = uniform(copies, tau, NORMS[norm], generator=stream)
-
-        def right(*nets: nn.Module) -> np.ndarray:
-            return np.stack([answers(net, points) for net in nets]) == int(y[sample])
-
         return points.numpy(), {
-            "Original": right(self.case.original)[0],
-            "Re-train": right(*self.case.references),
-            "GD": right(self.gd)[0],
-            "RURK": right(*(net for (one, _), net in self.rurk.items() if one == lam)),
+            name: np.stack([answers(net, points) for net in nets]) == int(y[sample])
+            for name, nets in self.nets(lam).items()
         }
 
 
 def shares(plane: Plane, tau: float, norm: str, lam: float, steps: int) -> pd.DataFrame:
     """The share of every forget sample's ball that each model recognises, a row a sample."""
-    rows = []
+    step, rows = list(plane.choices["steps"]).index(steps), []
     for k, label in enumerate(plane.case.forget[1].tolist()):
-        _, right = plane.recognised(k, tau, norm, lam)
-        theirs = right["Re-train"].mean(-1)
+        share = {name: by.mean(-1) for name, by in plane.recognised(k, tau, norm, lam)[1].items()}
         row: dict[str, Any] = {"sample": k, "class": plane.case.data.classes[label]}
-        row |= {"Original": right["Original"].mean(), "GD": right["GD"].mean()}
-        row["RURK"] = right["RURK"][list(plane.choices["steps"]).index(steps)].mean()
-        row |= {"Re-train (mean)": theirs.mean(), "Re-train (least)": theirs.min()}
-        rows.append(row | {"Re-train (most)": theirs.max()})
+        row |= {name: share[name][0] for name in ("Original", "GD")}
+        row |= {"RURK": share["RURK"][step], "Re-train (mean)": share["Re-train"].mean()}
+        row |= {"Re-train (least)": share["Re-train"].min()}
+        rows.append(row | {"Re-train (most)": share["Re-train"].max()})
     return pd.DataFrame(rows)
 
 
@@ -225,20 +200,16 @@ def view(
     plane: Plane, *, sample: int, tau: float, norm: str, lam: float, steps: int, reference: int
 ) -> PlaneView:
     """Ask the nets for what there is to see; each setting is one of the plane's ``choices``."""
-    case, (x, y) = plane.case, plane.case.forget
-    nets = {
-        "Original": case.original,
-        "Re-train": case.references[reference],
-        "GD": plane.gd,
-        "RURK": plane.rurk[lam, steps],
-    }
-    across, up = torch.eye(2)
+    x, y = plane.case.forget
     points, right = plane.recognised(sample, tau, norm, lam)
     step = list(plane.choices["steps"]).index(steps)
     share, theirs = right["RURK"][step].mean(), right["Re-train"].mean(-1)
+    at = {"Original": 0, "Re-train": reference, "GD": 0, "RURK": step}
+    nets = {name: group[at[name]] for name, group in plane.nets(lam).items()}
+    across, up = torch.eye(2)
     return PlaneView(
         sample, tau, norm, lam, steps, reference,
-        species=case.data.classes[int(y[sample])],
+        species=plane.case.data.classes[int(y[sample])],
         regions=answers_on_plane(nets, 0 * up, across, up, ((0, 1), (0, 1)), points=POINTS)[-1],
         answers={name: answers(net, x) for name, net in nets.items()},
         points=points,

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -30,8 +31,6 @@ from rurklib.study.inspector.choices import STEPS, other_aim
 from rurklib.study.inspector.view import Inspector
 
 POINTS = 24
-
-
 HALVINGS = 6  # 24 points halved 6 times: a bracket of reach / 1536
 
 
@@ -69,44 +68,23 @@ def radii(
     """The radius of every model, reported after each tau of the grid and each halving."""
     checks.number("reach", reach, 0.0)
     checks.count("points", points)
-    names, y = tuple(inspector.models), int(inspector.y[sample])
-    total = points + HALVINGS
-    seen: dict[tuple[float, bool], np.ndarray] = {}
+    names, y, total = tuple(inspector.models), int(inspector.y[sample]), points + HALVINGS
 
-    def says(tau: float, towards: bool) -> np.ndarray:
+    @cache
+    def says(tau: float, aimed: str) -> np.ndarray:
         """Which models say y about the copy at tau, bool [model]."""
-        if (tau, towards) not in seen:
-            aimed = other_aim(perturbation, towards)
-            copy = inspector.copies(sample, aimed, tau, [draw], found_on, steps)
-            answers = inspector.logits(copy, names)[:, 0].argmax(-1).cpu().numpy()
-            seen[tau, towards] = answers == y
-            if aimed == other_aim(perturbation, not towards):  # noise: one copy serves both
-                seen[tau, not towards] = seen[tau, towards]
-        return seen[tau, towards]
+        copy = inspector.copies(sample, aimed, tau, [draw], found_on, steps)
+        return inspector.logits(copy, names)[:, 0].argmax(-1).cpu().numpy() == y
 
-    before = says(0.0, True)
-    low, high = np.zeros(len(names)), np.full(len(names), np.nan)
-
-    def flipped(tau: float, m: int) -> bool:
-        return bool(says(tau, not before[m])[m] != before[m])
-
-    def report(done: int) -> FlipRadius:
-        kept = inspector.references
-        return FlipRadius(names, kept, before, high.copy(), float(reach), done, total)
-
-    for k in range(1, points + 1):
-        tau = reach * k / points
-        for m in np.flatnonzero(np.isnan(high)).tolist():
-            if flipped(tau, m):
-                high[m] = tau
-            else:
-                low[m] = tau
-        yield report(k)
-    for k in range(1, HALVINGS + 1):
-        for m in np.flatnonzero(~np.isnan(high)).tolist():
-            middle = (low[m] + high[m]) / 2
-            if flipped(middle, m):
-                high[m] = middle
-            else:
-                low[m] = middle
-        yield report(points + k)
+    before = says(0.0, perturbation)
+    aims = [other_aim(perturbation, towards=not says_y) for says_y in before]
+    low, high = np.zeros(len(names)), np.full(len(names), np.nan)  # of the bracket
+    for k in range(total):
+        coarse = k < points
+        for m in np.flatnonzero(np.isnan(high) == coarse).tolist():
+            tau = reach * (k + 1) / points if coarse else (low[m] + high[m]) / 2
+            bracket = low if says(tau, aims[m])[m] == before[m] else high
+            bracket[m] = tau
+        yield FlipRadius(
+            names, inspector.references, before, high.copy(), float(reach), k + 1, total
+        )

@@ -100,24 +100,22 @@ def ratio_so_far(
     and the interval 0 ... upper share / lower share of the references.
     """
     n, k, both = np.arange(1, len(own) + 1), len(others), (own & others).sum(0)
-    a, b = own.cumsum() / n, others.sum(0).cumsum() / (k * n)
+    shares = np.stack([own.cumsum() / n, others.sum(0).cumsum() / (k * n)])
+    a, b = shares
     covariance = (both.cumsum() / (k * n) - a * b) / np.maximum(n - 1, 1)
-    (a_low, a_high), (b_low, b_high) = wilson(a, n, z), wilson(b, n, z)
-    defined, some = b > 0, (b > 0) & (a > 0)
-    one = np.ones_like(a)
-    la, lb = (np.log(np.where(some, v, one)) for v in (a, b))
-    down_a, up_a = la - np.log(np.where(some, a_low, one)), np.log(np.where(some, a_high, one)) - la
-    down_b, up_b = lb - np.log(np.where(some, b_low, one)), np.log(np.where(some, b_high, one)) - lb
-    common = z**2 * np.divide(covariance, a * b, out=np.zeros_like(a), where=some)
+    least, most = wilson(shares, n, z)
+    with np.errstate(divide="ignore", invalid="ignore"):  # where a share is 0: told apart below
+        ratio = np.where(b > 0, a / b, np.nan)
+        down, up = np.log(shares) - np.log(least), np.log(most) - np.log(shares)
+        common = z**2 * (covariance / (a * b))
 
-    def arm(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        return np.sqrt(first**2 + second**2 - 2 * np.minimum(common, first * second))
+        def arm(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+            return np.sqrt(first**2 + second**2 - 2 * np.minimum(common, first * second))
 
-    ratio = np.divide(a, b, out=np.full_like(a, np.nan), where=defined)
-    low = ratio * np.exp(-arm(down_a, up_b))
-    high = ratio * np.exp(arm(up_a, down_b))
-    unseen = np.divide(a_high, b_low, out=np.full_like(a, np.nan), where=b_low > 0)
-    return ratio, low, np.where(defined & (a == 0), unseen, high)
+        low, high = ratio * np.exp(-arm(down[0], up[1])), ratio * np.exp(arm(up[0], down[1]))
+        nothing = (a == 0) & (b > 0)
+        low, high = np.where(nothing, 0.0, low), np.where(nothing, most[0] / least[1], high)
+    return ratio, low, high
 
 
 def wilson(p: np.ndarray, n: np.ndarray, z: float = 1.96) -> tuple[np.ndarray, np.ndarray]:

@@ -10,20 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks, samples, study
+from rurklib import checks, samples
 from rurklib.perturb.gradient import pgd
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import estimates
 from rurklib.residual.counts import BLOCK
 from rurklib.residual.inference import Forward, accelerate, laid_out
 from rurklib.rng import generator
+from rurklib.study.ids import ModelId
 from rurklib.study.inspector.choices import STEPS
 from rurklib.study.run import Run
+from rurklib.study.stages.measure import residual
+from rurklib.study.stages.models import load_models
 
 SEED = 0  # of the study's counts
 
@@ -60,12 +64,8 @@ class View:
     @property
     def distances(self) -> dict[str, float]:
         """How far the copy is from the image, in three norms."""
-        d = self.difference.astype(np.float64).ravel()
-        return {
-            "L-inf": float(np.abs(d).max()),
-            "L2": float(np.sqrt((d**2).sum())),
-            "L1": float(np.abs(d).sum()),
-        }
+        d = np.abs(self.difference.astype(np.float64).ravel())
+        return {"L-inf": float(d.max()), "L2": float(np.sqrt((d**2).sum())), "L1": float(d.sum())}
 
     @property
     def recognised(self) -> np.ndarray:
@@ -75,16 +75,13 @@ class View:
     @property
     def names(self) -> tuple[str, ...]:
         """Rows of a picture: Original, the re-trained models together, each unlearned model."""
-        return _rows(self.models, self.references)
+        rows = ("Re-train" if m in self.references else m for m in self.models)
+        return tuple(dict.fromkeys(rows))
 
     def row(self, name: str) -> np.ndarray:
         """Probabilities of the models of a row, [1 or references, class]."""
         wanted = self.references if name == "Re-train" else (name,)
         return self.probabilities[[self.models.index(m) for m in wanted]]
-
-
-def _rows(models: Sequence[str], references: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys("Re-train" if m in references else m for m in models))
 
 
 class Inspector:
@@ -100,16 +97,16 @@ class Inspector:
             raise checks.InputError(f"seed = {seed}: this run has {', '.join(map(str, run.seeds))}")
         self.x, self.y = run.pair("forget")
         self.classes = run.data.classes
-        names = [("Original", self.seed), *run.names("Re-train")]
+        references = run.names("Re-train")
+        names = [("Original", self.seed), *references]
         names += [(m, self.seed) for m in run.scenario.methods]
-        nets = study.load_models(run, names)
-        self.labels = {_shown(n): f"{n[0]}-seed{n[1]}" for n in names}  # as counts name them
-        self.models: dict[str, nn.Module] = {_shown(n): nets[n] for n in names}
-        self.references = tuple(_shown(n) for n in run.names("Re-train"))
-        self.names = _rows(tuple(self.models), self.references)
+        self.ids = {_shown(*n): ModelId(*n) for n in names}
+        nets = load_models(run, names)
+        self.models: dict[str, nn.Module] = {_shown(*n): nets[n] for n in names}
+        self.references = tuple(_shown(*n) for n in references)
         self._example = samples.as_float(self.x[:64])
         self.forwards = {n: accelerate(m, self._example) for n, m in self.models.items()}
-        self._searched: dict[str, Forward] = {}
+        self._searched: dict[str, Any] = {}  # modules
 
     @cached_property
     def _known(self) -> tuple[np.ndarray, np.ndarray]:
@@ -138,10 +135,10 @@ class Inspector:
     def hits(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """The study's hits under its first perturbation, all radii above 0 together, from its
         counts: [sample] of a model, [k, sample] of the references."""
-        method = self.labels[checks.one_of("model", name, self.models)].rsplit("-seed", 1)[0]
-        methods = [] if method == "Re-train" else [method]
+        model = self.ids[checks.one_of("model", name, self.models)]
+        methods = [model.method] if model.method != "Re-train" else []
         first, taus = self.run.scenario.perturbations[0], np.array(self.run.scenario.taus)
-        own, others = study.residual(self.run, first, methods=methods).ratios(self.labels[name])
+        own, others = residual(self.run, first, methods=methods).ratios(str(model))
         above = taus > 0 if (taus > 0).any() else taus == 0
         return own[above].sum(0), others[:, above].sum(1)
 
@@ -187,22 +184,19 @@ class Inspector:
         """The form of a model that gradients are taken of, made once."""
         checks.one_of("found_on", name, self.models)
         if name not in self._searched:
-            self._searched[name] = accelerate(self.models[name], self._example, gradients=True)
-        found = self._searched[name].call
-        assert isinstance(found, nn.Module)
-        return found
+            form = accelerate(self.models[name], self._example, gradients=True)
+            self._searched[name] = form.call
+        return self._searched[name]
 
     def logits(self, copies: Tensor, names: Sequence[str]) -> Tensor:
         """Logits of some models on the same copies, [model, copy, class]."""
         copies = laid_out(copies)
+
+        def asked(net: Forward) -> Tensor:
+            return torch.cat([net(part) for part in copies.split(net.batch_size)])
+
         with torch.inference_mode():
-            return torch.stack(
-                [
-                    torch.cat([self.forwards[n](part) for part in copies.split(size)])
-                    for n in names
-                    for size in [self.forwards[n].batch_size]
-                ]
-            )
+            return torch.stack([asked(self.forwards[name]) for name in names])
 
     def view(
         self,
@@ -214,7 +208,7 @@ class Inspector:
         steps: int = STEPS,
     ) -> View:
         """What there is to see of one copy. ``draw`` i is the copy of the measurement's draw i;
-        ``found_on`` (a name in ``models``) and ``steps`` matter to gradient laws only."""
+        ``found_on`` (a name in ``models``) and ``steps`` matter to gradients only."""
         checks.count("draw", draw, 0)
         copy = self.copies(sample, perturbation, tau, [draw], found_on, steps)
         logits = self.logits(copy, tuple(self.models))[:, 0]
@@ -241,5 +235,5 @@ class Inspector:
         return tuple(r for r in self.references if r not in out)
 
 
-def _shown(name: tuple[str, int]) -> str:
-    return f"Re-train {name[1]}" if name[0] == "Re-train" else name[0]
+def _shown(method: str, seed: int) -> str:
+    return f"Re-train {seed}" if method == "Re-train" else method

@@ -49,6 +49,7 @@ class InspectorPanel(Panel):
             "steps": STEPS, "model": "Original",
         }  # fmt: skip
         opened, images = self._seen(first), samples.as_float(inspector.x).cpu().numpy()
+        copy, l2 = {"sample", *ASKED}, reach("uniform-l2", self.taus, self.pixels)
         super().__init__(
             first,
             self._offered,
@@ -59,18 +60,28 @@ class InspectorPanel(Panel):
                 "probabilities": Probabilities(opened, inspector.classes),
             },
             {
-                "ratio": Slow("running ratio", self._ratio, RunningRatio(),
-                              {"sample", *ASKED, "model"} - {"draw"}),
-                "radius": Slow("radius of each model", self._radii, Radius(inspector.names),
-                               {"sample", *ASKED} - {"aim", "tau"}),
-                "map": Slow("map of the plane", self._map, Map(), {"sample", "model"}),
+                "ratio": Slow(
+                    "running ratio",
+                    lambda s: running(inspector, **_asked(s, "tau", "found_on", "steps", "model")),
+                    RunningRatio(),
+                    copy - {"draw"} | {"model"},
+                ),
+                "radius": Slow(
+                    "radius of each model",
+                    lambda s: radii(inspector, reach=self.reach(s),
+                                    **_asked(s, "draw", "found_on", "steps")),
+                    Radius(opened.names),
+                    copy - {"aim", "tau"},
+                ),
+                "map": Slow(
+                    "map of the plane",
+                    lambda s: cut(inspector, s["sample"], l2, model=s["model"]),
+                    Map(),
+                    {"sample", "model"},
+                ),
             },
             columns=COLUMNS,
-            about={
-                "samples": {"sample"},
-                "copy": {"sample", *ASKED},
-                "probabilities": {"sample", *ASKED},
-            },
+            about={"samples": {"sample"}, "copy": copy, "probabilities": copy},
             adapt=self._adapted,
         )  # fmt: skip
         self.set(**state)
@@ -124,23 +135,8 @@ class InspectorPanel(Panel):
         step = round(most * round(tau / most * TAUS) / TAUS, 6)  # the nearest: only rounding apart?
         return new | {"tau": step if abs(tau - step) < 1e-4 * most / TAUS else round(tau, 6)}
 
-    # --- what is seen ---------------------------------------------------------------------------
-
     def _seen(self, s: State) -> View:
-        options = (s[name] for name in ("tau", "draw", "found_on", "steps"))
-        return self.inspector.view(s["sample"], _name(s), *options)
-
-    def _ratio(self, s: State) -> Any:
-        options = {name: s[name] for name in ("model", "found_on", "steps")}
-        return running(self.inspector, s["sample"], _name(s), s["tau"], **options)
-
-    def _radii(self, s: State) -> Any:
-        options = {name: s[name] for name in ("draw", "found_on", "steps")}
-        return radii(self.inspector, s["sample"], _name(s), self.reach(s), **options)
-
-    def _map(self, s: State) -> Any:
-        most = reach("uniform-l2", self.taus, self.pixels)
-        return cut(self.inspector, s["sample"], most, model=s["model"])
+        return self.inspector.view(**_asked(s, "tau", "draw", "found_on", "steps"))
 
     # --- the button that exports ----------------------------------------------------------------
 
@@ -165,3 +161,8 @@ class InspectorPanel(Panel):
 
 def _name(s: State) -> str:
     return perturbation_named(s["kind"], s["norm"], s["aim"])
+
+
+def _asked(s: State, *names: str) -> dict[str, Any]:
+    """Arguments of the inspector's functions: sample and perturbation, and what more is named."""
+    return {"sample": s["sample"], "perturbation": _name(s), **{name: s[name] for name in names}}

@@ -71,8 +71,8 @@ class Panel:
     ``choices(state)`` says what can be set, by the state's names; ``adapt(state, values)`` is the
     state after a change of some values, where others follow. ``about``: the fields that a picture
     depends on, where it isn't all. ``widget`` is what to display, ``columns`` its parts by name:
-    controls, pictures, slow work with its picture. Widgets are made when they are first asked for:
-    a notebook without a browser stores none.
+    controls, pictures, slow work with its picture. ``controls``, ``jobs`` and ``shown`` hold the
+    widgets by name once ``widget`` was asked for: a notebook without a browser stores none.
     """
 
     def __init__(
@@ -91,8 +91,10 @@ class Panel:
         self._choices, self._view, self._adapt = choices, view, adapt
         self._columns, self._about, self._quiet = columns, about or {}, False
         self.said: dict[str, str] = {}
-        for name, choice in choices(state).items():
-            choice.check(name, state[name])
+        self.controls: dict[str, Any] = {}
+        self.jobs: dict[str, Job] = {}
+        self.shown: dict[str, Shown] = {}
+        self._check(state)
         self._draw(set(state))
 
     def set(self, **values: Any) -> None:
@@ -101,18 +103,47 @@ class Panel:
         for name in values:
             checks.one_of("setting", name, self.state)
         new = self._adapt(self.state, values)
-        for name, choice in self._choices(new).items():
-            choice.check(name, new[name])
+        self._check(new)
         changed = {name for name in new if new[name] != self.state[name]}
         self.state = new
-        if changed and "controls" in self.__dict__:
+        if changed:
             self._follow()
-        for name, job in self.jobs.items() if "jobs" in self.__dict__ else ():
+        for name, job in self.jobs.items():
             if changed & self.slow[name].about:
                 job.forget()
                 self.said.pop(name, None)
-                self._shown[name].layout.display = "none"
+                self.shown[name].layout.display = "none"
         self._draw(changed)
+
+    def part(self, name: str) -> list[ipywidgets.Widget]:
+        """The widgets of a name in ``columns``."""
+        jobs = {n: job.widget for n, job in self.jobs.items()}
+        return [every[name] for every in (self.controls, jobs, self.shown) if name in every]
+
+    @cached_property
+    def widget(self) -> ipywidgets.Widget:
+        """Columns that wrap: side by side on a desk, one below the other on a phone."""
+        self.controls = {n: self._control(n, c) for n, c in self._choices(self.state).items()}
+        self.jobs = {n: self._job(n, slow) for n, slow in self.slow.items()}
+        drawn = {**self.pictures, **{n: slow.picture for n, slow in self.slow.items()}}
+        self.shown = {n: Shown(picture.figure) for n, picture in drawn.items()}
+        for name, shown in self.shown.items():
+            if name in self.said:
+                shown.show(self.said[name])
+            else:
+                shown.layout.display = "none"
+        columns = []
+        for names in self._columns:
+            parts = [part for name in names for part in self.part(name)]
+            wide = max([PHONE, *(p.pixels + 12 for p in parts if isinstance(p, Shown))])
+            layout = {"width": f"{wide}px", "max_width": "100%", "margin": "0 14px 0 0"}
+            columns.append(ipywidgets.VBox(parts, layout=layout))
+        flow = {"display": "flex", "flex_flow": "row wrap", "align_items": "flex-start"}
+        return ipywidgets.Box(columns, layout={**flow, "width": "100%", "overflow": "visible"})
+
+    def _check(self, state: State) -> None:
+        for name, choice in self._choices(state).items():
+            choice.check(name, state[name])
 
     def _draw(self, changed: AbstractSet[str]) -> None:
         """Show the pictures that depend on one of these fields."""
@@ -124,74 +155,36 @@ class Panel:
 
     def _show(self, name: str, picture: Picture, view: Any) -> None:
         self.said[name] = picture.update(view)
-        if "_shown" in self.__dict__:
-            self._shown[name].show(self.said[name])
-            self._shown[name].layout.display = ""
+        if name in self.shown:
+            self.shown[name].show(self.said[name])
+            self.shown[name].layout.display = ""
 
-    # --- widgets --------------------------------------------------------------------------------
+    def _control(self, name: str, choice: Choice) -> Any:
+        control = choice.control(
+            **choice.traits, value=self.state[name], description=choice.text,
+            style={"description_width": "7em"}, layout={"width": "auto", "margin": "2px 0"},
+        )  # fmt: skip
 
-    @cached_property
-    def controls(self) -> dict[str, Any]:
-        made = {}
-        for name, choice in self._choices(self.state).items():
-            made[name] = choice.control(
-                **choice.traits, value=self.state[name], description=choice.text,
-                style={"description_width": "7em"}, layout={"width": "auto", "margin": "2px 0"},
-            )  # fmt: skip
-            made[name].observe(lambda change, name=name: self._moved(name, change["new"]), "value")
-        return made
+        def moved(change: Any) -> None:
+            if not self._quiet:
+                self.set(**{name: change["new"]})
 
-    @cached_property
-    def jobs(self) -> dict[str, Job]:
-        def job(name: str, slow: Slow) -> Job:
-            return Job(
-                slow.label, lambda: slow.begin(self.state),
-                lambda report: self._show(name, slow.picture, report),
-            )  # fmt: skip
+        control.observe(moved, "value")
+        return control
 
-        return {name: job(name, slow) for name, slow in self.slow.items()}
+    def _job(self, name: str, slow: Slow) -> Job:
+        def show(report: Any) -> None:
+            self._show(name, slow.picture, report)
 
-    @cached_property
-    def _shown(self) -> dict[str, Shown]:
-        figures = {name: picture.figure for name, picture in self.pictures.items()}
-        figures |= {name: slow.picture.figure for name, slow in self.slow.items()}
-        made = {name: Shown(figure) for name, figure in figures.items()}
-        for name, shown in made.items():
-            shown.layout.display = "" if name in self.said else "none"
-            if name in self.said:
-                shown.show(self.said[name])
-        return made
-
-    @cached_property
-    def widget(self) -> ipywidgets.Widget:
-        """Columns that wrap: side by side on a desk, one below the other on a phone."""
-        flow = {"display": "flex", "flex_flow": "row wrap", "align_items": "flex-start"}
-        parts = [self._column([w for name in names for w in self.part(name)])
-                 for names in self._columns]  # fmt: skip
-        return ipywidgets.Box(parts, layout={**flow, "width": "100%", "overflow": "visible"})
-
-    def part(self, name: str) -> list[ipywidgets.Widget]:
-        """The widgets of a name in ``columns``."""
-        jobs = {name: job.widget for name, job in self.jobs.items()}
-        return [every[name] for every in (self.controls, jobs, self._shown) if name in every]
-
-    def _column(self, parts: list[Any]) -> ipywidgets.Widget:
-        wide = max([PHONE, *(p.pixels + 12 for p in parts if isinstance(p, Shown))])
-        layout = {"width": f"{wide:.0f}px", "max_width": "100%", "margin": "0 14px 0 0"}
-        return ipywidgets.VBox(parts, layout=layout)
-
-    def _moved(self, name: str, value: Any) -> None:
-        if not self._quiet:
-            self.set(**{name: value})
+        return Job(slow.label, lambda: slow.begin(self.state), show)
 
     def _follow(self) -> None:
         """Set the controls as the state is."""
-        self._quiet = True
+        self._quiet, choices = True, self._choices(self.state)
         try:
-            for name, choice in self._choices(self.state).items():
-                control = self.controls[name]
+            for name, control in self.controls.items():
                 with control.hold_sync():  # one message: in two, a slider would jump between
-                    for trait, value in {**choice.traits, "value": self.state[name]}.items():
+                    for trait, value in {**choices[name].traits, "value": self.state[name]}.items():
                         if getattr(control, trait) != value:
                             setattr(control, trait, value)
         finally:

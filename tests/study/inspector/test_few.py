@@ -8,7 +8,7 @@ import torch
 from rurklib.checks import InputError
 from rurklib.data.bundled import iris
 from rurklib.data.dataset import Dataset
-from rurklib.study.inspector.plane import forget_few
+from rurklib.study.inspector.few import forget_few
 
 
 @pytest.mark.parametrize(("n", "shares"), [(7, [2, 2, 3]), (6, [2, 2, 2]), (1, [0, 0, 1])])

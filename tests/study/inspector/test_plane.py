@@ -12,6 +12,7 @@ from rurklib.data.bundled import iris
 from rurklib.models import build
 from rurklib.study.inspector import plane as planes
 from rurklib.train.fit import fit
+from rurklib.train.spec import Recipe
 
 STATE = {"sample": 4, "tau": 0.1, "norm": "l2", "lam": 0.3, "steps": 3, "reference": 1}
 
@@ -22,14 +23,14 @@ def weights(model):
 
 def test_a_case_is_a_request_and_models_trained_on_both_sides_of_it(same_random_state):
     """Fails if a reference sees a forget sample, Original misses one, or a seed isn't its own."""
-    data, training = iris((0, 1)), {"epochs": 3, "lr": 0.3}
+    data, training = iris((0, 1)), Recipe(epochs=3, lr=0.3)
     with same_random_state():
         case = planes.forget_and_retrain(data, seed=4, forget=5, references=2, training=training)
     (x, y), (kept, lost) = data.train, planes.forget_few(data, 5, seed=4)
     assert torch.equal(case.forget[0], x[lost])
     assert torch.equal(case.retain[1], y[kept])
-    own = fit(build("mlp", 2, 3, seed=4), x, y, seed=4, **training)
-    second = fit(build("mlp", 2, 3, seed=1001), x[kept], y[kept], seed=1001, **training)
+    own = fit(build("mlp", 2, 3, seed=4), x, y, training, seed=4)
+    second = fit(build("mlp", 2, 3, seed=1001), x[kept], y[kept], training, seed=1001)
     assert torch.equal(weights(case.original), weights(own))
     assert torch.equal(weights(case.references[1]), weights(second))
     assert len(case.references) == 2
@@ -67,7 +68,7 @@ def test_a_step_is_one_whatever_the_retain_set(plane_settings):
 
 def test_four_features_make_no_picture():
     case = planes.forget_and_retrain(
-        iris(), seed=0, references=1, training={"epochs": 1, "lr": 0.1}
+        iris(), seed=0, references=1, training=Recipe(epochs=1, lr=0.1)
     )
     with pytest.raises(InputError, match="two axes; choose two features"):
         planes.Plane(case, case.original, {})
@@ -171,8 +172,8 @@ def test_a_view_is_what_the_models_say(plane, left_as_found, same_random_state):
 
     assert np.array_equal(shown.right["RURK"], right(*(plane.rurk[0.3, n] for n in (0, 3, 8))))
     assert np.array_equal(shown.right["Re-train"], right(*case.references))
-    assert np.array_equal(shown.right["Original"], right(case.original)[0])
-    assert np.array_equal(shown.right["GD"], right(plane.gd)[0])
+    assert np.array_equal(shown.right["Original"], right(case.original))
+    assert np.array_equal(shown.right["GD"], right(plane.gd))
     assert 0 < shown.right["RURK"][1].mean() + shown.right["Re-train"].mean() < 2
     assert (shown.step, shown.species) == (1, case.data.classes[int(y[sample])])
 

@@ -52,7 +52,7 @@ def test_a_view_holds_the_model_s_own_numbers(inspector):
 
 def test_rows_put_the_references_together(inspector):
     v = inspector.view(0)
-    assert v.names == inspector.names == ("Original", "Re-train", "GD", "RURK")
+    assert v.names == ("Original", "Re-train", "GD", "RURK")
     assert v.row("Re-train").shape == (3, 10)
     np.testing.assert_array_equal(v.row("GD")[0], v.probabilities[v.models.index("GD")])
 

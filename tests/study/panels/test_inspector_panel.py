@@ -32,7 +32,7 @@ def panel(shared) -> InspectorPanel:
     panel.set(**opened)
     for name, job in panel.jobs.items():
         job.forget()
-        panel._shown[name].layout.display = "none"
+        panel.shown[name].layout.display = "none"
     return panel
 
 
@@ -60,6 +60,7 @@ def test_it_opens_on_the_sample_with_the_largest_ratio_at_the_largest_tau(inspec
     panel = InspectorPanel(inspector)
     assert panel.state["sample"] == panel.inspector.order[0]
     assert panel.state["tau"] == 0.2
+    assert panel.widget.children
     assert panel.controls["sample"].index == 0
     same(panel.view, expected(panel))
 
@@ -219,10 +220,10 @@ def test_results_vanish_when_they_are_about_something_else(panel, change, kept):
     """An aim is chosen for each model when a radius is looked for, so it plays no part there."""
     panel.set(kind="PGD", norm="L2", tau=0.8)
     for name, job in panel.jobs.items():
-        job.report, panel._shown[name].layout.display = name, ""  # as if it were done
+        job.report, panel.shown[name].layout.display = name, ""  # as if it were done
     panel.set(**change)
     assert {n for n, j in panel.jobs.items() if j.report is not None} == kept
-    shown = {n for n in panel.jobs if panel._shown[n].layout.display != "none"}
+    shown = {n for n in panel.jobs if panel.shown[n].layout.display != "none"}
     assert shown == kept
 
 

@@ -53,7 +53,7 @@ def frame():
 
 def picture(panel) -> bytes:
     """The picture as the browser has it."""
-    return panel._shown["plane"]._image.value
+    return panel.shown["plane"]._image.value
 
 
 def drawn(panel) -> dict[str, list]:
@@ -116,9 +116,9 @@ def test_without_a_browser_there_is_no_widget(plane, frame, monkeypatch):
     assert "tau 0.2" in other.said["sphere"]
     assert drawn(panel)["rurk"] == view(plane, **OTHER).regions["RURK"].tolist()
     monkeypatch.undo()
-    assert panel.controls["tau"].value == OTHER["tau"]  # made late, they begin where it is
     assert panel.widget.children
-    assert panel.said["plane"] in panel._shown["plane"]._words.value
+    assert panel.controls["tau"].value == OTHER["tau"]  # made late, they begin where it is
+    assert panel.said["plane"] in panel.shown["plane"]._words.value
 
 
 def test_the_picture_shows_the_packages_numbers(panel, plane):
@@ -212,7 +212,7 @@ def test_nothing_is_written_outside_the_picture(panel):
 def test_the_slider_shows_the_rows_of_its_radius(frame):
     panel = sphere_panel(frame, tau=0.05)
     shown = panel.pictures["sphere"]
-    first = png(shown.figure)
+    first, _ = png(shown.figure), panel.widget
     panel.controls["tau"].value = 0.2
     rows = frame[frame.tau == 0.2]
     assert panel.view.equals(rows)
