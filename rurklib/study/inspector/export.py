@@ -49,14 +49,8 @@ def row_of(view: View, classes: Sequence[str]) -> dict[str, Any]:
     Re-train's are the mean, least and largest probability, and how many of the references say y.
     """
     y = view.truth
-    facts: dict[str, Any] = {"sample": view.sample, "class": classes[y]}
-    facts |= {
-        "law": view.perturbation,
-        "tau": view.tau,
-        "draw": view.draw,
-        "found_on": view.found_on,
-        "steps": view.steps,
-    }
+    facts = {"sample": view.sample, "class": classes[y], "law": view.perturbation}
+    facts |= {name: getattr(view, name) for name in ("tau", "draw", "found_on", "steps")}
     facts |= {name.lower().replace("-", ""): v for name, v in view.distances.items()}
     again = view.row("Re-train")[:, y]
     facts |= {"retrain_mean": again.mean(), "retrain_low": again.min(), "retrain_high": again.max()}

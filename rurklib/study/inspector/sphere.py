@@ -87,18 +87,10 @@ def dimensions(
         one = near_caps(taus, d, caps=1, points=points, seed=seed)
         many = near_caps(taus, d, caps=caps, points=points, seed=seed)
         for tau, drawn, scattered in zip(taus, one, many, strict=True):
-            rows.append(
-                {
-                    "tau": tau,
-                    "dimension": d,
-                    "caps": caps,
-                    "bound": bound(tau, d),
-                    "hemisphere": near_hemisphere(tau, d),
-                    "hemisphere_drawn": drawn,
-                    "caps_drawn": scattered,
-                }
-            )
-    return pd.DataFrame(rows).sort_values(["tau", "dimension"], ignore_index=True)
+            exact = bound(tau, d), near_hemisphere(tau, d)
+            rows.append((tau, d, caps, *exact, drawn, scattered))
+    columns = ["tau", "dimension", "caps", "bound", "hemisphere", "hemisphere_drawn", "caps_drawn"]
+    return pd.DataFrame(rows, columns=columns).sort_values(["tau", "dimension"], ignore_index=True)
 
 
 def _angle(tau: float) -> float:

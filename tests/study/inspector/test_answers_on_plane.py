@@ -17,36 +17,25 @@ class Slope(nn.Module):
         return torch.stack([flat[:, 1], flat[:, 0]], dim=1)
 
 
-def unit(i):
-    return torch.eye(4)[i].view(1, 2, 2)
+ACROSS, UP = (torch.eye(4)[i].view(1, 2, 2) for i in (0, 1))
 
 
-def test_regions_of_a_linear_model():
-    origin = torch.full((1, 2, 2), 0.5)
-    a, b, said = answers_on_plane({"m": Slope()}, origin, unit(0), unit(1), 0.3, points=8)
+@pytest.mark.parametrize("reach", [0.3, ((0.0, 1.0), (-1.0, 0.5)), ((0.0, 1.0), (2.0, 3.0))])
+def test_regions_of_a_linear_model(reach):
+    """Up is the first axis, across the second, each over its own range."""
+    a, b, said = answers_on_plane({"m": Slope()}, torch.zeros(1, 2, 2), ACROSS, UP, reach, points=8)
     assert np.array_equal(said["m"], (a[None, :] > b[:, None]).astype(int))
-    assert (a[0], a[-1]) == (-0.3, 0.3)
-
-
-def test_ranges_of_their_own_for_each_axis():
-    origin = torch.zeros(1, 2, 2)
-    a, b, said = answers_on_plane(
-        {"m": Slope()}, origin, unit(0), unit(1), ((0.0, 1.0), (2.0, 3.0)), points=5
-    )
-    assert (a[0], a[-1], b[0], b[-1]) == (0.0, 1.0, 2.0, 3.0)
-    assert not said["m"].any()
+    ends = ((-reach, reach),) * 2 if isinstance(reach, float) else reach
+    assert ((a[0], a[-1]), (b[0], b[-1])) == ends
 
 
 def test_bounds_clamp_what_is_asked():
-    origin = torch.full((1, 2, 2), 0.9)
-    _, _, free = answers_on_plane({"m": Slope()}, origin, unit(0), unit(1), 0.5, points=4)
-    _, _, held = answers_on_plane(
-        {"m": Slope()}, origin, unit(0), unit(1), 0.5, points=4, bounds=(0.0, 1.0)
-    )
-    assert free["m"][2, 3] == 1  # 1.4 against 1.07
-    assert held["m"][2, 3] == 0  # both 1
+    asked = {"m": Slope()}, torch.full((1, 2, 2), 0.9), ACROSS, UP, 0.5
+    free, held = (answers_on_plane(*asked, points=4, bounds=b)[2]["m"] for b in (None, (0.0, 1.0)))
+    assert free[2, 3] == 1  # 1.4 against 1.07
+    assert held[2, 3] == 0  # both 1
 
 
 def test_other_shapes_are_refused():
     with pytest.raises(InputError, match="up has shape"):
-        answers_on_plane({}, torch.zeros(1, 2, 2), unit(0), torch.zeros(4), 1.0)
+        answers_on_plane({}, torch.zeros(1, 2, 2), ACROSS, torch.zeros(4), 1.0)

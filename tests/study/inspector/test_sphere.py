@@ -16,49 +16,35 @@ DIMENSIONS = (2, 3, 10, 100, 3072)
 
 @pytest.mark.parametrize("angle", [0.0, 0.3, 1.2, math.pi / 2, 2.0, math.pi])
 def test_known_caps(angle):
-    """A circle's cap is an arc, angle / pi; a sphere's is (1 - cos angle) / 2 (Archimedes)."""
+    """A circle's cap is an arc, angle / pi; a sphere's is (1 - cos angle) / 2 (Archimedes); others
+    are the integral of their rings."""
     assert sphere.cap_share(angle, 2) == pytest.approx(angle / math.pi)
     assert sphere.cap_share(angle, 3) == pytest.approx((1 - math.cos(angle)) / 2)
-
-
-@pytest.mark.parametrize("dimension", [4, 7, 30])
-def test_other_caps_are_the_integral_of_their_rings(dimension):
-    def ring(t):
-        return math.sin(t) ** (dimension - 2)
-
-    share = quad(ring, 0, 1.1)[0] / quad(ring, 0, math.pi)[0]
-    assert sphere.cap_share(1.1, dimension) == pytest.approx(share)
+    for d in (4, 7, 30):
+        below, whole = (quad(lambda t, d=d: math.sin(t) ** (d - 2), 0, to)[0]
+                        for to in (angle, math.pi))  # fmt: skip
+        assert sphere.cap_share(angle, d) == pytest.approx(below / whole)
 
 
 def test_tau_is_a_distance_in_space():
-    """On the circle, points at distance 1 are 60 degrees apart: half the circle and twice that.
-    Fails if tau is taken for the angle (57 degrees)."""
+    """On the circle, points at distance 1 are 60 degrees apart: half the circle and twice that; on
+    the sphere the height of the rim at chord tau is tau sqrt(1 - tau^2 / 4). Fails if tau is taken
+    for the angle (57 degrees)."""
     assert sphere.near_hemisphere(1.0, 2) == pytest.approx(1 / 2 + 2 / 6)
-    assert sphere.near_hemisphere(0.0, 9) == pytest.approx(0.5)
-    assert sphere.near_hemisphere(math.sqrt(2), 9) == pytest.approx(1.0)
-    assert sphere.near_hemisphere(2.0, 9) == pytest.approx(1.0)
-
-
-def test_on_the_sphere_in_three_dimensions():
-    """The height of the rim at chord tau is tau sqrt(1 - tau^2 / 4)."""
-    tau = 0.4
-    height = tau * math.sqrt(1 - tau**2 / 4)
-    assert sphere.near_hemisphere(tau, 3) == pytest.approx((1 + height) / 2)
+    shares = [sphere.near_hemisphere(tau, 9) for tau in (0.0, math.sqrt(2), 2.0)]
+    assert shares == pytest.approx([0.5, 1.0, 1.0])
+    height = 0.4 * math.sqrt(1 - 0.4**2 / 4)
+    assert sphere.near_hemisphere(0.4, 3) == pytest.approx((1 + height) / 2)
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
-def test_simulation_agrees_with_the_closed_form(dimension):
-    taus, points = (0.0, 0.05, 0.2), 4000
+def test_simulation_agrees_with_the_closed_form_and_the_bound_holds(dimension):
+    taus, points = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.4), 4000
     drawn = sphere.near_caps(taus, dimension, points=points, seed=1)
     exact = np.array([sphere.near_hemisphere(t, dimension) for t in taus])
     error = np.sqrt(exact * (1 - exact) / (points / 2)) + 1e-3
     assert (np.abs(drawn - exact) < 4 * error).all()
-
-
-@pytest.mark.parametrize("dimension", DIMENSIONS)
-@pytest.mark.parametrize("tau", [0.0, 0.02, 0.1, 0.5, 1.0, 1.4])
-def test_the_bound_holds_for_a_hemisphere(tau, dimension):
-    assert sphere.bound(tau, dimension) <= sphere.near_hemisphere(tau, dimension)
+    assert (np.array([sphere.bound(t, dimension) for t in taus]) <= exact).all()
 
 
 def test_the_bound_in_numbers():
@@ -86,12 +72,14 @@ def test_two_arcs_have_at_most_four_ends():
 
 def test_a_row_for_each_tau_and_dimension():
     frame = sphere.dimensions([0.2, 0.1], [3, 2], points=200, seed=3)
-    assert list(zip(frame.tau, frame.dimension, strict=True)) == [
-        (0.1, 2), (0.1, 3), (0.2, 2), (0.2, 3),
-    ]  # fmt: skip
+    assert [*zip(frame.tau, frame.dimension, strict=True)] == [
+        (0.1, 2),
+        (0.1, 3),
+        (0.2, 2),
+        (0.2, 3),
+    ]
     row = frame.iloc[3]
-    assert row.bound == sphere.bound(0.2, 3)
-    assert row.hemisphere == sphere.near_hemisphere(0.2, 3)
+    assert (row.bound, row.hemisphere) == (sphere.bound(0.2, 3), sphere.near_hemisphere(0.2, 3))
     assert row.caps_drawn == sphere.near_caps([0.1, 0.2], 3, caps=16, points=200, seed=3)[1]
     assert frame.equals(sphere.dimensions([0.2, 0.1], [3, 2], points=200, seed=3))
 

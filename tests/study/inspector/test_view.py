@@ -8,16 +8,11 @@ from rurklib import study
 from rurklib.checks import InputError
 from rurklib.perturb import ball
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.study.inspector.choices import (
-    AIMS,
-    KINDS,
-    other_aim,
-    perturbation_named,
-    reach,
-)
+from rurklib.study.inspector.choices import AIMS, KINDS, other_aim, perturbation_named, reach
 from rurklib.study.inspector.view import Inspector
 
 LABEL = {"Original": "Original-seed0", "GD": "GD-seed0", "Re-train 1001": "Re-train-seed1001"}
+ON_IMAGES = [name for name, rule in PERTURBATIONS.items() if not rule.tokens]
 
 
 @pytest.mark.parametrize("model", LABEL)
@@ -57,41 +52,21 @@ def test_rows_put_the_references_together(inspector):
     np.testing.assert_array_equal(v.row("GD")[0], v.probabilities[v.models.index("GD")])
 
 
-def test_distances_are_those_of_the_perturbation(inspector):
-    by = {}
-    for perturbation in (n for n, rule in PERTURBATIONS.items() if not rule.tokens):
-        v = inspector.view(2, perturbation, 0.1, 1)
-        by[perturbation] = v.distances
-        norm = (
-            "L1"
-            if "l1" in perturbation.split("-")
-            else "L2"
-            if "l2" in perturbation.split("-")
-            else "L-inf"
-        )
-        if perturbation != "gaussian":
-            assert v.distances[norm] <= 0.1 + 1e-6
-        assert v.distances["L-inf"] <= v.distances["L2"] <= v.distances["L1"]
-    assert by["fgsm"]["L-inf"] == pytest.approx(0.1, abs=1e-6)
-    d = torch.tensor(inspector.view(2, "pgd-l2", 0.1).difference)[None]
-    assert by["pgd-l2"]["L2"] == pytest.approx(float(ball.norm(d, 2)), rel=1e-3)
-
-
-def test_without_a_perturbation_there_is_no_difference(inspector):
-    for perturbation in (n for n, rule in PERTURBATIONS.items() if not rule.tokens):
-        assert not inspector.view(1, perturbation, 0.0, 4).difference.any()
+@pytest.mark.parametrize("perturbation", ON_IMAGES)
+def test_distances_are_those_of_the_perturbation(inspector, perturbation):
+    v, parts = inspector.view(2, perturbation, 0.1, 1), perturbation.split("-")
+    assert v.distances["L-inf"] <= v.distances["L2"] <= v.distances["L1"]
+    if perturbation != "gaussian":
+        norm = "L1" if "l1" in parts else "L2" if "l2" in parts else "L-inf"
+        assert v.distances[norm] <= 0.1 + 1e-6
+    l2 = float(ball.norm(torch.tensor(v.difference)[None], 2))
+    assert v.distances["L2"] == pytest.approx(l2, rel=1e-3)
+    assert not inspector.view(1, perturbation, 0.0, 4).difference.any()
 
 
 def test_each_choice_changes_the_copy_and_an_idle_one_does_not(inspector):
-    base = {
-        "sample": 4,
-        "perturbation": "pgd-l2",
-        "tau": 0.5,
-        "draw": 0,
-        "found_on": "GD",
-        "steps": 10,
-    }
-    first = inspector.view(**base).copy
+    base = {"sample": 4, "perturbation": "pgd-l2", "tau": 0.5, "draw": 0, "found_on": "GD"}
+    first = inspector.view(**base, steps=10).copy
     np.testing.assert_array_equal(first, inspector.view(**base).copy)
     for change in ({"draw": 1}, {"found_on": "Re-train 1000"}, {"steps": 2}, {"tau": 0.4}):
         assert (inspector.view(**base | change).copy != first).any(), change
@@ -99,20 +74,18 @@ def test_each_choice_changes_the_copy_and_an_idle_one_does_not(inspector):
     same = inspector.view(**noise | {"found_on": "RURK", "steps": 3})
     np.testing.assert_array_equal(same.copy, inspector.view(**noise).copy)
     assert same.found_on == ""
+    assert inspector.view(4, "fgsm", 0.1).distances["L-inf"] == pytest.approx(0.1, abs=1e-6)
 
 
 def test_samples_are_ordered_by_their_ratio(inspector):
     counts = study.residual(inspector.run, "gaussian").counts["Original-seed0"]
     own = counts.of("Original-seed0")[1:].sum(0)
-    others = np.mean(
-        [counts.of(f"Re-train-seed{k}")[1:].sum(0) for k in (1000, 1001, 1002)], axis=0
-    )
-    by_hand = np.array([a / b if b else np.nan for a, b in zip(own, others, strict=True)])
+    theirs = counts.of_all([f"Re-train-seed{k}" for k in (1000, 1001, 1002)])[:, 1:].sum(1).mean(0)
+    by_hand = np.array([a / b if b else np.nan for a, b in zip(own, theirs, strict=True)])
     np.testing.assert_allclose(inspector.ratios, by_hand)
     assert sorted(inspector.order) == list(range(45))
     shown = inspector.ratios[inspector.order]
-    known = shown[~np.isnan(shown)]
-    assert (np.diff(known) <= 0).all()
+    assert (np.diff(shown[~np.isnan(shown)]) <= 0).all()
 
 
 def test_a_sample_that_only_original_knows_comes_first_and_one_nobody_knows_last(inspector):
@@ -123,19 +96,25 @@ def test_a_sample_that_only_original_knows_comes_first_and_one_nobody_knows_last
     np.testing.assert_array_equal(fresh.order, [1, 4, 0, 3, 2])
 
 
-def test_bad_choices_are_named(inspector):
-    for choice, says in (
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
         ({"perturbation": "pdg"}, "did you mean 'pgd'"),
-        ({"sample": 45}, "there are 45 forget samples"),
+        ({"sample": 45}, "sample = 45.* 45 forget samples"),
         ({"sample": -1}, "sample = -1"),
         ({"tau": -0.1}, "tau = -0.1"),
         ({"perturbation": "pgd", "tau": 0.1, "found_on": "RUKR"}, "did you mean 'RURK'"),
         ({"draw": -1}, "draw = -1"),
         ({"steps": 0}, "steps = 0"),
-    ):
-        with pytest.raises(InputError, match=says):
-            inspector.view(**{"sample": 0, **choice})
-    with pytest.raises(InputError, match="this run has 0"):
+    ],
+)
+def test_bad_choices_are_named(inspector, choice, says):
+    with pytest.raises(InputError, match=says):
+        inspector.view(**{"sample": 0, **choice})
+
+
+def test_another_seed_is_refused(inspector):
+    with pytest.raises(InputError, match="seed = 4: this run has 0"):
         Inspector(inspector.run, seed=4)
 
 
@@ -148,19 +127,20 @@ def test_every_model_and_the_global_random_state_are_left_as_found(
 
 
 def test_names_of_perturbations():
-    named = {perturbation_named(k, n, a) for k in ("uniform", "PGD") for n in KINDS[k]
-             for a in AIMS}  # fmt: skip
-    assert named == {n for n in PERTURBATIONS if n.startswith(("uniform", "pgd"))}
+    words = [(kind, norm, aim) for kind in KINDS for norm in KINDS[kind] for aim in AIMS]
+    named = {perturbation_named(*each) for each in words}
+    assert named == {n for n in ON_IMAGES if n.startswith(("uniform", "fgsm", "pgd"))}
+    assert perturbation_named("PGD", "L2", "away from y") == "pgd-l2-untargeted"
     assert perturbation_named("Gaussian", "L1", "away from y") == "gaussian"
-    assert perturbation_named("FGSM", "L-inf", "away from y") == "fgsm-untargeted"
     assert other_aim("pgd-l1", False) == other_aim("pgd-l1-untargeted", False)
     assert other_aim("pgd-l1", False) == "pgd-l1-untargeted"
     assert other_aim("pgd-l1-untargeted", True) == "pgd-l1"
     assert other_aim("gaussian", False) == "gaussian"
 
 
-def test_reaches_are_the_same_size_of_change_in_every_norm():
-    assert reach("gaussian", [0, 0.2], 64) == pytest.approx(0.4)
-    assert reach("pgd-untargeted", [0, 0.2], 64) == pytest.approx(0.4)
-    assert reach("pgd-l2-untargeted", [0, 0.2], 64) == pytest.approx(3.2)
-    assert reach("uniform-l1", [0, 0.2], 64) == pytest.approx(25.6)
+@pytest.mark.parametrize(
+    ("perturbation", "most"),
+    [("gaussian", 0.4), ("pgd-untargeted", 0.4), ("pgd-l2-untargeted", 3.2), ("uniform-l1", 25.6)],
+)
+def test_reaches_are_the_same_size_of_change_in_every_norm(perturbation, most):
+    assert reach(perturbation, [0, 0.2], 64) == pytest.approx(most)

@@ -19,61 +19,42 @@ from rurklib.study.panels.picture import png
 
 
 @pytest.fixture(scope="module")
-def shared(inspector) -> tuple[InspectorPanel, dict]:
+def opened(inspector) -> tuple[InspectorPanel, dict]:
     panel = InspectorPanel(inspector)
     assert panel.widget.children
     return panel, dict(panel.state)
 
 
 @pytest.fixture
-def panel(shared) -> InspectorPanel:
+def panel(opened) -> InspectorPanel:
     """One panel for all tests, each time as it opens."""
-    panel, opened = shared
-    panel.set(**opened)
-    for name, job in panel.jobs.items():
-        job.forget()
-        panel.shown[name].layout.display = "none"
+    panel, state = opened
+    panel.set(sample=3, tau=0.0, model="GD")  # takes back what buttons showed
+    panel.set(**state)
     return panel
 
 
-def expected(panel):
-    """The view that the package computes for the panel's state."""
+def looks_as_set(panel) -> None:
+    """The view is what the package computes for the panel's state."""
     s = panel.state
-    perturbation = perturbation_named(s["kind"], s["norm"], s["aim"])
-    return panel.inspector.view(
-        s["sample"], perturbation, s["tau"], s["draw"], s["found_on"], s["steps"]
-    )
+    name = perturbation_named(s["kind"], s["norm"], s["aim"])
+    options = (s[field] for field in ("tau", "draw", "found_on", "steps"))
+    own = panel.inspector.view(s["sample"], name, *options)
+    np.testing.assert_array_equal(panel.view.copy, own.copy)
+    np.testing.assert_array_equal(panel.view.probabilities, own.probabilities)
+    for field in ("sample", "perturbation", "tau", "draw"):
+        assert getattr(panel.view, field) == getattr(own, field)
 
 
-def same(view, other):
-    np.testing.assert_array_equal(view.copy, other.copy)
-    np.testing.assert_array_equal(view.probabilities, other.probabilities)
-    assert (view.sample, view.perturbation, view.tau, view.draw) == (
-        other.sample,
-        other.perturbation,
-        other.tau,
-        other.draw,
-    )
-
-
-def test_it_opens_on_the_sample_with_the_largest_ratio_at_the_largest_tau(inspector):
-    panel = InspectorPanel(inspector)
+def test_it_opens_on_the_sample_with_the_largest_ratio_at_the_largest_tau(panel):
     assert panel.state["sample"] == panel.inspector.order[0]
     assert panel.state["tau"] == 0.2
-    assert panel.widget.children
     assert panel.controls["sample"].index == 0
-    same(panel.view, expected(panel))
+    looks_as_set(panel)
 
 
-MOVES = {
-    "sample": 17,
-    "aim": "away from y",
-    "tau": 0.96,
-    "draw": 5,
-    "found_on": "GD",
-    "steps": 3,
-    "model": "RURK",
-}
+MOVES = {"sample": 17, "aim": "away from y", "tau": 0.96, "draw": 5, "found_on": "GD", "steps": 3}
+MOVES["model"] = "RURK"
 
 
 @pytest.mark.parametrize("name", MOVES)
@@ -83,9 +64,8 @@ def test_each_control_changes_exactly_what_it_says(panel, name):
     before, seen = dict(panel.state), panel.view
     panel.controls[name].value = MOVES[name]
     assert panel.state == before | {name: MOVES[name]}
-    for field, control in panel.controls.items():
-        assert control.value == panel.state[field], field
-    same(panel.view, expected(panel))
+    assert {field: c.value for field, c in panel.controls.items()} == panel.state
+    looks_as_set(panel)
     assert (panel.view is seen) == (name == "model")
 
 
@@ -102,7 +82,7 @@ def test_another_perturbation_keeps_the_size_of_tau_and_the_rest(panel):
     panel.controls["kind"].value = "FGSM"  # which has L-inf alone
     assert panel.state == before | {"kind": "FGSM", "tau": pytest.approx(0.2)}
     assert panel.controls["norm"].options == (("L-inf", "L-inf"),)
-    same(panel.view, expected(panel))
+    looks_as_set(panel)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +108,7 @@ def test_all_perturbations_at_all_ends_of_tau(panel):
             for _, value in panel.controls["tau"].options[::20]:
                 panel.controls["tau"].value = value
                 assert panel.state["tau"] == value
-                same(panel.view, expected(panel))
+                looks_as_set(panel)
 
 
 @pytest.mark.parametrize(
@@ -157,12 +137,16 @@ def test_bad_values_are_named_and_change_nothing(panel, wrong, says):
 
 
 def test_a_tau_between_the_steps_is_a_step_as_long_as_it_is_set(panel):
-    taus = [v for _, v in panel.controls["tau"].options]
-    assert taus == [round(0.01 * k, 6) for k in range(41)]
+    def taus():
+        return [v for _, v in panel.controls["tau"].options]
+
+    even = [round(0.01 * k, 6) for k in range(41)]
+    assert taus() == even
     panel.set(tau=0.123)
+    assert taus() == sorted([*even, 0.123])
     assert panel.controls["tau"].value == 0.123
     panel.controls["tau"].value = 0.2
-    assert [v for _, v in panel.controls["tau"].options] == taus
+    assert taus() == even
 
 
 def test_going_from_norm_to_norm_and_back_ends_on_the_same_step(panel):
@@ -243,7 +227,7 @@ def test_in_a_running_loop_the_slider_is_free_and_cancel_works(panel):
         assert job.cancel.disabled
         job.button.click()  # and again, to the end, while a slider of no concern to it moves
         panel.controls["tau"].value = 0.1
-        same(panel.view, expected(panel))
+        looks_as_set(panel)
         await job.task
         assert job.said == "done"
         job.button.click()
@@ -270,13 +254,8 @@ def test_export_writes_the_picture_and_one_row_for_each_view(panel, small_run):
     assert list(rows.draw) == [1, 2]
     row, v = rows.iloc[1], panel.view
     assert row.file == picture.name
-    assert (row["class"], row.law, row.tau, row.found_on, row.steps) == (
-        9,
-        "pgd-l1",
-        2.0,
-        "GD",
-        3,
-    )
+    facts = {"class": 9, "law": "pgd-l1", "tau": 2.0, "found_on": "GD", "steps": 3}
+    assert row[list(facts)].to_dict() == facts
     assert row.GD_probability == pytest.approx(v.row("GD")[0, 9], rel=1e-6)
     assert row.Original_says == v.answers[0]
     assert row.retrain_mean == pytest.approx(v.row("Re-train")[:, 9].mean(), rel=1e-6)

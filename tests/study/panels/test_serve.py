@@ -44,17 +44,13 @@ def test_the_address_is_printed_and_it_listens_here_alone(small_run, served):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["--run", "nowhere"], "nowhere is not a folder"),
-        (["--run", "."], "is not a run"),
-    ],
+    ("folder", "says"), [("nowhere", "nowhere is not a folder"), (".", "is not a run")]
 )
 def test_a_folder_that_is_no_run_is_refused_before_serving(
-    tmp_path, monkeypatch, served, words, says
+    tmp_path, monkeypatch, served, folder, says
 ):
     monkeypatch.chdir(tmp_path)
-    done = invoke(*words)
+    done = invoke("--run", folder)
     assert done.exit_code == 2
     assert says in done.output
     assert len(done.output.strip().splitlines()) == 1
