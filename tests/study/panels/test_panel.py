@@ -134,7 +134,7 @@ def test_the_picture_shows_the_packages_numbers(panel, plane):
     assert parts["rurk"] == shown.regions["RURK"].tolist()
     assert parts["path"][0] == shown.right["RURK"].mean(-1).tolist()
     assert parts["path"][1] == [[8, model.mean()]]
-    apart = panel.pictures["plane"]._apart_image.get_array()
+    apart = panel.pictures["plane"]._images[4].get_array()
     assert np.array_equal(apart, shown.regions["RURK"] != shown.regions["Re-train"])
     x, answers = panel.pictures["plane"].x, list(shown.answers.values())
     for k, other in enumerate((0, 3, 2, 3, 3)):  # re-trained, last and disagreement: these two
@@ -223,8 +223,8 @@ def test_the_slider_shows_the_rows_of_its_radius(frame):
     panel.set(tau=0.05)
     assert panel.controls["tau"].value == 0.05
     assert png(shown.figure) == first
-    assert np.array_equal(shown.axis.get_xticks(), [2, 10, 100])
-    low, high = shown.axis.get_xlim()
+    assert np.array_equal(shown.figure.axes[0].get_xticks(), [2, 10, 100])
+    low, high = shown.figure.axes[0].get_xlim()
     assert low < 2
     assert high > 100
 
