@@ -1,33 +1,80 @@
-"""Try a method with other hyper-parameters, without leaving anything in the run."""
+"""One trial: a method with one setting on one Original, scored. Kept, for it is asked for again."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from torch import nn
 
-from rurklib import metrics, study
+from rurklib.metrics.accuracy import accuracy
+from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.residual.counts import count_hits
+from rurklib.residual.spec import Measurement
+from rurklib.study.memo import JSON, key, memo
 from rurklib.study.run import Run
+from rurklib.study.stages.models import finite, load_models, unlearned
+from rurklib.study.stages.parallel import parallel
+from rurklib.unlearn.contract import METHODS, defaults
+
+DRAWS = 20  # perturbed copies a sample and radius: accuracies here are averages over many samples
 
 
 def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Unlearn with each entry of ``grid`` for each of the run's seeds, ``run.jobs`` at a time.
 
     An entry changes some of the scenario's hyper-parameters of ``method``. Returns a row per entry
-    and seed: the changed values, seed, unlearn_accuracy and test_accuracy in percent.
+    and seed: the changed values, seed, unlearn_accuracy and test_accuracy in percent (NaN where the
+    weights diverged). The run keeps the numbers and no model.
     """
-    study.load_models(run, run.names("Original"))  # a missing one is an error, before any work
-    tasks = [(_trial, (run, method, entry, seed)) for entry in grid for seed in run.seeds]
-    return pd.DataFrame(study.parallel(run, tasks))
+    load_models(run, run.names("Original"))  # a missing one is an error, before any work
+    rows = [{**entry, "seed": seed} for entry in grid for seed in run.seeds]
+    own = run.scenario.hyperparameters(method)
+    tasks = [(trial, (run, method, s, {**own, **e})) for e in grid for s in run.seeds]
+    for row, found in zip(rows, parallel(run, tasks), strict=True):
+        row["unlearn_accuracy"] = found["unlearn"][0] if found else math.nan
+        row["test_accuracy"] = found["test"][0] if found else math.nan
+    return pd.DataFrame(rows)
 
 
-def _trial(run: Run, method: str, entry: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    values = {**run.scenario.hyperparameters(method), **entry}
-    model = study.unlearned(run, method, seed, values)
-    return {
-        **entry,
-        "seed": seed,
-        "unlearn_accuracy": 100 - metrics.accuracy(model, *run.pair("forget")),
-        "test_accuracy": metrics.accuracy(model, *run.pair("test")),
+def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mapping[str, list[float]]:
+    """What becomes of an Original that ``method`` unlearns with ``values`` in place of its
+    defaults: :func:`numbers`, or nothing where its weights diverged."""
+    (original,) = load_models(run, [("Original", seed)]).values()
+    made_from = {
+        "original": original,
+        "split": run.split.digest,
+        "taus": run.scenario.taus,
+        "perturbation": _perturbation(run),
+        "values": {**defaults(method), **values},
     }
+    wanted = key([METHODS[method], accuracy, count_hits], made_from)
+
+    def make() -> Mapping[str, list[float]]:
+        model = unlearned(run, method, seed, values)
+        return numbers(run, model) if finite(model) else {}
+
+    return memo(run.folder / "trials" / f"{method}-seed{seed}-{wanted}.json", make, wanted, JSON)
+
+
+def numbers(run: Run, model: nn.Module) -> Mapping[str, list[float]]:
+    """Accuracies of a model in percent: retain, unlearn (100 - forget) and test, one each, and
+    nearby, on perturbed forget samples, one for each radius above 0."""
+    x, y = run.pair("forget")
+    taus = [t for t in run.scenario.taus if t > 0]
+    asked = Measurement(taus, _perturbation(run), DRAWS, bounds=run.data.bounds)
+    hits = count_hits({"model": model}, x, y, asked).of("model")
+    return {
+        "retain": [accuracy(model, *run.pair("retain"))],
+        "unlearn": [100 - accuracy(model, x, y)],
+        "test": [accuracy(model, *run.pair("test"))],
+        "nearby": (100 * hits.mean(axis=1) / DRAWS).tolist(),
+    }
+
+
+def _perturbation(run: Run) -> str:
+    """The first of the scenario's that needs no gradient."""
+    random = (p for p in run.scenario.perturbations if not PERTURBATIONS[p].gradient_based)
+    return next(random, "gaussian")

@@ -11,13 +11,12 @@ forget sample of the study is looked at *as forgotten*: here they are among thos
 
 A trial is one set of hyper-parameters for one method. Every trial is made on the first SCREEN
 rehearsal Originals, and the FINALISTS best of each method on all of them, for some methods do well
-on most Originals and destroy the next. Its score
-is its mean distance to the re-trained models, in percentage points, over four numbers: retain,
-unlearn and validation accuracy, and accuracy on perturbed forget samples (its distance averaged
-over the scenario's radii). The distance is taken for each Original and then averaged, so a method
-that is right on average by being wrong both ways doesn't win. The paper's MIA is left out: it
-moves by tens of points where the others move by one, and would decide alone. The best finalist is
-chosen by its mean over all rehearsal Originals.
+on most Originals and destroy the next. Its score is its mean distance to the re-trained models, in
+percentage points, over four numbers: retain, unlearn and validation accuracy, and accuracy on
+perturbed forget samples (its distance averaged over the scenario's radii). The distance is taken
+for each Original and then averaged, so a method that is right on average by being wrong both ways
+doesn't win. The paper's MIA is left out: it moves by tens of points where the others move by one,
+and would decide alone. The best finalist is chosen by its mean over all rehearsal Originals.
 
 Trial 0 is the method's defaults (the paper's values where it gives them); the others are drawn
 from the space that its file names (``@method(..., search=...)``), the same number for all.
@@ -30,27 +29,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from rurklib import checks, metrics
-from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.residual.cache import CODE
-from rurklib.residual.counts import count_hits
-from rurklib.residual.spec import Measurement
+from rurklib import checks
 from rurklib.rng import mixed_seed
-from rurklib.study import files, memo
+from rurklib.study import files
 from rurklib.study.run import Run
-from rurklib.study.stages.models import finite, load_models, method_code, train, unlearned
+from rurklib.study.scenarios.scenario import literal
+from rurklib.study.stages.models import load_models, train
 from rurklib.study.stages.parallel import parallel
-from rurklib.unlearn.contract import SEARCH, defaults
-
-SCORED = ("retain", "unlearn", "validation", "nearby")
-
+from rurklib.study.stages.trials import numbers, trial
+from rurklib.unlearn.contract import SEARCH
 
 SCREEN, FINALISTS = 2, 3
-
-
-DRAWS = 20  # perturbed copies a sample and radius: accuracies here are averages over many samples
+SCORED = {"retain": "retain", "unlearn": "unlearn", "validation": "test", "nearby": "nearby"}
 
 
 def tune(
@@ -73,18 +64,21 @@ def tune(
     for name in chosen:
         checks.one_of("method", name, run.scenario.methods)
     train(run)
-    target = _target(run)
+    references = [numbers(run, m) for m in load_models(run, run.names("Re-train")).values()]
+    target = {key: np.mean([r[key] for r in references], axis=0) for key in SCORED.values()}
     tried = {name: settings_of(name, budget, seed) for name in chosen}
 
-    def made(name: str, trials: Iterable[int], seeds: Sequence[int]) -> list[tuple]:
-        return [(_trial, (run, target, name, t, s, tried[name][t])) for t in trials for s in seeds]
+    def rows(asked: Mapping[str, Iterable[int]], seeds: Sequence[int]) -> list[dict[str, Any]]:
+        these = [(n, t, s) for n, its in asked.items() for t in its for s in seeds]
+        found = parallel(run, [(trial, (run, n, s, tried[n][t])) for n, t, s in these])
+        return [
+            {"method": n, "trial": t, "seed": s, "settings": _text(tried[n][t])} | _score(f, target)
+            for (n, t, s), f in zip(these, found, strict=True)
+        ]
 
-    columns = ["method", "trial", "seed", "settings", *SCORED, "score"]
-    screened = [m for n in chosen for m in made(n, range(len(tried[n])), run.seeds[:SCREEN])]
-    rows = parallel(run, screened)
-    table = pd.DataFrame(rows, columns=columns)
-    final = [m for n in chosen for m in made(n, finalists(table, n), run.seeds[SCREEN:])]
-    table = pd.DataFrame(rows + parallel(run, final), columns=columns)
+    screened = rows({n: range(len(tried[n])) for n in chosen}, run.seeds[:SCREEN])
+    best_few = {n: finalists(pd.DataFrame(screened), n) for n in chosen}
+    table = pd.DataFrame(screened + rows(best_few, run.seeds[SCREEN:]))
     everything = table
     if (run.folder / "trials.csv").exists():  # methods that were tuned before and aren't now
         earlier = pd.read_csv(run.folder / "trials.csv", keep_default_na=False)
@@ -92,6 +86,16 @@ def tune(
     files.write_frame(run.folder / "trials.csv", everything)
     files.write_json(run.folder / "settings.json", best(everything))
     return table
+
+
+def _score(
+    found: Mapping[str, Sequence[float]], target: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """Distances to the re-trained models and their mean; the worst where weights diverged."""
+    far = dict.fromkeys(SCORED, 100.0)
+    if found:
+        far = {k: float(np.abs(found[n] - target[n]).mean()) for k, n in SCORED.items()}
+    return {**far, "score": float(np.mean(list(far.values())))}
 
 
 def settings_of(name: str, budget: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -137,72 +141,12 @@ def chosen_trials(table: pd.DataFrame) -> pd.DataFrame:
 def best(table: pd.DataFrame) -> dict[str, Any]:
     """The settings of the chosen trials by the names that ``--set`` takes."""
     return {
-        f"{row.method}.{k}": v
+        f"{row.method}.{name}": literal(value)
         for row in chosen_trials(table).itertuples()
-        for k, v in _parsed(row.settings).items()
+        for name, value in (part.split("=", 1) for part in row.settings.split("; ") if part)
     }
 
 
-def _shown(values: Mapping[str, Any]) -> str:
+def _text(values: Mapping[str, Any]) -> str:
+    """Settings as trials.csv has them."""
     return "; ".join(f"{k}={v!r}" for k, v in values.items())
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    from rurklib.study.scenarios.scenario import literal
-
-    pairs = (part.split("=", 1) for part in text.split("; ") if part)
-    return {key: literal(value) for key, value in pairs}
-
-
-def _target(run: Run) -> dict[str, np.ndarray]:
-    """What the re-trained models show, averaged over them."""
-    seen = [_numbers(run, m) for m in load_models(run, run.names("Re-train")).values()]
-    return {key: np.mean([s[key] for s in seen], axis=0) for key in SCORED}
-
-
-def _numbers(run: Run, model: torch.nn.Module) -> dict[str, np.ndarray]:
-    """The four numbers of a model in percent; ``nearby`` is one for each radius above 0."""
-    s, (x, y) = run.scenario, run.pair("forget")
-    law = next((p for p in s.perturbations if not PERTURBATIONS[p].gradient_based), "gaussian")
-    taus = [t for t in s.taus if t > 0]
-    asked = Measurement(taus, law, DRAWS, bounds=run.data.bounds)
-    hits = count_hits({"model": model}, x, y, asked)
-    return {
-        "retain": np.array([metrics.accuracy(model, *run.pair("retain"))]),
-        "unlearn": np.array([100 - metrics.accuracy(model, x, y)]),
-        "validation": np.array([metrics.accuracy(model, *run.pair("test"))]),
-        "nearby": 100 * hits.of("model").mean(axis=1) / DRAWS,
-    }
-
-
-def _trial(
-    run: Run,
-    target: Mapping[str, np.ndarray],
-    name: str,
-    trial: int,
-    seed: int,
-    values: Mapping[str, Any],
-) -> dict[str, Any]:
-    """One method with one setting on one rehearsal Original; kept in a file of its own."""
-    (original,) = load_models(run, [("Original", seed)]).values()
-    wanted = memo.fingerprint(
-        method=name,
-        values={**defaults(name), **values},
-        original=files.weights_digest(original.state_dict()),
-        target={k: v.tolist() for k, v in target.items()},
-        code=[method_code(name), memo.code("study/stages/tune", "metrics/accuracy", *CODE)],
-        device=run.device.type,
-        torch=torch.__version__,
-    )
-    path = run.folder / "trials" / f"{name}-{trial}-seed{seed}.json"
-    if path.exists() and (kept := files.read_json(path)).pop("fingerprint") == wanted:
-        return kept
-    model = unlearned(run, name, seed, values)
-    numbers = _numbers(run, model)
-    far = {key: float(np.abs(numbers[key] - target[key]).mean()) for key in SCORED}
-    if not finite(model):
-        far = dict.fromkeys(SCORED, 100.0)
-    row = {"method": name, "trial": trial, "seed": seed, "settings": _shown(values), **far}
-    row["score"] = float(np.mean(list(far.values())))
-    files.write_json(path, row | {"fingerprint": wanted})
-    return row
