@@ -164,15 +164,7 @@ def test_fit_shows_the_model_changed_images(linear):
 
 def test_what_can_not_be_augmented_is_refused(linear):
     with pytest.raises(InputError, match=r"expected images \(c, h, w\), but samples have shape"):
-        fit(
-            linear(2),
-            torch.rand(4, 2),
-            torch.zeros(4).long(),
-            seed=0,
-            epochs=1,
-            lr=1,
-            augment="flip",
-        )
+        fit(linear(2), torch.rand(4, 2), torch.zeros(4).long(), seed=0, augment="flip")
     with pytest.raises(InputError, match="did you mean 'flip-crop"):
         augmentation("flip_crop", (3, 8, 8))
 

@@ -103,18 +103,6 @@ def test_clip_bounds_the_length_of_a_step():
     assert path(1, lr=0.1, loss=lambda w: 0.5 * w, clip=2.0) == pytest.approx([0.05], rel=1e-4)
 
 
-def test_momentum_and_weight_decay_are_sgds():
-    """Two steps by hand with momentum 0.9 and decay 0.1; the gradient is 1 throughout.
-    Schedule for two steps: lr, lr / 2."""
-    net = Weight()
-    net.w.data.fill_(2.0)
-    SGD(lr=0.1, momentum=0.9, weight_decay=0.1).minimise(net, net.w.sum, [(), ()], steps=2)
-    v = 1 + 0.1 * 2.0
-    w = 2.0 - 0.1 * v
-    v = 0.9 * v + 1 + 0.1 * w
-    assert net.w.item() == pytest.approx(w - 0.05 * v)
-
-
 def test_frozen_batchnorm_learns_its_weights_only(cnn, images):
     """Fails if "frozen" puts the whole net in eval mode, or BatchNorm back in train mode."""
     x, y = images(8)

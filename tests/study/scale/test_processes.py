@@ -40,13 +40,9 @@ def data(n: int = 41) -> tuple[torch.Tensor, torch.Tensor]:
 
 # Batches of 7 and 6: parts of 4 and 3 samples, then of 3 and 3.
 OPTIONS = {
-    "seed": 4,
-    "epochs": 4,
-    "lr": 0.3,
-    "batch_size": 7,
-    "warmup": 0.5,
-    "augment": "flip-crop",
-}
+    "seed": 4, "epochs": 4, "lr": 0.3, "batch_size": 7, "warmup": 0.5, "augment": "flip-crop",
+}  # fmt: skip
+SETTINGS = {"epochs": 1, "references": 2}
 CLI = [
     "train",
     "--scenario",
@@ -183,8 +179,7 @@ def test_one_goes_on_where_two_were_killed(together, monkeypatch):
 def test_the_command_makes_a_run_that_a_study_takes_as_it_is(together, capsys):
     """Written by one process, whole, in one run; printed once."""
     assert (together / "stdout").read_text().count("models: ") == 1
-    settings = {"epochs": 1, "references": 2}
-    run = open_run("digits", together / "run", seeds=[0], settings=settings)
+    run = open_run("digits", together / "run", seeds=[0], settings=SETTINGS)
     names = {p.name for p in (run.folder / "models").iterdir()}
     assert names == {run.checkpoint(n).name for n in run.trained}
     made = study.train(run)
@@ -195,18 +190,15 @@ def test_the_command_makes_a_run_that_a_study_takes_as_it_is(together, capsys):
 def test_the_command_alone_makes_what_the_study_makes(tmp_path):
     done = CliRunner().invoke(main, [*CLI, "--out", str(tmp_path / "run")])
     assert done.exit_code == 0, done.output
-    settings = {"epochs": 1, "references": 2}
-    wanted = study.train(open_run("digits", tmp_path / "other", seeds=[0], settings=settings))
+    wanted = study.train(open_run("digits", tmp_path / "other", seeds=[0], settings=SETTINGS))
     for (method, seed), model in wanted.items():
         path = tmp_path / "run" / "models" / f"{method}-seed{seed}.safetensors"
-        assert files.weights_digest(files.load_weights(path)[0]) == files.weights_digest(
-            model.state_dict()
-        )
+        made, found = model.state_dict(), files.load_weights(path)[0]
+        assert files.weights_digest(found) == files.weights_digest(made)
 
 
 def test_only_the_first_process_writes_a_checkpoint_and_all_wait(tmp_path, monkeypatch):
-    settings = {"epochs": 1, "references": 2}
-    run, waited = open_run("digits", tmp_path / "run", seeds=[0], settings=settings), []
+    run, waited = open_run("digits", tmp_path / "run", seeds=[0], settings=SETTINGS), []
     monkeypatch.setattr(models, "_fit", lambda *arguments: None)
     monkeypatch.setattr(processes, "wait", lambda: waited.append(run.checkpoint(name).exists()))
     name = ("Original", 0)
