@@ -43,17 +43,7 @@ OPTIONS = {
     "seed": 4, "epochs": 4, "lr": 0.3, "batch_size": 7, "warmup": 0.5, "augment": "flip-crop",
 }  # fmt: skip
 SETTINGS = {"epochs": 1, "references": 2}
-CLI = [
-    "train",
-    "--scenario",
-    "digits",
-    "--seeds",
-    "0",
-    "--set",
-    "epochs=1",
-    "--set",
-    "references=2",
-]
+CLI = ["train", "--scenario=digits", "--seeds=0", "--set", "epochs=1", "--set", "references=2"]
 STOP = 2 * 6 + 3  # steps: in the third pass
 
 

@@ -161,7 +161,7 @@ out, random = Path(sys.argv[1]), random.Random(int(sys.argv[3]))
 def child(name, path=None):
     pid = os.fork()
     if pid == 0:
-        files.save_weights(out / name, trained(path, every=1, n=200, epochs=12).state_dict(), "f")
+        files.save_weights(out / name, trained(path, every=1, n=100, epochs=12).state_dict(), "f")
         os._exit(0)
     return pid
 
