@@ -91,7 +91,7 @@ def cut(
     says: dict[str, np.ndarray] = {}
     for name in asked:
         nets, bounds = {name: inspector.forwards[name]}, inspector.run.data.bounds
-        a, b, answers = answers_on_plane(nets, x, across, up, reach, points=points, bounds=bounds)
+        axis, answers = answers_on_plane(nets, x, across, up, reach, points=points, bounds=bounds)
         says = {**says, name: answers[name] == y}
         truth, references = inspector.classes[y], inspector.references
-        yield Cut(model, truth, a, b, says, references, len(says), len(asked))
+        yield Cut(model, truth, axis, axis, says, references, len(says), len(asked))

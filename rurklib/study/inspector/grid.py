@@ -19,19 +19,17 @@ def answers_on_plane(
     origin: Tensor,
     across: Tensor,
     up: Tensor,
-    reach: float | tuple[tuple[float, float], tuple[float, float]],
+    reach: float,
     *,
     points: int = 101,
     bounds: samples.Bounds = None,
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The class that each model answers on ``origin + a across + b up``.
 
     Shapes: origin, across, up [...] (one sample, no batch axis), in the input's units; a and b run
-    from -reach to reach, or over ((a low, a high), (b low, b high)), in ``points`` steps. Inputs
-    are clamped to ``bounds`` if there are any: a map can't show what no input can be.
-
-    Returns a [points], b [points] and, for each model, int64 answers [b, a], ready for ``imshow``
-    with ``origin="lower"``.
+    from -reach to reach in ``points`` steps. Inputs are clamped to ``bounds`` if there are any: a
+    map can't show what no input can be. Returns the steps [points] and, for each model, int64
+    answers [b, a], ready for ``imshow`` with ``origin="lower"``.
     """
     checks.count("points", points, 2)
     for name, direction in (("across", across), ("up", up)):
@@ -40,9 +38,8 @@ def answers_on_plane(
                 f"{name} has shape {tuple(direction.shape)}: expected that of the origin, "
                 f"{tuple(origin.shape)}"
             )
-    (a0, a1), (b0, b1) = ((-reach, reach),) * 2 if isinstance(reach, (int, float)) else reach
-    a, b = np.linspace(a0, a1, points), np.linspace(b0, b1, points)
-    grid = torch.tensor(np.stack(np.meshgrid(a, b), axis=-1).reshape(-1, 2), dtype=torch.float32)
+    axis = np.linspace(-reach, reach, points)
+    grid = torch.tensor(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2), dtype=torch.float32)
     found: dict[str, list[np.ndarray]] = {name: [] for name in models}
     modules = [m for m in models.values() if isinstance(m, nn.Module)]
     with evaluating(*modules), torch.inference_mode():
@@ -52,4 +49,4 @@ def answers_on_plane(
             x = x if bounds is None else x.clamp(*bounds)
             for name, model in models.items():
                 found[name].append(model(x).argmax(1).cpu().numpy())
-    return a, b, {n: np.concatenate(f).reshape(points, points) for n, f in found.items()}
+    return axis, {n: np.concatenate(f).reshape(points, points) for n, f in found.items()}

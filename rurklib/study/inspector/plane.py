@@ -206,11 +206,11 @@ def view(
     share, theirs = right["RURK"][step].mean(), right["Re-train"].mean(-1)
     at = {"Original": 0, "Re-train": reference, "GD": 0, "RURK": step}
     nets = {name: group[at[name]] for name, group in plane.nets(lam).items()}
-    across, up = torch.eye(2)
+    middle, (across, up) = torch.full((2,), 0.5), torch.eye(2)
     return PlaneView(
         sample, tau, norm, lam, steps, reference,
         species=plane.case.data.classes[int(y[sample])],
-        regions=answers_on_plane(nets, 0 * up, across, up, ((0, 1), (0, 1)), points=POINTS)[-1],
+        regions=answers_on_plane(nets, middle, across, up, 0.5, points=POINTS)[1],
         answers={name: answers(net, x) for name, net in nets.items()},
         points=points,
         right=right,

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets
-from ipywidgets import Dropdown
 
 from rurklib import checks, samples
 from rurklib.perturb.perturbations import PERTURBATIONS
@@ -106,17 +105,16 @@ class InspectorPanel(Panel):
         draws = range(self.inspector.run.scenario.draws)
         return {
             "sample": Choice("sample", {i: f"{k + 1}: {ratios[i]}" for k, i in enumerate(order)}),
-            "kind": Choice("perturbation", {kind: kind for kind in KINDS}, Dropdown),
-            "norm": Choice("norm", {n: n for n in norms or NORMS}, Dropdown, len(norms) > 1),
-            "aim": Choice("search", {aim: aim for aim in AIMS}, Dropdown, rule.gradient_based),
+            "kind": Choice("perturbation", {kind: kind for kind in KINDS}),
+            "norm": Choice("norm", {n: n for n in norms or NORMS}, len(norms) > 1),
+            "aim": Choice("search", {aim: aim for aim in AIMS}, rule.gradient_based),
             # Steps to choose among rather than a range: a browser answers a new range of a float
             # slider with the old value, moved to the new range's nearest step.
             "tau": Choice("tau", {tau: f"{tau:.3g}" for tau in sorted(taus)}),
-            "draw": Choice("draw", draws, ipywidgets.IntSlider, rule.random),
-            "found_on": Choice("found on", models, Dropdown, rule.gradient_based),
-            "steps": Choice("PGD steps", range(1, MOST_STEPS + 1), ipywidgets.IntSlider,
-                            rule.search is not None),
-            "model": Choice("model", models, Dropdown),
+            "draw": Choice("draw", draws, rule.random),
+            "found_on": Choice("found on", models, rule.gradient_based),
+            "steps": Choice("PGD steps", range(1, MOST_STEPS + 1), rule.search is not None),
+            "model": Choice("model", models),
         }  # fmt: skip
 
     def _adapted(self, old: State, values: State) -> State:

@@ -25,20 +25,21 @@ PHONE = 372  # pixels: a column as wide as a phone
 
 @dataclass(frozen=True)
 class Choice:
-    """What a control offers: values with their labels, or a range of whole numbers.
-
-    ``used`` False: it means nothing for what is set now, and can't be moved.
-    """
+    """What can be set: values with their labels, or a range of whole numbers. Names are offered as
+    a menu, numbers as a slider. ``used`` False: it means nothing for what is set now."""
 
     text: str
     options: Mapping[Any, str] | range
-    control: type[ipywidgets.Widget] = ipywidgets.SelectionSlider
     used: bool = True
+
+    @property
+    def named(self) -> bool:
+        return all(isinstance(value, str) for value in self.options)
 
     def check(self, name: str, value: Any) -> None:
         """InputError, with the nearest names or the values that there are, for any other value."""
         known = list(self.options)
-        if all(isinstance(v, str) for v in known):
+        if self.named:
             checks.one_of(name, value, known)
         elif value not in known:
             some = known if len(known) < 12 else [known[0], known[1], "...", known[-1]]
@@ -52,6 +53,15 @@ class Choice:
         if isinstance(r, range):
             return {"min": r[0], "max": r[-1], "disabled": not self.used}
         return {"options": tuple((text, v) for v, text in r.items()), "disabled": not self.used}
+
+    def control(self, value: Any) -> Any:
+        """The control, set to a value."""
+        w = ipywidgets
+        kind = w.IntSlider if isinstance(self.options, range) else w.SelectionSlider
+        return (w.Dropdown if self.named else kind)(
+            **self.traits, value=value, description=self.text,
+            style={"description_width": "7em"}, layout={"width": "auto", "margin": "2px 0"},
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -160,10 +170,7 @@ class Panel:
             self.shown[name].layout.display = ""
 
     def _control(self, name: str, choice: Choice) -> Any:
-        control = choice.control(
-            **choice.traits, value=self.state[name], description=choice.text,
-            style={"description_width": "7em"}, layout={"width": "auto", "margin": "2px 0"},
-        )  # fmt: skip
+        control = choice.control(self.state[name])
 
         def moved(change: Any) -> None:
             if not self._quiet:

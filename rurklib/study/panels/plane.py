@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import ipywidgets
 import pandas as pd
 
 from rurklib.data.bundled import IRIS_FEATURES
@@ -12,8 +11,8 @@ from rurklib.study.figures.plane import Regions, Sphere
 from rurklib.study.inspector.plane import Plane, view
 from rurklib.study.panels.panel import Choice, Panel
 
-TEXTS = {"sample": "forget sample", "lam": "lambda", "steps": "RURK steps"}
-TEXTS |= {"reference": "re-trained"}
+TEXTS = {"sample": "forget sample", "tau": "tau", "norm": "norm"}
+TEXTS |= {"lam": "lambda", "steps": "RURK steps", "reference": "re-trained"}
 TAUS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
 COLUMNS = (("sample", "tau", "norm"), ("lam", "steps", "reference"), ("plane",))
 
@@ -25,8 +24,7 @@ def plane_panel(plane: Plane, **state: Any) -> Panel:
     first = {"sample": 0, "tau": 0.05, "norm": "l2", "lam": next(iter(choices["lam"]))}
     first |= {"steps": max(choices["steps"]), "reference": 0, **state}
     choices["tau"] = {tau: f"{tau:g}" for tau in sorted({*TAUS, first["tau"]})}
-    offered = {n: Choice(TEXTS.get(n, n), choices[n]) for column in COLUMNS[:2] for n in column}
-    offered["norm"] = Choice("norm", choices["norm"], ipywidgets.Dropdown)
+    offered = {name: Choice(text, choices[name]) for name, text in TEXTS.items()}
     return Panel(
         first, lambda _: offered, lambda s: view(plane, **s), {"plane": regions(plane)},
         columns=COLUMNS,

@@ -55,14 +55,12 @@ def test_no_steps_is_original_and_no_lambda_is_gd(plane):
 
 def test_a_step_is_one_whatever_the_retain_set(plane_settings):
     """300 retained samples are more than RURK's usual batch of 128."""
-    g = torch.Generator().manual_seed(0)
-    x, y = torch.rand(303, 2, generator=g), torch.arange(303) % 3
-    net = build("mlp", 2, 3, seed=0)
-    pair = (x[3:], y[3:])
-    case = planes.PlaneCase(iris((0, 1)), pair, (x[:3], y[:3]), net, (net,), seed=0)
+    x, y = torch.rand(303, 2), torch.arange(303) % 3
+    net, retain, forget = build("mlp", 2, 3, seed=0), (x[3:], y[3:]), (x[:3], y[:3])
+    case = planes.PlaneCase(iris((0, 1)), retain, forget, net, (net,), seed=0)
     made = planes.trajectory(case, [0.0], [1], **plane_settings)
-    whole = rurklib.unlearn("GD", net, *[pair, case.forget], epochs=1, lr=0.05, momentum=0.9,
-                            weight_decay=0.0, batch_size=300)  # fmt: skip
+    shared = {k: plane_settings[k] for k in ("lr", "momentum", "weight_decay")}
+    whole = rurklib.unlearn("GD", net, retain, forget, epochs=1, batch_size=300, **shared)
     assert torch.allclose(weights(made[0.0, 1]), weights(whole), atol=1e-6)
 
 
