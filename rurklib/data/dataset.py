@@ -34,8 +34,8 @@ class Dataset:
     in place of a tensor. ``provenance`` says in a sentence where the data come from. The last
     ``validation_size`` test samples were taken from the training side
     (:func:`rurklib.data.hold_out_validation`): a split's validation part is then these, and nothing
-    but these. ``groups``, int64 [n], says whose
-    each training sample is, if several can be one person's: they are then forgotten together.
+    but these. ``groups``, int64 [n], says whose each training sample is, if several can be one
+    person's: they are then forgotten together.
     """
 
     name: str

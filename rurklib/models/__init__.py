@@ -17,9 +17,7 @@ from rurklib.models.nets import TextCNN, mlp, small_cnn, vgg11
 from rurklib.models.resnets import resnet9, resnet18, resnet18_imagenet, resnet50
 from rurklib.rng import seeded
 
-Builder = Callable[[int, int], nn.Module]
-
-MODELS: dict[str, Builder] = {
+MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "mlp": mlp,
     "text-cnn": TextCNN,
     "small-cnn": small_cnn,
@@ -84,16 +82,4 @@ def transfer(model: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
     return model
 
 
-__all__ = [
-    "MODELS",
-    "Normalized",
-    "build",
-    "mlp",
-    "resnet9",
-    "resnet18",
-    "resnet18_imagenet",
-    "resnet50",
-    "small_cnn",
-    "transfer",
-    "vgg11",
-]
+__all__ = ["MODELS", "Normalized", "build", "transfer"]

@@ -9,17 +9,26 @@ from rurklib import InputError
 from rurklib.models import Normalized, build, transfer
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", [8, 28])
-def test_small_cnn_takes_small_images(size, channels):
-    net = build("small-cnn", channels, 7, seed=0)
-    assert net(torch.rand(2, channels, size, size)).shape == (2, 7)
-
-
-@pytest.mark.parametrize(("name", "channels"), [("resnet18", 1), ("resnet18", 3), ("vgg11", 1)])
-def test_the_large_nets_take_32_by_32(name, channels):
-    net = build(name, channels, 5, seed=0)
-    assert net(torch.rand(1, channels, 32, 32)).shape == (1, 5)
+@pytest.mark.parametrize(
+    ("name", "channels", "sizes"),
+    [
+        ("small-cnn", 1, (8, 28)),
+        ("small-cnn", 3, (8, 28)),
+        ("small-cnn-32", 3, (8, 28, 32, 64)),
+        ("resnet18", 1, (32,)),
+        ("resnet18", 3, (32,)),
+        ("vgg11", 1, (32,)),
+        ("resnet9", 1, (33,)),
+        ("resnet50", 3, (64,)),
+        ("resnet50", 1, (33,)),
+        ("resnet18-imagenet", 3, (64,)),
+        ("resnet18-imagenet", 1, (33,)),
+    ],
+)
+def test_nets_take_images_of_these_sizes_and_channels(name, channels, sizes):
+    net = build(name, channels, 7, seed=0)
+    for size in sizes:
+        assert net(torch.rand(2, channels, size, size)).shape == (2, 7)
 
 
 def test_resnet_keeps_the_resolution_of_small_images():

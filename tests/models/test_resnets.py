@@ -29,13 +29,6 @@ def test_as_many_weights_as_published(name, classes, count):
     assert weights(build(name, 3, classes, seed=0)) == count
 
 
-@pytest.mark.parametrize("name", ["resnet9", "resnet50", "resnet18-imagenet"])
-@pytest.mark.parametrize(("channels", "size"), [(1, 33), (3, 64)])
-def test_they_take_images_of_other_sizes_and_channels(name, channels, size):
-    net = build(name, channels, 7, seed=0)
-    assert net(torch.rand(2, channels, size, size)).shape == (2, 7)
-
-
 @pytest.mark.parametrize(("name", "theirs"), [("resnet50", tv.resnet50),
                                               ("resnet18-imagenet", tv.resnet18)])  # fmt: skip
 def test_the_imagenet_nets_are_torchvisions(name, theirs, rng):

@@ -1,8 +1,8 @@
-"""TODO study.sources"""
+"""Data that come as files: a reader for each kind, which returns a ``rurklib.data.Dataset``."""
 
 from rurklib.study.sources.cifar_fashion import cifar5, cifar10, fashion_mnist
 from rurklib.study.sources.image_folder import image_folder
-from rurklib.study.sources.npz import npz, read_indices, read_samples
+from rurklib.study.sources.npz import npz
 from rurklib.study.sources.text import text
 
 __all__ = [
@@ -11,7 +11,5 @@ __all__ = [
     "fashion_mnist",
     "image_folder",
     "npz",
-    "read_indices",
-    "read_samples",
     "text",
 ]

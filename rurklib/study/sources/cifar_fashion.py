@@ -12,7 +12,6 @@ state no licence); Xiao, Rasul & Vollgraf, "Fashion-MNIST", arXiv 1708.07747 (MI
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +28,11 @@ CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 CIFAR10_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 CIFAR10_FILES = (*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin")
-CIFAR10_PLACES = ("", "cifar-10-batches-bin")
 CIFAR10_BYTES = 10_000 * (1 + 3 * 32 * 32)  # of each file: a label and three 32x32 planes an image
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
            "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")  # fmt: skip
-
-FASHION_PLACES = ("", "raw", "FashionMNIST/raw")
+PLACES = ("", "cifar-10-batches-bin", "raw", "FashionMNIST/raw")  # where downloads put the files
 
 
 def cifar10(path: str | Path = "") -> Dataset:
@@ -44,10 +41,10 @@ def cifar10(path: str | Path = "") -> Dataset:
     ``path`` is a ``.npz`` file as :func:`rurklib.study.sources.npz` reads it, or the folder
     ``cifar-10-batches-bin`` of the binary version; empty: 170 MB are downloaded once.
     """
-    place = Path(path).expanduser() if str(path) else _downloaded("CIFAR-10", _download_cifar10)
+    place = Path(path).expanduser() if str(path) else _downloaded("cifar10")
     if not place.is_dir():
         return _renamed(npz(place), "cifar10", CIFAR10, (3, 32, 32))
-    files = [_find(place, CIFAR10_PLACES, name, "CIFAR-10") for name in CIFAR10_FILES]
+    files = [_find(place, name, "CIFAR-10") for name in CIFAR10_FILES]
     batches = [_read_batch(file) for file in files]
     x, y = (torch.cat(parts) for parts in zip(*batches[:-1], strict=True))
     source = f"CIFAR-10, read from {files[0].parent.name}"
@@ -67,14 +64,14 @@ def fashion_mnist(path: str | Path = "") -> Dataset:
     ``dataset-fashion-mnist`` puts them into /usr/share/datasets/fashion-mnist); empty: 31 MB are
     downloaded once.
     """
-    place = Path(path).expanduser() if str(path) else _downloaded("Fashion-MNIST", _download_idx)
+    place = Path(path).expanduser() if str(path) else _downloaded("fashion-mnist")
     if not place.is_dir():
         return _renamed(npz(place), "fashion-mnist", FASHION, (1, 28, 28))
     sides = []
     for part in ("train", "t10k"):
         x, y = (
-            _read_idx(_find(place, FASHION_PLACES, f"{part}-{rest}", "Fashion-MNIST"), ndim)
-            for rest, ndim in (("images-idx3-ubyte", 3), ("labels-idx1-ubyte", 1))
+            _read_idx(_find(place, f"{part}-{rest}-ubyte", "Fashion-MNIST"), ndim)
+            for rest, ndim in (("images-idx3", 3), ("labels-idx1", 1))
         )
         sides.append((torch.from_numpy(x[:, None]), torch.from_numpy(y.astype(np.int64))))
     source = f"Fashion-MNIST, read from {place.name}"
@@ -108,9 +105,9 @@ def _read_idx(file: Path, ndim: int) -> np.ndarray:
         ) from error
 
 
-def _find(place: Path, below: Sequence[str], name: str, what: str) -> Path:
-    """The file at one of these places ``below`` a folder, gzipped or not; InputError without."""
-    for file in (place / b / f"{name}{end}" for b in below for end in (".gz", "")):
+def _find(place: Path, name: str, what: str) -> Path:
+    """A file at or below a folder, gzipped or not; InputError without it."""
+    for file in (place / below / f"{name}{end}" for below in PLACES for end in (".gz", "")):
         if file.is_file():
             return file
     if (place / "data_batch_1").exists() or (place / "cifar-10-batches-py").exists():
@@ -135,31 +132,22 @@ def _renamed(data: Dataset, name: str, classes: tuple[str, ...], shape: tuple) -
     return Dataset(name, data.train, data.test, classes, f"{name}, {data.provenance}")
 
 
-def _downloaded(what: str, download: Callable[[], Path]) -> Path:
+def _downloaded(name: str) -> Path:
+    """A folder with the official files, which are fetched unless they are there whole."""
+    from torchvision.datasets import FashionMNIST, utils
+
+    root = cache_folder() / name
     try:
-        return download()
+        if name == "cifar10":
+            files = [root / "cifar-10-batches-bin" / file for file in CIFAR10_FILES]
+            if not all(f.is_file() and f.stat().st_size == CIFAR10_BYTES for f in files):
+                utils.download_and_extract_archive(CIFAR10_URL, str(root), md5=CIFAR10_MD5)
+        else:
+            for file, md5 in FashionMNIST.resources:  # what has this MD5 is not fetched again
+                utils.download_url(FashionMNIST.mirrors[0] + file, str(root), md5=md5)
     except (OSError, RuntimeError) as error:  # no network; no room; an MD5 that doesn't match
         raise InputError(
-            f"{what} could not be downloaded to {cache_folder()} ({error}): check the network, or "
-            "name a local copy with --set path=..."
+            f"{name} could not be downloaded to {root} ({error}): check the network, or name a "
+            "local copy with --set path=..."
         ) from error
-
-
-def _download_cifar10() -> Path:
-    from torchvision.datasets.utils import download_and_extract_archive
-
-    root = cache_folder() / "cifar10"
-    files = [root / "cifar-10-batches-bin" / name for name in CIFAR10_FILES]
-    if not all(f.is_file() and f.stat().st_size == CIFAR10_BYTES for f in files):
-        download_and_extract_archive(CIFAR10_URL, str(root), md5=CIFAR10_MD5)
-    return root
-
-
-def _download_idx() -> Path:
-    from torchvision.datasets import FashionMNIST
-    from torchvision.datasets.utils import download_url
-
-    root = cache_folder() / "fashion-mnist"
-    for name, md5 in FashionMNIST.resources:  # a file that is there with this MD5 is not fetched
-        download_url(FashionMNIST.mirrors[0] + name, str(root), md5=md5)
     return root

@@ -47,27 +47,24 @@ def image_folder(path: str | Path, size: int = 32) -> Dataset:
     checks.count("size", size)
     if not str(path):
         raise InputError("path is empty: name the folder to read with --set path=FOLDER")
-    root = Path(path).expanduser()
+    root = Path(path).expanduser().resolve()
     if not root.is_dir():
         raise InputError(
             f"{root} is not a folder: expected one with train/<class>/ and test/<class>/"
         )
     names = ("train", "test" if (root / "test").is_dir() else "val")
     sides = [sorted(d for d in (root / name).glob("*") if d.is_dir()) for name in names]
-    for name, side in zip(names, sides, strict=True):
-        if not side:
-            raise InputError(
-                f"{root} has no folders {name}/<class>/: expected train/<class>/ and test/<class>/ "
-                "(or val/) with images in them"
-            )
-    classes, others = (tuple(d.name for d in side) for side in sides)
+    classes, others = (tuple(folder.name for folder in side) for side in sides)
     if apart := set(classes) ^ set(others):
         raise InputError(
-            f"{root}: {' and '.join(names)} have different classes: {min(apart)!r} is in only one "
-            "of them; give both the same folders"
+            f"{root}: the folders {' and '.join(names)} have different classes: {min(apart)!r} is "
+            "in only one of them; give both the same folders, <class>/ with images in each"
         )
     if len(classes) < 2:
-        raise InputError(f"{root}/train has one class: expected at least two folders")
+        raise InputError(
+            f"{root} has {len(classes)} classes: expected folders train/<class>/ and test/<class>/ "
+            "(or val/), at least two, with images in them"
+        )
     listed = [_listed(side) for side in sides]
     train, test = (
         (_decoded_once(side, labels, key, size), labels)
@@ -81,19 +78,18 @@ def _listed(folders: list[Path]) -> tuple[Tensor, str]:
 
     No list of all files is made: there may be more than a million.
     """
-    sha, counts = hashlib.sha256(str(folders[0].parent.resolve()).encode()), []
+    sha, counts = hashlib.sha256(), []
     for folder in folders:
-        names = _files(folder)
-        if not names:
+        found = _files(folder)
+        if not found:
             raise InputError(
                 f"{folder} has no images: expected files such as .png or .jpg; add some, or "
                 f"remove class {folder.name!r} from both sides"
             )
-        counts.append(len(names))
-        for name in names:
-            stat = (folder / name).stat()
-            place = f"{folder.name}/{name}"
-            sha.update(f"{place}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        counts.append(len(found))
+        for file in found:
+            stat = file.stat()
+            sha.update(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return torch.arange(len(folders)).repeat_interleave(torch.tensor(counts)), sha.hexdigest()
 
 
@@ -103,7 +99,7 @@ def _decoded_once(folders: list[Path], labels: Tensor, listed: str, size: int) -
 
     wanted = memo.key(_decoded, {"files": listed, "size": size})
     kept = cache_folder() / "images" / wanted / "images.npy"
-    every = (folder / name for folder in folders for name in _files(folder))
+    every = (file for folder in folders for file in _files(folder))
     codec = memo.Codec(partial(_write, (len(labels), 3, size, size)), _read)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -116,17 +112,11 @@ def _decoded_once(folders: list[Path], labels: Tensor, listed: str, size: int) -
         ) from error
 
 
-def _files(folder: Path) -> list[str]:
-    """The images at or below a class folder in alphabetical order, as paths below it."""
+def _files(folder: Path) -> list[Path]:
+    """The images at or below a class folder, in alphabetical order."""
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
-    found = [
-        os.path.relpath(os.path.join(at, name), folder)
-        for at, _, names in os.walk(folder)
-        for name in names
-        if name.lower().endswith(IMG_EXTENSIONS)
-    ]
-    return sorted(found, key=lambda file: file.split(os.sep))
+    return sorted(f for f in folder.rglob("*") if f.name.lower().endswith(IMG_EXTENSIONS))
 
 
 def _write(shape: tuple[int, ...], path: Path, images: Iterable[np.ndarray], key: str) -> None:

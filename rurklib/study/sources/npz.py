@@ -51,11 +51,10 @@ def npz(path: str | Path) -> Dataset:
         )
     arrays = _load(file, ".npz", [KEYS])
     train, test = (_side(file, arrays, part) for part in ("train", "test"))
-    shapes = [tuple(x.shape[1:]) for x, _ in (train, test)]
-    if shapes[0] != shapes[1]:
+    if train[0].shape[1:] != test[0].shape[1:]:
         raise InputError(
-            f"{file}: train_images are {shapes[0]} (channels, height, width), test_images "
-            f"{shapes[1]}: expected one shape; resize one of them"
+            f"{file}: train_images are {tuple(train[0].shape[1:])} (channels, height, width), "
+            f"test_images {tuple(test[0].shape[1:])}: expected one shape; resize one of them"
         )
     classes = _classes(file, arrays, train[1], test[1])
     groups = arrays.get("train_groups")

@@ -9,6 +9,7 @@ raises InputError. Type hints say Tensor for both.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -16,11 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rurklib import samples
 from rurklib.checks import InputError
 from rurklib.perturb.noise import gaussian
 from rurklib.rng import generator
-from rurklib.samples import Pair
+from rurklib.samples import Bounds, Pair, as_float
 
 IN_MEMORY = 512 * 2**20  # bytes; samples that are no more than this are read into a tensor
 SHARE = 0.25  # of a GPU's free memory: a part of a split is a copy, and training needs the rest
@@ -126,8 +126,8 @@ class Rows:
         return self.index[index.cpu() if isinstance(index, Tensor) else index]
 
     def _with(self, **attributes: Any) -> Rows:
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__, **attributes)
+        other = copy(self)
+        other.__dict__.update(attributes)
         return other
 
 
@@ -139,9 +139,7 @@ def in_memory_if_small(rows: Rows) -> Tensor:
 class NoisyRows(Rows):
     """Samples, then Gaussian copies of them, none of which is there until it is read."""
 
-    def __init__(
-        self, x: Tensor, tau: float, copies: int, seed: int, bounds: samples.Bounds
-    ) -> None:
+    def __init__(self, x: Tensor, tau: float, copies: int, seed: int, bounds: Bounds) -> None:
         self.x, self.tau, self.seed, self.bounds = x, tau, seed, bounds
         self.sample, self.device = tuple(x.shape[1:]), x.device
         self.dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
@@ -149,7 +147,7 @@ class NoisyRows(Rows):
 
     def read(self, places: Tensor) -> Tensor:
         n = len(self.x)
-        x = samples.as_float(self.x[(places % n).to(self.x.device)])
+        x = as_float(self.x[(places % n).to(self.x.device)])
         for at, place in enumerate(places.tolist()):
             if place >= n:  # copy 1, 2, ... of a sample
                 stream = generator(self.seed, 0, 0, *divmod(place - n, n), device=x.device)
@@ -158,13 +156,7 @@ class NoisyRows(Rows):
 
 
 def noisy_rows(
-    x: Tensor,
-    y: Tensor,
-    tau: float,
-    *,
-    copies: int = 3,
-    seed: int = 0,
-    bounds: samples.Bounds = (0.0, 1.0),
+    x: Tensor, y: Tensor, tau: float, *, copies: int, seed: int = 0, bounds: Bounds = (0.0, 1.0)
 ) -> Pair:
     """As :func:`rurklib.residual.noisy_copies`, for samples on disk, or so many that their copies
     had better not be in memory together: x comes back as rows that are made as they are read, with

@@ -173,7 +173,7 @@ def test_settings_of_the_pre_training(small):
     assert (settings["pretrain.epochs"], settings["pretrain.lr"]) == (7, 1.0)
     assert settings["retrain_epochs"] == 9
     for name, value, says in [
-        ("pretrain.epochs", 0, "pretrain.epochs = 0: expected a whole number of at least 1"),
+        ("pretrain.epochs", 0, "pretrain.epochs = 0"),
         ("pretrain.epochs", "many", "expected a int"),
         ("pretrain.lr", -1.0, "pretrain.lr = -1"),
         ("retrain_epochs", 0, "retrain_epochs = 0"),
@@ -182,8 +182,6 @@ def test_settings_of_the_pre_training(small):
     ]:
         with pytest.raises(InputError, match=says):
             small.changed({name: value})
-    with pytest.raises(InputError, match="unknown setting of scenario digits"):
-        SCENARIOS["digits"].changed({"pretrain.epochs": 1})
 
 
 def test_scenarios_without_it_are_as_they_were():
@@ -192,6 +190,8 @@ def test_scenarios_without_it_are_as_they_were():
     assert not [k for k in digits.settings() if "pretrain" in k or "retrain" in k]
     assert digits.training("Re-train") == digits.training("Original")
     assert digits.changed({"retrain_epochs": 3}).training("Re-train").epochs == 3
+    with pytest.raises(InputError, match="unknown setting of scenario digits"):
+        digits.changed({"pretrain.epochs": 1})
 
 
 def test_the_papers_values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,15 @@ import pytest
 from click.testing import CliRunner
 
 from rurklib import InputError
-from rurklib.models import build
+from rurklib.data.dataset import Dataset
+from rurklib.study import files, scenarios
 from rurklib.study.cli.main import main
-from rurklib.study.run import open_run
+from rurklib.study.run import open_run, plan_run
 from rurklib.study.scenarios import SCENARIOS
+from rurklib.study.scenarios.scenario import PLAIN, tuned
+from rurklib.unlearn.contract import check
+
+SETTINGS = sorted(Path(scenarios.__file__).parent.glob("settings/*.json"))
 
 
 @pytest.fixture
@@ -37,14 +43,6 @@ def test_a_scenario_is_plain_data_and_listed_under_its_name(name):
     assert scenario.changed({"path": "/somewhere"}).path == "/somewhere"
     assert scenario.taus[0] == 0
     assert {"GD", "GA", "NegGrad+", "RURK"} <= scenario.methods.keys()
-
-
-@pytest.mark.parametrize("size", [8, 28, 32, 64])
-def test_small_cnn_32_takes_images_of_any_size(size):
-    import torch
-
-    net = build("small-cnn-32", 3, 5, seed=0)
-    assert net(torch.rand(2, 3, size, size)).shape == (2, 5)
 
 
 def test_the_path_reaches_the_data(file, tmp_path):
@@ -121,3 +119,99 @@ def test_some_methods_can_be_chosen(tmp_path):
         digits.changed({"methods": ["RURKS"]})
     with pytest.raises(InputError, match="unknown setting"):
         digits.changed({"methods": ["RURK"], "GD.epochs": 2})
+
+
+def test_run_json_says_what_differs_and_no_more():
+    """Fails if a scenario that says nothing of a value is described by other words than before, or
+    a value that was changed back is taken for the scenario's own when its folder is opened."""
+    digits, fast = SCENARIOS["digits"], SCENARIOS["cifar10-fast"]
+    refined = {"augment", "precision", "warmup", "nesterov", "label_smoothing"}
+    news = {"image_size", "train_images", "test_images", "validation_of_train", "seeds", "paper"}
+    assert not (refined | news) & digits.settings().keys()
+    assert digits.changed({"augment": "none", "warmup": 0}) == digits
+    assert digits.changed({"augment": "flip"}).training("Re-train").augment == "flip"
+    short = fast.changed({"epochs": 2})
+    assert short.training("Original").warmup == 2.0  # not refused: it is to see that all runs
+    assert short.settings()["warmup"] == 5.0
+    plain = fast.changed({"warmup": 0, "augment": "none"})
+    assert not {"warmup", "augment"} & plain.settings().keys()
+    settings = {k: v for k, v in plain.settings().items() if k != "methods"}
+    assert fast.changed({**PLAIN, **settings}) == plain
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"augment": "flips"}, "unknown augment 'flips': did you mean 'flip'"),
+        ({"precision": "half"}, "unknown precision 'half'"),
+        ({"warmup": -1.0}, "warmup = -1.0"),
+        ({"nesterov": 2}, "nesterov = 2: expected a bool"),
+        ({"nesterov": True, "momentum": 0.0}, "set a momentum above 0"),
+        ({"label_smoothing": 1.5}, "label_smoothing = 1.5"),
+        ({"train_images": -5}, "train_images = -5"),
+        ({"test_images": "all"}, "test_images = 'all'"),
+        ({"validation_of_train": 0.95}, "validation_of_train = 0.95"),
+        ({"image_size": 64}, "unknown setting of scenario digits 'image_size'"),
+        ({"seeds": (1, 2)}, "unknown setting of scenario digits 'seeds'"),
+    ],
+)
+def test_values_that_cannot_be_used(settings, says):
+    """Fails if one is taken and ignored, or fails in the middle of a study."""
+    with pytest.raises(InputError, match=says):
+        SCENARIOS["digits"].changed(settings)
+
+
+def test_data_are_read_at_the_size_asked_for():
+    """Fails if the size doesn't reach the reader, or reaches one that has none."""
+    seen = []
+
+    def reader(path: str, size: int) -> Dataset:
+        seen.append((path, size))
+        return SCENARIOS["digits"].data("")
+
+    scenario = replace(SCENARIOS["imagenette"], data=reader)
+    assert scenario.image_size == 96
+    scenario.changed({"image_size": 64, "path": "here"}).read()
+    assert seen == [("here", 64)]
+    assert SCENARIOS["imagefolder"].image_size == 32
+    with pytest.raises(InputError, match="image_size = 0"):
+        scenario.changed({"image_size": 0})
+
+
+def test_an_older_folder_of_images_is_still_its_run(tmp_path):
+    """Fails if a run from before there was an image_size is refused."""
+    from PIL import Image
+
+    for side in ("train", "test"):
+        for c in ("a", "b"):
+            (tmp_path / "images" / side / c).mkdir(parents=True)
+            for k in range(4):
+                picture = Image.new("RGB", (9, 9), (40 * k, 90, 200 if c == "a" else 10))
+                picture.save(tmp_path / "images" / side / c / f"{k}.png")
+    settings = {"path": str(tmp_path / "images")}
+    run = open_run("imagefolder", tmp_path / "run", settings=settings)
+    assert run.data.train[0].shape == (8, 3, 32, 32)
+    text = (run.folder / "run.json").read_text()
+    assert '"image_size": 32' in text
+    (run.folder / "run.json").write_text(text.replace('"image_size": 32,', ""))
+    plan_run("imagefolder", tmp_path / "run", settings=settings)
+    with pytest.raises(InputError, match="image_size = 32, not 64"):
+        plan_run("imagefolder", tmp_path / "run", settings={**settings, "image_size": 64})
+
+
+@pytest.mark.parametrize("file", SETTINGS, ids=lambda file: file.stem)
+def test_tuned_values_are_what_tune_writes(file, tmp_path):
+    """Fails if a file isn't in the form of ``settings.json``, if it names what no method takes, or
+    if its values don't reach a scenario."""
+    values = files.read_json(file)
+    files.write_json(tmp_path / "again.json", values)
+    assert (tmp_path / "again.json").read_bytes() == file.read_bytes()
+    methods = " ".join(dict.fromkeys(name.split(".")[0] for name in values))
+    read = tuned(file.stem, f"{methods} GD SalUn")
+    for method, own in read.items():
+        check(method, own)
+    flat = {f"{m}.{k}": v for m, own in read.items() for k, v in own.items()}
+    assert flat == values
+    chosen = [s for s in SCENARIOS.values() if s.methods.get("RURK") == read["RURK"]]
+    assert chosen
+    assert chosen[0].changed(values) == chosen[0]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from urllib.error import URLError
 
@@ -22,8 +20,6 @@ from rurklib.study.sources.cifar_fashion import (
     cifar10,
     fashion_mnist,
 )
-
-SHARED = Path(__file__).parents[4] / "shared" / "data" / "unpack.py"
 
 
 def cifar_like(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -203,16 +199,3 @@ def test_a_download_is_read_and_not_fetched_again(binary, idx, tmp_path, monkeyp
 
     monkeypatch.setattr(utils, "download_url", fetch_one)
     assert fashion_mnist().digest == fashion_mnist(idx).digest
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data, the development data")
-def test_real_cifar5(tmp_path):
-    """The numbers in scenarios/images.py are about these 1,000 + 1,000 images, all distinct."""
-    path = tmp_path / "cifar10.npz"
-    subprocess.run([sys.executable, SHARED, "cifar10", path], check=True)
-    data = cifar5(path)
-    assert data.classes == CIFAR10[:5]
-    for x, y in (data.train, data.test):
-        assert y.bincount().tolist() == [200] * 5
-        assert len({row.numpy().tobytes() for row in x}) == 1000

@@ -118,12 +118,12 @@ def one_class(root: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "says"),
     [
-        (no_val, "has no folders val/<class>/"),
+        (no_val, "have different classes"),
         (no_images, "cat has no images"),
         (other_class, "'cat' is in only one of them"),
         (cut_off, "1.png can't be decoded"),
         (not_an_image, "1.png can't be decoded"),
-        (one_class, "has one class"),
+        (one_class, "has 1 classes: expected folders"),
     ],
 )
 def test_a_bad_folder_is_refused_in_one_line(folder, cache, harm, says):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +11,6 @@ import torch
 from rurklib.checks import InputError
 from rurklib.data.requests import forget_part_of_a_class
 from rurklib.study.sources.npz import npz
-
-SHARED = Path(__file__).parents[4] / "shared" / "data" / "unpack.py"
 
 
 def arrays(n: int = 6, shape: tuple[int, ...] = (4, 5), **changes) -> dict:
@@ -169,17 +165,3 @@ def test_copies_of_a_forgotten_image_are_forgotten_with_it(tmp_path):
     assert len(split.forget) == 4  # two drawn, and the twin of each
     assert {(i + 10) % 20 for i in split.forget} == set(split.forget)
     assert not set(split.forget) & set(split.retain)
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data, the development data")
-def test_pneumoniamnist(tmp_path):
-    """A real MedMNIST file: official counts, and a certificate that allows its duplicates."""
-    path = tmp_path / "pneumonia.npz"
-    subprocess.run([sys.executable, SHARED, "pneumonia", path], check=True)
-    data = npz(path)
-    assert data.train[0].shape == (4708, 1, 28, 28)
-    assert data.train[1].bincount().tolist() == [1214, 3494]
-    assert data.test[1].bincount().tolist() == [234, 390]
-    split = forget_part_of_a_class(data, forget_class=1)
-    kept = {row.numpy().tobytes() for row in split.pair(data, "retain")[0]}
-    assert not any(r.numpy().tobytes() in kept for r in split.pair(data, "forget")[0])

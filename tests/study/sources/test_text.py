@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from rurklib import InputError
-from rurklib.data.requests import forget_part_of_a_class
 from rurklib.study.sources.text import embedded, read, text, tokens, vector
-
-SHARED = Path(__file__).parents[4] / "shared" / "data" / "unpack.py"
 
 
 @pytest.fixture
@@ -165,21 +159,3 @@ def test_places_and_sizes_that_are_none_are_refused(tmp_path, folder):
     for options in ({"length": 0}, {"dim": 0}, {"label": -1}, {"column": 0.5}):
         with pytest.raises(InputError, match="whole number"):
             text(folder(numbered(3)), **options)
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data, the development data")
-@pytest.mark.parametrize(
-    ("name", "counts"), [("trec", (5452, 500)), ("sst2", (6920, 1821)), ("sms", (5574, 0))]
-)
-def test_the_real_sets(name, counts, tmp_path):
-    """Every line is read or was a repeat; a request forgets no text that is kept elsewhere."""
-    subprocess.run([sys.executable, SHARED, name, tmp_path / name], check=True)
-    found = read(tmp_path / name, length=16)
-    assert len(found.train) + len(found.test) + found.repeats == sum(counts)
-    if name != "trec":
-        return
-    data = text(tmp_path / name, length=16, dim=16)
-    assert data.classes == ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
-    split = forget_part_of_a_class(data, forget_class=2, forget_share=0.1)
-    kept = {row.numpy().tobytes() for p in ("retain", "test") for row in split.pair(data, p)[0]}
-    assert not kept & {row.numpy().tobytes() for row in split.pair(data, "forget")[0]}
