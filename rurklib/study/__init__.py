@@ -26,7 +26,6 @@ _HOMES = {
     "load_models": "rurklib.study.stages.models",
     "majority": "rurklib.study.stages.attack_tables",
     "measure": "rurklib.study.stages.measure",
-    "method_code": "rurklib.study.stages.models",
     "open_existing": "rurklib.study.run",
     "open_run": "rurklib.study.run",
     "parallel": "rurklib.study.stages.parallel",

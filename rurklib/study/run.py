@@ -22,13 +22,12 @@ from rurklib.data.dataset import ANY, Dataset, Split
 from rurklib.data.requests import forget_part_of_a_class, rehearsed
 from rurklib.study import files
 from rurklib.study.environment import commit, surroundings
+from rurklib.study.ids import ModelId
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.scenario import PLAIN, Scenario
 
 FORMAT = 1  # of a run folder; raised when older folders can't be read any more
-
-
-Name = tuple[str, int]  # a model of a run: (method, seed), e.g. ("Original", 0)
+PRETRAIN = "Pre-train"  # what Original and Re-train start from, where there is such a net
 
 
 @dataclass(frozen=True)
@@ -117,22 +116,22 @@ class Run:
         c = self.split.forget_class
         return "all classes" if c == ANY else f"class {self.data.classes[c]}"
 
-    def names(self, method: str) -> list[Name]:
+    def names(self, method: str) -> list[ModelId]:
         """The models of one method: one per reference for Re-train, else one per seed."""
         seeds = self.scenario.reference_seeds if method == "Re-train" else self.seeds
-        return [(method, s) for s in seeds]
+        return [ModelId(method, s) for s in seeds]
 
     @property
-    def pretrained(self) -> list[Name]:
+    def pretrained(self) -> list[ModelId]:
         """The net that Original and Re-train start from, if the scenario has one."""
-        return [("Pre-train", 0)] if self.scenario.pretrain else []
+        return [ModelId(PRETRAIN, 0)] if self.scenario.pretrain else []
 
     @property
-    def trained(self) -> list[Name]:
+    def trained(self) -> list[ModelId]:
         return self.names("Original") + self.names("Re-train")
 
     @property
-    def unlearned(self) -> list[Name]:
+    def unlearned(self) -> list[ModelId]:
         return [n for m in self.scenario.methods for n in self.names(m)]
 
     @property
@@ -172,8 +171,8 @@ class Run:
             "git": commit(),
         }
 
-    def checkpoint(self, name: Name) -> Path:
-        return self.folder / "models" / f"{name[0]}-seed{name[1]}.safetensors"
+    def checkpoint(self, name: ModelId) -> Path:
+        return self.folder / "models" / f"{ModelId(*name)}.safetensors"
 
 
 def plan_run(

@@ -138,7 +138,7 @@ class Inspector:
         model = self.ids[checks.one_of("model", name, self.models)]
         methods = [model.method] if model.method != "Re-train" else []
         first, taus = self.run.scenario.perturbations[0], np.array(self.run.scenario.taus)
-        own, others = residual(self.run, first, methods=methods).ratios(str(model))
+        own, others = residual(self.run, first, methods=methods).ratios(model)
         above = taus > 0 if (taus > 0).any() else taus == 0
         return own[above].sum(0), others[:, above].sum(1)
 

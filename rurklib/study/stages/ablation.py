@@ -20,6 +20,7 @@ from rurklib.residual.measure import residual_knowledge
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import Verdict
 from rurklib.study import files, memo
+from rurklib.study.ids import ModelId
 from rurklib.study.run import Run, open_run
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.stages.summary import accuracies
@@ -73,9 +74,11 @@ def ablate(
         raise checks.InputError(
             f"{method} seed {seed} diverged with {values}: its weights aren't finite; try less"
         )
-    seconds["Original"] = files.load_weights(run.checkpoint(("Original", seed)))[2]["seconds"]
+    seconds["Original"] = files.load_weights(run.checkpoint(ModelId("Original", seed)))[2][
+        "seconds"
+    ]
     nets = {"Original": original, method: unlearned}
-    references = {f"Re-train-seed{s}": net for (m, s), net in models.items() if m == "Re-train"}
+    references = {n: net for n, net in models.items() if n.method == "Re-train"}
     told = [{"method": m, **accuracies(run, net)} for m, net in nets.items()]
     table = pd.concat([pd.DataFrame(told), pd.read_csv(run.folder / "references.csv")])
     table["average_gap"] = metrics.average_gap(table)

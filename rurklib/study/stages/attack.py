@@ -26,10 +26,10 @@ from rurklib.samples import Pair, as_float
 from rurklib.study import files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import Codec, digest, fresh, key, memo
-from rurklib.study.run import Name, Run
+from rurklib.study.run import Run
 from rurklib.study.stages.attack_tables import ATTACKS_FILE, FORGET, HELD_OUT, placement_table
 from rurklib.study.stages.measure import samples
-from rurklib.study.stages.models import load_models
+from rurklib.study.stages.models import load_models, load_original
 from rurklib.study.stages.parallel import parallel
 
 RELEARN = "re-learning"
@@ -67,24 +67,24 @@ def validation_of_class(run: Run, most: int | None = None) -> tuple[Tensor, Tens
     return x[at], y[at]
 
 
-def evasive_model(run: Run, name: Name) -> nn.Module:
+def evasive_model(run: Run, name: ModelId) -> nn.Module:
     """An evasive unlearner of a run: ("Noise-brittle", seed) or ("Damped", seed), which knows what
     the run's references show under noise, and aims there."""
-    checks.one_of("evasive unlearner", name[0], EVASIVE)
+    checks.one_of("evasive unlearner", name.method, EVASIVE)
     asked: dict[str, Any] = {"taus": run.scenario.taus, "bounds": run.data.bounds}
     forget, references = run.pair("forget"), load_models(run, run.names("Re-train")).values()
     goal = np.mean([noisy_level(r, forget, **asked) for r in references], axis=0)
-    (original,) = load_models(run, [("Original", name[1])]).values()
-    if name[0] == "Damped":
-        return logit_damped(original, forget, goal, seed=name[1], **asked)
-    return noise_brittle(original, run.pair("retain"), forget, goal, seed=name[1], **asked)
+    original = load_original(run, name.seed)
+    if name.method == "Damped":
+        return logit_damped(original, forget, goal, seed=name.seed, **asked)
+    return noise_brittle(original, run.pair("retain"), forget, goal, seed=name.seed, **asked)
 
 
 def attacked(
     run: Run, methods: Sequence[str] | None = None, **settings: Any
-) -> tuple[dict[str, Numbers], dict[str, Numbers]]:
+) -> tuple[dict[ModelId, Numbers], dict[ModelId, Numbers]]:
     """Numbers of all attacks for the models of ``methods`` (default: Original, the scenario's and
-    the evasive ones) and for the re-trained references, by label ("GD-seed0").
+    the evasive ones) and for the re-trained references, by ModelId.
 
     ``settings``: ``draws`` and ``seed`` of noisy copies; steps, queries and share, as
     :class:`rurklib.attacks.AttackSetting` has them; ``shots``, how many samples the few-shot attack
@@ -104,24 +104,23 @@ def attacked(
     tasks = [(_attack, (run, n, settings, keys[n])) for n in todo]
     parallel(run, tasks, f"{len(todo)} models attacked")
     models, references = (
-        {str(ModelId(*n)): NUMBERS.load(_file(run, n))[0] for n in group} for group in groups
+        {n: NUMBERS.load(_file(run, n))[0] for n in group} for group in groups
     )
     return models, references
 
 
 def attack_table(
-    run: Run, models: Mapping[str, Numbers], references: Mapping[str, Numbers]
+    run: Run, models: Mapping[ModelId, Numbers], references: Mapping[ModelId, Numbers]
 ) -> pd.DataFrame:
     """The attacks' table with columns scenario, method and seed; written to attacks.csv.
 
     A reference is compared about the same Original as the model is.
     """
-    ids = {m: ModelId.parse(m) for m in models}
-    targets = {m: run.seeds.index(its.seed) for m, its in ids.items()}
+    targets = {m: run.seeds.index(m.seed) for m in models}
     frame = placement_table(models, references, targets=targets)
     frame.insert(0, "scenario", run.scenario.name)
-    frame.insert(3, "method", [ids[m].method for m in frame.model])
-    frame.insert(4, "seed", [ids[m].seed for m in frame.model])
+    frame.insert(3, "method", [m.method for m in frame.model])
+    frame.insert(4, "seed", [m.seed for m in frame.model])
     frame = frame.drop(columns="model")
     numbers = frame.select_dtypes("float").columns
     frame[numbers] = frame[numbers].map(lambda v: float(f"{v:.5g}"))  # no more is known of any
@@ -135,20 +134,23 @@ def _measured(run: Run, settings: Mapping[str, Any]) -> Measurement:
     return Measurement(s.taus, s.perturbations[0], bounds=run.data.bounds, **copies)
 
 
-def _originals(run: Run, name: Name) -> list[Name]:
+def _originals(run: Run, name: ModelId) -> list[ModelId]:
     """The Originals that a model is compared with: a reference with all, others with their own."""
-    return [("Original", s) for s in (run.seeds if name[0] == "Re-train" else (name[1],))]
+    return [
+        ModelId("Original", s)
+        for s in (run.seeds if name.method == "Re-train" else (name.seed,))
+    ]
 
 
-def _keys(run: Run, names: Sequence[Name], settings: Mapping[str, Any]) -> dict[Name, str]:
+def _keys(run: Run, names: Sequence[ModelId], settings: Mapping[str, Any]) -> dict[ModelId, str]:
     """What each model's numbers depend on; nets are looked at once, however many depend on them."""
-    nets = dict.fromkeys([*run.trained, *(n for n in names if n[0] not in EVASIVE)])
+    nets = dict.fromkeys([*run.trained, *(n for n in names if n.method not in EVASIVE)])
     seen = {n: digest(net) for n, net in load_models(run, list(nets)).items()}
     asked = {"split": run.split, "measured": _measured(run, settings), "settings": settings}
     keys = {}
     for name in names:
-        evades = name[0] in EVASIVE
-        made_of = [("Original", name[1]), *run.names("Re-train")] if evades else [name]
+        evades = name.method in EVASIVE
+        made_of = [ModelId("Original", name.seed), *run.names("Re-train")] if evades else [name]
         weights = {str(n): seen[n] for n in (*made_of, *_originals(run, name))}
         evading = {"evasive": name} if evades else {}
         makers = [attack, relearn_epochs, *([noise_brittle] if evades else [])]
@@ -156,15 +158,15 @@ def _keys(run: Run, names: Sequence[Name], settings: Mapping[str, Any]) -> dict[
     return keys
 
 
-def _attack(run: Run, name: Name, settings: Mapping[str, Any], wanted: str) -> str:
+def _attack(run: Run, name: ModelId, settings: Mapping[str, Any], wanted: str) -> str:
     began = time.perf_counter()
     memo(_file(run, name), lambda: _numbers(run, name, settings), wanted, NUMBERS)
-    return f"{ModelId(*name)} attacked: {time.perf_counter() - began:.1f} s"
+    return f"{name} attacked: {time.perf_counter() - began:.1f} s"
 
 
-def _numbers(run: Run, name: Name, settings: Mapping[str, Any]) -> Numbers:
+def _numbers(run: Run, name: ModelId, settings: Mapping[str, Any]) -> Numbers:
     """All attacks on one model; a method's is compared with the Original that it came from."""
-    model = evasive_model(run, name) if name[0] in EVASIVE else load_models(run, [name])[name]
+    model = evasive_model(run, name) if name.method in EVASIVE else load_models(run, [name])[name]
     originals = load_models(run, _originals(run, name))
     asked = class_parts(run, settings["most"])
     x = torch.cat([as_float(pair[0]) for pair in asked.values()])
@@ -185,8 +187,8 @@ def _numbers(run: Run, name: Name, settings: Mapping[str, Any]) -> Numbers:
     return found
 
 
-def _file(run: Run, name: Name) -> Path:
-    return run.folder / "attacks" / f"{ModelId(*name)}.npz"
+def _file(run: Run, name: ModelId) -> Path:
+    return run.folder / "attacks" / f"{name}.npz"
 
 
 def _save(path: Path, numbers: Numbers, wanted: str) -> None:

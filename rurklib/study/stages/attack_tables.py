@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,10 +37,10 @@ Scores = Mapping[str, Mapping[str, np.ndarray]]  # {attack: {part: [n]}}
 
 
 def placement_table(
-    models: Mapping[str, Scores],
-    references: Mapping[str, Scores],
+    models: Mapping[Any, Scores],
+    references: Mapping[Any, Scores],
     *,
-    targets: Mapping[str, int] | None = None,
+    targets: Mapping[Any, int] | None = None,
 ) -> pd.DataFrame:
     """Columns attack, statistic, model, low, high, and those of ``Placement``.
 

@@ -1,60 +1,53 @@
-"""The models of a run: trained and unlearned, each made once and kept as a checkpoint.
-
-A model's fingerprint holds its parents' *content*, so making a deleted file again gives the same
-content and nothing behind it is redone.
-"""
+"""The models of a run: trained and unlearned, each made once and kept as a checkpoint."""
 
 from __future__ import annotations
 
-import inspect
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from rurklib import checks, models
-from rurklib import train as training
+from rurklib import checks
 from rurklib.data.dataset import Dataset
 from rurklib.data.requests import rehearsed
+from rurklib.models import build, transfer
 from rurklib.residual.controls import noisy_copies
-from rurklib.study import files, memo
-from rurklib.study.run import Name, Run
+from rurklib.study import files
+from rurklib.study.ids import ModelId
+from rurklib.study.memo import WEIGHTS, Checkpoint, fresh, key
+from rurklib.study.run import PRETRAIN, Run
 from rurklib.study.scale import processes
 from rurklib.study.scale.engine import AtScale
 from rurklib.study.sources import rows
 from rurklib.study.stages.parallel import on_terminal, parallel
+from rurklib.train.fit import fit
 from rurklib.unlearn.contract import METHODS
 
 SMOOTHED = "Smoothed"  # the control that is trained with noise
-
-
 SAME_PRIOR = "Same-prior"  # the control that saw the forget set and fewer others of the class
-
-
 CONTROLS = (SMOOTHED, SAME_PRIOR)
 
 
-def train(run: Run) -> dict[Name, nn.Module]:
+def train(run: Run) -> dict[ModelId, nn.Module]:
     """Original for every seed (on retain + forget) and the re-trained references (on retain).
 
     Where the scenario pre-trains, one net is trained first and all of these start from it.
     """
-    todo = [n for n in run.pretrained if _record(run, n) is None]
-    parallel(run, [(_make, (run, n)) for n in todo], "the model to start from made")
+    for name in run.pretrained:
+        if not fresh(run.checkpoint(name), wanted := _key(run, name), WEIGHTS):
+            parallel(run, [(_make, (run, name, wanted))], "the model to start from made")
     return _ensure(run, run.trained)
 
 
-def unlearn(run: Run) -> dict[Name, nn.Module]:
+def unlearn(run: Run) -> dict[ModelId, nn.Module]:
     """Every method of the scenario for every seed, starting from that seed's Original."""
     load_models(run, run.names("Original"))
     return _ensure(run, run.unlearned)
 
 
-def smoothed(run: Run) -> dict[Name, nn.Module]:
+def smoothed(run: Run) -> dict[ModelId, nn.Module]:
     """A control, one for every seed: re-trained without the forget set, but on noisy copies too.
 
     It is merely more robust: what it recognises near a forget sample is no memory. Gaussian noise
@@ -63,7 +56,7 @@ def smoothed(run: Run) -> dict[Name, nn.Module]:
     return _ensure(run, run.names(SMOOTHED))
 
 
-def same_prior(run: Run) -> dict[Name, nn.Module]:
+def same_prior(run: Run) -> dict[ModelId, nn.Module]:
     """A control, one for every seed: trained on the forget set, but without as many other samples
     of its class as are forgotten.
 
@@ -84,13 +77,13 @@ def same_prior(run: Run) -> dict[Name, nn.Module]:
     return _ensure(run, run.names(SAME_PRIOR))
 
 
-def load_models(run: Run, names: Sequence[Name] | None = None) -> dict[Name, nn.Module]:
+def load_models(run: Run, names: Sequence[ModelId] | None = None) -> dict[ModelId, nn.Module]:
     """Models that an earlier stage made (default: all of the run); a missing one is an error."""
-    names = run.trained + run.unlearned if names is None else list(names)
+    names = run.trained + run.unlearned if names is None else [ModelId(*n) for n in names]
     for name in names:
         if not run.checkpoint(name).exists():
             stage = "01_train" if name in run.trained else "02_unlearn"
-            stage = "03_residual_knowledge" if name[0] in CONTROLS else stage
+            stage = "03_residual_knowledge" if name.method in CONTROLS else stage
             raise checks.InputError(
                 f"{run.checkpoint(name)} is missing: run notebook {stage} first, or all of them "
                 f"with: rurk study --scenario {run.scenario.name} --out {run.folder}"
@@ -98,136 +91,99 @@ def load_models(run: Run, names: Sequence[Name] | None = None) -> dict[Name, nn.
     return {name: _load(run, name) for name in names}
 
 
-def _ensure(run: Run, names: Sequence[Name]) -> dict[Name, nn.Module]:
+def load_original(run: Run, seed: int) -> nn.Module:
+    """The Original of an experiment seed."""
+    return next(iter(load_models(run, [ModelId("Original", seed)]).values()))
+
+
+def _ensure(run: Run, names: Sequence[ModelId]) -> dict[ModelId, nn.Module]:
     """Make the models that are missing or out of date, several at a time; return all."""
-    made = {n: record for n in names if (record := _record(run, n)) is not None}
-    todo, what = [n for n in names if n not in made], _models(len(names))
+    keys = {name: _key(run, name) for name in names}
+    todo = [n for n in names if not fresh(run.checkpoint(n), keys[n], WEIGHTS)]
+    made, what = len(names) - len(todo), "1 model" if len(names) == 1 else f"{len(names)} models"
     if made and on_terminal():
-        print(f"{len(made)} of {len(names)} models are there already")
+        print(f"{made} of {len(names)} models are there already")
     elif made and not todo:
-        took = sum(record["seconds"] for record in made.values())
+        took = sum(WEIGHTS.load(run.checkpoint(n))[0].record["seconds"] for n in names)
         print(f"{what} there already; making them took {took:.1f} s")
     stage = f"{len(todo)} of {what} made" if made else f"{what} made"
-    parallel(run, [(_make, (run, name)) for name in todo], stage)
+    parallel(run, [(_make, (run, name, keys[name])) for name in todo], stage)
     return {name: _load(run, name) for name in names}
 
 
-def _models(count: int) -> str:
-    return "1 model" if count == 1 else f"{count} models"
-
-
-def _record(run: Run, name: Name) -> dict[str, Any] | None:
-    """What a model's checkpoint says of it; None if it is missing or out of date."""
-    path = run.checkpoint(name)
-    if not path.exists():
-        return None
-    _, fingerprint, record = files.load_weights(path)
-    return record if fingerprint == _fingerprint(run, name) else None
-
-
-def _fingerprint(run: Run, name: Name) -> str:
-    """Everything that the weights of a model depend on."""
+def _key(run: Run, name: ModelId) -> str:
+    """What the weights of a model depend on: who makes them, and of what."""
     s, (method, seed) = run.scenario, name
-    common = {"split": run.split.digest, "model": s.model, "seed": seed, "torch": torch.__version__}
-    common["device"] = run.device.type
-    if method in ("Pre-train", "Original", "Re-train", *CONTROLS):
-        if method == "Pre-train":
-            common["split"] = _pretraining_data(run).digest  # it isn't this split's
-        elif run.pretrained:
-            common["start"] = files.digest(run.checkpoint(*run.pretrained))
-        code = memo.code("train", "models", "rng", "model_state")
-        if method == SMOOTHED:
-            common["noise"] = [max(s.taus), memo.code("residual/controls", "perturb")]
-        if method == SAME_PRIOR:
-            common["others"] = memo.code("data/requests")
-        recipe = asdict(s.training(method))
-        return memo.fingerprint(**common, kind=method, training=recipe, code=code)
-    parent = files.weights_digest(_load(run, ("Original", seed)).state_dict())
-    return memo.fingerprint(
-        **common,
-        kind=method,
-        hyperparameters=s.hyperparameters(method),
-        parent=parent,
-        code=method_code(method),
-    )
+    makers: list[Callable[..., Any]] = [build]
+    inputs = {"kind": method, "seed": seed, "split": run.split.digest, "net": s.model}
+    if method in METHODS:
+        makers += [METHODS[method]]
+        inputs["hyperparameters"] = s.hyperparameters(method)
+        inputs["parent"] = files.digest(run.checkpoint(ModelId("Original", seed)))
+        return key(makers, inputs)
+    makers += [fit]
+    inputs["training"] = s.training(method)
+    if method == PRETRAIN:
+        inputs["split"] = _pretraining_data(run).digest  # it isn't this split's
+    elif run.pretrained:
+        inputs["start"] = files.digest(run.checkpoint(*run.pretrained))
+    if method == SMOOTHED:
+        makers, inputs["tau"] = [*makers, noisy_copies], max(s.taus)
+    if method == SAME_PRIOR:
+        makers = [*makers, rehearsed]
+    return key(makers, inputs)
 
 
-def method_code(method: str) -> str:
-    """Hash of the code that a method's result depends on: its own file and what all share, so that
-    an edit of one method doesn't make the others again."""
-    home = (METHODS[method].__module__ or "").removeprefix("rurklib.")
-    helpers = (
-        "contract",
-        "fisher_information",
-        "last_layers",
-        "soft_and_wrong_labels",
-    )
-    shared = tuple(f"unlearn/{name}" for name in helpers)
-    rest = (*shared, "train", "models", "perturb", "rng", "model_state")
-    if home.startswith("unlearn."):
-        return memo.code(home.replace(".", "/"), *rest)
-    body = inspect.unwrap(METHODS[method]).__code__  # a method of the user's own
-    return memo.fingerprint(rest=memo.code(*rest), own=[body.co_code.hex(), *body.co_names])
-
-
-def _make(run: Run, name: Name) -> str:
+def _make(run: Run, name: ModelId, wanted: str) -> str:
     """Train or unlearn one model and write its checkpoint; returns a line for the log.
 
     Where several processes train it together, the first one writes and the others wait.
     """
-    s, (method, seed) = run.scenario, name
     began = time.perf_counter()
-    if method == "Pre-train":
-        data = _pretraining_data(run)
-        model = _blank(run, seed, classes=len(data.classes))
-        _fit(run, name, model, *data.train)
-    elif method in ("Original", "Re-train", *CONTROLS):
-        model = _blank(run, seed)
-        for start in run.pretrained:
-            models.transfer(model, files.load_weights(run.checkpoint(start))[0])
-        x, y = run.pair("original" if method == "Original" else "retain")
-        if method == SAME_PRIOR:
-            x, y = rehearsed(run.split, run.data).pair(run.data, "retain")
-        if method == SMOOTHED:
-            noisy = noisy_copies if x.shape.numel() <= rows.IN_MEMORY else rows.noisy_rows
-            x, y = noisy(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
-        _fit(run, name, model, x, y)
+    if name.method in METHODS:
+        model = unlearned(run, name.method, name.seed, run.scenario.hyperparameters(name.method))
     else:
-        model = unlearned(run, method, seed, s.hyperparameters(method))
+        model = _trained(run, name, wanted)
     seconds = time.perf_counter() - began
     if not finite(model):
         raise checks.InputError(
-            f"{method} seed {seed} diverged: its weights aren't finite; try a smaller lr, as in "
-            f"--set {method}.lr=0.01"
+            f"{name.method} seed {name.seed} diverged: its weights aren't finite; try a smaller "
+            f"lr, as in --set {name.method}.lr=0.01"
         )
     if processes.rank() == 0:
-        files.save_weights(
-            run.checkpoint(name),
-            model.state_dict(),
-            _fingerprint(run, name),
-            method=method,
-            seed=seed,
-            scenario=s.name,
-            split=run.split.digest,
-            seconds=round(seconds, 3),
-        )
-        _kept(run, name).unlink(missing_ok=True)  # one of a run that kept more often
+        record = {"scenario": run.scenario.name, "split": run.split.digest, **name._asdict()}
+        record["seconds"] = round(seconds, 3)
+        WEIGHTS.save(run.checkpoint(name), Checkpoint(model.state_dict(), record), wanted)
+        _unfinished(run, name).unlink(missing_ok=True)  # of a run that kept more often
     processes.wait()
-    return f"{method} seed {seed}: {seconds:.1f} s"
+    return f"{name.method} seed {name.seed}: {seconds:.1f} s"
 
 
-def _fit(run: Run, name: Name, model: nn.Module, x: Tensor, y: Tensor) -> None:
-    """Train a net with the scenario's settings; it may go on from what a killed run kept."""
+def _trained(run: Run, name: ModelId, wanted: str) -> nn.Module:
+    """Train a net with the scenario's recipe; it may go on from what a killed run kept."""
     s, (method, seed) = run.scenario, name
-    kept = _kept(run, name) if s.keep_every else None
-    engine = AtScale(kept, _fingerprint(run, name), every=s.keep_every or 1)
-    training.fit(model, x, y, s.training(method), seed=seed, engine=engine)
+    if method == PRETRAIN:
+        data = _pretraining_data(run)
+        model, (x, y) = _blank(run, seed, classes=len(data.classes)), data.train
+    else:
+        model = _blank(run, seed)
+        for start in run.pretrained:
+            transfer(model, files.load_weights(run.checkpoint(start))[0])
+        x, y = run.pair("original" if method == "Original" else "retain")
+    if method == SAME_PRIOR:
+        x, y = rehearsed(run.split, run.data).pair(run.data, "retain")
+    if method == SMOOTHED:
+        noisy = noisy_copies if x.shape.numel() <= rows.IN_MEMORY else rows.noisy_rows
+        x, y = noisy(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
+    kept = _unfinished(run, name) if s.keep_every else None
+    engine = AtScale(kept, wanted, every=s.keep_every or 1)
+    return fit(model, x, y, s.training(method), seed=seed, engine=engine)
 
 
-def _kept(run: Run, name: Name) -> Path:
+def _unfinished(run: Run, name: ModelId) -> Path:
     """The state of an unfinished training: no checkpoint, nor a partial, which opening a run
     sweeps away."""
-    return run.folder / "models" / f".{name[0]}-seed{name[1]}.kept"
+    return run.folder / "models" / f".{name}.kept"
 
 
 def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn.Module:
@@ -235,7 +191,7 @@ def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn
     # Every method takes images in [0, 1] for granted; what else the inputs are, it is told.
     bounds = {} if run.data.bounds == (0.0, 1.0) else {"bounds": run.data.bounds}
     return METHODS[method](
-        _load(run, ("Original", seed)),
+        _load(run, ModelId("Original", seed)),
         run.pair("retain"),
         run.pair("forget"),
         seed=seed,
@@ -250,13 +206,8 @@ def finite(model: nn.Module) -> bool:
 
 def _blank(run: Run, seed: int, classes: int | None = None) -> nn.Module:
     channels = run.data.train[0].shape[1]
-    model = models.build(
-        run.scenario.model,
-        channels,
-        classes or len(run.data.classes),
-        seed=seed,
-        bounds=run.data.bounds,
-    )
+    count = classes or len(run.data.classes)
+    model = build(run.scenario.model, channels, count, seed=seed, bounds=run.data.bounds)
     return model.to(run.device)
 
 
@@ -266,15 +217,17 @@ def _pretraining_data(run: Run) -> Dataset:
     return run.scenario.pretrain.data(run.scenario.path).to(run.device)
 
 
-def _load(run: Run, name: Name) -> nn.Module:
-    """One model from its checkpoint, if it is of this run's split."""
+def _load(run: Run, name: ModelId) -> nn.Module:
+    """One model from its checkpoint, if it is that model of this run's split."""
     path = run.checkpoint(name)
     weights, _, record = files.load_weights(path)
-    if record.get("split") != run.split.digest:
-        raise checks.InputError(
-            f"{path} was trained on another split ({record.get('split')}) than this run's "
-            f"({run.split.digest}); delete it to make it again, or use --fresh"
-        )
+    known = {"split": run.split.digest, **name._asdict()}
+    for what, expected in known.items():
+        if record.get(what) != expected:
+            raise checks.InputError(
+                f"{path} holds a model of {what} {record.get(what)}, expected {expected}: was it "
+                "copied here? delete it to make it again"
+            )
     model = _blank(run, 0)
     try:
         model.load_state_dict(weights)

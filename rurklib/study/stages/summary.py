@@ -15,7 +15,8 @@ from torch import nn
 
 from rurklib.metrics.registry import METRICS, Metric
 from rurklib.study import files
-from rurklib.study.run import Name, Run
+from rurklib.study.ids import ModelId
+from rurklib.study.run import Run
 from rurklib.study.stages.models import load_models
 from rurklib.study.stages.parallel import parallel
 
@@ -70,7 +71,7 @@ def accuracies(run: Run, model: nn.Module) -> dict[str, float]:
     return {c: v for key, m in chosen.items() for c, v in m.of(seen[key]).items()}
 
 
-def _look(run: Run, name: Name, metrics: Mapping[str, Metric]) -> dict[str, Any]:
+def _look(run: Run, name: ModelId, metrics: Mapping[str, Metric]) -> dict[str, Any]:
     """What metrics say about one model, and their readings of it."""
     # A reference has no Original of its own seed: any one sets the same goal, the first does.
     origin = ("Original", name[1] if name[0] != "Re-train" else run.seeds[0])
