@@ -7,7 +7,7 @@ made from each Original, to see which attack or control catches them.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +103,7 @@ def attacked(
         print(f"{len(keys) - len(todo)} of {len(keys)} models are attacked already")
     tasks = [(_attack, (run, n, settings, keys[n])) for n in todo]
     parallel(run, tasks, f"{len(todo)} models attacked")
-    models, references = (
-        {n: NUMBERS.load(_file(run, n))[0] for n in group} for group in groups
-    )
+    models, references = ({n: NUMBERS.load(_file(run, n))[0] for n in group} for group in groups)
     return models, references
 
 
@@ -137,8 +135,7 @@ def _measured(run: Run, settings: Mapping[str, Any]) -> Measurement:
 def _originals(run: Run, name: ModelId) -> list[ModelId]:
     """The Originals that a model is compared with: a reference with all, others with their own."""
     return [
-        ModelId("Original", s)
-        for s in (run.seeds if name.method == "Re-train" else (name.seed,))
+        ModelId("Original", s) for s in (run.seeds if name.method == "Re-train" else (name.seed,))
     ]
 
 
@@ -153,7 +150,8 @@ def _keys(run: Run, names: Sequence[ModelId], settings: Mapping[str, Any]) -> di
         made_of = [ModelId("Original", name.seed), *run.names("Re-train")] if evades else [name]
         weights = {str(n): seen[n] for n in (*made_of, *_originals(run, name))}
         evading = {"evasive": name} if evades else {}
-        makers = [attack, relearn_epochs, *([noise_brittle] if evades else [])]
+        makers: list[Callable[..., Any]] = [attack, relearn_epochs]
+        makers += [noise_brittle] if evades else []
         keys[name] = key(makers, {**asked, **evading, "weights": weights})
     return keys
 

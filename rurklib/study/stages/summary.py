@@ -44,7 +44,7 @@ def summarise(run: Run) -> pd.DataFrame:
     for name in names:
         others = [seen[n] for n in run.names("Re-train") if n != name]
         seconds = files.load_weights(run.checkpoint(name))[2]["seconds"]
-        rows.append({"method": name[0], "seed": name[1], "seconds": seconds})
+        rows.append({**name._asdict(), "seconds": seconds})
         for key, own in seen[name].items():
             m = METRICS[key]
             rows[-1] |= m.of(m.function(own, [o[key] for o in others]) if m.reading else own)
@@ -74,7 +74,7 @@ def accuracies(run: Run, model: nn.Module) -> dict[str, float]:
 def _look(run: Run, name: ModelId, metrics: Mapping[str, Metric]) -> dict[str, Any]:
     """What metrics say about one model, and their readings of it."""
     # A reference has no Original of its own seed: any one sets the same goal, the first does.
-    origin = ("Original", name[1] if name[0] != "Re-train" else run.seeds[0])
+    origin = ModelId("Original", name.seed if name.method != "Re-train" else run.seeds[0])
     models = load_models(run, [name, origin])
     return _seen(run, {"model": models[name], "original": models[origin]}, metrics)
 
