@@ -98,9 +98,9 @@ class Inspector:
         self.x, self.y = run.pair("forget")
         self.classes = run.data.classes
         references = run.names("Re-train")
-        names = [("Original", self.seed), *references]
-        names += [(m, self.seed) for m in run.scenario.methods]
-        self.ids = {_shown(*n): ModelId(*n) for n in names}
+        names = [ModelId("Original", self.seed), *references]
+        names += [ModelId(m, self.seed) for m in run.scenario.methods]
+        self.ids = {_shown(*n): n for n in names}
         nets = load_models(run, names)
         self.models: dict[str, nn.Module] = {_shown(*n): nets[n] for n in names}
         self.references = tuple(_shown(*n) for n in references)

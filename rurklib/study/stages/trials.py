@@ -13,9 +13,10 @@ from rurklib.metrics.accuracy import accuracy
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.counts import count_hits
 from rurklib.residual.spec import Measurement
+from rurklib.study.ids import ModelId
 from rurklib.study.memo import JSON, key, memo
 from rurklib.study.run import Run
-from rurklib.study.stages.models import finite, load_models, unlearned
+from rurklib.study.stages.models import finite, load_models, load_original, unlearned
 from rurklib.study.stages.parallel import parallel
 from rurklib.unlearn.contract import METHODS, defaults
 
@@ -42,9 +43,8 @@ def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataF
 def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mapping[str, list[float]]:
     """What becomes of an Original that ``method`` unlearns with ``values`` in place of its
     defaults: :func:`numbers`, or nothing where its weights diverged."""
-    (original,) = load_models(run, [("Original", seed)]).values()
     made_from = {
-        "original": original,
+        "original": load_original(run, seed),
         "split": run.split.digest,
         "taus": run.scenario.taus,
         "perturbation": _perturbation(run),
@@ -56,7 +56,9 @@ def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mappin
         model = unlearned(run, method, seed, values)
         return numbers(run, model) if finite(model) else {}
 
-    return memo(run.folder / "trials" / f"{method}-seed{seed}-{wanted}.json", make, wanted, JSON)
+    return memo(
+        run.folder / "trials" / f"{ModelId(method, seed)}-{wanted}.json", make, wanted, JSON
+    )
 
 
 def numbers(run: Run, model: nn.Module) -> Mapping[str, list[float]]:

@@ -11,7 +11,7 @@ from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.study.inspector.choices import AIMS, KINDS, other_aim, perturbation_named, reach
 from rurklib.study.inspector.view import Inspector
 
-LABEL = {"Original": "Original-seed0", "GD": "GD-seed0", "Re-train 1001": "Re-train-seed1001"}
+LABEL = {"Original": ("Original", 0), "GD": ("GD", 0), "Re-train 1001": ("Re-train", 1001)}
 ON_IMAGES = [name for name, rule in PERTURBATIONS.items() if not rule.tokens]
 
 
@@ -27,7 +27,7 @@ def test_draws_of_the_inspector_are_those_of_the_counts(inspector, perturbation,
         assert hits == counts.of(LABEL[model])[2, sample]
         if model != "Re-train 1001":
             theirs = sum(v.recognised[v.models.index("Re-train 1002")] for v in views)
-            assert theirs == counts.of("Re-train-seed1002")[2, sample]
+            assert theirs == counts.of(("Re-train", 1002))[2, sample]
 
 
 def test_a_view_holds_the_model_s_own_numbers(inspector):
@@ -78,9 +78,9 @@ def test_each_choice_changes_the_copy_and_an_idle_one_does_not(inspector):
 
 
 def test_samples_are_ordered_by_their_ratio(inspector):
-    counts = study.residual(inspector.run, "gaussian").counts["Original-seed0"]
-    own = counts.of("Original-seed0")[1:].sum(0)
-    theirs = counts.of_all([f"Re-train-seed{k}" for k in (1000, 1001, 1002)])[:, 1:].sum(1).mean(0)
+    counts = study.residual(inspector.run, "gaussian").counts[("Original", 0)]
+    own = counts.of(("Original", 0))[1:].sum(0)
+    theirs = counts.of_all([("Re-train", k) for k in (1000, 1001, 1002)])[:, 1:].sum(1).mean(0)
     by_hand = np.array([a / b if b else np.nan for a, b in zip(own, theirs, strict=True)])
     np.testing.assert_allclose(inspector.ratios, by_hand)
     assert sorted(inspector.order) == list(range(45))

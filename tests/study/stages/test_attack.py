@@ -32,7 +32,7 @@ def attacked(run):
 
 def test_every_model_has_every_attack_on_every_part(run, attacked):
     models, references = attacked
-    assert list(models) == ["Original-seed0", "RURK-seed0", "Damped-seed0"]
+    assert list(models) == [("Original", 0), ("RURK", 0), ("Damped", 0)]
     assert len(references) == 3
     sizes = {name: len(y) for name, (_, y) in study.class_parts(run).items()}
     for numbers in (*models.values(), *references.values()):
@@ -41,7 +41,7 @@ def test_every_model_has_every_attack_on_every_part(run, attacked):
             if name != RELEARN:
                 assert {p: v.shape[-1] for p, v in its.items()} == sizes
                 assert all(np.isfinite(v).all() for v in its.values())
-    original = models["Original-seed0"]
+    original = models[("Original", 0)]
     assert np.allclose(original["mapping (UMA)"]["forget set"], -np.log(1e-6))  # its own answers
     assert original[RELEARN]["forget set"].max() == 0
 
@@ -53,7 +53,7 @@ def test_numbers_are_those_of_the_parts_in_their_order(run, attacked):
         x, y = study.class_parts(run)[part]
         with torch.no_grad():
             own = logit_margin(model(as_float(x)), y)
-        found = attacked[0][f"{name}-seed0"]["confidence (LiRA)"][part]
+        found = attacked[0][(name, 0)]["confidence (LiRA)"][part]
         assert np.allclose(found, own.numpy())
 
 
@@ -62,7 +62,7 @@ def test_the_few_shot_attack_trains_the_model_itself(run, attacked):
     model = study.load_models(run, [("RURK", 0)])["RURK", 0]
     pair = study.class_parts(run)["forget set"]
     curve = few_shots(model, study.validation_of_class(run, FEW["shots"]), pair)[1]
-    found = attacked[0]["RURK-seed0"]["few shots"]["forget set"]
+    found = attacked[0][("RURK", 0)]["few shots"]["forget set"]
     assert np.allclose(found, curve[-1].numpy(), atol=1e-5)
     assert not np.allclose(found, curve[0].numpy(), atol=0.1)
 
@@ -143,5 +143,5 @@ def test_parts_may_be_cut_to_some_samples_the_same_each_time(run):
         assert torch.equal(x, study.class_parts(run, 5)[name][0])
         assert all(bool((whole[name][0] == one).flatten(1).all(1).any()) for one in x)
         assert set(y.tolist()) == {9}
-    few = study.attacked(run, ["Original"], **FEW, most=5)[0]["Original-seed0"]
+    few = study.attacked(run, ["Original"], **FEW, most=5)[0][("Original", 0)]
     assert {v.shape for v in few["distance L2"].values()} == {(5,)}

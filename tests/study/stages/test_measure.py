@@ -40,9 +40,8 @@ def stamps(run):
 
 def by_hand(run, law, part, taus, draws):
     """The same by the public function, from the models themselves."""
-    models = study.load_models(run)
-    named = {f"{m}-seed{s}": net for (m, s), net in models.items()}
-    references = {n: net for n, net in named.items() if n.startswith("Re-train")}
+    named = study.load_models(run)
+    references = {n: net for n, net in named.items() if n.method == "Re-train"}
     rest = {n: net for n, net in named.items() if n not in references}
     x, y = study.samples(run, part)
     return residual_knowledge(
@@ -100,10 +99,10 @@ def test_another_reference_makes_the_counts_found_on_a_model_again(run, tmp_path
     _, fingerprint, _ = files.load_weights(own.checkpoint(name))
     files.save_weights(own.checkpoint(name), weights, fingerprint, **record)
     after = study.residual(own, "fgsm-untargeted", **asked)
-    hits = [r.counts["Original-seed0"].of("Re-train-seed1002") for r in (before, after)]
+    hits = [r.counts[("Original", 0)].of(("Re-train", 1002)) for r in (before, after)]
     assert not np.array_equal(*hits)
     there = by_hand(own, "fgsm-untargeted", "forget", **asked)
-    assert np.array_equal(hits[1], there.counts["Original-seed0"].of("Re-train-seed1002"))
+    assert np.array_equal(hits[1], there.counts[("Original", 0)].of(("Re-train", 1002)))
 
 
 def test_the_smoothed_control_never_saw_a_forget_sample(run):
@@ -114,13 +113,11 @@ def test_the_smoothed_control_never_saw_a_forget_sample(run):
     noise = perturb.gaussian(x, 0.2, generator=generator(0, 0, 0, 0), bounds=run.data.bounds)
     both = torch.cat([x, noise]), y.repeat(2)
     blank = models._blank(run, 0)
-    again = study.models.training.fit(
-        blank, *both, seed=0, recipe=run.scenario.training("Re-train")
-    )
+    again = fit(blank, *both, run.scenario.training("Re-train"), seed=0)
     for a, b in zip(smooth.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     result = study.residual(run, "gaussian", methods=["Smoothed"])
-    assert result.models == ("Smoothed-seed0",)
+    assert result.models == (("Smoothed", 0),)
     table = study.by_method(result)
     assert list(table.method.unique()) == ["Re-train", "Smoothed"]
 
@@ -139,7 +136,7 @@ def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, 
     again = fit(blank, x, y, run.scenario.training("Re-train"), seed=0)
     for a, b in zip(control.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)
-    assert study.residual(run, "gaussian", methods=["Same-prior"]).models == ("Same-prior-seed0",)
+    assert study.residual(run, "gaussian", methods=["Same-prior"]).models == (("Same-prior", 0),)
     most = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL | {"forget_share": 0.6})
     with pytest.raises(InputError, match=r"forget_share of at most 0\.5"):
         study.same_prior(most)

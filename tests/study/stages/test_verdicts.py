@@ -7,10 +7,11 @@ import pytest
 from rurklib import study
 from rurklib.residual.counts import Counts
 from rurklib.residual.result import ResidualKnowledge
+from rurklib.study.ids import ModelId
 from rurklib.study.report.tables import findings_table
 
 
-def counts(**hits):
+def counts(hits):
     """Models with so many of 40 samples recognised at tau 0.1, all of them at 0; 10 draws."""
     values = np.zeros((len(hits), 2, 40), dtype=int)
     values[:, 0] = 10
@@ -24,9 +25,14 @@ def counts(**hits):
 
 @pytest.fixture
 def result():
-    own = {"GD-seed0": 37, "GD-seed1": 22, "RURK-seed0": 3, "RURK-seed1": 21}
-    others = {f"Re-train-seed{k}": n for k, n in enumerate((20, 22, 21, 23, 19, 21))}
-    shared = counts(**own, **others)
+    own = {
+        ModelId("GD", 0): 37,
+        ModelId("GD", 1): 22,
+        ModelId("RURK", 0): 3,
+        ModelId("RURK", 1): 21,
+    }
+    others = {ModelId("Re-train", k): n for k, n in enumerate((20, 22, 21, 23, 19, 21))}
+    shared = counts({**own, **others})
     return ResidualKnowledge(dict.fromkeys([*own, *others], shared), tuple(own), tuple(others))
 
 
