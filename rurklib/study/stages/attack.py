@@ -70,6 +70,7 @@ def validation_of_class(run: Run, most: int | None = None) -> tuple[Tensor, Tens
 def evasive_model(run: Run, name: ModelId) -> nn.Module:
     """An evasive unlearner of a run: ("Noise-brittle", seed) or ("Damped", seed), which knows what
     the run's references show under noise, and aims there."""
+    name = ModelId(*name)
     checks.one_of("evasive unlearner", name.method, EVASIVE)
     asked: dict[str, Any] = {"taus": run.scenario.taus, "bounds": run.data.bounds}
     forget, references = run.pair("forget"), load_models(run, run.names("Re-train")).values()

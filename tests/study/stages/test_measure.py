@@ -14,6 +14,7 @@ from rurklib.samples import as_float
 from rurklib.study import files
 from rurklib.study.run import open_run
 from rurklib.study.stages import models
+from rurklib.train import fit
 from rurklib.train.fit import fit
 
 SMALL = {
@@ -97,7 +98,9 @@ def test_another_reference_makes_the_counts_found_on_a_model_again(run, tmp_path
     name, stranger = ("Re-train", 1002), own.checkpoint(("GD", 0))
     weights, _, record = files.load_weights(stranger)
     _, fingerprint, _ = files.load_weights(own.checkpoint(name))
-    files.save_weights(own.checkpoint(name), weights, fingerprint, **record)
+    files.save_weights(
+        own.checkpoint(name), weights, fingerprint, **record | {"method": "Re-train", "seed": 1002}
+    )
     after = study.residual(own, "fgsm-untargeted", **asked)
     hits = [r.counts[("Original", 0)].of(("Re-train", 1002)) for r in (before, after)]
     assert not np.array_equal(*hits)
@@ -151,3 +154,14 @@ def test_bad_questions_are_refused_before_any_work(run):
         study.residual(run, "gaussian", draws=0)
     with pytest.raises(InputError, match="tau"):
         study.residual(run, "gaussian", taus=[-1.0])
+
+
+def test_a_checkpoint_copied_over_another_methods_is_refused(run, tmp_path):
+    """Fails if GD's weights, under Re-train's file name, are taken for a re-trained model."""
+    own = replace(run, folder=tmp_path / "r")
+    shutil.copytree(run.folder, own.folder)
+    shutil.copy(own.checkpoint(("GD", 0)), own.checkpoint(("Re-train", 1002)))
+    with pytest.raises(InputError, match="GD") as told:
+        study.load_models(own)
+    assert "Re-train-seed1002" in str(told.value)
+    assert "delete it" in str(told.value)
