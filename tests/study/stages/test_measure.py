@@ -15,7 +15,6 @@ from rurklib.study import files
 from rurklib.study.run import open_run
 from rurklib.study.stages import models
 from rurklib.train import fit
-from rurklib.train.fit import fit
 
 SMALL = {
     "epochs": 1,
