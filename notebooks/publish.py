@@ -26,7 +26,7 @@ from tables import FIGURES, write_answers, write_tables
 
 from rurklib.checks import InputError
 from rurklib.study.files import read_json, replacing
-from rurklib.study.notebooks.study_order import ATTACKS, folder, notebooks_of
+from rurklib.study.notebooks.study_order import books_of, folder
 from rurklib.study.run import plan_run
 
 OF_DATA = (
@@ -46,11 +46,11 @@ def publish(run: Path) -> None:
     name = run.name
     own = name == read_json(run / "run.json")["scenario"] == "digits"
     if own:
-        planned = plan_run(name, run)  # refuses a run with other settings
-        for notebook in notebooks_of(planned):
-            publish_notebook(run, notebook)
-        if (run / "notebooks" / f"{ATTACKS}.ipynb").exists():  # of those who asked for it
-            publish_notebook(run, ATTACKS)
+        plan_run(name, run)  # refuses a run with other settings
+        for book in books_of("study", name) + books_of("attack", name):
+            executed = run / "notebooks" / book.path.name
+            if executed.exists() or book.metadata["command"] == "study":  # attacks: if asked for
+                publish_outputs(executed, book.path)
     target = FIGURES / name
     tables = [run / t for t in ("summary.csv", "residual_knowledge.csv", "env.json")]
     for needed in (*tables, run / "report.html"):
@@ -114,15 +114,10 @@ def publish_beyond(out: Path) -> None:
     write_tables(ROOT / "README.md")
 
 
-def publish_notebook(run: Path, notebook: str) -> None:
-    """Replace a committed notebook's outputs with those of the executed one."""
-    source = folder() / f"{notebook}.ipynb"
-    publish_outputs(run / "notebooks" / source.name, source)
-
-
 def publish_outputs(executed: Path, source: Path) -> None:
-    book = nbformat.read(executed, as_version=4)
-    written = [c.source for c in nbformat.read(source, as_version=4).cells]
+    """Replace a committed notebook's outputs with those of the executed one."""
+    book, committed = (nbformat.read(path, as_version=4) for path in (executed, source))
+    written = [c.source for c in committed.cells]
     book.cells = [c for c in book.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     if [c.source for c in book.cells] != written:
         raise InputError(f"{source.name} changed after {executed} was made: run it again")
@@ -137,6 +132,8 @@ def publish_outputs(executed: Path, source: Path) -> None:
         if cell.cell_type == "markdown":
             cell.metadata = {}
     book.metadata = {k: book.metadata[k] for k in ("kernelspec", "language_info")}
+    if "rurk" in committed.metadata:
+        book.metadata["rurk"] = committed.metadata["rurk"]
     nbformat.write(book, source)
 
 

@@ -5,19 +5,51 @@ import re
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
 
+from rurklib.checks import InputError
 from rurklib.study.notebooks import study_order
-from rurklib.study.scenarios import SCENARIOS
+from rurklib.study.run import open_run
 
 SWEPT = ("05_ablations", "95_read_ablations")  # a cell of a sweep, and what reads them all
 BEYOND = "07_beyond_images"  # of several scenarios, in a folder of its own
+COMMANDS = ("study", "attack")
 BOOKS = sorted(study_order.folder().glob("*.ipynb"))
 PARAMETER = re.compile(r"^(\w+): (\w+) = (.+?)  # (.+)$")
 
 
-def test_all_numbered_notebooks_are_there():
-    study = (SCENARIOS["digits"].introduction, *study_order.NOTEBOOKS)
-    assert [p.stem for p in BOOKS] == sorted((*study, study_order.ATTACKS, BEYOND, *SWEPT))
+def test_every_notebook_says_where_it_belongs():
+    mine = {c: [b.path.stem[:2] for b in study_order.books_of(c, "digits")] for c in COMMANDS}
+    assert mine == {"study": ["00", "01", "02", "03", "04", "99"], "attack": ["06"]}
+    assert [b.path.stem[:2] for b in study_order.books_of("study", "iris")] == mine["study"][1:]
+    others = {p.stem for p in BOOKS if p.stem[:2] not in mine["study"] + mine["attack"]}
+    assert others == {BEYOND, *SWEPT}
+
+
+def test_a_notebook_is_one_file_that_is_given_what_it_asks_for(tmp_path, monkeypatch):
+    """Written into a folder, it is part of a study: executed in its place, skipped when nothing has
+    changed, and again when a file that it is answerable for is gone."""
+    run = open_run("iris", tmp_path / "run", seeds=[0])
+    monkeypatch.setattr(study_order, "folder", lambda: tmp_path)
+    work = "from pathlib import Path\nPath(out, 'mine.csv').write_text(f'seeds\\n{len(seeds)}\\n')"
+    for name, given, makes in (
+        ("08_mine", "scenario: str = ''\nout: str = ''\nseeds: list = []", ["mine.csv"]),
+        ("07_alone", "out: str = ''\nseeds: list = [1, 2]\nlive: bool = True", ["*.csv", "!m*"]),
+    ):
+        cells = [new_code_cell(given, metadata={"tags": ["parameters"]}), new_code_cell(work)]
+        belongs = {"rurk": {"command": "study", "makes": makes}}
+        nbformat.write(new_notebook(cells=cells, metadata=belongs), tmp_path / f"{name}.ipynb")
+    asked = {"scenario": "iris", "out": str(run.folder), "seeds": [0]}
+    assert study_order.run_notebooks(run, asked, say=lambda _: None) == ["07_alone", "08_mine"]
+    assert (run.folder / "mine.csv").read_text() == "seeds\n1\n"
+    executed = nbformat.read(run.folder / "notebooks" / "07_alone.ipynb", as_version=4)
+    assert executed.metadata["papermill"]["parameters"] == {"out": str(run.folder), "live": False}
+    assert "input_path" not in executed.metadata["papermill"]
+    assert study_order.run_notebooks(run, asked, say=lambda _: None) == []
+    (run.folder / "mine.csv").unlink()
+    assert study_order.run_notebooks(run, asked, say=lambda _: None) == ["08_mine"]
+    with pytest.raises(InputError, match="'sedes': did you mean 'seeds'"):
+        study_order.run_notebooks(run, asked | {"sedes": [0]}, say=lambda _: None)
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)

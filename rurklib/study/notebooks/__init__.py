@@ -1,3 +1,1 @@
-"""TODO study.notebooks"""
-
-__all__ = []
+"""The numbered notebooks: what papermill is asked (``notebook``), and in which order."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import os
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rurklib.checks import InputError, one_of
 
+NO_MATTER = ("out", "jobs")  # parameters that say where and how, and can't change what comes out
 KINDS = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
 
 
@@ -31,10 +32,12 @@ class Notebook:
 
     path: Path
     text: str
-    code: tuple[str, ...]  # sources of the code cells, in order
+    cells: tuple[str, ...]  # sources of all cells, in order
+    python: str  # the statements of the code cells
     parameters: Mapping[str, Parameter]
-    copied: frozenset[str] = field(default=frozenset())  # read inside the parameters cell
-    used: frozenset[str] | None = None  # read in the other code cells; None: can't be told
+    metadata: Mapping[str, Any]  # what it says about itself under "rurk"
+    copied: frozenset[str]  # read inside the parameters cell
+    used: frozenset[str] | None  # read in the other code cells; None: can't be told
 
 
 def read(path: Path) -> Notebook:
@@ -53,75 +56,78 @@ def read(path: Path) -> Notebook:
         raise InputError(
             f"{path} has {len(tagged)} cells tagged 'parameters': expected one, to be given values"
         )
-    tree = _parsed(tagged[0].source)
-    if tree is None:
-        raise InputError(f"{path}: its parameters cell isn't plain Python")
-    rest = [_parsed(c.source) for c in code if c is not tagged[0]]
-    used: set[str] = set().union(*(_loaded(t) for t in rest if t is not None))
-    opaque = None in rest or bool(used & {"globals", "locals", "vars", "eval", "exec"})
+    try:
+        first, *rest = (
+            _parsed(c.source) for c in [tagged[0], *(c for c in code if c is not tagged[0])]
+        )
+    except SyntaxError as error:
+        raise InputError(f"{path}: a code cell isn't plain Python ({error})") from None
+    used = _names_read(*rest)
+    opaque = used & {"globals", "locals", "vars", "eval", "exec", "get_ipython"}
+    # A type is read too, but is no use of a parameter: the right-hand sides alone.
+    values = (s.value if isinstance(s, (ast.Assign, ast.AnnAssign)) else s for s in first.body)
     return Notebook(
         path,
         text,
-        tuple(c.source for c in code),
-        {p.name: p for p in map(_parameter, tree.body) if p},
-        frozenset(_loaded(ast.Module([_value(s) for s in tree.body if _value(s)], []))),
-        None if opaque else frozenset(used),
+        cells=tuple(c.source for c in book.cells),
+        python="\n".join(map(ast.unparse, [first, *rest])),
+        parameters={p.name: p for p in map(_parameter, first.body) if p},
+        metadata=book.metadata.get("rurk", {}),
+        copied=_names_read(*(value for value in values if value)),
+        used=None if opaque else used,
     )
 
 
-def _parsed(source: str) -> ast.Module | None:
-    """The syntax tree, or None if there are lines such as %magic that only IPython reads."""
+def _parsed(source: str) -> ast.Module:
+    """The syntax tree of a cell, also with lines such as %magic that only IPython reads."""
     try:
         return ast.parse(source)
     except SyntaxError:
-        return None
+        from IPython.core.inputtransformer2 import TransformerManager
+
+        return ast.parse(TransformerManager().transform_cell(source))
 
 
-def _loaded(tree: ast.AST) -> set[str]:
-    names = (n for n in ast.walk(tree) if isinstance(n, ast.Name))
-    return {n.id for n in names if not isinstance(n.ctx, ast.Store)}
-
-
-def _value(statement: ast.stmt) -> Any:
-    """The right-hand side alone: a type is read too, but is no use of a parameter."""
-    if isinstance(statement, (ast.Assign, ast.AnnAssign)):
-        return statement.value and ast.Expr(statement.value)
-    return statement
+def _names_read(*trees: ast.AST) -> frozenset[str]:
+    nodes = (n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Name))
+    return frozenset(n.id for n in nodes if not isinstance(n.ctx, ast.Store))
 
 
 def _parameter(statement: ast.stmt) -> Parameter | None:
-    target: ast.expr
-    if isinstance(statement, ast.AnnAssign):
-        target, kinds = statement.target, _kinds(statement.annotation)
-    elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-        target, kinds = statement.targets[0], ()
-    else:
-        return None
-    if not isinstance(target, ast.Name) or statement.value is None:
-        return None
+    """The parameter that a statement of the parameters cell gives a default, if it gives one.
+
+    papermill.inspect_notebook finds the same by regular expressions, but not if there is an equals
+    sign in the comment, nor the type ``float | None``.
+    """
+    match statement:
+        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+            kinds = _kinds(statement.annotation)
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            kinds = ()
+        case _:
+            return None
     try:
-        default = ast.literal_eval(statement.value)
+        default = ast.literal_eval(value)
     except ValueError:
-        return Parameter(target.id, kinds)
+        return Parameter(name, kinds)
     if not kinds and type(default) in KINDS.values():
         kinds = (type(default),)
-    return Parameter(target.id, kinds, default, literal=True)
+    return Parameter(name, kinds, default, literal=True)
 
 
-def _kinds(annotation: ast.expr | None) -> tuple[type, ...]:
+def _kinds(annotation: ast.expr) -> tuple[type, ...]:
     """The types that an annotation such as ``int``, ``list[float]`` or ``float | None`` names."""
-    if isinstance(annotation, ast.BinOp):
-        return _kinds(annotation.left) + _kinds(annotation.right)
-    if isinstance(annotation, ast.Subscript):
-        return _kinds(annotation.value)
-    if isinstance(annotation, ast.Constant) and annotation.value is None:
-        return (type(None),)
-    if isinstance(annotation, ast.Name) and annotation.id in KINDS:
-        return (KINDS[annotation.id],)
+    match annotation:
+        case ast.BinOp(left=left, right=right):
+            return _kinds(left) + _kinds(right)
+        case ast.Subscript(value=ast.Name(id=name)) | ast.Name(id=name) if name in KINDS:
+            return (KINDS[name],)
+        case ast.Constant(value=None):
+            return (type(None),)
     return ()
 
 
-def check_names(book: Notebook, names: Any) -> None:
+def check_names(book: Notebook, names: Iterable[str]) -> None:
     """Refuse a name that the parameters cell doesn't have: papermill only warns, and the value
     would silently never reach the notebook."""
     for name in names:
@@ -135,37 +141,28 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any], cwd: Path
     nbclient's DeadKernelError if the kernel is killed. The kernel ends with this process: it looks
     every second whether its parent is still there.
     """
+    import nbformat
     import papermill
+    from traitlets.config import Config
 
     with tempfile.TemporaryDirectory() as sockets:
-        papermill.execute_notebook(
-            _unformatted(source),
-            _unformatted(target),
+        # Sockets in a private folder, where the system has such: TCP ports are open to everyone on
+        # the machine, and kernels that start at once may ask for the same one.
+        private = {"transport": "ipc", "ip": f"{sockets}/kernel"} if os.name == "posix" else {}
+        book = papermill.execute_notebook(
+            *(str(p).replace("{", "{{").replace("}", "}}") for p in (source, target)),  # no fields
             parameters=dict(parameters),
             kernel_name="python3",
             language="python",
             cwd=str(cwd),
             progress_bar=False,
-            config=_kernel_config(sockets),
+            config=Config(KernelManager=private),
         )
+    strip_local_paths(book.metadata)
+    nbformat.write(book, target)
 
 
-def forget_paths(metadata: Any) -> None:
+def strip_local_paths(metadata: Any) -> None:
     """Take what belongs to this machine out of an executed notebook's metadata."""
     for name in ("input_path", "output_path", "environment_variables"):
         metadata.get("papermill", {}).pop(name, None)
-
-
-def _unformatted(path: Path) -> str:
-    """papermill takes braces in a path for fields to fill in."""
-    return str(path).replace("{", "{{").replace("}", "}}")
-
-
-def _kernel_config(sockets: str) -> Any:
-    """Talk to the kernel through sockets in a private folder where the system has such: TCP ports
-    are open to everyone on the machine, and kernels that start at once may ask for the same one."""
-    from traitlets.config import Config
-
-    if os.name != "posix":
-        return Config()
-    return Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"})

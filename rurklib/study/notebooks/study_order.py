@@ -1,32 +1,33 @@
-"""Notebooks executed in order with papermill, each skipped when nothing that it shows has changed.
+"""Notebooks executed in order, each skipped when nothing that it shows has changed.
 
-An executed notebook is a run's record of itself: its metadata hold the fingerprint of its source,
-parameters, the package's code and what the notebooks before it made, and the digest of every file
-that it made. It is moved into place last, so its presence means that all of this was written.
+A notebook says in its own metadata where it belongs, so that a new one is one file::
+
+    "rurk": {"command": "study", "scenarios": ["digits"], "makes": ["my.csv", "models/Mine-*"]}
+
+``command`` (study or attack) executes it, in the order of names; ``scenarios`` leaves it out for
+others; ``makes`` are patterns of the files of a run that it is answerable for, besides its figures
+(``!`` takes some out again).
+
+An executed notebook is a run's record of itself: its metadata hold the key of its source, its
+parameters, the code that it reaches and what the notebooks before it made, and the digest of every
+file that it made. It is moved into place last, so its presence means that all of this was written.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rurklib.checks import InputError
 from rurklib.study import files, memo
+from rurklib.study.memo import NOTEBOOK
 from rurklib.study.notebooks import notebook
+from rurklib.study.notebooks.notebook import NO_MATTER, Notebook
 from rurklib.study.run import Run
-
-NOTEBOOKS = (
-    "01_train",
-    "02_unlearn",
-    "03_residual_knowledge",
-    "04_inspect_perturbations",
-    "99_report",
-)
-
-
-ATTACKS = "06_adaptive_attacks"  # of a finished run, when it is asked for
+from rurklib.study.source import FOLDER, source_of_text
 
 
 class NotebookFailed(RuntimeError):
@@ -35,168 +36,133 @@ class NotebookFailed(RuntimeError):
 
 def folder() -> Path:
     """Where the notebooks are: beside the package in a checkout, inside it if installed."""
-    for place in (memo.FOLDER.parent / "notebooks", memo.FOLDER / "notebooks"):
-        if (place / f"{NOTEBOOKS[0]}.ipynb").exists():
+    for place in (FOLDER.parent / "notebooks", FOLDER / "notebooks"):
+        if any(place.glob("*.ipynb")):
             return place
     raise InputError("the notebooks are missing beside the package: install rurklib again")
 
 
-def made_by(run: Run, notebook: str) -> list[Path]:
-    """The files that a notebook is answerable for, besides its figures."""
-    at = run.folder
-    files = {
-        "01_train": [at / "split.json", *map(run.checkpoint, run.pretrained + run.trained)],
-        "02_unlearn": [*map(run.checkpoint, run.unlearned), at / "summary.csv"],
-        "03_residual_knowledge": [
-            *sorted((at / "models").glob("Smoothed-*.safetensors")),
-            *sorted((at / "counts").rglob("*.npz")),
-            at / "residual_knowledge.csv",
-            at / "verdicts.csv",
-        ],
-        ATTACKS: [at / "attacks.csv", *sorted((at / "attacks").glob("*.npz"))],
-        "99_report": [at / "report.html"],
-    }
-    figures = sorted((at / "figures").glob(f"{notebook[:2]}_*"))
-    return files.get(notebook, []) + figures
-
-
-def notebooks_of(run: Run) -> tuple[str, ...]:
-    """A study's notebooks in order; its scenario may have one more, which needs no model of it."""
-    first = run.scenario.introduction
-    return (first, *NOTEBOOKS) if first else NOTEBOOKS
+def books_of(command: str, scenario: str) -> list[Notebook]:
+    """The notebooks that ``rurk study`` or ``rurk attack`` executes for a scenario, in order."""
+    books = map(notebook.read, sorted(folder().glob("*.ipynb")))
+    mine = [book for book in books if book.metadata.get("command") == command]
+    return [book for book in mine if scenario in book.metadata.get("scenarios", [scenario])]
 
 
 def run_notebooks(
-    run: Run, parameters: Mapping[str, Any], say: Callable[[str], None] = print
+    run: Run,
+    parameters: Mapping[str, Any],
+    books: Sequence[Path] | None = None,
+    say: Callable[[str], None] = print,
 ) -> list[str]:
-    """Execute the numbered notebooks of a study into ``run.folder/notebooks``.
+    """Execute the notebooks of a study (or ``books``) in order into ``run.folder/notebooks``.
 
-    Returns the names of those that were executed (the others were finished already). Raises
+    Each is given all ``parameters``, or ``out`` alone if it has no ``scenario``, and so isn't about
+    the run. Returns the names of those that were executed; the others were finished already. Raises
     InputError for a parameter that a notebook doesn't have, before anything runs, and
     NotebookFailed if one raises; what was finished before stays finished.
     """
-    notebooks = notebooks_of(run)
-    given = {n: _given(run, n, parameters) for n in notebooks}
-    before: dict[str, str] = {}
-    executed = []
-    for number, name in enumerate(notebooks, start=1):
-        source = folder() / f"{name}.ipynb"
-        target = run.folder / "notebooks" / source.name
-        wanted = _fingerprint(source, given[name], before)
-        step = f"[{number}/{len(notebooks)}] {name}"
-        outputs = _finished(run, target, wanted)
-        if outputs is None:
-            began = time.perf_counter()
-            say(f"{step} ...")
-            outputs = _execute(run, source, target, given[name], wanted)
-            executed.append(name)
-            say(f"{step} done in {time.perf_counter() - began:.0f} s")
-        else:
-            say(f"{step} finished already, skipped")
-        before |= outputs
-    return executed
+    named = books_of("study", run.scenario.name) if books is None else map(notebook.read, books)
+    given = []
+    for book in named:
+        about_the_run = "scenario" in book.parameters
+        values = {k: v for k, v in parameters.items() if about_the_run or k == "out"}
+        if "live" in book.parameters:
+            values["live"] = False  # nobody is there to move sliders
+        given.append((book, values))
+    return _run_all(run, given, {}, say)
 
 
 def run_attacks(
     run: Run, parameters: Mapping[str, Any], say: Callable[[str], None] = print
-) -> bool:
-    """Execute notebook 6 on a finished run; False if it was finished already.
-
-    Raises as :func:`run_notebooks` does. It isn't one of a study's, which needs no attacker.
-    """
-    source = folder() / f"{ATTACKS}.ipynb"
-    book = notebook.read(source)
+) -> list[str]:
+    """Execute the notebook of attacks on a finished run; as :func:`run_notebooks` otherwise. It
+    isn't one of a study's, which needs no attacker."""
+    (book,) = books_of("attack", run.scenario.name)
     notebook.check_names(book, parameters)
     # "--set methods=GD" is a list of one.
     lists = {name for name in parameters if list in book.parameters[name].kinds}
-    parameters = {
-        k: [v] if k in lists and not isinstance(v, list) else v for k, v in parameters.items()
-    }
-    models = {p.name: files.digest(p) for p in map(run.checkpoint, run.trained + run.unlearned)}
-    named = parameters.get("others", book.parameters["others"].default)
-    tables = {(source.parent / folder / "attacks.csv").resolve() for folder in named}
+    given = {k: [v] if k in lists and not isinstance(v, list) else v for k, v in parameters.items()}
+    others = given.get("others", book.parameters["others"].default)
+    tables = {(book.path.parent / other / "attacks.csv").resolve() for other in others}
     tables -= {(run.folder / "attacks.csv").resolve()}  # made by this notebook
-    others = {str(t): files.digest(t) for t in sorted(tables) if t.exists()}
-    wanted = _fingerprint(source, parameters, models | others)
-    if _finished(run, run.folder / "notebooks" / source.name, wanted) is not None:
-        say(f"{ATTACKS} finished already, skipped")
+    seen = [*map(run.checkpoint, run.trained + run.unlearned), *filter(Path.exists, tables)]
+    return _run_all(run, [(book, given)], {str(path): files.digest(path) for path in seen}, say)
+
+
+def _run_all(
+    run: Run,
+    given: Sequence[tuple[Notebook, Mapping[str, Any]]],
+    before: Mapping[str, str],
+    say: Callable[[str], None],
+) -> list[str]:
+    for book, values in given:
+        notebook.check_names(book, values)
+    known, executed = dict(before), []
+    for number, (book, values) in enumerate(given, start=1):
+        target = run.folder / "notebooks" / book.path.name
+        step = f"[{number}/{len(given)}] {book.path.stem}"
+        wanted = memo.digest(
+            {
+                "cells": book.cells,
+                "given": {k: v for k, v in values.items() if k not in NO_MATTER},
+                "code": source_of_text(book.python),
+                "before": known,
+            }
+        )
+        if is_done(run, target, wanted):
+            say(f"{step} finished already, skipped")
+        else:
+            began = time.perf_counter()
+            say(f"{step} ...")
+            NOTEBOOK.save(target, _execute(run, book, values), wanted)
+            executed.append(book.path.stem)
+            say(f"{step} done in {time.perf_counter() - began:.0f} s")
+        known |= NOTEBOOK.load(target)[0].metadata["rurk"].get("outputs", {})
+    return executed
+
+
+def is_done(run: Run, target: Path, wanted: str) -> bool:
+    """Whether an executed notebook has this key, and all files that it made are whole."""
+    if not target.exists():
         return False
-    began = time.perf_counter()
-    say(f"{ATTACKS} ...")
-    _execute(run, source, run.folder / "notebooks" / source.name, parameters, wanted)
-    say(f"{ATTACKS} done in {time.perf_counter() - began:.0f} s")
-    return True
-
-
-def _given(run: Run, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What a notebook is given: all parameters, or the folder alone if it isn't about the run; and
-    no sliders, which nobody is there to move."""
-    book = notebook.read(folder() / f"{name}.ipynb")
-    alone = name == run.scenario.introduction
-    given = {k: v for k, v in parameters.items() if k == "out" or not alone}
-    if "live" in book.parameters:
-        given["live"] = False
-    notebook.check_names(book, given)
-    return given
-
-
-def _fingerprint(source: Path, parameters: Mapping[str, Any], before: Mapping[str, str]) -> str:
-    import nbformat
-
-    cells = nbformat.read(source, as_version=4).cells
-    return memo.fingerprint(
-        cells=[c.source for c in cells],
-        parameters={k: v for k, v in parameters.items() if k not in ("out", "jobs")},
-        code=memo.code("."),
-        before=dict(before),
+    executed, found = NOTEBOOK.load(target)
+    outputs = executed.metadata.get("rurk", {}).get("outputs", {})
+    return found == wanted and all(
+        (run.folder / name).exists() and files.digest(run.folder / name) == digest
+        for name, digest in outputs.items()
     )
 
 
-def _finished(run: Run, target: Path, wanted: str) -> dict[str, str] | None:
-    """Digests of the notebook's files, if it has this fingerprint and all of them are whole."""
-    if not target.exists():
-        return None
-    record = files.read_json(target).get("metadata", {}).get("rurk", {})
-    outputs: dict[str, str] = record.get("outputs", {})
-    if record.get("fingerprint") != wanted:
-        return None
-    for name, digest in outputs.items():
-        path = run.folder / name
-        if not path.exists() or files.digest(path) != digest:
-            return None
-    return outputs
+def outputs_of(run: Run, book: Notebook) -> list[Path]:
+    """The files that a notebook is answerable for: what it says, and figures with its number."""
+    found: set[Path] = set()
+    for pattern in [*book.metadata.get("makes", []), f"figures/{book.path.stem[:2]}_*"]:
+        there = set(run.folder.glob(pattern.removeprefix("!")))
+        found = found - there if pattern.startswith("!") else found | there
+    return sorted(found)
 
 
-def _execute(
-    run: Run, source: Path, target: Path, parameters: Mapping[str, Any], fingerprint: str
-) -> dict[str, str]:
+def _execute(run: Run, book: Notebook, parameters: Mapping[str, Any]) -> Any:
+    """The executed notebook, with the digests of what it made."""
     import nbformat
     import papermill
 
-    for stale in (run.folder / "figures").glob(f"{source.stem[:2]}_*"):
+    for stale in (run.folder / "figures").glob(f"{book.path.stem[:2]}_*"):
         stale.unlink()
-    began = time.perf_counter()
-    with files.replacing(target) as partial:
+    failed = run.folder / "notebooks" / f"{book.path.stem}.failed.ipynb"
+    with tempfile.TemporaryDirectory() as place:
+        target = Path(place) / book.path.name
         try:
-            notebook.execute(source, partial, parameters, cwd=source.parent)
+            notebook.execute(book.path, target, parameters, cwd=book.path.parent)
         except papermill.PapermillExecutionError as error:
-            failed = run.folder / "notebooks" / f"{source.stem}.failed.ipynb"
-            files.write(failed, partial.read_bytes())
+            files.write(failed, target.read_bytes())
             raise NotebookFailed(
-                f"{source.name}, cell {error.exec_count}: {error.ename}: {error.evalue} "
+                f"{book.path.name}, cell {error.exec_count}: {error.ename}: {error.evalue} "
                 f"(see {failed})"
             ) from error
-        book = nbformat.read(partial, as_version=4)
-        notebook.forget_paths(book.metadata)
-        outputs = {
-            str(p.relative_to(run.folder).as_posix()): files.digest(p)
-            for p in made_by(run, source.stem)
-        }
-        book.metadata["rurk"] = {
-            "fingerprint": fingerprint,
-            "outputs": outputs,
-            "seconds": round(time.perf_counter() - began, 1),
-        }
-        nbformat.write(book, partial)
-    (run.folder / "notebooks" / f"{source.stem}.failed.ipynb").unlink(missing_ok=True)
-    return outputs
+        executed = nbformat.read(target, as_version=4)
+    failed.unlink(missing_ok=True)
+    made = {p.relative_to(run.folder).as_posix(): files.digest(p) for p in outputs_of(run, book)}
+    executed.metadata["rurk"] = {**book.metadata, "outputs": made}
+    return executed

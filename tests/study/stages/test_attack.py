@@ -109,7 +109,7 @@ def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(
     table.assign(scenario="cifar5").to_csv(other / "attacks.csv", index=False)
     few = {"methods": ["RURK"], **FEW, "most": 5, "others": [str(other), str(tmp_path / "none")]}
     assert study_order.run_attacks(there, {"out": str(folder), **few})
-    book = nbformat.read(folder / "notebooks" / f"{study_order.ATTACKS}.ipynb", as_version=4)
+    book = nbformat.read(folder / "notebooks" / "06_adaptive_attacks.ipynb", as_version=4)
     assert not [o for c in book.cells for o in c.get("outputs", []) if o.output_type == "error"]
     drawn = sorted(p.stem for p in (folder / "figures").glob("06_*.png"))
     assert drawn == ["06_attacks", "06_cheats", "06_distance", "06_mapping", "06_masking",
@@ -121,7 +121,7 @@ def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(
     assert "finished already" in said[0]
     # Another run's table is part of what the notebook shows.
     (other / "attacks.csv").write_text((other / "attacks.csv").read_text() + "\n")
-    monkeypatch.setattr(study_order, "_execute", lambda *_: {})
+    monkeypatch.setattr(study_order, "_execute", lambda *_: book)
     assert study_order.run_attacks(there, {"out": str(folder), **few})
     with pytest.raises(InputError, match="unknown parameter"):
         study_order.run_attacks(there, {"outt": "x"})
