@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import nullcontext
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from rurklib.study import source
 from rurklib.study.notebooks import notebook as books
-from rurklib.study.sweep import cell, engines
+from rurklib.study.sweep import run
 
 PARAMETERS = """\
 tau: float = 0.03  # radius
@@ -53,6 +56,30 @@ def notebook(tmp_path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def package(tmp_path, monkeypatch) -> Iterator[Callable[[str, dict[str, str]], Path]]:
+    """``package(name, texts)``: a package in the place of this one, whose code matters."""
+
+    def make(name: str, texts: dict[str, str]) -> Path:
+        for module, text in texts.items():
+            path = tmp_path / name / f"{module}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        monkeypatch.setattr(source, "PACKAGE", name)
+        monkeypatch.setattr(source, "FOLDER", tmp_path / name)
+        return tmp_path / name
+
+    yield make
+    source.read_again()
+
+
+class InThisProcess(Executor):
+    def submit(self, work: Callable, *arguments) -> Future:
+        future = Future()
+        future.set_result(work(*arguments))
+        return future
+
+
+@pytest.fixture
 def no_kernel(monkeypatch) -> list[dict]:
     """Cells are executed in this process, one after the other; a list of what each was given."""
     given: list[dict] = []
@@ -67,5 +94,5 @@ def no_kernel(monkeypatch) -> list[dict]:
                     names |= parameters
 
     monkeypatch.setattr(books, "execute", execute)
-    monkeypatch.setattr(engines, "local", lambda jobs, at_once: map(cell.execute, jobs))
+    monkeypatch.setattr(run, "_pools", lambda scheduler: nullcontext(InThisProcess))
     return given

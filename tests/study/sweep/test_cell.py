@@ -5,24 +5,30 @@ from __future__ import annotations
 import pytest
 from nbclient.exceptions import DeadKernelError
 
-from rurklib.study import files, memo
-from rurklib.study.sweep import cell, drive
-from rurklib.study.sweep.grid import from_words
+from rurklib.study.notebooks import notebook as books
+from rurklib.study.sweep import cell, run
+from rurklib.study.sweep.grid import from_options
 
 WORK_OF = "from pathlib import Path\nPath(out, 'rows.csv').write_text(f'x,tau\\n1,{tau}\\n')"
 
 
-def job_of(book, out):
-    plan = drive.plan(book, from_words(["tau=0"]), out)
-    (out / "cells").mkdir(parents=True)
-    return plan.jobs[0]
+@pytest.fixture
+def job(tmp_path):
+    """``job(book)``: what a worker is given for the one cell of a sweep in ``tmp_path / "s"``."""
+
+    def make(book):
+        plan = run.plan(book, from_options(["tau=0"]), tmp_path / "s")
+        (tmp_path / "s" / "cells").mkdir(parents=True, exist_ok=True)
+        return plan.cells[0], plan.out, plan.book, plan.threads
+
+    return make
 
 
-def test_a_finished_cell_is_never_executed_again(tmp_path, notebook, no_kernel):
+def test_a_finished_cell_is_never_executed_again(job, notebook, no_kernel):
     """A worker is killed after the cell is in place and before it says so."""
-    job = job_of(notebook(), tmp_path / "s")
-    first = cell.execute(job)
-    assert cell.execute(job) == first
+    given = job(notebook())
+    first = cell.execute(*given)
+    assert cell.execute(*given) == first
     assert len(no_kernel) == 1
 
 
@@ -31,64 +37,53 @@ def test_a_finished_cell_is_never_executed_again(tmp_path, notebook, no_kernel):
 )
 @pytest.mark.parametrize("deaths", [1, 2])
 def test_a_cell_whose_kernel_dies_is_tried_once_more(
-    tmp_path, notebook, no_kernel, monkeypatch, death, deaths
+    job, notebook, no_kernel, monkeypatch, death, deaths
 ):
-    plain, left = notebook.execute, [death] * deaths
+    plain, left = books.execute, [death] * deaths
 
     def die(*arguments, **options):
         if left:
             raise left.pop()
         plain(*arguments, **options)
 
-    monkeypatch.setattr(notebook, "execute", die)
-    record = cell.execute(job_of(notebook(), tmp_path / "s"))
+    monkeypatch.setattr(books, "execute", die)
+    record = cell.execute(*job(notebook()))
     assert record.get("error") == (None if deaths == 1 else "KernelDied")
     assert len(no_kernel) == 2 - deaths
     assert not left
 
 
-def test_two_attempts_at_once_keep_the_first_to_end(tmp_path, notebook, no_kernel, monkeypatch):
-    job = job_of(notebook(), tmp_path / "s")
-    plain = notebook.execute
-    inner = []
+@pytest.mark.parametrize("swept", [False, True])
+def test_two_attempts_at_once_keep_the_first_to_end(
+    job, tmp_path, notebook, no_kernel, monkeypatch, swept
+):
+    """Also if another sweep has removed the second's folder meanwhile, and its notebook goes on
+    writing into a new one of the same name, where half is missing."""
+    given = job(notebook())
+    plain = books.execute
+    first = []
 
-    def slow(*arguments, **options):
-        monkeypatch.setattr(notebook, "execute", plain)
-        inner.append(cell._attempt(job))
-        plain(*arguments, **options)
-
-    monkeypatch.setattr(notebook, "execute", slow)
-    assert cell._attempt(job) == inner[0]
-    assert cell.finished(tmp_path / "s", job.key) == inner[0]
-    assert [p.name for p in (tmp_path / "s" / "cells").iterdir()] == [job.key]
-
-
-def test_an_attempt_that_was_swept_away_is_not_kept(tmp_path, notebook, no_kernel, monkeypatch):
-    """Its notebook goes on writing into a folder of the same name, where half is missing."""
-    job = job_of(notebook(), tmp_path / "s")
-    plain = notebook.execute
-
-    def swept_meanwhile(source, target, parameters, cwd):
-        text = source.read_text()
-        cell.sweep_away(source.parent)
-        (source.parent / "out").mkdir(parents=True)
-        source.write_text(text)
+    def slow(source, target, parameters, cwd):
+        monkeypatch.setattr(books, "execute", plain)
+        first.append(cell._attempt(*given))
+        if swept:
+            text = source.read_text()
+            cell.remove_atomically(source.parent, *given[1:2], given[0].key)
+            (source.parent / "out").mkdir(parents=True)
+            source.write_text(text)
         plain(source, target, parameters, cwd)
 
-    monkeypatch.setattr(notebook, "execute", swept_meanwhile)
-    assert cell._attempt(job)["status"] == "failed"
-    assert not list((tmp_path / "s" / "cells").iterdir())
+    monkeypatch.setattr(books, "execute", slow)
+    assert cell._attempt(*given) == first[0]
+    assert cell.finished(tmp_path / "s", given[0].key) == first[0]
+    assert [p.name for p in (tmp_path / "s" / "cells").iterdir()] == [given[0].key]
 
 
-def test_code_that_changes_meanwhile_is_a_failure(tmp_path, notebook, no_kernel, monkeypatch):
+def test_code_that_changes_meanwhile_is_a_failure(job, notebook, no_kernel, package):
     """The package is one called json here, so that the notebook can import it."""
-    monkeypatch.setattr(files, "PACKAGE", tmp_path / "json")
-    monkeypatch.setattr(files, "code", files.functools.cache(memo.code.__wrapped__))
-    (tmp_path / "json").mkdir()
-    (tmp_path / "json" / "__init__.py").write_text("a = 1")
-    job = job_of(notebook("import json\n" + WORK_OF), tmp_path / "s")
-    assert job.parts == ("__init__",)
-    (tmp_path / "json" / "__init__.py").write_text("a = 2")
-    assert "code changed meanwhile" in cell.execute(job)["message"]
-    (tmp_path / "json" / "__init__.py").write_text("a = 1  # as it was")
-    assert cell.execute(job)["status"] == "done"
+    module = package("json", {"__init__": "", "decoder": "a = 1"}) / "decoder.py"
+    given = job(notebook("from json import decoder\n" + WORK_OF))
+    module.write_text("a = 2")
+    assert "code changed meanwhile" in cell.execute(*given)["message"]
+    module.write_text("a = 1  # as it was")
+    assert cell.execute(*given)["status"] == "done"

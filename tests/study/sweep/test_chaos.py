@@ -11,9 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from rurklib.study.sweep import drive, grid, watch
+from rurklib.study.sweep import grid, run
 
 KILLS = 20
 WORDS = ["tau=0,0.1,0.2,0.3,0.4,0.5", "seed=0,1", "pause=0.3"]
@@ -21,8 +22,7 @@ MARKS = {"worker": "joblib.externals.loky.backend.popen", "kernel": "ipykernel"}
 
 
 def drive_it(book: Path, out: Path) -> None:
-    plan = drive.plan(book, grid.from_words(WORDS), out)
-    records = drive.run(plan, at_once=2)
+    records = run.run(run.plan(book, grid.from_options(WORDS), out), jobs=2)
     sys.exit(any(r["status"] != "done" for r in records))
 
 
@@ -31,7 +31,7 @@ def begin():
     """``begin(book, out)``: a driver in a process of its own, forked from one that has imported
     everything already: half of the test's time otherwise."""
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["papermill", "rurklib.study.sweep.drive"])
+    server.set_forkserver_preload(["papermill", "rurklib.study.sweep.run"])
     begun = []
 
     def start(book: Path, out: Path) -> multiprocessing.Process:
@@ -44,22 +44,23 @@ def begin():
         process.kill()
 
 
-def command_line(pid: int) -> str:
+def below(driver: int) -> list[psutil.Process]:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    except OSError:
+        return psutil.Process(driver).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def command_line(process: psutil.Process) -> str:
+    """Nothing if it has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
         return ""
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def found(driver: int, kind: str) -> list[int]:
-    return [pid for pid in watch.descendants(driver) if MARKS[kind] in command_line(pid)]
+    return [process.pid for process in below(driver) if MARKS[kind] in command_line(process)]
 
 
 def finished(out: Path) -> dict[str, tuple[int, float]]:
@@ -72,14 +73,13 @@ def finished(out: Path) -> dict[str, tuple[int, float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds its victims in /proc")
 def test_twenty_kills_change_nothing(tmp_path, notebook, begin):
     book, out, calm = notebook(), tmp_path / "chaos", tmp_path / "calm"
     dice = random.Random(0)
     kinds = ["driver"] * 6 + ["worker"] * 7 + ["kernel"] * 7
     dice.shuffle(kinds)
     before: dict = {}
-    processes: set[int] = set()
+    processes: set[psutil.Process] = set()
     driver = begin(book, out)
     for kind in kinds:
         early = kind != "kernel" and dice.random() < 0.5  # maybe before anything is executed
@@ -92,7 +92,7 @@ def test_twenty_kills_change_nothing(tmp_path, notebook, begin):
                 there = [driver.pid] if kind == "driver" else found(driver.pid, kind)
                 victim = dice.choice(there) if there and driver.is_alive() else None
             time.sleep(0.02)
-        processes |= {driver.pid, *watch.descendants(driver.pid)}
+        processes |= {psutil.Process(driver.pid), *below(driver.pid)}
         os.kill(victim, signal.SIGKILL)
         now = finished(out)
         assert before.items() <= now.items(), "a finished cell was lost or repeated"
@@ -113,7 +113,4 @@ def test_twenty_kills_change_nothing(tmp_path, notebook, begin):
     assert len((out / "results.csv").read_text().splitlines()) == 1 + 12 * 2
     assert not list(out.glob("cells/.*"))
     assert not list(out.glob("failed/*"))
-    deadline = time.time() + 5
-    while any(map(alive, processes)) and time.time() < deadline:
-        time.sleep(0.1)
-    assert not [command_line(pid) for pid in processes if alive(pid)], "left behind"
+    assert not [command_line(p) for p in psutil.wait_procs(processes, timeout=5)[1]], "left behind"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from rurklib.checks import InputError
-from rurklib.study.notebooks import notebook
+from rurklib.study.notebooks.notebook import read
 from rurklib.study.sweep import grid
-from rurklib.study.sweep.grid import from_file, from_words, seeds
+from rurklib.study.sweep.grid import from_file, from_options, seeds
 
 
 def made(book, *words, seeds=None):
-    groups = from_words(words)
-    return grid.cells(notebook.read(book), grid.with_seeds(groups, seeds) if seeds else groups)
+    groups = from_options(words)
+    return grid.cells(read(book), grid.with_seeds(groups, seeds) if seeds else groups)
 
 
 def values(cells, *names):
@@ -132,11 +132,11 @@ def test_a_file_that_is_no_notebook(tmp_path, notebook):
     path = tmp_path / "no.ipynb"
     path.write_text("no")
     with pytest.raises(InputError, match="not a readable notebook"):
-        notebook.read(path)
+        read(path)
     book = notebook()
     book.write_text(book.read_text().replace('"parameters"', '"other"'))
     with pytest.raises(InputError, match="0 cells tagged 'parameters'"):
-        notebook.read(book)
+        read(book)
 
 
 # --- groups from a file -------------------------------------------------------------------------
@@ -162,7 +162,7 @@ size:
   fixed: {name: plain}
 """)
     )
-    book = notebook.read(notebook())
+    book = read(notebook())
     cells = grid.cells(book, groups)
     shown = [(c.parameters["tau"], c.parameters["seed"], c.groups) for c in cells]
     assert shown == [
@@ -174,7 +174,7 @@ size:
         (0.001, 1, ("radius",)),
         (0.03, 0, ("size",)),
     ]
-    assert grid.columns(book, groups) == ["tau", "seed", "name", "layers"]
+    assert grid.columns(book, groups) == ("tau", "seed", "name", "layers")
     seeded = grid.cells(book, grid.with_seeds(groups, "5"))
     assert [c.parameters["seed"] for c in seeded] == [0, 1, 0, 1, 0, 1, 5, 5]
 
@@ -186,7 +186,7 @@ size:
         ("a: {tau: [0]}\na: {tau: [1]}", "a stands twice"),
         ("a: {tau: 0}", "tau = 0: expected a list"),
         ("a: {tau: [0], fixed: {tau: 1}}", "both varied and fixed"),
-        ("a: {fixed: [1]}", "expected fixed"),
+        ("a: {fixed: [1]}", r"fixed: \{parameter: value\}, got .*1"),
         ("a: [1]", "expected parameter"),
         ("[1]", "expected groups"),
         ("", "expected groups"),
@@ -210,4 +210,4 @@ def test_files_that_are_refused(file, text, says):
 )
 def test_values_in_files_are_checked_too(notebook, file, text, says):
     with pytest.raises(InputError, match=says):
-        grid.cells(notebook.read(notebook()), from_file(file(text)))
+        grid.cells(read(notebook()), from_file(file(text)))

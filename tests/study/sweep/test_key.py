@@ -6,17 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from rurklib.study import memo
-from rurklib.study.sweep.drive import plan
-from rurklib.study.sweep.grid import from_words
-from rurklib.study.sweep.key import code_that_matters
+from rurklib.study.sweep.grid import from_options
+from rurklib.study.sweep.run import plan
 
 
 def keys(book, *words, threads=1):
-    return [job.key for job in plan(book, from_words(words), Path("none"), threads).jobs]
+    return [cell.key for cell in plan(book, from_options(words), Path("none"), threads).cells]
 
 
-def test_a_cell_is_known_by_its_parameters_code_cells_and_threads(notebook):
+def test_a_cell_is_known_by_its_parameters_statements_and_threads(notebook):
     book = notebook()
     (one,) = keys(book, "tau=0.5")
     assert keys(book, "tau=0.5,0.6")[0] == one
@@ -24,12 +22,12 @@ def test_a_cell_is_known_by_its_parameters_code_cells_and_threads(notebook):
     assert len({one, *keys(book, "tau=0.6"), *keys(book, "tau=0.5", "seed=1")}) == 3
     assert keys(book, "tau=0.5", threads=2) != [one]
     text = book.read_text()
-    book.write_text(text.replace("# Tiny", "# A better title"))
-    assert keys(book, "tau=0.5") == [one]
-    book.write_text(text.replace("(1 + tau)", "(2 + tau)"))
-    assert keys(book, "tau=0.5") != [one]
-    book.write_text(text.replace("pause: float = 0.0", "pause: float = 0.1"))
-    assert keys(book, "tau=0.5") != [one]
+    for same in (("# Tiny", "# A better title"), ("# seconds", "# how long it waits")):
+        book.write_text(text.replace(*same))
+        assert keys(book, "tau=0.5") == [one]
+    for other in (("(1 + tau)", "(2 + tau)"), ("pause: float = 0.0", "pause: float = 0.1")):
+        book.write_text(text.replace(*other))
+        assert keys(book, "tau=0.5") != [one]
 
 
 def test_the_number_of_jobs_makes_no_other_cell(notebook):
@@ -37,50 +35,36 @@ def test_the_number_of_jobs_makes_no_other_cell(notebook):
     assert keys(book, "jobs=3", "tau=0.2") == keys(book, "tau=0.2")
 
 
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A package in the place of this one: a chain of imports, one of them inside a function."""
-    files = {
-        "__init__": "import pkg.base",
-        "base": "",
-        "one/__init__": "from pkg.one.two import f",
-        "one/two": "def f():\n    from pkg import three\n",
-        "three": "from pkg.plots import curve\nimport json",
-        "four": "",
-        "plots/__init__": "import pkg.four",
-    }
-    for name, text in files.items():
-        path = tmp_path / "pkg" / f"{name}.py"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    monkeypatch.setattr(files, "PACKAGE", tmp_path / "pkg")
-    return tmp_path / "pkg"
-
-
 @pytest.mark.parametrize(
-    ("cells", "parts"),
+    ("work", "module", "matters"),
     [
-        (["import json\nx = 1"], ()),
-        (["import pkg"], ("__init__", "base")),
-        (["import pkg.four"], ("__init__", "base", "four")),
-        (["from pkg.three import x"], ("__init__", "base", "three")),
-        (["from pkg import one"], ("__init__", "base", "one/__init__", "one/two", "three")),
-        (["1", "from pkg.one import f"], ("__init__", "base", "one/__init__", "one/two", "three")),
-        (["from pkg.plots import curve"], ("__init__", "base")),  # only draws
-        (["%matplotlib inline\nimport pkg"], (".",)),
-        (["from . import x"], (".",)),
+        ("import json", "base", False),
+        ("from rurklib.one.two import f", "one/two", True),
+        ("from rurklib.one.two import f", "three", True),  # imported inside a function
+        ("from rurklib.one.two import f", "four", False),
+        ("from rurklib.one.two import f", "study/figures/curve", False),  # only draws
+        ("from rurklib.study.figures import curve", "four", False),  # imported by what only draws
+        ("%matplotlib inline\nfrom rurklib import three", "three", True),
     ],
 )
-def test_the_code_that_matters_is_what_the_notebook_reaches(package, cells, parts):
-    assert code_that_matters(cells) == parts
-
-
-def test_in_this_package_the_measurement_matters_and_the_plots_do_not():
-    parts = code_that_matters(
-        ["from rurklib.residual import estimates", "import rurklib.study.figures"]
-    )
-    assert {"residual/counts", "residual/estimates", "perturb/noise", "guard", "__init__"} <= {
-        *parts
+def test_the_code_that_matters_is_what_the_notebook_reaches(
+    package, notebook, work, module, matters
+):
+    texts = {
+        "__init__": "",
+        "base": "",
+        "one/__init__": "from rurklib.one.two import f",
+        "one/two": "def f():\n    from rurklib import three\n",
+        "three": "from rurklib.study.figures import curve\nimport json",
+        "four": "",
+        "study/__init__": "",
+        "study/figures/__init__": "",
+        "study/figures/curve": "import rurklib.four",
     }
-    assert not [p for p in parts if p.split("/")[0] in ("plots", "report", "sweep", "cli", "batch")]
-    assert memo.code(*parts) != memo.code(*parts[1:])
+    changed = package("rurklib", texts) / f"{module}.py"
+    book = notebook(f"{work}\nprint(tau, out)")
+    before = keys(book, "tau=0.5")
+    changed.write_text(f"{changed.read_text()}\n# a comment")
+    assert keys(book, "tau=0.5") == before
+    changed.write_text(f"{changed.read_text()}\nmore = 1")
+    assert (keys(book, "tau=0.5") != before) == matters

@@ -12,24 +12,23 @@ import pandas as pd
 import pytest
 
 from rurklib.checks import InputError
-from rurklib.study.sweep import cell, drive
-from rurklib.study.sweep.grid import from_words
+from rurklib.study.notebooks import notebook as books
+from rurklib.study.sweep import cell, run
+from rurklib.study.sweep.grid import from_options
 
 HALF = "harm='','raise ValueError(\"<b>on purpose</b>\")'"
 
 
 def swept(book, out, *words, **options):
-    said: list[str] = []
-    plan = drive.plan(book, from_words(words), out)
-    return drive.run(plan, say=said.append, **options), said
+    return run.run(run.plan(book, from_options(words), out), **options)
 
 
 def table(out: Path) -> pd.DataFrame:
     return pd.read_csv(out / "results.csv", dtype=str, keep_default_na=False)
 
 
-def test_results_are_all_rows_in_the_order_of_the_grid(tmp_path, notebook, no_kernel):
-    records, said = swept(notebook(), tmp_path / "s", "tau=0.5,0", "layers=[1],[1,2]")
+def test_results_are_all_rows_in_the_order_of_the_grid(tmp_path, notebook, no_kernel, capsys):
+    records = swept(notebook(), tmp_path / "s", "tau=0.5,0", "layers=[1],[1,2]")
     assert [r["status"] for r in records] == ["done"] * 4
     frame = table(tmp_path / "s")
     assert list(frame) == ["group", "cell", "tau", "layers", "x", "kind", "code"]
@@ -41,7 +40,7 @@ def test_results_are_all_rows_in_the_order_of_the_grid(tmp_path, notebook, no_ke
     assert x[0] == pytest.approx(1.5 * x[4], rel=1e-6)
     parquet = pd.read_parquet(tmp_path / "s" / "results.parquet")
     assert parquet.shape == frame.shape
-    assert said[-1].startswith("4 of 4 done")
+    assert "4/4" in capsys.readouterr().err
     assert no_kernel[0]["tau"] == 0.5
     assert no_kernel[0]["layers"] == [1]
 
@@ -49,7 +48,7 @@ def test_results_are_all_rows_in_the_order_of_the_grid(tmp_path, notebook, no_ke
 def test_the_notebook_is_given_an_empty_folder(tmp_path, notebook, no_kernel):
     """So that it can open a run there."""
     work = "import os; tau; assert not os.listdir(out)\n" + WORK_OF
-    assert swept(notebook(work), tmp_path / "s", "tau=0")[0][0]["status"] == "done"
+    assert swept(notebook(work), tmp_path / "s", "tau=0")[0]["status"] == "done"
 
 
 def test_figures_are_shown_with_their_alt_texts_and_links(tmp_path, notebook, no_kernel):
@@ -60,7 +59,7 @@ for name in ("a", "b"):
     (Path(out) / "figures" / f"{name}.png").write_bytes(b"png")
 (Path(out) / "figures" / "a.json").write_text('{"alt": "a <line>"}')
 """
-    records, _ = swept(notebook(work + WORK_OF), tmp_path / "s", "tau=0,0.5")
+    records = swept(notebook(work + WORK_OF), tmp_path / "s", "tau=0,0.5")
     page = (tmp_path / "s" / "index.html").read_text()
     assert page.count("<img") == 4
     assert page.count('alt="a &lt;line&gt;"') == 2
@@ -103,9 +102,8 @@ def test_a_damaged_cell_is_executed_again(tmp_path, notebook, no_kernel, harm):
     swept(book, out, "tau=0,0.1")
     whole = (out / "results.csv").read_bytes()
     harm(sorted(out.glob("cells/*"))[0])
-    plan = drive.plan(book, from_words(["tau=0,0.1"]), out)
-    assert sorted(r["status"] for r in drive.states(plan)) == ["done", "missing"]
-    assert len(drive.seconds_known(out)) == 1
+    plan = run.plan(book, from_options(["tau=0,0.1"]), out)
+    assert sorted(r["status"] for r in run.states(plan)) == ["done", "missing"]
     swept(book, out, "tau=0,0.1")
     assert len(no_kernel) == 3
     assert (out / "results.csv").read_bytes() == whole
@@ -113,24 +111,23 @@ def test_a_damaged_cell_is_executed_again(tmp_path, notebook, no_kernel, harm):
 
 def test_what_was_half_written_is_swept_away_and_not_taken(tmp_path, notebook, no_kernel):
     book, out = notebook(), tmp_path / "s"
-    (key,) = [j.key for j in drive.plan(book, from_words(["tau=0"]), out).jobs]
+    (key,) = [c.key for c in run.plan(book, from_options(["tau=0"]), out).cells]
     swept(book, out, "tau=0.1")
     partial = out / "cells" / f".{key}.partial.abc"
     (partial / "out").mkdir(parents=True)
     (partial / "out" / "rows.csv").write_text("x\n")
-    assert cell.under_way(out) == {key}
     swept(book, out, "tau=0")
     assert len(no_kernel) == 2
     assert not partial.exists()
     assert len(table(out)) == 2
 
 
-def test_a_failing_cell_stops_no_other_and_is_tried_again(tmp_path, notebook, no_kernel):
+def test_a_failing_cell_stops_no_other_and_is_tried_again(tmp_path, notebook, no_kernel, capsys):
     book, out = notebook(), tmp_path / "s"
-    records, said = swept(book, out, HALF, "tau=0,0.1")
+    records = swept(book, out, HALF, "tau=0,0.1")
     assert [r["status"] for r in records] == ["done", "done", "failed", "failed"]
     assert records[2]["message"] == "<b>on purpose</b>"
-    assert sum("ValueError: <b>on purpose</b>" in line for line in said) == 2
+    assert capsys.readouterr().err.count("ValueError: <b>on purpose</b>") == 2
     assert len(table(out)) == 4
     cells = pd.read_csv(out / "cells.csv")
     assert cells.status.tolist() == ["done", "done", "failed", "failed"]
@@ -153,9 +150,9 @@ def test_a_cell_that_succeeds_at_last_is_no_failure_any_more(
 ):
     book, out = notebook("import os\nassert os.environ['WELL']\n" + WORK_OF), tmp_path / "s"
     monkeypatch.setenv("WELL", "")
-    assert swept(book, out, "tau=0")[0][0]["status"] == "failed"
+    assert swept(book, out, "tau=0")[0]["status"] == "failed"
     monkeypatch.setenv("WELL", "1")
-    assert swept(book, out, "tau=0")[0][0]["status"] == "done"
+    assert swept(book, out, "tau=0")[0]["status"] == "done"
     assert not list(out.glob("failed/*"))
     assert "Failed" not in (out / "index.html").read_text()
 
@@ -175,7 +172,7 @@ WORK_OF = "from pathlib import Path\nPath(out, 'rows.csv').write_text(f'x,tau\\n
     ],
 )
 def test_rows_that_can_not_be_taken_are_a_failure(tmp_path, notebook, no_kernel, work, says):
-    ((record,), _) = swept(notebook(work), tmp_path / "s", "tau=0.1")
+    (record,) = swept(notebook(work), tmp_path / "s", "tau=0.1")
     assert record["status"] == "failed"
     assert says in record["message"]
     assert not list((tmp_path / "s").glob("cells/*"))
@@ -188,7 +185,7 @@ def test_a_column_that_repeats_the_parameter_is_one_column(tmp_path, notebook, n
 
 def test_rows_of_a_cell_in_two_groups_stand_in_both(tmp_path, notebook, no_kernel):
     groups = {"a": {"tau": [0, 0.03]}, "b": {"seed": [0, 1]}}
-    drive.run(drive.plan(notebook(), groups, tmp_path / "s"), say=len)
+    run.run(run.plan(notebook(), groups, tmp_path / "s"))
     frame = table(tmp_path / "s")
     assert len(no_kernel) == 3
     assert frame.groupby("group", sort=False).seed.apply(list).to_dict() == {
@@ -205,8 +202,8 @@ def test_rows_of_a_cell_in_two_groups_stand_in_both(tmp_path, notebook, no_kerne
 def test_a_folder_in_use_is_refused(tmp_path, notebook, no_kernel):
     """From another process: the same would get the lock again."""
     script = (
-        "import sys\nfrom pathlib import Path\nfrom rurklib import store\n"
-        "with store.locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    input()"
+        "import sys\nfrom pathlib import Path\nfrom rurklib.study import files\n"
+        "with files.locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    input()"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "s")]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -233,23 +230,8 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, notebook, no_kernel)
     assert [p.name for p in (tmp_path / "s").iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"at_once": 0}, "jobs = 0"),
-        ({"engine": "desk"}, "did you mean 'dask'"),
-        ({"engine": "dask"}, "expected --scheduler"),
-        ({"scheduler": "tcp://127.0.0.1:1"}, "--scheduler is for --engine dask"),
-    ],
-)
-def test_engines_that_there_are_not(tmp_path, notebook, no_kernel, options, says):
-    with pytest.raises(InputError, match=says):
-        swept(notebook(), tmp_path / "s", "tau=0", **options)
-    assert not (tmp_path / "s").exists()
-
-
-@pytest.mark.parametrize("place", ["mkdtemp", "rows", "move"])
-def test_a_full_disk_is_said_plainly(tmp_path, notebook, no_kernel, monkeypatch, place):
+@pytest.mark.parametrize("place", ["folder", "rows", "move"])
+def test_a_full_disk_is_said_plainly(tmp_path, notebook, no_kernel, monkeypatch, capsys, place):
     book, out = notebook(), tmp_path / "s"
     swept(book, out, "tau=0")
 
@@ -257,29 +239,29 @@ def test_a_full_disk_is_said_plainly(tmp_path, notebook, no_kernel, monkeypatch,
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        if place == "mkdtemp":
-            patch.setattr(cell.tempfile, "mkdtemp", full)
+        if place == "folder":
+            plain = Path.mkdir
+            patch.setattr(
+                Path, "mkdir", lambda p, **k: full() if ".partial." in str(p) else plain(p, **k)
+            )
         elif place == "rows":
-            patch.setattr(notebook, "execute", full)
+            patch.setattr(books, "execute", full)
         else:
             patch.setattr(cell, "_keep", full)
-        records, said = swept(book, out, "tau=0,0.1")
+        records = swept(book, out, "tau=0,0.1")
     assert [r["status"] for r in records] == ["done", "failed"]
     assert "the disk is full" in records[1]["message"]
-    assert any("the disk is full" in line for line in said)
+    assert "the disk is full" in capsys.readouterr().err
     assert "the disk is full" in (out / "index.html").read_text()
     assert len(table(out)) == 2
-    records, _ = swept(book, out, "tau=0,0.1")
+    records = swept(book, out, "tau=0,0.1")
     assert [r["status"] for r in records] == ["done", "done"]
 
 
-def test_threads_are_capped_and_given_back(tmp_path, notebook, no_kernel, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "9")
-    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+def test_kernels_are_given_the_number_of_threads(tmp_path, notebook, no_kernel, monkeypatch):
+    for name in cell.THREADS:
+        monkeypatch.setenv(name, "9")
     work = "import os; open(out + '/rows.csv', 'w').write('n,m\\n' + os.environ['OMP_NUM_THREADS']"
     work += " + ',' + os.environ['MKL_NUM_THREADS']); tau"
-    plan = drive.plan(notebook(work), from_words(["tau=0"]), tmp_path / "s", threads=3)
-    drive.run(plan, say=len)
+    run.run(run.plan(notebook(work), from_options(["tau=0"]), tmp_path / "s", threads=3))
     assert table(tmp_path / "s")[["n", "m"]].values.tolist() == [["3", "3"]]
-    assert os.environ["OMP_NUM_THREADS"] == "9"
-    assert "MKL_NUM_THREADS" not in os.environ

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from rurklib.study.cli.main import main
-from rurklib.study.sweep import drive, engines
+from rurklib.study.sweep import run
 
 KILL = "import os, signal; os.kill(os.get{}(), signal.SIGKILL)"
 
@@ -22,9 +22,8 @@ def invoke(*words):
 
 @pytest.mark.slow
 def test_the_others_go_on_when_a_notebook_raises_and_kernel_and_worker_are_killed(
-    tmp_path, notebook, monkeypatch
+    tmp_path, notebook
 ):
-    monkeypatch.setattr(engines, "STRIKES", 2)
     out = tmp_path / "s"
     harm = [KILL.format("ppid"), "1 / 0", KILL.format("pid"), "", "seed = 1"]
     words = [notebook(), "--grid", f"harm={json.dumps(harm)[1:-1]}", "--jobs", 2, "--out", out]
@@ -57,17 +56,17 @@ def test_dask_and_joblib_give_the_same_bytes(tmp_path, notebook):
     groups = {"a": {"tau": [0.1, 0.3], "seed": [0, 1]}, "b": {"tau": [0.1], "seed": [1, 0]}}
     often = dask.config.set({"distributed.scheduler.allowed-failures": 0})
     with often, LocalCluster(2, threads_per_worker=1, dashboard_address=":0") as cluster:
-        plan = drive.plan(book, groups, tmp_path / "dask")
-        records = drive.run(plan, engine="dask", scheduler=cluster.scheduler_address, say=len)
+        plan = run.plan(book, groups, tmp_path / "dask")
+        records = run.run(plan, scheduler=cluster.scheduler_address)
         assert {r["status"] for r in records} == {"done"}
         errors = []
         for harm in ("1 / 0", KILL.format("pid"), KILL.format("ppid")):
-            more = drive.plan(book, {"harm": {"harm": [harm]}}, tmp_path / "dask")
-            errors += drive.run(more, engine="dask", scheduler=cluster.scheduler_address, say=len)
+            more = run.plan(book, {"harm": {"harm": [harm]}}, tmp_path / "dask")
+            errors += run.run(more, scheduler=cluster.scheduler_address)
     named = ["ZeroDivisionError", "KernelDied", "KilledWorker"]
     assert [r["error"] for r in errors] == named
-    drive.run(plan, say=len)  # what Dask has done is done
-    drive.run(drive.plan(book, groups, tmp_path / "joblib"), at_once=2, say=len)
+    run.run(plan)  # what Dask has done is done
+    run.run(run.plan(book, groups, tmp_path / "joblib"), jobs=2)
     for name in ("results.csv", "results.parquet"):
         made = [(tmp_path / engine / name).read_bytes() for engine in ("dask", "joblib")]
         assert made[0] == made[1]
@@ -75,7 +74,7 @@ def test_dask_and_joblib_give_the_same_bytes(tmp_path, notebook):
 
 
 def test_a_scheduler_that_does_not_answer(tmp_path, notebook, monkeypatch):
-    monkeypatch.setattr(engines, "PATIENCE", 1.0)
+    monkeypatch.setattr(run, "PATIENCE", 1.0)
     words = ["--grid", "tau=0", "--out", tmp_path / "s", "--engine", "dask"]
     result = invoke(notebook(), *words, "--scheduler", "tcp://127.0.0.1:9")
     assert result.exit_code == 2, result.output
@@ -101,6 +100,9 @@ def test_a_dry_run_writes_nothing(tmp_path, notebook):
         (["--grid", "tau=1", "--threads", "0"], "threads = 0"),
         (["--grid", "tau=1", "--groups", "FILE"], "give one of them"),
         (["--groups", "FILE"], "did you mean 'tau'"),
+        (["--grid", "tau=1", "--engine", "desk"], "did you mean 'dask'"),
+        (["--grid", "tau=1", "--engine", "dask"], "--scheduler tcp://HOST:PORT"),
+        (["--grid", "tau=1", "--scheduler", "tcp://127.0.0.1:1"], "--engine dask"),
     ],
 )
 def test_bad_words_are_one_line_and_code_two(tmp_path, notebook, words, says):
