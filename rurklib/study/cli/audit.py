@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from rurklib.checks import InputError
+from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.study.cli.options import numbers
 
 
 class Audit(click.Command):
@@ -25,6 +27,8 @@ class Audit(click.Command):
 
 
 FILE = click.Path(path_type=Path)
+COPIES = f"how the copies are made: {', '.join(PERTURBATIONS)}"
+ASKED = ("perturbation", "draws", "seed", "test", "level")  # handed on as they are
 
 
 @click.command(cls=Audit)
@@ -45,26 +49,13 @@ FILE = click.Path(path_type=Path)
 @click.option("--out", type=FILE, required=True, help="folder for the results, new or empty")
 @click.option("--classes", type=int, help="how many classes the models must tell apart")
 @click.option("--taus", default="0,0.01,0.02,0.03,0.05,0.08", show_default=True, help="radii")
-@click.option("--perturbation", default="gaussian", show_default=True, help="law of the copies")
+@click.option("--perturbation", default="gaussian", show_default=True, help=COPIES)
 @click.option("--draws", default=100, show_default=True, help="copies per sample and tau")
 @click.option("--seed", default=0, show_default=True, help="decides the copies")
 @click.option("--bounds", default="0,1", show_default=True, help="range of the input, or none")
 @click.option("--test", default="margin", show_default=True, help="margin, scaled margin or hits")
 @click.option("--level", default=0.05, show_default=True, help="share of false alarms accepted")
-def audit(
-    model: str,
-    weights: Path | None,
-    references: tuple[Path, ...],
-    data: Path,
-    forget: Path,
-    held_out: Path | None,
-    retain: Path | None,
-    out: Path,
-    classes: int | None,
-    taus: str,
-    bounds: str,
-    **options: Any,
-) -> None:
+def audit(out: Path, taus: str, bounds: str, **given: Any) -> None:
     """Ask whether a model of your own still knows what it should have forgotten.
 
     The model is compared, on noisy copies of the forget samples, with models that were re-trained
@@ -72,7 +63,8 @@ def audit(
     that returns the net: floats in [0, 1] in, logits out, normalisation inside. It is imported and
     called, so the code in that file is run; nothing else is: weights are safetensors, loaded
     strictly, arrays are plain numbers, and pickles are refused. ONNX files need
-    onnxruntime (pip install -e ".[onnx]" in the clone of rurklib) and a law without gradients.
+    onnxruntime (pip install -e ".[onnx]" in the clone of rurklib) and copies made without
+    gradients.
 
     Prints the verdict; writes verdict.json, residual_knowledge.csv, controls.csv, curves.png and
     report.html. Exit code 0 whatever the verdict is.
@@ -88,25 +80,20 @@ def audit(
     from rurklib.study.audit.files import read_audit
 
     free(out)
-    asked = options | {"taus": _floats("--taus", taus), "out": out}
-    asked["bounds"] = None if bounds == "none" else _bounds(bounds)
-    given = read_audit(model, weights, references, data, forget, held_out, retain, classes)
-    result = run(**given, **asked, title=f"Audit of {weights or model}")
-    click.echo(str(result.judge("model", test=options["test"], level=options["level"])))
+    asked: dict[str, Any] = {name: given.pop(name) for name in ASKED}
+    asked |= {"out": out, "taus": numbers("--taus", taus, float), "bounds": _bounds(bounds)}
+    title = f"Audit of {given['weights'] or given['model']}"
+    result = run(**read_audit(**given), **asked, title=title)
+    click.echo(str(result.judge("model", test=asked["test"], level=asked["level"])))
     for flag in result.flags:
         click.echo(f"flag: {flag}")
     click.echo(f"\nreport: {out / 'report.html'}")
 
 
-def _floats(option: str, text: str) -> list[float]:
-    try:
-        return [float(s) for s in text.split(",")]
-    except ValueError:
-        raise InputError(f"{option} {text}: expected numbers such as 0,0.05,0.1") from None
-
-
-def _bounds(text: str) -> tuple[float, float]:
-    values = _floats("--bounds", text)
+def _bounds(text: str) -> tuple[float, float] | None:
+    if text == "none":
+        return None
+    values = numbers("--bounds", text, float)
     if len(values) != 2 or not values[0] < values[1]:
         raise InputError(f"--bounds {text}: expected the lowest and the highest value, or none")
     return values[0], values[1]

@@ -6,23 +6,20 @@ Exit codes: 0 done; 1 a notebook or a cell of a sweep failed (its message and pl
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
 from rurklib import __version__
-from rurklib.checks import InputError
+from rurklib.checks import InputError, count, one_of
 from rurklib.study.cli import options
 from rurklib.study.cli.audit import audit
 from rurklib.study.cli.sweep import sweep
 from rurklib.study.cli.train import train
 from rurklib.study.scenarios import SCENARIOS
+from rurklib.unlearn.contract import METHODS
 
 EXAMPLES = """
 \b
@@ -36,7 +33,7 @@ Examples:
   rurk train --scenario digits                  only what takes long; also under torchrun
   rurk attack --run runs/digits                 adaptive attacks on a finished study
   rurk sweep NOTEBOOK --grid tau=0,0.01         a notebook for every cell of a grid
-  rurk scenarios                                what can be studied, and every setting
+  rurk scenarios                                what can be studied; with a name, every setting
   rurk audit --help                             models of your own, against re-trained ones
 """
 
@@ -58,39 +55,29 @@ def main() -> None:
     """Measure and remove residual knowledge in unlearned classifiers."""
 
 
-main.add_command(train)
-
-
-main.add_command(sweep)
-
-
-main.add_command(audit)
+for command in (train, sweep, audit):
+    main.add_command(command)
 
 
 @main.command()
-@click.option("--scenario", default="digits", show_default=True, help="what to study")
-@click.option("--out", type=click.Path(path_type=Path), help="run folder [default: runs/SCENARIO]")
-@click.option("--seeds", help="experiment seeds [default: the scenario's; 0,1,2 for digits]")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="change a setting")
-@click.option(
-    "--settings",
-    "file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="settings from a JSON file, as rurk tune writes",
-)
+@options.SCENARIO
+@options.OUT
+@options.SEEDS
+@options.CHANGES
+@options.SETTINGS
 @click.option("--jobs", default=1, show_default=True, help="models made at a time")
 @click.option("--fresh", is_flag=True, help="throw away what is in the run folder")
 def study(
     scenario: str,
     out: Path | None,
     seeds: str | None,
-    settings: tuple[str, ...],
+    changes: tuple[str, ...],
     file: Path | None,
     jobs: int,
     fresh: bool,
 ) -> None:
     """Train, unlearn, measure and report; what is finished already is skipped."""
-    values = options.settings(file, settings)
+    values = options.settings(file, changes)
     numbers = None if seeds is None else options.numbers("--seeds", seeds)
     choices = {"seeds": numbers, "settings": values, "jobs": jobs}
     with options.locked(scenario, out or Path("runs") / scenario, fresh=fresh, **choices) as run:
@@ -98,9 +85,9 @@ def study(
 
 
 @main.command()
-@click.option("--scenario", default="digits", show_default=True, help="what to tune for")
-@click.option("--out", type=click.Path(path_type=Path), help="folder [default: runs/SCENARIO-tune]")
-@click.option("--methods", help="which, e.g. GD,SSD [default: all of the scenario]")
+@options.SCENARIO
+@click.option("--out", type=options.FOLDER, help="folder [default: runs/SCENARIO-tune]")
+@click.option("--methods", help=f"of {', '.join(sorted(METHODS))} [default: all of the scenario]")
 @click.option("--budget", default=24, show_default=True, help="trials of each method")
 @click.option(
     "--seeds",
@@ -109,7 +96,7 @@ def study(
     help="Originals of the rehearsal: the first two for every trial, all for the best three",
 )
 @click.option("--references", default=4, show_default=True, help="re-trained models to be near to")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="change a setting")
+@options.CHANGES
 @click.option("--jobs", default=1, show_default=True, help="trials made at a time")
 def tune(
     scenario: str,
@@ -118,7 +105,7 @@ def tune(
     budget: int,
     seeds: str,
     references: int,
-    settings: tuple[str, ...],
+    changes: tuple[str, ...],
     jobs: int,
 ) -> None:
     """Choose hyper-parameters on a rehearsal, with the same budget for every method.
@@ -132,10 +119,9 @@ def tune(
     from rurklib.study.stages.tune import tune as search
 
     folder = out or Path("runs") / f"{scenario}-tune"
-    values = {"references": references, **options.settings(None, settings)}
     choices: dict[str, Any] = {
         "seeds": options.numbers("--seeds", seeds),
-        "settings": values,
+        "settings": {"references": references, **options.settings(None, changes)},
         "jobs": jobs,
         "rehearsal": True,
     }
@@ -153,12 +139,10 @@ def tune(
 
 
 DIGITS_RUN = Path("runs/digits")
-
-
 FINISHED = click.option(
     "--run",
     "folder",
-    type=click.Path(path_type=Path),
+    type=options.FOLDER,
     default=DIGITS_RUN,
     show_default=True,
     help="folder of a finished study",
@@ -188,110 +172,71 @@ def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) 
 
 @main.command()
 @FINISHED
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="notebook 6's values")
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="notebook 6's values")
 @click.option("--jobs", default=1, show_default=True, help="models attacked at a time")
 @click.option(
     "--beside",
     "others",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=options.FOLDER,
     help="an attacked run of other data, for a table of several (again for each)  "
     "[default: runs/cifar5 and runs/fashion of a checkout, if they are there]",
 )
-def attack(folder: Path, settings: tuple[str, ...], jobs: int, others: tuple[Path, ...]) -> None:
+def attack(folder: Path, changes: tuple[str, ...], jobs: int, others: tuple[Path, ...]) -> None:
     """Try every attack on the models of a finished study, and cheating unlearners (notebook 6).
 
     Writes attacks.csv, the executed notebook and its figures into the folder.
     """
-    from rurklib.checks import count
     from rurklib.study import files
     from rurklib.study.run import open_existing
 
     run = open_existing(folder)
     values = {"out": str(folder.resolve()), "jobs": count("--jobs", jobs)}
-    values |= dict(options.setting(s) for s in settings)
+    values |= options.settings(None, changes)
     for other in others:
         if not (other / "attacks.csv").exists():
             raise InputError(f"--beside {other}: no attacks.csv there; rurk attack --run makes it")
     if others:
         values["others"] = [str(other.resolve()) for other in others]
     click.echo(run.title)
-    with _notebooks(run), files.locked(folder):
-        from rurklib.study.notebooks.study_order import run_attacks
-
-        run_attacks(run, values, say=click.echo)
+    with options.notebooks(run) as study_order, files.locked(folder):
+        study_order.run_attacks(run, values, say=click.echo)
     click.echo(f"table: {folder / 'attacks.csv'}")
 
 
-@contextmanager
-def _notebooks(run: Any) -> Iterator[None]:
-    """Where notebooks are executed: one that fails ends the command with its message, code 1."""
-    # Kernels inherit it: small nets on several threads wait for each other more than they work.
-    os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)
-    for needed in ("papermill", "seaborn"):
-        if find_spec(needed) is None:
-            raise InputError(
-                f'{needed} is needed to run notebooks: pip install -e ".[study]" in the clone of '
-                "rurklib"
-            )
-    from rurklib.study.notebooks.study_order import NotebookFailed
-
-    try:
-        yield
-    except NotebookFailed as error:
-        click.echo(f"rurk: {error}", err=True)
-        sys.exit(1)
-
-
-def _study(run: Any, values: dict[str, Any], fresh: bool) -> None:
+def _study(run: Any, settings: dict[str, Any], fresh: bool) -> None:
     import pandas as pd
 
     from rurklib.study.run import open_run
 
-    with _notebooks(run):
-        from rurklib.study.notebooks.study_order import run_notebooks
+    name, choices = run.scenario.name, {"settings": settings, "jobs": run.jobs}
+    with options.notebooks(run) as study_order:
         from rurklib.study.report.tables import results_table
 
-        run = open_run(
-            run.scenario.name,
-            run.folder,
-            seeds=run.seeds,
-            settings=values,
-            jobs=run.jobs,
-            fresh=fresh,
-        )
+        run = open_run(name, run.folder, seeds=run.seeds, fresh=fresh, **choices)
         seeds = ", ".join(map(str, run.seeds))
         click.echo(f"{run.title}\nseeds {seeds}; {run.scenario.references} references")
-        parameters = {
-            "scenario": run.scenario.name,
-            "out": str(run.folder.resolve()),
-            "seeds": list(run.seeds),
-            "settings": values,
-            "jobs": run.jobs,
-        }
-        run_notebooks(run, parameters, say=click.echo)
+        given = {"scenario": name, "out": str(run.folder.resolve()), "seeds": list(run.seeds)}
+        study_order.run_notebooks(run, given | choices, say=click.echo)
     summary = pd.read_csv(run.folder / "summary.csv")
     click.echo("\n" + results_table(summary, gaps=False).to_string(index=False))
     click.echo(f"\nreport: {run.folder / 'report.html'}")
 
 
 @main.command()
-def scenarios() -> None:
-    """List the scenarios with the settings that --set changes."""
-    for scenario in SCENARIOS.values():
-        seeds = ",".join(map(str, scenario.seeds))
-        click.echo(f"{scenario.name}: {scenario.title}; seeds {seeds}")
-        for name, value in scenario.settings().items():
-            if name != "methods":
-                click.echo(f"  {name} = {_shown(value)}")
-        for method in scenario.methods:
-            for name, value in scenario.hyperparameters(method).items():
-                click.echo(f"  {method}.{name} = {_shown(value)}")
-
-
-def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-if __name__ == "__main__":
-    main()
+@click.argument("name", required=False)
+def scenarios(name: str | None) -> None:
+    """List the scenarios; with the NAME of one, the settings of it that --set changes."""
+    if name is None:
+        for scenario in SCENARIOS.values():
+            seeds = ",".join(map(str, scenario.seeds))
+            click.echo(f"{scenario.name}: {scenario.title}; seeds {seeds}")
+        return
+    scenario = SCENARIOS[one_of("scenario", name, SCENARIOS)]
+    values = {k: v for k, v in scenario.settings().items() if k != "methods"}
+    for method in scenario.methods:
+        values |= {f"{method}.{k}": v for k, v in scenario.hyperparameters(method).items()}
+    click.echo(f"{scenario.name}: {scenario.title}")
+    for setting, value in values.items():
+        shown = ",".join(map(str, value)) if isinstance(value, list) else value
+        click.echo(f"  {setting} = {shown}")

@@ -1,14 +1,34 @@
-"""What several commands take alike: seeds, settings, and a run that no other command works on."""
+"""What several commands take alike: options, settings, and a run that no other command works on."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
+
 from rurklib.checks import InputError
+from rurklib.study.environment import needs
+from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.scenario import literal
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+FOLDER = click.Path(path_type=Path)
+SCENARIO = click.option(
+    "--scenario", default="digits", show_default=True, help=f"one of {', '.join(SCENARIOS)}"
+)
+OUT = click.option("--out", type=FOLDER, help="run folder [default: runs/SCENARIO]")
+SEEDS = click.option("--seeds", help="experiment seeds [default: the scenario's; 0,1,2 for digits]")
+CHANGES = click.option(
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="change a setting"
+)
+SETTINGS = click.option(
+    "--settings", "file", type=FILE, help="settings from a JSON file, as rurk tune writes"
+)
 
 
 @contextmanager
@@ -22,27 +42,42 @@ def locked(scenario: str, folder: Path, **choices: Any) -> Iterator[Any]:
         yield run
 
 
-def numbers(option: str, text: str) -> list[int]:
-    """The whole numbers in ``0,1,2``; InputError, which names the option, if they aren't."""
+@contextmanager
+def notebooks(run: Any) -> Iterator[Any]:
+    """What executes a run's notebooks; one that fails ends the command with its message, code 1."""
+    # Kernels inherit it: small nets on several threads wait for each other more than they work.
+    os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)
+    needs("papermill", "seaborn", extra="study")
+    from rurklib.study.notebooks import study_order
+
     try:
-        return [int(s) for s in text.split(",")]
+        yield study_order
+    except study_order.NotebookFailed as error:
+        click.echo(f"rurk: {error}", err=True)
+        sys.exit(1)
+
+
+def numbers(option: str, text: str, kind: type = int) -> list[Any]:
+    """The numbers in ``0,1,2``; InputError, which names the option, if they aren't."""
+    try:
+        return [kind(s) for s in text.split(",")]
     except ValueError:
-        raise InputError(f"{option} {text}: expected whole numbers such as 0,1,2") from None
+        like = "whole numbers such as 0,1,2" if kind is int else "numbers such as 0,0.05,0.1"
+        raise InputError(f"{option} {text}: expected {like}") from None
 
 
-def settings(file: Path | None, words: Sequence[str]) -> dict[str, Any]:
+def settings(file: Path | None, changes: Sequence[str]) -> dict[str, Any]:
     """Settings from a JSON file, then those given one by one as NAME=VALUE, which win."""
     from rurklib.study import files
 
-    return {**(files.read_json(file) if file else {}), **dict(setting(s) for s in words)}
+    return {**(files.read_json(file) if file else {}), **dict(map(setting, changes))}
 
 
 def setting(text: str) -> tuple[str, Any]:
     """Name and value of ``NAME=VALUE``; InputError if it isn't that."""
-    name, equals, value = text.partition("=")
-    if not equals or not name or not value:
+    name, _, value = (part.strip() for part in text.partition("="))
+    if not name or not value:
         raise InputError(f"--set {text}: expected NAME=VALUE, e.g. --set epochs=10")
-    name, value = name.strip(), value.strip()
     if name == "path":  # as seen from here: notebooks run in a folder of their own
         return name, str(Path(value).expanduser().absolute())
     return name, literal(value)

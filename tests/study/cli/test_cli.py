@@ -3,13 +3,17 @@
 import json
 from pathlib import Path
 
+import nbformat
 import pytest
 from click.testing import CliRunner
 
-from rurklib.study.cli import main as cli
+from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.study import environment
 from rurklib.study.cli.main import main
 from rurklib.study.notebooks import study_order
 from rurklib.study.run import open_run
+from rurklib.study.scenarios import SCENARIOS
+from rurklib.unlearn.contract import METHODS
 
 SMALL = {"epochs": 1, "references": 2, "draws": 2, "taus": [0.0, 0.2]}
 
@@ -130,12 +134,26 @@ def test_a_folder_in_use_is_refused(begun):
     assert "in use" in result.output
 
 
-def test_scenarios_lists_every_setting_and_help_has_examples():
-    listed = invoke("scenarios").output
-    assert "digits:" in listed
-    assert "RURK.lambda_f = " in listed
-    assert "forget_class = " in listed
-    assert "rurk study --seeds" in invoke("--help").output
+def test_scenarios_are_a_line_each_and_one_has_every_setting():
+    lines = invoke("scenarios").output.splitlines()
+    assert [line.partition(":")[0] for line in lines] == list(SCENARIOS)
+    listed = invoke("scenarios", "digits").output
+    assert "  RURK.lambda_f = " in listed
+    assert "  forget_class = " in listed
+    assert "cifar10" not in listed
+    unknown = invoke("scenarios", "digit")
+    assert unknown.exit_code == 2
+    assert "did you mean 'digits'" in unknown.output
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [("study", SCENARIOS), ("tune", METHODS), ("audit", PERTURBATIONS), ("--help", ["rurk study"])],
+)
+def test_help_lists_what_the_registries_hold(command, names):
+    """Fails if a list in the help is kept by hand."""
+    shown = " ".join(invoke(*dict.fromkeys([command, "--help"])).output.split())
+    assert not [name for name in names if name not in shown]
 
 
 def edit(run: Path, **changes) -> None:
@@ -192,9 +210,12 @@ def test_a_notebook_that_fails_is_told_with_code_1(small_run, tmp_path, monkeypa
 def test_attack_tables_beside_are_lists_of_folders_that_have_one(small_run, tmp_path, monkeypatch):
     """Fails if a single name is passed on as text, whose letters would be taken for names."""
     given = {}
-    monkeypatch.setattr(
-        study_order, "_execute", lambda run, a, b, parameters, c: given.update(parameters)
-    )
+
+    def execute(run, book, parameters):
+        given.update(parameters)
+        return nbformat.reads(book.text, as_version=4)
+
+    monkeypatch.setattr(study_order, "_execute", execute)
     attack = ["attack", "--run", str(small_run)]
     result = invoke(*attack, "--beside", str(tmp_path))
     assert result.exit_code == 2
@@ -206,8 +227,9 @@ def test_attack_tables_beside_are_lists_of_folders_that_have_one(small_run, tmp_
 
 
 def test_what_notebooks_need_is_named_before_anything_is_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "seaborn" else name)
+    monkeypatch.setattr(environment, "find_spec", lambda name: name != "seaborn" or None)
     result = invoke("study", "--out", str(tmp_path / "run"))
     assert result.exit_code == 2
-    assert 'seaborn is needed to run notebooks: pip install -e ".[study]" in' in result.output
+    assert "seaborn" in result.output
+    assert 'pip install -e ".[study]"' in result.output
     assert not (tmp_path / "run").exists()
