@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from rurklib import InputError, checks, samples
+from rurklib import InputError, checks
 
 
 def test_input_errors_are_value_errors():
@@ -127,11 +127,3 @@ def test_shared_samples_are_counted():
         checks.disjoint(kept, torch.tensor([[3, 4], [0, 0], [1, 2]], dtype=torch.uint8))
     with pytest.raises(InputError, match="same kind of sample"):
         checks.disjoint(kept, torch.zeros(1, 2))
-
-
-def test_bytes_become_shares_of_255_and_the_caller_keeps_his():
-    x = torch.tensor([0, 51, 255], dtype=torch.uint8)
-    assert samples.as_float(x).tolist() == pytest.approx([0, 0.2, 1])
-    assert x.tolist() == [0, 51, 255]
-    f = torch.rand(2)
-    assert samples.as_float(f) is f

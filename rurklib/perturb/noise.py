@@ -21,11 +21,7 @@ from rurklib.samples import Bounds
 
 
 def gaussian(
-    x: Tensor,
-    tau: float,
-    *,
-    generator: torch.Generator,
-    bounds: Bounds = (0.0, 1.0),
+    x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = (0.0, 1.0)
 ) -> Tensor:
     """x + tau * z with z standard normal, clipped to ``bounds``: the paper's noise (B.2, B.4).
 
@@ -41,12 +37,7 @@ def gaussian(
 
 
 def uniform(
-    x: Tensor,
-    tau: float,
-    p: float,
-    *,
-    generator: torch.Generator,
-    bounds: Bounds = (0.0, 1.0),
+    x: Tensor, tau: float, p: float, *, generator: torch.Generator, bounds: Bounds = (0.0, 1.0)
 ) -> Tensor:
     """A point drawn uniformly from the Lp ball of radius tau around x (p = 1, 2, inf), clipped.
 
@@ -76,11 +67,7 @@ def matched_radius(tau: float, p: float, dimensions: int) -> float:
 
 
 def sphere(
-    x: Tensor,
-    tau: float,
-    *,
-    generator: torch.Generator,
-    bounds: Bounds = (0.0, 1.0),
+    x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = (0.0, 1.0)
 ) -> Tensor:
     """A point drawn uniformly from the L2 sphere ||x' - x||_2 = tau, clipped to ``bounds``.
 

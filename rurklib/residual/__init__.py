@@ -5,27 +5,14 @@ from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.disagreement import disagreement
 from rurklib.residual.flags import Flag
 from rurklib.residual.measure import assemble, residual_knowledge
-from rurklib.residual.placement import Placement, by_p, by_range, placement
+from rurklib.residual.placement import Placement, placement
 from rurklib.residual.reference_subsets import against_reference_subsets
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.spec import Measurement
 from rurklib.residual.verdict import Verdict, judge
 
 __all__ = [
-    "Counts",
-    "Flag",
-    "Measurement",
-    "Placement",
-    "ResidualKnowledge",
-    "Verdict",
-    "against_reference_subsets",
-    "assemble",
-    "by_p",
-    "by_range",
-    "count_hits",
-    "disagreement",
-    "judge",
-    "noisy_copies",
-    "placement",
-    "residual_knowledge",
-]
+    "Counts", "Flag", "Measurement", "Placement", "ResidualKnowledge", "Verdict",
+    "against_reference_subsets", "assemble", "count_hits", "disagreement", "judge",
+    "noisy_copies", "placement", "residual_knowledge",
+]  # fmt: skip

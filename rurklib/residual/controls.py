@@ -9,7 +9,7 @@ often, and its forget ratio is above 1 with nothing remembered. So the same is m
   that damaged the model shows here.
 - a model trained with noise (:func:`noisy_copies`), to see what smoothness alone does.
 
-A control is measured exactly like the forget set: same law, radii, draws and seed, its own
+A control is measured exactly like the forget set: same perturbation, radii, draws and seed, its own
 references' spread, its own prediction intervals. It never changes the forget set's numbers.
 """
 
@@ -29,14 +29,12 @@ from rurklib.residual.verdict import TestStatistic, Verdict
 from rurklib.rng import generator
 
 HELD_OUT, RETAINED = "held out", "retained"
-
-
 ENOUGH = 200  # samples of a control; or as many as the forget set has, if those are more
 
 
 def checked(
     controls: Mapping[str, Any] | None, x: Tensor, bounds: samples.Bounds, classes: int
-) -> dict[str, tuple[Tensor, Tensor]]:
+) -> dict[str, samples.Pair]:
     """Controls as pairs of tensors like the forget samples ``x``, none of which is among them."""
     if controls is None:
         return {}
@@ -50,28 +48,19 @@ def checked(
         what = f"control {name!r}"
         pairs[name] = cx, cy = checks.pair(data, what, bounds)
         checks.labels(cy, len(cx), classes, f"{what} y")
-        if cx.shape[1:] != x.shape[1:]:
-            raise checks.InputError(
-                f"{what} holds samples of {tuple(cx.shape[1:])}, the forget set of "
-                f"{tuple(x.shape[1:])}: expected the same kind of sample in both"
-            )
-        one_kind = (cx, x) if cx.dtype == x.dtype else (samples.as_float(cx), samples.as_float(x))
-        both = int(samples.copies(*one_kind).sum())
-        if both:
-            raise checks.InputError(
-                f"{both} of {len(cx)} samples of {what} are forget samples too: they control "
-                "nothing; take them out"
-            )
+        alike = cx.dtype == x.dtype or cx.shape[1:] != x.shape[1:]
+        both = (x, cx) if alike else (samples.as_float(x), samples.as_float(cx))
+        checks.disjoint(*both, names=("forget", what))
     return pairs
 
 
-def sampled(pair: tuple[Tensor, Tensor], forgotten: int, seed: int) -> tuple[Tensor, Tensor]:
+def sampled(pair: samples.Pair, forgotten: int, seed: int) -> samples.Pair:
     """A control (x, y) of no more samples than are needed beside ``forgotten`` ones: drawn at
     random from a larger one, which is more work and tells no more."""
     return drawn(pair, max(forgotten, ENOUGH), seed)
 
 
-def drawn(pair: tuple[Tensor, Tensor], most: int, seed: int) -> tuple[Tensor, Tensor]:
+def drawn(pair: samples.Pair, most: int, seed: int) -> samples.Pair:
     """At most ``most`` samples (x, y), drawn at random if there are more."""
     if len(pair[0]) <= most:
         return pair
@@ -119,7 +108,7 @@ def noisy_copies(
     copies: int = 3,
     seed: int = 0,
     bounds: samples.Bounds = (0.0, 1.0),
-) -> tuple[Tensor, Tensor]:
+) -> samples.Pair:
     """(x, y) with ``copies`` Gaussian copies of each sample (sd tau) beside it: what to train the
     third control on, a model that is smoother and remembers no more.
 

@@ -22,12 +22,12 @@ from rurklib import checks, samples
 from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
 from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
-from rurklib.residual.inference import Forward, accelerate, laid_out
+from rurklib.residual.inference import Forward, accelerate, even_pieces, laid_out
 from rurklib.residual.sequential import STEP, tolerance_met
 from rurklib.residual.spec import Measurement
 from rurklib.rng import generator
 
-BLOCK = 256  # samples that share a random stream; fixed, so that results don't hang on batch_size
+BLOCK = 256  # samples that share a random stream; fixed: results don't depend on batch_size
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Counts:
     ``hits`` int64 [model, tau, sample], each 0 ... draws; ``models`` names the first axis and
     ``taus`` the second. Where drawing stopped early, ``stopped`` int64 [tau] holds how many draws
     were made at each radius, and hits are out of that: :attr:`drawn` is right in both cases.
-    ``found_on`` names the model that a gradient law searched on (None for a random law).
+    ``found_on`` names the model that the search was on (None: there was none).
     ``margins`` float64, shaped like ``hits``: the logit margin of y, mean over draws (None where
     only hits were kept). ``moved`` [tau] is the share of copies that differ from their sample: a
     search without a gradient to follow leaves them where they are. ``not_accelerated`` says
@@ -118,23 +118,26 @@ def count_hits(
 
     Shapes: x [n, ...] inside ``asked.bounds``, y int64 [n] -> hits [model, tau, n].
     """
-    law, taus, draws = PERTURBATIONS[asked.perturbation], asked.taus, asked.draws
-    law.check(x, max(taus), asked.bounds)
+    rule, taus, draws = PERTURBATIONS[asked.perturbation], asked.taus, asked.draws
+    rule.check(x, max(taus), asked.bounds)
     checks.labels(y, len(x))
     names, n = tuple(models), len(x)
     example = samples.as_float(x[:64])
-    forwards = forwards or {name: accelerate(model, example) for name, model in models.items()}
-    searched, label = _searched(law, models, found_on, example)
+    fast = forwards or {name: accelerate(model, example) for name, model in models.items()}
+    forms = [
+        replace(f, batch_size=asked.batch_size or f.batch_size) for f in [fast[n] for n in names]
+    ]
+    source, label = _source(rule, models, found_on, example)
     hits = np.zeros((len(names), len(taus), n), np.int64)
     margins, moved = np.zeros(hits.shape), np.zeros(len(taus))
-    sizes = [asked.batch_size or forwards[name].batch_size for name in names]
-    searched = replace(searched, batch_size=asked.batch_size or searched.batch_size)
+    size = max(form.batch_size for form in forms)
+    source = replace(source, batch_size=asked.batch_size or source.batch_size)
     others = [found_on] if isinstance(found_on, nn.Module) else []
     stopped = np.full(len(taus), draws)
     with evaluating(*models.values(), *others):
         for t, tau in enumerate(taus):
-            # At tau = 0 and for a law without chance, one copy stands for all draws.
-            alike = tau == 0 or not law.random
+            # At tau = 0 and without chance in the perturbation, one copy stands for all draws.
+            alike = tau == 0 or not rule.random
             most, made = 1 if alike else draws, 0
             totals: list[np.ndarray] = []  # [model, draw] hits over all samples
             while made < most and not tolerance_met(totals, n, names, references, asked.tolerance):
@@ -144,10 +147,10 @@ def count_hits(
                     block = slice(first, first + BLOCK)
                     xb, yb, at = samples.as_float(x[block]), y[block], 0
                     seeds = [(asked.seed, first // BLOCK, i) for i in range(made, made + step)]
-                    own = (law, searched, xb, yb, tau, seeds, asked.bounds, max(sizes))
+                    own = (rule, source, xb, yb, tau, seeds, asked.bounds, size)
                     for copies in _copies(*own):
                         moved[t] += int((copies != xb).flatten(2).any(2).sum())
-                        found, margin = _ask([forwards[m] for m in names], copies, yb, sizes)
+                        found, margin = _ask(forms, copies, yb)
                         hits[:, t, block] += found.sum(1)
                         margins[:, t, block] += margin
                         total[:, at : at + len(copies)] += found.sum(2)
@@ -171,18 +174,15 @@ def count_hits(
         margins,
         None if asked.tolerance is None else stopped,
         moved,
-        {name: forwards[name].reason for name in names if forwards[name].reason},
+        {name: form.reason for name, form in zip(names, forms, strict=True) if form.reason},
     )
 
 
-def _searched(
-    law: Perturbation,
-    models: Mapping[Any, nn.Module],
-    found_on: Hashable,
-    example: Tensor,
+def _source(
+    rule: Perturbation, models: Mapping[Any, nn.Module], found_on: Hashable, example: Tensor
 ) -> tuple[Forward, Hashable | None]:
-    """The form of the model that the law searches on, and the name to record."""
-    if not law.gradient_based:  # any model does: it isn't looked at
+    """The form of the model that is searched on, and the name to record."""
+    if not rule.gradient_based:  # any model does: it isn't looked at
         model = next(iter(models.values()))
         return Forward(model, len(example)), None
     if isinstance(found_on, nn.Module):
@@ -197,8 +197,8 @@ def _searched(
 
 
 def _copies(
-    law: Perturbation,
-    searched: Forward,
+    rule: Perturbation,
+    source: Forward,
     x: Tensor,
     y: Tensor,
     tau: float,
@@ -210,47 +210,36 @@ def _copies(
     if tau == 0:
         yield x[None]
         return
-    model = searched.call
+    model = source.call
     assert isinstance(model, nn.Module)
     per_batch = max(1, size // len(x))
     for at in range(0, len(seeds), per_batch):
         streams = [generator(*s, device=x.device) for s in seeds[at : at + per_batch]]
         r = len(streams)
         xs, ys = x.repeat(r, *[1] * (x.ndim - 1)), y.repeat(r)
-        pieces = _pieces(len(xs), searched.batch_size)
-        if law.start and law.search:
-            starts = torch.cat([law.start(x, tau, g, bounds) for g in streams])
+        pieces = even_pieces(len(xs), source.batch_size)
+        if rule.search or not rule.random:  # each sample is searched for on its own
+            starts = (
+                torch.cat([rule.start(x, tau, g, bounds) for g in streams]) if rule.start else xs
+            )
             cut = zip(xs.split(pieces), ys.split(pieces), starts.split(pieces), strict=True)
             copies = [
-                law.search(model, laid_out(a), b, tau, laid_out(s), bounds) for a, b, s in cut
+                rule.search(model, laid_out(a), b, tau, laid_out(start), bounds)
+                if rule.search
+                else rule.sample(model, laid_out(a), b, tau, streams[0], bounds)
+                for a, b, start in cut
             ]
-        elif not law.random:  # a search without chance treats every sample on its own
-            cut_xy = zip(xs.split(pieces), ys.split(pieces), strict=True)
-            copies = [law.sample(model, laid_out(a), b, tau, streams[0], bounds) for a, b in cut_xy]
         else:
-            copies = [law.sample(model, x, y, tau, g, bounds) for g in streams]
+            copies = [rule.sample(model, x, y, tau, g, bounds) for g in streams]
         yield torch.cat(copies).view(r, *x.shape)
 
 
-def _ask(
-    forwards: Sequence[Forward], copies: Tensor, y: Tensor, sizes: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray]:
+def _ask(forms: Sequence[Forward], copies: Tensor, y: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Hits [model, draws, n] and sums of margins [model, n]. copies [draws, n, ...]."""
-    r, n = copies.shape[:2]
     flat = laid_out(copies.flatten(0, 1))
     with torch.inference_mode():
-        logits = torch.stack(
-            [
-                torch.cat([forward(piece) for piece in flat.split(_pieces(len(flat), size))])
-                for forward, size in zip(forwards, sizes, strict=True)
-            ]
-        ).view(len(forwards), r, n, -1)
+        logits = torch.stack([form.of_many(flat) for form in forms])
+        logits = logits.view(len(forms), *copies.shape[:2], -1)
         found = logits.argmax(-1) == y
         margins = logit_margin(logits, y).sum(1)
     return found.cpu().numpy(), margins.cpu().numpy()
-
-
-def _pieces(n: int, size: int) -> list[int]:
-    """Whole numbers that sum to n, as alike as possible and none larger than ``size``."""
-    k = -(-n // size)
-    return [n // k + (i < n % k) for i in range(k)]

@@ -17,6 +17,7 @@ from rurklib import checks, samples
 from rurklib.model_state import evaluating
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import estimates
+from rurklib.residual.spec import Measurement
 from rurklib.rng import generator
 
 
@@ -36,26 +37,27 @@ def disagreement(
 
     One row per tau, columns ``lower``, ``upper`` (the bounds), ``independent`` (copies of its own
     for each) and ``shared`` (the same copies for both): means over samples, draws and references,
-    in [0, 1]. For laws that search no model. Shapes: x [n, ...], y int64 [n].
+    in [0, 1]. For perturbations that search no model. Shapes: x [n, ...], y int64 [n].
     """
-    law = PERTURBATIONS[checks.one_of("perturbation", perturbation, PERTURBATIONS)]
-    if law.gradient_based:
+    asked = Measurement(taus, perturbation, draws, seed, bounds)
+    rule = PERTURBATIONS[perturbation]
+    if rule.gradient_based:
+        blind = ", ".join(n for n, p in PERTURBATIONS.items() if not p.gradient_based)
         raise checks.InputError(
             f"perturbation = {perturbation!r} searches on a model: copies can't be independent of "
-            f"it; take one of {', '.join(n for n, p in PERTURBATIONS.items() if not p.gradient_based)}"  # noqa: E501
+            f"it; take one of {blind}"
         )
-    checks.count("draws", draws)
-    law.check(x, max(checks.taus(taus)), bounds)
+    rule.check(x, max(asked.taus), bounds)
     checks.labels(y, len(x))
     x, rows = samples.as_float(x), []
     others = list(references.values())
-    for tau in checks.taus(taus):
+    for tau in asked.taus:
 
         def said(stream: int, models: Sequence[nn.Module], tau: float = tau) -> list[np.ndarray]:
             """What each model says of the copies of a stream, int64 [draw, sample]."""
             answers: list[list[np.ndarray]] = [[] for _ in models]
             for i in range(draws):
-                copies = law.sample(model, x, y, tau, generator(seed, stream, i), bounds)
+                copies = rule.sample(model, x, y, tau, generator(seed, stream, i), bounds)
                 for its, shown in zip(answers, models, strict=True):
                     its.append(_answer(shown, copies))
             return [np.stack(its) for its in answers]

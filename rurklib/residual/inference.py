@@ -32,26 +32,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from rurklib.model_state import evaluating
 
 TRIAL = 64  # samples that a fast form is tried on
-
-
 ROUNDINGS = 500  # by which logits may differ, each of the largest logit's size
-
-
 ACTIVATION = 2**18  # numbers in a batch's largest activation: a megabyte of float32
-
-
 SMALLEST, LARGEST = 64, 1024  # limits on the batch size that follows from it
-
-
 GPU = 4096  # the batch size on a GPU, if the activations allow it
-
-
 MOST = 2**23  # numbers in any activation: 32 megabytes, whatever the limits say
-
-
 BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-
-
 RELU = (F.relu, torch.relu, "relu", "relu_")
 
 
@@ -69,6 +55,16 @@ class Forward:
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.call(x)
+
+    def of_many(self, x: Tensor) -> Tensor:
+        """Logits of any number of inputs, ``batch_size`` at a time at most."""
+        return torch.cat([self.call(a) for a in x.split(even_pieces(len(x), self.batch_size))])
+
+
+def even_pieces(n: int, size: int) -> list[int]:
+    """Whole numbers that sum to n, as alike as possible and none larger than ``size``."""
+    k = -(-n // size)
+    return [n // k + (i < n % k) for i in range(k)]
 
 
 def accelerate(model: nn.Module, example: Tensor, *, gradients: bool = False) -> Forward:
@@ -155,13 +151,12 @@ def fold_batchnorm(model: nn.Module) -> fx.GraphModule:
         if not isinstance(before, fx.Node) or not once(net, before):
             continue
         layer, norm = layers[str(before.target)], layers[node.target]
-        if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-            folded: nn.Module = fuse_conv_bn_eval(layer, norm)
-        elif isinstance(layer, nn.Linear):
-            folded = fuse_linear_bn_eval(layer, norm)
+        if isinstance(layer, nn.Linear):
+            put(net, before, fuse_linear_bn_eval(layer, norm))
+        elif isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+            put(net, before, fuse_conv_bn_eval(layer, norm))
         else:
             continue
-        put(net, before, folded)
         node.replace_all_uses_with(before)
         net.graph.erase_node(node)
     net.recompile()
@@ -174,9 +169,12 @@ def fold_batchnorm(model: nn.Module) -> fx.GraphModule:
 
 def once(net: fx.GraphModule, node: fx.Node) -> bool:
     """Whether a layer is applied once and its result used once, so that it may be replaced."""
-    if node.op != "call_module" or len(node.users) != 1:
-        return False
-    return sum(n.target == node.target for n in net.graph.nodes) == 1
+    return node.op == "call_module" and len(node.users) == calls(net, node) == 1
+
+
+def calls(net: fx.GraphModule, node: fx.Node) -> int:
+    """How often the layer that ``node`` calls is applied."""
+    return sum(n.target == node.target for n in net.graph.nodes)
 
 
 def put(net: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
@@ -202,19 +200,17 @@ def fuse_onednn(model: nn.Module) -> fx.GraphModule:
         layer = layers.get(str(node.target)) if node.op == "call_module" else None
         if not isinstance(layer, nn.Conv2d) or isinstance(layer.padding, str):
             continue
-        if (
-            layer.padding_mode != "zeros"
-            or sum(n.target == node.target for n in net.graph.nodes) > 1
-        ):
+        if layer.padding_mode != "zeros" or calls(net, node) > 1:
             continue
-        after = next(iter(node.users)) if len(node.users) == 1 else None
-        relu = after is not None and (
-            after.target in RELU or isinstance(layers.get(str(after.target)), nn.ReLU)
-        )
-        put(net, node, Convolution(layer, relu))
-        if after is not None and relu:
-            after.replace_all_uses_with(node)
-            net.graph.erase_node(after)
+        relu = None
+        if len(node.users) == 1:
+            after = next(iter(node.users))
+            if after.target in RELU or isinstance(layers.get(str(after.target)), nn.ReLU):
+                relu = after
+        put(net, node, Convolution(layer, relu is not None))
+        if relu is not None:
+            relu.replace_all_uses_with(node)
+            net.graph.erase_node(relu)
     net.recompile()
     net.delete_all_unused_submodules()
     return net

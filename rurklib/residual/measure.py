@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,14 +22,11 @@ from rurklib.model_state import recording_state
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import controls as control
 from rurklib.residual import flags
-from rurklib.residual.cache import count_kept
 from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.inference import accelerate
-from rurklib.residual.result import COLUMNS, ResidualKnowledge
+from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.spec import Measurement
 from rurklib.residual.uncertainty import ESTIMANDS
-
-__all__ = ["COLUMNS", "ResidualKnowledge", "assemble", "residual_knowledge"]
 
 
 def residual_knowledge(
@@ -47,9 +43,8 @@ def residual_knowledge(
     bounds: samples.Bounds = (0.0, 1.0),
     batch_size: int | None = None,
     tolerance: float | None = None,
-    cache: str | Path | None = None,
     estimand: str = ESTIMANDS[0],
-    controls: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+    controls: Mapping[str, samples.Pair] | None = None,
 ) -> ResidualKnowledge:
     """Measure residual knowledge of ``model`` about the forget samples (x, y).
 
@@ -60,18 +55,17 @@ def residual_knowledge(
         x: forget samples [n, ...], uint8 or float inside ``bounds``; the models take floats.
         y: their labels, int64 [n].
         taus: radii, in units of the input (0.03 of [0, 1] is about 8 of 255 grey levels).
-        perturbation: a name in ``rurklib.perturb.PERTURBATIONS``, e.g. gaussian, uniform-l2, fgsm,
-        pgd. draws: copies per sample and tau (the paper's c = 100). seed: decides the copies.
-        found_on: the model that a gradient law searches on. None: each model is judged on copies
-            found on itself (the paper's protocol). A name among the models or references, or a
-            model passed in, makes it a transfer: all are judged on the copies found there. A
-            reference that is searched on is not counted among the references then, for its copies
-            are made for it. Random laws look at no model.
+        perturbation: a name in ``rurklib.perturb.PERTURBATIONS``: gaussian, uniform-l2, pgd ...
+        draws: copies per sample and tau (the paper's c = 100).
+        seed: decides the copies.
+        found_on: the model that a gradient-based perturbation searches on. None: each model is
+            judged on copies found on itself (the paper's protocol). A name among the models or
+            references, or a model passed in, makes it a transfer: all are judged on the copies
+            found there. A reference that is searched on is not counted among the references then,
+            for its copies are made for it. Random perturbations look at no model.
         batch_size: most samples that a model is shown at once; None: what suits it.
         tolerance: stop drawing at a radius when the 95 % Monte Carlo interval of every ratio is
             within +- tolerance (:mod:`rurklib.residual.sequential`); ``draws`` are then the most.
-        cache: a folder in which the references' counts are kept, and found again by whatever
-            measurement asks for the same; None: nowhere.
         estimand: what the ratio's interval is for: "this forget set" (random are the copies and
             the re-training) or "forget sets like it" (the samples too).
         controls: other samples by name, ``{"held out": (x, y), "retained": (x, y)}``, measured the
@@ -94,75 +88,50 @@ def residual_knowledge(
     single = isinstance(model, nn.Module)
     models, references = _named(model, references)
     asked = Measurement(taus, perturbation, draws, seed, bounds, batch_size, tolerance)
-    if tolerance is not None and cache is not None:
-        raise checks.InputError(
-            "tolerance and cache: where drawing stops depends on all models at once, so counts "
-            "can't be kept; give one of them"
-        )
     checks.one_of("estimand", estimand, ESTIMANDS)
     PERTURBATIONS[perturbation].check(x, max(asked.taus), bounds)
     checks.labels(y, len(x))
     everyone = {**models, **references}
-    external = {"found_on": found_on} if isinstance(found_on, nn.Module) else {}
-    named = found_on if isinstance(found_on, str) and asked.gradient_based else None
-    if named:  # its copies are made for it: not a reference
-        references = {n: r for n, r in references.items() if n != named}
+    nets = {**everyone, "found_on": found_on} if isinstance(found_on, nn.Module) else everyone
+    source = None  # the name of the model that all copies are found on, if it is one
+    if found_on is not None:
+        own = "found_on" if isinstance(found_on, nn.Module) else found_on
+        checks.one_of("found_on", own, nets)
+        source = own if asked.gradient_based else None
+    references = {n: r for n, r in references.items() if n != source}  # copies are made for it
+    if not references:
+        raise checks.InputError(
+            f"found_on = {found_on!r} is the only reference: give another to compare with"
+        )
+    known = tuple(references)
 
-    with recording_state({**everyone, **external}) as watch:
-        sizes = {n: checks.logits(m, x, y, n) for n, m in everyone.items()}
-        if len(set(sizes.values())) > 1:
+    with recording_state(nets) as watch:
+        sizes = {n: checks.logits(m, x, y, n) for n, m in nets.items()}
+        if len({sizes[n] for n in everyone}) > 1:
             raise checks.InputError(f"models differ in their number of classes: {sizes}")
-        if external:
-            checks.logits(found_on, x, y, "found_on")
-        elif found_on is not None:
-            checks.one_of("found_on", found_on, everyone)
-        if not references:
-            raise checks.InputError(
-                f"found_on = {found_on!r} is the only reference: give another to compare with"
-            )
         pairs = control.checked(controls, x, bounds, next(iter(sizes.values())))
-        searched = external.get("found_on") or (everyone[named] if named else None)
-        flagged = flags.inputs(x, bounds) + flags.outputs({**everyone, **external}, x)
-        if asked.gradient_based:
-            flagged += flags.flat({named or "found_on": searched} if searched else everyone, x, y)
+        searched = everyone if source is None else {source: nets[source]}
+        flat = flags.without_gradient(searched, x, y) if asked.gradient_based else []
 
         def measured(x: Tensor, y: Tensor) -> ResidualKnowledge:
             example = samples.as_float(x[:64])
-            forwards = {n: accelerate(everyone[n], example) for n in (*models, *references)}
+            forwards = {n: accelerate(everyone[n], example) for n in (*models, *known)}
 
             def count(names: Sequence[Any], on: Any) -> Counts:
-                shown = {n: everyone[n] for n in names}
-                source = searched if on is None else everyone[on]
-                if cache is not None:  # copies found on a model are no use to the next model
-                    kept = [n for n in names if n in references and on in (None, *references)]
-                    counts = count_kept(
-                        Path(cache),
-                        kept,
-                        shown,
-                        x,
-                        y,
-                        asked=asked,
-                        found_on=source,
-                        forwards=forwards,
-                    )
-                else:
-                    counts = count_hits(
-                        shown, x, y, asked, found_on=source, references=known, forwards=forwards
-                    )
-                return replace(counts, found_on=on or named or counts.found_on)
+                shown, on = {n: everyone[n] for n in names}, on or source
+                counts = count_hits(
+                    shown, x, y, asked, found_on=nets.get(on), references=known, forwards=forwards
+                )
+                return replace(counts, found_on=on if on in everyone else counts.found_on)
 
-            known = tuple(references)
-            counts = assemble(tuple(models), known, asked, count, transfer=searched is not None)
+            counts = assemble(tuple(models), known, asked, count, transfer=source is not None)
             return ResidualKnowledge(counts, tuple(models), known, single, estimand)
 
         result = measured(x, y)
         beside = {name: measured(*pair) for name, pair in pairs.items()}
-        if control.HELD_OUT in pairs:
-            flagged += flags.references_apart(references, (x, y), pairs[control.HELD_OUT])
-    flagged += flags.few_references(len(references))
-    flagged += flags.of_counts(result.counts, result.references, known=flagged)
-    flagged += flags.train_mode(watch) + flags.buffers_moved(watch)
-    return replace(result, control_results=beside, flags=flagged)
+        held_out = pairs.get(control.HELD_OUT)
+        flagged = flags.raised(nets, references, (x, y), bounds, flat, result.counts, held_out)
+    return replace(result, control_results=beside, flags=flagged + flags.of_state(watch))
 
 
 def _named(

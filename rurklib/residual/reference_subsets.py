@@ -24,12 +24,7 @@ COLUMNS = [
 
 
 def against_reference_subsets(
-    result: ResidualKnowledge,
-    name: str,
-    sizes: Sequence[int],
-    *,
-    subsets: int = 30,
-    seed: int = 0,
+    result: ResidualKnowledge, name: str, sizes: Sequence[int], *, subsets: int = 30, seed: int = 0
 ) -> pd.DataFrame:
     """The rows of ``name`` against random subsets of the references.
 

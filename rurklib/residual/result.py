@@ -17,30 +17,12 @@ from rurklib.residual.uncertainty import ESTIMANDS, Draws, Pair
 from rurklib.residual.verdict import OVER, RESIDUAL, Verdict, judge, test_statistics
 
 COLUMNS = (
-    "tau",
-    "forget_accuracy",
-    "reference_accuracy",
-    "ratio_of_means",
-    "mean_of_ratios",
-    "undefined_share",
-    "null_low",
-    "null_high",
-    "difference",
-    "null_difference_low",
-    "null_difference_high",
-    "ratio_low",
-    "ratio_high",
-    "prevalence",
-    "median_ratio",
-    "predict_low",
-    "predict_high",
-    "p_value",
-    "margin",
-    "margin_difference",
-    "margin_predict_low",
-    "margin_predict_high",
-    "margin_sd",
-)
+    "tau", "forget_accuracy", "reference_accuracy", "ratio_of_means", "mean_of_ratios",
+    "undefined_share", "null_low", "null_high", "difference", "null_difference_low",
+    "null_difference_high", "ratio_low", "ratio_high", "prevalence", "median_ratio",
+    "predict_low", "predict_high", "p_value", "margin", "margin_difference",
+    "margin_predict_low", "margin_predict_high", "margin_sd",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,11 +30,11 @@ class ResidualKnowledge:
     """The counts of a measurement and what follows from them.
 
     ``counts[name]`` are the counts on the copies made for ``name`` (a model or a reference): the
-    same object for all under a random law, one each under a gradient law, where every model is
-    probed with the copies found on itself (the paper's protocol). ``estimand`` names what the
-    intervals ``ratio_low`` ... ``ratio_high`` hold for: a name in ``uncertainty.ESTIMANDS``.
-    ``control_results`` holds the same measurement of each control, ``flags`` what looks wrong
-    (none: clean).
+    same object for all under a random perturbation, one each under a gradient-based one, where
+    every model is probed with the copies found on itself (the paper's protocol). ``estimand``
+    names what the intervals ``ratio_low`` ... ``ratio_high`` hold for: a name in
+    ``uncertainty.ESTIMANDS``. ``control_results`` holds the same measurement of each control,
+    ``flags`` what looks wrong (none: clean).
     """
 
     counts: Mapping[Any, Counts]

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
+from scipy.special import stdtrit
 
 STEP = 10  # draws between two looks
 
@@ -47,8 +48,6 @@ def half_widths(
     has varied yet, that would be zero; by the rule of three up to 3 of all draws x samples may
     still.
     """
-    from scipy.special import stdtrit
-
     shares, draws = hits / n, hits.shape[1]
     widths = []
     for m, name in enumerate(names):

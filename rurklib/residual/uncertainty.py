@@ -32,21 +32,15 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
+from scipy import special
 
 from rurklib import checks
 
 ESTIMANDS = ("this forget set", "forget sets like it")
-
-
 MIN_REFERENCES = 3
 
-
 Pair = tuple[np.ndarray, np.ndarray]  # one model's values [tau, s], its references' [k, tau, s]
-
-
 Draws = int | np.ndarray  # what hits are out of: one number, or one for each tau
-
-
 Interval = tuple[np.ndarray, np.ndarray]  # lower and upper limits
 
 
@@ -107,7 +101,7 @@ def _copies(p: np.ndarray, draws: Draws) -> np.ndarray:
 
 
 def _alike(found: np.ndarray) -> np.ndarray:
-    """Where every sample is always recognised or never: at tau = 0, or by a law without chance. An
+    """Where every sample is always recognised or never: at tau = 0, or without chance. An
     accuracy is then a whole number of samples."""
     return np.asarray(((found == 0) | (found == 1)).all((0, -1)))
 
@@ -123,14 +117,12 @@ def _half(
     a: np.ndarray, b: np.ndarray, noise: np.ndarray, least: np.ndarray, estimand: str, level: float
 ) -> np.ndarray:
     """Half the width of an interval for mean(a) - mean(b), [tau]."""
-    from scipy import stats
-
     checks.one_of("estimand", estimand, ESTIMANDS)
     (k, tau, n), tail = b.shape, 1 - (1 - level) / 2
     if k < MIN_REFERENCES:
         return np.full(tau, np.nan)
     retraining = np.maximum(b.mean(-1).var(0, ddof=1), least**2) / k
-    rest, quantile = noise, stats.norm.ppf(tail)
+    rest, quantile = noise, special.ndtri(tail)
     if estimand == ESTIMANDS[1]:
         if n < 2:
             return np.full(tau, np.nan)
@@ -138,9 +130,9 @@ def _half(
         both = b - b.mean(-1, keepdims=True) - per_sample + per_sample.mean(-1)[:, None]
         interaction = (both**2).sum((0, -1)) / ((k - 1) * (n - 1)) / (k * n)
         retraining = np.maximum(retraining - interaction, least**2 / k)
-        rest, quantile = (a - per_sample).var(-1, ddof=1) / n, stats.t.ppf(tail, n - 1)
+        rest, quantile = (a - per_sample).var(-1, ddof=1) / n, special.stdtrit(n - 1, tail)
     total = retraining + rest
-    weighted = stats.t.ppf(tail, k - 1) * retraining + quantile * rest
+    weighted = special.stdtrit(k - 1, tail) * retraining + quantile * rest
     return np.divide(weighted, np.sqrt(total), out=np.zeros(tau), where=total > 0)
 
 
@@ -180,7 +172,7 @@ def odds_deviations(
 ) -> tuple[np.ndarray, np.ndarray]:
     """:func:`deviations` of the log-odds per tau, [tau] and [k, tau].
 
-    What a further reference would gain on copies of its own (under a gradient law) can't take it
+    What a further reference would gain on copies of its own (found on itself) can't take it
     beyond "always right": where the references' mean gain would, it is taken to end there.
     """
     own, below = deviations(lambda h: log_odds(h, draws), pair, null)
@@ -201,8 +193,8 @@ def deviations(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Statistic of a model less its references' mean; and the same of each reference held out.
 
-    ``null`` as from :func:`held_out`; under a gradient law each pair is on the copies found on the
-    first of the two. Returns [...] and [k, ...].
+    ``null`` as from :func:`held_out`; where copies are found on models, each pair
+    is on those found on the first of the two. Returns [...] and [k, ...].
     """
     below = [statistic(a) - statistic(b).mean(0) for a, b in (pair, *null) if len(b)]
     rest = np.stack(below[1:]) if below[1:] else np.empty((0, *below[0].shape))
@@ -214,8 +206,8 @@ def spread(below: np.ndarray, least: np.ndarray | float = 0.0) -> tuple[np.ndarr
 
     ``below`` [k, ...] are the references' deviations, each from the mean of the other k - 1. On
     shared copies they are k / (k - 1) times those from the mean of all, so this is the ordinary
-    prediction: mean 0, and s sqrt(1 + 1 / k). Under a gradient law, where each is probed on its own
-    copies, the mean is what a model gains by that.
+    prediction: mean 0, and s sqrt(1 + 1 / k). Where each is probed on copies of its
+    own, the mean is what a model gains by that.
     """
     k = len(below)
     if k < MIN_REFERENCES:
@@ -229,10 +221,8 @@ def spread(below: np.ndarray, least: np.ndarray | float = 0.0) -> tuple[np.ndarr
 
 def predict(below: np.ndarray, least: np.ndarray | float = 0.0, level: float = 0.95) -> Interval:
     """Prediction interval for the deviation of a further reference: t, k - 1 df. -> two [...]."""
-    from scipy import stats
-
     centre, sd = spread(below, least)
-    half = stats.t.ppf(1 - (1 - level) / 2, max(len(below) - 1, 1)) * sd
+    half = special.stdtrit(max(len(below) - 1, 1), 1 - (1 - level) / 2) * sd
     return centre - half, centre + half
 
 
@@ -241,18 +231,12 @@ def p_value(own: np.ndarray, below: np.ndarray, least: np.ndarray | float = 0.0)
 
     Below 1 - level just where the deviation is outside :func:`predict`'s interval of that level.
     """
-    from scipy import stats
-
     centre, sd = spread(below, least)
-    return np.asarray(2 * stats.t.sf(np.abs(own - centre) / sd, max(len(below) - 1, 1)))
+    return np.asarray(2 * special.stdtr(max(len(below) - 1, 1), -np.abs(own - centre) / sd))
 
 
 def detectable(
-    below: np.ndarray,
-    least: np.ndarray | float = 0.0,
-    *,
-    alpha: float = 0.05,
-    power: float = 0.8,
+    below: np.ndarray, least: np.ndarray | float = 0.0, *, alpha: float = 0.05, power: float = 0.8
 ) -> np.ndarray:
     """Smallest shift that the two-sided test at level ``alpha`` finds with that power, [...].
 

@@ -27,15 +27,8 @@ from rurklib.residual import uncertainty
 from rurklib.residual.uncertainty import ESTIMANDS, MIN_REFERENCES, Draws, Pair
 
 TESTS = ("margin", "scaled margin", "hits")
-
-
-RESIDUAL, NONE, OVER, NO_VERDICT = (
-    "residual knowledge",
-    "none detected",
-    "over-forgotten",
-    "no verdict",
-)
-
+RESIDUAL, NONE, OVER = "residual knowledge", "none detected", "over-forgotten"
+NO_VERDICT = "no verdict"
 
 # In one test: the model's deviation from its references, each reference's from the others [k], and
 # the least standard deviation that is believed of the latter.
@@ -149,20 +142,12 @@ def judge(
                 "it may be confidence rather than memory."
             )
     if margins is not None and test == "scaled margin":
-        margins = _on_one_scale(margins)
+        unit = _unit(margins)
+        margins = _in_sd(margins[0]) * unit, _in_sd(margins[1]) * unit
     effect = _effect(hits, draws, None if test == "hits" else margins, 1 - level, estimand)
-    return Verdict(
-        finding,
-        test,
-        level,
-        k,
-        p,
-        *effect,
-        estimand,
-        can.get("margin" if test == "hits" else test, math.nan),
-        _as_ratio(hits[1], draws, can["hits"]),
-        note,
-    )
+    shift = can.get("margin" if test == "hits" else test, math.nan)
+    ratio = _as_ratio(hits[1], draws, can["hits"])
+    return Verdict(finding, test, level, k, p, *effect, estimand, shift, ratio, note)
 
 
 def test_statistics(
@@ -183,7 +168,7 @@ def test_statistics(
     if margins is not None:
         shown["margin"] = (*uncertainty.deviations(mean, margins, null_margins), 0.0)
         if margins[0].shape[-1] > 1:
-            unit = margins[1].mean(1).std(-1, ddof=1).mean()
+            unit = _unit(margins)
 
             def scaled(values: np.ndarray) -> np.ndarray:
                 return mean(_in_sd(values)) * unit
@@ -198,10 +183,9 @@ def _in_sd(margins: np.ndarray) -> np.ndarray:
     return np.divide(margins, sd, out=np.full(margins.shape, np.nan), where=sd > 0)
 
 
-def _on_one_scale(margins: Pair) -> Pair:
-    """Margins in the references' mean standard deviation over samples."""
-    unit = margins[1].mean(1).std(-1, ddof=1).mean()
-    return _in_sd(margins[0]) * unit, _in_sd(margins[1]) * unit
+def _unit(margins: Pair) -> float:
+    """The references' mean standard deviation of the margin over samples, in logits."""
+    return margins[1].mean(1).std(-1, ddof=1).mean()
 
 
 def _effect(

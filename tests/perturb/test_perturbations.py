@@ -15,7 +15,6 @@ import torch
 from scipy import stats
 
 from rurklib.perturb.ball import norm
-from rurklib.perturb.checked import uniform
 from rurklib.perturb.perturbations import PERTURBATIONS
 
 P = {"uniform-linf": math.inf, "uniform-l2": 2, "uniform-l1": 1, "sphere-l2": 2}
@@ -99,14 +98,6 @@ def test_a_search_starts_inside_ball_and_box(name, rng):
     assert (x + d).min() >= 0
     assert (x + d).max() <= 1
     assert d.abs().max() > 0.1
-
-
-def test_uniform_reads_bytes(rng):
-    """uint8 means x / 255."""
-    x = torch.tensor([[0, 255, 128]], dtype=torch.uint8)
-    for p in (1, 2, math.inf):
-        a, b = (uniform(v, 0.1, p, generator=rng(0)) for v in (x, x.float() / 255))
-        assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize("name", [n for n, law in PERTURBATIONS.items() if not law.tokens])

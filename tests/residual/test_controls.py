@@ -149,7 +149,7 @@ def test_bad_controls_are_refused_before_any_work(cnn, images):
         {"retained": (other[0], y.sort()[0] + 1)},
     )
     mixed = torch.cat([other[0], x[1:3]]), torch.zeros(6, dtype=torch.int64)
-    refused("2 of 6 samples of control 'held out' are forget samples too", {"held out": mixed})
+    refused("2 of 6 control 'held out' samples are in the forget set too", {"held out": mixed})
 
 
 def test_noisy_copies(images, same_random_state):

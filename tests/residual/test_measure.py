@@ -12,7 +12,7 @@ from torch import nn
 import rurklib
 from rurklib import Counts, InputError, ResidualKnowledge, residual_knowledge
 from rurklib.residual.counts import count_hits
-from rurklib.residual.measure import COLUMNS
+from rurklib.residual.result import COLUMNS
 from rurklib.residual.spec import Measurement
 
 
@@ -210,6 +210,7 @@ def test_bad_input_is_refused_before_anything_is_measured(cnn, images):
             residual_knowledge(model, references, x, y, taus=taus, **options)
 
     refused("references is empty", references=[])
+    refused(r"references is one model.*\[model\]", references=r)  # though it can be iterated
     refused("mapping of names to models", model=[m])
     refused("mapping of names to models", model={})
     refused(r"used for a model and a reference: \['a'\]", {"a": m}, {"a": r})
@@ -219,6 +220,8 @@ def test_bad_input_is_refused_before_anything_is_measured(cnn, images):
     refused("tau = -0.1", taus=[-0.1])
     refused("tau = nan", taus=[math.nan])
     refused("draws = 0", draws=0)
+    refused("seed = -1", seed=-1)
+    refused(r"bounds = \(1, 0\).*\(0, 1\)", bounds=(1, 0))
     refused("batch_size = 0", batch_size=0)
     refused("hold NaN", x=x * math.nan)
     refused(r"expected values in \[0, 1\]", x=x * 255)
@@ -229,26 +232,7 @@ def test_bad_input_is_refused_before_anything_is_measured(cnn, images):
     refused("reference-0 returned probabilities", references=[nn.Sequential(r, nn.Softmax(1))])
     refused("differ in their number of classes", references=[cnn(classes=5)])
     refused("tolerance = -0.1", tolerance=-0.1)
-    refused("give one of them", tolerance=0.1, cache="here")
     refused("unknown found_on 'modle': did you mean 'model'", found_on="modle")
     refused("found_on returned probabilities", found_on=nn.Sequential(r, nn.Softmax(1)))
     refused("is the only reference", found_on="reference-0", perturbation="fgsm")
     refused("model can't be applied", x=torch.rand(4, 2, 6, 6))
-
-
-def test_a_negative_seed_is_refused(cnn, images):
-    (x, y), m = images(4), cnn()
-    with pytest.raises(InputError, match="seed = -1"):
-        residual_knowledge(m, [m], x, y, taus=[0.1], draws=2, seed=-1)
-
-
-def test_a_lone_model_as_references_is_refused(images):
-    """A net is not a list of references, though a Sequential can be iterated like one."""
-
-    class Net(nn.Module):
-        def forward(self, x):
-            return x.flatten(1)[:, :3] - 0.5
-
-    x, y = images(4)
-    with pytest.raises(InputError, match="references"):
-        residual_knowledge(Net(), Net(), x, y, taus=[0.1], draws=2)

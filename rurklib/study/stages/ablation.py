@@ -96,7 +96,6 @@ def ablate(
             perturbation=law,
             draws=run.scenario.draws,
             bounds=run.data.bounds,
-            cache=run.folder / "cache",
         )
         rows = _rows(result, law)
         rows["alike_tau"] = rows.groupby("method").tau.transform(lambda _, asked=asked: asked)
