@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import ListedColormap, to_rgb
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from rurklib.study.figures.inspector import SMALL, WIDTH, at_edge, fixed, heading, room
-from rurklib.study.figures.style import INK, canvas, style
+from rurklib.study.figures.inspector import SMALL, at_edge, narrow, room
+from rurklib.study.figures.style import INK, style
 
 
 class RunningRatio:
     """One sample's ratio with its interval after each draw."""
 
     def __init__(self) -> None:
-        self.figure, self._axis = canvas(width=WIDTH, height=2.9)
-        fixed(self.figure, left=0.68, right=0.2, bottom=0.5, top=0.5)
-        axis = self._axis
+        self.figure, axis, self._title = narrow(1, 2.9, left=0.68, right=0.2, bottom=0.5, top=0.5)
+        self._axis = axis
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=SMALL)
         axis.set_xlabel("draws", fontsize=9)
@@ -35,9 +35,9 @@ class RunningRatio:
         axis.add_collection(self._band, autolim=False)
         (self._line,) = axis.plot([], [], lw=1.8)
         self._note = axis.text(0.5, 0.5, "", transform=axis.transAxes, ha="center", fontsize=9)
-        self._title = heading(self.figure)
 
     def update(self, r: Any) -> str:
+        """Show a :class:`rurklib.study.inspector.running_ratio.RunningRatio`."""
         color = style(r.model.split(" ")[0])["color"]
         known = ~np.isnan(r.ratio)
         n, low, high = r.draws[known], r.low[known], r.high[known]
@@ -50,12 +50,10 @@ class RunningRatio:
         self._axis.set(xlim=(0, max(r.total, 2)), ylim=(0, min(top, 12.0)))
         self._note.set_text("" if len(n) else "undefined: no re-trained model\nrecognises any copy")
         hits = f"{r.hits[-1]} of {r.done} copies, a re-trained one {r.reference_hits[-1]:.1f}"
-        if np.isnan(r.ratio[-1]):
-            found = f"{r.model}: no ratio after {r.done} draws"
-        else:
-            found = f"{r.model}: ratio {r.ratio[-1]:.2f}"
-            found += "" if r.certain else f" ({r.low[-1]:.2f} to {r.high[-1]:.2f})"
-            found += " for certain" if r.certain else f" after {r.done} draws"
+        after, between = f"after {r.done} draws", f"({r.low[-1]:.2f} to {r.high[-1]:.2f})"
+        sure = "for certain" if r.certain else f"{between} {after}"
+        ratio = f"no ratio {after}" if np.isnan(r.ratio[-1]) else f"ratio {r.ratio[-1]:.2f} {sure}"
+        found = f"{r.model}: {ratio}"
         self._title.set_text(f"{found};\nrecognises {hits}")
         return (
             f"{found}. It recognises {hits} on average. The band is the 95 % interval over copies "
@@ -69,9 +67,10 @@ class Radius:
     def __init__(self, rows: Sequence[str]) -> None:
         self.rows = list(rows)
         n = len(self.rows)
-        self.figure, self._axis = canvas(width=WIDTH, height=1.35 + 0.25 * n)
-        fixed(self.figure, left=room(self.rows), right=0.15, bottom=0.78, top=0.55)
-        axis = self._axis
+        self.figure, axis, self._title = narrow(
+            1, 1.35 + 0.25 * n, left=room(self.rows), right=0.15, bottom=0.78, top=0.55
+        )
+        self._axis = axis
         axis.set(ylim=(n - 0.4, -0.6))
         axis.set_yticks(range(n), self.rows)
         axis.tick_params(labelsize=SMALL, axis="both")
@@ -83,58 +82,42 @@ class Radius:
             look = style(row) | {"ls": "", "ms": 6.5, "clip_on": False}
             self._full += axis.plot([], [], mec="#444444", mew=0.5, **look)
             self._open += axis.plot([], [], mfc="white", mew=1.6, **look)
-            self._none.append(
-                axis.text(
-                    0.5,
-                    k,
-                    "",
-                    transform=axis.get_yaxis_transform(),
-                    fontsize=8,
-                    ha="center",
-                    va="center",
-                    color="#555555",
-                    backgroundcolor="white",
-                )
-            )
-            self._none[-1].get_bbox_patch().set_boxstyle("square", pad=0.1)
+            box = {"boxstyle": "square,pad=0.1", "fc": "white", "lw": 0}
+            none = axis.text(0.5, k, "", transform=axis.get_yaxis_transform(), fontsize=8, bbox=box,
+                             ha="center", va="center", color="#555555")  # fmt: skip
+            self._none.append(none)
         axis.set_xlabel("tau", fontsize=9)
-        self.figure.text(
-            0.02, 0.02, "filled: loses the true class; hollow: re-recognises it",
-            fontsize=8, color="#555555",
-        )  # fmt: skip
-        self._title = heading(self.figure)
+        key = "filled: loses the true class; hollow: re-recognises it"
+        self.figure.text(0.02, 0.02, key, fontsize=8, color="#555555")
 
     def update(self, r: Any) -> str:
+        """Show a :class:`rurklib.study.inspector.radius.FlipRadius`."""
         self._axis.set_xlim(0, r.reach)
-        finished, said = r.done == r.total, []
+        none = (
+            f"no change up to {r.reach:.3g}" if r.done == r.total else f"none yet, of {r.reach:.3g}"
+        )
+        said, heads = [], {}
         for k, row in enumerate(self.rows):
             before, radius = r.of(row)
+            known, kept = radius[~np.isnan(radius)], int(np.isnan(radius).sum())
             for line, which in ((self._full[k], before), (self._open[k], ~before)):
                 there = radius[which & ~np.isnan(radius)]
                 line.set_data(there, np.full(len(there), k))
-            missing = int(np.isnan(radius).sum())
-            alone = missing == len(radius)
-            text = f"no change up to {r.reach:.3g}" if finished else f"none yet, of {r.reach:.3g}"
-            self._none[k].set_text(text if alone else "")
-            if alone:
+            self._none[k].set_text("" if len(known) else none)
+            verb = "loses" if before[0] else "re-recognises"
+            if not len(known):
                 said.append(f"{row} does not change")
             elif row == "Re-train":
-                more = f", {missing} of {len(radius)} not" if missing else ""
-                said.append(f"{row} {np.nanmin(radius):.2g} to {np.nanmax(radius):.2g}{more}")
+                span = f"{known.min():.2g} to {known.max():.2g}"
+                said.append(f"{row} {span}" + (f", {kept} of {len(radius)} not" if kept else ""))
+                heads[row] = f"re-trained models at {span}" + (
+                    f", {kept} not at all" if kept else ""
+                )
             else:
-                said.append(f"{row} {radius[0]:.2g} ({'loses' if before[0] else 're-recognises'})")
-        before, radius = r.of("Original")
-        verb = "loses" if before[0] else "re-recognises"
-        own = f"Original {verb} the class at tau {radius[0]:.2g}"
-        if np.isnan(radius[0]):
-            own = f"Original does not change up to {r.reach:.3g}"
-        theirs = r.of("Re-train")[1]
-        their = "no re-trained model changes"
-        if (~np.isnan(theirs)).any():
-            kept = np.isnan(theirs).sum()
-            their = f"re-trained models at {np.nanmin(theirs):.2g} to {np.nanmax(theirs):.2g}"
-            their += f", {kept} not at all" if kept else ""
-        self._title.set_text(f"{own};\n{their}")
+                said.append(f"{row} {known[0]:.2g} ({verb})")
+                heads[row] = f"Original {verb} the class at tau {known[0]:.2g}"
+        own = heads.get("Original", f"Original does not change up to {r.reach:.3g}")
+        self._title.set_text(f"{own};\n{heads.get('Re-train', 'no re-trained model changes')}")
         return (
             f"Smallest tau that changes a model's answer, up to {r.reach:.3g}: {'; '.join(said)}."
         )
@@ -144,52 +127,46 @@ class Map:
     """The plane through the sample: where a model and most re-trained ones say the true class."""
 
     def __init__(self) -> None:
-        self.figure, self._axis = canvas(width=WIDTH, height=4.35)
-        fixed(self.figure, left=0.68, right=0.12, bottom=1.15, top=0.5)
-        axis = self._axis
+        self.figure, axis, self._title = narrow(
+            1, 4.35, left=0.68, right=0.12, bottom=1.15, top=0.5
+        )
+        self._axis = axis
         axis.tick_params(labelsize=SMALL)
         axis.set_xlabel("along Original's gradient towards y (L2)", fontsize=9)
         axis.set_ylabel("along a random direction (L2)", fontsize=9)
         at_edge(axis)
-        self._image = axis.imshow(
-            np.zeros((2, 2)), vmin=-0.5, vmax=3.5, origin="lower", interpolation="nearest"
-        )
+        look = {"vmin": -0.5, "vmax": 3.5, "origin": "lower", "interpolation": "nearest"}
+        self._image = axis.imshow(np.zeros((2, 2)), **look)
         axis.plot([0], [0], "P", color="white", mec=INK, ms=9, mew=1.1, zorder=5)
         self._border: Any = None
-        self._title = heading(self.figure)
         self._legend: Any = None
 
     def update(self, c: Any) -> str:
-        """``c.model`` is the one compared with most of the references; ``c.truth`` the class y."""
-        model, name = c.model, c.truth
-        own = c.says.get(model, c.says["Original"])
-        most = c.share >= 0.5
+        """Show a :class:`rurklib.study.inspector.cut.Cut`: ``c.model`` is the one compared with
+        most of the references, ``c.truth`` the class y."""
+        model, name, original = c.model, c.truth, c.says["Original"]
+        own, most = c.says.get(model, original), c.share >= 0.5
         # A reference in the references' own grey couldn't be told from them.
-        color = INK if model.startswith("Re-train") else style(model)["color"]
+        color = np.array(to_rgb(INK if model.startswith("Re-train") else style(model)["color"]))
         # 0 neither, 1 re-trained only, 2 the model only, 3 both
-        colors: list[Any] = ["#ffffff", "#d6d6d6", _mixed(color, 0.1), _mixed(color, 0.55)]
+        colors = ["#ffffff", "#d6d6d6", *(1 - (1 - w) * (1 - color) for w in (0.1, 0.55))]
         names = ["neither", "most re-trained only", f"{model} only", "both"]
         self._image.set_cmap(ListedColormap(colors))
         self._image.set_data(2 * own.astype(int) + most)
-        step = (c.across[1] - c.across[0]) / 2
-        edge = c.across[-1] + step
+        edge = c.across[-1] + (c.across[1] - c.across[0]) / 2
         self._image.set_extent((-edge, edge, -edge, edge))
         self._axis.set(xlim=(-edge, edge), ylim=(-edge, edge))
-        if self._border is not None:
-            self._border.remove()
-        self._border = None
-        original = c.says["Original"]
-        drawn = model != "Original" and original.any() and not original.all()
-        if drawn:
-            self._border = self._axis.contour(
-                c.across, c.up, original.astype(float), [0.5], colors=[INK], linewidths=1.2
-            )
-        if self._legend is not None:
-            self._legend.remove()
+        for old in (self._border, self._legend):
+            if old is not None:
+                old.remove()
         handles: list[Any] = [
             Patch(fc=k, ec="#777777", lw=0.6, label=n) for k, n in zip(colors, names, strict=True)
         ]
-        handles += self._axis.plot([], [], color=INK, lw=1.2, label="Original's border")[:drawn]
+        self._border = None
+        if model != "Original" and original.any() and not original.all():
+            look = {"colors": [INK], "linewidths": 1.2}
+            self._border = self._axis.contour(c.across, c.up, 1.0 * original, [0.5], **look)
+            handles.append(Line2D([], [], color=INK, lw=1.2, label="Original's border"))
         self._legend = self.figure.legend(
             handles=handles, loc="lower left", ncols=2, fontsize=8, frameon=False,
             title=f"says {name}:", title_fontsize=8, alignment="left", borderaxespad=0.2,
@@ -205,8 +182,3 @@ class Map:
             f"{model} says {name} on {shares[0]} % of it, most re-trained models on {shares[1]} %: "
             f"both on {100 * both:.0f} %, {model} alone on {100 * alone:.0f} %."
         )
-
-
-def _mixed(color: str, white: float) -> tuple[float, ...]:
-    """A colour with a share of white."""
-    return tuple((1 - white) * v + white for v in to_rgb(color))
