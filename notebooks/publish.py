@@ -27,7 +27,7 @@ from tables import FIGURES, write_answers, write_tables
 from rurklib.checks import InputError
 from rurklib.study.files import read_json, replacing
 from rurklib.study.notebooks.study_order import books_of, folder
-from rurklib.study.run import plan_run
+from rurklib.study.run import open_run
 
 OF_DATA = (
     "01_samples",
@@ -46,7 +46,7 @@ def publish(run: Path) -> None:
     name = run.name
     own = name == read_json(run / "run.json")["scenario"] == "digits"
     if own:
-        plan_run(name, run)  # refuses a run with other settings
+        open_run(name, run, dry=True)  # refuses a run with other settings
         for book in books_of("study", name) + books_of("attack", name):
             executed = run / "notebooks" / book.path.name
             if executed.exists() or book.metadata["command"] == "study":  # attacks: if asked for

@@ -7,7 +7,6 @@ run's, whether its checkpoints are whole. Nothing of anybody else's is ever over
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +22,9 @@ from rurklib.data.requests import forget_part_of_a_class, rehearsed
 from rurklib.study import files
 from rurklib.study.environment import commit, surroundings
 from rurklib.study.ids import ModelId
+from rurklib.study.run_record import RECORD, check_folder, flat
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.study.scenarios.scenario import PLAIN, Scenario
+from rurklib.study.scenarios.scenario import Scenario
 
 FORMAT = 1  # of a run folder; raised when older folders can't be read any more
 PRETRAIN = "Pre-train"  # what Original and Re-train start from, where there is such a net
@@ -92,14 +92,9 @@ class Run:
         return self.split.pair(self.data, part)
 
     @property
-    def spare(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """(x, y) of samples that nobody trains on and nothing reported is about, the validation
-        part's: for unlearning methods that can use such samples.
-
-        A rehearsal has no others than those: validation is its test part, whose accuracy is one of
-        its four scores. A method may look at them there all the same, since it learns no sample
-        from them.
-        """
+    def validation(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """(x, y) of samples that nobody trains on and nothing reported is about: the few-shot
+        attack's. A rehearsal's are its test part, whose accuracy is one of its four scores."""
         return self.split.pair(self.data, "test" if self.rehearsal else "validation")
 
     @property
@@ -138,15 +133,10 @@ class Run:
     def described(self) -> dict[str, Any]:
         """What run.json says: a folder is reopened only with the same choices."""
         settings = json.loads(json.dumps(self.scenario.settings()))
-        kind = "rehearsal" if self.rehearsal else "study"
         if self.rehearsal:
             settings.pop("methods")  # that is what it looks for
-        return {
-            "format": FORMAT,
-            "kind": kind,
-            "scenario": self.scenario.name,
-            "settings": settings,
-        }
+        kind, name = "rehearsal" if self.rehearsal else "study", self.scenario.name
+        return {"format": FORMAT, "kind": kind, "scenario": name, "settings": settings}
 
     def table(self, name: str) -> Path:
         """A table that an earlier stage wrote; a missing one is an error that says which."""
@@ -175,36 +165,6 @@ class Run:
         return self.folder / "models" / f"{ModelId(*name)}.safetensors"
 
 
-def plan_run(
-    scenario: str,
-    out: str | Path,
-    *,
-    seeds: Sequence[int] | None = None,
-    settings: Mapping[str, Any] | None = None,
-    jobs: int = 1,
-    fresh: bool = False,
-    rehearsal: bool = False,
-) -> Run:
-    """The run that :func:`open_run` would open, checked but with nothing written.
-
-    Raises InputError for unknown names or values, or if ``out`` is not empty and not a run of this
-    scenario with these settings (with ``fresh``, with any settings).
-    """
-    chosen = SCENARIOS[checks.one_of("scenario", scenario, SCENARIOS)].changed(settings or {})
-    seeds = chosen.seeds if seeds is None else seeds
-    if isinstance(seeds, int) or not len(seeds) or len(set(seeds)) < len(seeds):
-        raise checks.InputError(f"seeds = {seeds!r}: expected different whole numbers, e.g. 0,1,2")
-    for seed in seeds:
-        checks.count("seed", seed, 0)
-    if clash := set(seeds) & set(chosen.reference_seeds):
-        raise checks.InputError(f"seeds {sorted(clash)} are those of the re-trained references")
-    checks.count("jobs", jobs)
-    run = Run(Path(out), chosen, tuple(seeds), jobs, rehearsal)
-    if run.folder.exists():
-        _check_folder(run, fresh)
-    return run
-
-
 def open_run(
     scenario: str,
     out: str | Path,
@@ -214,31 +174,42 @@ def open_run(
     jobs: int = 1,
     fresh: bool = False,
     rehearsal: bool = False,
+    dry: bool = False,
 ) -> Run:
     """Open or begin a run in the folder ``out``.
 
     ``seeds`` are the experiment seeds (None: the scenario's); ``settings`` changes values of the
     scenario by name, as ``--set`` does; ``jobs`` models are made at a time; ``fresh`` throws an
     earlier run of this scenario in ``out`` away, and no other folder; ``rehearsal`` forgets other
-    samples than a study would, for :mod:`rurklib.study.stages.tune`.
-    Everything is checked by :func:`plan_run` first.
+    samples than a study would, for :mod:`rurklib.study.stages.tune`; ``dry`` checks the choices and
+    the folder, reads no data and writes nothing.
+
+    Raises InputError, before anything is written, for unknown names or values, data that can't be
+    used, or if ``out`` is not empty and not a run of this scenario with these settings (with
+    ``fresh``, with any settings).
     """
-    run = plan_run(
-        scenario,
-        out,
-        seeds=seeds,
-        settings=settings,
-        jobs=jobs,
-        fresh=fresh,
-        rehearsal=rehearsal,
-    )
+    chosen = SCENARIOS[checks.one_of("scenario", scenario, SCENARIOS)].changed(settings or {})
+    seeds = chosen.seeds if seeds is None else seeds
+    if isinstance(seeds, int) or not len(seeds) or len(set(seeds)) < len(seeds):
+        raise checks.InputError(f"seeds = {seeds!r}: expected different whole numbers, e.g. 0,1,2")
+    for seed in seeds:
+        checks.count("seed", seed, 0)
+    if clash := set(seeds) & set(chosen.reference_seeds):
+        raise checks.InputError(
+            f"seeds {sorted(clash)} are those of the re-trained references: choose others"
+        )
+    run = Run(Path(out), chosen, tuple(seeds), checks.count("jobs", jobs), rehearsal)
+    if run.folder.exists():
+        check_folder(run.folder, run.described, fresh=fresh)
+    if dry:
+        return run
     _ = run.request  # data that can't be used are refused before a folder is begun or thrown away
     if fresh and run.folder.exists():
         shutil.rmtree(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)
     files.sweep(run.folder)
-    if not (run.folder / "run.json").exists():
-        files.write_json(run.folder / "run.json", run.described)
+    if not (run.folder / RECORD).exists():
+        files.write_json(run.folder / RECORD, run.described)
     _ = run.split  # written, or read and checked
     files.write_json(run.folder / "env.json", run.environment)
     return run
@@ -251,82 +222,28 @@ def open_existing(folder: str | Path) -> Run:
     Raises InputError, with the command that mends it, for a folder that isn't a finished run.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not (folder / RECORD).exists():
         raise checks.InputError(
-            f"{folder} is not a folder: expected a finished run; make one with: rurk study"
+            f"{folder} is not a run (it has no {RECORD}): expected a finished run; make one with: "
+            "rurk study"
         )
-    if not (folder / "run.json").exists():
-        raise checks.InputError(
-            f"{folder} is not a run (it has no run.json): expected the folder of a finished study; "
-            "make one with: rurk study"
-        )
-    there = files.read_json(folder / "run.json")
-    name = checks.one_of(f"scenario in {folder / 'run.json'}", there.get("scenario"), SCENARIOS)
+    there = files.read_json(folder / RECORD)
+    name = checks.one_of(f"scenario in {folder / RECORD}", there.get("scenario"), SCENARIOS)
     settings = dict(there.get("settings", {}))
     methods = settings.pop("methods", {})
-    scenario = SCENARIOS[name].changed(
-        {**PLAIN, **settings, "methods": list(methods), **_flat({"methods": methods})}
-    )
-    mend = f"finish it with: rurk study --scenario {name} --out {folder}"
-    seeds = sorted(
-        int(found[1])
-        for path in (folder / "models").glob("Original-seed*.safetensors")
-        if (found := re.fullmatch(r"Original-seed(\d+)", path.stem))
-    )
-    if not seeds:
-        raise checks.InputError(f"{folder} holds no Original: it is not a finished run; {mend}")
-    run = Run(folder, scenario, tuple(seeds))
-    _check_folder(run, fresh=False)
+    chosen = {**settings, "methods": list(methods), **flat({"methods": methods})}
+    originals = sorted((folder / "models").glob("Original-seed*.safetensors"))
+    seeds = sorted(ModelId.parse(path.stem).seed for path in originals)
+    run = Run(folder, SCENARIOS[name].changed(chosen), tuple(seeds))
+    check_folder(folder, run.described)
     needed = [folder / n for n in ("split.json", "summary.csv", "residual_knowledge.csv")]
     needed += [run.checkpoint(n) for n in run.trained + run.unlearned]
-    if missing := [p for p in needed if not p.exists()]:
+    missing = [p for p in needed if not p.exists()]
+    if missing or not seeds:
+        what = missing[0] if seeds else "Original"
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise checks.InputError(
-            f"{missing[0]}{more} missing: {folder} is not a finished run; {mend}"
+            f"{what}{more} missing: {folder} is not a finished run; finish it with: "
+            f"rurk study --scenario {name} --out {folder}"
         )
     return run
-
-
-def _check_folder(run: Run, fresh: bool) -> None:
-    """Refuse a folder that holds something else than a whole run of this kind."""
-    folder, described = run.folder, run.described
-    if not folder.is_dir():
-        raise checks.InputError(f"{folder} is a file: expected a folder for the run")
-    if not any(folder.iterdir()):
-        return
-    if not (folder / "run.json").exists():
-        raise checks.InputError(f"{folder} is not empty and not a run; choose another --out")
-    there = files.read_json(folder / "run.json")
-    there.setdefault("kind", "study")  # older folders don't say
-    for key, what in (("format", "version"), ("kind", "kind"), ("scenario", "scenario")):
-        if there.get(key) != described[key]:  # --fresh or not: nobody else's folder is emptied
-            raise checks.InputError(
-                f"{folder} holds a run of {what} {there.get(key)!r}, not {described[key]!r}; "
-                "choose another --out"
-            )
-    if fresh:
-        return
-    there.get("settings", {}).setdefault("forget_order", "random")
-    if "image_size" in described["settings"]:
-        there.get("settings", {}).setdefault("image_size", 32)
-    old, new = _flat(there.get("settings", {})), _flat(described["settings"])
-    for key in sorted(old.keys() | new.keys()):
-        if old.get(key, PLAIN.get(key)) != new.get(key, PLAIN.get(key)):
-            raise checks.InputError(
-                f"{folder} was run with {key} = {old.get(key)!r}, not {new.get(key)!r}; "
-                "choose another --out or start over with --fresh"
-            )
-    for path in sorted((folder / "models").glob("*.safetensors")):
-        files.load_weights(path)  # a damaged or foreign checkpoint is refused before any work
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"methods": {"RURK": {"tau": 1}}} -> {"RURK.tau": 1}, the names that --set takes."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = key if not prefix or prefix == "methods" else f"{prefix}.{key}"
-        if isinstance(value, Mapping):
-            flat |= _flat(value, "methods" if key == "methods" else name)
-        else:
-            flat[name] = value
-    return flat

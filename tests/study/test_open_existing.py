@@ -29,23 +29,23 @@ def test_changed_hyperparameters_come_back(small_run):
 
 def test_a_run_that_was_only_begun_is_refused(tmp_path):
     open_run("digits", tmp_path / "r", seeds=[3])
-    with pytest.raises(InputError, match="holds no Original"):
+    with pytest.raises(InputError, match="Original.*not a finished run"):
         open_existing(tmp_path / "r")
 
 
 @pytest.mark.parametrize(
     ("harm", "says"),
     [
-        (lambda f: shutil.rmtree(f), "is not a folder: expected a finished run"),
+        (lambda f: shutil.rmtree(f), "is not a run"),
         (lambda f: (f / "run.json").unlink(), "no run.json"),
         (lambda f: (f / "run.json").write_text("{"), "not readable as JSON"),
         (lambda f: edit(f, scenario="digit"), "did you mean 'digits'"),
-        (lambda f: edit(f, format=99), "run of version 99"),
+        (lambda f: edit(f, format=99), "run of format 99"),
         (lambda f: edit(f, kind="rehearsal"), "rehearsal"),
         (lambda f: (f / "models" / "GD-seed0.safetensors").unlink(), "GD-seed0.* missing.*rurk st"),
         (lambda f: (f / "residual_knowledge.csv").unlink(), "residual_knowledge.csv missing"),
         (lambda f: (f / "split.json").unlink(), "split.json missing"),
-        (lambda f: shutil.rmtree(f / "models"), "holds no Original"),
+        (lambda f: shutil.rmtree(f / "models"), "Original.*not a finished run"),
         (lambda f: (f / "models" / "GD-seed0.safetensors").write_text("x"), "not a readable check"),
     ],
 )  # fmt: skip

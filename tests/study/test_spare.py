@@ -22,7 +22,7 @@ def run(request, tmp_path):
 def test_spare_samples_are_those_of_the_validation_part(run, tmp_path):
     """Fails if a method could look at what is reported: a test sample or one it is trained on."""
     real = open_run("digits", tmp_path / "real", seeds=[900], settings=SMALL)
-    x, y = run.spare
+    x, y = run.validation
     assert torch.equal(x, real.pair("validation")[0])
     assert torch.equal(y, real.pair("validation")[1])
     for part in ("test", "held_out", "original"):

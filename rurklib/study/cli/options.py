@@ -35,9 +35,9 @@ SETTINGS = click.option(
 def locked(scenario: str, folder: Path, **choices: Any) -> Iterator[Any]:
     """The planned run, its folder locked against a second command; nothing written before."""
     from rurklib.study import files
-    from rurklib.study.run import plan_run
+    from rurklib.study.run import open_run
 
-    run = plan_run(scenario, folder, **choices)
+    run = open_run(scenario, folder, **choices, dry=True)
     with files.locked(folder):
         yield run
 

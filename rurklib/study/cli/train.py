@@ -31,7 +31,7 @@ def train(
       torchrun --nproc-per-node 4 -m rurklib train --scenario cifar10
       rurk study --scenario cifar10
     """
-    from rurklib.study.run import open_run, plan_run
+    from rurklib.study.run import open_run
     from rurklib.study.scale import processes
     from rurklib.study.stages import models
 
@@ -45,7 +45,7 @@ def train(
     if processes.rank() > 0:
         processes.wait()  # for the first one to open the run, which writes
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-            models.train(plan_run(scenario, folder, **choices))
+            models.train(open_run(scenario, folder, **choices, dry=True))
             processes.wait()
         return
     with options.locked(scenario, folder, **choices):

@@ -57,7 +57,7 @@ def class_parts(run: Run, most: int = 0) -> dict[str, Pair]:
 
 def validation_of_class(run: Run, most: int | None = None) -> tuple[Tensor, Tensor]:
     """Samples of the forgotten class that nobody trained on and nothing is reported on."""
-    x, y = run.spare
+    x, y = run.validation
     at = torch.nonzero(run.split.of_class(y)).flatten()[:most]
     if not len(at):
         raise checks.InputError(

@@ -73,7 +73,7 @@ def study_in(folder: Path, *more: str):
     [
         (lambda run: (run / "run.json").unlink(), "not empty and not a run"),
         (lambda run: edit(run, scenario="cifar10"), "run of scenario 'cifar10'"),
-        (lambda run: edit(run, format=99), "run of version 99"),
+        (lambda run: edit(run, format=99), "run of format 99"),
         (lambda run: (run / "run.json").write_text("{"), "not readable as JSON"),
         (lambda run: checkpoint(run, b"not a checkpoint"), "not a readable checkpoint"),
         (lambda run: foreign(run), "foreign checkpoint"),

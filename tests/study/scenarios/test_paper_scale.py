@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from rurklib.models import MODELS
 from rurklib.study.cli.main import main
-from rurklib.study.run import open_existing, open_run, plan_run
+from rurklib.study.run import open_existing, open_run
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.train.spec import Recipe
 
@@ -92,9 +92,9 @@ def test_a_scenario_names_its_seeds(tmp_path):
     passed over."""
     file = like_cifar10(tmp_path / "c.npz")
     settings = {"path": str(file)}
-    assert plan_run("cifar10", tmp_path / "a", settings=settings).seeds == (131, 42, 7)
-    assert plan_run("cifar10", tmp_path / "a", seeds=[5], settings=settings).seeds == (5,)
-    assert plan_run("digits", tmp_path / "a").seeds == (0, 1, 2)
+    assert open_run("cifar10", tmp_path / "a", settings=settings, dry=True).seeds == (131, 42, 7)
+    assert open_run("cifar10", tmp_path / "a", seeds=[5], settings=settings, dry=True).seeds == (5,)
+    assert open_run("digits", tmp_path / "a", dry=True).seeds == (0, 1, 2)
     assert "cifar10: CIFAR-10; seeds 131,42,7" in (CliRunner().invoke(main, ["scenarios"]).output)
 
 
@@ -106,10 +106,10 @@ def test_a_part_of_the_training_side_is_for_validation(tmp_path):
     split = run.split
     assert (len(split.original), len(split.forget)) == (160, 8)
     assert (len(split.validation), len(split.test), len(split.held_out)) == (40, 80, 8)
-    assert (run.spare[1].bincount() == 4).all()
+    assert (run.validation[1].bincount() == 4).all()
     rehearsal = open_run("cifar10", tmp_path / "r", settings=settings, rehearsal=True)
-    assert (rehearsal.spare[0] == run.spare[0]).all()
-    assert (rehearsal.pair("test")[0] == run.spare[0]).all()
+    assert (rehearsal.validation[0] == run.validation[0]).all()
+    assert (rehearsal.pair("test")[0] == run.validation[0]).all()
     few = open_run("cifar10", tmp_path / "few", settings={**settings, "train_images": 50})
     assert (len(few.split.original), len(few.split.test)) == (50, 80)
     assert (run.data.test[0] == few.data.test[0]).all()
