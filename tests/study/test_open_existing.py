@@ -29,7 +29,7 @@ def test_changed_hyperparameters_come_back(small_run):
 
 def test_a_run_that_was_only_begun_is_refused(tmp_path):
     open_run("digits", tmp_path / "r", seeds=[3])
-    with pytest.raises(InputError, match="Original.*not a finished run"):
+    with pytest.raises(InputError, match=r"Original.*not a finished run"):
         open_existing(tmp_path / "r")
 
 
