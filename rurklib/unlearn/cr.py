@@ -109,14 +109,14 @@ def cr(
     checks.number("sigma", sigma, low=0.0)
     model.eval()
     head = head_of(model, retain[0])
-    kept, lost = (features(model, head, x, batch_size) for x in (retain[0], forget[0]))
-    z = torch.cat([kept, lost])
+    zr, zf = (features(model, head, x, batch_size) for x in (retain[0], forget[0]))
+    z = torch.cat([zr, zf])
     noise = generator(seed, 3, device=z.device)
     for k in range(head.out_features):
-        s_kept, s_lost = (2.0 * (y == k) - 1.0 for y in (retain[1], forget[1]))
+        sr, sf = (2.0 * (y == k) - 1.0 for y in (retain[1], forget[1]))
         b = sigma * torch.randn(z.shape[1], generator=noise, device=z.device, dtype=z.dtype)
-        w = fit_head(z, torch.cat([s_kept, s_lost]).to(z), lam, b)
-        w = w + solve_hessian(w, kept, lam, gradient(w, lost, s_lost.to(z), lam))
+        w = fit_head(z, torch.cat([sr, sf]).to(z), lam, b)
+        w = w + solve_hessian(w, zr, lam, gradient(w, zf, sf.to(z), lam))
         head.weight[k] = w[: head.in_features]
         if head.bias is not None:
             head.bias[k] = w[-1]

@@ -112,10 +112,10 @@ def ntk(
     checks.number("tolerance", tolerance, low=0.0)
     checks.count("iterations", iterations)
     linear = Linearised(model, batch_size)
-    (kept, y_kept), (lost, y_lost) = retain, forget
-    everything = torch.cat([kept, lost])
+    (xr, yr), (xf, yf) = retain, forget
+    everything = torch.cat([xr, xf])
     penalty = ridge * len(everything)
-    e = linear.residuals(everything, torch.cat([y_kept, y_lost]), residual == "softmax")
+    e = linear.residuals(everything, torch.cat([yr, yf]), residual == "softmax")
 
     def solve(x: Tensor, b: Tensor) -> Tensor:
         def hessian(d: Tensor) -> Tensor:
@@ -124,8 +124,8 @@ def ntk(
         return conjugate_gradients(hessian, b, iterations=iterations, tolerance=tolerance)
 
     d_all = -solve(everything, linear.pull(everything, e) + penalty * linear.weights)
-    e_lost = e[len(kept) :] + linear.push(lost, d_all)
-    step = linear.unflatten(solve(kept, linear.pull(lost, e_lost)))
+    e_f = e[len(xr) :] + linear.push(xf, d_all)
+    step = linear.unflatten(solve(xr, linear.pull(xf, e_f)))
     for name, p in model.named_parameters():
         if p.requires_grad:
             p.add_(step[name])

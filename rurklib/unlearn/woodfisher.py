@@ -64,9 +64,9 @@ def woodfisher(
     if n > samples:
         some = torch.randperm(n, generator=generator(seed, 3))[:samples].to(xr.device)
         xr, yr = xr[some], yr[some]
-    kept, lost = (mean_score(model, *pair, batch_size=batch_size) for pair in (retain, forget))
-    # Scores are minus the gradients of the loss, hence kept - lost.
-    difference = torch.cat([(kept[k] - lost[k]).flatten() for k in names])
+    gr, gf = (mean_score(model, *pair, batch_size=batch_size) for pair in (retain, forget))
+    # Scores are minus the gradients of the loss, hence the retain set's less the forget set's.
+    difference = torch.cat([(gr[k] - gf[k]).flatten() for k in names])
     share = len(forget[0]) / (len(forget[0]) + n)
     g = torch.cat(
         [

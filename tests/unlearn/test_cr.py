@@ -10,7 +10,6 @@ from scipy.special import expit
 from torch import nn
 
 from rurklib.checks import InputError
-from rurklib.models import build
 from rurklib.unlearn.cr import cr, fit_head, gradient
 
 LAM = 0.05
@@ -109,23 +108,6 @@ def test_noise_comes_from_the_seed_and_only_with_sigma():
     assert (a != c).all()
     moved = a - plain
     assert np.abs(moved - moved[0]).max() > 0.1
-
-
-def test_only_the_head_changes():
-    """Catches features that aren't frozen: BatchNorm run in train mode, or weights that learn; and
-    heads that don't fit the features that the model really computes."""
-    g = torch.Generator().manual_seed(0)
-    x = torch.randint(0, 256, (40, 1, 8, 8), generator=g, dtype=torch.uint8)
-    y = torch.arange(40) % 2
-    x[y == 1] //= 4
-    model = build("small-cnn", 1, 2, seed=0).train()
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    after = cr(model, (x[:36], y[:36]), (x[36:], y[36:]), lam=1e-5)
-    changed = [k for k, v in after.state_dict().items() if not torch.equal(v, before[k])]
-    assert changed == ["net.19.weight", "net.19.bias"]
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-    assert after.net[19].weight.dtype == torch.float32
-    assert bool((after(x / 255).argmax(1) == y).all())
 
 
 def test_model_without_a_linear_head_is_refused():

@@ -17,8 +17,6 @@ with two processes on a CPU; not on GPUs, and not on several machines. All proce
 same calls, on the same data and, with a run, on a disk that all of them see.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Callable
@@ -51,7 +49,7 @@ def wait() -> None:
 
 
 @functools.cache
-def fabric() -> Fabric:
+def fabric() -> "Fabric":
     """The processes, connected on first use. Raises InputError where Fabric isn't installed."""
     try:
         from lightning_fabric import Fabric
