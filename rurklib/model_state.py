@@ -1,7 +1,6 @@
-"""What belongs to the caller is left as found: modes, buffers, gradients, the random state.
+"""What belongs to the caller is left as found: modes and buffers of a model.
 
-A measurement that moves BatchNorm statistics or a helper that reseeds the global generator
-changes results far away from itself; these are the guards that everything here uses.
+A measurement that moves BatchNorm statistics changes results far away from itself.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""What belongs to the caller is left as found: modes, buffers, gradients, the random state.
-
-A measurement that moves BatchNorm statistics or a helper that reseeds the global generator
-changes results far away from itself; these are the guards that everything here uses.
-"""
+"""Random streams named by whole numbers; the global random state is the caller's."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def mixed_seed(*seeds: int) -> int:
-    """One well-mixed_seed 63-bit seed from several whole numbers, e.g. (seed, block, draw).
+    """One 63-bit seed, well mixed, from several whole numbers, e.g. (seed, block, draw).
 
     A hash of the numbers as written, so (3,), (3, 0) and (0, 3) name three streams: sums of seeds
     collide, and NumPy's SeedSequence takes trailing zeros for nothing.

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.perturb import edits, gradient, noise
 from rurklib.perturb.ball import check_p
-from rurklib.samples import Bounds, as_float
+from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.samples import as_float
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Tensor])
 
@@ -34,11 +35,6 @@ def checked(kernel: Kernel, *checking: Callable[..., Any]) -> Kernel:
         return kernel(*given.args, **given.kwargs)
 
     return cast(Kernel, public)
-
-
-def samples(x: Tensor, tau: float, bounds: Bounds) -> None:
-    checks.inputs(x, bounds)
-    checks.number("tau", tau, low=0.0)
 
 
 def labelled(model: nn.Module, x: Tensor, y: Tensor) -> None:
@@ -63,11 +59,12 @@ def steps(
         )
 
 
-gaussian = checked(noise.gaussian, samples)
-uniform = checked(noise.uniform, samples, check_p)
-sphere = checked(noise.sphere, samples)
-delete = checked(edits.delete, samples, edits.check_texts)
-swap = checked(edits.swap, samples, edits.check_texts)
-typo = checked(edits.typo, samples, edits.check_signs)
-fgsm = checked(gradient.fgsm, samples, labelled)
-pgd = checked(gradient.pgd, samples, labelled, check_p, steps)
+fits = {name: perturbation.check for name, perturbation in PERTURBATIONS.items()}
+gaussian = checked(noise.gaussian, fits["gaussian"])
+uniform = checked(noise.uniform, fits["uniform-l2"], check_p)
+sphere = checked(noise.sphere, fits["sphere-l2"])
+delete = checked(edits.delete, fits["delete"])
+swap = checked(edits.swap, fits["swap"])
+typo = checked(edits.typo, fits["typo"])
+fgsm = checked(gradient.fgsm, fits["fgsm"], labelled)
+pgd = checked(gradient.pgd, fits["pgd"], labelled, check_p, steps)

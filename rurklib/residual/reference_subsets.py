@@ -1,6 +1,6 @@
 """What fewer references would have said: the same measurement against random subsets of them.
 
-One re-trained model is what most papers compare with. How much hangs on which one, and how the
+One re-trained model is what most papers compare with. How much depends on which one, and how the
 null band settles as more are trained, can be read off a run that has many.
 """
 
@@ -31,7 +31,7 @@ def against_reference_subsets(
     One row per size, subset and tau, with columns size, subset and those of
     :attr:`ResidualKnowledge.frame` that curves and bands need. All subsets are taken where there
     are no more than ``subsets`` of a size. The subsets overlap: their spread shows how much
-    hangs on the choice among *these* references, and is less than new ones would show.
+    depends on the choice among *these* references, and is less than new ones would show.
     """
     rng = np.random.default_rng(seed)
     references = [r for r in result.references if r != name]
