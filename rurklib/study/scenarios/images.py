@@ -52,7 +52,6 @@ MOST = f"{FIRST} l1-sparse RandomLabels SalUn BadTeacher {LAST}"
 DIGITS = Scenario(
     name="digits",
     title="scikit-learn's handwritten digits",
-    introduction="00_residual_knowledge_in_2d",
     data=partial(bundled, digits),
     model="small-cnn",
     forget_class=9,

@@ -29,7 +29,7 @@ PRETRAIN = ("epochs", "lr")
 # Of the recipe, what is not written to run.json where it is as if nothing was said.
 PLAIN = {name: getattr(Recipe(), name) for name in RECIPE[5:]}
 USUAL = Recipe(batch_size=64)
-FIXED = ("name", "title", "data", "introduction", "seeds", "paper")  # no --set for them
+FIXED = ("name", "title", "data", "seeds", "paper")  # no --set for them
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,6 @@ class Scenario:
     ``paper_table_1.csv``) and "curves" (as ``paper_fig_2.csv``).
     A training killed midway goes on where it was, at most ``keep_every`` epochs back; 0, for those
     that take seconds, keeps nothing before the end.
-    ``introduction`` names a notebook that is run first and needs nothing of the run but its folder.
     """
 
     name: str
@@ -100,7 +99,6 @@ class Scenario:
     seeds: tuple[int, ...] = (0, 1, 2)
     paper: Mapping[str, str] = field(default_factory=dict)
     keep_every: int = 0
-    introduction: str = ""
 
     def __post_init__(self) -> None:
         checks.one_of("model", self.model, MODELS)
