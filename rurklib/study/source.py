@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = "rurklib"
+REGISTRIES = {
+    "rurklib.unlearn.contract", "rurklib.metrics.registry", "rurklib.study.scenarios.__init__"
+}  # fmt: skip
 FOLDER = Path(__file__).parents[1]  # of the package
 
 
@@ -42,8 +45,17 @@ def source_of(maker: Callable[..., Any]) -> str:
 
 def source_of_text(source: str, without: tuple[str, ...] = ()) -> str:
     """The same for the code of a notebook or a script: what it imports of ours, at any depth, but
-    for modules whose names begin with one of ``without``, and what only these import."""
-    return _hash(_reached(set(_imports(ast.parse(source))), without))
+    for modules whose names begin with one of ``without``, and what only these import.
+
+    Methods, metrics and scenarios are found by their registries, not imported: if a registry is
+    reached, every module beside it counts, and the settings that lie there.
+    """
+    reached = _reached(set(_imports(ast.parse(source))), without)
+    folders = [FOLDER.joinpath(*name.split(".")[1:-1]) for name in REGISTRIES & reached]
+    beside = [path.relative_to(FOLDER) for folder in folders for path in folder.glob("*.py")]
+    names = {".".join([PACKAGE, *path.with_suffix("").parts]) for path in beside}
+    settings = sorted(path for folder in folders for path in folder.rglob("*.json"))
+    return _hash(_reached(reached | names, without), *(p.read_text("utf-8") for p in settings))
 
 
 def read_again() -> None:

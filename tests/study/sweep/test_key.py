@@ -44,6 +44,8 @@ def test_the_number_of_jobs_makes_no_other_cell(notebook):
         ("from rurklib.one.two import f", "four", False),
         ("from rurklib.one.two import f", "study/figures/curve", False),  # only draws
         ("from rurklib.study.figures import curve", "four", False),  # imported by what only draws
+        ("from rurklib.one.two import f", "unlearn/mine", False),
+        ("from rurklib.unlearn.contract import METHODS", "unlearn/mine", True),  # not imported
         ("%matplotlib inline\nfrom rurklib import three", "three", True),
     ],
 )
@@ -58,6 +60,9 @@ def test_the_code_that_matters_is_what_the_notebook_reaches(
         "three": "from rurklib.study.figures import curve\nimport json",
         "four": "",
         "study/__init__": "",
+        "unlearn/__init__": "",
+        "unlearn/contract": "METHODS = {}",
+        "unlearn/mine": "",
         "study/figures/__init__": "",
         "study/figures/curve": "import rurklib.four",
     }
