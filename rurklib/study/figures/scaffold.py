@@ -50,8 +50,7 @@ def panels(
         axis.set_title(names[key], loc="left", fontsize=10.5)
         axis.spines[["top", "right"]].set_visible(False)
         lowest = k + columns >= len(names)
-        if lowest:
-            axis.tick_params(labelbottom=True)
+        axis.tick_params(labelbottom=lowest or not shared.get("sharex"))
         middle = columns < 4 or k == len(names) - 1 - columns // 2
         if not shared.get("sharex") or (lowest and middle):
             text = xlabel if isinstance(xlabel, str) else xlabel[key]
@@ -82,8 +81,8 @@ def _legends(figure: Figure, about: str) -> None:
         figure.legend(drawn.values(), drawn.keys(), loc="outside lower left",
                       ncols=min(max(fit, 1), len(drawn)), **look)  # fmt: skip
     if greys:
-        words = [f"{k} ({about})" if about and k != HAIR and not i else k for i, k in
-                 enumerate(greys)]  # fmt: skip
+        first, *others = greys
+        words = [f"{first} ({about})" if about and first != HAIR else first, *others]
         figure.legend(greys.values(), words, loc="outside lower right", **look)
 
 
@@ -99,22 +98,19 @@ def grey_bands(axis: Axes, table: pd.DataFrame, *, along: str = "x", half: float
     """What re-trained models show, behind whatever is drawn on ``axis``: their range dark, the
     prediction for a further one light.
 
-    ``table`` has the columns of :data:`BOUNDS` (NaN: not known) at each
-    value of its index. ``along``: "x" for bands over x, "columns" or "rows" for a box at each x or
-    y, ``half`` to either side of it.
+    ``table`` has the columns of :data:`BOUNDS` (NaN: not known) at each value of its index.
+    ``along``: "x" for bands over x, "columns" or "rows" for a box ``half`` to either side of each.
     """
     for low, high, color, label, z in (
         ("predict_low", "predict_high", FURTHER, PREDICT, 0.0),
         ("low", "high", BAND, RANGE, 0.1),
     ):
-        known = table[[low, high]].dropna()
-        if len(known) and along == "x":
-            axis.fill_between(known.index, known[low], known[high], color=color, lw=0, zorder=z,
-                              label=label)  # fmt: skip
+        known, look = table[[low, high]].dropna(), {"color": color, "lw": 0, "zorder": z}
+        if len(known) and along == "x":  # all of the table: where nothing is known is a gap
+            axis.fill_between(table.index, table[low], table[high], label=label, **look)
         for k, (at, its) in enumerate(known.iterrows() if along != "x" else ()):
             fill = axis.fill_between if along == "columns" else axis.fill_betweenx
-            fill([at - half, at + half], its[low], its[high], color=color, lw=0, zorder=z,
-                 label=None if k else label)  # fmt: skip
+            fill([at - half, at + half], *its, label=None if k else label, **look)
 
 
 def spread(

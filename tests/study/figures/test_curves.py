@@ -71,6 +71,14 @@ def test_the_band_is_a_models_and_not_a_held_out_references():
     assert bands(frame(FEW), "difference").predict_low.isna().all()
 
 
+def test_a_band_has_a_gap_where_nothing_is_known():
+    rows = frame(FEW)
+    rows.loc[rows.tau == 0.1, ["null_low", "null_high"]] = float("nan")
+    (axis,) = residual_curves(rows, title="t").axes
+    heights = [c.get_paths() for c in axis.collections if c.get_zorder() < 0.5]
+    assert [len(paths) for paths in heights] == [1, 2]
+
+
 def test_many_methods_have_a_panel_each():
     """Fails if a panel shows another method's line, or a method has none."""
     figure = residual_curves(frame(MANY), title="finding")
