@@ -73,9 +73,9 @@ def _heat(
 def outside_bars(shares: pd.DataFrame, halves: Mapping[str, str], *, title: str) -> Figure:
     """How much of all that was tried is outside: panels for scenarios (in rows) and statistics.
 
-    ``shares`` as :func:`rurklib.residual.placement.share_outside` gives them, ``halves`` names the
-    statistics shown. Orange to the right: shares of attacks x seeds above the re-trained models;
-    blue to the left: below. The dotted lines are what chance gives, one in forty either way.
+    ``shares`` as :func:`rurklib.study.stages.attack_tables.share_outside` gives them, ``halves``
+    names the statistics shown. Orange to the right: shares of attacks x seeds above the re-trained
+    models; blue to the left: below. Dotted: what chance gives, one in forty either way.
     """
     shown = shares[shares.statistic.isin(halves)]
     scenarios, methods = (list(dict.fromkeys(shown[c])) for c in ("scenario", "method"))
