@@ -29,7 +29,7 @@ PRETRAIN = ("epochs", "lr")
 # Of the recipe, what is not written to run.json where it is as if nothing was said.
 PLAIN = {name: getattr(Recipe(), name) for name in RECIPE[5:]}
 USUAL = Recipe(batch_size=64)
-FIXED = ("name", "title", "data", "seeds", "paper")  # no --set for them
+FIXED = ("name", "title", "data", "seeds", "paper", "methods", "recipe", "pretrain")  # no --set
 
 
 @dataclass(frozen=True)
@@ -145,41 +145,42 @@ class Scenario:
         """All hyper-parameters of a method in this scenario, defaults included."""
         return {**defaults(method), **self.methods.get(method, {})}
 
+    def _values(self) -> dict[str, Any]:
+        """Every value but the methods', by the names that ``--set`` takes."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in FIXED}
+        values |= {name: getattr(self.recipe, name) for name in RECIPE}
+        if self.pretrain is not None:
+            values |= {f"pretrain.{name}": getattr(self.pretrain, name) for name in PRETRAIN}
+        return values
+
     def settings(self) -> dict[str, Any]:
         """Every value that decides a result, as plain data (for run.json): what isn't named has
         its default, or is not there."""
-        left_out = (*FIXED, "threads", "keep_every", "recipe", "pretrain")  # two decide nothing
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out}
-        values |= {k: v for k in RECIPE if (v := getattr(self.recipe, k)) != PLAIN.get(k)}
-        values["methods"] = {m: self.hyperparameters(m) for m in self.methods}
-        if self.pretrain is not None:
-            values |= {f"pretrain.{k}": getattr(self.pretrain, k) for k in PRETRAIN}
-        return {
-            k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None
-        }
+        decisive = {k: v for k, v in self._values().items() if k not in ("threads", "keep_every")}
+        said = {k: v for k, v in decisive.items() if v is not None and v != PLAIN.get(k)}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in said.items()}
+        return {**plain, "methods": {m: self.hyperparameters(m) for m in self.methods}}
 
     def changed(self, settings: Mapping[str, Any]) -> Scenario:
         """This scenario with some values changed, by the names that ``--set`` takes."""
         methods = {m: dict(self.methods[m]) for m in self._chosen(settings.get("methods"))}
-        fixed = (*FIXED, "recipe", "pretrain", *(["image_size"] if not self.image_size else []))
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in fixed}
-        recipe = {name: getattr(self.recipe, name) for name in RECIPE}
-        start = {f"pretrain.{k}": getattr(self.pretrain, k) for k in PRETRAIN if self.pretrain}
-        hyper = {f"{m}.{k}": v for m in methods for k, v in self.hyperparameters(m).items()}
-        known, new = own | recipe | start | hyper, {}
+        known = self._values()
+        if self.image_size is None:
+            known.pop("image_size")
+        known |= {f"{m}.{k}": v for m in methods for k, v in self.hyperparameters(m).items()}
+        changes: dict[str, Any] = {"methods": methods}
+        recipe: dict[str, Any] = {}
+        start: dict[str, Any] = {}
         for name, value in settings.items():
-            checks.one_of(f"setting of scenario {self.name}", name, known)
+            checks.one_of(f"setting of scenario {self.name}", name, ["methods", *known])
+            group, _, key = name.rpartition(".")
+            into = changes if name not in RECIPE else recipe
+            into = start if group == "pretrain" else methods.get(group, into)
             if name != "methods":
-                new[name] = _same_kind(name, value, known[name])
-        for name in new.keys() & hyper.keys():
-            method, key = name.split(".", 1)
-            methods[method][key] = new[name]
-        changes: dict[str, Any] = {k: v for k, v in new.items() if k in own}
+                into[key] = _same_kind(name, value, known[name])
         if self.pretrain is not None:
-            values = {k.removeprefix("pretrain."): v for k, v in new.items() if k in start}
-            changes["pretrain"] = replace(self.pretrain, **values)
-        changes["recipe"] = replace(self.recipe, **{k: v for k, v in new.items() if k in recipe})
-        return replace(self, methods=methods, **changes)
+            changes["pretrain"] = replace(self.pretrain, **start)
+        return replace(self, recipe=replace(self.recipe, **recipe), **changes)
 
     def _chosen(self, names: Any) -> list[str]:
         """The methods that ``--set methods=GD,RURK`` keeps, in the scenario's order."""

@@ -113,13 +113,6 @@ def test_nothing_is_unpickled(tmp_path, inside):
     assert not Trap.witness.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04cut off"])
-def test_a_file_that_is_no_archive(tmp_path, content):
-    (tmp_path / "x.npz").write_bytes(content)
-    with pytest.raises(InputError, match=r"x\.npz can't be read as \.npz"):
-        npz(tmp_path / "x.npz")
-
-
 def test_patients_are_read(tmp_path):
     """Fails if they are not, or are those of other images."""
     patients = np.array([[4], [4], [0], [7], [0], [7]], np.int16)
@@ -143,7 +136,11 @@ def test_a_damaged_member_is_noticed(tmp_path):
         npz(path)
 
 
-def test_no_file_a_folder_one_array_and_no_path(tmp_path):
+def test_what_is_no_archive(tmp_path):
+    for content in (b"", b"not a zip", b"PK\x03\x04cut off"):
+        (tmp_path / "x.npz").write_bytes(content)
+        with pytest.raises(InputError, match=r"x\.npz can't be read as \.npz"):
+            npz(tmp_path / "x.npz")
     with pytest.raises(InputError, match="does not exist"):
         npz(tmp_path / "none.npz")
     with pytest.raises(InputError, match="--scenario imagefolder"):
