@@ -4,10 +4,15 @@ A :class:`Rows` stands wherever a tensor of samples does: it has its length, sha
 device, and ``x[index]``, ``x[:8]`` and ``x.split(size)`` give tensors of those samples and read no
 others. So whatever works in batches works on it, and holds a batch; what needs all samples at once
 raises InputError. Type hints say Tensor for both.
+
+A sample is read, not mapped: around what is touched of a mapped file the system maps up to some
+megabytes more, all of which counts as memory of this process, and opening a map for a few samples
+at a time takes three times as long.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from copy import copy
 from pathlib import Path
@@ -24,7 +29,6 @@ from rurklib.samples import Bounds, Pair, as_float
 
 IN_MEMORY = 512 * 2**20  # bytes; samples that are no more than this are read into a tensor
 SHARE = 0.25  # of a GPU's free memory: a part of a split is a copy, and training needs the rest
-TOGETHER = 16  # samples; around what is touched of a mapped file, more comes into memory
 
 
 class Rows:
@@ -39,7 +43,16 @@ class Rows:
 
     def __init__(self, file: str | Path) -> None:
         self.file = Path(file).resolve()
-        stored = self._mapped()
+        try:
+            stored = np.load(self.file, mmap_mode="r", allow_pickle=False)
+            if stored.dtype != np.uint8 or stored.ndim < 2 or not stored.flags.c_contiguous:
+                raise ValueError(f"it holds {stored.dtype} {stored.shape}")
+        except (OSError, ValueError, AttributeError, EOFError) as error:
+            raise InputError(
+                f"{file} is not a whole .npy file of samples, uint8 [n, ...] ({error}): delete it "
+                "to have it made again"
+            ) from error
+        self.start = stored.offset  # of the first sample in the file
         self.sample: tuple[int, ...] = stored.shape[1:]
         self.index = torch.arange(len(stored))
         self.device = torch.device("cpu")
@@ -89,15 +102,15 @@ class Rows:
         return whole
 
     def read(self, places: Tensor) -> Tensor:
-        """The samples at these places of the file [n, ...], on the CPU.
-
-        The file is opened for each few of them: what stays mapped counts as memory of this process.
-        """
-        out = np.empty((len(places), *self.sample), np.uint8)
-        for at in range(0, len(places), TOGETHER):
-            some = slice(at, at + TOGETHER)
-            out[some] = self._mapped()[places[some].numpy()]
-        return torch.from_numpy(out)
+        """The samples at these places of the file [n, ...], on the CPU."""
+        each = math.prod(self.sample)
+        out = np.empty((len(places), each), np.uint8)
+        with open(self.file, "rb", buffering=0) as stored:
+            for row, place in zip(out, places.tolist(), strict=True):
+                stored.seek(self.start + place * each)
+                if stored.readinto(row.data) != each:
+                    raise InputError(f"{self.file} was cut off while it was used: run it again")
+        return torch.from_numpy(out.reshape(len(places), *self.sample))
 
     @classmethod
     def __torch_function__(cls, function: Any, *_: Any, **__: Any) -> NoReturn:
@@ -109,18 +122,6 @@ class Rows:
             f"the samples are on disk, and {what} needs them all in memory at once: leave out what "
             "asks for it, take fewer samples or smaller images, or use a GPU with room for them"
         )
-
-    def _mapped(self) -> np.ndarray:
-        try:
-            stored = np.load(self.file, mmap_mode="r", allow_pickle=False)
-            if stored.dtype != np.uint8 or stored.ndim < 2 or not stored.flags.c_contiguous:
-                raise ValueError(f"it holds {stored.dtype} {stored.shape}")
-        except (OSError, ValueError, AttributeError, EOFError) as error:
-            raise InputError(
-                f"{self.file} is not a whole .npy file of samples, uint8 [n, ...] ({error}): "
-                "delete it to have it made again"
-            ) from error
-        return stored
 
     def _places(self, index: Any) -> Tensor:
         return self.index[index.cpu() if isinstance(index, Tensor) else index]
