@@ -47,7 +47,7 @@ def image_folder(path: str | Path, size: int = 32) -> Dataset:
     checks.count("size", size)
     if not str(path):
         raise InputError("path is empty: name the folder to read with --set path=FOLDER")
-    root = Path(path).expanduser().resolve()
+    root = Path(path).expanduser().absolute()
     if not root.is_dir():
         raise InputError(
             f"{root} is not a folder: expected one with train/<class>/ and test/<class>/"
