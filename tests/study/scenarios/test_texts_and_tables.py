@@ -78,7 +78,7 @@ def test_texts_are_edited_and_images_are_not(run):
     for law in edits:
         if run.scenario.name == "trec":
             result = study.residual(run, law, taus=[0.0, 0.3])
-            assert result.counts["Original-seed0"].moved[1] > 0.1
+            assert result.counts["Original", 0].moved[1] > 0.1
         else:
             with pytest.raises(InputError, match="edits are for embedded texts"):
                 study.residual(run, law, taus=[0.0, 0.3])
