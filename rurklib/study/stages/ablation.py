@@ -1,28 +1,40 @@
 """One cell of an ablation: a method with some choices changed, against re-trained models.
 
 Cells that forget the same samples with the same net and training share Original and the re-trained
-references: these are trained once, in a run folder below ``shared`` that is named by what decides
-them, under a lock, so that cells may run at the same time. The unlearned model itself is not kept.
+references: these are trained and counted once, in a run folder below ``shared`` that is named by
+what decides them. The unlearned model itself is not kept.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
+from torch import nn
 
-from rurklib import checks, metrics, perturb, study
-from rurklib.residual.measure import residual_knowledge
+from rurklib import checks
+from rurklib.metrics.accuracy import average_gap
+from rurklib.perturb.noise import matched_radius
+from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.result import ResidualKnowledge
+from rurklib.residual.spec import Measurement
 from rurklib.residual.verdict import Verdict
-from rurklib.study import files, memo
+from rurklib.study import files
 from rurklib.study.ids import ModelId
+from rurklib.study.memo import JSON, digest, key, memo
 from rurklib.study.run import Run, open_run
 from rurklib.study.scenarios import SCENARIOS
+from rurklib.study.stages.measure import residual
+from rurklib.study.stages.models import finite, load_models, train, unlearned
 from rurklib.study.stages.summary import accuracies
 from rurklib.unlearn.contract import defaults
 
@@ -43,75 +55,58 @@ def ablate(
 
     ``settings`` changes the scenario (what is forgotten, which net, how many references). A tau for
     uniform noise in a ball, to train with or to measure, is read as that of Gaussian noise as large
-    (:func:`rurklib.perturb.matched_radius`), so that norms can be compared. ``radii`` gives
-    those of a perturbation that has its own, such as the rate of an edit.
+    (:func:`rurklib.perturb.matched_radius`), so that norms can be compared. ``radii`` gives those
+    of a perturbation that has its own, such as the rate of an edit.
 
-    Returns a row per model (Original and ``method``), law and tau: the columns of
-    :attr:`ResidualKnowledge.frame`, accuracies and the paper's attack in percent, average_gap to
-    the re-trained models in points, seconds; one for each re-trained model, held out against the
-    others, under the first law at the largest tau; and the verdict on each under the first law.
-    Raises InputError for unknown names or values, before anything is trained.
+    Returns a row per model (Original and ``method``), perturbation (column ``law``) and tau: the
+    columns of :attr:`ResidualKnowledge.frame`, accuracies and the paper's attack in percent,
+    average_gap to the re-trained models in points, seconds; one for each re-trained model, held out
+    against the others, under the first perturbation at the largest tau; and the verdict on each
+    under the first. Raises InputError for unknown names or values, before anything is trained.
     """
-    changed = dict(hyperparameters or {})
-    for key in changed:
-        checks.one_of(f"hyper-parameter of {method}", key, defaults(method))
+    changed, radii = dict(hyperparameters or {}), dict(radii or {})
+    for name in changed:
+        checks.one_of(f"hyper-parameter of {method}", name, defaults(method))
     for law in laws:
-        checks.one_of("law", law, perturb.PERTURBATIONS)
-    for law in radii or {}:
+        checks.one_of("law", law, PERTURBATIONS)
+    for law in radii:
         checks.one_of("law with radii", law, laws)
     run = shared_run(scenario, shared, seed=seed, settings=settings, jobs=jobs)
     values = {**run.scenario.hyperparameters(method), **changed}
-    x, y = run.pair("forget")
-    dimensions = math.prod(x.shape[1:])
+    dimensions = math.prod(run.pair("forget")[0].shape[1:])
     if "tau" in values:
         values["tau"] = _radius(values.get("perturbation", ""), values["tau"], dimensions)
-    models = study.load_models(run, run.trained)
-    original = models["Original", seed]
     began = time.perf_counter()
-    unlearned = study.unlearned(run, method, seed, values)
+    model = unlearned(run, method, seed, values)
     seconds = {method: time.perf_counter() - began}
-    if not study.finite(unlearned):
+    if not finite(model):
         raise checks.InputError(
             f"{method} seed {seed} diverged with {values}: its weights aren't finite; try less"
         )
-    seconds["Original"] = files.load_weights(run.checkpoint(ModelId("Original", seed)))[2][
-        "seconds"
-    ]
-    nets = {"Original": original, method: unlearned}
-    references = {n: net for n, net in models.items() if n.method == "Re-train"}
-    told = [{"method": m, **accuracies(run, net)} for m, net in nets.items()]
-    table = pd.concat([pd.DataFrame(told), pd.read_csv(run.folder / "references.csv")])
-    table["average_gap"] = metrics.average_gap(table)
+    origin = ModelId("Original", seed)
+    seconds["Original"] = files.load_weights(run.checkpoint(origin))[2]["seconds"]
+    nets = {"Original": load_models(run, [origin])[origin], method: model}
+    told = pd.DataFrame([{"method": name, **accuracies(run, net)} for name, net in nets.items()])
+    table = pd.concat([told, _references(run)])
+    table["average_gap"] = average_gap(table)
     table["seconds"] = table.method.map(seconds)
     frames, verdicts = [], {}
     for law in laws:
-        asked = tuple((radii or {}).get(law, run.scenario.taus))
-        own = law in (radii or {})
-        result = residual_knowledge(
-            nets,
-            references,
-            x,
-            y,
-            taus=[tau if own else _radius(law, tau, dimensions) for tau in asked],
-            perturbation=law,
-            draws=run.scenario.draws,
-            bounds=run.data.bounds,
-        )
-        rows = _rows(result, law)
-        rows["alike_tau"] = rows.groupby("method").tau.transform(lambda _, asked=asked: asked)
-        frames.append(rows)
+        asked = [*radii.get(law, run.scenario.taus)]
+        taus = [tau if law in radii else _radius(law, tau, dimensions) for tau in asked]
+        result = _measured(run, law, taus, method, model)
+        for name, label in zip(nets, result.models, strict=True):
+            frames.append(_rows(result, label, name, law).assign(alike_tau=asked))
+            if law == laws[0]:
+                verdicts[name] = result.judge(label)
         if law == laws[0]:
-            verdicts = {name: result.judge(name) for name in nets}
-            cloud = [
-                result.rows(r).iloc[[-1]].assign(method="Re-train", law=law) for r in references
-            ]
+            cloud = [_rows(result, r, "Re-train", law).iloc[[-1]] for r in result.references]
+            others = pd.concat(cloud, ignore_index=True).assign(alike_tau=asked[-1])
     frame = pd.concat(frames, ignore_index=True)
     for name, verdict in verdicts.items():
         frame.loc[frame.method == name, ["finding", "p"]] = verdict.finding, verdict.p
     known = table.method != "Re-train"
     frame = frame.merge(table[known], on="method", how="left", validate="many_to_one")
-    last = tuple((radii or {}).get(laws[0], run.scenario.taus))[-1]
-    others = pd.concat(cloud, ignore_index=True).assign(alike_tau=last)
     others = others.join(table[~known].drop(columns="method").reset_index(drop=True))
     return pd.concat([frame, others], ignore_index=True), verdicts
 
@@ -126,37 +121,61 @@ def shared_run(
 ) -> Run:
     """The run whose Original and references a cell needs, trained; one folder for each request.
 
-    Its ``references.csv`` has the accuracies of the re-trained models. A second cell that asks for
-    the same waits until the first has made it.
+    A second cell that asks for the same waits until the first has made it.
     """
-    from filelock import FileLock
-
     checks.one_of("scenario", scenario, SCENARIOS)
     chosen = {**(settings or {}), "methods": list(SCENARIOS[scenario].methods)[-1:]}
     plain = SCENARIOS[scenario].changed(chosen).settings()
     plain.pop("methods")
-    folder = Path(shared) / f"{scenario}-{memo.fingerprint(settings=plain)[:10]}"
+    folder = Path(shared) / f"{scenario}-{digest(plain)[:10]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         run = open_run(scenario, folder, seeds=[seed], settings=chosen, jobs=jobs)
-        study.train(run)
-        table = folder / "references.csv"
-        if not table.exists():
-            nets = study.load_models(run, run.names("Re-train"))
-            rows = [{"method": "Re-train", **accuracies(run, net)} for net in nets.values()]
-            files.write_frame(table, pd.DataFrame(rows))
+        train(run)
     return run
+
+
+def _measured(
+    run: Run, law: str, taus: Sequence[float], method: str, model: nn.Module
+) -> ResidualKnowledge:
+    """Original and the references, whose counts the run keeps, and one more model beside them."""
+    with contextlib.redirect_stdout(io.StringIO()):  # a cell has no use for a line on each model
+        kept = residual(run, law, taus=taus, methods=["Original"])
+    asked = Measurement(taus, law, run.scenario.draws, bounds=run.data.bounds)
+    if asked.gradient_based:  # the references are asked about the copies found on the model
+        nets = load_models(run, run.names("Re-train")).values()
+        shown = {method: model, **dict(zip(kept.references, nets, strict=True))}
+        own = count_hits(shown, *run.pair("forget"), asked, found_on=method)
+        counts = {**kept.counts, method: own}
+    else:
+        own = count_hits({method: model}, *run.pair("forget"), asked)
+        together = Counts.joined([kept.counts[kept.models[0]], own])
+        counts = dict.fromkeys([*kept.counts, method], together)
+    return replace(kept, counts=counts, models=(*kept.models, method))
+
+
+def _references(run: Run) -> pd.DataFrame:
+    """The accuracies of the re-trained models, kept: method, and :func:`accuracies`."""
+    nets = [*load_models(run, run.names("Re-train")).values()]
+
+    def make() -> Mapping[str, Any]:  # eight digits: those of the tables
+        rows = [{k: float(f"{v:.8g}") for k, v in accuracies(run, net).items()} for net in nets]
+        return {"rows": [{"method": "Re-train", **row} for row in rows]}
+
+    wanted = key(accuracies, {"models": nets, "split": run.split.digest})
+    return pd.DataFrame(memo(run.folder / "references.json", make, wanted, JSON)["rows"])
 
 
 def _radius(name: str, tau: float, dimensions: int) -> float:
     """The radius at which noise that fills a ball is as large as Gaussian noise of sd tau."""
-    law = perturb.PERTURBATIONS.get(name)
+    law = PERTURBATIONS.get(name)
     if law is None or law.p is None or law.gradient_based:
         return tau
-    return perturb.matched_radius(tau, law.p, dimensions)
+    return matched_radius(tau, law.p, dimensions)
 
 
-def _rows(result: ResidualKnowledge, law: str) -> pd.DataFrame:
-    rows = result.frame.rename(columns={"model": "method"})
+def _rows(result: ResidualKnowledge, label: Any, method: str, law: str) -> pd.DataFrame:
+    rows = result.rows(label)
+    rows.insert(0, "method", method)
     rows.insert(1, "law", law)
     return rows

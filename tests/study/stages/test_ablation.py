@@ -101,7 +101,7 @@ def test_what_can_not_be_asked_is_refused_before_training(tmp_path):
 
 def test_references_are_measured_once(shared):
     run = shared_run("digits", shared, seed=0, settings=SETTINGS)
-    table = run.folder / "references.csv"
+    table = run.folder / "references.json"
     stamp = table.stat().st_mtime_ns
     cell(shared)
     assert table.stat().st_mtime_ns == stamp
