@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from rurklib.checks import InputError
 from rurklib.metrics.accuracy import accuracy
 from rurklib.study.cli.main import main
+from rurklib.study.ids import ModelId
 from rurklib.study.run import open_run
 from rurklib.study.stages import tune
 from rurklib.study.stages.models import load_models
@@ -76,7 +77,7 @@ def test_every_method_has_the_same_budget_and_starts_with_the_defaults(table):
 def test_the_score_is_the_distance_to_the_retrained_models(run, table):
     """Worked out again from the models, without the code under test."""
     references = load_models(run, run.names("Re-train")).values()
-    (original,) = load_models(run, [("Original", 900)]).values()
+    (original,) = load_models(run, [ModelId("Original", 900)]).values()
     pairs = {"retain": "retain", "unlearn": "forget", "validation": "test"}
     retain, forget, _ = (run.pair(p) for p in pairs.values())
     model = unlearn("GD", original, retain, forget, seed=900)
@@ -139,7 +140,7 @@ def test_finished_trials_are_kept_and_other_methods_with_them(run, table):
 
 def test_trials_of_a_grid_are_the_methods_models(run, table):
     """By hand. Fails if an entry is left out, or the scenario's values don't stand behind it."""
-    (original,) = load_models(run, [("Original", 900)]).values()
+    (original,) = load_models(run, [ModelId("Original", 900)]).values()
     retain, forget, test = (run.pair(p) for p in ("retain", "forget", "test"))
     grid = [{"lr": 0.01}, {"lr": 0.3, "epochs": 1}]
     frame = trials(run, "GD", grid)
