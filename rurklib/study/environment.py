@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 from rurklib.checks import InputError
-from rurklib.study import memo
 
 
 def needs(*modules: str, extra: str) -> None:
@@ -41,7 +40,11 @@ def commit() -> str:
     try:
         head, changed = (
             subprocess.run(
-                ["git", *words], cwd=memo.FOLDER, capture_output=True, text=True, check=True
+                ["git", *words],
+                cwd=Path(__file__).parent,
+                capture_output=True,
+                text=True,
+                check=True,
             ).stdout.strip()
             for words in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain"))
         )

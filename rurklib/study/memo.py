@@ -17,13 +17,11 @@ Since inputs count by content, a file that was deleted and made again makes noth
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -33,9 +31,8 @@ import torch
 from torch import Tensor, nn
 
 from rurklib.study import files
-from rurklib.study.source import FOLDER, is_text, own_source, read_again, source_of, source_of_text
+from rurklib.study.source import own_source, source_of
 
-__all__ = ["FOLDER", "read_again", "source_of", "source_of_text"]
 T = TypeVar("T")
 
 
@@ -156,38 +153,3 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     raise TypeError(f"{type(value).__name__} has no content that a key could be made of")
-
-
-# --- until every cache has come over ---
-
-
-def fingerprint(**parts: Any) -> str:
-    """Hash of plain data (numbers, strings, lists, dicts), 16 hex digits."""
-    text = json.dumps(parts, sort_keys=True, default=_words)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _words(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"can't fingerprint a {type(value).__name__}")
-
-
-@cache
-def code(*parts: str) -> str:
-    """Hash of the statements in the package's files or folders, e.g. ``code("train", "models")``.
-
-    Comments, layout and docstrings don't count, so that explaining code better doesn't make
-    anyone train again.
-    """
-    sha = hashlib.sha256()
-    for part in parts:
-        path = FOLDER / part
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]:
-            tree = ast.parse(file.read_text(encoding="utf-8"))
-            for node in ast.walk(tree):
-                body = getattr(node, "body", None)
-                if isinstance(body, list) and body and is_text(body[0]):
-                    body.pop(0)
-            sha.update(ast.dump(tree).encode())
-    return sha.hexdigest()[:16]

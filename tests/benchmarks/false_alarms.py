@@ -50,10 +50,8 @@ def counted(folder: Path, jobs: int, changes: dict[str, int]) -> Counts:
     run = open_run("digits", folder, seeds=range(ORIGINALS), settings=settings, jobs=jobs)
     study.train(run)
     path = folder / "false_alarms.npz"
-    key = memo.fingerprint(
-        models=[files.load_weights(run.checkpoint(n))[1] for n in run.trained],
-        code=memo.code("perturb", "residual/counts", "guard"),
-    )
+    weights = [files.digest(run.checkpoint(n)) for n in run.trained]
+    key = memo.key([count_hits], {"weights": weights})
     if not path.exists() or files.load_arrays(path)[1] != key:
         shares = [run.trained[i::jobs] for i in range(jobs)]
         parts = study.parallel(run, [(count, (run, share)) for share in shares])
