@@ -90,8 +90,10 @@ def estimator_gap(frame: pd.DataFrame, *, title: str, unit: str) -> Figure:
     long = frame.melt(["tau"], list(AVERAGES), var_name="of")
     panel = long["of"].map({"undefined_share": "share of samples without a ratio"})
     long = long.assign(line=long["of"].map(AVERAGES), panel=panel.fillna("residual knowledge"))
-    return lines(long, "tau", title=title, by="panel", group="line", xlabel=f"tau ({unit})",
-                 sharey=False)  # fmt: skip
+    figure = lines(long, "tau", title=title, by="panel", group="line", xlabel=f"tau ({unit})",
+                   sharey=False)  # fmt: skip
+    figure.axes[1].set_ylim(bottom=0)
+    return figure
 
 
 def band_growth(

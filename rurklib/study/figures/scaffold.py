@@ -49,10 +49,10 @@ def panels(
     for k, (key, axis) in enumerate(axes.items()):
         axis.set_title(names[key], loc="left", fontsize=10.5)
         axis.spines[["top", "right"]].set_visible(False)
+        own = shared.get("sharex") not in (True, "col")  # each row has its scale
         lowest = k + columns >= len(names)
-        axis.tick_params(labelbottom=lowest or not shared.get("sharex"))
-        middle = columns < 4 or k == len(names) - 1 - columns // 2
-        if not shared.get("sharex") or (lowest and middle):
+        axis.tick_params(labelbottom=own or lowest)
+        if own or (lowest and (columns < 4 or k == len(names) - 1 - columns // 2)):
             text = xlabel if isinstance(xlabel, str) else xlabel[key]
             axis.set_xlabel(text, fontsize=9.5)
     figure.supylabel(ylabel, fontsize=10.5)

@@ -90,6 +90,17 @@ def test_each_seed_has_its_interval():
     assert 0.5 in [line.get_xdata()[0] for line in axes[0].get_lines()]
 
 
+@pytest.mark.parametrize("shared", [False, True, "row"])
+def test_every_scale_of_its_own_has_its_numbers(shared):
+    """Fails if rows of panels with different scales show the last one's alone."""
+    frame = pd.DataFrame({"method": "RURK", "part": list("abcd"), "v": [0.0, 1.0, 5.0, 9.0]})
+    figure = dots(frame, "v", by="part", columns=2, sharex=shared, xlabel="x", title="t")
+    figure.draw_without_rendering()
+    numbers = [a.xaxis.get_tick_params()["labelbottom"] for a in figure.axes]
+    assert numbers == [shared is not True] * 2 + [True] * 2
+    assert [bool(a.get_xlabel()) for a in figure.axes] == numbers
+
+
 def test_quartiles_and_range():
     frame = pd.DataFrame({"method": ["Original"] * 5 + ["Re-train"] * 5,
                           "distance": [0.0, 1, 2, 3, 9, *range(10, 15)]})  # fmt: skip
