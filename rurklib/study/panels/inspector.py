@@ -42,8 +42,11 @@ class InspectorPanel(Panel):
     def __init__(self, inspector: Inspector, **state: Any) -> None:
         self.inspector = inspector
         self.taus, self.pixels = inspector.run.scenario.taus, inspector.x[0].numel()
+        order, ratios = inspector.order.tolist(), inspector.ratios
+        texts = [f"ratio {r:.2f}" if r == r else "no ratio" for r in ratios]
+        self._samples = {i: f"{k + 1}: {texts[i]}" for k, i in enumerate(order)}
         first = {
-            "sample": int(inspector.order[0]), "kind": "Gaussian", "norm": NORMS[0],
+            "sample": order[0], "kind": "Gaussian", "norm": NORMS[0],
             "aim": AIMS[0], "tau": float(self.taus[-1]), "draw": 0, "found_on": "Original",
             "steps": STEPS, "model": "Original",
         }  # fmt: skip
@@ -54,7 +57,7 @@ class InspectorPanel(Panel):
             self._offered,
             self._seen,
             {
-                "samples": Thumbnails(images, inspector.order.tolist(), inspector.ratios),
+                "samples": Thumbnails(images, order, ratios),
                 "copy": Copy(opened, inspector.classes),
                 "probabilities": Probabilities(opened, inspector.classes),
             },
@@ -98,13 +101,12 @@ class InspectorPanel(Panel):
     # --- what can be chosen ---------------------------------------------------------------------
 
     def _offered(self, s: State) -> dict[str, Choice]:
-        ratios = [f"ratio {r:.2f}" if r == r else "no ratio" for r in self.inspector.ratios]
-        order, rule, most = self.inspector.order.tolist(), PERTURBATIONS[_name(s)], self.reach(s)
+        rule, most = PERTURBATIONS[_name(s)], self.reach(s)
         taus = {round(most * k / TAUS, 6) for k in range(TAUS + 1)} | {s["tau"]}
         models, norms = {name: name for name in self.inspector.models}, KINDS[s["kind"]]
         draws = range(self.inspector.run.scenario.draws)
         return {
-            "sample": Choice("sample", {i: f"{k + 1}: {ratios[i]}" for k, i in enumerate(order)}),
+            "sample": Choice("sample", self._samples),
             "kind": Choice("perturbation", {kind: kind for kind in KINDS}),
             "norm": Choice("norm", {n: n for n in norms or NORMS}, len(norms) > 1),
             "aim": Choice("search", {aim: aim for aim in AIMS}, rule.gradient_based),

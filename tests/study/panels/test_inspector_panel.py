@@ -85,30 +85,26 @@ def test_another_perturbation_keeps_the_size_of_tau_and_the_rest(panel):
     looks_as_set(panel)
 
 
-@pytest.mark.parametrize(
-    ("kind", "used"),
-    [
-        ("Gaussian", {"draw"}),
-        ("uniform", {"draw", "norm"}),
-        ("FGSM", {"aim", "found_on"}),
-        ("PGD", {"draw", "norm", "aim", "found_on", "steps"}),
-    ],
-)
-def test_controls_that_mean_nothing_are_out_of_use(panel, kind, used):
+USED = {
+    "Gaussian": {"draw"},
+    "uniform": {"draw", "norm"},
+    "FGSM": {"aim", "found_on"},
+    "PGD": {"draw", "norm", "aim", "found_on", "steps"},
+}
+
+
+@pytest.mark.parametrize("kind", USED)
+def test_each_perturbation_at_all_ends_of_tau(panel, kind):
+    """And what means nothing for it is out of use."""
     panel.set(kind=kind)
     optional = ("norm", "aim", "draw", "found_on", "steps")
-    assert {n for n in optional if not panel.controls[n].disabled} == used
-
-
-def test_all_perturbations_at_all_ends_of_tau(panel):
-    for kind in ("Gaussian", "uniform", "FGSM", "PGD"):
-        panel.set(kind=kind)
-        for norm, _ in panel.controls["norm"].options:
-            panel.set(norm=norm)
-            for _, value in panel.controls["tau"].options[::20]:
-                panel.controls["tau"].value = value
-                assert panel.state["tau"] == value
-                looks_as_set(panel)
+    assert {n for n in optional if not panel.controls[n].disabled} == USED[kind]
+    for norm, _ in panel.controls["norm"].options:
+        panel.set(norm=norm)
+        for _, value in panel.controls["tau"].options[::20]:
+            panel.controls["tau"].value = value
+            assert panel.state["tau"] == value
+            looks_as_set(panel)
 
 
 @pytest.mark.parametrize(
