@@ -102,7 +102,7 @@ class Inspector:
         names += [ModelId(m, self.seed) for m in run.scenario.methods]
         self.ids = {_shown(*n): n for n in names}
         nets = load_models(run, names)
-        self.models: dict[str, nn.Module] = {_shown(*n): nets[n] for n in names}
+        self.models: dict[str, nn.Module] = {name: nets[n] for name, n in self.ids.items()}
         self.references = tuple(_shown(*n) for n in references)
         self._example = samples.as_float(self.x[:64])
         self.forwards = {n: accelerate(m, self._example) for n, m in self.models.items()}
