@@ -192,12 +192,6 @@ def test_buffers_that_move(cnn, images, left_as_found):
     assert result.flags[0].message.startswith("model: ")
 
 
-def test_buffers_are_put_back_when_the_measurement_fails(cnn, images, left_as_found):
-    model = Counting(cnn(0)).eval()
-    with left_as_found(model), pytest.raises(InputError):
-        measured(cnn, images, model, [nn.Sequential(cnn(1), nn.Softmax(1))])
-
-
 def test_a_reference_that_saw_the_forget_set(linear):
     """``sharp`` recognises all forget samples and half of the held-out ones, ``dull`` the reverse;
     ``fair`` half of each, and one of them a little more. Fails if the two sides are swapped, or

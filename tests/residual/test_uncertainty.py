@@ -118,17 +118,6 @@ def test_a_prediction_by_hand():
     assert p_value(*deviations) == pytest.approx(2 * stats.t.sf(8 / np.sqrt(4 / 3), 2))
 
 
-def test_the_prediction_is_scipys():
-    """A further observation against k is a two-sample t test with samples of 1 and k."""
-    rng = np.random.default_rng(0)
-    others, own = rng.standard_normal((5, 1, 1)), np.array([[1.7]])
-    deviations = uncertainty.deviations(
-        lambda m: m.mean(-1), (own, others), uncertainty.held_out(others)
-    )
-    expected = stats.ttest_ind([1.7], others.ravel()).pvalue
-    assert p_value(*deviations) == pytest.approx(expected)
-
-
 def test_an_advantage_on_own_copies_is_no_memory():
     """Under a gradient law every model is probed on copies found on itself, and does 2 better on
     them. A further reference would as well. Fails if the prediction is centred on 0."""
