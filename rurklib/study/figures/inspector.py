@@ -179,7 +179,7 @@ class Probabilities:
         foot, at = np.indices(mean.shape) + np.array([1, 0])[:, None, None]
         top = foot - 0.86 * mean
         corners = [(at - 0.38, foot), (at - 0.38, top), (at + 0.38, top), (at + 0.38, foot)]
-        self._bars.set_verts(np.moveaxis(np.array(corners), (0, 1), (2, 3)).reshape(-1, 4, 2))
+        self._bars.set_verts([*np.moveaxis(np.array(corners), (0, 1), (2, 3)).reshape(-1, 4, 2)])
         self._spread.set_segments([
             [(c, r - 0.86 * p.min()), (c, r - 0.86 * p.max())]
             for r, rows in enumerate(each.values(), start=1) if len(rows) > 1

@@ -149,7 +149,11 @@ class Map:
         # A reference in the references' own grey couldn't be told from them.
         color = np.array(to_rgb(INK if model.startswith("Re-train") else style(model)["color"]))
         # 0 neither, 1 re-trained only, 2 the model only, 3 both
-        colors = ["#ffffff", "#d6d6d6", *(1 - (1 - w) * (1 - color) for w in (0.1, 0.55))]
+        colors: list[Any] = [
+            "#ffffff",
+            "#d6d6d6",
+            *(1 - (1 - w) * (1 - color) for w in (0.1, 0.55)),
+        ]
         names = ["neither", "most re-trained only", f"{model} only", "both"]
         self._image.set_cmap(ListedColormap(colors))
         self._image.set_data(2 * own.astype(int) + most)

@@ -153,7 +153,7 @@ class Regions:
         """What moves on a map: marks of forget samples that agree and that don't, ring, outline."""
         for c, marker in enumerate(KEPT):
             axis.plot(*kept[0][kept[1] == c].T, marker, ms=2.6, color=CLASSES[c], mew=0, alpha=0.7)
-        look = {"facecolors": "#dddddd", "edgecolors": INK, "linewidths": 0.9, "zorder": 4}
+        look: Any = {"facecolors": "#dddddd", "edgecolors": INK, "linewidths": 0.9, "zorder": 4}
         marks = [
             axis.scatter([], [], s=s, marker=m, label=f"forgotten: {label}", **look)
             for m, s, label in (("o", 42, "agrees with re-trained"), ("X", 70, "doesn't"))

@@ -105,7 +105,8 @@ def grey_bands(axis: Axes, table: pd.DataFrame, *, along: str = "x", half: float
         ("predict_low", "predict_high", FURTHER, PREDICT, 0.0),
         ("low", "high", BAND, RANGE, 0.1),
     ):
-        known, look = table[[low, high]].dropna(), {"color": color, "lw": 0, "zorder": z}
+        known = table[[low, high]].dropna()
+        look: dict[str, Any] = {"color": color, "lw": 0, "zorder": z}
         if len(known) and along == "x":  # all of the table: where nothing is known is a gap
             axis.fill_between(table.index, table[low], table[high], label=label, **look)
         for k, (at, its) in enumerate(known.iterrows() if along != "x" else ()):
