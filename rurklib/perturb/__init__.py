@@ -7,12 +7,19 @@ are left as found.
 ``PERTURBATIONS`` names the ways in which residual knowledge draws neighbours. All have one
 signature, ``.sample(model, x, y, tau, generator, bounds)``: a random one ignores model and y; a
 gradient-based one is targeted at y, i.e. looks for neighbours that are still recognised, unless its
-name ends in ``-untargeted``.
+name ends in ``-untargeted``. To add one, put a file here that adds its name: every module of this
+folder is imported.
 """
+
+from importlib import import_module
+from pkgutil import iter_modules
 
 from rurklib.perturb.checked import delete, fgsm, gaussian, pgd, sphere, swap, typo, uniform
 from rurklib.perturb.noise import matched_radius
 from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
     "PERTURBATIONS", "Perturbation", "delete", "fgsm", "gaussian", "matched_radius", "pgd",

@@ -114,7 +114,7 @@ def _statements(module: str) -> str:
     tree = ast.parse(ast.unparse(_tree(module)))  # a copy: the cached tree stays whole
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and is_text(body[0]):
+        if isinstance(body, list) and body and _is_text(body[0]):
             body.pop(0)
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             node.exc.args, node.exc.keywords = [], []
@@ -133,7 +133,7 @@ def read_source(module: str) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def is_text(node: ast.AST) -> bool:
+def _is_text(node: ast.AST) -> bool:
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)
