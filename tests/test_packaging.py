@@ -125,6 +125,18 @@ def test_importing_the_package_loads_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_training_and_judging_need_no_extra():
+    """In a process that has none of the extras' packages. Fails if `pip install -e .` is not enough
+    for `rurk train`, or for an audit in Python that writes nothing."""
+    modules = ("nbformat", "papermill", "IPython", "ipywidgets", "seaborn", "matplotlib", "yaml",
+               "tqdm", "voila", "traitlets", "onnxruntime", "distributed")  # fmt: skip
+    script = f"import sys; sys.modules |= dict.fromkeys({modules!r}); import rurklib; rurklib.audit"
+    script += (
+        "; import rurklib.study.cli.main, rurklib.study.cli.train, rurklib.study.stages.models"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
 def test_the_public_names_are_there():
     for name in rurklib.__all__:
         assert hasattr(rurklib, name), name

@@ -25,7 +25,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import nbformat
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -71,11 +70,15 @@ def _load_json(path: Path) -> tuple[Mapping[str, Any], str]:
 
 
 def _save_notebook(path: Path, value: Any, key: str) -> None:
+    import nbformat  # of the extra "study"
+
     value.metadata["rurk"] = {**value.metadata.get("rurk", {}), "key": key}
     files.write(path, nbformat.writes(value) + "\n")
 
 
 def _load_notebook(path: Path) -> tuple[Any, str]:
+    import nbformat
+
     value = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
     return value, str(value.metadata.get("rurk", {}).get("key", ""))
 

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,9 @@ from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import NO_VERDICT, NONE, TESTS, Verdict
 from rurklib.study import files
 from rurklib.study.environment import needs
-from rurklib.study.report import page
+
+if TYPE_CHECKING:  # what draws and writes pages is of the extra "study"
+    from rurklib.study.report import page
 
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
 Pair = tuple[Tensor, Tensor]
@@ -134,6 +136,7 @@ def _write(
     """Write an audit's files into ``folder``, which appears when all of them are whole."""
     from rurklib.study.figures.curves import against_references
     from rurklib.study.figures.style import png
+    from rurklib.study.report import page
 
     others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in
               result.control_results.items()}  # fmt: skip
@@ -191,6 +194,8 @@ def _page(
     picture: page.Picture,
 ) -> list[page.Block]:
     """The page's blocks: verdict first, then what casts doubt on it, then the numbers."""
+    from rurklib.study.report import page
+
     sizes = asked["samples"]
     told = (
         f"{sizes['forget']} forget samples, {asked['draws']} copies of each per tau "
