@@ -1,10 +1,10 @@
 """Unlearners that evade the measurement: they lower what is measured, and forget nothing.
 
 Whoever knows the measurement can aim at it. These aim at the Gaussian noise that residual knowledge
-is usually measured with, and at exactly the level that re-trained models show there (``goal``):
-below it they would be called over-forgotten. That they know the level is the worst case for an
-auditor. The first is fine-tuned to lose the noisy copies and to keep the samples themselves; the
-second doesn't touch a weight.
+is usually measured with, and at exactly the level that re-trained models show there: below it they
+would be called over-forgotten. That they know the level is the worst case for an auditor.
+``EVASIVE`` names them; all have one signature. The first is fine-tuned to lose the noisy copies and
+to keep the samples themselves; the second doesn't touch a weight.
 
 They are here to try detectors on and are no unlearning methods: not in ``METHODS``.
 """
@@ -12,9 +12,8 @@ They are here to try detectors on and are no unlearning methods: not in ``METHOD
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,37 +22,33 @@ from rurklib import checks, samples
 from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
 from rurklib.perturb.noise import gaussian
+from rurklib.residual.spec import Measurement
 from rurklib.rng import generator, seeded
 from rurklib.samples import Pair
 from rurklib.train.loop import cycled
 from rurklib.train.spec import SGD
 
-EVASIVE = ("Noise-brittle", "Damped")
-SCALES = (1.0, 10.0)  # a logit of mean margin counts like a tenth of mean probability
 BRITTLE = SGD(20, 0.01, weight_decay=0.0, clip=1.0, batch_size=64, batchnorm="frozen")
+SCALES = (1.0, 10.0)  # a logit of mean margin counts like a tenth of mean probability
 COPIES = 16  # noisy copies of a sample that a level is taken over
 
 
-def noisy_level(
-    model: nn.Module,
-    pair: Pair,
-    taus: Sequence[float],
-    *,
-    seed: int = 0,
-    bounds: samples.Bounds = (0.0, 1.0),
-) -> np.ndarray:
+def noisy_level(model: nn.Module, pair: Pair, measured: Measurement, *, seed: int = 0) -> Tensor:
     """What is measured under noise: on Gaussian copies of some samples, the mean logit margin and
     the mean probability of y at each tau, float64 [2, tau]. ``pair`` is (x [n, ...], y [n])."""
-    (x, y), g = pair, generator(seed, 30)
-    x = samples.as_float(x)
+    x, y, g = samples.as_float(pair[0]), pair[1], generator(seed, 30)
 
     def margins(tau: float) -> Iterator[Tensor]:
         for _ in range(COPIES if tau > 0 else 1):
-            yield logit_margin(model(gaussian(x, tau, generator=g, bounds=bounds)), y)
+            yield logit_margin(model(gaussian(x, tau, generator=g, bounds=measured.bounds)), y)
 
-    with evaluating(model), torch.inference_mode():
-        levels = [_level(torch.cat(list(margins(tau)))) for tau in taus]
-    return torch.stack(levels, 1).cpu().numpy()
+    with evaluating(model), torch.no_grad():
+        return torch.stack([_level(torch.cat(list(margins(t)))) for t in measured.taus], 1)
+
+
+def level_of(references: Iterable[nn.Module], pair: Pair, measured: Measurement) -> Tensor:
+    """The mean of :func:`noisy_level` over re-trained models, float64 [2, tau]."""
+    return torch.stack([noisy_level(r, pair, measured) for r in references]).mean(0)
 
 
 def _level(margins: Tensor) -> Tensor:
@@ -65,41 +60,38 @@ def noise_brittle(
     model: nn.Module,
     retain: Pair,
     forget: Pair,
-    goal: np.ndarray,
+    references: Iterable[nn.Module],
+    measured: Measurement,
     *,
-    taus: Sequence[float],
     seed: int = 0,
     sgd: SGD = BRITTLE,
-    weight: float = 1.0,
-    bounds: samples.Bounds = (0.0, 1.0),
 ) -> nn.Module:
-    """Fine-tune until noisy copies of forget samples are recognised as ``goal`` says, the
-    :func:`noisy_level` [2, tau] to show, while the samples themselves stay learnt. A new model.
+    """Fine-tune until noisy copies of forget samples are recognised as re-trained ``references``
+    do, while the samples themselves stay learnt. A new model.
 
-    Loss: cross-entropy on retained *and* forget samples, plus ``weight`` times the squared distance
-    from the goal of the level on noisy copies of the forget samples, tau drawn anew for each step
-    from those above 0. What a measurement sees at tau = 0 is made up for by the others.
+    Loss: cross-entropy on retained *and* forget samples, plus the squared distance from the goal of
+    the :func:`noisy_level` on noisy copies of the forget samples, tau drawn anew for each step from
+    those above 0. What a measurement sees at tau = 0 is made up for by the others. Raises
+    InputError if no tau is above 0.
     """
-    radii = checks.taus(taus)
-    noise = [k for k, t in enumerate(radii) if t > 0]
-    if not noise or np.shape(goal) != (2, len(radii)):
-        raise checks.InputError(
-            f"goal {np.shape(goal)}, taus = {radii}: expected a level [2, taus], one tau above 0"
-        )
+    noise = [k for k, tau in enumerate(measured.taus) if tau > 0]
+    clear = [k for k, tau in enumerate(measured.taus) if tau == 0]
+    if not noise:
+        raise checks.InputError(f"taus = {measured.taus}: expected one above 0, to add noise by")
+    goal = level_of(references, forget, measured)
     retained = sgd.batches(retain, generator(seed, 31))
     forgotten = cycled(*forget, size=sgd.batch_size, generator=generator(seed, 32))
     g, learner = generator(seed, 33), copy.deepcopy(model)
-    wanted = torch.from_numpy(goal).to(retain[0].device)
 
     def loss(r: Pair, f: Pair) -> Tensor:
         k = noise[int(torch.randint(len(noise), (), generator=g))]
         known, clean = F.cross_entropy(learner(r[0]), r[1]), learner(f[0])
-        at = [i for i, t in enumerate(radii) if t == 0]
-        above = sum(_level(logit_margin(clean.detach(), f[1])) - wanted[:, i] for i in at)
-        copies = gaussian(f[0], radii[k], generator=g, bounds=bounds)
-        away = _level(logit_margin(learner(copies), f[1])) - wanted[:, k] + above / len(noise)
+        at_zero = _level(logit_margin(clean.detach(), f[1]))
+        above = sum((at_zero - goal[:, i] for i in clear), torch.zeros_like(at_zero))
+        copies = gaussian(f[0], measured.taus[k], generator=g, bounds=measured.bounds)
+        away = _level(logit_margin(learner(copies), f[1])) - goal[:, k] + above / len(noise)
         off = (away * away.new_tensor(SCALES)).square().sum()
-        return known + F.cross_entropy(clean, f[1]) + weight * off.float()
+        return known + F.cross_entropy(clean, f[1]) + off.float()
 
     with seeded(seed):
         data = zip(retained, forgotten, strict=False)
@@ -135,19 +127,26 @@ class LogitDamped(nn.Module):
 
 def logit_damped(
     model: nn.Module,
+    retain: Pair,
     forget: Pair,
-    goal: np.ndarray,
+    references: Iterable[nn.Module],
+    measured: Measurement,
     *,
-    taus: Sequence[float],
     seed: int = 0,
-    bounds: samples.Bounds = (0.0, 1.0),
 ) -> nn.Module:
     """Wrap a model so that the logit of forget samples and their noisy copies is damped.
 
-    The shift is their mean margin's lead over that of ``goal`` [2, tau], so that its mean over taus
-    is as wanted; the radius holds the noise of the largest tau (1.2 times its length). Not a weight
-    is changed.
+    The shift is their mean margin's lead over that of re-trained ``references``, so that its mean
+    over taus is as theirs; the radius holds the noise of the largest tau (1.2 times its length).
+    Not a weight is changed, and ``retain`` isn't looked at.
     """
-    lead = float(np.mean((noisy_level(model, forget, taus, seed=seed, bounds=bounds) - goal)[0]))
-    reach = 1.2 * max(checks.taus(taus)) * forget[0][0].numel() ** 0.5
+    goal = level_of(references, forget, measured)
+    lead = float((noisy_level(model, forget, measured, seed=seed) - goal)[0].mean())
+    reach = 1.2 * max(measured.taus) * forget[0][0].numel() ** 0.5
     return LogitDamped(copy.deepcopy(model), *forget, reach, lead).eval()
+
+
+EVASIVE: dict[str, Callable[..., nn.Module]] = {
+    "Noise-brittle": noise_brittle,
+    "Damped": logit_damped,
+}

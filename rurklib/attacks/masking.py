@@ -15,17 +15,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rurklib import samples
 from rurklib.attacks.search import random_search
 from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
 from rurklib.perturb.gradient import ascent, pgd
 from rurklib.rng import generator
+from rurklib.samples import Bounds, as_float
 
 STEPS = (0, 1, 2, 5, 10, 20)
-# Of how many samples at most each may be true, in the order of Masking.
-SIGNS = {"no gradient": 0.1, "a transfer is better": 0.25, "random search is better": 0.25,
-         "recognised far away": 0.1}  # fmt: skip
+# A field of Masking, in words, and the share above which it speaks for hidden gradients.
+SIGNS = {
+    "flat": ("no gradient", 0.1),
+    "transfer": ("a transfer is better", 0.25),
+    "blind": ("random search is better", 0.25),
+    "far": ("recognised far away", 0.1),
+}
 
 
 class Masking(NamedTuple):
@@ -55,7 +59,7 @@ def masking(
     steps: Sequence[int] = STEPS,
     queries: int = 100,
     seed: int = 0,
-    bounds: samples.Bounds = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Masking:
     """Run the checks in the L-inf ball of radius ``tau``; ``others`` are models to transfer from.
 
@@ -63,7 +67,7 @@ def masking(
     steps to a larger one; more than a tenth of the samples without gradient; more than a quarter on
     which a transfer or random search is better; more than a tenth still recognised far away.
     """
-    x, counts = samples.as_float(x), tuple(sorted(set(steps)))
+    x, counts = as_float(x), tuple(sorted(set(steps)))
 
     def margin(copies: Tensor) -> Tensor:
         with torch.inference_mode():
@@ -85,10 +89,8 @@ def masking(
     means = np.array([float(a.mean()) for a in after])
     worse = len(means) > 1 and np.diff(means).max() > 0.01 * max(means[0] - means.min(), 0.01)
     signs = ["more steps make the search worse"] if worse else []
-    shares = [float(a.double().mean()) for a in (flat, nearest < own, guessed < own, far)]
-    signs += [
-        f"{sign} on {100 * share:.0f} %"
-        for share, (sign, limit) in zip(shares, SIGNS.items(), strict=True)
-        if share > limit
-    ]
-    return Masking(counts, tuple(means.tolist()), *shares, tuple(signs))
+    found = {"flat": flat, "transfer": nearest < own, "blind": guessed < own, "far": far}
+    shares = {name: float(which.double().mean()) for name, which in found.items()}
+    for name, (sign, limit) in SIGNS.items():
+        signs += [f"{sign} on {100 * shares[name]:.0f} %"] if shares[name] > limit else []
+    return Masking(counts, tuple(means.tolist()), **shares, signs=tuple(signs))

@@ -8,7 +8,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from rurklib.metrics.accuracy import accuracy, average_gap
-from rurklib.metrics.mia import mia, mia_class
+from rurklib.metrics.mia import mia
 
 # isort: split
 from rurklib.metrics.lira import LiRA, confidence, lira
@@ -20,4 +20,4 @@ for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
 __all__ = ["METRICS", "LiRA", "accuracy", "average_gap", "confidence", "few_shots", "lira",
-           "membership", "metric", "mia", "mia_class", "relearn_epochs"]  # fmt: skip
+           "membership", "metric", "mia", "relearn_epochs"]  # fmt: skip

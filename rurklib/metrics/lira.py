@@ -1,7 +1,7 @@
 """A likelihood-ratio attack that knows how hard each sample is: re-trained models say so.
 
 Reference: Carlini et al., "Membership Inference Attacks From First Principles", S&P 2022 (the
-offline attack). Interval of an AUC: Newcombe, Statistics in Medicine 25 (2006) 559-573, method 5.
+offline attack).
 
 Algorithm:
     1. phi = log(p_y / (1 - p_y)), the logit-scaled confidence of a model in the correct label
@@ -31,6 +31,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from rurklib import checks
+from rurklib.metrics.membership import auc_interval, membership
 from rurklib.metrics.registry import metric
 from rurklib.models.logits import logit_margin, logits
 from rurklib.samples import Pair
@@ -87,14 +88,8 @@ def lira(
         raise checks.InputError("the references don't differ: are they one model, loaded K times?")
     z, z_held_out = ((m - o.mean(axis=0)) / sigma for m, o in zip(own, out, strict=True))
     above = float(((own[0] > out[0]) + (own[0] == out[0]) / 2).mean())
-    beyond = auc(z, z_held_out)
-    return LiRA(
-        above,
-        float(z.mean()),
-        *auc_interval(above, pairs=n * k, shared=(k - 1) / 2),
-        beyond,
-        *auc_interval(beyond, pairs=n * h, shared=(n + h) / 2 - 1),
-    )
+    interval = auc_interval(above, pairs=n * k, shared=(k - 1) / 2)
+    return LiRA(above, float(z.mean()), *interval, *membership(z, z_held_out)[:3])
 
 
 def confidences(model: nn.Module, forget: Pair, held_out: Pair) -> tuple[np.ndarray, ...]:
@@ -112,33 +107,6 @@ def lira_columns(
     forget, held_out = (np.stack(side) for side in zip(*others, strict=True))
     found = lira(own[0], forget, own[1], held_out)
     return found.auc, found.mean_z
-
-
-def auc(members: np.ndarray, others: np.ndarray) -> float:
-    """Chance that a member scores above another, ties counted half, in [0, 1]: U / (n m)."""
-    from scipy.stats import mannwhitneyu
-
-    u = mannwhitneyu(members, others, method="asymptotic").statistic
-    return float(u / (len(members) * len(others)))
-
-
-def auc_interval(value: float, *, pairs: int, shared: float) -> tuple[float, float]:
-    """95 % interval of an AUC found on ``pairs`` comparisons, in [0, 1].
-
-    A comparison shares its member with some others, its non-member with some: ``shared`` is the
-    mean of the two numbers. The interval holds all A from which ``value`` lies within 1.96 of
-    Hanley & McNeil's standard errors *at A*, so it keeps a width at 0 and 1.
-    """
-    from scipy.optimize import brentq
-
-    def excess(a: float) -> float:
-        variance = a * (1 - a) * (1 + shared * ((1 - a) / (2 - a) + a / (1 + a))) / pairs
-        return (value - a) ** 2 - 1.959964**2 * variance
-
-    # At value = 0 or 1 the excess is 0 there, which isn't the end that is sought.
-    low = brentq(excess, 0.0, value - 1e-12) if value > 0 else 0.0
-    high = brentq(excess, value + 1e-12, 1.0) if value < 1 else 1.0
-    return float(low), float(high)
 
 
 def _finite(what: str, values: Any, axes: int) -> np.ndarray:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from rurklib import checks
-from rurklib.metrics.lira import auc, auc_interval
 
 
 class Membership(NamedTuple):
@@ -52,3 +51,31 @@ def membership(members: np.ndarray, others: np.ndarray, fpr: float = 0.01) -> Me
     tpr_low = float(stats.beta.ppf(0.025, found, n - found + 1)) if found else 0.0
     tpr_high = float(stats.beta.ppf(0.975, found + 1, n - found)) if found < n else 1.0
     return Membership(value, low, high, found / n, tpr_low, tpr_high)
+
+
+def auc(members: np.ndarray, others: np.ndarray) -> float:
+    """Chance that a member scores above another, ties counted half, in [0, 1]: U / (n m)."""
+    from scipy.stats import mannwhitneyu
+
+    u = mannwhitneyu(members, others, method="asymptotic").statistic
+    return float(u / (len(members) * len(others)))
+
+
+def auc_interval(value: float, *, pairs: int, shared: float) -> tuple[float, float]:
+    """95 % interval of an AUC found on ``pairs`` comparisons, in [0, 1].
+
+    A comparison shares its member with some others, its non-member with some: ``shared`` is the
+    mean of the two numbers. The interval holds all A from which ``value`` lies within 1.96 of
+    Hanley & McNeil's standard errors *at A*, so it keeps a width at 0 and 1 (Newcombe, Statistics
+    in Medicine 25 (2006) 559-573, method 5).
+    """
+    from scipy.optimize import brentq
+
+    def excess(a: float) -> float:
+        variance = a * (1 - a) * (1 + shared * ((1 - a) / (2 - a) + a / (1 + a))) / pairs
+        return (value - a) ** 2 - 1.959964**2 * variance
+
+    # At value = 0 or 1 the excess is 0 there, which isn't the end that is sought.
+    low = brentq(excess, 0.0, value - 1e-12) if value > 0 else 0.0
+    high = brentq(excess, value + 1e-12, 1.0) if value < 1 else 1.0
+    return float(low), float(high)

@@ -45,27 +45,18 @@ def mia(model: nn.Module, retain: Pair, test: Pair, forget: Pair, *, seed: int =
     return float(100 * (~svm_membership(seen, unseen, scored, seed=seed)).mean())
 
 
-def mia_class(
-    model: nn.Module, retain: Pair, forget: Pair, held_out: Pair, *, seed: int = 0
-) -> float:
-    """Class unlearning: percent of ``held_out`` called unseen, retain = 1 against forget = 0.
-
-    ``held_out`` is a part of the forgotten class that is not in ``forget`` (scoring what the
-    machine was fitted on would flatter it). Otherwise as :func:`mia`.
-    """
-    return mia(model, retain, forget, held_out, seed=seed)
-
-
 @metric(mia=("MIA %", 2))
 def papers_mia(
     model: nn.Module, retain: Pair, forget: Pair, test: Pair, held_out: Pair, whole_class: bool
 ) -> float:
-    """The attack that suits what is forgotten: :func:`mia_class` for a whole class."""
-    return (
-        mia_class(model, retain, forget, held_out)
-        if whole_class
-        else mia(model, retain, test, forget)
-    )
+    """:func:`mia` as it suits what is forgotten: samples, or a ``whole_class``.
+
+    Then it is retain = 1 against forget = 0, and the score is the percent of ``held_out`` called
+    unseen, a part of the class that is not in ``forget`` (scoring what the machine was fitted on
+    would flatter it).
+    """
+    parts = (retain, forget, held_out) if whole_class else (retain, test, forget)
+    return mia(model, *parts)
 
 
 def likelihood(model: nn.Module, x: Tensor, y: Tensor) -> np.ndarray:

@@ -23,6 +23,8 @@ Notes on this implementation: the paper gives neither the data nor the optimiser
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +35,7 @@ from rurklib.metrics.registry import metric
 from rurklib.models.logits import logit_margin, logits
 from rurklib.rng import generator
 from rurklib.samples import Pair, as_float
-from rurklib.train.loop import batches
+from rurklib.train.loop import Batch, batches
 
 
 @metric(relearn_epochs=("re-learn", 1))
@@ -59,24 +61,14 @@ def relearn_epochs(
     x, y = checks.pair(forget, "forget", bounds=None)
     checks.logits(model, x, y, "model")
     checks.logits(original, x, y, "original")
-    for name, value in (("lr", lr), ("momentum", momentum), ("eta", eta)):
-        checks.number(name, value, 0.0)
     for name, value in (("batch_size", batch_size), ("cap", cap)):
         checks.count(name, value)
-
-    enough = (1 + eta) * _loss(original, x, y)
-    learner = copy.deepcopy(model).eval().requires_grad_(True)
-    optimizer = torch.optim.SGD(learner.parameters(), lr=lr, momentum=momentum)
+    checks.number("eta", eta, 0.0)
     order = generator(seed, 20)
-    for epoch in range(cap + 1):
-        if _loss(learner, x, y) <= enough:
-            return epoch
-        with torch.enable_grad():
-            for xb, yb in batches(x, y, size=batch_size, epochs=1, generator=order):
-                optimizer.zero_grad(set_to_none=True)
-                F.cross_entropy(learner(xb), yb).backward()
-                optimizer.step()
-    return cap + 1
+    passes = (batches(x, y, size=batch_size, epochs=1, generator=order) for _ in range(cap))
+    learning = _learning(model, passes, lr, momentum)
+    enough = (1 + eta) * _loss(original, x, y)
+    return next((e for e, m in enumerate(learning) if _loss(m, x, y) <= enough), cap + 1)
 
 
 def few_shots(
@@ -101,21 +93,29 @@ def few_shots(
     checks.logits(model, x, y, "model")
     checks.logits(model, px, py, "model")
     checks.count("steps", steps, 0)
-    for name, value in (("lr", lr), ("momentum", momentum)):
-        checks.number(name, value, 0.0)
-    x, px = as_float(x), as_float(px)
-    learner = copy.deepcopy(model).eval().requires_grad_(True)
-    optimizer = torch.optim.SGD(learner.parameters(), lr=lr, momentum=momentum)
-    curve = []
-    for step in range(steps + 1):
+    x, px, curve = as_float(x), as_float(px), []
+    for learner in _learning(model, repeat([(x, y)], steps), lr, momentum):
         with torch.no_grad():
             curve.append(logit_margin(learner(px), py))
-        if step < steps:
-            with torch.enable_grad():
+    return learner, torch.stack(curve)
+
+
+def _learning(
+    model: nn.Module, passes: Iterable[Iterable[Batch]], lr: float, momentum: float
+) -> Iterator[nn.Module]:
+    """A copy of the model as it is, and again after each of several passes over batches."""
+    learner = copy.deepcopy(model).eval().requires_grad_(True)
+    for name, value in (("lr", lr), ("momentum", momentum)):
+        checks.number(name, value, 0.0)
+    optimizer = torch.optim.SGD(learner.parameters(), lr=lr, momentum=momentum)
+    yield learner
+    for one in passes:
+        with torch.enable_grad():
+            for x, y in one:
                 optimizer.zero_grad(set_to_none=True)
                 F.cross_entropy(learner(x), y).backward()
                 optimizer.step()
-    return learner, torch.stack(curve)
+        yield learner
 
 
 def _loss(model: nn.Module, x: Tensor, y: Tensor) -> float:

@@ -7,7 +7,8 @@ from scipy.stats import norm
 from torch import nn
 
 from rurklib.checks import InputError
-from rurklib.metrics.lira import auc, auc_interval, confidence, lira, lira_columns
+from rurklib.metrics.lira import confidence, lira, lira_columns
+from rurklib.metrics.membership import auc, auc_interval
 
 N, H, K = 44, 58, 8  # digits: forget and held-out eights, references
 

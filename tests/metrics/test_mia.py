@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from rurklib.checks import InputError
-from rurklib.metrics.mia import likelihood, mia, mia_class, svm_membership
+from rurklib.metrics.mia import likelihood, mia, papers_mia, svm_membership
 
 RNG = np.random.default_rng(0)
 HIGH, LOW = RNG.uniform(0.9, 1.0, 200), RNG.uniform(0.0, 0.1, 200)
@@ -83,11 +83,13 @@ def test_the_label_matters():
 
 
 def test_class_unlearning_fits_on_forget_and_scores_the_held_out_part():
-    """Catches exchanged roles: the score is about the held-out part, against the forget set."""
+    """Catches exchanged roles: the score is about the held-out part, against the forget set; and
+    of samples about the forget set, against the test set."""
     y = np.arange(30) % 3
     sure, unsure = shares(np.full(30, 0.97), y), shares(np.full(30, 0.1), y)
     mixed = shares(np.repeat([0.1, 0.97], [12, 18]), y)
-    assert mia_class(Table(), sure, unsure, mixed) == pytest.approx(40)
+    assert papers_mia(Table(), sure, unsure, sure, mixed, True) == pytest.approx(40)
+    assert papers_mia(Table(), sure, mixed, unsure, sure, False) == pytest.approx(40)
 
 
 def test_likelihood_is_read_in_eval_mode_and_tells_confident_samples_apart(left_as_found):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.attacks.evasive import EVASIVE, logit_damped, noise_brittle, noisy_level
+from rurklib.attacks.evasive import EVASIVE
 from rurklib.attacks.registry import AttackSetting, attack
 from rurklib.metrics.relearn import relearn_epochs
 from rurklib.residual.controls import RETAINED, drawn
@@ -25,7 +25,7 @@ from rurklib.residual.spec import Measurement
 from rurklib.samples import Pair, as_float
 from rurklib.study import files
 from rurklib.study.ids import ModelId
-from rurklib.study.memo import Codec, digest, fresh, key, memo
+from rurklib.study.memo import ARRAYS, digest, fresh, key, memo
 from rurklib.study.run import Run
 from rurklib.study.stages.attack_tables import ATTACKS_FILE, FORGET, HELD_OUT, placement_table
 from rurklib.study.stages.measure import samples
@@ -72,13 +72,11 @@ def evasive_model(run: Run, name: ModelId) -> nn.Module:
     the run's references show under noise, and aims there."""
     name = ModelId(*name)
     checks.one_of("evasive unlearner", name.method, EVASIVE)
-    asked: dict[str, Any] = {"taus": run.scenario.taus, "bounds": run.data.bounds}
-    forget, references = run.pair("forget"), load_models(run, run.names("Re-train")).values()
-    goal = np.mean([noisy_level(r, forget, **asked) for r in references], axis=0)
+    measured = Measurement(run.scenario.taus, bounds=run.data.bounds)
     original = load_original(run, name.seed)
-    if name.method == "Damped":
-        return logit_damped(original, forget, goal, seed=name.seed, **asked)
-    return noise_brittle(original, run.pair("retain"), forget, goal, seed=name.seed, **asked)
+    references = load_models(run, run.names("Re-train")).values()
+    pairs = run.pair("retain"), run.pair("forget")
+    return EVASIVE[name.method](original, *pairs, references, measured, seed=name.seed)
 
 
 def attacked(
@@ -96,15 +94,17 @@ def attacked(
     chosen = known if methods is None else [checks.one_of("method", m, known) for m in methods]
     for name in settings:
         checks.one_of("setting of the attacks", name, SETTINGS)
-    settings = {**SETTINGS, **settings}  # naming a default is no other question
+    s, settings = run.scenario, {**SETTINGS, **settings}  # naming a default is no other question
+    draws, seed = settings.pop("draws"), settings.pop("seed")
+    measured = Measurement(s.taus, s.perturbations[0], draws, seed, run.data.bounds)
     groups = [[n for m in chosen for n in run.names(m)], run.names("Re-train")]
-    keys = _keys(run, [*groups[0], *groups[1]], settings)
-    todo = [n for n in keys if not fresh(_file(run, n), keys[n], NUMBERS)]
+    keys = _keys(run, [*groups[0], *groups[1]], {"measured": measured, **settings})
+    todo = [n for n in keys if not fresh(_file(run, n), keys[n], ARRAYS)]
     if len(todo) < len(keys):
         print(f"{len(keys) - len(todo)} of {len(keys)} models are attacked already")
-    tasks = [(_attack, (run, n, settings, keys[n])) for n in todo]
+    tasks = [(_attack, (run, n, measured, settings, keys[n])) for n in todo]
     parallel(run, tasks, f"{len(todo)} models attacked")
-    models, references = ({n: NUMBERS.load(_file(run, n))[0] for n in group} for group in groups)
+    models, references = ({n: _read(run, n) for n in group} for group in groups)
     return models, references
 
 
@@ -127,81 +127,63 @@ def attack_table(
     return frame
 
 
-def _measured(run: Run, settings: Mapping[str, Any]) -> Measurement:
-    copies = {k: settings[k] for k in ("draws", "seed")}
-    s = run.scenario
-    return Measurement(s.taus, s.perturbations[0], bounds=run.data.bounds, **copies)
-
-
 def _originals(run: Run, name: ModelId) -> list[ModelId]:
     """The Originals that a model is compared with: a reference with all, others with their own."""
-    return [
-        ModelId("Original", s) for s in (run.seeds if name.method == "Re-train" else (name.seed,))
-    ]
+    seeds = run.seeds if name.method == "Re-train" else (name.seed,)
+    return [ModelId("Original", seed) for seed in seeds]
 
 
-def _keys(run: Run, names: Sequence[ModelId], settings: Mapping[str, Any]) -> dict[ModelId, str]:
+def _keys(run: Run, names: Sequence[ModelId], asked: Mapping[str, Any]) -> dict[ModelId, str]:
     """What each model's numbers depend on; nets are looked at once, however many depend on them."""
     nets = dict.fromkeys([*run.trained, *(n for n in names if n.method not in EVASIVE)])
     seen = {n: digest(net) for n, net in load_models(run, list(nets)).items()}
-    asked = {"split": run.split, "measured": _measured(run, settings), "settings": settings}
     keys = {}
     for name in names:
-        evades = name.method in EVASIVE
-        made_of = [ModelId("Original", name.seed), *run.names("Re-train")] if evades else [name]
-        weights = {str(n): seen[n] for n in (*made_of, *_originals(run, name))}
-        evading = {"evasive": name} if evades else {}
         makers: list[Callable[..., Any]] = [attack, relearn_epochs]
-        makers += [noise_brittle] if evades else []
-        keys[name] = key(makers, {**asked, **evading, "weights": weights})
+        parents = [*_originals(run, name), name]
+        if name.method in EVASIVE:
+            makers.append(EVASIVE[name.method])
+            parents[-1:] = run.names("Re-train")
+        weights = {str(n): seen[n] for n in parents}
+        keys[name] = key(makers, {"model": name, "weights": weights, "split": run.split, **asked})
     return keys
 
 
-def _attack(run: Run, name: ModelId, settings: Mapping[str, Any], wanted: str) -> str:
-    began = time.perf_counter()
-    memo(_file(run, name), lambda: _numbers(run, name, settings), wanted, NUMBERS)
-    return f"{name} attacked: {time.perf_counter() - began:.1f} s"
-
-
-def _numbers(run: Run, name: ModelId, settings: Mapping[str, Any]) -> Numbers:
+def _attack(
+    run: Run, name: ModelId, measured: Measurement, settings: Mapping[str, Any], wanted: str
+) -> str:
     """All attacks on one model; a method's is compared with the Original that it came from."""
-    model = evasive_model(run, name) if name.method in EVASIVE else load_models(run, [name])[name]
-    originals = load_models(run, _originals(run, name))
-    asked = class_parts(run, settings["most"])
-    x = torch.cat([as_float(pair[0]) for pair in asked.values()])
-    with torch.no_grad():
-        targets = {str(seed): net(x) for (_, seed), net in originals.items()}
-    setting = AttackSetting(
-        _measured(run, settings),
-        targets,
-        run.pair("retain"),
-        run.pair("test"),
-        validation_of_class(run, settings["shots"]),
-        **{k: settings[k] for k in ("steps", "queries", "share")},
-    )
-    found = attack(model, asked, setting)
-    # Fewer epochs: better known. One number for the forget set, and no controls.
-    epochs = [[-relearn_epochs(model, o, run.pair("forget"))] for o in originals.values()]
-    found[RELEARN] = {FORGET: np.array(epochs, np.float64)}
-    return found
+
+    def numbers() -> dict[str, np.ndarray]:
+        model = (
+            evasive_model(run, name) if name.method in EVASIVE else load_models(run, [name])[name]
+        )
+        originals = load_models(run, _originals(run, name))
+        asked = class_parts(run, settings["most"])
+        x = torch.cat([as_float(pair[0]) for pair in asked.values()])
+        with torch.no_grad():
+            targets = {str(seed): net(x) for (_, seed), net in originals.items()}
+        own = {k: settings[k] for k in ("steps", "queries", "share")}
+        shots = validation_of_class(run, settings["shots"])
+        pairs = run.pair("retain"), run.pair("test"), shots
+        found = attack(model, asked, AttackSetting(measured, targets, *pairs, **own))
+        # Fewer epochs: better known. One number for the forget set, and no controls.
+        epochs = [[-relearn_epochs(model, o, run.pair("forget"))] for o in originals.values()]
+        found[RELEARN] = {FORGET: np.array(epochs, np.float64)}
+        return {f"{a}|{part}": v for a, its in found.items() for part, v in its.items()}
+
+    began = time.perf_counter()
+    memo(_file(run, name), numbers, wanted, ARRAYS)
+    return f"{name} attacked: {time.perf_counter() - began:.1f} s"
 
 
 def _file(run: Run, name: ModelId) -> Path:
     return run.folder / "attacks" / f"{name}.npz"
 
 
-def _save(path: Path, numbers: Numbers, wanted: str) -> None:
-    arrays = {f"{a}|{part}": v for a, its in numbers.items() for part, v in its.items()}
-    files.save_arrays(path, arrays, wanted)
-
-
-def _load(path: Path) -> tuple[Numbers, str]:
-    arrays, found = files.load_arrays(path)
+def _read(run: Run, name: ModelId) -> Numbers:
     numbers: Numbers = {}
-    for name, values in arrays.items():
-        its, part = name.split("|")
+    for label, values in ARRAYS.load(_file(run, name))[0].items():
+        its, part = label.split("|")
         numbers.setdefault(its, {})[part] = values
-    return numbers, found
-
-
-NUMBERS: Codec[Numbers] = Codec(_save, _load)
+    return numbers

@@ -88,13 +88,6 @@ def test_finished_models_are_read_and_other_settings_asked_anew(run, attacked, m
         study.attacked(run, ["Original"], **(FEW | {"queries": 6}))
 
 
-def test_spare_samples_are_of_the_class_and_nothing_else_is(run):
-    x, y = study.validation_of_class(run, 5)
-    assert y.tolist() == [9] * 5
-    reported = torch.cat([p[0] for p in study.class_parts(run).values()])
-    assert not any(bool((reported == one).flatten(1).all(1).any()) for one in x)
-
-
 @pytest.mark.slow
 def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(
     small_run, tmp_path, monkeypatch
@@ -136,12 +129,22 @@ def test_unknown_names_are_refused(run):
         study.evasive_model(run, ("Clever", 0))
 
 
-def test_parts_may_be_cut_to_some_samples_the_same_each_time(run):
+def test_parts_may_be_cut_and_the_validation_part_is_in_none_of_them(run, monkeypatch):
+    """Cut to some samples, the same each time; an attack is given no others."""
     whole, cut = study.class_parts(run), study.class_parts(run, 5)
-    assert {len(y) for _, y in cut.values()} == {5}
+    x, y = study.validation_of_class(run, 5)
+    assert y.tolist() == [9] * 5
+    reported = torch.cat([pair[0] for pair in whole.values()])
+    assert not any(bool((reported == one).flatten(1).all(1).any()) for one in x)
+    given = {}
+
+    def attack(model, parts, setting):
+        given.update(parts)
+        return {"none": {"forget set": np.zeros(1)}}
+
+    monkeypatch.setattr("rurklib.study.stages.attack.attack", attack)
+    study.attacked(run, ["Original"], **FEW, most=5)
     for name, (x, y) in cut.items():
-        assert torch.equal(x, study.class_parts(run, 5)[name][0])
+        assert y.tolist() == [9] * 5
+        assert torch.equal(given[name][0], x)
         assert all(bool((whole[name][0] == one).flatten(1).all(1).any()) for one in x)
-        assert set(y.tolist()) == {9}
-    few = study.attacked(run, ["Original"], **FEW, most=5)[0][("Original", 0)]
-    assert {v.shape for v in few["distance L2"].values()} == {(5,)}

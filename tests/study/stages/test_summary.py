@@ -130,7 +130,7 @@ def test_a_forgotten_class_is_judged_by_the_other_classes_and_by_differences(tmp
     model = study.load_models(run, run.names("Original"))[run.names("Original")[0]]
     original = summary[summary.method == "Original"].iloc[0]
     assert original.test_accuracy == metrics.accuracy(model, x, y)
-    attack = metrics.mia_class(model, *(run.pair(p) for p in ("retain", "forget", "held_out")))
+    attack = metrics.mia(model, *(run.pair(p) for p in ("retain", "forget", "held_out")))
     assert original.mia == attack
     frame = study.measure(run)
     rows = frame[frame.method == "Original"]
