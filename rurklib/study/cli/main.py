@@ -189,19 +189,21 @@ def attack(folder: Path, changes: tuple[str, ...], jobs: int, others: tuple[Path
     """
     from rurklib.study import files
     from rurklib.study.run import open_existing
+    from rurklib.study.stages.attack_tables import ATTACKS_FILE
 
     run = open_existing(folder)
     values = {"out": str(folder.resolve()), "jobs": count("--jobs", jobs)}
     values |= options.settings(None, changes)
     for other in others:
-        if not (other / "attacks.csv").exists():
-            raise InputError(f"--beside {other}: no attacks.csv there; rurk attack --run makes it")
+        if not (other / ATTACKS_FILE).exists():
+            mend = "rurk attack --run makes it"
+            raise InputError(f"--beside {other}: no {ATTACKS_FILE} there; {mend}")
     if others:
         values["others"] = [str(other.resolve()) for other in others]
     click.echo(run.title)
     with options.notebooks(run) as study_order, files.locked(folder):
         study_order.run_attacks(run, values, say=click.echo)
-    click.echo(f"table: {folder / 'attacks.csv'}")
+    click.echo(f"table: {folder / ATTACKS_FILE}")
 
 
 def _study(run: Any, settings: dict[str, Any], fresh: bool) -> None:

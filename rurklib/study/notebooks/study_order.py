@@ -28,6 +28,7 @@ from rurklib.study.notebooks import notebook
 from rurklib.study.notebooks.notebook import NO_MATTER, Notebook
 from rurklib.study.run import Run
 from rurklib.study.source import FOLDER, source_of_text
+from rurklib.study.stages.attack_tables import ATTACKS_FILE
 
 
 class NotebookFailed(RuntimeError):
@@ -84,8 +85,8 @@ def run_attacks(
     lists = {name for name in parameters if list in book.parameters[name].kinds}
     given = {k: [v] if k in lists and not isinstance(v, list) else v for k, v in parameters.items()}
     others = given.get("others", book.parameters["others"].default)
-    tables = {(book.path.parent / other / "attacks.csv").resolve() for other in others}
-    tables -= {(run.folder / "attacks.csv").resolve()}  # made by this notebook
+    tables = {(book.path.parent / other / ATTACKS_FILE).resolve() for other in others}
+    tables -= {(run.folder / ATTACKS_FILE).resolve()}  # made by this notebook
     seen = [*map(run.checkpoint, run.trained + run.unlearned), *filter(Path.exists, tables)]
     return _run_all(run, [(book, given)], {str(path): files.digest(path) for path in seen}, say)
 
