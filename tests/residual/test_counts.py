@@ -118,7 +118,7 @@ def test_hits_and_margins_are_those_of_a_plain_loop(law, cnn, images):
     counted twice, if a stream depends on tau or not on the seed, if one copy doesn't stand for all
     draws where there is no chance, if y's own logit stands in the log-sum-exp, or if margins are
     not averaged."""
-    (x, y), nets, draws, seed = images(5), {"a": cnn(0), "b": cnn(1)}, 9, 3
+    (x, y), nets, draws, seed = images(5), {"a": cnn(0), "b": cnn(1)}, 4, 3
     counts = counted(nets, x, y, taus=TAUS, perturbation=law, draws=draws, seed=seed, found_on="a")
     assert counts.hits.dtype == np.int64
     for t, tau in enumerate(TAUS):
