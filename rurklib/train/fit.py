@@ -106,9 +106,9 @@ def fit(
             choices=generator(seed, 11),
             share=engine.share,
         )
-        how = {"clip": recipe.clip, "batchnorm": recipe.batchnorm}
         for epoch in range(done, recipe.epochs):
-            learn(model, gradients, islice(data, a_pass), optimizer, schedule, **how)  # type: ignore[arg-type]
+            part = islice(data, a_pass)
+            learn(model, gradients, part, optimizer, schedule, recipe.clip, recipe.batchnorm)
             engine.after_pass(epoch + 1)
     if last:
         lay_out(model, False)

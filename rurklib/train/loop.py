@@ -104,7 +104,6 @@ def learn(
     data: Iterable[tuple],
     optimizer: torch.optim.SGD,
     schedule: torch.optim.lr_scheduler.LRScheduler,
-    *,
     clip: float | None = None,
     batchnorm: BatchNorm = "train",
 ) -> nn.Module:

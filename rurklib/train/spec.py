@@ -84,8 +84,7 @@ class SGD:
         def gradients(*item: Tensor) -> None:
             loss(*item).backward()
 
-        how = {"clip": self.clip, "batchnorm": self.batchnorm}
-        learn(learner, gradients, data, optimizer, schedule, **how)  # type: ignore[arg-type]
+        learn(learner, gradients, data, optimizer, schedule, self.clip, self.batchnorm)
         return model
 
     def fine_tune(

@@ -1,7 +1,5 @@
 """Augmentation: what each choice does, how often it is taken, and that it is torchvision's."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """Fit: what its arguments mean, and that without them nothing is as much as a bit different."""
 
-from __future__ import annotations
-
 import copy
 import math
 

@@ -1,7 +1,5 @@
 """The loop: batches, schedule, clipping, and which layers learn."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 

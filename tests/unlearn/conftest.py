@@ -1,7 +1,5 @@
 """What the tests of methods share: a small task, samples, and a watchman for bits."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

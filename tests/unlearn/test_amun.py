@@ -1,7 +1,5 @@
 """AMUN: adversarial examples whose distance is known on linear models, and what is learnt."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """BadTeacher: whose answers are learnt, by the closed form on linear models."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

@@ -1,7 +1,5 @@
 """BoundaryShrink: the label across the nearest boundary, known on linear models."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

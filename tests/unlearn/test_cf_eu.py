@@ -1,7 +1,5 @@
 """CF-k and EU-k: the last k layers learn, and nothing else about the model changes by a bit."""
 
-from __future__ import annotations
-
 import contextlib
 
 import pytest

@@ -1,7 +1,5 @@
 """What every method promises, and what it refuses: the contract, tried on each of METHODS."""
 
-from __future__ import annotations
-
 import math
 import re
 

@@ -1,7 +1,5 @@
 """CR: the heads are the optimum of one-vs-rest logistic losses, minus one exact Newton step."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

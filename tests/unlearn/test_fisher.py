@@ -1,7 +1,5 @@
 """Fisher: the noise has the covariance alpha / B, with B known in closed form on linear models."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """GD, GA, NegGrad+ and those that teach wrong labels: one step on a linear net is a formula."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

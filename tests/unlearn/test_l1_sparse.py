@@ -1,7 +1,5 @@
 """l1-sparse: GD without its penalty, one step by hand, and weights that go to zero."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """NGD: GD when the noise is 0; otherwise noise of the size, freshness and seed that it claims."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

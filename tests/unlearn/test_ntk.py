@@ -1,7 +1,5 @@
 """NTK: on a linear model it is retraining; on any other, the paper's closed form."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

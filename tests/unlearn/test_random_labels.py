@@ -1,7 +1,5 @@
 """RandomLabels: labels that are never the true one and all alike, and GD on what they make."""
 
-from __future__ import annotations
-
 import torch
 
 from rurklib import unlearn

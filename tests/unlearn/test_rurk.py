@@ -1,7 +1,5 @@
 """RURK: the terms of its loss by hand, its gradient by finite differences, its special cases."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

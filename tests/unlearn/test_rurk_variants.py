@@ -1,7 +1,5 @@
 """RURK's variants against the paper's formulas written by hand, on nets of one linear layer."""
 
-from __future__ import annotations
-
 import copy
 import math
 

@@ -1,7 +1,5 @@
 """SalUn: which weights the mask takes, that no other moves, and what the rest are taught."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """SCRUB: the divergence by hand, its direction, and the whole schedule on a linear model."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

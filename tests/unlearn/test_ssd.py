@@ -1,7 +1,5 @@
 """SSD and its importance: the Fisher diagonal in closed form, the dampening by hand."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

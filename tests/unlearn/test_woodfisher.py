@@ -1,8 +1,6 @@
 """WoodFisher: its inverse against the explicit one and the recursion, its step against re-training
 where that is known."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

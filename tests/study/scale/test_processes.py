@@ -1,7 +1,5 @@
 """Two processes under torchrun make the net that one makes, and take over from each other."""
 
-from __future__ import annotations
-
 import copy
 import os
 import subprocess

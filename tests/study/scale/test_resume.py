@@ -1,7 +1,5 @@
 """A training that was killed goes on to the same bits, and never from somebody else's state."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
