@@ -271,7 +271,7 @@ def test_an_export_that_fails_is_told(panel, monkeypatch):
 def test_a_page_of_no_run_is_a_message(tmp_path, small_run):
     shown = inspector_page(tmp_path / "<b>none")
     assert 'role="alert"' in shown.value
-    assert "&lt;b&gt;none is not a folder" in shown.value
+    assert "&lt;b&gt;none is not a run" in shown.value
     assert "this run has 0" in inspector_page(small_run, seed=5).value
     assert "half" not in inspector_page(small_run).children[0].value
     assert "45 of class 9 forgotten" in inspector_page(small_run).children[0].value

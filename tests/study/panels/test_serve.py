@@ -44,7 +44,7 @@ def test_the_address_is_printed_and_it_listens_here_alone(small_run, served):
 
 
 @pytest.mark.parametrize(
-    ("folder", "says"), [("nowhere", "nowhere is not a folder"), (".", "is not a run")]
+    ("folder", "says"), [("nowhere", "nowhere is not a run"), (".", "is not a run")]
 )
 def test_a_folder_that_is_no_run_is_refused_before_serving(
     tmp_path, monkeypatch, served, folder, says
