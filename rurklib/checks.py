@@ -4,8 +4,6 @@ Every check raises :class:`InputError` with one line that says three things: the
 given, what was expected, and how to mend it. The command line turns it into exit code 2.
 """
 
-from __future__ import annotations
-
 import difflib
 import math
 from collections.abc import Collection, Iterable

@@ -3,8 +3,6 @@
 A measurement that moves BatchNorm statistics changes results far away from itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Random streams named by whole numbers; the global random state is the caller's."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ What isn't a tensor has a length, ``shape``, ``dtype``, ``device``, ``take(index
 and ``split(size)``; its samples are read some at a time. Type hints say Tensor for both.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any

@@ -3,8 +3,6 @@
 A *factory* fixture returns a function, so that a test says in its own words what it needs.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

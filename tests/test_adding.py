@@ -1,7 +1,5 @@
 """Adding something costs one file: those of rurklib/README.md, put into a copy of the package."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Checks: the message says what was given, what was expected and how to mend it."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

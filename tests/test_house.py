@@ -4,8 +4,6 @@ The numbers are a ratchet: lower them when a change takes lines away, raise one 
 in rurklib/README.md.
 """
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Modes and buffers of the caller come back as they were."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Random states: a block's own, and the caller's as it was; streams that never repeat another."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from hypothesis import given

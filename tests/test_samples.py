@@ -1,7 +1,5 @@
 """Samples: bytes as floats, and what stands in two sets."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

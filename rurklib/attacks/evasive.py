@@ -9,8 +9,6 @@ to keep the samples themselves; the second doesn't touch a weight.
 They are here to try detectors on and are no unlearning methods: not in ``METHODS``.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterable, Iterator
 

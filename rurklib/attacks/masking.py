@@ -5,8 +5,6 @@ The checks of Athalye et al. (ICML 2018) and Carlini et al., "On Evaluating Adve
 that beats random search at nothing, has failed, and says nothing about robustness.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

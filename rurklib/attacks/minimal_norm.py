@@ -19,8 +19,6 @@ What is found is an upper bound: no search proves that nothing nearer exists. Su
 differentiated, so a sample's result doesn't depend on its batch.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -7,8 +7,6 @@ nothing but what an attacker has: the model (or its scores), samples, and what t
 theirs to say: every one is computed for re-trained models too, and for held-out samples.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -6,8 +6,6 @@ that works by noise: the gradient is averaged over noisy copies, from several ra
 Attack, Andriushchenko et al., ECCV 2020, in its simplest form): no gradient, a budget of queries.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

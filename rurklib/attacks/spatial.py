@@ -5,8 +5,6 @@ trained on noise; whether what it removed comes back when the picture is moved i
 Shapes: x [n, c, h, w] float -> the same.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

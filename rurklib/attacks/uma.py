@@ -12,8 +12,6 @@ A method that starts from Original ends near it on *every* sample, forgotten or 
 alone tells descent, not memory: compare forget samples with held-out ones.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -5,8 +5,6 @@ table are read on fixed scales, wide enough for any that is found, so that every
 [0, 1] and no statistic of a training sample gets into a re-trained model; tau is in those units.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ The paper forgets a random half of one class. Others are asked for here by the s
 samples of any class, and those that are hardest or easiest to tell from other classes.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

@@ -8,8 +8,6 @@ counts them; a split then takes them for its validation part, and every other te
 test part. What was held out is never trained on.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

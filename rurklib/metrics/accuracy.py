@@ -11,8 +11,6 @@ same: MIA moves by tens of points where test accuracy moves by one. The gap of a
 first: ``average_gap(rows.groupby("method", as_index=False).mean())``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

@@ -21,8 +21,6 @@ around each sample's own mean, as Carlini et al. advise for few shadow models. `
 A model judged must not be among its references: ``np.delete(references, k, axis=0)``.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple

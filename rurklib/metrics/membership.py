@@ -4,8 +4,6 @@ Carlini et al. (S&P 2022) on why both: an attack is a threat if it is sure of *s
 it hardly ever accuses a stranger; an average over all hides that.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

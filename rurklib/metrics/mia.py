@@ -20,8 +20,6 @@ replacement to the size of the smaller, by ``seed``, so the order of the data se
 has no say. At most CAP of each are used, because fitting takes time quadratic in their number.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -12,8 +12,6 @@ model but this one. A metric returns a number, or a tuple with one for each of i
 ``rows`` a series.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -20,8 +20,6 @@ Notes on this implementation: the paper gives neither the data nor the optimiser
   criterion: Original itself needs 0 epochs by definition.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Iterator
 from itertools import repeat

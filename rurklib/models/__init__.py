@@ -4,8 +4,6 @@
 from a seed, without touching the global random state, in eval mode.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 

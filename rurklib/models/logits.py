@@ -3,8 +3,6 @@
 How sure a model is of a label, from its logits.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

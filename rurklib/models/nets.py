@@ -1,8 +1,6 @@
 """The nets that are no ResNets: one hidden layer for a few numbers, convolutions over the words of
 a text, a small BatchNorm CNN for small images, VGG-11 sized for 32x32."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

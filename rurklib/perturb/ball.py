@@ -3,8 +3,6 @@
 Everything acts on displacements d = x' - x of shape [n, ...], sample by sample.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The public functions: each kernel, with its own signature, behind checks of its arguments."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from functools import wraps

@@ -7,8 +7,6 @@ each token by a number of its own, so for one generator the edits at a larger ra
 a smaller one. Kernels check nothing; :mod:`rurklib.perturb` has them behind their checks.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -10,8 +10,6 @@ averaged, so a sample's perturbation doesn't depend on who else is in its batch.
 here; :mod:`rurklib.perturb` has the same functions behind their checks.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -8,8 +8,6 @@ distribution is then no longer the one it is named after: it has a lump of mass 
 box (for a black pixel under symmetric noise, half of it), and a copy "on the sphere" lies inside.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """``PERTURBATIONS``: ways to draw neighbours x' of a sample, by name. To add one, add its line."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -13,8 +13,6 @@ A control is measured exactly like the forget set: same perturbation, radii, dra
 references' spread, its own prediction intervals. It never changes the forget set's numbers.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -4,8 +4,6 @@ The bounds hold for copies drawn independently for m and a; residual knowledge i
 that both are shown. Both are measured here, so that the difference is seen.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

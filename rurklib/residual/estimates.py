@@ -10,8 +10,6 @@ has an undefined ratio: it is left out of the mean of ratios and counted in ``un
 Where no sample has a ratio (a forgotten class), ``difference`` is what remains.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -6,8 +6,6 @@ is measured and flagged, like the checks of AutoAttack (Croce & Hein 2020, whose
 broken evaluations by them). README.md in this folder has the table: raised if, means, mend.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

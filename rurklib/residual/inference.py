@@ -18,8 +18,6 @@ none may take more than 32 megabytes. A timed choice would differ from run to ru
 last digit of a sum.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -9,8 +9,6 @@ and where a further reference would fall. ``.verdict`` sums the curve up. README
 has the statistics.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any

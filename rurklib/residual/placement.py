@@ -5,8 +5,6 @@ unlearned model, which is all that "no residual knowledge" can mean for an attac
 (:mod:`rurklib.residual.uncertainty`) says where one further reference would fall.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -4,8 +4,6 @@ One re-trained model is what most papers compare with. How much depends on which
 null band settles as more are trained, can be read off a run that has many.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations

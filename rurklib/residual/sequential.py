@@ -9,8 +9,6 @@ This interval is about the draws alone. It says nothing about other references o
 whose share in a verdict's uncertainty no number of draws makes smaller.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np

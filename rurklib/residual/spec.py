@@ -1,7 +1,5 @@
 """``Measurement``: what models are asked: which copies of samples, at which radii, how many."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

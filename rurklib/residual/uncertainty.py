@@ -26,8 +26,6 @@ the *average* re-trained model, surely, and no more than re-trained models do.
 Everything here is NaN with fewer than three references: two give one difference, and no idea of it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 

@@ -14,8 +14,6 @@ prediction (``uncertainty.p_value``) says whether a re-trained model could have 
 Two-sided, because a model that avoids the right answer gives the forget set away as well.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Versions, machine and commit: what a number here depends on besides the choices of its run."""
 
-from __future__ import annotations
-
 import platform
 import subprocess
 from importlib.metadata import version

@@ -7,8 +7,6 @@ whole with the right fingerprint, or it is made and moved into place last. There
 record that could disagree with it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io

@@ -15,8 +15,6 @@ right key, or it is made and moved into place last. There is no second record th
 Since inputs count by content, a file that was deleted and made again makes nothing behind it again.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -4,8 +4,6 @@ Opening is where everything is checked, before any work: names, values, whether 
 run's, whether its checkpoints are whole. Nothing of anybody else's is ever overwritten.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Mapping, Sequence

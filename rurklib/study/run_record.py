@@ -1,7 +1,5 @@
 """run.json: the choices that a run was opened with, and whether a folder is that of such a run."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

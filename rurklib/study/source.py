@@ -5,8 +5,6 @@ package is followed to the module that defines it. Comments, layout, docstrings 
 ``raise`` don't count: a better explanation makes nobody train again, a changed condition does.
 """
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import inspect

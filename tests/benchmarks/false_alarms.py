@@ -11,8 +11,6 @@ model with its logits multiplied by 1.2, which knows nothing more; "Half" has th
 counts of an Original on a random half of the samples, and of a re-trained model on the others.
 """
 
-from __future__ import annotations
-
 import argparse
 from dataclasses import replace
 from pathlib import Path

@@ -5,8 +5,6 @@
 The worlds are those of tests/residual/test_uncertainty.py and test_verdict.py, with more of them.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

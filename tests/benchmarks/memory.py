@@ -12,8 +12,6 @@ epoch with a small net on 48,000 samples. The peak is VmHWM (Linux): ru_maxrss c
 too.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess

@@ -17,8 +17,6 @@ Nets are trained here for a few epochs, on scikit-learn's digits (44 forgotten i
 on made-up images of CIFAR's size (100 of 3x32x32), so that the adaptive column means something.
 """
 
-from __future__ import annotations
-
 import argparse
 import platform
 import resource

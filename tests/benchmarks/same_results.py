@@ -7,8 +7,6 @@ checkpoint by its weights, every .npz by its arrays (keys and fingerprints are l
 verdict.json whole. Prints what differs; exit code 1 if anything does.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

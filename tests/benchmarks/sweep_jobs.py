@@ -8,8 +8,6 @@ compared. On 2 idle cores two jobs should take at most 0.6 of one job's time; an
 runs on the machine makes it worse. Start of the command included.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import statistics

@@ -27,8 +27,6 @@ reads a folder of images, trains one real epoch, and says the rates of both, wha
 knows, and the process's peak memory. ``RURK_CACHE`` to an empty folder: images are decoded anew.
 """
 
-from __future__ import annotations
-
 import argparse
 import copy
 import resource

@@ -1,7 +1,5 @@
 """A headless Chromium (Debian's), shared by the tests of this folder."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from collections.abc import Iterator

@@ -6,8 +6,6 @@ Writes page.png, phone.png, lab.png, lab-dark.png and inspector.gif (a second of
 prints how long slider steps took from key to picture.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import json

@@ -1,7 +1,5 @@
 """Start the page and JupyterLab as a reader would: for the tests and for pictures."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

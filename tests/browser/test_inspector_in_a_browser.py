@@ -1,8 +1,6 @@
 """The inspector in a real browser, as a page and in JupyterLab: what is read there is what the
 package computes for the same state."""
 
-from __future__ import annotations
-
 import shutil
 import statistics
 import time

@@ -1,7 +1,5 @@
 """Notebook 0 in JupyterLab: its sliders show what the package computes for the same state."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

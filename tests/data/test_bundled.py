@@ -1,7 +1,5 @@
 """scikit-learn's three data sets: fixed scales, fixed samples."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

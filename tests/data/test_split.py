@@ -1,7 +1,5 @@
 """Data sets and split certificates."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Validation held out of the training side, and smaller parts: who is where, and who never is."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

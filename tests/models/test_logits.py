@@ -1,7 +1,5 @@
 """Logits of many samples: all of them, in order, in batches that suit the size of a sample."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

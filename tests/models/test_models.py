@@ -1,7 +1,5 @@
 """The nets: what goes in, what comes out, and that a seed decides the weights."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """The larger nets: as many weights as their authors count, and what each layer does to an image."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torchvision.models as tv

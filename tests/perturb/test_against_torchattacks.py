@@ -1,7 +1,5 @@
 """FGSM, PGD and Gaussian noise against torchattacks, written by others from the same papers."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

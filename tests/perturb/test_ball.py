@@ -1,7 +1,5 @@
 """Balls: the projection against independent solvers, and the law of uniform points."""
 
-from __future__ import annotations
-
 import math
 import warnings
 

@@ -4,8 +4,6 @@ On a linear net with two classes the cross-entropy of y falls exactly when the m
 and the margin is linear in x: the best perturbation is a linear programme over ball and box.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Edits of a text: at the stated rate, in order, and of nothing but tokens."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

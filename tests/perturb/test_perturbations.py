@@ -5,8 +5,6 @@ Projected on one direction, a uniform point of the sphere S^(d-1) is (u + 1) / 2
 with a random sign, of the L-inf ball it is uniform.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

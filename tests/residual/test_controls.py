@@ -1,7 +1,5 @@
 """Controls: measured like the forget set, and they tell memory from robustness."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Counting hits: the same integers whatever is measured beside, and in whatever pieces."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

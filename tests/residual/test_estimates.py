@@ -9,8 +9,6 @@
 Sample 2 is never recognised by a reference: its ratio is undefined.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

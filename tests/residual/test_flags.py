@@ -1,7 +1,5 @@
 """Every flag is raised when it should be, not otherwise, and never changes a number."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

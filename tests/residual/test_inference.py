@@ -1,7 +1,5 @@
 """The fast form of a model: the same logits but for rounding, or the model itself and why."""
 
-from __future__ import annotations
-
 import warnings
 
 import pytest

@@ -1,7 +1,5 @@
 """The measurement, whole: every column of the frame against counts written by hand."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Drawing that stops by itself: never too early, and with the draws that would be made anyway."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

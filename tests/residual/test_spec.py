@@ -1,7 +1,5 @@
 """What models are asked is one value, checked once; which counts that needs, whoever counts."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -6,8 +6,6 @@ A world: sample i is recognised by model k with probability Phi(b_i + a_k + e_ki
 luck of a training (sd ``luck``), e_ki its luck with one sample, and hits are binomial.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats

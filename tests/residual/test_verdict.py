@@ -5,8 +5,6 @@ standard normal, and y is the answer where the score is positive: Pr = Phi(score
 mean margin is the score. That is a linear model of two classes under Gaussian noise.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

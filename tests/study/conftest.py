@@ -1,7 +1,5 @@
 """What tests of inspector and panels share: an inspector of a small run, and a small plane."""
 
-from __future__ import annotations
-
 import pytest
 
 PLANE = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.0, "tau": 0.05, "v": 2}

@@ -1,7 +1,5 @@
 """Files: whole or not there, and refused when they aren't what they say."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

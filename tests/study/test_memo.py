@@ -1,7 +1,5 @@
 """The memo: a key follows imports and contents, so that a change makes again what depends on it."""
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Samples that nobody trains on: validation, never the test part."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

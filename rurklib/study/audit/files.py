@@ -8,8 +8,6 @@ and programs from torch.export (.pt2): torch.export.load falls back on torch.loa
 False) and pickle.loads, as of torch 2.13, so that opening one may run code too.
 """
 
-from __future__ import annotations
-
 import hashlib
 import sys
 import textwrap

@@ -1,7 +1,5 @@
 """``rurk audit``: models of one's own, from files, against re-trained ones."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

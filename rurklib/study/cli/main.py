@@ -4,8 +4,6 @@ Exit codes: 0 done; 1 a notebook or a cell of a sweep failed (its message and pl
 2 bad input, nothing was started or changed.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

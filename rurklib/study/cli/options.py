@@ -1,7 +1,5 @@
 """What several commands take alike: options, settings, and a run that no other command works on."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """``rurk sweep``: a notebook executed for every cell of a grid."""
 
-from __future__ import annotations
-
 import errno
 import sys
 from pathlib import Path

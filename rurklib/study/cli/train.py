@@ -1,7 +1,5 @@
 """``rurk train``: only the models that take long, also by several processes together."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from pathlib import Path

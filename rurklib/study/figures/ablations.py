@@ -1,7 +1,5 @@
 """What a choice does: the number that comes out over the values that go in, and what it costs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Residual-knowledge curves over tau, with what re-trained models do among themselves."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """A row for each method or request, marks where its numbers are: accuracies, ratios, distances."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

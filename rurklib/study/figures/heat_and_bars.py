@@ -1,7 +1,5 @@
 """Tables of colours, bars of shares, and histograms."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

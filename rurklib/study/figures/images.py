@@ -3,8 +3,6 @@
 What is no image is shown as numbers in grey: a row of them as bars, a text as a column a word.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ to see. They are as narrow as a phone and meant to stand beside or below each ot
 given is plain numbers with names, as :class:`rurklib.study.inspector.View` holds them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

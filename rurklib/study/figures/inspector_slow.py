@@ -4,8 +4,6 @@ They are drawn from what is known so far and updated as it grows. Numbers as in
 :mod:`rurklib.study.inspector`; look and manners as in :mod:`rurklib.study.figures.inspector`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Lines of one number over another: steps, settings, averages, and the band that grows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ Figures are built once; ``update`` moves their artists and says in words what th
 panel and its static twin draw with the same one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What figures of several panels have in common: a grid, its words, greys of re-trained models."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """One look for all figures: a method has the same colour and marker everywhere."""
 
-from __future__ import annotations
-
 import io
 import textwrap
 from typing import Any

@@ -1,7 +1,5 @@
 """Perturbations by the words of a panel: kind, norm and aim, and how far each makes sense."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

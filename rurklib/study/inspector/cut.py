@@ -5,8 +5,6 @@ random direction at right angles to it: the first shows where a search would go,
 noise meets. Both have length 1, so the axes are L2 distances from the sample.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

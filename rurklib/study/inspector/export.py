@@ -1,7 +1,5 @@
 """A view kept: its pictures as one PNG, its numbers as a row of a CSV, in a run's ``inspect/``."""
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Sequence

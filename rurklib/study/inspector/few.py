@@ -1,7 +1,5 @@
 """A small forgetting request over all classes: some samples of each, drawn by a seed."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

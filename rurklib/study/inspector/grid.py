@@ -1,7 +1,5 @@
 """What models answer on a plane through a point: decision regions as a picture can show them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import numpy as np

@@ -18,8 +18,6 @@ thousandth of the reach. A change there and back between two points of the grid 
 nothing changes within reach.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache

@@ -15,8 +15,6 @@ rather too wide. Wilson's limits leave room where a share is 0 or 1 so far.
 copy, the ratio is undefined (NaN), and so is its interval.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

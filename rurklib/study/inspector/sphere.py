@@ -8,8 +8,6 @@ worst case, and its share is known exactly; scattered disagreements reach furthe
 tau is a distance in space, not along the sphere: points at tau are 2 asin(tau / 2) apart as angles.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -5,8 +5,6 @@ The copies are the measurement's own: draw i of a sample is the i-th copy that
 samples), so what is seen here is what was counted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

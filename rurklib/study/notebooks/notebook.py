@@ -1,7 +1,5 @@
 """What papermill is asked to do, here: read a notebook's parameters, refuse others, execute it."""
 
-from __future__ import annotations
-
 import ast
 import os
 import tempfile

@@ -13,8 +13,6 @@ parameters, the code that it reaches and what the notebooks before it made, and 
 file that it made. It is moved into place last, so its presence means that all of this was written.
 """
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence

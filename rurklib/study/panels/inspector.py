@@ -4,8 +4,6 @@ Nothing is computed here. A slider is answered by ``Inspector.view``; what takes
 buttons and vanishes as soon as it is about something else than what is set.
 """
 
-from __future__ import annotations
-
 from functools import cached_property
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ a notebook's kernel the reports are shown by the kernel's own loop, which stays 
 for the stop button; where no loop runs (a script, a test), :meth:`Job.start` ends with the work.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any

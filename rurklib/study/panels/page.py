@@ -5,8 +5,6 @@ Each visitor gets a process of their own. The page listens on 127.0.0.1, where w
 account on the machine can open it; it shows one run, and writes into that run's ``inspect/`` only.
 """
 
-from __future__ import annotations
-
 import contextlib
 import html
 import io

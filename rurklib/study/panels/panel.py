@@ -5,8 +5,6 @@ It works without a browser: ``panel.set(tau=0.1)`` is what moving a slider does,
 to be seen in a state, each picture moves its artists and says it in words.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ artists in place and renders the same canvas into a picture with alt text (``ipy
 can't carry any, so it is an ``img`` in an HTML widget). The sentence below it says the same to all.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import io

@@ -1,7 +1,5 @@
 """Notebook 0's panels: the plane of two features, and the sphere of many dimensions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

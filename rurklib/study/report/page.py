@@ -1,7 +1,5 @@
 """One self-contained HTML page from text, tables and pictures; opens without server or internet."""
 
-from __future__ import annotations
-
 import base64
 import urllib.parse
 from collections.abc import Sequence

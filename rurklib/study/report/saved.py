@@ -4,8 +4,6 @@ What is shown is the saved file, so a figure in a notebook, in ``figures/`` and 
 the same picture, with the same alt text and the data that it was drawn from beside it.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tables for people: a run's results, its findings, and both beside the paper's numbers."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from rurklib.metrics.accuracy import COLUMNS as PERCENT

@@ -9,8 +9,6 @@ Sources: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images",
 state no licence); Xiao, Rasul & Vollgraf, "Fashion-MNIST", arXiv 1708.07747 (MIT).
 """
 
-from __future__ import annotations
-
 import gzip
 from pathlib import Path
 

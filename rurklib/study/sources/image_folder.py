@@ -7,8 +7,6 @@ folder; adding, removing or touching an image decodes anew. A side of up to 512 
 memory, a larger one stays on disk (:mod:`rurklib.study.sources.rows`), however many images it has.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import time

@@ -16,8 +16,6 @@ Scientific Data 2023.
 :func:`read_indices`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -22,8 +22,6 @@ forgotten. Every text is kept once: repeats are dropped (the same tokens in the 
 x equals another's), the first is kept, train before test. ``provenance`` says how many went.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import re

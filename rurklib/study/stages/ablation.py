@@ -5,8 +5,6 @@ references: these are trained and counted once, in a run folder below ``shared``
 what decides them. The unlearned model itself is not kept.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import math

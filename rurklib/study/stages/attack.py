@@ -4,8 +4,6 @@ Beside the run's own models, two that evade the measurement (:mod:`rurklib.attac
 made from each Original, to see which attack or control catches them.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

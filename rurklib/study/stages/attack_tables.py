@@ -14,8 +14,6 @@ in classes, sizes and radii, so values don't compare between them; ``t``, the di
 deviations of a further re-trained model, and counts of seeds outside do.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ Each model's counts are a file of their own in ``counts/``, so that a further mo
 control costs itself alone.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The models of a run: trained and unlearned, each made once and kept as a checkpoint."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

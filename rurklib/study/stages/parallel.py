@@ -1,7 +1,5 @@
 """Several models at a time: tasks in processes, each on a fixed number of threads."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -5,8 +5,6 @@ LiRA's AUCs of these average 0.5 and their z 0 follows from that, and what they 
 *spread*: how far a model that never saw the samples may be from 0.5.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One trial: a method with one setting on one Original, scored. Kept, for it is asked for again."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

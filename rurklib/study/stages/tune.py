@@ -22,8 +22,6 @@ Trial 0 is the method's defaults (the paper's values where it gives them); the o
 from the space that its file names (``@method(..., search=...)``), the same number for all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

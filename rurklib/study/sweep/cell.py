@@ -5,8 +5,6 @@ and there is no other state. So a kill at any moment leaves a whole cell or a te
 two processes at the same cell (one outlived its driver) do no harm: the first to end is kept.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

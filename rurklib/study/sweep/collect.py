@@ -7,8 +7,6 @@ time, its memory and its error. ``index.html`` shows failures first, then figure
 with its links.
 """
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which cells: named groups of parameters and their values, checked against the notebook."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import hashlib

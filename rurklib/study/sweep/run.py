@@ -4,8 +4,6 @@ Both are executors as ``concurrent.futures`` knows them, which tell whose cell w
 worker. ``joblib.Parallel`` doesn't tell, and waits for ever for what Dask has lost (joblib 1.6).
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

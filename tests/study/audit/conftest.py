@@ -1,7 +1,5 @@
 """Models, data and code as a user has them, and a command about them that works."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

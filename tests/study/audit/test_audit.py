@@ -1,7 +1,5 @@
 """``rurk audit`` end to end, on nets that plain torch trained, and input that it must refuse."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import subprocess

@@ -1,7 +1,5 @@
 """``rurk audit`` on ONNX files: the same numbers as the nets that they were made of."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

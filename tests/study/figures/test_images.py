@@ -1,7 +1,5 @@
 """Strips of images, and of what is none."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The picture of the plane: one colour, one meaning."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.colors import to_rgb
 

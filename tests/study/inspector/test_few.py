@@ -1,7 +1,5 @@
 """A few samples forgotten, spread over the classes."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

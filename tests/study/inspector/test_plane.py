@@ -1,7 +1,5 @@
 """The plane of notebook 0: what is shown is what the package says when it is asked directly."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Caps of the sphere: arcs, zones, simulation, and the bound of Lemma A.2."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

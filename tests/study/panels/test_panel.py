@@ -3,8 +3,6 @@
 Asked of notebook 0's two, the plane (six controls) and the sphere (one).
 """
 
-from __future__ import annotations
-
 import time
 
 import ipywidgets

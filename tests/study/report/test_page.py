@@ -1,7 +1,5 @@
 """A page is one file: pictures in it, words escaped, links that lead somewhere."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from rurklib.study.report import page

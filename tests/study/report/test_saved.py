@@ -1,7 +1,5 @@
 """Figures are saved into a run or into a folder of one's own."""
 
-from __future__ import annotations
-
 import json
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """Ours beside the paper's: differences and spreads, worked out by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

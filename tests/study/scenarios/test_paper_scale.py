@@ -1,7 +1,5 @@
 """The paper's own scale: its values, data of the size asked for, and ``cifar10`` in miniature."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

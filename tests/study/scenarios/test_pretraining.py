@@ -1,7 +1,5 @@
 """One pre-trained net that Original and Re-train start from: made once, shared, resumed."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Every scenario is whole, and data that can't be used are refused before a folder is begun."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Texts and tables go through a study as images do."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

@@ -1,7 +1,5 @@
 """CIFAR-10 and Fashion-MNIST: every door leads to the same data, and no door unpickles."""
 
-from __future__ import annotations
-
 import gzip
 import struct
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A folder of images: torchvision's numbering, decoded once, nothing half-read."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A folder too large for memory: decoded in groups, studied from disk, with memory that stays."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import signal

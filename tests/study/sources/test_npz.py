@@ -1,7 +1,5 @@
 """The npz door: what MedMNIST files hold gets in unchanged, all else is refused in one line."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

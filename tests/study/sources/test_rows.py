@@ -1,7 +1,5 @@
 """Samples on disk do what tensors do, wherever samples are looked at."""
 
-from __future__ import annotations
-
 import pickle
 
 import numpy as np

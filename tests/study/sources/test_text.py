@@ -1,7 +1,5 @@
 """Texts: what is read, that nothing was learnt from them, and that no text is there twice."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

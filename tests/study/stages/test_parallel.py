@@ -1,7 +1,5 @@
 """What is said of work while it runs: every line on a terminal, one for all elsewhere."""
 
-from __future__ import annotations
-
 import re
 from types import SimpleNamespace
 

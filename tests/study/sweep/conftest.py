@@ -1,7 +1,5 @@
 """A notebook of two cells that takes no time beside its kernel's start."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import nullcontext

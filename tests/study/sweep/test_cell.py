@@ -1,7 +1,5 @@
 """One cell: kept when it is whole, tried again when its kernel dies; without kernels."""
 
-from __future__ import annotations
-
 import pytest
 from nbclient.exceptions import DeadKernelError
 

@@ -1,7 +1,5 @@
 """Kill driver, worker and kernel at random moments; what comes out is what would have."""
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os

@@ -1,7 +1,5 @@
 """Real kernels: on this machine, on a Dask cluster, and through the command."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from pathlib import Path

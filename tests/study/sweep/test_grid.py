@@ -1,7 +1,5 @@
 """Which cells a grid is, and what is refused before anything starts."""
 
-from __future__ import annotations
-
 import pytest
 
 from rurklib.checks import InputError

@@ -1,7 +1,5 @@
 """What makes a cell another cell, and what doesn't."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """A whole sweep: what is executed, what is written at the end, what is refused; without kernels."""
 
-from __future__ import annotations
-
 import errno
 import os
 import subprocess
