@@ -246,7 +246,7 @@ def test_metrics_and_the_measurement(x, stored):
         "draws": 1,
         "controls": {"c": (stored.take([41, 41, 70]), y[[41, 41, 70]])},
     }
-    with pytest.raises(InputError, match="2 of 3 samples of control 'c' are forget samples too"):
+    with pytest.raises(InputError, match="2 of 3 control 'c' samples are in the forget set"):
         residual_knowledge(models[0], models[1:], *disk[1], **asked)
 
 
