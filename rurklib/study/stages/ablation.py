@@ -74,6 +74,12 @@ def ablate(
     dimensions = math.prod(run.pair("forget")[0].shape[1:])
     if "tau" in values:
         values["tau"] = _radius(values.get("perturbation", ""), values["tau"], dimensions)
+    asked = {law: [*radii.get(law, run.scenario.taus)] for law in laws}
+    with _alone(run.folder), contextlib.redirect_stdout(io.StringIO()):  # no line on each model
+        references, kept = _references(run), {}
+        for law in laws:
+            taus = [tau if law in radii else _radius(law, tau, dimensions) for tau in asked[law]]
+            kept[law] = residual(run, law, taus=taus, methods=["Original"])
     began = time.perf_counter()
     model = unlearned(run, method, seed, values)
     seconds = {method: time.perf_counter() - began}
@@ -85,21 +91,19 @@ def ablate(
     seconds["Original"] = files.load_weights(run.checkpoint(origin))[2]["seconds"]
     nets = {"Original": load_models(run, [origin])[origin], method: model}
     told = pd.DataFrame([{"method": name, **accuracies(run, net)} for name, net in nets.items()])
-    table = pd.concat([told, _references(run)])
+    table = pd.concat([told, references])
     table["average_gap"] = average_gap(table)
     table["seconds"] = table.method.map(seconds)
     frames, verdicts = [], {}
     for law in laws:
-        asked = [*radii.get(law, run.scenario.taus)]
-        taus = [tau if law in radii else _radius(law, tau, dimensions) for tau in asked]
-        result = _measured(run, law, taus, method, model)
+        result = _with_another(run, kept[law], method, model)
         for name, label in zip(nets, result.models, strict=True):
-            frames.append(_rows(result, label, name, law).assign(alike_tau=asked))
+            frames.append(_rows(result, label, name, law).assign(alike_tau=asked[law]))
             if law == laws[0]:
                 verdicts[name] = result.judge(label)
         if law == laws[0]:
             cloud = [_rows(result, r, "Re-train", law).iloc[[-1]] for r in result.references]
-            others = pd.concat(cloud, ignore_index=True).assign(alike_tau=asked[-1])
+            others = pd.concat(cloud, ignore_index=True).assign(alike_tau=asked[law][-1])
     frame = pd.concat(frames, ignore_index=True)
     for name, verdict in verdicts.items():
         frame.loc[frame.method == name, ["finding", "p"]] = verdict.finding, verdict.p
@@ -127,19 +131,23 @@ def shared_run(
     plain.pop("methods")
     folder = Path(shared) / f"{scenario}-{digest(plain)[:10]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
+    with _alone(folder):
         run = open_run(scenario, folder, seeds=[seed], settings=chosen, jobs=jobs)
         train(run)
     return run
 
 
-def _measured(
-    run: Run, law: str, taus: Sequence[float], method: str, model: nn.Module
+def _alone(folder: Path) -> FileLock:
+    """Wait until no other cell makes or keeps anything in a shared run."""
+    return FileLock(folder.with_name(f".{folder.name}.lock"))
+
+
+def _with_another(
+    run: Run, kept: ResidualKnowledge, method: str, model: nn.Module
 ) -> ResidualKnowledge:
-    """Original and the references, whose counts the run keeps, and one more model beside them."""
-    with contextlib.redirect_stdout(io.StringIO()):  # a cell has no use for a line on each model
-        kept = residual(run, law, taus=taus, methods=["Original"])
-    asked = Measurement(taus, law, run.scenario.draws, bounds=run.data.bounds)
+    """What a run's counts say, with one more model that is asked the same."""
+    one = next(iter(kept.counts.values()))
+    asked = Measurement(one.taus, one.perturbation, one.draws, bounds=run.data.bounds)
     if asked.gradient_based:  # the references are asked about the copies found on the model
         nets = load_models(run, run.names("Re-train")).values()
         shown = {method: model, **dict(zip(kept.references, nets, strict=True))}
@@ -147,8 +155,7 @@ def _measured(
         counts = {**kept.counts, method: own}
     else:
         own = count_hits({method: model}, *run.pair("forget"), asked)
-        together = Counts.joined([kept.counts[kept.models[0]], own])
-        counts = dict.fromkeys([*kept.counts, method], together)
+        counts = dict.fromkeys([*kept.counts, method], Counts.joined([one, own]))
     return replace(kept, counts=counts, models=(*kept.models, method))
 
 

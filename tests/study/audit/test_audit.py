@@ -153,7 +153,7 @@ CASES = [
     ({"forget": "real.npy"}, "expected indices of samples"),
     ({"forget": "data.npz"}, "holds an archive of arrays: expected a .npy file"),
     ({"held_out": "overlap.npy"}, "overlap.npy names 1 samples that"),
-    ({"held_out": "data.npz"}, "are forget samples too"),
+    ({"held_out": "data.npz"}, "are in the forget set too"),
     ({"out": "full"}, "is not empty: name a new or an empty folder"),
     ({"out": "full", "weights": "gone.safetensors"}, "is not empty"),  # before files are read
     ({"out": "m.py"}, "is a file: name a new or an empty folder"),
