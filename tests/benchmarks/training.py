@@ -52,7 +52,7 @@ LR, MOMENTUM, DECAY = 0.01, 0.9, 5e-4
 
 
 def images(n: int, size: int, channels: int = 3) -> tuple[Tensor, Tensor]:
-    """Random bytes: how fast a net learns them doesn't hang on what they show."""
+    """Random bytes: how fast a net learns them doesn't depend on what they show."""
     rng = generator(0)
     x = torch.randint(256, (n, channels, size, size), generator=rng, dtype=torch.uint8)
     return x, torch.randint(10, (n,), generator=rng)
