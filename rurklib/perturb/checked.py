@@ -35,13 +35,13 @@ def checked(kernel: Kernel, *checking: Callable[..., Any]) -> Kernel:
     return cast(Kernel, public)
 
 
-def labelled(model: nn.Module, x: Tensor, y: Tensor) -> None:
+def _labelled(model: nn.Module, x: Tensor, y: Tensor) -> None:
     checks.labels(y, len(x))
     if not isinstance(model, nn.Module):
         raise checks.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
 
 
-def steps(
+def _steps(
     steps: int,
     step_size: float | None,
     random_start: bool,
@@ -64,5 +64,5 @@ sphere = checked(noise.sphere, fits["sphere-l2"])
 delete = checked(edits.delete, fits["delete"])
 swap = checked(edits.swap, fits["swap"])
 typo = checked(edits.typo, fits["typo"])
-fgsm = checked(gradient.fgsm, fits["fgsm"], labelled)
-pgd = checked(gradient.pgd, fits["pgd"], labelled, check_p, steps)
+fgsm = checked(gradient.fgsm, fits["fgsm"], _labelled)
+pgd = checked(gradient.pgd, fits["pgd"], _labelled, check_p, _steps)
