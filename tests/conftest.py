@@ -18,6 +18,13 @@ from torch import Tensor, nn
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests first, a whole study before all: each file is one worker's, and the
+    last to end shouldn't be a long one."""
+    slow = sorted({item.path for item in items if item.get_closest_marker("slow")}, reverse=True)
+    items.sort(key=lambda item: slow.index(item.path) if item.path in slow else len(slow))
+
+
 def seeded_generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
