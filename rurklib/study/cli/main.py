@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from rurklib import __version__
 from rurklib.checks import InputError, count, one_of
 from rurklib.study.cli import options
 from rurklib.study.cli.audit import audit
@@ -48,7 +47,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, epilog=EXAMPLES, context_settings={"max_content_width": 100})
-@click.version_option(__version__)
+@click.version_option(package_name="rurklib")
 def main() -> None:
     """Measure and remove residual knowledge in unlearned classifiers."""
 
