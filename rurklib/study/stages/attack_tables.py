@@ -29,7 +29,6 @@ ATTACKS_FILE = "attacks.csv"  # a run's table
 KEYS = ["scenario", "attack", "statistic", "method"]
 NEEDED = (*KEYS, "seed", "value", "reference", "predict_low", "predict_high", "t", "finding")
 OUTSIDE = ["above", "below"]
-STATISTICS = ("level", "auc", "tpr", "calibrated auc", "calibrated tpr")
 FORGET, HELD_OUT = "forget set", "held out"
 Scores = Mapping[str, Mapping[str, np.ndarray]]  # {attack: {part: [n]}}
 
