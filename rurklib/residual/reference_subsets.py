@@ -42,7 +42,8 @@ def against_reference_subsets(
         if comb(len(references), size) <= subsets:
             chosen = [list(c) for c in combinations(references, size)]
         else:
-            chosen = [list(rng.choice(references, size, replace=False)) for _ in range(subsets)]
+            drawn = [rng.choice(len(references), size, replace=False) for _ in range(subsets)]
+            chosen = [[references[k] for k in some] for some in drawn]
         for i, some in enumerate(chosen):
             rows = replace(result, references=tuple(some), control_results={}).rows(name)
             rows = rows[COLUMNS]
