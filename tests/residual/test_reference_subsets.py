@@ -41,6 +41,19 @@ def test_random_subsets_where_they_are_many(result):
     assert all(tuple(v) in single for _, v in ones)
 
 
+def test_models_may_be_named_by_pairs(result):
+    """Fails if names become an array on the way: a study's models are (method, seed)."""
+    names = {old: ("m" if old == "m" else "Re-train", i) for i, old in enumerate(result.counts)}
+    counts = {
+        names[own]: replace(its, models=tuple(names[m] for m in its.models))
+        for own, its in result.counts.items()
+    }
+    references = tuple(names[r] for r in result.references)
+    paired = replace(result, counts=counts, models=(names["m"],), references=references)
+    table = against_reference_subsets(paired, names["m"], [2], subsets=3, seed=1)
+    assert table.equals(against_reference_subsets(result, "m", [2], subsets=3, seed=1))
+
+
 def test_a_reference_is_never_held_against_itself(result):
     """Fails if a subset may contain the reference that is judged: its ratio would be 1."""
     own = result.references[0]
