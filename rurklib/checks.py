@@ -61,16 +61,15 @@ def inputs(x: Any, bounds: Bounds = (0.0, 1.0), what: str = "x") -> None:
         return
     if not x.is_floating_point():
         raise InputError(f"{what} has dtype {x.dtype}: expected uint8 or a floating type")
-    if not bool(torch.isfinite(x).all()):
+    low, high = map(float, torch.aminmax(x))  # one pass over x; NaN is handed on
+    if not (math.isfinite(low) and math.isfinite(high)):
         bad = int((~torch.isfinite(x)).flatten(1).any(1).sum())
         raise InputError(f"{what}: {bad} of {len(x)} samples hold NaN or infinity; remove them")
-    if bounds is not None:
-        low, high = float(x.min()), float(x.max())
-        if low < bounds[0] or high > bounds[1]:
-            raise InputError(
-                f"{what} spans [{low:.4g}, {high:.4g}]: expected values in [{bounds[0]:g}, "
-                f"{bounds[1]:g}]; divide 0..255 images by 255 and move normalisation into the model"
-            )
+    if bounds is not None and (low < bounds[0] or high > bounds[1]):
+        raise InputError(
+            f"{what} spans [{low:.4g}, {high:.4g}]: expected values in [{bounds[0]:g}, "
+            f"{bounds[1]:g}]; divide 0..255 images by 255 and move normalisation into the model"
+        )
 
 
 def labels(y: Any, n: int, classes: int | None = None, what: str = "y") -> None:

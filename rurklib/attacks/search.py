@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from rurklib import samples
 from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
-from rurklib.perturb.ball import project
+from rurklib.perturb.ball import inside, project
 from rurklib.perturb.gradient import ascent, start
-from rurklib.perturb.noise import gaussian
+from rurklib.perturb.noise import normal
 
 FIRST = 0.5  # share of the picture that the first square covers
 HALVED = (0.05, 0.2, 0.5)  # shares of the budget after which a square's area is halved
@@ -51,7 +51,7 @@ def eot(
             for _ in range(steps):
                 z, g = inside(x, d, bounds), torch.zeros_like(x)
                 for _ in range(draws):  # one of each sample at a time: small batches are faster
-                    copies = gaussian(z, sd, generator=generator, bounds=bounds)
+                    copies = inside(z, normal(z, sd, generator), bounds)
                     g = g + ascent(model, copies, y, targeted)
                 d = project(d + 2.5 * tau / steps * g.sign(), x, tau, math.inf, bounds)
             z = inside(x, d, bounds)
@@ -107,11 +107,6 @@ def random_search(
             better = found > best
             d, best = torch.where(better.view(-1, 1, 1, 1), tried, d), torch.maximum(found, best)
         return inside(x, d.view_as(x), bounds), sign * best
-
-
-def inside(x: Tensor, d: Tensor, bounds: samples.Bounds) -> Tensor:
-    """x + d, clipped to ``bounds``."""
-    return x + d if bounds is None else (x + d).clamp(*bounds)
 
 
 def _margin(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:

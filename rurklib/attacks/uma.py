@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import samples
-from rurklib.attacks.search import inside
 from rurklib.model_state import evaluating
+from rurklib.perturb.ball import inside
 
 
 def unlearning_mapping(

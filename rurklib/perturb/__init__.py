@@ -14,8 +14,9 @@ folder is imported.
 from importlib import import_module
 from pkgutil import iter_modules
 
-from rurklib.perturb.checked import delete, fgsm, gaussian, pgd, sphere, swap, typo, uniform
-from rurklib.perturb.noise import matched_radius
+from rurklib.perturb.edits import delete, swap, typo
+from rurklib.perturb.gradient import fgsm, pgd
+from rurklib.perturb.noise import gaussian, matched_radius, sphere, uniform
 from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
 
 for _module in iter_modules(__path__):

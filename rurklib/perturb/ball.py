@@ -1,6 +1,7 @@
 """Balls: the exact projection onto {||d||_p <= tau} inside the box, and uniform points in them.
 
-Everything acts on displacements d = x' - x of shape [n, ...], sample by sample.
+Everything acts on displacements d = x' - x of shape [n, ...], sample by sample, and checks nothing
+but :func:`checked`, which the public functions of this folder begin with.
 """
 
 import math
@@ -9,10 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rurklib.checks import InputError
-from rurklib.samples import Bounds
+from rurklib import checks
+from rurklib.samples import Bounds, as_float
 
 BISECTIONS = 40  # halves the bracket 40 times: below float32's resolution
+
+
+def checked(x: Tensor, tau: float, bounds: Bounds) -> Tensor:
+    """x as floats, if samples x [n, ...] have neighbours at this radius, else raise InputError."""
+    checks.inputs(x, bounds)
+    checks.number("tau", tau, low=0.0)
+    return as_float(x)
 
 
 def norm(d: Tensor, p: float) -> Tensor:
@@ -23,7 +31,7 @@ def norm(d: Tensor, p: float) -> Tensor:
 def check_p(p: float) -> float:
     """Return ``p`` if it is one of the norms offered (1, 2, infinity), else raise InputError."""
     if p not in (1, 2, math.inf):
-        raise InputError(f"p = {p!r}: expected 1, 2 or math.inf")
+        raise checks.InputError(f"p = {p!r}: expected 1, 2 or math.inf")
     return float(p)
 
 
@@ -60,7 +68,13 @@ def project(d: Tensor, x: Tensor, tau: float, p: float, bounds: Bounds) -> Tenso
     return shrink(torch.where(inside, torch.zeros_like(mu_high), mu_high))
 
 
-def uniform(x: Tensor, tau: float, p: float, generator: torch.Generator) -> Tensor:
+def inside(x: Tensor, d: Tensor, bounds: Bounds) -> Tensor:
+    """x + d, clipped to ``bounds``; after :func:`project` too, for x + (high - x) can round to just
+    above high."""
+    return x + d if bounds is None else (x + d).clamp_(*bounds)
+
+
+def uniform(x: Tensor, tau: float, generator: torch.Generator, p: float) -> Tensor:
     """Displacements drawn uniformly from the ball {||d||_p <= tau} around 0, shaped like x.
 
     A uniform direction times a uniform radius is *not* uniform in the ball: it crowds the centre.

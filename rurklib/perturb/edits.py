@@ -4,13 +4,14 @@ A text is x [n, dim, length]: a column for each token, and zero columns after th
 :mod:`rurklib.study.sources.text` embeds it. An edit is then a change of columns and needs no words.
 Edits are no ball: one token changes by a whole embedding, or not at all. Every draw decides for
 each token by a number of its own, so for one generator the edits at a larger rate include those at
-a smaller one. Kernels check nothing; :mod:`rurklib.perturb` has them behind their checks.
+a smaller one. A public function checks what it is given; what edits by a stream checks nothing.
 """
 
 import torch
 from torch import Tensor
 
 from rurklib import checks
+from rurklib.perturb.ball import checked
 from rurklib.samples import Bounds
 
 
@@ -21,6 +22,12 @@ def delete(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds 
     a copy, tau = 1 texts without a token. Raises InputError for x of another kind, or a rate
     outside [0, 1].
     """
+    check_texts(x, tau, bounds)
+    return deleted(x, tau, generator)
+
+
+def deleted(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
+    """:func:`delete`, unchecked."""
     there = x.ne(0).any(1)
     kept = there & (_numbers(there, generator) >= tau)
     order = (~kept).to(torch.uint8).argsort(dim=1, stable=True)  # kept first, in their order
@@ -35,6 +42,12 @@ def swap(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = 
     two neighbours can change places and no token moves further than one place. One without a
     partner stays. Shapes, tau = 0 and errors as in :func:`delete`.
     """
+    check_texts(x, tau, bounds)
+    return swapped(x, tau, generator)
+
+
+def swapped(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
+    """:func:`swap`, unchecked."""
     there = x.ne(0).any(1)
     n, length = there.shape
     first = torch.randint(0, 2, (n, 1), generator=generator, device=x.device)
@@ -54,6 +67,12 @@ def typo(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = 
     a word is random signs: so is a column of signs with signs drawn anew. Shapes, tau = 0 and
     errors as in :func:`delete`; ``bounds``, if any, have to be symmetric about 0.
     """
+    check_signs(x, tau, bounds)
+    return misspelt(x, tau, generator)
+
+
+def misspelt(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
+    """:func:`typo`, unchecked."""
     there = x.ne(0).any(1)
     wrong = there & (_numbers(there, generator) < tau)
     sign = torch.randint(0, 2, x.shape, generator=generator, device=x.device).to(x.dtype) * 2 - 1
@@ -62,6 +81,7 @@ def typo(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = 
 
 def check_texts(x: Tensor, tau: float, bounds: Bounds) -> None:
     """Raise InputError for what is no embedded text, or for a rate above 1."""
+    checked(x, tau, bounds)
     checks.number("tau", tau, 0.0, 1.0)
     if x.ndim != 3 or not x.is_floating_point():
         raise checks.InputError(

@@ -6,8 +6,8 @@ model still recognises as y.
 
 The model is left as found: eval mode inside, its own modes after; gradients are taken with respect
 to the input alone, so no ``.grad`` of a weight is touched. The loss is summed over the batch, never
-averaged, so a sample's perturbation doesn't depend on who else is in its batch. Nothing is checked
-here; :mod:`rurklib.perturb` has the same functions behind their checks.
+averaged, so a sample's perturbation doesn't depend on who else is in its batch. :func:`fgsm` and
+:func:`pgd` check what they are given; :func:`step` and :func:`search` don't.
 """
 
 import math
@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rurklib import checks
 from rurklib.model_state import evaluating
-from rurklib.perturb.ball import norm, project, uniform
+from rurklib.perturb.ball import check_p, checked, inside, norm, project, uniform
 from rurklib.samples import Bounds
 
 
@@ -49,11 +50,20 @@ def fgsm(
     """One signed gradient step of size tau: x' = clip(x +- tau * sign(grad)), in the L-inf ball.
 
     Shapes: x [n, ...] float inside ``bounds``, y int64 [n] -> [n, ...]. tau = 0 returns a copy.
-    A coordinate with zero gradient stays where it is.
+    A coordinate with zero gradient stays where it is. Raises InputError for what can't be used.
     """
+    x = checked(x, tau, bounds)
+    _check_labelled(model, x, y)
+    return step(model, x, y, tau, bounds, targeted=targeted)
+
+
+def step(
+    model: nn.Module, x: Tensor, y: Tensor, tau: float, bounds: Bounds, *, targeted: bool = False
+) -> Tensor:
+    """:func:`fgsm`, unchecked."""
     with evaluating(model):
-        step = tau * ascent(model, x, y, targeted).sign()
-    return _inside(x, project(step, x, tau, math.inf, bounds), bounds)
+        d = tau * ascent(model, x, y, targeted).sign()
+    return inside(x, project(d, x, tau, math.inf, bounds), bounds)
 
 
 def pgd(
@@ -68,7 +78,6 @@ def pgd(
     targeted: bool = False,
     random_start: bool = True,
     generator: torch.Generator | None = None,
-    start_at: Tensor | None = None,
     bounds: Bounds = (0.0, 1.0),
 ) -> Tensor:
     """Projected gradient steps inside the Lp ball of radius tau and the box (p = 1, 2, inf).
@@ -81,27 +90,54 @@ def pgd(
     few coordinates and small steps spread it over many. On linear models ten default steps reach
     95 % of the optimum, but in L2 only 70 % of it where the box cuts off much of the ball: take
     more or larger steps there. ``random_start`` draws uniformly from the ball and needs a
-    ``generator``; a displacement drawn before (:func:`start`) is given as ``start_at``.
+    ``generator``; without it the search sets out from x.
 
     Shapes: x [n, ...] float inside ``bounds``, y int64 [n] -> [n, ...]. tau = 0 returns a copy.
+    Raises InputError for what can't be used.
     """
-    size = step_size
-    if size is None:
-        size = 2.5 * tau if p == 1 else 2.5 * tau / steps
-    d = torch.zeros_like(x) if start_at is None else start_at
-    if random_start and start_at is None:
-        assert generator is not None
+    x, p = checked(x, tau, bounds), check_p(p)
+    _check_labelled(model, x, y)
+    checks.count("steps", steps)
+    if step_size is not None:
+        checks.number("step_size", step_size, low=0.0)
+    d = torch.zeros_like(x)
+    if random_start:
+        if generator is None:
+            raise checks.InputError(
+                "pgd: random_start needs a generator, e.g. torch.Generator().manual_seed(0)"
+            )
         d = start(x, tau, generator, bounds, p)
+    return search(
+        model, x, y, tau, d, bounds, p=p, targeted=targeted, steps=steps, step_size=step_size
+    )
+
+
+def search(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    tau: float,
+    d: Tensor,
+    bounds: Bounds,
+    *,
+    p: float = math.inf,
+    targeted: bool = False,
+    steps: int = 10,
+    step_size: float | None = None,
+) -> Tensor:
+    """:func:`pgd` from a displacement d that was drawn before (:func:`start`), unchecked."""
+    if step_size is None:
+        step_size = 2.5 * tau if p == 1 else 2.5 * tau / steps
     with evaluating(model):
         for _ in range(steps):
-            g = ascent(model, _inside(x, d, bounds), y, targeted)
-            d = project(d + size * _direction(g, p), x, tau, p, bounds)
-    return _inside(x, d, bounds)
+            g = ascent(model, inside(x, d, bounds), y, targeted)
+            d = project(d + step_size * _direction(g, p), x, tau, p, bounds)
+    return inside(x, d, bounds)
 
 
 def start(x: Tensor, tau: float, generator: torch.Generator, bounds: Bounds, p: float) -> Tensor:
     """Where PGD sets out: a displacement drawn uniformly from the ball, moved into the box."""
-    return project(uniform(x, tau, p, generator), x, tau, p, bounds)
+    return project(uniform(x, tau, generator, p), x, tau, p, bounds)
 
 
 def _direction(g: Tensor, p: float) -> Tensor:
@@ -114,6 +150,7 @@ def _direction(g: Tensor, p: float) -> Tensor:
     return g if p == 1 else g / norm(g, 2).view(shape).clamp(min=1.0)
 
 
-def _inside(x: Tensor, d: Tensor, bounds: Bounds) -> Tensor:
-    """x + d, clipped once more: x + (high - x) can round to just above high."""
-    return x + d if bounds is None else (x + d).clamp_(*bounds)
+def _check_labelled(model: nn.Module, x: Tensor, y: Tensor) -> None:
+    checks.labels(y, len(x))
+    if not isinstance(model, nn.Module):
+        raise checks.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")

@@ -1,6 +1,7 @@
-"""Random perturbations: kernels that don't look at a model, and don't check what they are given.
+"""Random perturbations, which don't look at a model.
 
-:mod:`rurklib.perturb` has the same functions behind their checks.
+A public function checks what it is given and adds a displacement; what draws that (here, or
+:func:`rurklib.perturb.ball.uniform`) checks nothing.
 
 Where a copy would leave the ``bounds``, each coordinate is clipped to them, as torchattacks and the
 paper do. Clipping only ever brings a coordinate nearer to x, so a copy stays in its ball; but its
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from rurklib import checks
 from rurklib.perturb import ball
+from rurklib.perturb.ball import checked, inside
 from rurklib.samples import Bounds
 
 
@@ -30,8 +32,13 @@ def gaussian(
     Shapes: x [n, ...] float inside ``bounds`` -> [n, ...]. tau = 0 returns a copy of x.
     Raises InputError for NaN, out-of-range inputs or a negative tau.
     """
-    noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-    return _inside(noise.mul_(tau).add_(x), bounds)
+    x = checked(x, tau, bounds)
+    return inside(x, normal(x, tau, generator), bounds)
+
+
+def normal(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
+    """tau * z with z standard normal, shaped like x."""
+    return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype).mul_(tau)
 
 
 def uniform(
@@ -46,7 +53,8 @@ def uniform(
     Shapes: x [n, ...] float inside ``bounds`` -> [n, ...]. tau = 0 returns a copy of x.
     Raises InputError for NaN, out-of-range inputs, a negative tau or another p.
     """
-    return _inside(x + ball.uniform(x, tau, p, generator), bounds)
+    x = checked(x, tau, bounds)
+    return inside(x, ball.uniform(x, tau, generator, ball.check_p(p)), bounds)
 
 
 def matched_radius(tau: float, p: float, dimensions: int) -> float:
@@ -72,9 +80,11 @@ def sphere(
     Of a linear model's copies a spherical cap is recognised, whose area is known. Shapes and
     errors as in :func:`uniform`.
     """
-    z = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype).flatten(1)
-    return _inside(x + (tau * z / ball.norm(z, 2)[:, None]).view_as(x), bounds)
+    x = checked(x, tau, bounds)
+    return inside(x, on_sphere(x, tau, generator), bounds)
 
 
-def _inside(x: Tensor, bounds: Bounds) -> Tensor:
-    return x if bounds is None else x.clamp_(*bounds)
+def on_sphere(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
+    """Uniform points of the L2 sphere of radius tau around 0, shaped like x."""
+    z = normal(x, 1.0, generator).flatten(1)
+    return (tau * z / ball.norm(z, 2)[:, None]).view_as(x)

@@ -4,16 +4,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks
 from rurklib.perturb import edits, noise
-from rurklib.perturb.gradient import fgsm, pgd, start
+from rurklib.perturb.ball import checked, inside, uniform
+from rurklib.perturb.gradient import search, start, step
 from rurklib.samples import Bounds
 
-Check = Callable[[Tensor, float, Bounds], None]
+Check = Callable[[Tensor, float, Bounds], Any]
 Sample = Callable[[nn.Module, Tensor, Tensor, float, torch.Generator, Bounds], Tensor]
 Start = Callable[[Tensor, float, torch.Generator, Bounds], Tensor]
 Search = Callable[[nn.Module, Tensor, Tensor, float, Tensor, Bounds], Tensor]
@@ -49,30 +50,28 @@ class Perturbation:
 
     def check(self, x: Tensor, tau: float, bounds: Bounds) -> None:
         """Raise InputError for samples x [n, ...] that have no such neighbours at this radius."""
-        checks.inputs(x, bounds)
-        checks.number("tau", tau, low=0.0)
-        if self.tokens:
-            self.tokens(x, tau, bounds)
+        (self.tokens or checked)(x, tau, bounds)
 
 
 def blind(
-    kernel: Callable[..., Tensor], p: float | None = None, tokens: Check | None = None
+    displacement: Callable[[Tensor, float, torch.Generator], Tensor], p: float | None = None
 ) -> Perturbation:
-    """Of a kernel ``(x, tau, *, generator, bounds)`` that looks at no model; one that fills a ball
-    takes its ``p`` as well."""
-    own = kernel if p is None else partial(kernel, p=p)
+    """A displacement that looks at no model; ``p``: it fills that ball."""
     return Perturbation(
-        lambda model, x, y, tau, generator, bounds: own(x, tau, generator=generator, bounds=bounds),
-        p=p,
-        tokens=tokens,
+        lambda model, x, y, tau, g, bounds: inside(x, displacement(x, tau, g), bounds), p=p
     )
+
+
+def edit(kernel: Callable[[Tensor, float, torch.Generator], Tensor], tokens: Check) -> Perturbation:
+    """An edit of texts, which looks at no model."""
+    return Perturbation(lambda model, x, y, tau, g, bounds: kernel(x, tau, g), tokens=tokens)
 
 
 def one_step(targeted: bool) -> Perturbation:
     """FGSM: no chance in it."""
-    own = partial(fgsm, targeted=targeted)
+    own = partial(step, targeted=targeted)
     return Perturbation(
-        lambda model, x, y, tau, _, bounds: own(model, x, y, tau, bounds=bounds),
+        lambda model, x, y, tau, _, bounds: own(model, x, y, tau, bounds),
         gradient_based=True,
         random=False,
         p=math.inf,
@@ -82,26 +81,26 @@ def one_step(targeted: bool) -> Perturbation:
 
 def searching(p: float, targeted: bool) -> Perturbation:
     """PGD in the Lp ball, from a random start."""
-    own = partial(pgd, p=p, targeted=targeted)
+    first, own = partial(start, p=p), partial(search, p=p, targeted=targeted)
     return Perturbation(
-        lambda model, x, y, tau, g, bounds: own(model, x, y, tau, generator=g, bounds=bounds),
+        lambda model, x, y, tau, g, b: own(model, x, y, tau, first(x, tau, g, b), b),
         gradient_based=True,
-        start=partial(start, p=p),
-        search=lambda model, x, y, tau, d, bounds: own(model, x, y, tau, start_at=d, bounds=bounds),
+        start=first,
+        search=own,
         p=p,
         targeted=targeted,
     )
 
 
 PERTURBATIONS: dict[str, Perturbation] = {
-    "gaussian": blind(noise.gaussian),
-    "uniform-linf": blind(noise.uniform, math.inf),
-    "uniform-l2": blind(noise.uniform, 2),
-    "uniform-l1": blind(noise.uniform, 1),
-    "sphere-l2": blind(noise.sphere),
-    "delete": blind(edits.delete, tokens=edits.check_texts),
-    "swap": blind(edits.swap, tokens=edits.check_texts),
-    "typo": blind(edits.typo, tokens=edits.check_signs),
+    "gaussian": blind(noise.normal),
+    "uniform-linf": blind(partial(uniform, p=math.inf), math.inf),
+    "uniform-l2": blind(partial(uniform, p=2), 2),
+    "uniform-l1": blind(partial(uniform, p=1), 1),
+    "sphere-l2": blind(noise.on_sphere),
+    "delete": edit(edits.deleted, edits.check_texts),
+    "swap": edit(edits.swapped, edits.check_texts),
+    "typo": edit(edits.misspelt, edits.check_signs),
     "fgsm": one_step(targeted=True),
     "fgsm-untargeted": one_step(targeted=False),
     "pgd": searching(math.inf, targeted=True),

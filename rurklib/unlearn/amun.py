@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.model_state import evaluating
-from rurklib.perturb.gradient import pgd
+from rurklib.perturb.gradient import search
 from rurklib.samples import Bounds, Pair, as_float
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method
@@ -54,12 +54,13 @@ def nearest_adversarial(
     left = torch.arange(len(x), device=x.device)
     for k in range(DOUBLINGS):
         tau = epsilon * 2**k
-        near = pgd(model, x[left], y[left], tau, 2, steps=steps, random_start=False, bounds=bounds)
+        here, own = x[left], y[left]
+        near = search(model, here, own, tau, torch.zeros_like(here), bounds, p=2, steps=steps)
         with torch.no_grad(), evaluating(model):
             answer = model(near).argmax(1)
-        crossed = answer != y[left]
-        here = left[crossed]
-        found[here], said[here], radius[here] = near[crossed], answer[crossed], tau
+        crossed = answer != own
+        at = left[crossed]
+        found[at], said[at], radius[at] = near[crossed], answer[crossed], tau
         left = left[~crossed]
         if len(left) == 0:
             break

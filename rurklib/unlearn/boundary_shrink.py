@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.model_state import evaluating
-from rurklib.perturb.gradient import fgsm
+from rurklib.perturb.gradient import step
 from rurklib.samples import Bounds, Pair, as_float
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method
@@ -34,7 +34,7 @@ def nearest_labels(
     model: nn.Module, x: Tensor, y: Tensor, *, tau: float, bounds: Bounds = (0.0, 1.0)
 ) -> Tensor:
     """Steps 1 and 2: for each sample of x [n, ...] a label other than its y, int64 [n]."""
-    near = fgsm(model, as_float(x), y, tau, bounds=bounds)
+    near = step(model, as_float(x), y, tau, bounds)
     with torch.no_grad(), evaluating(model):
         return model(near).scatter(1, y[:, None], -torch.inf).argmax(1)
 

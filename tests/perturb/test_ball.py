@@ -106,5 +106,5 @@ def test_radius_zero_leaves_nothing():
 def test_noise_alike_in_size(p, d):
     """The radius gives uniform noise the root mean square of Gaussian noise, in every norm."""
     x, radius = torch.zeros(40_000, d, dtype=torch.float64), matched_radius(0.3, p, d)
-    noise = uniform(x, radius, p, torch.Generator().manual_seed(d))
+    noise = uniform(x, radius, torch.Generator().manual_seed(d), p)
     assert noise.square().mean().sqrt().item() == pytest.approx(0.3, rel=0.02)

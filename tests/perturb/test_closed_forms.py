@@ -13,7 +13,7 @@ from scipy import optimize, stats
 from torch import nn
 
 from rurklib import InputError
-from rurklib.perturb.checked import fgsm, gaussian, pgd, sphere, uniform
+from rurklib.perturb import fgsm, gaussian, pgd, sphere, uniform
 from rurklib.perturb.perturbations import PERTURBATIONS
 
 NORMS = (math.inf, 2, 1)

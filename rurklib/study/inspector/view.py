@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks, samples
-from rurklib.perturb.gradient import pgd
+from rurklib.perturb.gradient import search
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import estimates
 from rurklib.residual.counts import BLOCK
@@ -173,9 +173,9 @@ class Inspector:
         assert rule.start is not None
         assert rule.p is not None
         starts = torch.cat([rule.start(xs, tau, g, bounds)[at : at + 1] for g in streams])
-        return pgd(
-            model, laid_out(x.repeat(many)), y.repeat(len(draws)), tau, rule.p, steps=steps,
-            targeted=rule.targeted, start_at=laid_out(starts), bounds=bounds,
+        return search(
+            model, laid_out(x.repeat(many)), y.repeat(len(draws)), tau, laid_out(starts), bounds,
+            p=rule.p, targeted=rule.targeted, steps=steps,
         )  # fmt: skip
 
     def _search_on(self, name: str) -> nn.Module:
