@@ -101,16 +101,22 @@ class Rows:
             part.copy_(piece)
         return whole
 
+    def glimpses(self, a: int, b: int) -> Tensor:
+        """The bytes a ... b - 1 of each sample [n, b - a], on the CPU, without reading the rest."""
+        return self._bytes(self.index, a, min(b, math.prod(self.sample)))
+
     def read(self, places: Tensor) -> Tensor:
         """The samples at these places of the file [n, ...], on the CPU."""
-        each = math.prod(self.sample)
-        out = np.empty((len(places), each), np.uint8)
+        return self._bytes(places, 0, math.prod(self.sample)).view(len(places), *self.sample)
+
+    def _bytes(self, places: Tensor, a: int, b: int) -> Tensor:
+        out, each = np.empty((len(places), b - a), np.uint8), math.prod(self.sample)
         with open(self.file, "rb", buffering=0) as stored:
             for row, place in zip(out, places.tolist(), strict=True):
-                stored.seek(self.start + place * each)
-                if stored.readinto(row.data) != each:
+                stored.seek(self.start + place * each + a)
+                if stored.readinto(row.data) != b - a:
                     raise InputError(f"{self.file} was cut off while it was used: run it again")
-        return torch.from_numpy(out.reshape(len(places), *self.sample))
+        return torch.from_numpy(out)
 
     @classmethod
     def __torch_function__(cls, function: Any, *_: Any, **__: Any) -> NoReturn:
