@@ -76,7 +76,7 @@ def shows(tab, inspector, *state) -> None:
 
 
 def choose(tab, inspector) -> None:
-    """The same tour on the page and in JupyterLab: sample, law, norm, tau, found on, steps."""
+    """One tour on the page and in JupyterLab: sample, perturbation, norm, tau, found on, steps."""
     first, second = inspector.order[:2].tolist()
     slider = tab.get_by_role("slider")
     shows(tab, inspector, first, "gaussian", 0.2)

@@ -16,7 +16,6 @@ from rurklib import checks, samples
 from rurklib.model_state import evaluating
 from rurklib.perturb.gradient import ascent
 from rurklib.rng import generator
-from rurklib.study.inspector.grid import answers_on_plane
 from rurklib.study.inspector.view import Inspector
 
 POINTS = 61
@@ -78,18 +77,23 @@ def cut(
 ) -> Iterator[Cut]:
     """What Original, the references and ``model`` say on the plane, reported model by model.
 
-    ``reach`` is the L2 distance to the edge of the picture; points outside the input's bounds are
-    clamped to them, so far from the sample the plane is bent.
+    ``reach`` is the L2 distance to the edge of the picture, ``points`` the number along it; points
+    outside the input's bounds are clamped to them, so far from the sample the plane is bent.
     """
     checks.one_of("model", model, inspector.models)
     checks.number("reach", reach, 0.0)
+    checks.count("points", points, 2)
     across, up = directions(inspector, sample, seed)
-    asked = list(dict.fromkeys(["Original", model, *inspector.references]))
     x, y = samples.as_float(inspector.x[sample]), int(inspector.y[sample])
+    axis = np.linspace(-reach, reach, points)
+    steps = torch.tensor(np.stack(np.meshgrid(axis, axis), -1), dtype=x.dtype, device=x.device)
+    a, b = steps.view(-1, 2, *[1] * x.ndim).unbind(1)
+    plane, bounds = x + a * across + b * up, inspector.run.data.bounds
+    plane = plane if bounds is None else plane.clamp(*bounds)
+    asked = list(dict.fromkeys(["Original", model, *inspector.references]))
     says: dict[str, np.ndarray] = {}
     for name in asked:
-        nets, bounds = {name: inspector.forwards[name]}, inspector.run.data.bounds
-        axis, answers = answers_on_plane(nets, x, across, up, reach, points=points, bounds=bounds)
-        says = {**says, name: answers[name] == y}
+        answers = inspector.logits(plane, [name])[0].argmax(-1).cpu().numpy()
+        says = {**says, name: (answers == y).reshape(points, points)}
         truth, references = inspector.classes[y], inspector.references
         yield Cut(model, truth, axis, axis, says, references, len(says), len(asked))

@@ -1,6 +1,7 @@
 """A small forgetting request over all classes: some samples of each, drawn by a seed."""
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -19,9 +20,7 @@ def forget_few(dataset: Dataset, n: int, *, seed: int = 0) -> tuple[Tensor, Tens
     checks.count("n", n)
     checks.count("seed", seed, 0)
     y, classes = dataset.train[1].cpu().numpy(), len(dataset.classes)
-    hashes = np.array(list(samples.hashes(dataset.train[0])))
-    _, kind, copies = np.unique(hashes, return_inverse=True, return_counts=True)
-    single = copies[kind.reshape(-1)] == 1
+    single = ~pd.Series(samples.hashes(dataset.train[0])).duplicated(keep=False)
     rng = np.random.default_rng([seed, 3])
     forget: list[int] = []
     for c, share in enumerate(rng.permutation(n // classes + (np.arange(classes) < n % classes))):

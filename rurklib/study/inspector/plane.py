@@ -17,14 +17,13 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.data.dataset import Dataset
-from rurklib.model_state import evaluating
 from rurklib.models import build
+from rurklib.models.logits import logits
 from rurklib.perturb.noise import uniform
 from rurklib.residual.placement import by_range
 from rurklib.rng import generator
 from rurklib.samples import Pair
 from rurklib.study.inspector.few import forget_few
-from rurklib.study.inspector.grid import answers_on_plane
 from rurklib.train.fit import fit
 from rurklib.train.spec import Recipe
 from rurklib.unlearn.contract import unlearn
@@ -158,12 +157,12 @@ def shares(plane: Plane, tau: float, norm: str, lam: float, steps: int) -> pd.Da
     step, rows = list(plane.choices["steps"]).index(steps), []
     for k, label in enumerate(plane.case.forget[1].tolist()):
         share = {name: by.mean(-1) for name, by in plane.recognised(k, tau, norm, lam)[1].items()}
-        row: dict[str, Any] = {"sample": k, "class": plane.case.data.classes[label]}
-        row |= {name: share[name][0] for name in ("Original", "GD")}
-        row |= {"RURK": share["RURK"][step], "Re-train (mean)": share["Re-train"].mean()}
-        row |= {"Re-train (least)": share["Re-train"].min()}
-        rows.append(row | {"Re-train (most)": share["Re-train"].max()})
-    return pd.DataFrame(rows)
+        theirs = share["Re-train"]
+        models = share["Original"][0], share["GD"][0], share["RURK"][step]
+        re_trained = theirs.mean(), theirs.min(), theirs.max()
+        rows.append((k, plane.case.data.classes[label], *models, *re_trained))
+    again = [f"Re-train ({what})" for what in ("mean", "least", "most")]
+    return pd.DataFrame(rows, columns=["sample", "class", "Original", "GD", "RURK", *again])
 
 
 @dataclass(frozen=True)
@@ -204,11 +203,12 @@ def view(
     share, theirs = right["RURK"][step].mean(), right["Re-train"].mean(-1)
     at = {"Original": 0, "Re-train": reference, "GD": 0, "RURK": step}
     nets = {name: group[at[name]] for name, group in plane.nets(lam).items()}
-    middle, (across, up) = torch.full((2,), 0.5), torch.eye(2)
+    axis = np.linspace(0, 1, POINTS)
+    square = torch.tensor(np.stack(np.meshgrid(axis, axis), -1), dtype=x.dtype).view(-1, 2)
     return PlaneView(
         sample, tau, norm, lam, steps, reference,
         species=plane.case.data.classes[int(y[sample])],
-        regions=answers_on_plane(nets, middle, across, up, 0.5, points=POINTS)[1],
+        regions={n: answers(net, square).reshape(POINTS, POINTS) for n, net in nets.items()},
         answers={name: answers(net, x) for name, net in nets.items()},
         points=points,
         right=right,
@@ -220,8 +220,7 @@ def view(
 
 def answers(model: nn.Module, x: Tensor) -> np.ndarray:
     """The model's classes, int64 [n]; the model is left as found."""
-    with evaluating(model), torch.inference_mode():
-        return model(x).argmax(1).numpy()
+    return logits(model, x).argmax(1).numpy()
 
 
 def _rim(p: float) -> np.ndarray:

@@ -19,7 +19,7 @@ from rurklib.perturb.gradient import search
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import estimates
 from rurklib.residual.counts import BLOCK
-from rurklib.residual.inference import Forward, accelerate, laid_out
+from rurklib.residual.inference import accelerate, laid_out
 from rurklib.rng import generator
 from rurklib.study.ids import ModelId
 from rurklib.study.inspector.choices import STEPS
@@ -82,6 +82,13 @@ class View:
         return self.probabilities[[self.models.index(m) for m in wanted]]
 
 
+def seed_of(run: Run, seed: int | None) -> int:
+    """The experiment seed asked for (None: the run's first); InputError if the run hasn't it."""
+    if seed is not None and seed not in run.seeds:
+        raise checks.InputError(f"seed = {seed}: this run has {', '.join(map(str, run.seeds))}")
+    return run.seeds[0] if seed is None else seed
+
+
 class Inspector:
     """The models of a finished run for one experiment seed, and its forget samples.
 
@@ -90,18 +97,14 @@ class Inspector:
 
     def __init__(self, run: Run, seed: int | None = None) -> None:
         self.run = run
-        self.seed = run.seeds[0] if seed is None else seed
-        if self.seed not in run.seeds:
-            raise checks.InputError(f"seed = {seed}: this run has {', '.join(map(str, run.seeds))}")
+        self.seed = seed_of(run, seed)
         self.x, self.y = run.pair("forget")
         self.classes = run.data.classes
-        references = run.names("Re-train")
-        names = [ModelId("Original", self.seed), *references]
-        names += [ModelId(m, self.seed) for m in run.scenario.methods]
-        self.ids = {_shown(*n): n for n in names}
-        nets = load_models(run, names)
+        again = {f"Re-train {n.seed}": n for n in run.names("Re-train")}
+        self.ids = {"Original": ModelId("Original", self.seed), **again}
+        self.ids |= {method: ModelId(method, self.seed) for method in run.scenario.methods}
+        self.references, nets = tuple(again), load_models(run, list(self.ids.values()))
         self.models: dict[str, nn.Module] = {name: nets[n] for name, n in self.ids.items()}
-        self.references = tuple(_shown(*n) for n in references)
         self._example = samples.as_float(self.x[:64])
         self.forwards = {n: accelerate(m, self._example) for n, m in self.models.items()}
         self._searched: dict[str, Any] = {}  # modules
@@ -155,18 +158,18 @@ class Inspector:
         checks.count("sample", sample, 0)
         if sample >= len(self.x):
             raise checks.InputError(f"sample = {sample}: there are {len(self.x)} forget samples")
-        x, y = samples.as_float(self.x[sample : sample + 1]), self.y[sample : sample + 1]
-        rule.check(x, tau, self.run.data.bounds)
-        bounds, many = self.run.data.bounds, (len(draws), *[1] * (x.ndim - 1))
+        first, at = sample // BLOCK * BLOCK, sample % BLOCK
+        xs, ys = samples.as_float(self.x[first : first + BLOCK]), self.y[first : first + BLOCK]
+        x, y, bounds = xs[at : at + 1], ys[at : at + 1], self.run.data.bounds
+        rule.check(x, tau, bounds)
+        many = (len(draws), *[1] * (x.ndim - 1))
         if tau == 0:
             return x.repeat(many)
-        at, block = sample % BLOCK, slice(sample - sample % BLOCK, sample - sample % BLOCK + BLOCK)
-        xs, ys = samples.as_float(self.x[block]), self.y[block]
         streams = [generator(SEED, sample // BLOCK, i, device=x.device) for i in draws]
         if not rule.gradient_based:
             model = self.models["Original"]  # not looked at
-            drawn = [rule.sample(model, xs, ys, tau, g, bounds)[at : at + 1] for g in streams]
-            return torch.cat(drawn)
+            blocks = [rule.sample(model, xs, ys, tau, g, bounds) for g in streams]
+            return torch.cat([copies[at : at + 1] for copies in blocks])
         model = self._search_on(found_on)
         if rule.search is None:  # one step, whose number can't be chosen
             return rule.sample(model, laid_out(x), y, tau, streams[0], bounds).repeat(many)
@@ -180,21 +183,16 @@ class Inspector:
 
     def _search_on(self, name: str) -> nn.Module:
         """The form of a model that gradients are taken of, made once."""
-        checks.one_of("found_on", name, self.models)
+        model = self.models[checks.one_of("found_on", name, self.models)]
         if name not in self._searched:
-            form = accelerate(self.models[name], self._example, gradients=True)
-            self._searched[name] = form.call
+            self._searched[name] = accelerate(model, self._example, gradients=True).call
         return self._searched[name]
 
     def logits(self, copies: Tensor, names: Sequence[str]) -> Tensor:
         """Logits of some models on the same copies, [model, copy, class]."""
         copies = laid_out(copies)
-
-        def asked(net: Forward) -> Tensor:
-            return torch.cat([net(part) for part in copies.split(net.batch_size)])
-
         with torch.inference_mode():
-            return torch.stack([asked(self.forwards[name]) for name in names])
+            return torch.stack([self.forwards[name].of_many(copies) for name in names])
 
     def view(
         self,
@@ -231,7 +229,3 @@ class Inspector:
         found on, for they are made for it."""
         out = {model, found_on if PERTURBATIONS[perturbation].gradient_based else ""}
         return tuple(r for r in self.references if r not in out)
-
-
-def _shown(method: str, seed: int) -> str:
-    return f"Re-train {seed}" if method == "Re-train" else method

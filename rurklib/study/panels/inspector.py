@@ -64,24 +64,25 @@ class InspectorPanel(Panel):
                     "running ratio",
                     lambda s: running(inspector, **_asked(s, "tau", "found_on", "steps", "model")),
                     RunningRatio(),
-                    copy - {"draw"} | {"model"},
                 ),
                 "radius": Slow(
                     "radius of each model",
                     lambda s: radii(inspector, reach=self.reach(s),
                                     **_asked(s, "draw", "found_on", "steps")),
                     Radius(opened.names),
-                    copy - {"aim", "tau"},
                 ),
                 "map": Slow(
                     "map of the plane",
                     lambda s: cut(inspector, s["sample"], l2, model=s["model"]),
                     Map(),
-                    {"sample", "model"},
                 ),
             },
             columns=COLUMNS,
-            about={"samples": {"sample"}, "copy": copy, "probabilities": copy},
+            about={
+                "samples": {"sample"}, "copy": copy, "probabilities": copy,
+                "ratio": copy - {"draw"} | {"model"}, "radius": copy - {"aim", "tau"},
+                "map": {"sample", "model"},
+            },
             adapt=self._adapted,
         )  # fmt: skip
         self.set(**state)

@@ -18,7 +18,7 @@ import ipywidgets
 import nbformat
 
 from rurklib.checks import InputError
-from rurklib.study.inspector.view import Inspector
+from rurklib.study.inspector.view import Inspector, seed_of
 from rurklib.study.panels.inspector import InspectorPanel
 from rurklib.study.run import open_existing
 
@@ -71,8 +71,7 @@ def serve(
     folder that is no finished run, a seed that it hasn't, a port in use, or if Voila is missing.
     """
     run = open_existing(folder)
-    if seed is not None and seed not in run.seeds:
-        raise InputError(f"seed = {seed}: this run has {', '.join(map(str, run.seeds))}")
+    seed_of(run, seed)
     try:
         from voila.app import Voila
     except ModuleNotFoundError as error:

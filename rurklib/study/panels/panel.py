@@ -8,7 +8,7 @@ to be seen in a state, each picture moves its artists and says it in words.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import ipywidgets
@@ -65,12 +65,11 @@ class Choice:
 @dataclass(frozen=True)
 class Slow:
     """Work behind a button: ``begin(state)`` yields reports, each with ``done`` and ``total``, and
-    ``picture`` shows them until one of the fields ``about`` changes."""
+    ``picture`` shows them until a field changes that they are about."""
 
     label: str
     begin: Callable[[State], Iterator[Any]]
     picture: Picture
-    about: AbstractSet[str]
 
 
 class Panel:
@@ -78,9 +77,10 @@ class Panel:
 
     ``choices(state)`` says what can be set, by the state's names; ``adapt(state, values)`` is the
     state after a change of some values, where others follow. ``about``: the fields that a picture
-    depends on, where it isn't all. ``widget`` is what to display, ``columns`` its parts by name:
-    controls, pictures, slow work with its picture. ``controls``, ``jobs`` and ``shown`` hold the
-    widgets by name once ``widget`` was asked for: a notebook without a browser stores none.
+    or slow work depends on, where it isn't all. ``widget`` is what to display, ``columns`` its
+    parts by name: controls, pictures, slow work with its picture. ``controls``, ``jobs`` and
+    ``shown`` hold the widgets by name once ``widget`` was asked for: a notebook without a browser
+    stores none.
     """
 
     def __init__(
@@ -117,10 +117,10 @@ class Panel:
         if changed:
             self._follow()
         for name, job in self.jobs.items():
-            if changed & self.slow[name].about:
+            if changed & self._about.get(name, changed):
                 job.forget()
                 self.said.pop(name, None)
-                self.shown[name].layout.display = "none"
+                self.shown[name].hide()
         self._draw(changed)
 
     def part(self, name: str) -> list[ipywidgets.Widget]:
@@ -135,11 +135,8 @@ class Panel:
         self.jobs = {n: self._job(n, slow) for n, slow in self.slow.items()}
         drawn = {**self.pictures, **{n: slow.picture for n, slow in self.slow.items()}}
         self.shown = {n: Shown(picture.figure) for n, picture in drawn.items()}
-        for name, shown in self.shown.items():
-            if name in self.said:
-                shown.show(self.said[name])
-            else:
-                shown.layout.display = "none"
+        for name, said in self.said.items():
+            self.shown[name].show(said)
         columns = []
         for names in self._columns:
             parts = [part for name in names for part in self.part(name)]
@@ -165,7 +162,6 @@ class Panel:
         self.said[name] = picture.update(view)
         if name in self.shown:
             self.shown[name].show(self.said[name])
-            self.shown[name].layout.display = ""
 
     def _control(self, name: str, choice: Choice) -> Any:
         control = choice.control(self.state[name])
@@ -178,9 +174,7 @@ class Panel:
         return control
 
     def _job(self, name: str, slow: Slow) -> Job:
-        def show(report: Any) -> None:
-            self._show(name, slow.picture, report)
-
+        show = partial(self._show, name, slow.picture)
         return Job(slow.label, lambda: slow.begin(self.state), show)
 
     def _follow(self) -> None:
@@ -190,7 +184,6 @@ class Panel:
             for name, control in self.controls.items():
                 with control.hold_sync():  # one message: in two, a slider would jump between
                     for trait, value in {**choices[name].traits, "value": self.state[name]}.items():
-                        if getattr(control, trait) != value:
-                            setattr(control, trait, value)
+                        setattr(control, trait, value)
         finally:
             self._quiet = False

@@ -41,7 +41,7 @@ def status(said: str) -> str:
 
 
 class Shown(ipywidgets.VBox):
-    """A figure and its description as a widget; :meth:`show` renders the figure as it is now."""
+    """A figure and its description as a widget, out of sight until :meth:`show` renders it."""
 
     def __init__(self, figure: Figure) -> None:
         self._figure, self.pixels = figure, round(figure.get_figwidth() * figure.dpi)
@@ -49,9 +49,14 @@ class Shown(ipywidgets.VBox):
         self._image = ipywidgets.HTML(layout=layout)
         self._words = ipywidgets.HTML(layout={"width": "auto", "margin": "0 0 6px 0"})
         super().__init__([self._image, self._words])
+        self.hide()
+
+    def hide(self) -> None:
+        """Take it from sight."""
+        self.layout.display = "none"
 
     def show(self, said: str) -> None:
-        """Show the figure; ``said`` describes it in a sentence or two."""
+        """Show the figure as it is now; ``said`` describes it in a sentence or two."""
         content = base64.b64encode(png(self._figure)).decode()
         width, height = self._figure.canvas.get_width_height()
         # Width and height keep the place while the next picture is decoded: no jump, no flicker.
@@ -61,3 +66,4 @@ class Shown(ipywidgets.VBox):
             f'src="data:image/png;base64,{content}">'
         )
         self._words.value = status(said)
+        self.layout.display = ""

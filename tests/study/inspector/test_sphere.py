@@ -37,7 +37,7 @@ def test_tau_is_a_distance_in_space():
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_simulation_agrees_with_the_closed_form_and_the_bound_holds(dimension):
-    taus, points = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.4), 4000
+    taus, points = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.4), 2000
     drawn = sphere.near_caps(taus, dimension, points=points, seed=1)
     exact = np.array([sphere.near_hemisphere(t, dimension) for t in taus])
     error = np.sqrt(exact * (1 - exact) / (points / 2)) + 1e-3
@@ -70,12 +70,8 @@ def test_two_arcs_have_at_most_four_ends():
 
 def test_a_row_for_each_tau_and_dimension():
     frame = sphere.dimensions([0.2, 0.1], [3, 2], points=200, seed=3)
-    assert [*zip(frame.tau, frame.dimension, strict=True)] == [
-        (0.1, 2),
-        (0.1, 3),
-        (0.2, 2),
-        (0.2, 3),
-    ]
+    assert frame.tau.tolist() == [0.1, 0.1, 0.2, 0.2]
+    assert frame.dimension.tolist() == [2, 3, 2, 3]
     row = frame.iloc[3]
     assert (row.bound, row.hemisphere) == (sphere.bound(0.2, 3), sphere.near_hemisphere(0.2, 3))
     assert row.caps_drawn == sphere.near_caps([0.1, 0.2], 3, caps=16, points=200, seed=3)[1]

@@ -1,4 +1,4 @@
-"""The command that serves the inspector: what is refused before anything is served."""
+"""The inspector's page: what it shows, and what is refused before anything is served."""
 
 import socket
 from pathlib import Path
@@ -26,12 +26,31 @@ def served(monkeypatch):
     return calls
 
 
+def test_a_page_shows_the_run_and_one_of_no_run_is_a_message(tmp_path, small_run):
+    shown = page.inspector_page(tmp_path / "<b>none")
+    assert 'role="alert"' in shown.value
+    assert "&lt;b&gt;none is not a run" in shown.value
+    assert "this run has 0" in page.inspector_page(small_run, seed=5).value
+    head = page.inspector_page(small_run).children[0].value
+    assert "45 of class 9 forgotten" in head
+    assert "half" not in head
+
+
 def invoke(*words):
     return CliRunner().invoke(main.main, ["inspect", "--no-browser", *map(str, words)])
 
 
+@pytest.fixture
+def taken():
+    """A port that somebody listens at."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        yield held.getsockname()[1]
+
+
 def test_the_address_is_printed_and_it_listens_here_alone(small_run, served):
-    done = invoke("--run", small_run, "--port", free())
+    done = invoke("--run", small_run, "--port", page.free_port())
     assert done.exit_code == 0, done.output
     ((argv, book),) = served
     port = next(a for a in argv if a.startswith("--port=")).removeprefix("--port=")
@@ -57,29 +76,24 @@ def test_a_folder_that_is_no_run_is_refused_before_serving(
     assert not served
 
 
-def test_a_seed_or_a_port_that_is_not_to_be_had_is_refused(small_run, served):
-    assert "this run has 0" in invoke("--run", small_run, "--seed", 7).output
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        done = invoke("--run", small_run, "--port", port)
+def test_a_seed_or_a_port_that_is_not_to_be_had_is_refused(small_run, served, taken):
+    for words, says in (
+        (("--seed", 7), "this run has 0"),
+        (("--port", taken), f"port {taken} is in use"),
+        (("--port", 99999), "port 99999 is in use or not allowed"),
+    ):
+        done = invoke("--run", small_run, *words)
         assert done.exit_code == 2
-        assert f"port {port} is in use" in done.output
-    assert invoke("--run", small_run, "--port", 99999).exit_code == 2
+        assert says in done.output
     assert not served
 
 
-def test_the_next_free_port_is_taken(monkeypatch):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        monkeypatch.setattr(page, "PORT", port)
-        assert page.free_port() > port
-        monkeypatch.setattr(page, "TRIES", 1)
-        with pytest.raises(InputError, match="choose another with --port"):
-            page.free_port()
+def test_the_next_free_port_is_taken(monkeypatch, taken):
+    monkeypatch.setattr(page, "PORT", taken)
+    assert page.free_port() > taken
+    monkeypatch.setattr(page, "TRIES", 1)
+    with pytest.raises(InputError, match="choose another with --port"):
+        page.free_port()
 
 
 def test_without_runs_digits_the_study_is_run_first_and_only_for_the_default(
@@ -103,9 +117,3 @@ def test_without_runs_digits_the_study_is_run_first_and_only_for_the_default(
     invoke()
     assert len(studied) == 1
     assert len(served) == 2
-
-
-def free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
