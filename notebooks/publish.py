@@ -26,6 +26,7 @@ from tables import FIGURES, write_answers, write_tables
 
 from rurklib.checks import InputError
 from rurklib.study.files import read_json, replacing
+from rurklib.study.notebooks import notebook
 from rurklib.study.notebooks.study_order import books_of, folder
 from rurklib.study.run import open_run
 
@@ -77,15 +78,14 @@ def publish_sweep(out: Path) -> None:
     """Execute the notebooks of a sweep with the parameters that they show; copy what they draw."""
     name = out.name
     if name == "ablations":  # what notebook 95's own parameters say
-        for notebook in SWEPT:
-            source = folder() / f"{notebook}.ipynb"
+        for source in (folder() / f"{swept}.ipynb" for swept in SWEPT):
             with replacing(out / source.name) as partial:
-                notebook.execute(source, partial, {}, cwd=source.parent)
+                notebook.execute(notebook.read(source), partial, {})
             publish_outputs(out / source.name, source)
     else:
         reader = folder() / f"{SWEPT[-1]}.ipynb"
         given = {"out": str(out.absolute()), "results": str(out.absolute() / "results.csv")}
-        notebook.execute(reader, out / reader.name, given, cwd=reader.parent)
+        notebook.execute(notebook.read(reader), out / reader.name, given)
     target = FIGURES / "ablations" / name.removeprefix("ablations").lstrip("-")
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted((out / "figures").glob("95_*")):

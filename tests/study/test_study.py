@@ -1,6 +1,7 @@
 """The whole study through the command, with smaller parameters: files, columns, resume, kill.
 
-One finished run is shared by the tests of this file (pytest-xdist keeps a file on one worker).
+Two runs are shared by the tests of this file (pytest-xdist keeps a file on one worker): one of all
+methods, and one of few, which was killed and went on.
 """
 
 import os
@@ -36,29 +37,55 @@ METHODS = ["Original", "Re-train", "CR", "Fisher", "NTK", "GD", "NGD", "GA", "Ne
            "CF-k", "SCRUB", "SSD", "l1-sparse", "RandomLabels", "SalUn", "BadTeacher", "AMUN",
            "BoundaryShrink", "WoodFisher", "RURK"]  # fmt: skip
 MODELS = 20 * 1 + 3
+FEW = {**SMALL, "methods": ["GD", "RURK"]}
+del FEW["NTK.iterations"]
 pytestmark = pytest.mark.slow
 
 
-def command(out: Path, seeds: str = "0", jobs: int = 1) -> list[str]:
-    settings = [
-        f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in SMALL.items()
-    ]
-    words = [x for s in settings for x in ("--set", s)]
-    return [sys.executable, "-m", "rurklib", "study", "--out", str(out), "--seeds", seeds,
+def command(out: Path, settings: dict, jobs: int = 1) -> list[str]:
+    said = (
+        f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in settings.items()
+    )
+    words = [x for s in said for x in ("--set", s)]
+    return [sys.executable, "-m", "rurklib", "study", "--out", str(out), "--seeds", "0",
             "--jobs", str(jobs), *words]  # fmt: skip
 
 
-def rurk(out: Path, **kw) -> subprocess.CompletedProcess:
-    return subprocess.run(command(out, **kw), capture_output=True, text=True, timeout=400)
+def rurk(out: Path, settings: dict, **kw) -> subprocess.CompletedProcess:
+    return subprocess.run(command(out, settings, **kw), capture_output=True, text=True, timeout=400)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "digits"
-    done = rurk(out, jobs=2)
+    done = rurk(out, SMALL, jobs=2)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "report.html" in done.stdout.splitlines()[-1]
     return out
+
+
+@pytest.fixture(scope="module")
+def killed(finished, tmp_path_factory) -> tuple[Path, dict[str, int]]:
+    """A run that was killed when its first models were there, and then finished; and when those
+    models were written. It is given the notebook that is about no run, which is first otherwise."""
+    out = tmp_path_factory.mktemp("runs") / "killed"
+    open_run("digits", out, seeds=[0], settings=FEW)
+    for path in [*finished.glob("notebooks/00_*"), *finished.glob("figures/00_*")]:
+        (out / path.parent.name).mkdir(exist_ok=True)
+        shutil.copy(path, out / path.parent.name)
+    process = subprocess.Popen(
+        command(out, FEW), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list((out / "models").glob("*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert b"00_residual_knowledge_in_2d finished already" in process.communicate()[0]
+    kept = {k: v for k, v in stamps(out).items() if k.endswith(".safetensors")}
+    assert not (out / "report.html").exists()
+    done = rurk(out, FEW)
+    assert done.returncode == 0, done.stderr
+    return out, kept
 
 
 def numbers(path: Path) -> pd.DataFrame:
@@ -132,7 +159,7 @@ def test_notebooks_and_report_hold_their_figures(finished):
 
 def test_running_again_skips_everything(finished):
     before, began = stamps(finished), time.monotonic()
-    again = rurk(finished)
+    again = rurk(finished, SMALL)
     assert again.returncode == 0
     assert again.stdout.count("skipped") == len(study_order.books_of("study", "digits"))
     assert time.monotonic() - began < 40  # importing torch, mostly, on a machine that is busy
@@ -141,60 +168,45 @@ def test_running_again_skips_everything(finished):
     assert changed <= {"env.json"}
 
 
-def test_a_deleted_file_brings_back_only_what_depends_on_it(finished):
+def test_killed_in_the_middle_it_finishes_with_the_same_numbers(finished, killed):
+    out, kept = killed
+    for name in ("summary.csv", "residual_knowledge.csv"):
+        frame, all_methods = numbers(out / name), numbers(finished / name)
+        same = all_methods[all_methods.method.isin(frame.method)].reset_index(drop=True)
+        pd.testing.assert_frame_equal(frame, same, check_exact=True)
+    assert kept, "nothing was finished before the kill"
+    assert kept.items() <= stamps(out).items(), "finished work was redone"
+    assert not list(out.rglob(".*.partial.*"))
+
+
+def test_a_deleted_file_brings_back_only_what_depends_on_it(killed):
     """Fails if fingerprints hold file times, or if one missing model makes others train again."""
-    before = stamps(finished)
-    tables = {n: numbers(finished / n) for n in ("summary.csv", "residual_knowledge.csv")}
-    (finished / "models" / "GD-seed0.safetensors").unlink()
-    done = rurk(finished)
+    out, _ = killed
+    before = stamps(out)
+    tables = {n: numbers(out / n) for n in ("summary.csv", "residual_knowledge.csv")}
+    (out / "models" / "GD-seed0.safetensors").unlink()
+    done = rurk(out, FEW)
     assert done.returncode == 0, done.stderr
-    after = stamps(finished)
+    after = stamps(out)
     models = {k for k in after if k.startswith("models/") and after[k] != before[k]}
     assert models == {"models/GD-seed0.safetensors"}
     assert not [k for k in after if k.startswith("counts/") and after[k] != before[k]]
     assert "01_train finished already" in done.stdout
     assert "02_unlearn done" in done.stdout
     for name, content in tables.items():
-        pd.testing.assert_frame_equal(numbers(finished / name), content, check_exact=True)
+        pd.testing.assert_frame_equal(numbers(out / name), content, check_exact=True)
 
 
-def test_killed_in_the_middle_it_finishes_with_the_same_numbers(finished, tmp_path):
-    out = tmp_path / "digits"
-    process = subprocess.Popen(
-        command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    deadline = time.monotonic() + 120
-    while not list((out / "models").glob("*.safetensors")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    survivors = list((out / "models").glob("*.safetensors"))
-    assert survivors, "nothing was finished before the kill"
-    assert not (out / "report.html").exists()
-    kept = {p.name: p.stat().st_mtime_ns for p in survivors}
-    done = rurk(out)
-    assert done.returncode == 0, done.stderr
-    for name in ("summary.csv", "residual_knowledge.csv"):
-        pd.testing.assert_frame_equal(
-            numbers(out / name), numbers(finished / name), check_exact=True
-        )
-    for name, stamp in kept.items():
-        assert (out / "models" / name).stat().st_mtime_ns == stamp, "finished work was redone"
-    assert not list(out.rglob(".*.partial.*"))
-
-
-def test_other_seeds_give_other_numbers_and_share_the_references(finished, tmp_path):
-    out = tmp_path / "digits"
-    shutil.copytree(finished, out)
-    run = open_run("digits", out, seeds=[5], settings=SMALL)
-    before = stamps(out)
+def test_other_seeds_give_other_numbers_and_share_the_references(killed):
+    out, _ = killed
+    before, old = stamps(out), pd.read_csv(out / "residual_knowledge.csv")
+    run = open_run("digits", out, seeds=[5], settings=FEW)
     study.train(run)
     study.unlearn(run)
     summarise(run)
-    frame = study.measure(run)
-    old = pd.read_csv(finished / "residual_knowledge.csv")
-    new = frame[frame.method == "Original"].forget_accuracy.to_numpy()
-    assert not np.array_equal(new, old[old.method == "Original"].forget_accuracy.to_numpy())
+    new = study.measure(run)
+    ours = [f[f.method == "Original"].forget_accuracy.to_numpy() for f in (old, new)]
+    assert not np.array_equal(*ours)
     after = stamps(out)
     assert not [k for k in before if "Re-train" in k and before[k] != after[k]]
 
@@ -215,16 +227,13 @@ def test_unknown_notebook_parameters_are_refused_before_anything_runs(tmp_path):
         notebook.check_names(notebook.read(source), {"sedes": [1]})
 
 
-def test_a_failing_notebook_is_named_with_its_cell(tmp_path, monkeypatch):
-    folder = tmp_path / "notebooks"
-    shutil.copytree(study_order.folder(), folder)
-    path = folder / "01_train.ipynb"
-    book = nbformat.read(path, as_version=4)
+def test_a_failing_notebook_is_named_with_its_cell(tmp_path):
+    path = tmp_path / "01_train.ipynb"
+    book = nbformat.read(study_order.folder() / path.name, as_version=4)
     book.cells.insert(2, nbformat.v4.new_code_cell("raise RuntimeError('on purpose')"))
     nbformat.write(book, path)
-    monkeypatch.setattr(study_order, "folder", lambda: folder)
     run = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL)
     with pytest.raises(study_order.NotebookFailed, match=r"01_train.*RuntimeError: on purpose"):
-        study_order.run_notebooks(run, {}, say=lambda _: None)
+        study_order.run_notebooks(run, {}, [path], say=lambda _: None)
     assert not (run.folder / "notebooks" / "01_train.ipynb").exists()
     assert (run.folder / "notebooks" / "01_train.failed.ipynb").exists()

@@ -57,28 +57,13 @@ for command in (train, sweep, audit):
 
 
 @main.command()
-@options.SCENARIO
-@options.OUT
-@options.SEEDS
-@options.CHANGES
-@options.SETTINGS
+@options.of_a_study
 @click.option("--jobs", default=1, show_default=True, help="models made at a time")
 @click.option("--fresh", is_flag=True, help="throw away what is in the run folder")
-def study(
-    scenario: str,
-    out: Path | None,
-    seeds: str | None,
-    changes: tuple[str, ...],
-    file: Path | None,
-    jobs: int,
-    fresh: bool,
-) -> None:
+def study(scenario: str, folder: Path, choices: dict[str, Any], jobs: int, fresh: bool) -> None:
     """Train, unlearn, measure and report; what is finished already is skipped."""
-    values = options.settings(file, changes)
-    numbers = None if seeds is None else options.numbers("--seeds", seeds)
-    choices = {"seeds": numbers, "settings": values, "jobs": jobs}
-    with options.locked(scenario, out or Path("runs") / scenario, fresh=fresh, **choices) as run:
-        _study(run, values, fresh)
+    with options.locked(scenario, folder, fresh=fresh, jobs=jobs, **choices) as run:
+        _study(run, choices["settings"], fresh)
 
 
 @main.command()

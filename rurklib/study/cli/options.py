@@ -1,8 +1,9 @@
 """What several commands take alike: options, settings, and a run that no other command works on."""
 
+import functools
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,26 @@ CHANGES = click.option(
 SETTINGS = click.option(
     "--settings", "file", type=FILE, help="settings from a JSON file, as rurk tune writes"
 )
+
+
+def of_a_study(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which study is meant: the command is given the scenario, the folder,
+    and its seeds and settings as ``choices`` of ``open_run``."""
+
+    @SCENARIO
+    @OUT
+    @SEEDS
+    @CHANGES
+    @SETTINGS
+    @functools.wraps(command)
+    def chosen(scenario: str, out: Any, seeds: Any, changes: Any, file: Any, **more: Any) -> None:
+        choices = {
+            "seeds": None if seeds is None else numbers("--seeds", seeds),
+            "settings": settings(file, changes),
+        }
+        command(scenario, out or Path("runs") / scenario, choices, **more)
+
+    return chosen
 
 
 @contextmanager

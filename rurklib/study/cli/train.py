@@ -11,14 +11,8 @@ from rurklib.study.cli import options
 
 
 @click.command()
-@options.SCENARIO
-@options.OUT
-@options.SEEDS
-@options.CHANGES
-@options.SETTINGS
-def train(
-    scenario: str, out: Path | None, seeds: str | None, changes: tuple[str, ...], file: Path | None
-) -> None:
+@options.of_a_study
+def train(scenario: str, folder: Path, choices: dict[str, Any]) -> None:
     """Train the models of a study, and stop before anything is unlearned.
 
     These are Original and Re-train, and what they start from if the scenario pre-trains. What is
@@ -33,11 +27,6 @@ def train(
     from rurklib.study.scale import processes
     from rurklib.study.stages import models
 
-    folder = out or Path("runs") / scenario
-    choices: dict[str, Any] = {
-        "seeds": None if seeds is None else options.numbers("--seeds", seeds),
-        "settings": options.settings(file, changes),
-    }
     if processes.size() > 1:
         processes.fabric()  # now, for it says which GPU is whose
     if processes.rank() > 0:

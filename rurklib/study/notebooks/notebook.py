@@ -108,6 +108,8 @@ def _parameter(statement: ast.stmt) -> Parameter | None:
         default = ast.literal_eval(value)
     except ValueError:
         return Parameter(name, kinds)
+    if kinds and default is None:
+        kinds += (type(None),)
     if not kinds and type(default) in KINDS.values():
         kinds = (type(default),)
     return Parameter(name, kinds, default, literal=True)
@@ -132,35 +134,36 @@ def check_names(book: Notebook, names: Iterable[str]) -> None:
         one_of(f"parameter of {book.path.name}", name, book.parameters)
 
 
-def execute(source: Path, target: Path, parameters: Mapping[str, Any], cwd: Path) -> None:
-    """Execute a notebook in a kernel of its own; ``target`` may be ``source``.
+def execute(book: Notebook, target: Path, parameters: Mapping[str, Any]) -> Any:
+    """Execute a notebook in a kernel of its own, in the notebook's folder; what it became is
+    written to ``target`` and returned.
 
     Raises papermill.PapermillExecutionError if a cell raises (``target`` then shows where), and
     nbclient's DeadKernelError if the kernel is killed. The kernel ends with this process: it looks
-    every second whether its parent is still there.
+    every second whether its parent is still there. Several threads may do this at once.
     """
     import nbformat
     import papermill
     from traitlets.config import Config
 
+    target.write_text(book.text, encoding="utf-8")
+    path = str(target).replace("{", "{{").replace("}", "}}")  # no fields for papermill to fill
     with tempfile.TemporaryDirectory() as sockets:
         # Sockets in a private folder, where the system has such: TCP ports are open to everyone on
         # the machine, and kernels that start at once may ask for the same one.
         private = {"transport": "ipc", "ip": f"{sockets}/kernel"} if os.name == "posix" else {}
-        book = papermill.execute_notebook(
-            *(str(p).replace("{", "{{").replace("}", "}}") for p in (source, target)),  # no fields
+        executed = papermill.execute_notebook(
+            path,
+            path,
             parameters=dict(parameters),
             kernel_name="python3",
             language="python",
-            cwd=str(cwd),
+            # The kernel's folder; papermill's cwd= would change that of the whole process.
+            resources={"metadata": {"path": str(book.path.parent)}},
             progress_bar=False,
             config=Config(KernelManager=private),
         )
-    strip_local_paths(book.metadata)
-    nbformat.write(book, target)
-
-
-def strip_local_paths(metadata: Any) -> None:
-    """Take what belongs to this machine out of an executed notebook's metadata."""
     for name in ("input_path", "output_path", "environment_variables"):
-        metadata.get("papermill", {}).pop(name, None)
+        executed.metadata.papermill.pop(name, None)  # they belong to this machine
+    nbformat.write(executed, target)
+    return executed

@@ -144,7 +144,6 @@ def outputs_of(run: Run, book: Notebook) -> list[Path]:
 
 def _execute(run: Run, book: Notebook, parameters: Mapping[str, Any]) -> Any:
     """The executed notebook, with the digests of what it made."""
-    import nbformat
     import papermill
 
     for stale in (run.folder / "figures").glob(f"{book.path.stem[:2]}_*"):
@@ -153,14 +152,13 @@ def _execute(run: Run, book: Notebook, parameters: Mapping[str, Any]) -> Any:
     with tempfile.TemporaryDirectory() as place:
         target = Path(place) / book.path.name
         try:
-            notebook.execute(book.path, target, parameters, cwd=book.path.parent)
+            executed = notebook.execute(book, target, parameters)
         except papermill.PapermillExecutionError as error:
             files.write(failed, target.read_bytes())
             raise NotebookFailed(
                 f"{book.path.name}, cell {error.exec_count}: {error.ename}: {error.evalue} "
                 f"(see {failed})"
             ) from error
-        executed = nbformat.read(target, as_version=4)
     failed.unlink(missing_ok=True)
     made = {p.relative_to(run.folder).as_posix(): files.digest(p) for p in outputs_of(run, book)}
     executed.metadata["rurk"] = {**book.metadata, "outputs": made}

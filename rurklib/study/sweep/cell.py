@@ -9,7 +9,6 @@ import errno
 import os
 import shutil
 import sys
-import threading
 import time
 import uuid
 from pathlib import Path
@@ -31,7 +30,6 @@ DONE, FAILED = "cells", "failed"  # folders of finished cells, and of the last f
 RECORD, ROWS = "cell.json", "out/rows.csv"  # in a cell's folder; ``out`` is given to the notebook
 DIED = "KernelDied"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-ONE_AT_A_TIME = threading.Lock()  # papermill changes the process's folder
 
 
 def finished(out: Path, key: str) -> Record | None:
@@ -62,9 +60,8 @@ def execute(cell: Cell, out: Path, book: Notebook, threads: int) -> Record:
     """Execute a cell unless it is finished; once more if its kernel dies. A failure is a record
     like any other."""
     os.environ.update(dict.fromkeys(THREADS, str(threads)))  # for kernels, which inherit them
-    with ONE_AT_A_TIME:
-        record = finished(out, cell.key) or _attempt(cell, out, book, threads)
-        return _attempt(cell, out, book, threads) if record.get("error") == DIED else record
+    record = finished(out, cell.key) or _attempt(cell, out, book, threads)
+    return _attempt(cell, out, book, threads) if record.get("error") == DIED else record
 
 
 def failure(cell: Cell, error: str, message: str, place: int | None = None) -> Record:
@@ -96,8 +93,12 @@ def _run(cell: Cell, folder: Path, book: Notebook, threads: int) -> Record:
     executed = folder / book.path.name
     given = {**cell.parameters, "out": str(folder / "out")}
     try:
-        executed.write_text(book.text, encoding="utf-8")
-        notebook.execute(executed, executed, given, cwd=book.path.parent)
+        notebook.execute(book, executed, given)
+        _check_rows(folder / ROWS, cell)
+        if key_of(book, code_of(book), cell.parameters, threads) != cell.key:
+            raise InputError(
+                "the package's code changed meanwhile, or is another one on this worker; run again"
+            )
     except PapermillExecutionError as error:
         return failure(cell, error.ename, error.evalue, error.exec_count)
     except OSError:
@@ -106,37 +107,28 @@ def _run(cell: Cell, folder: Path, book: Notebook, threads: int) -> Record:
         if "Kernel died" in str(error):  # while it worked, or at its start
             return failure(cell, DIED, "the kernel was killed, perhaps for its memory")
         return failure(cell, type(error).__name__, str(error))
-    if unusable := _unusable(folder / ROWS, cell):
-        return failure(cell, "InputError", unusable)
-    if key_of(book, code_of(book), cell.parameters, threads) != cell.key:
-        changed = (
-            "the package's code changed meanwhile, or is another one on this worker; run again"
-        )
-        return failure(cell, "InputError", changed)
     kept = [executed, folder / ROWS, *sorted((folder / "out" / "figures").glob("*.png"))]
-    outputs = {path.relative_to(folder).as_posix(): files.digest(path) for path in kept}
-    return {
-        "key": cell.key, "parameters": dict(cell.parameters), "status": "done", "files": outputs
-    }  # fmt: skip
+    digests = {path.relative_to(folder).as_posix(): files.digest(path) for path in kept}
+    made = {"status": "done", "files": digests}
+    return {"key": cell.key, "parameters": dict(cell.parameters), **made}
 
 
-def _unusable(path: Path, cell: Cell) -> str | None:
-    """Why a cell's rows can't be taken, or None."""
+def _check_rows(path: Path, cell: Cell) -> None:
+    """Raise InputError for rows that can't be taken into the table of all."""
     if not path.exists():
-        return "the notebook wrote no rows.csv into its folder `out`"
+        raise InputError("the notebook wrote no rows.csv into its folder `out`")
     try:
         rows = read_rows(path)
     except ValueError as error:
-        return f"rows.csv is no table: {error}"
+        raise InputError(f"rows.csv is no table: {error}") from None
     for name in rows.columns:
         if name in ("group", "cell"):
-            return f"rows.csv has a column {name!r}, which the sweep adds: name it otherwise"
-        if name in cell.parameters and not _all_are(rows[name], cell.parameters[name]):
-            return (
-                f"rows.csv has a column {name!r} with other values than the parameter "
-                f"({cell.parameters[name]!r}): name it otherwise"
-            )
-    return None
+            taken = "which the sweep adds"
+        elif name in cell.parameters and not _all_are(rows[name], cell.parameters[name]):
+            taken = f"with other values than the parameter ({cell.parameters[name]!r})"
+        else:
+            continue
+        raise InputError(f"rows.csv has a column {name!r}, {taken}: name it otherwise")
 
 
 def read_rows(path: Path) -> pd.DataFrame:
@@ -165,8 +157,8 @@ def _keep(cell: Cell, out: Path, folder: Path, record: Record) -> Record:
 
 
 def _peak_mb() -> int:
-    """The most memory in MB that any one process below this worker has had so far: an upper bound
-    for a cell's kernel once the worker has had several cells. 0 where the system doesn't tell."""
+    """The most memory in MB that any one kernel of this process has had so far: an upper bound for
+    a cell's own once there were several. 0 where the system doesn't tell."""
     if sys.platform == "win32":
         return 0
     import resource

@@ -38,7 +38,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked sweep. ``columns`` are the parameters that its groups name."""
+    """A checked sweep. ``columns`` are the parameters that its groups name, in the notebook's
+    order: columns of the results."""
 
     out: Path
     book: Notebook
@@ -56,9 +57,9 @@ def from_options(options: Sequence[str]) -> Groups:
             raise InputError(f"--grid {option}: expected NAME=V1,V2,... such as tau=0,0.01,0.03")
         if name in group:
             raise InputError(f"--grid {name} is given twice: give all its values at once")
-        whole = _literal(f"({values},)")
+        whole = _literal(f"[{values}]")
         words = [_literal(word.strip()) for word in values.split(",")]
-        group[name] = list(whole) if isinstance(whole, tuple) else words
+        group[name] = whole if isinstance(whole, list) else words
     return {"grid": group}
 
 
@@ -110,28 +111,28 @@ def from_file(path: Path) -> Groups:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is not readable as YAML ({reason})") from None
-    if not isinstance(content, dict) or not content:
+    if not content:
         raise InputError(f"{path}: expected groups, NAME: {{parameter: [values]}}")
-    return {str(name): _group(f"{path}, group {name}", body) for name, body in content.items()}
+    groups: Groups = {}
+    for name, body in _mapping(str(path), content).items():
+        where = f"{path}, group {name}"
+        varied = _mapping(where, body)
+        fixed = _mapping(f"{where}, fixed", varied.pop("fixed", {}))
+        if both := [name for name in varied if name in fixed]:
+            raise InputError(f"{where}: {both[0]} is both varied and fixed; keep one")
+        if isinstance(varied.get("seed"), str):
+            varied["seed"] = seeds(varied["seed"])
+        groups[name] = varied | {name: [value] for name, value in fixed.items()}
+    return groups
 
 
-def _group(where: str, body: Any) -> dict[str, list[Any]]:
-    fixed = body.get("fixed", {}) if isinstance(body, dict) else None
-    if not isinstance(fixed, dict):
+def _mapping(where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
         raise InputError(
-            f"{where}: expected parameter: [values] and fixed: {{parameter: value}}, got {body!r}"
+            f"{where}: {value!r}: expected groups, NAME: {{parameter: [values], ..., "
+            "fixed: {parameter: value}}"
         )
-    group = {str(name): values for name, values in body.items() if name != "fixed"}
-    if isinstance(group.get("seed"), str):
-        group["seed"] = seeds(group["seed"])
-    for name, values in group.items():
-        if not isinstance(values, list):
-            raise InputError(
-                f"{where}: {name} = {values!r}: expected a list of values; one value goes to fixed:"
-            )
-        if name in fixed:
-            raise InputError(f"{where}: {name} is both varied and fixed; keep one")
-    return group | {str(name): [value] for name, value in fixed.items()}
+    return {str(name): content for name, content in value.items()}
 
 
 def cells(book: Notebook, groups: Groups, threads: int = 1) -> tuple[Cell, ...]:
@@ -147,23 +148,13 @@ def cells(book: Notebook, groups: Groups, threads: int = 1) -> tuple[Cell, ...]:
     found: dict[str, Cell] = {}
     code = code_of(book)
     for group, lists in groups.items():
-        if empty := [name for name, values in lists.items() if not values]:
-            raise InputError(f"{empty[0]} has no values in group {group}: give one at least")
-        typed = [[_typed(book.parameters[n], v) for v in values] for n, values in lists.items()]
+        typed = [_typed(book.parameters[name], values, group) for name, values in lists.items()]
         for combination in itertools.product(*typed):
             parameters = defaults | dict(zip(lists, combination, strict=True))
-            same = repr(sorted(parameters.items()))
-            if same not in found:
-                found[same] = Cell(key_of(book, code, parameters, threads), parameters, ())
-            asked = dict.fromkeys((*found[same].groups, group))
-            found[same] = replace(found[same], groups=tuple(asked))
+            key = key_of(book, code, parameters, threads)
+            there = found.setdefault(key, Cell(key, parameters, ()))
+            found[key] = replace(there, groups=tuple(dict.fromkeys((*there.groups, group))))
     return tuple(found.values())
-
-
-def columns(book: Notebook, groups: Groups) -> tuple[str, ...]:
-    """The parameters that any group names, in the notebook's order: columns of the results."""
-    named = set(itertools.chain(*groups.values()))
-    return tuple(name for name in book.parameters if name in named)
 
 
 def key_of(book: Notebook, code: str, parameters: Mapping[str, Any], threads: int) -> str:
@@ -197,37 +188,46 @@ def check_reach(book: Notebook, names: Iterable[str]) -> None:
     """Raise InputError unless a value given for each of the names comes to be used."""
     names = list(names)
     check_names(book, names)
-    if "out" in names or "out" not in book.parameters:
-        lacks = "'out' can't be varied" if "out" in names else f"{book.path} has no parameter 'out'"
-        raise InputError(f"{lacks}: a sweep gives each cell its own folder there")
+    if "out" in names:
+        raise InputError("'out' can't be varied: a sweep gives each cell its own folder there")
     for name in [*names, "out"]:
-        if name in book.copied:
-            raise InputError(
-                f"{book.path}: its parameters cell computes with {name!r}, before it has its "
-                "value; move that to the next cell"
+        if name not in book.parameters:
+            lost = "has no parameter {!r}: a sweep gives each cell its own folder there"
+        elif name in book.copied:
+            lost = (
+                "computes with {!r} in its parameters cell, before it has its value; move that on"
             )
-        if book.used is not None and name not in book.used:
-            raise InputError(
-                f"{book.path} never uses its parameter {name!r}: a value would be lost"
-            )
+        elif book.used is not None and name not in book.used:
+            lost = "never uses its parameter {!r}: a value would be lost"
+        else:
+            continue
+        raise InputError(f"{book.path} {lost.format(name)}")
 
 
-def _typed(parameter: Parameter, value: Any) -> Any:
-    """The value as the notebook takes it, or InputError.
+def _typed(parameter: Parameter, values: Any, group: str) -> list[Any]:
+    """The values of a group as the notebook takes them, or InputError.
 
     A whole number is taken for a float, and so is the text ``1e-3``, which YAML reads as a word.
     """
-    kinds = parameter.kinds
-    as_text = isinstance(value, str) and str not in kinds and NUMBER.fullmatch(value)
-    if float in kinds and (as_text or (type(value) is int and int not in kinds)):
-        value = float(value)
-    optional = value is None and parameter.literal and parameter.default is None
-    if (kinds and type(value) not in kinds and not optional) or not _plain(value):
-        names = " or ".join("None" if k is type(None) else k.__name__ for k in kinds) or "plain"
-        like = f" such as {parameter.default!r}" if parameter.literal else ""
-        quoted = "; put quotes around it" if str in kinds else ""
-        raise InputError(f"{parameter.name} = {value!r}: expected a {names} value{like}{quoted}")
-    return value + 0.0 if isinstance(value, float) else value  # -0.0 is 0.0
+    if not isinstance(values, list) or not values:
+        raise InputError(
+            f"{parameter.name} = {values!r} in group {group}: expected a list of values, one at "
+            "least; one that never changes goes to fixed:"
+        )
+    kinds, typed = parameter.kinds, []
+    for value in values:
+        as_text = isinstance(value, str) and str not in kinds and NUMBER.fullmatch(value)
+        if float in kinds and (as_text or (type(value) is int and int not in kinds)):
+            value = float(value)
+        if (kinds and type(value) not in kinds) or not _plain(value):
+            names = " or ".join("None" if k is type(None) else k.__name__ for k in kinds)
+            like = f" such as {parameter.default!r}" if parameter.literal else ""
+            quoted = "; put quotes around it" if str in kinds else ""
+            raise InputError(
+                f"{parameter.name} = {value!r}: expected a {names or 'plain'} value{like}{quoted}"
+            )
+        typed.append(value + 0.0 if isinstance(value, float) else value)  # -0.0 is 0.0
+    return typed
 
 
 def _plain(value: Any) -> bool:

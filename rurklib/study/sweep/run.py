@@ -1,18 +1,11 @@
-"""Execute what is missing of a sweep with joblib's worker processes, or on a Dask cluster.
+"""Execute what is missing of a sweep: with threads of this machine, or on a Dask cluster."""
 
-Both are executors as ``concurrent.futures`` knows them, which tell whose cell was lost with its
-worker. ``joblib.Parallel`` doesn't tell, and waits for ever for what Dask has lost (joblib 1.6).
-"""
-
-import os
+import itertools
 import shutil
 import sys
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import as_completed
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,9 +34,9 @@ def plan(notebook: Path, groups: Groups, out: Path, threads: int = 1) -> Plan:
     """
     checks.count("threads", threads)
     book, out = books.read(notebook.resolve()), out.resolve()
-    planned = Plan(
-        out, book, grid.cells(book, groups, threads), grid.columns(book, groups), threads
-    )
+    named = set(itertools.chain(*groups.values()))
+    columns = tuple(name for name in book.parameters if name in named)
+    planned = Plan(out, book, grid.cells(book, groups, threads), columns, threads)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not (out / SWEEP).exists():
             raise InputError(f"{out} is not empty and not a sweep; choose another --out")
@@ -77,7 +70,7 @@ def run(plan: Plan, jobs: int = 1, scheduler: str | None = None) -> list[Record]
     scheduler answers.
     """
     checks.count("jobs", jobs)
-    with files.locked(plan.out), _pools(scheduler) as new_pool:
+    with files.locked(plan.out), _connected(scheduler) as client:
         (plan.out / cells.DONE).mkdir(parents=True, exist_ok=True)
         files.write_json(plan.out / SWEEP, {"notebook": plan.book.path.name})
         before = zip(plan.cells, states(plan), strict=True)
@@ -86,8 +79,7 @@ def run(plan: Plan, jobs: int = 1, scheduler: str | None = None) -> list[Record]
         n, every = len(plan.cells), 1 if sys.stderr.isatty() else 30  # seconds between two lines
         with tqdm(total=n, initial=n - len(todo), unit="cell", mininterval=every) as progress:
             try:
-                at_once = len(todo) if scheduler else jobs  # a cluster decides
-                for record in _records(plan, todo, at_once, new_pool):
+                for record in _records(plan, todo, jobs, client):
                     ended[record["key"]] = record
                     if record["status"] == "failed":
                         progress.write(f"failed: {_line(record)}", file=sys.stderr)
@@ -107,73 +99,39 @@ def _line(record: Record) -> str:
     return f"{record['key']}{place}: {record['error']}: {first}"
 
 
-def _records(
-    plan: Plan, todo: Sequence[Cell], at_once: int, new_pool: Callable[[], Executor]
-) -> Iterator[Record]:
+def _records(plan: Plan, todo: Sequence[Cell], jobs: int, client: Any) -> Iterator[Record]:
     """A record for each cell as it ends, in whatever order.
 
-    Every cell that is executed has a pool of its own, since a killed worker breaks its pool and
-    would take others' cells along. A cell that loses its worker is tried once more, at the end.
+    The work is done by kernels, each a process that a cell can't harm others from, so threads are
+    enough here to wait for them. joblib has a Dask backend too, but waits for ever for what a
+    killed worker had in hand (joblib 1.6); Dask itself tries it elsewhere, and tells at last.
     """
-    waiting, lost = deque(todo), set()
-    idle = [new_pool() for _ in range(min(at_once, len(todo)))]
-    running: dict[Future[Record], tuple[Executor, Cell]] = {}
-    while waiting or running:
-        while waiting and idle:
-            pool, cell = idle.pop(), waiting.popleft()
-            task = partial(cells.execute, cell, plan.out, plan.book, plan.threads)
-            try:
-                future = pool.submit(task)
-            except BrokenExecutor:  # its worker was killed while it was idle
-                pool = new_pool()
-                future = pool.submit(task)
-            running[future] = pool, cell
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            pool, cell = running.pop(future)
-            broken = isinstance(future.exception(), BrokenExecutor)
-            idle.append(new_pool() if broken else pool)
-            if broken and cell.key not in lost:
-                lost.add(cell.key)
-                waiting.append(cell)
-            else:
-                yield _record(plan.out, cell, future)
+    execute = partial(cells.execute, out=plan.out, book=plan.book, threads=plan.threads)
+    if client is None:
+        from joblib import Parallel, delayed
 
-
-def _record(out: Path, cell: Cell, future: Future[Record]) -> Record:
-    """What a cell's executor says, after waiting for it; a lost worker is a failure of the cell."""
-    error = future.exception()
-    if error is None:
-        return future.result()
-    name = "WorkerKilled" if isinstance(error, BrokenExecutor) else type(error).__name__
-    killed = "two workers were killed over it, perhaps for their memory"
-    message = killed if isinstance(error, BrokenExecutor) else str(error)
-    return cells.finished(out, cell.key) or cells.failure(cell, name, message)
-
-
-@contextmanager
-def _pools(scheduler: str | None) -> Iterator[Callable[[], Executor]]:
-    """A function that makes executors: of one worker of this machine, or of a Dask cluster."""
-    if scheduler is not None:
-        with _connected(scheduler) as client:
-            yield lambda: client.get_executor(pure=False)
+        # A thread too many: with one alone joblib works in the main thread, where nbclient takes
+        # Ctrl-C for itself.
+        parallel = Parallel(
+            jobs + 1, backend="threading", pre_dispatch=jobs, return_as="generator_unordered"
+        )
+        yield from parallel(delayed(execute)(cell) for cell in todo)
         return
-    from joblib.externals.loky import ProcessPoolExecutor
-
-    made: list[Any] = []
-
-    def pool() -> Executor:
-        made.append(ProcessPoolExecutor(1, initializer=_end_with, initargs=(os.getpid(),)))
-        return made[-1]
-
-    try:
-        yield pool
-    finally:
-        for one in made:
-            one.shutdown(kill_workers=True)
+    pool = client.get_executor(pure=False)
+    futures = {pool.submit(execute, cell): cell for cell in todo}
+    for future in as_completed(futures):
+        cell, error = futures[future], future.exception()
+        if error is None:
+            yield future.result()
+        else:  # workers were killed over it
+            failure = cells.failure(cell, type(error).__name__, str(error))
+            yield cells.finished(plan.out, cell.key) or failure
 
 
-def _connected(scheduler: str) -> Any:
-    """A client of a Dask scheduler. Raises InputError if there is none."""
+def _connected(scheduler: str | None) -> AbstractContextManager[Any]:
+    """A client of a Dask scheduler, or None for this machine. Raises InputError if none answers."""
+    if scheduler is None:
+        return nullcontext()
     needs("distributed", extra="dask")
     from distributed import Client
 
@@ -181,15 +139,3 @@ def _connected(scheduler: str) -> Any:
         return Client(scheduler, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers ({error})") from None
-
-
-def _end_with(driver: int) -> None:
-    """End this worker when ``driver``, its parent, has ended, who can't tell when it is killed. The
-    kernel below ends by itself, as every kernel looks after its own parent."""
-
-    def look() -> None:
-        while os.getppid() == driver:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=look, daemon=True).start()

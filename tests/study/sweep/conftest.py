@@ -1,8 +1,6 @@
 """A notebook of two cells that takes no time beside its kernel's start."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
-from contextlib import nullcontext
 from pathlib import Path
 
 import nbformat
@@ -11,7 +9,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from rurklib.study import source
 from rurklib.study.notebooks import notebook as books
-from rurklib.study.sweep import run
 
 PARAMETERS = """\
 tau: float = 0.03  # radius
@@ -70,27 +67,20 @@ def package(tmp_path, monkeypatch) -> Iterator[Callable[[str, dict[str, str]], P
     source.read_again()
 
 
-class InThisProcess(Executor):
-    def submit(self, work: Callable, *arguments) -> Future:
-        future = Future()
-        future.set_result(work(*arguments))
-        return future
-
-
 @pytest.fixture
 def no_kernel(monkeypatch) -> list[dict]:
     """Cells are executed in this process, one after the other; a list of what each was given."""
     given: list[dict] = []
 
-    def execute(source: Path, target: Path, parameters: dict, cwd: Path) -> None:
+    def execute(book: books.Notebook, target: Path, parameters: dict) -> None:
         given.append(dict(parameters))
+        target.write_text(book.text)
         names: dict = {}
-        for part in nbformat.read(source, as_version=4).cells:
+        for part in nbformat.reads(book.text, as_version=4).cells:
             if part.cell_type == "code":
                 exec(part.source, names)
                 if "parameters" in part.metadata.get("tags", []):
                     names |= parameters
 
     monkeypatch.setattr(books, "execute", execute)
-    monkeypatch.setattr(run, "_pools", lambda scheduler: nullcontext(InThisProcess))
     return given

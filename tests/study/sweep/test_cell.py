@@ -61,15 +61,13 @@ def test_two_attempts_at_once_keep_the_first_to_end(
     plain = books.execute
     first = []
 
-    def slow(source, target, parameters, cwd):
+    def slow(book, target, parameters):
         monkeypatch.setattr(books, "execute", plain)
         first.append(cell._attempt(*given))
         if swept:
-            text = source.read_text()
-            cell.remove_atomically(source.parent, *given[1:2], given[0].key)
-            (source.parent / "out").mkdir(parents=True)
-            source.write_text(text)
-        plain(source, target, parameters, cwd)
+            cell.remove_atomically(target.parent, *given[1:2], given[0].key)
+            (target.parent / "out").mkdir(parents=True)
+        plain(book, target, parameters)
 
     monkeypatch.setattr(books, "execute", slow)
     assert cell._attempt(*given) == first[0]

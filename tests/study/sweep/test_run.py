@@ -163,8 +163,8 @@ WORK_OF = "from pathlib import Path\nPath(out, 'rows.csv').write_text(f'x,tau\\n
     [
         ("print(tau, out)", "wrote no rows.csv"),
         ("import os; open(out + '/rows.csv', 'w'); tau", "is no table"),
-        ("open(out + '/rows.csv', 'w').write('x,tau\\n1,5\\n'); tau", "column 'tau' with other"),
-        ("open(out + '/rows.csv', 'w').write('x,tau\\n1,a\\n'); tau", "column 'tau' with other"),
+        ("open(out + '/rows.csv', 'w').write('x,tau\\n1,5\\n'); tau", "column 'tau', with other"),
+        ("open(out + '/rows.csv', 'w').write('x,tau\\n1,a\\n'); tau", "column 'tau', with other"),
         ("open(out + '/rows.csv', 'w').write('cell\\n1\\n'); tau", "column 'cell', which"),
         ("open(out + '/rows.csv', 'w').write('group\\n1\\n'); tau", "column 'group', which"),
     ],
@@ -198,21 +198,19 @@ def test_rows_of_a_cell_in_two_groups_stand_in_both(tmp_path, notebook, no_kerne
 
 
 def test_a_folder_in_use_is_refused(tmp_path, notebook, no_kernel):
-    """From another process: the same would get the lock again."""
+    """From another process, whose lock ends with it."""
     script = (
-        "import sys\nfrom pathlib import Path\nfrom rurklib.study import files\n"
-        "with files.locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    input()"
+        "import sys\nfrom filelock import FileLock\n"
+        "with FileLock(sys.argv[1]):\n    print('held', flush=True)\n    input()"
     )
-    command = [sys.executable, "-c", script, str(tmp_path / "s")]
-    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert holder.stdout.readline() == "held\n"
-    with pytest.raises(InputError, match="in use by another rurk"):
-        swept(notebook(), tmp_path / "s", "tau=0")
-    assert not (tmp_path / "s").exists()
-    holder.kill()  # the lock ends with its process
-    holder.wait()
-    holder.stdin.close()
-    holder.stdout.close()
+    command = [sys.executable, "-c", script, str(tmp_path / ".s.lock")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match="in use by another rurk"):
+            swept(notebook(), tmp_path / "s", "tau=0")
+        assert not (tmp_path / "s").exists()
+        holder.kill()
     swept(notebook(), tmp_path / "s", "tau=0")
     swept(notebook(), tmp_path / "s", "tau=0")  # it was given back
 
