@@ -111,10 +111,8 @@ def from_file(path: Path) -> Groups:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is not readable as YAML ({reason})") from None
-    if not content:
-        raise InputError(f"{path}: expected groups, NAME: {{parameter: [values]}}")
     groups: Groups = {}
-    for name, body in _mapping(str(path), content).items():
+    for name, body in _mapping(str(path), content or None).items():
         where = f"{path}, group {name}"
         varied = _mapping(where, body)
         fixed = _mapping(f"{where}, fixed", varied.pop("fixed", {}))

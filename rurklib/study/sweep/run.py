@@ -49,15 +49,15 @@ def plan(notebook: Path, groups: Groups, out: Path, threads: int = 1) -> Plan:
 def states(plan: Plan, ended: dict[str, Record] | None = None) -> list[Record]:
     """A record for each cell: finished, else as it ended in this run, else as it failed in an
     earlier one, else ``missing``."""
-    return [_state(plan.out, cell, ended or {}) for cell in plan.cells]
-
-
-def _state(out: Path, cell: Cell, ended: dict[str, Record]) -> Record:
-    record = cells.finished(out, cell.key) or ended.get(cell.key)
-    failed = out / cells.FAILED / cell.key / cells.RECORD
-    if record is None and failed.exists():
-        record = files.read_json(failed)
-    return record or {"key": cell.key, "parameters": dict(cell.parameters), "status": "missing"}
+    records = []
+    for cell in plan.cells:
+        record = cells.finished(plan.out, cell.key) or (ended or {}).get(cell.key)
+        failed = plan.out / cells.FAILED / cell.key / cells.RECORD
+        if record is None and failed.exists():
+            record = files.read_json(failed)
+        missing = {"key": cell.key, "parameters": dict(cell.parameters), "status": "missing"}
+        records.append(record or missing)
+    return records
 
 
 def run(plan: Plan, jobs: int = 1, scheduler: str | None = None) -> list[Record]:
