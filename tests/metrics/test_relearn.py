@@ -10,8 +10,6 @@ from torch import nn
 from rurklib.checks import InputError
 from rurklib.metrics.relearn import few_shots, relearn_epochs
 
-torch.set_num_threads(1)
-
 
 def linear(margin):
     """Two inputs, two classes; on the samples below the logits of label and other differ by

@@ -79,7 +79,7 @@ def test_draws_searched_together_are_what_each_is_alone(name, kind, cnn, images,
     alone = [law.sample(net, x, y, 0.2, rng(i), rest[2]) for i in range(3)]
     starts = torch.cat([law.start(x, 0.2, rng(i), rest[2]) for i in range(3)])
     xs, ys = x.repeat(3, 1, 1, 1), y.repeat(3)
-    for pieces in ([12], [5, 7], [1, 10, 1]):
+    for pieces in ([12], [5, 7]):
         cut = zip(xs.split(pieces), ys.split(pieces), starts.split(pieces), strict=True)
         together = torch.cat([law.search(net, a, b, 0.2, s, rest[2]) for a, b, s in cut])
         assert torch.allclose(together, torch.cat(alone), atol=1e-6), pieces
@@ -102,9 +102,15 @@ def test_a_search_starts_inside_ball_and_box(name, rng):
 def test_laws_leave_the_model_and_the_random_state(
     name, cnn, images, rng, left_as_found, same_random_state
 ):
+    """Modes are compared submodule by submodule. Fails after a blanket ``model.train()``, a moved
+    BatchNorm statistic, a ``.grad`` filled by ``backward()``, or a draw from the global state."""
     net, (x, y) = cnn(), images(3)
     net.train()
+    net[2].eval()  # a layer that the user froze; BatchNorm is left in train mode
+    net[0].weight.requires_grad_(False)
+    net[5].bias.grad = torch.ones_like(net[5].bias)
     with left_as_found(net), same_random_state():
         out = PERTURBATIONS[name].sample(net, x, y, 0.2, rng(0), (0.0, 1.0))
+        assert not out.requires_grad
         assert torch.equal(PERTURBATIONS[name].sample(net, x, y, 0.0, rng(0), (0.0, 1.0)), x)
         assert torch.equal(out, PERTURBATIONS[name].sample(net, x, y, 0.2, rng(0), (0.0, 1.0)))

@@ -52,10 +52,10 @@ def test_copies_are_clipped_to_the_bounds(linear):
 @pytest.mark.parametrize("law", [n for n, law in PERTURBATIONS.items() if not law.tokens])
 def test_the_batch_size_changes_nothing(law, cnn, images):
     """Fails if copies are drawn batch by batch from one stream."""
-    (x, y), net = images(7), cnn()
-    options = {"taus": TAUS, "draws": 5, "perturbation": law, "found_on": "m"}
+    (x, y), net = images(5), cnn()
+    options = {"taus": [0.1], "draws": 3, "perturbation": law, "found_on": "m"}
     whole = counted({"m": net}, x, y, **options)
-    for size in (1, 10, 16, 10_000):
+    for size in (3, 8):  # less than the samples of a draw, and parts of two draws
         cut = counted({"m": net}, x, y, batch_size=size, **options)
         assert np.array_equal(whole.hits, cut.hits)
         assert cut.margins == pytest.approx(whole.margins, abs=1e-4)
@@ -116,10 +116,11 @@ def test_hits_and_margins_are_those_of_a_plain_loop(law, cnn, images):
     counted twice, if a stream depends on tau or not on the seed, if one copy doesn't stand for all
     draws where there is no chance, if y's own logit stands in the log-sum-exp, or if margins are
     not averaged."""
-    (x, y), nets, draws, seed = images(5), {"a": cnn(0), "b": cnn(1)}, 4, 3
-    counts = counted(nets, x, y, taus=TAUS, perturbation=law, draws=draws, seed=seed, found_on="a")
+    (x, y), nets, draws, seed = images(5), {"a": cnn(0), "b": cnn(1)}, 3, 3
+    taus = (0.0, 0.1, 0.4) if law in ("gaussian", "fgsm", "pgd") else (0.1,)
+    counts = counted(nets, x, y, taus=taus, perturbation=law, draws=draws, seed=seed, found_on="a")
     assert counts.hits.dtype == np.int64
-    for t, tau in enumerate(TAUS):
+    for t, tau in enumerate(taus):
         for m, net in enumerate(nets.values()):
             hits, margins = np.zeros(5), np.zeros(5)
             for i in range(draws):
@@ -179,7 +180,7 @@ def test_each_model_is_asked_once_a_draw(rng):
 
 
 @pytest.mark.parametrize("law", ["gaussian", "fgsm", "pgd"])
-@pytest.mark.parametrize("size", [1, 50, 300])
+@pytest.mark.parametrize("size", [1, 300])
 def test_no_batch_is_larger_than_asked_for(size, law, rng):
     """Memory: neither samples nor draws nor radii make a batch larger."""
     net, many = Watched(), Watched()

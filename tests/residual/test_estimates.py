@@ -13,20 +13,10 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from rurklib.residual import estimates
-from rurklib.residual.counts import count_hits
-from rurklib.residual.spec import Measurement
-from rurklib.rng import generator
-
-
-def counted(models, x, y, *, found_on=None, references=(), **asked):
-    return count_hits(models, x, y, Measurement(**asked), found_on=found_on, references=references)
-
 
 OWN = np.array([[10, 5, 0], [8, 2, 4]])
 OTHERS = np.array([[[10, 0, 0], [4, 0, 0]], [[5, 5, 0], [4, 2, 0]]])
@@ -110,32 +100,6 @@ def test_lemma_a4_holds_for_independent_copies(classes, random):
     )
     k = estimates.disagreement(own, other)
     assert low.item() - 1e-12 <= k <= high.item() + 1e-12
-
-
-def test_lemma_a4_fails_on_shared_copies(linear):
-    """m = a never disagrees with itself on one copy, yet the lower bound is p (1 - p) > 0. On
-    copies of its own for each, both bounds hold and disagreement is 2 p (1 - p), p = Phi(1)."""
-    net = linear([[0.0], [1.0]], bias=[0.0, -0.3], dtype=torch.float32)
-    x, y, draws = torch.full((5, 1), 0.5), torch.ones(5, dtype=torch.int64), 2000
-
-    def answers(seed):
-        noise = torch.randn(draws, *x.shape, generator=generator(seed))
-        return torch.stack([net(x + 0.2 * d).argmax(1) for d in noise]).numpy()
-
-    m, a, elsewhere = answers(0), answers(0), answers(1)
-    hits = (m == 1).sum(0)[None]
-    low, high = estimates.disagreement_bounds(hits, hits[None], draws)
-    shared, independent = (m != a).mean(0), (m != elsewhere).mean(0)
-    assert (shared < low).all()
-    assert (low < independent).all()
-    assert (independent < high).all()
-    p = stats.norm.cdf(1)
-    assert independent.mean() == pytest.approx(2 * p * (1 - p), abs=0.02)
-    counts = [
-        counted({"m": net}, x, y, taus=[0.2], draws=draws, seed=s, bounds=None) for s in (0, 1)
-    ]
-    histograms = [np.stack([c.of("m"), draws - c.of("m")], -1) for c in counts]
-    assert estimates.disagreement(*histograms).mean() == pytest.approx(2 * p * (1 - p), abs=0.02)
 
 
 hits = st.lists(st.integers(0, 12), min_size=2, max_size=8)

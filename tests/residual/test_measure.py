@@ -102,12 +102,12 @@ def test_a_model_against_itself_is_exactly_one(cnn, images):
     (x, y), net = images(6), cnn()
     for law in (n for n, rule in rurklib.perturb.PERTURBATIONS.items() if not rule.tokens):
         frame = residual_knowledge(
-            net, [net, net], x, y, taus=[0.0, 0.2], draws=5, perturbation=law
+            net, [net, net], x, y, taus=[0.2], draws=2, perturbation=law
         ).frame
         for column in ("ratio_of_means", "mean_of_ratios", "null_low", "null_high"):
             defined = frame[column].dropna()  # an untargeted law may leave nothing recognised
             assert (defined == 1).all(), (law, column)
-            assert len(defined) == 2 or law.endswith("untargeted"), law
+            assert len(defined) == 1 or law.endswith("untargeted"), law
 
 
 def test_the_band_of_a_fixed_pair(linear):
@@ -213,14 +213,7 @@ def test_bad_input_is_refused_before_anything_is_measured(cnn, images):
     refused("mapping of names to models", model={})
     refused(r"used for a model and a reference: \['a'\]", {"a": m}, {"a": r})
     refused("did you mean 'gaussian'", perturbation="gausian")
-    refused(r"taus = \[\]", taus=[])
-    refused("taus = 0.1: expected a list of radii", taus=0.1)
-    refused("tau = -0.1", taus=[-0.1])
-    refused("tau = nan", taus=[math.nan])
-    refused("draws = 0", draws=0)
-    refused("seed = -1", seed=-1)
-    refused(r"bounds = \(1, 0\).*\(0, 1\)", bounds=(1, 0))
-    refused("batch_size = 0", batch_size=0)
+    refused("draws = 0", draws=0)  # the other values of a Measurement: test_spec
     refused("hold NaN", x=x * math.nan)
     refused(r"expected values in \[0, 1\]", x=x * 255)
     refused("non-empty batch", x=x[:0], y=y[:0])
@@ -229,7 +222,6 @@ def test_bad_input_is_refused_before_anything_is_measured(cnn, images):
     refused("y.long", y=y.float())
     refused("reference-0 returned probabilities", references=[nn.Sequential(r, nn.Softmax(1))])
     refused("differ in their number of classes", references=[cnn(classes=5)])
-    refused("tolerance = -0.1", tolerance=-0.1)
     refused("unknown found_on 'modle': did you mean 'model'", found_on="modle")
     refused("found_on returned probabilities", found_on=nn.Sequential(r, nn.Softmax(1)))
     refused("is the only reference", found_on="reference-0", perturbation="fgsm")

@@ -22,7 +22,9 @@ def test_equal_questions_are_equal():
     ("wrong", "match"),
     [
         ({"taus": []}, r"taus = \[\].*\[0, 0.1, 0.2\]"),
+        ({"taus": 0.1}, "taus = 0.1: expected a list of radii"),
         ({"taus": [-1]}, "tau = -1"),
+        ({"taus": [float("nan")]}, "tau = nan"),
         ({"perturbation": "gausian"}, "'gausian'.*'gaussian'"),
         ({"draws": 0}, "draws = 0.*at least 1"),
         ({"seed": -1}, "seed = -1.*at least 0"),

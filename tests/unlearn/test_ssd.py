@@ -95,14 +95,10 @@ def test_ssd_on_logistic_regression_by_hand(samples) -> None:
             assert 0 < sum(b < 1 for b in beta) < len(beta)
 
 
-def test_infinite_alpha_selects_nothing_and_the_seed_decides_nothing(samples) -> None:
-    """Catches inf * 0 = NaN, a weight scaled by almost 1, BatchNorm statistics that move, and
-    randomness in a method that has none."""
+def test_infinite_alpha_selects_nothing(samples) -> None:
+    """Catches inf * 0 = NaN, a weight scaled by almost 1, and BatchNorm statistics that move."""
     model = build("small-cnn", 1, 3, seed=0).train()
     retain, forget = samples(12, 1, 1, 8, 8), samples(5, 2, 1, 8, 8)
     after = ssd(model, retain, forget, alpha=math.inf).state_dict()
     for name, value in model.state_dict().items():
         assert torch.equal(value, after[name]), name
-    one, two = (ssd(model, retain, forget, alpha=1.0, seed=s).state_dict() for s in (0, 1))
-    assert all(torch.equal(v, two[k]) for k, v in one.items())
-    assert any(not torch.equal(v, after[k]) for k, v in one.items())
