@@ -8,7 +8,6 @@ prints how long slider steps took from key to picture.
 
 import argparse
 import io
-import json
 import shutil
 import statistics
 import tempfile
@@ -17,8 +16,10 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
-from servers import WAIT, inspector_page, lab, run_all
+from servers import WAIT, inspector_page, lab, parameters, run_all
 from test_inspector_in_a_browser import READY, wait_for
+
+from rurklib.study.run import open_existing
 
 COLORS = 128  # of the animation
 LAST = 2  # of the sentences below the pictures, the one that a slider changes last
@@ -50,10 +51,8 @@ def main() -> None:
             tab.get_by_role("button", name=READY).wait_for(timeout=WAIT * 1000)
             shoot(tab, asked.out / "phone.png")
             tab.close()
-        described = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        settings = flat(described["settings"])
+        chosen = parameters(open_existing(run))
         for dark in (False, True):
-            chosen = {"out": str(run), "scenario": described["scenario"], "settings": settings}
             with lab("04_inspect_perturbations.ipynb", Path(home), dark=dark, **chosen) as address:
                 tab = browser.new_page(viewport={"width": 1500, "height": 1000})
                 tab.goto(address, timeout=WAIT * 1000)
@@ -69,29 +68,20 @@ def main() -> None:
         browser.close()
 
 
-def flat(settings: dict) -> dict:
-    """Settings of a run.json as a notebook takes them."""
-    methods = settings.pop("methods")
-    each = {f"{m}.{k}": v for m, values in methods.items() for k, v in values.items()}
-    return {**settings, **each, "methods": list(methods)}
-
-
 def animate(tab: Page, path: Path) -> None:
     """Move tau from a twentieth of its reach to three quarters, one picture a step."""
     tau = tab.get_by_role("slider").nth(1)
-    tau.press("Home")
-    wait_for(tab, "tau 0)")
     frames, took = [], []
-    for _ in range(30):
+    for key in ("Home", *["ArrowRight"] * 30):
         before = tab.get_by_role("status").nth(LAST).inner_text()
         began = time.perf_counter()
-        tau.press("ArrowRight")
+        tau.press(key)
         tab.wait_for_function(
             f"w => document.querySelectorAll('[role=status]')[{LAST}].innerText != w", arg=before
         )
         took.append(time.perf_counter() - began)
         frames.append(Image.open(io.BytesIO(tab.screenshot())).convert("RGB"))
-    small = [f.resize((600, 600), Image.Resampling.LANCZOS) for f in frames[1::2]]
+    small = [f.resize((600, 600), Image.Resampling.LANCZOS) for f in frames[2::2]]
     together = Image.new("RGB", (600, 600 * 3))
     for k, frame in enumerate((small[0], small[len(small) // 2], small[-1])):
         together.paste(frame, (0, 600 * k))

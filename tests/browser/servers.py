@@ -15,6 +15,9 @@ from pathlib import Path
 
 import nbformat
 
+from rurklib.study.run import Run
+from rurklib.study.run_record import flat
+
 ROOT = Path(__file__).parents[2]
 WAIT = 90  # seconds for a server or a page: kernels start slowly on a busy machine
 
@@ -106,6 +109,15 @@ def lab(
     with running(command, port, work, **folders) as address:
         urllib.request.urlopen(f"{address}/api", timeout=WAIT).close()
         yield f"{address}/lab/tree/{notebook}?reset"
+
+
+def parameters(run: Run) -> dict[str, object]:
+    """What a notebook is told to open this very run: its scenario, folder, seeds and settings."""
+    settings = dict(run.scenario.settings())
+    methods = settings.pop("methods")
+    settings |= {"methods": list(methods), **flat({"methods": methods})}
+    found = {"scenario": run.scenario.name, "out": str(run.folder), "seeds": list(run.seeds)}
+    return found | {"settings": settings}
 
 
 def run_all(tab) -> None:

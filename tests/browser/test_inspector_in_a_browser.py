@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from servers import WAIT, inspector_page, lab, run_all
+from servers import WAIT, inspector_page, lab, parameters, run_all
 
 from rurklib.study.figures.inspector import Copy, Probabilities
 from rurklib.study.inspector.radius import radii
@@ -186,11 +186,8 @@ def test_a_run_that_became_invalid_is_a_message_and_no_traceback(chromium, addre
         hidden.rename(run / "run.json")
 
 
-def test_notebook_4_in_jupyterlab(chromium, inspector, run, tmp_path):
-    settings = {k: v for k, v in inspector.run.scenario.settings().items() if k != "methods"}
-    settings |= {"methods": list(inspector.run.scenario.methods), "RURK.epochs": 2}
-    chosen = {"out": str(run), "seeds": [0], "settings": settings}
-    with lab("04_inspect_perturbations.ipynb", tmp_path, **chosen) as found:
+def test_notebook_4_in_jupyterlab(chromium, inspector, tmp_path):
+    with lab("04_inspect_perturbations.ipynb", tmp_path, **parameters(inspector.run)) as found:
         tab = chromium.new_page(viewport={"width": 1280, "height": 900})
         tab.goto(found, timeout=WAIT * 1000)
         run_all(tab)
