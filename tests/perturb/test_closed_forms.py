@@ -296,6 +296,8 @@ def test_what_can_not_be_used_is_refused(cnn, images, rng):
             law(torch.tensor([[0.0, 255.0]]), 0.1, generator=rng(0))
         with pytest.raises(InputError, match="1 of 2 samples hold NaN"):
             law(torch.tensor([[0.0], [math.nan]]), 0.1, generator=rng(0))
+        with pytest.raises(InputError, match="1 of 2 samples hold NaN or infinity"):
+            law(torch.tensor([[0.0], [math.inf]]), 0.1, generator=rng(0), bounds=None)
         with pytest.raises(InputError, match=r"tau = -1"):
             law(x, -1, generator=rng(0))
     with pytest.raises(InputError, match="p = 3"):
