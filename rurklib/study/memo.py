@@ -7,7 +7,8 @@ The *key* is derived, never listed by hand. It is a hash of
 
 - the ``inputs``: plain data, dataclasses by field, tensors and models by their content;
 - the statements of the maker's module and of every module of ours that it imports
-  (:mod:`rurklib.study.source`);
+  (:mod:`rurklib.study.source`), and what the maker itself holds (arguments of a partial, values
+  that its closure took in), so that two functions made by one factory aren't taken for each other;
 - PyTorch's version and the kind of device.
 
 An artefact carries its key inside itself. So presence means done: a file is there whole under the
@@ -16,10 +17,12 @@ Since inputs count by content, a file that was deleted and made again makes noth
 """
 
 import hashlib
+import inspect
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -113,11 +116,11 @@ def key(
     ``makers`` are the functions that do the work, not those that hand it on; see
     :func:`source_of`. Raises TypeError for an input that has no content to be known by.
     """
-    group = makers if isinstance(makers, Sequence) else [makers]
+    group = list(makers) if isinstance(makers, Sequence) else [makers]
     return digest(
         {
             "inputs": inputs,
-            "source": sorted(source_of(maker) for maker in group),
+            "makers": group,
             "torch": torch.__version__,
             "device": "cuda" if torch.cuda.is_available() else "cpu",
         }
@@ -133,7 +136,8 @@ def digest(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON can say it: numbers and words as they are, tensors by a digest."""
+    """A value as JSON can say it: numbers and words as they are, tensors by a digest, functions by
+    what they depend on."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Mapping):
@@ -151,6 +155,11 @@ def _plain(value: Any) -> Any:
         return {"tensor": files.weights_digest({"": value})}
     if isinstance(known := getattr(value, "digest", None), str):
         return {"digest": known}
+    if isinstance(value, partial):
+        return {"of": _plain(value.func), "with": _plain([value.args, value.keywords])}
+    if inspect.isroutine(value) or inspect.isclass(value):
+        cells = getattr(inspect.unwrap(value), "__closure__", None) or ()
+        return {"source": source_of(value), "holds": [_plain(cell.cell_contents) for cell in cells]}
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     raise TypeError(f"{type(value).__name__} has no content that a key could be made of")

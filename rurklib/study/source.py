@@ -9,7 +9,7 @@ import ast
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,6 @@ def source_of(maker: Callable[..., Any]) -> str:
     depth. A name that is imported from a package is followed to the module that defines it. For a
     function of somebody's own: its source, and what it uses of ours likewise.
     """
-    while isinstance(maker, partial):
-        maker = maker.func
     maker = inspect.unwrap(maker)
     home = maker.__module__
     if home.split(".")[0] == PACKAGE:
@@ -109,19 +107,20 @@ def _imported_by(module: str) -> frozenset[str]:
 @cache
 def _statements(module: str) -> str:
     """A hash of a module's statements."""
-    tree = ast.parse(ast.unparse(_tree(module)))  # a copy: the cached tree stays whole
+    return hashlib.sha256(ast.dump(_tree(module)).encode()).hexdigest()
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    """A module's statements, without docstrings and the words of errors."""
+    tree = ast.parse(read_source(module))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_text(body[0]):
             body.pop(0)
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             node.exc.args, node.exc.keywords = [], []
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-
-
-@cache
-def _tree(module: str) -> ast.Module:
-    return ast.parse(read_source(module))
+    return tree
 
 
 def read_source(module: str) -> str:
@@ -157,25 +156,14 @@ def _imports(tree: ast.Module) -> Iterator[str]:
                     faces[alias.asname or alias.name] = home
                 else:
                     yield home
-    for node in ast.walk(tree):
+    for node in ast.walk(tree) if faces else ():
         if isinstance(node, ast.Attribute):
-            names = _chain(node)
-            if names and names[0] in faces:
-                home = faces[names[0]]
-                for name in names[1:]:
-                    home = _defined_in(home, name)
-                    if not _is_package(home):
-                        yield home
-                        break
-
-
-def _chain(node: ast.expr) -> list[str]:
-    """``a.b.c`` as ["a", "b", "c"]; [] for what doesn't begin with a name."""
-    if isinstance(node, ast.Name):
-        return [node.id]
-    if isinstance(node, ast.Attribute) and (before := _chain(node.value)):
-        return [*before, node.attr]
-    return []
+            first, *names = ast.unparse(node).split(".")  # a.b.c, or what begins otherwise
+            home = faces.get(first, "")
+            while home and names and _is_package(home):
+                home = _defined_in(home, names.pop(0))
+            if home and not _is_package(home):
+                yield home
 
 
 def _defined_in(module: str, name: str) -> str:

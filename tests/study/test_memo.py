@@ -1,6 +1,6 @@
 """The memo: a key follows imports and contents, so that a change makes again what depends on it."""
 
-import functools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from rurklib import InputError, study
+from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.spec import Measurement
 from rurklib.study import memo, source
 from rurklib.study.ids import ModelId
@@ -18,7 +19,8 @@ from rurklib.study.scenarios.scenario import literal
 from rurklib.study.stages import attack, measure, models
 from rurklib.unlearn.contract import METHODS
 
-SMALL = {"epochs": 1, "references": 2, "draws": 1, "taus": [0.0, 0.2], "methods": ["GD", "RURK"]}
+SMALL = {"epochs": 1, "references": 2, "draws": 1, "taus": [0.0, 0.2], "methods": ["GD", "RURK"],
+         "train_images": 200, "GD.epochs": 1, "RURK.epochs": 1}  # fmt: skip
 MODELS = {"Original", "Re-train", "GD", "RURK"}
 COUNTS = {"counts", "counts found by pgd"}
 ALL = {*MODELS, *COUNTS, "attacks", "curves notebook"}
@@ -32,22 +34,26 @@ def run(tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="module")
+def before(run) -> dict[str, str]:
+    return keys(run)
+
+
 @pytest.fixture
 def edited(monkeypatch):
-    """``edited(module, change)``: the package as if that module's text were another."""
-    whole = source.read_source
+    """``edited(module, change)``: the package as if that module's text were another; the others are
+    not read again."""
+    whole = {n: getattr(source, n) for n in ("read_source", "_tree", "_imported_by", "_statements")}
 
     def edit(module, change):
-        monkeypatch.setattr(
-            source,
-            "read_source",
-            lambda name: change(whole(name)) if name == module else whole(name),
-        )
-        source.read_again()
+        text = change(whole["read_source"](module))
+        monkeypatch.setattr(source, "read_source", lambda _: text)
+        for name in list(whole)[1:]:
+            cached = whole[name]
+            fresh = lambda m, f=cached: f.__wrapped__(m) if m == module else f(m)  # noqa: E731
+            monkeypatch.setattr(source, name, fresh)
 
-    yield edit
-    monkeypatch.undo()
-    source.read_again()
+    return edit
 
 
 def keys(run) -> dict[str, str]:
@@ -62,16 +68,15 @@ def keys(run) -> dict[str, str]:
         "curves notebook": source.source_of_text(notebook.python),
     }
     for name, perturbation in (("counts", "gaussian"), ("counts found by pgd", "pgd")):
-        question = measure.Question(Measurement(run.scenario.taus, perturbation, 1))
-        names = [gd, *run.names("Re-train")]
-        found[name] = measure._keys(run, question, names, names[1:])[gd]
+        question = measure.Question(run, Measurement(run.scenario.taus, perturbation, 1))
+        found[name] = question.keys([gd])[gd]
     return found
 
 
 TRAINING = {"Original", "Re-train"}
 DEPENDS = {
     "rurklib.checks": ALL,
-    "rurklib.models.nets": ALL - {"attacks"},
+    "rurklib.models.nets": ALL,
     "rurklib.train.loop": {*MODELS, "attacks", "curves notebook"},
     "rurklib.train.fit": {*TRAINING, "curves notebook"},
     "rurklib.unlearn.gd": {"GD", "curves notebook"},
@@ -87,18 +92,16 @@ DEPENDS = {
 
 
 @pytest.mark.parametrize("module", DEPENDS)
-def test_a_changed_statement_makes_again_what_depends_on_its_module(run, edited, module):
+def test_a_changed_statement_makes_again_what_depends_on_its_module(run, before, edited, module):
     """Fails if a checkpoint stays in use though its code changed (a list kept by hand), or if a
     changed plot throws trained models away (a hash of everything)."""
-    before = keys(run)
     edited(module, lambda text: text + "\nCHANGED = 1\n")
     after = keys(run)
     assert {name for name in before if before[name] != after[name]} == DEPENDS[module]
 
 
-def test_a_changed_explanation_makes_nothing_again(run, edited):
+def test_a_changed_explanation_makes_nothing_again(run, before, edited):
     """Comments, layout, docstrings and the words of an error don't count; its condition does."""
-    before = keys(run)
     text = source.read_source("rurklib.checks")
     message = "expected a whole number of at least"
     assert message in text
@@ -141,8 +144,21 @@ def test_a_function_of_somebodys_own_counts_by_its_text_and_what_it_uses():
         return literal(x) + 1
 
     assert source.source_of(one) != source.source_of(other)
-    assert source.source_of(functools.partial(one, 2)) == source.source_of(one)
     assert source.source_of(METHODS["GD"]) != source.source_of(METHODS["GA"])
+
+
+def test_functions_made_by_one_factory_count_by_what_they_hold():
+    """Fails if two of equal text share a key, or what has no content is passed over."""
+
+    def made(held):
+        return lambda x: held
+
+    laws = [PERTURBATIONS[f"uniform-l{p}"].sample for p in (1, 2)]
+    makers = [made(1), made(2), made(made(1)), made(len), partial(made, 1), partial(made, 2), *laws]
+    assert len({memo.key(maker, {}) for maker in makers}) == len(makers)
+    assert memo.key(made(torch.ones(2)), {}) == memo.key(made(torch.ones(2)), {})
+    with pytest.raises(TypeError, match="set has no content"):
+        memo.key(made({1}), {})
 
 
 def test_inputs_count_by_content():
