@@ -140,24 +140,17 @@ class Run:
         """A table that an earlier stage wrote; a missing one is an error that says which."""
         path = self.folder / name
         if not path.exists():
-            stage = {"summary.csv": "02_unlearn"}.get(name, "03_residual_knowledge")
-            raise checks.InputError(
-                f"{path} is missing: run notebook {stage} first, or all of them with: "
-                f"rurk study --scenario {self.scenario.name} --out {self.folder}"
+            raise self.missing(
+                path, {"summary.csv": "02_unlearn"}.get(name, "03_residual_knowledge")
             )
         return path
 
-    @property
-    def environment(self) -> dict[str, Any]:
-        """What env.json says: versions, device, threads, seeds and git state."""
-        return {
-            **surroundings(self.device),
-            "threads_per_job": self.scenario.threads,
-            "seeds": list(self.seeds),
-            "reference_seeds": list(self.scenario.reference_seeds),
-            "split_seed": self.scenario.split_seed,
-            "git": commit(),
-        }
+    def missing(self, path: Path, notebook: str) -> checks.InputError:
+        """The error for a file that an earlier stage makes, and hasn't."""
+        return checks.InputError(
+            f"{path} is missing: run notebook {notebook} first, or all of them with: "
+            f"rurk study --scenario {self.scenario.name} --out {self.folder}"
+        )
 
     def checkpoint(self, name: ModelId) -> Path:
         return self.folder / "models" / f"{ModelId(*name)}.safetensors"
@@ -209,7 +202,9 @@ def open_run(
     if not (run.folder / RECORD).exists():
         files.write_json(run.folder / RECORD, run.described)
     _ = run.split  # written, or read and checked
-    files.write_json(run.folder / "env.json", run.environment)
+    seen = {"threads_per_job": chosen.threads, "seeds": run.seeds, "split_seed": chosen.split_seed}
+    seen |= {"reference_seeds": chosen.reference_seeds, "git": commit()}
+    files.write_json(run.folder / "env.json", {**surroundings(run.device), **seen})
     return run
 
 
@@ -227,9 +222,8 @@ def open_existing(folder: str | Path) -> Run:
         )
     there = files.read_json(folder / RECORD)
     name = checks.one_of(f"scenario in {folder / RECORD}", there.get("scenario"), SCENARIOS)
-    settings = dict(there.get("settings", {}))
-    methods = settings.pop("methods", {})
-    chosen = {**settings, "methods": list(methods), **flat({"methods": methods})}
+    settings = there.get("settings", {})
+    chosen = {**flat(settings), "methods": list(settings.get("methods", {}))}
     originals = sorted((folder / "models").glob("Original-seed*.safetensors"))
     seeds = sorted(ModelId.parse(path.stem).seed for path in originals)
     run = Run(folder, SCENARIOS[name].changed(chosen), tuple(seeds))

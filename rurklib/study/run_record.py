@@ -42,13 +42,8 @@ def check_folder(folder: Path, described: Mapping[str, Any], *, fresh: bool = Fa
         files.load_weights(path)  # a damaged or foreign checkpoint is refused before any work
 
 
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """{"methods": {"RURK": {"tau": 1}}} -> {"RURK.tau": 1}, the names that --set takes."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = key if not prefix or prefix == "methods" else f"{prefix}.{key}"
-        if isinstance(value, Mapping):
-            found |= flat(value, "methods" if key == "methods" else name)
-        else:
-            found[name] = value
-    return found
+    plain = {name: value for name, value in settings.items() if name != "methods"}
+    methods = settings.get("methods", {})
+    return plain | {f"{m}.{name}": v for m, own in methods.items() for name, v in own.items()}

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from filelock import FileLock
 from torch import nn
@@ -31,8 +32,15 @@ from rurklib.study.ids import ModelId
 from rurklib.study.memo import JSON, digest, key, memo
 from rurklib.study.run import Run, open_run
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.study.stages.measure import residual
-from rurklib.study.stages.models import finite, load_models, train, unlearned
+from rurklib.study.stages.measure import by_method, residual
+from rurklib.study.stages.models import (
+    digests,
+    finite,
+    load_model,
+    load_models,
+    train,
+    unlearned,
+)
 from rurklib.study.stages.summary import accuracies
 from rurklib.unlearn.contract import defaults
 
@@ -75,6 +83,7 @@ def ablate(
     if "tau" in values:
         values["tau"] = _radius(values.get("perturbation", ""), values["tau"], dimensions)
     asked = {law: [*radii.get(law, run.scenario.taus)] for law in laws}
+    origin, mine = ModelId("Original", seed), ModelId(method, seed)
     with _alone(run.folder), contextlib.redirect_stdout(io.StringIO()):  # no line on each model
         references, kept = _references(run), {}
         for law in laws:
@@ -87,30 +96,26 @@ def ablate(
         raise checks.InputError(
             f"{method} seed {seed} diverged with {values}: its weights aren't finite; try less"
         )
-    origin = ModelId("Original", seed)
     seconds["Original"] = files.load_weights(run.checkpoint(origin))[2]["seconds"]
-    nets = {"Original": load_models(run, [origin])[origin], method: model}
-    told = pd.DataFrame([{"method": name, **accuracies(run, net)} for name, net in nets.items()])
+    nets = {"Original": load_model(run, origin), method: model}
+    told = pd.DataFrame([{"method": m, **accuracies(run, net)} for m, net in nets.items()])
     table = pd.concat([told, references])
     table["average_gap"] = average_gap(table)
     table["seconds"] = table.method.map(seconds)
-    frames, verdicts = [], {}
-    for law in laws:
-        result = _with_another(run, kept[law], method, model)
-        for name, label in zip(nets, result.models, strict=True):
-            frames.append(_rows(result, label, name, law).assign(alike_tau=asked[law]))
-            if law == laws[0]:
-                verdicts[name] = result.judge(label)
-        if law == laws[0]:
-            cloud = [_rows(result, r, "Re-train", law).iloc[[-1]] for r in result.references]
-            others = pd.concat(cloud, ignore_index=True).assign(alike_tau=asked[law][-1])
-    frame = pd.concat(frames, ignore_index=True)
-    for name, verdict in verdicts.items():
-        frame.loc[frame.method == name, ["finding", "p"]] = verdict.finding, verdict.p
-    known = table.method != "Re-train"
-    frame = frame.merge(table[known], on="method", how="left", validate="many_to_one")
-    others = others.join(table[~known].drop(columns="method").reset_index(drop=True))
-    return pd.concat([frame, others], ignore_index=True), verdicts
+    results = {law: _with_another(run, kept[law], mine, model) for law in laws}
+    verdicts = {m.method: results[laws[0]].judge(m) for m in (origin, mine)}
+    frames = [by_method(result).assign(law=law) for law, result in results.items()]
+    for law, rows in zip(laws, frames, strict=True):
+        rows["alike_tau"] = np.resize(asked[law], len(rows))
+    frame = pd.concat(frames, ignore_index=True).drop(columns="seed")
+    frame.insert(1, "law", frame.pop("law"))
+    for m, verdict in verdicts.items():
+        frame.loc[frame.method == m, ["finding", "p"]] = verdict.finding, verdict.p
+    once = (frame.law == laws[0]) & (frame.alike_tau == asked[laws[0]][-1])  # of each reference
+    others = frame[once & (frame.method == "Re-train")].reset_index(drop=True)
+    others = others.join(table[table.method == "Re-train"].drop(columns="method"))
+    both = frame[frame.method != "Re-train"].merge(table, on="method", how="left")
+    return pd.concat([both, others], ignore_index=True), verdicts
 
 
 def shared_run(
@@ -143,32 +148,32 @@ def _alone(folder: Path) -> FileLock:
 
 
 def _with_another(
-    run: Run, kept: ResidualKnowledge, method: str, model: nn.Module
+    run: Run, kept: ResidualKnowledge, name: ModelId, model: nn.Module
 ) -> ResidualKnowledge:
     """What a run's counts say, with one more model that is asked the same."""
     one = next(iter(kept.counts.values()))
     asked = Measurement(one.taus, one.perturbation, one.draws, bounds=run.data.bounds)
     if asked.gradient_based:  # the references are asked about the copies found on the model
-        nets = load_models(run, run.names("Re-train")).values()
-        shown = {method: model, **dict(zip(kept.references, nets, strict=True))}
-        own = count_hits(shown, *run.pair("forget"), asked, found_on=method)
-        counts = {**kept.counts, method: own}
+        shown = {name: model, **load_models(run, kept.references)}
+        own = count_hits(shown, *run.pair("forget"), asked, found_on=name)
+        counts = {**kept.counts, name: own}
     else:
-        own = count_hits({method: model}, *run.pair("forget"), asked)
-        counts = dict.fromkeys([*kept.counts, method], Counts.joined([one, own]))
-    return replace(kept, counts=counts, models=(*kept.models, method))
+        own = count_hits({name: model}, *run.pair("forget"), asked)
+        counts = dict.fromkeys([*kept.counts, name], Counts.joined([one, own]))
+    return replace(kept, counts=counts, models=(*kept.models, name))
 
 
 def _references(run: Run) -> pd.DataFrame:
     """The accuracies of the re-trained models, kept: method, and :func:`accuracies`."""
-    nets = [*load_models(run, run.names("Re-train")).values()]
+    names = run.names("Re-train")
 
     def make() -> Mapping[str, Any]:  # eight digits: those of the tables
-        rows = [{k: float(f"{v:.8g}") for k, v in accuracies(run, net).items()} for net in nets]
-        return {"rows": [{"method": "Re-train", **row} for row in rows]}
+        found = [accuracies(run, net) for net in load_models(run, names).values()]
+        return {"rows": [{k: float(f"{v:.8g}") for k, v in row.items()} for row in found]}
 
-    wanted = key(accuracies, {"models": nets, "split": run.split.digest})
-    return pd.DataFrame(memo(run.folder / "references.json", make, wanted, JSON)["rows"])
+    wanted = key(accuracies, {"models": [*digests(run, names).values()], "split": run.split.digest})
+    rows = memo(run.folder / "references.json", make, wanted, JSON)["rows"]
+    return pd.DataFrame(rows).assign(method="Re-train")
 
 
 def _radius(name: str, tau: float, dimensions: int) -> float:
@@ -177,10 +182,3 @@ def _radius(name: str, tau: float, dimensions: int) -> float:
     if law is None or law.p is None or law.gradient_based:
         return tau
     return matched_radius(tau, law.p, dimensions)
-
-
-def _rows(result: ResidualKnowledge, label: Any, method: str, law: str) -> pd.DataFrame:
-    rows = result.rows(label)
-    rows.insert(0, "method", method)
-    rows.insert(1, "law", law)
-    return rows

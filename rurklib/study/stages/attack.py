@@ -4,7 +4,6 @@ Beside the run's own models, two that evade the measurement (:mod:`rurklib.attac
 made from each Original, to see which attack or control catches them.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,28 +17,22 @@ from rurklib import checks
 from rurklib.attacks.evasive import EVASIVE
 from rurklib.attacks.registry import AttackSetting, attack
 from rurklib.metrics.relearn import relearn_epochs
+from rurklib.models import build
 from rurklib.residual.controls import RETAINED, drawn
 from rurklib.residual.spec import Measurement
 from rurklib.samples import Pair, as_float
 from rurklib.study import files
 from rurklib.study.ids import ModelId
-from rurklib.study.memo import ARRAYS, digest, fresh, key, memo
+from rurklib.study.memo import ARRAYS, fresh, key, memo
 from rurklib.study.run import Run
 from rurklib.study.stages.attack_tables import ATTACKS_FILE, FORGET, HELD_OUT, placement_table
 from rurklib.study.stages.measure import samples
-from rurklib.study.stages.models import load_models, load_original
+from rurklib.study.stages.models import digests, load_model, load_models
 from rurklib.study.stages.parallel import parallel
 
 RELEARN = "re-learning"
-SETTINGS = {
-    "draws": 30,
-    "seed": 0,
-    "steps": 30,
-    "queries": 100,
-    "share": 0.2,
-    "shots": 10,
-    "most": 0,
-}
+OWN = {"steps": 30, "queries": 100, "share": 0.2}  # of AttackSetting
+SETTINGS = {"draws": 30, "seed": 0, **OWN, "shots": 10, "most": 0}
 Numbers = dict[str, dict[str, np.ndarray]]  # {attack: {part: [n]}}
 
 
@@ -71,7 +64,7 @@ def evasive_model(run: Run, name: ModelId) -> nn.Module:
     name = ModelId(*name)
     checks.one_of("evasive unlearner", name.method, EVASIVE)
     measured = Measurement(run.scenario.taus, bounds=run.data.bounds)
-    original = load_original(run, name.seed)
+    original = load_model(run, ModelId("Original", name.seed))
     references = load_models(run, run.names("Re-train")).values()
     pairs = run.pair("retain"), run.pair("forget")
     return EVASIVE[name.method](original, *pairs, references, measured, seed=name.seed)
@@ -132,18 +125,18 @@ def _originals(run: Run, name: ModelId) -> list[ModelId]:
 
 
 def _keys(run: Run, names: Sequence[ModelId], asked: Mapping[str, Any]) -> dict[ModelId, str]:
-    """What each model's numbers depend on; nets are looked at once, however many depend on them."""
-    nets = dict.fromkeys([*run.trained, *(n for n in names if n.method not in EVASIVE)])
-    seen = {n: digest(net) for n, net in load_models(run, list(nets)).items()}
+    """What each model's numbers depend on."""
+    seen = digests(run, [*run.trained, *(n for n in names if n.method not in EVASIVE)])
+    common = {"net": run.scenario.model, "split": run.split, **asked}
     keys = {}
     for name in names:
-        makers: list[Callable[..., Any]] = [attack, relearn_epochs]
+        makers: list[Callable[..., Any]] = [build, attack, relearn_epochs]
         parents = [*_originals(run, name), name]
         if name.method in EVASIVE:
             makers.append(EVASIVE[name.method])
             parents[-1:] = run.names("Re-train")
         weights = {str(n): seen[n] for n in parents}
-        keys[name] = key(makers, {"model": name, "weights": weights, "split": run.split, **asked})
+        keys[name] = key(makers, {"model": name, "weights": weights, **common})
     return keys
 
 
@@ -153,15 +146,13 @@ def _attack(
     """All attacks on one model; a method's is compared with the Original that it came from."""
 
     def numbers() -> dict[str, np.ndarray]:
-        model = (
-            evasive_model(run, name) if name.method in EVASIVE else load_models(run, [name])[name]
-        )
+        model = (evasive_model if name.method in EVASIVE else load_model)(run, name)
         originals = load_models(run, _originals(run, name))
         asked = class_parts(run, settings["most"])
         x = torch.cat([as_float(pair[0]) for pair in asked.values()])
         with torch.no_grad():
             targets = {str(seed): net(x) for (_, seed), net in originals.items()}
-        own = {k: settings[k] for k in ("steps", "queries", "share")}
+        own = {k: settings[k] for k in OWN}
         shots = validation_of_class(run, settings["shots"])
         pairs = run.pair("retain"), run.pair("test"), shots
         found = attack(model, asked, AttackSetting(measured, targets, *pairs, **own))
@@ -170,9 +161,8 @@ def _attack(
         found[RELEARN] = {FORGET: np.array(epochs, np.float64)}
         return {f"{a}|{part}": v for a, its in found.items() for part, v in its.items()}
 
-    began = time.perf_counter()
     memo(_file(run, name), numbers, wanted, ARRAYS)
-    return f"{name} attacked: {time.perf_counter() - began:.1f} s"
+    return f"{name} attacked"
 
 
 def _file(run: Run, name: ModelId) -> Path:

@@ -23,13 +23,14 @@ import pandas as pd
 
 from rurklib.checks import InputError
 from rurklib.metrics.membership import membership
+from rurklib.residual.controls import HELD_OUT
 from rurklib.residual.placement import SIDES, placement
 
 ATTACKS_FILE = "attacks.csv"  # a run's table
 KEYS = ["scenario", "attack", "statistic", "method"]
 NEEDED = (*KEYS, "seed", "value", "reference", "predict_low", "predict_high", "t", "finding")
 OUTSIDE = ["above", "below"]
-FORGET, HELD_OUT = "forget set", "held out"
+FORGET = "forget set"
 Scores = Mapping[str, Mapping[str, np.ndarray]]  # {attack: {part: [n]}}
 
 
@@ -77,13 +78,9 @@ def _statistics(
     found = {"level": (float(own[FORGET].mean()), np.nan, np.nan)}
     if HELD_OUT not in own:
         return found
-    parts = (FORGET, HELD_OUT)
-    usual = {p: np.mean([o[p] for o in others], axis=0) for p in parts}
-    for kind, sides in (
-        ("", [own[p] for p in parts]),
-        ("calibrated ", [own[p] - usual[p] for p in parts]),
-    ):
-        m = membership(*sides)
+    usual = {p: np.mean([o[p] for o in others], axis=0) for p in (FORGET, HELD_OUT)}
+    for kind, off in (("", dict.fromkeys(usual, 0.0)), ("calibrated ", usual)):
+        m = membership(own[FORGET] - off[FORGET], own[HELD_OUT] - off[HELD_OUT])
         found[f"{kind}auc"] = (m.auc, m.auc_low, m.auc_high)
         found[f"{kind}tpr"] = (m.tpr, m.tpr_low, m.tpr_high)
     return found

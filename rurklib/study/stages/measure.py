@@ -4,7 +4,6 @@ Each model's counts are a file of their own in ``counts/``, so that a further mo
 control costs itself alone.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from rurklib.study import files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, digest, fresh, key
 from rurklib.study.run import Run
-from rurklib.study.stages.models import load_models
+from rurklib.study.stages.models import digests, load_models
 from rurklib.study.stages.parallel import parallel
 
 CONTROLS = {HELD_OUT: "held_out", RETAINED: "retain"}  # a control's name, and its part of the split
@@ -35,27 +34,81 @@ CONTROLS = {HELD_OUT: "held_out", RETAINED: "retain"}  # a control's name, and i
 
 @dataclass(frozen=True)
 class Question:
-    """What the models of a run are asked: a measurement, and the part of the split it is about."""
+    """What the models of a run are asked: a measurement, and the part of the split it is about.
 
+    The answer of each model is a file: its counts and, where copies are found on it by a gradient,
+    those of the references on the same copies.
+    """
+
+    run: Run
     asked: Measurement
     part: str = "forget"
 
-    def folder(self, run: Run) -> Path:
-        """Where the answers are kept: the perturbation and what differs from the usual case."""
-        asked, usual = self.asked, (tuple(run.scenario.taus), run.scenario.draws)
-        name = asked.perturbation + ("" if self.part == "forget" else f"-{self.part}")
-        if (asked.taus, asked.draws) != usual:
-            name += "-" + digest({"taus": asked.taus, "draws": asked.draws})[:8]
-        return run.folder / "counts" / name
+    def file(self, name: ModelId) -> Path:
+        """One model's counts, in a folder named by the perturbation and what is unusual."""
+        asked, s = self.asked, self.run.scenario
+        folder = asked.perturbation + ("" if self.part == "forget" else f"-{self.part}")
+        if (asked.taus, asked.draws) != (tuple(s.taus), s.draws):
+            folder += "-" + digest({"taus": asked.taus, "draws": asked.draws})[:8]
+        return self.run.folder / "counts" / folder / f"{name}.npz"
 
-    def file(self, run: Run, name: ModelId) -> Path:
-        """The counts of one model."""
-        return self.folder(run) / f"{name}.npz"
+    def said(self, models: int) -> str:
+        """A line for the log."""
+        about = "" if self.part == "forget" else f" on {self.part} samples"
+        return f"{self.asked.perturbation}: {models} models counted{about}"
+
+    def keys(self, names: Sequence[ModelId]) -> dict[ModelId, str]:
+        """All that each model's counts depend on."""
+        x, y = samples(self.run, self.part)
+        common = {"samples": files.weights_digest({"x": x, "y": y}), "asked": self.asked}
+        makers = (count_hits, build, PERTURBATIONS[self.asked.perturbation].sample)
+
+        def wanted(name: ModelId) -> str:
+            seen = {str(m): weights[m] for m in (name, *self._others)}
+            return key(makers, {**common, "net": self.run.scenario.model, "weights": seen})
+
+        weights = digests(self.run, [*names, *self._others])
+        return {name: wanted(name) for name in names}
+
+    def count(self, names: Sequence[ModelId], keys: Mapping[ModelId, str]) -> str:
+        """Count the hits of some models and keep each one's in its file; returns a log's line."""
+        x, y = samples(self.run, self.part)
+        if self.asked.gradient_based:
+            for name in names:
+                nets = load_models(self.run, [name, *self._others])
+                self._keep(name, count_hits(nets, x, y, self.asked, found_on=name), keys[name])
+        else:
+            counts = count_hits(load_models(self.run, names), x, y, self.asked)
+            for name in names:
+                self._keep(name, counts.only([name]), keys[name])
+        return self.said(len(names))
+
+    def read(self, name: ModelId) -> Counts:
+        """The counts that one model's file holds."""
+        arrays, asked = ARRAYS.load(self.file(name))[0], self.asked
+        return Counts(
+            arrays["hits"],
+            tuple(ModelId.parse(str(m)) for m in arrays["models"]),
+            tuple(asked.taus),
+            asked.draws,
+            asked.perturbation,
+            seed=asked.seed,
+            found_on=name if asked.gradient_based else None,
+            margins=arrays["margins"],
+            moved=arrays["moved"],
+        )
 
     @property
-    def of(self) -> str:
-        """What else than the forget set it is about, in words."""
-        return "" if self.part == "forget" else f" on {self.part} samples"
+    def _others(self) -> list[ModelId]:
+        """Who is asked about the copies of each model besides it."""
+        return self.run.names("Re-train") if self.asked.gradient_based else []
+
+    def _keep(self, name: ModelId, counts: Counts, key: str) -> None:
+        assert counts.margins is not None
+        assert counts.moved is not None
+        arrays = {"hits": counts.hits, "margins": counts.margins, "moved": counts.moved}
+        arrays["models"] = np.array([str(m) for m in counts.models])
+        ARRAYS.save(self.file(name), arrays, key)
 
 
 def measure(run: Run) -> pd.DataFrame:
@@ -66,9 +119,8 @@ def measure(run: Run) -> pd.DataFrame:
     """
     frames = []
     for perturbation in run.scenario.perturbations:
-        rows = by_method(residual(run, perturbation))
-        rows.insert(2, "perturbation", perturbation)
-        frames.append(rows)
+        frames.append(by_method(residual(run, perturbation)))
+        frames[-1].insert(2, "perturbation", perturbation)
     frame = pd.concat(frames, ignore_index=True)
     files.write_frame(run.folder / "residual_knowledge.csv", frame)
     return frame
@@ -78,13 +130,8 @@ def by_method(result: ResidualKnowledge) -> pd.DataFrame:
     """One row per method, seed and tau of a run's measurement, the references among them."""
     first = [m for m in result.models if m.method == "Original"]
     rest = [m for m in result.models if m not in first]
-    frames = []
-    for name in (*first, *result.references, *rest):
-        rows = result.rows(name)
-        rows.insert(0, "method", name.method)
-        rows.insert(1, "seed", name.seed)
-        frames.append(rows)
-    return pd.concat(frames, ignore_index=True)
+    rows = {name: result.rows(name) for name in (*first, *result.references, *rest)}
+    return pd.concat(rows, names=ModelId._fields).reset_index([0, 1]).reset_index(drop=True)
 
 
 def residual(
@@ -107,30 +154,22 @@ def residual(
     """
     checks.one_of("part", part, ("forget", *CONTROLS.values()))
     s = run.scenario
-    asked = Measurement(
-        s.taus if taus is None else taus,
-        perturbation,
-        s.draws if draws is None else draws,
-        bounds=run.data.bounds,
-    )
-    question = Question(asked, part)
+    taus, draws = s.taus if taus is None else taus, s.draws if draws is None else draws
+    asked = Measurement(taus, perturbation, draws, bounds=run.data.bounds)
+    question = Question(run, asked, part)
     chosen = ["Original", *s.methods] if methods is None else list(methods)
     models = [n for method in chosen for n in run.names(method)]
     references = run.names("Re-train")
-    names = list(dict.fromkeys([*models, *references]))
-    keys = _keys(run, question, names, references)
-    todo = [n for n in names if not fresh(question.file(run, n), keys[n], ARRAYS)]
-    if len(todo) < len(names):
-        there = len(names) - len(todo)
-        print(f"{perturbation}: {there} of {len(names)} models are counted already")
-    shares = [todo[i :: run.jobs] for i in range(run.jobs)]
-    stage = f"{perturbation}: {len(todo)} models counted{question.of}"
-    parallel(run, [(_count, (run, question, share, keys)) for share in shares if share], stage)
+    keys = question.keys([*models, *references])
+    todo = [n for n in keys if not fresh(question.file(n), keys[n], ARRAYS)]
+    if there := len(keys) - len(todo):
+        print(f"{perturbation}: {there} of {len(keys)} models are counted already")
+    shares = filter(None, (todo[i :: run.jobs] for i in range(run.jobs)))
+    tasks = [(question.count, (share, keys)) for share in shares]
+    parallel(run, tasks, question.said(len(todo)))
 
     def count(shown: Sequence[ModelId], found_on: ModelId | None) -> Counts:
-        if found_on is not None:
-            return _read(run, question, found_on)
-        return Counts.joined([_read(run, question, n) for n in shown])
+        return Counts.joined([question.read(n) for n in ([found_on] if found_on else shown)])
 
     results = {
         name: residual(run, perturbation, part=its, taus=taus, draws=draws, methods=methods)
@@ -175,63 +214,3 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def _keys(
-    run: Run, question: Question, names: Sequence[ModelId], references: Sequence[ModelId]
-) -> dict[ModelId, str]:
-    """All that each model's counts depend on, on copies found on it those of the references too."""
-    load_models(run, names)  # a missing one is an error that says how to make it
-    weights = {n: files.digest(run.checkpoint(n)) for n in names}
-    x, y = samples(run, question.part)
-    common = {"samples": files.weights_digest({"x": x, "y": y}), "asked": question.asked}
-    shown = references if question.asked.gradient_based else ()
-    makers = (count_hits, build, PERTURBATIONS[question.asked.perturbation].sample)
-
-    def wanted(name: ModelId) -> str:
-        seen = {str(m): weights[m] for m in (name, *shown)}
-        return key(makers, {**common, "net": run.scenario.model, "weights": seen})
-
-    return {name: wanted(name) for name in names}
-
-
-def _count(
-    run: Run, question: Question, names: Sequence[ModelId], keys: Mapping[ModelId, str]
-) -> str:
-    """Count the hits of some models and keep each one's in a file; returns a line for the log."""
-    began = time.perf_counter()
-    x, y = samples(run, question.part)
-    if question.asked.gradient_based:  # each on copies of its own, which the references see too
-        for name in names:
-            nets = load_models(run, [name, *(n for n in run.names("Re-train") if n != name)])
-            counts = count_hits(nets, x, y, question.asked, found_on=name)
-            ARRAYS.save(question.file(run, name), _arrays(counts), keys[name])
-    else:
-        counts = count_hits(load_models(run, names), x, y, question.asked)
-        for name in names:
-            ARRAYS.save(question.file(run, name), _arrays(counts.only([name])), keys[name])
-    said = f"{question.asked.perturbation}: {len(names)} models counted{question.of}"
-    return f"{said}, {time.perf_counter() - began:.1f} s"
-
-
-def _arrays(counts: Counts) -> dict[str, np.ndarray]:
-    """What a file keeps of counts."""
-    assert counts.margins is not None
-    assert counts.moved is not None
-    named = np.array([str(m) for m in counts.models])
-    return {"hits": counts.hits, "margins": counts.margins, "moved": counts.moved, "models": named}
-
-
-def _read(run: Run, question: Question, name: ModelId) -> Counts:
-    arrays, asked = ARRAYS.load(question.file(run, name))[0], question.asked
-    return Counts(
-        arrays["hits"],
-        tuple(ModelId.parse(str(m)) for m in arrays["models"]),
-        tuple(asked.taus),
-        asked.draws,
-        asked.perturbation,
-        seed=asked.seed,
-        found_on=name if asked.gradient_based else None,
-        margins=arrays["margins"],
-        moved=arrays["moved"],
-    )

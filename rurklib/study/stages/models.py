@@ -25,7 +25,6 @@ from rurklib.unlearn.contract import METHODS
 
 SMOOTHED = "Smoothed"  # the control that is trained with noise
 SAME_PRIOR = "Same-prior"  # the control that saw the forget set and fewer others of the class
-CONTROLS = (SMOOTHED, SAME_PRIOR)
 
 
 def train(run: Run) -> dict[ModelId, nn.Module]:
@@ -65,9 +64,7 @@ def same_prior(run: Run) -> dict[ModelId, nn.Module]:
 
     Raises InputError where nothing of the class is retained that could be left out instead.
     """
-    if run.whole_class or len(run.split.forget) > int(
-        run.split.of_class(run.pair("retain")[1]).sum()
-    ):
+    if len(run.split.forget) > int(run.split.of_class(run.pair("retain")[1]).sum()):
         raise checks.InputError(
             f"less of {run.forgotten} is retained than forgotten: no others can be left out in its "
             "place; choose a forget_share of at most 0.5"
@@ -78,20 +75,41 @@ def same_prior(run: Run) -> dict[ModelId, nn.Module]:
 def load_models(run: Run, names: Sequence[ModelId] | None = None) -> dict[ModelId, nn.Module]:
     """Models that an earlier stage made (default: all of the run); a missing one is an error."""
     names = run.trained + run.unlearned if names is None else [ModelId(*n) for n in names]
-    for name in names:
-        if not run.checkpoint(name).exists():
-            stage = "01_train" if name in run.trained else "02_unlearn"
-            stage = "03_residual_knowledge" if name.method in CONTROLS else stage
+    return {name: load_model(run, name) for name in names}
+
+
+def load_model(run: Run, name: ModelId) -> nn.Module:
+    """One model from its checkpoint, if it is there and that model of this run's split."""
+    path = _made(run, name)
+    weights, _, record = files.load_weights(path)
+    known = {"split": run.split.digest, **name._asdict()}
+    for what, expected in known.items():
+        if record.get(what) != expected:
             raise checks.InputError(
-                f"{run.checkpoint(name)} is missing: run notebook {stage} first, or all of them "
-                f"with: rurk study --scenario {run.scenario.name} --out {run.folder}"
+                f"{path} holds a model of {what} {record.get(what)}, expected {expected}: was it "
+                "copied here? delete it to make it again"
             )
-    return {name: _load(run, name) for name in names}
+    model = _blank(run, 0)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise checks.InputError(f"{path} doesn't fit the model {run.scenario.model}") from error
+    return model.eval()
 
 
-def load_original(run: Run, seed: int) -> nn.Module:
-    """The Original of an experiment seed."""
-    return next(iter(load_models(run, [ModelId("Original", seed)]).values()))
+def digests(run: Run, names: Sequence[ModelId]) -> dict[ModelId, str]:
+    """What keys know models by: the digests of their weights; a missing model is an error."""
+    return {name: files.digest(_made(run, name)) for name in names}
+
+
+def _made(run: Run, name: ModelId) -> Path:
+    """The checkpoint of a model that an earlier stage made."""
+    path = run.checkpoint(name)
+    if not path.exists():
+        stage = "01_train" if name.method in ("Original", "Re-train") else "02_unlearn"
+        stage = "03_residual_knowledge" if name.method in (SMOOTHED, SAME_PRIOR) else stage
+        raise run.missing(path, stage)
+    return path
 
 
 def _ensure(run: Run, names: Sequence[ModelId]) -> dict[ModelId, nn.Module]:
@@ -106,34 +124,33 @@ def _ensure(run: Run, names: Sequence[ModelId]) -> dict[ModelId, nn.Module]:
         print(f"{what} there already; making them took {took:.1f} s")
     stage = f"{len(todo)} of {what} made" if made else f"{what} made"
     parallel(run, [(_make, (run, name, keys[name])) for name in todo], stage)
-    return {name: _load(run, name) for name in names}
+    return {name: load_model(run, name) for name in names}
 
 
 def _key(run: Run, name: ModelId) -> str:
     """What the weights of a model depend on: who makes them, and of what."""
     s, (method, seed) = run.scenario, name
-    makers: list[Callable[..., Any]] = [build]
     inputs = {"kind": method, "seed": seed, "split": run.split.digest, "net": s.model}
     if method in METHODS:
-        makers += [METHODS[method]]
         inputs["hyperparameters"] = s.hyperparameters(method)
         inputs["parent"] = files.digest(run.checkpoint(ModelId("Original", seed)))
-        return key(makers, inputs)
-    makers += [fit]
+        return key([build, METHODS[method]], inputs)
+    makers: list[Callable[..., Any]] = [build, fit]
     inputs["training"] = s.training(method)
     if method == PRETRAIN:
         inputs["split"] = _pretraining_data(run).digest  # it isn't this split's
     elif run.pretrained:
         inputs["start"] = files.digest(run.checkpoint(*run.pretrained))
     if method == SMOOTHED:
-        makers, inputs["tau"] = [*makers, noisy_copies], max(s.taus)
+        makers += [noisy_copies]
+        inputs["tau"] = max(s.taus)
     if method == SAME_PRIOR:
-        makers = [*makers, rehearsed]
+        makers += [rehearsed]
     return key(makers, inputs)
 
 
 def _make(run: Run, name: ModelId, wanted: str) -> str:
-    """Train or unlearn one model and write its checkpoint; returns a line for the log.
+    """Train or unlearn one model and write its checkpoint; returns who was made, for the log.
 
     Where several processes train it together, the first one writes and the others wait.
     """
@@ -154,7 +171,7 @@ def _make(run: Run, name: ModelId, wanted: str) -> str:
         WEIGHTS.save(run.checkpoint(name), Checkpoint(model.state_dict(), record), wanted)
         _unfinished(run, name).unlink(missing_ok=True)  # of a run that kept more often
     processes.wait()
-    return f"{name.method} seed {name.seed}: {seconds:.1f} s"
+    return f"{name.method} seed {name.seed}"
 
 
 def _trained(run: Run, name: ModelId, wanted: str) -> nn.Module:
@@ -189,7 +206,7 @@ def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn
     # Every method takes images in [0, 1] for granted; what else the inputs are, it is told.
     bounds = {} if run.data.bounds == (0.0, 1.0) else {"bounds": run.data.bounds}
     return METHODS[method](
-        _load(run, ModelId("Original", seed)),
+        load_model(run, ModelId("Original", seed)),
         run.pair("retain"),
         run.pair("forget"),
         seed=seed,
@@ -213,22 +230,3 @@ def _pretraining_data(run: Run) -> Dataset:
     """Read when it is needed: a run that holds on to it would carry it into every process."""
     assert run.scenario.pretrain is not None
     return run.scenario.pretrain.data(run.scenario.path).to(run.device)
-
-
-def _load(run: Run, name: ModelId) -> nn.Module:
-    """One model from its checkpoint, if it is that model of this run's split."""
-    path = run.checkpoint(name)
-    weights, _, record = files.load_weights(path)
-    known = {"split": run.split.digest, **name._asdict()}
-    for what, expected in known.items():
-        if record.get(what) != expected:
-            raise checks.InputError(
-                f"{path} holds a model of {what} {record.get(what)}, expected {expected}: was it "
-                "copied here? delete it to make it again"
-            )
-    model = _blank(run, 0)
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise checks.InputError(f"{path} doesn't fit the model {run.scenario.model}") from error
-    return model.eval()

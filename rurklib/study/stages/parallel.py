@@ -2,8 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,8 +19,9 @@ def parallel(
 
     The number of threads is fixed by the scenario, not by the machine, so that sums are taken in
     the same order wherever and however parallel a study runs. A result that is text is a line for
-    the log: on a terminal it is printed as soon as it is there; elsewhere, as in a notebook, one
-    now and then, and at the end a line for all with what ``stage`` says was done.
+    the log, and gets its seconds: on a terminal it is printed as soon as it is there; elsewhere, as
+    in a notebook, one now and then, and at the end a line for all with what ``stage`` says was
+    done.
     """
     began = said = time.perf_counter()
     jobs = min(run.jobs, len(tasks))
@@ -53,15 +53,11 @@ def on_terminal() -> bool:
 
 
 def _task(threads: int, function: Callable[..., Any], arguments: tuple) -> Any:
-    with _threads(threads):
-        return function(*arguments)
-
-
-@contextmanager
-def _threads(n: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
+    began, before = time.perf_counter(), torch.get_num_threads()
+    torch.set_num_threads(threads)
     try:
-        yield
+        result = function(*arguments)
     finally:
         torch.set_num_threads(before)
+    took = time.perf_counter() - began
+    return f"{result}: {took:.1f} s" if isinstance(result, str) else result

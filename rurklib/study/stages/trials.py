@@ -14,7 +14,7 @@ from rurklib.residual.spec import Measurement
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import JSON, key, memo
 from rurklib.study.run import Run
-from rurklib.study.stages.models import finite, load_models, load_original, unlearned
+from rurklib.study.stages.models import digests, finite, load_model, unlearned
 from rurklib.study.stages.parallel import parallel
 from rurklib.unlearn.contract import METHODS, defaults
 
@@ -28,7 +28,7 @@ def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataF
     and seed: the changed values, seed, unlearn_accuracy and test_accuracy in percent (NaN where the
     weights diverged). The run keeps the numbers and no model.
     """
-    load_models(run, run.names("Original"))  # a missing one is an error, before any work
+    digests(run, run.names("Original"))  # a missing one is an error, before any work
     rows = [{**entry, "seed": seed} for entry in grid for seed in run.seeds]
     own = run.scenario.hyperparameters(method)
     tasks = [(trial, (run, method, s, {**own, **e})) for e in grid for s in run.seeds]
@@ -42,7 +42,7 @@ def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mappin
     """What becomes of an Original that ``method`` unlearns with ``values`` in place of its
     defaults: :func:`numbers`, or nothing where its weights diverged."""
     made_from = {
-        "original": load_original(run, seed),
+        "original": load_model(run, ModelId("Original", seed)),
         "split": run.split.digest,
         "taus": run.scenario.taus,
         "perturbation": _perturbation(run),

@@ -75,7 +75,8 @@ def tune(
         ]
 
     screened = rows({n: range(len(tried[n])) for n in chosen}, run.seeds[:SCREEN])
-    best_few = {n: finalists(pd.DataFrame(screened), n) for n in chosen}
+    scores = pd.DataFrame(screened).groupby(["method", "trial"]).score.mean()
+    best_few = {n: scores[n].nsmallest(FINALISTS).index.tolist() for n in chosen}
     table = pd.DataFrame(screened + rows(best_few, run.seeds[SCREEN:]))
     everything = table
     if (run.folder / "trials.csv").exists():  # methods that were tuned before and aren't now
@@ -113,12 +114,6 @@ def _draw(where: Any, rng: np.random.Generator) -> Any:
     low, high = where
     value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     return round(value) if isinstance(low, int) else float(f"{value:.3g}")
-
-
-def finalists(table: pd.DataFrame, name: str) -> list[int]:
-    """The best trials of a method on the first rehearsal Originals."""
-    score = table[table.method == name].groupby("trial").score.mean()
-    return [int(t) for t in score.nsmallest(FINALISTS).index]
 
 
 def chosen_trials(table: pd.DataFrame) -> pd.DataFrame:

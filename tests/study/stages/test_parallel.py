@@ -12,7 +12,7 @@ from rurklib.study.stages.parallel import parallel
 
 
 def line(k: int) -> str:
-    return f"GD seed {k}: 0.1 s"
+    return f"GD seed {k}"
 
 
 TASKS = [(line, (k,)) for k in range(4)]
@@ -32,12 +32,13 @@ def terminal(monkeypatch):
 
 def test_on_a_terminal_every_line_is_printed(run, capsys, terminal):
     parallel(run, TASKS, "4 models made")
-    assert capsys.readouterr().out.splitlines() == [line(k) for k in range(4)]
+    for k, told in enumerate(capsys.readouterr().out.splitlines()):
+        assert re.fullmatch(rf"{line(k)}: \d+\.\d s", told)
 
 
 def test_elsewhere_a_stage_is_one_line(run, capsys):
     """Fails if a notebook's first result stands below a line for each model."""
-    assert parallel(run, TASKS, "4 models made") == [line(k) for k in range(4)]
+    parallel(run, TASKS, "4 models made")
     (said,) = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"4 models made in \d+\.\d s", said)
 
@@ -47,7 +48,7 @@ def test_a_long_stage_is_told_now_and_then(run, capsys, monkeypatch):
     monkeypatch.setattr(jobs, "SPARSE", 0.0)
     parallel(run, TASKS, "4 models made")
     *between, last = capsys.readouterr().out.splitlines()
-    assert between == [f"{line(k)} ({k + 1} of 4)" for k in range(3)]
+    assert between == [f"{line(k)}: 0.0 s ({k + 1} of 4)" for k in range(3)]
     assert last.startswith("4 models made in ")
 
 
@@ -59,7 +60,7 @@ def test_nothing_is_said_of_no_work_or_of_work_without_a_stage(run, capsys, task
 
 def test_models_that_are_there_say_what_they_took(tmp_path, capsys):
     """As where they were made: how many, and how long. Fails if it is a line more than that."""
-    settings = {"epochs": 1, "references": 2, "methods": ["GD"], "GD.epochs": 1}
+    settings = {"epochs": 1, "references": 2, "train_images": 100}
     run = open_run("digits", tmp_path / "r", seeds=[0], settings=settings)
     study.train(run)
     assert re.fullmatch(r"3 models made in \d+\.\d s\n", capsys.readouterr().out)
@@ -72,7 +73,12 @@ def test_models_that_are_there_say_what_they_took(tmp_path, capsys):
 
 
 def test_on_a_terminal_models_that_are_there_are_counted(tmp_path, capsys, terminal):
-    run = open_run("digits", tmp_path / "r", seeds=[0], settings={"epochs": 1, "references": 2})
+    run = open_run(
+        "digits",
+        tmp_path / "r",
+        seeds=[0],
+        settings={"epochs": 1, "references": 2, "train_images": 100},
+    )
     study.train(run)
     lines = capsys.readouterr().out.splitlines()
     assert [text.split(":")[0] for text in lines] == [

@@ -108,7 +108,7 @@ def test_only_the_best_trials_are_made_on_every_original(tmp_path, planted):
         [900, 901],
         [900, 901, 902],
     )
-    brittle = {(0.1, 902), (2.0, 900), (2.0, 901), (3.0, 900), (3.0, 901)}
+    brittle = [(0.1, 902), (2.0, 900), (2.0, 901), (3.0, 900), (3.0, 901)]
     planted(lambda model, seed, lr: (lr, seed) in brittle and zeros(model), 0.1, 0.01, 2.0, 3.0)
     table = tune.tune(run, methods=["GA"])
     made = table.groupby("trial").seed.apply(list).to_dict()
