@@ -56,7 +56,7 @@ def test_signed_steps_reach_the_border_at_its_distance(halves, perturbation):
 
 def test_a_radius_in_l2_is_the_distance_times_the_root_of_the_pixels(halves):
     """A search can't come nearer than the border; ten steps come within a tenth of it."""
-    *_, r = radii(halves, 1, "pgd-l2", 1.6)
+    *_, r = radii(halves, 1, "pgd-l2", 1.6, points=8)
     over = r.radius[:4] / [0.8, 0.2, 0.2, 0.4]
     assert (over > 0.999).all()
     assert (over < 1.1).all()
@@ -83,7 +83,7 @@ def test_what_is_out_of_reach_is_nan_and_progress_is_told(halves):
 
 
 def test_a_radius_of_the_run_s_models_is_where_the_view_changes(inspector):
-    *_, r = radii(inspector, 5, "pgd-l2", 3.2, found_on="GD", steps=4)
+    *_, r = radii(inspector, 5, "pgd-l2", 3.2, found_on="GD", steps=4, points=8)
     m = r.models.index("GD")
     perturbation = "pgd-l2-untargeted" if r.before[m] else "pgd-l2"
     at = inspector.view(5, perturbation, float(r.radius[m]), 0, "GD", 4)

@@ -50,6 +50,7 @@ def test_it_opens_on_the_sample_with_the_largest_ratio_at_the_largest_tau(panel)
     assert panel.state["sample"] == panel.inspector.order[0]
     assert panel.state["tau"] == 0.2
     assert panel.controls["sample"].index == 0
+    assert {n for n, s in panel.shown.items() if s.layout.display != "none"} == set(panel.pictures)
     looks_as_set(panel)
 
 
@@ -163,9 +164,10 @@ def test_pictures_and_words_follow(panel):
 
 def test_buttons_show_what_the_package_computes(panel):
     panel.set(kind="PGD", norm="L2", tau=0.8, model="GD", draw=2, steps=2)
-    for job in panel.jobs.values():
+    for name, job in panel.jobs.items():
         job.button.click()
         assert job.said == "done"
+        assert panel.shown[name].layout.display != "none"
         assert job.bar.value == job.bar.max
         assert job.cancel.disabled
         assert not job.button.disabled

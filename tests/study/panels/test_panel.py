@@ -169,12 +169,12 @@ def test_what_there_is_no_answer_for_is_refused_and_nothing_moves(panel, plane, 
 
 
 def test_it_answers_at_once(panel):
-    """A tenth of a second on an idle core; the limit is for a busy machine."""
+    """A tenth of a second of an idle core. Processor time: others may be busy beside it."""
     taken = []
     for tau in (0.01, 0.1, 0.2):
-        began = time.perf_counter()
+        began = time.process_time()
         panel.set(tau=tau)
-        taken.append(time.perf_counter() - began)
+        taken.append(time.process_time() - began)
     assert np.median(taken) < 1
 
 
