@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from rurklib.study.figures.curves import QUANTITIES, bands
 from rurklib.study.figures.scaffold import grey_bands, panels
-from rurklib.study.figures.style import LOOKS, style
+from rurklib.study.figures.style import DOTTED, LOOKS, style
 
 
 def ablation_panels(
@@ -16,7 +16,6 @@ def ablation_panels(
     *,
     title: str,
     quantity: str = "ratio_of_means",
-    columns: int = 3,
 ) -> Figure:
     """A panel for each group of a sweep: ``quantity`` of Original and the method for each value.
 
@@ -29,8 +28,8 @@ def ablation_panels(
     methods = [m for m in frame.method.unique() if m != "Re-train"]
     apart = {m: 0.18 * (k - (len(methods) - 1) / 2) for k, m in enumerate(methods)}
     with panels(
-        {group: name for group, (_, name) in choices.items()}, title=title, columns=columns,
-        size=(3.7, 2.5), ylabel=ylabel, about="the forget set of each cell",
+        {group: name for group, (_, name) in choices.items()}, title=title, size=(3.7, 2.5),
+        ylabel=ylabel, about="the forget set of each cell",
     ) as (figure, axes):  # fmt: skip
         for group, axis in axes.items():
             parameter, part = choices[group][0], frame[frame.group == group]
@@ -44,36 +43,32 @@ def ablation_panels(
                 at = [k + shift for k in range(len(cells))]
                 axis.vlines(at, low, high, color=style(method)["color"], lw=1.4)
                 axis.plot(at, mean, ms=6, ls="", label=method, **style(method))
-            axis.axhline(target, color="#555555", lw=0.8, ls=":")
+            axis.axhline(target, **DOTTED)
             axis.set_xticks(range(len(values)), [_short(v) for v in values], fontsize=9)
     return figure
 
 
-def pareto(
-    frame: pd.DataFrame, *, title: str, groups: Mapping[str, str], quantity: str = "margin_sd"
-) -> Figure:
-    """What suppression costs: ``quantity`` against test accuracy, one mark a cell.
+def pareto(frame: pd.DataFrame, *, title: str, groups: Mapping[str, str]) -> Figure:
+    """What suppression costs: the logit margin against test accuracy, one mark a cell.
 
-    ``frame`` has columns group, method, test_accuracy (percent) and ``quantity``: of the method's
-    cells, of Original and of Re-train, whose cloud is where one would want to be. ``groups`` names
-    the sweeps that are shown, each by a colour and marker of its own.
+    ``frame`` has columns group, method, test_accuracy (percent) and margin_sd (in sd of re-trained
+    models): of the method's cells, of Original and of Re-train, whose cloud is where one would want
+    to be. ``groups`` names the sweeps that are shown, each by a colour and marker of its own.
     """
-    where = ["test_accuracy", quantity]
+    where = ["test_accuracy", "margin_sd"]
     clouds = {m: frame[frame.method == m].drop_duplicates(where) for m in ("Re-train", "Original")}
     own = frame[~frame.method.isin(clouds)]
     with panels(
         {"": ""}, title=title, size=(7.6, 4.0), xlabel="test accuracy (%)",
         ylabel="margin, in standard deviations\nof re-trained models",
     ) as (figure, axes):  # fmt: skip
-        axis = axes[""]
         for method, rows in clouds.items():
-            axis.plot(
-                *rows[where].to_numpy().T, ls="", ms=5, alpha=0.55, label=method, **style(method)
-            )
+            look = {**style(method), "ls": "", "ms": 5, "alpha": 0.55}
+            axes[""].plot(*rows[where].to_numpy().T, label=method, **look)
         for k, (group, name) in enumerate(groups.items()):
             look = {**LOOKS[k % len(LOOKS)], "ls": "", "ms": 6.5, "mec": "white", "mew": 0.5}
-            axis.plot(*own[own.group == group][where].to_numpy().T, label=name, **look)
-        axis.axhline(0, color="#555555", lw=0.8, ls=":")
+            axes[""].plot(*own[own.group == group][where].to_numpy().T, label=name, **look)
+        axes[""].axhline(0, **DOTTED)
     return figure
 
 

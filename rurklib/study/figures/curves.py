@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rurklib.study.figures.scaffold import BOUNDS, HAIR, grey_bands, panel_names, panels, spread
-from rurklib.study.figures.style import INK, style
+from rurklib.study.figures.style import DOTTED, INK, style
 
 # what it is, the references' range, the prediction for a further one, where nothing is left
 QUANTITIES: dict[str, tuple[str, tuple[str, str] | None, tuple[str, str] | None, float]] = {
@@ -71,24 +71,24 @@ def residual_curves(
         size=(min(10.6 / columns, 4.3), 2.4) if len(keys) > 1 else (7.2, 3.6),
         xlabel={k: f"tau ({unit if isinstance(unit, str) else unit[k[0]]})" for k in keys},
     ) as (figure, axes):  # fmt: skip
-        shown = {}
+        limits, ends = {}, {}
         for (name, which), axis in axes.items():
             rows = frame[frame[by] == name] if by else frame
             own = [name] if each else [m for m in methods if m in set(rows.method)]
-            shown[name, which] = _draw(axis, rows, which, own, methods if each else [])
-        for (name, which), axis in axes.items():
-            here = (name, which)
-            alike = [s for k, s in shown.items() if k == here or (sharey and k[1] == which)]
-            axis.set_ylim(min(s[0] for s in alike), max(s[1] for s in alike))
-            _mark_beyond(axis, shown[here][2])
+            limits[axis], ends[axis] = _draw(axis, rows, which, own, methods if each else [])
             axis.set_ylabel("" if label else textwrap.fill(QUANTITIES[which][0], 24), fontsize=9)
+        for axis in limits:
+            low, high = zip(
+                *(limits[a] for a in axis.get_shared_y_axes().get_siblings(axis)), strict=True
+            )
+            axis.set_ylim(min(low), max(high))
+            _mark_beyond(axis, ends[axis])
     return figure
 
 
 def against_references(
-    frame: pd.DataFrame, controls: pd.DataFrame | None = None, *, title: str,
-    unit: str = "units of the input",
-) -> Figure:  # fmt: skip
+    frame: pd.DataFrame, controls: pd.DataFrame | None = None, *, title: str
+) -> Figure:
     """Ratio and margin of one model over tau, a row for the forget set and for each control.
 
     ``frame`` is a ``ResidualKnowledge.frame`` of one model, ``controls`` its ``.controls``. Rows
@@ -99,7 +99,7 @@ def against_references(
     rows = pd.concat([s for s in sets if len(s)]).assign(method="model")
     ratio = "ratio_of_means" if rows.ratio_of_means.notna().any() else "difference"
     return residual_curves(rows, title=title, by="control", quantity=(ratio, "margin_difference"),
-                           unit=unit, about="the same samples")  # fmt: skip
+                           unit="units of the input", about="the same samples")  # fmt: skip
 
 
 def bands(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
@@ -117,12 +117,12 @@ def bands(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
 
 def _draw(
     axis: Axes, rows: pd.DataFrame, quantity: str, methods: Sequence[str], others: Sequence[str]
-) -> tuple[float, float, dict[str, float]]:
+) -> tuple[tuple[float, float], dict[str, float]]:
     """The bands, ``others`` as hair lines and the curves of ``methods``. Returns the limits that a
     panel needs, and where the curves end."""
     null, target = bands(rows, quantity), QUANTITIES[quantity][3]
     grey_bands(axis, null)
-    axis.axhline(target, color="#555555", lw=0.8, ls=":")
+    axis.axhline(target, **DOTTED)
     for k, other in enumerate(others):
         mean = rows[rows.method == other].groupby("tau")[quantity].mean()
         axis.plot(mean.index, mean, color="#bbbbbb", lw=0.6, zorder=1, label=None if k else HAIR)
@@ -144,7 +144,7 @@ def _draw(
     low = max(np.nanmin([low, *points]), target - reach)
     high = min(np.nanmax([high, *points]), target + reach)
     margin = 0.06 * (high - low) or 0.05
-    return low - margin, high + margin, ends
+    return (low - margin, high + margin), ends
 
 
 def _mark_beyond(axis: Axes, ends: Mapping[str, float]) -> None:
@@ -154,9 +154,8 @@ def _mark_beyond(axis: Axes, ends: Mapping[str, float]) -> None:
         ("↓", {m: v for m, v in ends.items() if v < low}, 0.02, "bottom"),
         ("↑", {m: v for m, v in ends.items() if v > high}, 0.98, "top"),
     ):
-        text = "\n".join(
-            f"{arrow} {m + ' ' if len(ends) > 1 else ''}{v:.2f}" for m, v in out.items()
-        )
+        words = [f"{arrow} {m + ' ' if len(ends) > 1 else ''}{v:.2f}" for m, v in out.items()]
         if out:
-            axis.text(0.98, edge, text, transform=axis.transAxes, ha="right", va=side, fontsize=9,
-                      color=INK if len(out) > 1 else style(next(iter(out)))["color"])  # fmt: skip
+            color = INK if len(out) > 1 else style(*out)["color"]
+            axis.text(0.98, edge, "\n".join(words), transform=axis.transAxes, ha="right", va=side,
+                      fontsize=9, color=color)  # fmt: skip

@@ -16,9 +16,9 @@ from rurklib.study.figures.scaffold import (
     panel_names,
     panels,
 )
-from rurklib.study.figures.style import BAND, FURTHER, style
+from rurklib.study.figures.style import BAND, DOTTED, FURTHER, style
 
-GREYS = ("null_low", "null_high", "predict_low", "predict_high")
+GREYS = ["null_low", "null_high", "predict_low", "predict_high"]
 
 
 def dots(
@@ -63,7 +63,7 @@ def dots(
             _greys(axis, part, x, rows, names, bars)
             if centre is not None:
                 at = part[centre].mean() if isinstance(centre, str) else centre
-                axis.axvline(at, color="#555555", lw=0.8, ls=":")
+                axis.axvline(at, **DOTTED)
             for at, name in enumerate(names):
                 its = part[part[rows] == name]
                 if rows != "method":
@@ -91,9 +91,8 @@ def _greys(
         axis.axvspan(low, high, color=FURTHER, lw=0, zorder=0, label=label)
         axis.axvline(middle, color=BAND, lw=1.5, zorder=0.1)
     else:
-        known = part.groupby(rows)[[c for c in GREYS if c in part]].mean().reindex(names)
-        known = known.reindex(columns=list(GREYS)).set_axis(range(len(names)))
-        known.columns = list(BOUNDS)
+        known = part.groupby(rows).mean(numeric_only=True).reindex(index=names, columns=GREYS)
+        known = known.set_axis(range(len(names))).set_axis(list(BOUNDS), axis=1)
         grey_bands(axis, known, along="rows", half=0.5 if rows == "method" else 0.32)
 
 

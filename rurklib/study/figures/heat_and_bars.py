@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rurklib.study.figures.scaffold import method_axis, panel_names, panels
-from rurklib.study.figures.style import INK, style
+from rurklib.study.figures.style import DOTTED, INK, style
 
 FULL = 8.0  # standard deviations at which a colour is full
+BINS = 16  # of a histogram
 COLD, MIDDLE, WARM = sns.diverging_palette(245, 45, s=85, l=55, n=3)
 
 
@@ -30,6 +31,7 @@ def attack_heat(
     """
     names = panel_names(cells, by, titles)
     shown = cells[cells[by].isin(names)]
+    shown = shown.assign(t=shown.t.where(shown.above + shown.below > 0))
     down, across = ("method", "attack") if stacked else ("attack", "method")
     rows, columns = (list(dict.fromkeys(shown[c])) for c in (down, across))
     beside = 1 if stacked else len(names)
@@ -42,8 +44,7 @@ def attack_heat(
         shrink = 0.7 * beside / len(names)
         bar = figure.colorbar(image, ax=[*axes.values()], shrink=shrink, pad=0.01, extend="both")
         bar.set_label("standard deviations of a\nfurther re-trained model", fontsize=9)
-    for axis in figure.axes:
-        axis.spines[:].set_visible(False)
+        bar.outline.set_visible(False)  # type: ignore[operator]
     return figure
 
 
@@ -52,8 +53,7 @@ def _heat(
 ) -> Any:
     """One panel: a coloured cell with its counts for each value of two columns."""
     colors = sns.diverging_palette(245, 45, s=85, l=55, as_cmap=True).with_extremes(bad="#f4f4f4")
-    said = cells.assign(t=cells.t.where(cells.above + cells.below > 0))
-    t = said.pivot(index=down, columns=across, values="t").reindex(index=rows, columns=columns)
+    t = cells.pivot(index=down, columns=across, values="t").reindex(index=rows, columns=columns)
     image = axis.imshow(np.ma.masked_invalid(t), cmap=colors, vmin=-FULL, vmax=FULL, aspect="auto")
     for cell in cells.itertuples():
         sides = [f"+{cell.above}"] * bool(cell.above) + [f"−{cell.below}"] * bool(cell.below)
@@ -61,10 +61,10 @@ def _heat(
         axis.text(*at, "/".join(sides), ha="center", va="center", fontsize=8, color=INK)
     axis.set_xticks(range(len(columns)), columns, rotation=60, ha="right", fontsize=9)
     axis.set_yticks(range(len(rows)), rows, fontsize=9)
-    axis.set_xticks(np.arange(len(columns) - 1) + 0.5, minor=True)
-    axis.set_yticks(np.arange(len(rows) - 1) + 0.5, minor=True)
-    axis.grid(which="minor", color="white", lw=1)
-    axis.tick_params(which="both", length=0)
+    axis.hlines(np.arange(1, len(rows)) - 0.5, -0.5, len(columns) - 0.5, color="white", lw=1)
+    axis.vlines(np.arange(1, len(columns)) - 0.5, -0.5, len(rows) - 0.5, color="white", lw=1)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
     return image
 
 
@@ -90,7 +90,7 @@ def outside_bars(shares: pd.DataFrame, halves: Mapping[str, str], *, title: str)
             axis.barh(at, 100 * its.above, color=WARM, height=0.75)
             axis.barh(at, -100 * its.below, color=COLD, height=0.75)
             for x, line in ((0, "-"), (-2.5, ":"), (2.5, ":")):
-                axis.axvline(x, color="#555555", lw=0.8, ls=line)
+                axis.axvline(x, **{**DOTTED, "ls": line})
         first = next(iter(axes.values()))
         method_axis(first, methods)
         first.set_xlim(-100, 100)
@@ -98,16 +98,14 @@ def outside_bars(shares: pd.DataFrame, halves: Mapping[str, str], *, title: str)
     return figure
 
 
-def sample_histogram(
-    groups: Mapping[str, np.ndarray], *, title: str, xlabel: str, bins: int = 16
-) -> Figure:
+def sample_histogram(groups: Mapping[str, np.ndarray], *, title: str, xlabel: str) -> Figure:
     """How a number is spread over samples: one row per group, on common bins.
 
     ``groups``: values [samples] of a method, or [models, samples]: the bar is then the mean count
     over models, the line over it their range. Values that are NaN (no ratio) are left out.
     """
     defined = np.concatenate([v[np.isfinite(v)] for v in map(np.atleast_2d, groups.values())])
-    edges = np.linspace(defined.min(initial=0.999), defined.max(initial=1.001), bins + 1)
+    edges = np.linspace(defined.min(initial=0.999), defined.max(initial=1.001), BINS + 1)
     middle, width = (edges[1:] + edges[:-1]) / 2, 0.9 * np.diff(edges)
     with panels(
         {g: g for g in groups}, title=title, columns=1, size=(7.2, 1.5), xlabel=xlabel,
@@ -118,5 +116,5 @@ def sample_histogram(
             axes[name].bar(middle, np.mean(models, 0), width, color=style(name)["color"], alpha=0.8)
             if len(models) > 1:
                 axes[name].vlines(middle, np.min(models, 0), np.max(models, 0), color=INK, lw=1)
-            axes[name].axvline(1, color="#555555", lw=0.8, ls=":")
+            axes[name].axvline(1, **DOTTED)
     return figure

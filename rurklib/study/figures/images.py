@@ -51,16 +51,15 @@ def copies_strip(
         1 + rows, columns, width=1.15 * columns + 1.3, height=1.5 + 0.34 * rows,
         gridspec_kw={"height_ratios": [4] + [1] * rows}, squeeze=False,
     )  # fmt: skip
-    _show(axes[0], images)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, wrap=True)
+    _row(axes[0], "", images)
     for axis, text in zip(axes[0], column_titles, strict=True):
         axis.set_title(text, fontsize=9, loc="center")
     for line, (name, said) in zip(axes[1:], answers, strict=True):
-        line[0].text(-0.2, 0.5, name, ha="right", va="center", fontsize=9)
+        _row(line, name, ())
         for axis, answer in zip(line, said, strict=True):
-            axis.set_axis_off()
             mark, color = ("✓", GOOD) if answer == truth else ("✗", BAD)
             axis.text(0.5, 0.5, f"{mark} {classes[answer]}", ha="center", va="center", color=color)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure
 
 
@@ -76,19 +75,19 @@ def image_rows(
     figure, axes = canvas(
         len(rows), columns, width=0.8 * columns + 1.5, height=0.55 + each * len(rows), squeeze=False
     )
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, wrap=True)
     for line, (name, images) in zip(axes, rows.items(), strict=True):
-        _show(line, images)
-        line[0].text(-0.15, 0.5, name.replace(" (", "\n("), ha="right", va="center", fontsize=9,
-                     transform=line[0].transAxes)  # fmt: skip
+        _row(line, name.replace(" (", "\n("), images)
         for axis, words in zip(line, (captions or {}).get(name, ()), strict=False):
             axis.text(0.5, -0.06, words, ha="center", va="top", fontsize=9,
                       transform=axis.transAxes)  # fmt: skip
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     return figure
 
 
-def _show(axes: np.ndarray, images: np.ndarray) -> None:
-    """Images side by side, the places that are left over empty."""
+def _row(axes: np.ndarray, name: str, images: Sequence[np.ndarray] | np.ndarray) -> None:
+    """A name, and images side by side, the places that are left over empty."""
+    axes[0].text(-0.18, 0.5, name, ha="right", va="center", fontsize=9,
+                 transform=axes[0].transAxes)  # fmt: skip
     for axis in axes:
         axis.set_axis_off()
     for axis, image in zip(axes, images, strict=False):

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
@@ -160,10 +159,9 @@ class Probabilities:
         self._truth = Rectangle((0, 0), 0.92, rows, color=BAND, alpha=0.55, lw=0, zorder=0)
         axis.add_patch(self._truth)
         colors = [style(r)["color"] for r in self.rows for _ in range(n)]
-        self._bars = PolyCollection([], facecolors=colors, edgecolors="#444444", linewidths=0.4)
-        self._spread = LineCollection([], colors=INK, linewidths=1.3, zorder=4)
-        for moved in (self._bars, self._spread):
-            axis.add_collection(moved, autolim=False)
+        points = 72 * (WIDTH - room(self.rows) - 0.72) / (n + 0.2)  # from a class to the next
+        self._bars = axis.vlines([], 0, 0, colors=colors, linewidths=0.76 * points)
+        self._spread = axis.vlines([], 0, 0, colors=INK, linewidths=1.3, zorder=4)
         beside = {"x": n - 0.3, "s": "", "fontsize": SMALL}
         self._said = [axis.text(y=r + 0.62, va="center", **beside) for r in range(rows)]
         self._head = axis.text(y=-0.1, va="bottom", color="#555555", **beside)
@@ -173,16 +171,13 @@ class Probabilities:
         """Show the view's probabilities and answers."""
         y, name = view.truth, self.classes[view.truth]
         each = {row: view.row(row) for row in self.rows}
-        mean = np.stack([p.mean(0) for p in each.values()])  # [row, class]
+        mean, least, most = (
+            np.stack([f(p, 0) for p in each.values()]) for f in (np.mean, np.min, np.max)
+        )  # [row, class]
         foot, at = np.indices(mean.shape) + np.array([1, 0])[:, None, None]
-        top = foot - 0.86 * mean
-        corners = [(at - 0.38, foot), (at - 0.38, top), (at + 0.38, top), (at + 0.38, foot)]
-        self._bars.set_verts([*np.moveaxis(np.array(corners), (0, 1), (2, 3)).reshape(-1, 4, 2)])
-        self._spread.set_segments([
-            [(c, r - 0.86 * p.min()), (c, r - 0.86 * p.max())]
-            for r, rows in enumerate(each.values(), start=1) if len(rows) > 1
-            for c, p in enumerate(rows.T)
-        ])  # fmt: skip
+        for marks, low, high in (self._bars, 0 * mean, mean), (self._spread, least, most):
+            ends = np.array([[at, foot - 0.86 * low], [at, foot - 0.86 * high]])
+            marks.set_segments(np.moveaxis(ends, (0, 1), (2, 3)).reshape(-1, 2, 2))
         if self._marked != y:
             self._truth.set_x(y - 0.46)
             self._head.set_text(f"says {name if len(name) < 5 else 'y'}?")

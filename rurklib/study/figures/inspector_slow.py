@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.collections import PolyCollection
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from rurklib.study.figures.inspector import SMALL, at_edge, narrow, room
-from rurklib.study.figures.style import INK, style
+from rurklib.study.figures.style import DOTTED, INK, style
 
 
 class RunningRatio:
@@ -28,9 +27,8 @@ class RunningRatio:
         axis.set_xlabel("draws", fontsize=9)
         axis.set_ylabel("recognised: model / re-trained", fontsize=9)
         at_edge(axis)
-        axis.axhline(1, color="#555555", lw=0.8, ls=":")
-        self._band = PolyCollection([], alpha=0.25, lw=0)
-        axis.add_collection(self._band, autolim=False)
+        axis.axhline(1, **DOTTED)
+        self._band = axis.fill_between([], [], alpha=0.25, lw=0)
         (self._line,) = axis.plot([], [], lw=1.8)
         self._note = axis.text(0.5, 0.5, "", transform=axis.transAxes, ha="center", fontsize=9)
 
@@ -39,9 +37,8 @@ class RunningRatio:
         color = style(r.model.split(" ")[0])["color"]
         known = ~np.isnan(r.ratio)
         n, low, high = r.draws[known], r.low[known], r.high[known]
-        around = np.concatenate([np.stack([n, low], 1), np.stack([n, high], 1)[::-1]])
-        self._band.set_verts([around] if len(n) else [])
-        self._band.set_facecolor(color)
+        self._band.remove()
+        self._band = self._axis.fill_between(n, low, high, color=color, alpha=0.25, lw=0)
         self._line.set_data(n, r.ratio[known])
         self._line.set(color=color, marker="o" if len(n) == 1 else "")
         top = max([2.0, *(1.15 * high[min(9, len(n) - 1) :]), *(1.15 * r.ratio[known])])
@@ -51,11 +48,10 @@ class RunningRatio:
         after, between = f"after {r.done} draws", f"({r.low[-1]:.2f} to {r.high[-1]:.2f})"
         sure = "for certain" if r.certain else f"{between} {after}"
         ratio = f"no ratio {after}" if np.isnan(r.ratio[-1]) else f"ratio {r.ratio[-1]:.2f} {sure}"
-        found = f"{r.model}: {ratio}"
-        self._title.set_text(f"{found};\nrecognises {hits}")
+        self._title.set_text(f"{r.model}: {ratio};\nrecognises {hits}")
         return (
-            f"{found}. It recognises {hits} on average. The band is the 95 % interval over copies "
-            f"of this sample, against these {r.references} re-trained models."
+            f"{r.model}: {ratio}. It recognises {hits} on average. The band is the 95 % interval "
+            f"over copies of this sample, against these {r.references} re-trained models."
         )
 
 
@@ -75,15 +71,12 @@ class Radius:
         axis.tick_params(length=0, axis="y")
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.hlines(range(n), 0, 1, transform=axis.get_yaxis_transform(), color="#e3e3e3", lw=0.7)
-        self._full, self._open, self._none = [], [], []
-        for k, row in enumerate(self.rows):
-            look = style(row) | {"ls": "", "ms": 6.5, "clip_on": False}
-            self._full += axis.plot([], [], mec="#444444", mew=0.5, **look)
-            self._open += axis.plot([], [], mfc="white", mew=1.6, **look)
-            box = {"boxstyle": "square,pad=0.1", "fc": "white", "lw": 0}
-            none = axis.text(0.5, k, "", transform=axis.get_yaxis_transform(), fontsize=8, bbox=box,
-                             ha="center", va="center", color="#555555")  # fmt: skip
-            self._none.append(none)
+        look = {"s": 42, "lw": 1.4, "clip_on": False, "zorder": 3}
+        self._marks = [axis.scatter([], [], **style(row), **look) for row in self.rows]
+        there = {"transform": axis.get_yaxis_transform(), "ha": "center", "va": "center"}
+        box = {"boxstyle": "square,pad=0.1", "fc": "white", "lw": 0}
+        there |= {"bbox": box, "fontsize": 8, "color": "#555555"}
+        self._none = [axis.text(0.5, k, "", **there) for k in range(n)]
         axis.set_xlabel("tau", fontsize=9)
         key = "filled: loses the true class; hollow: re-recognises it"
         self.figure.text(0.02, 0.02, key, fontsize=8, color="#555555")
@@ -91,34 +84,31 @@ class Radius:
     def update(self, r: Any) -> str:
         """Show a :class:`rurklib.study.inspector.radius.FlipRadius`."""
         self._axis.set_xlim(0, r.reach)
-        none = (
-            f"no change up to {r.reach:.3g}" if r.done == r.total else f"none yet, of {r.reach:.3g}"
-        )
-        said, heads = [], {}
+        far, none = f"{r.reach:.3g}", "no change up to" if r.done == r.total else "none yet, of"
+        heads = {
+            "Original": f"Original does not change up to {far}",
+            "Re-train": "no re-trained model changes",
+        }
+        said = []
         for k, row in enumerate(self.rows):
             before, radius = r.of(row)
             known, kept = radius[~np.isnan(radius)], int(np.isnan(radius).sum())
-            for line, which in ((self._full[k], before), (self._open[k], ~before)):
-                there = radius[which & ~np.isnan(radius)]
-                line.set_data(there, np.full(len(there), k))
-            self._none[k].set_text("" if len(known) else none)
+            self._marks[k].set_offsets(np.stack([radius, np.full(len(radius), k)], axis=1))
+            self._marks[k].set_facecolor([style(row)["color"] if b else "white" for b in before])
+            self._none[k].set_text("" if len(known) else f"{none} {far}")
             verb = "loses" if before[0] else "re-recognises"
             if not len(known):
                 said.append(f"{row} does not change")
             elif row == "Re-train":
                 span = f"{known.min():.2g} to {known.max():.2g}"
                 said.append(f"{row} {span}" + (f", {kept} of {len(radius)} not" if kept else ""))
-                heads[row] = f"re-trained models at {span}" + (
-                    f", {kept} not at all" if kept else ""
-                )
+                heads[row] = f"re-trained models at {span}"
+                heads[row] += f", {kept} not at all" if kept else ""
             else:
                 said.append(f"{row} {known[0]:.2g} ({verb})")
                 heads[row] = f"Original {verb} the class at tau {known[0]:.2g}"
-        own = heads.get("Original", f"Original does not change up to {r.reach:.3g}")
-        self._title.set_text(f"{own};\n{heads.get('Re-train', 'no re-trained model changes')}")
-        return (
-            f"Smallest tau that changes a model's answer, up to {r.reach:.3g}: {'; '.join(said)}."
-        )
+        self._title.set_text(f"{heads['Original']};\n{heads['Re-train']}")
+        return f"Smallest tau that changes a model's answer, up to {far}: {'; '.join(said)}."
 
 
 class Map:
@@ -136,8 +126,7 @@ class Map:
         look = {"vmin": -0.5, "vmax": 3.5, "origin": "lower", "interpolation": "nearest"}
         self._image = axis.imshow(np.zeros((2, 2)), **look)
         axis.plot([0], [0], "P", color="white", mec=INK, ms=9, mew=1.1, zorder=5)
-        self._border: Any = None
-        self._legend: Any = None
+        self._drawn: list[Any] = []  # anew each time: Original's border, the legend
 
     def update(self, c: Any) -> str:
         """Show a :class:`rurklib.study.inspector.cut.Cut`: ``c.model`` is the one compared with
@@ -147,32 +136,27 @@ class Map:
         # A reference in the references' own grey couldn't be told from them.
         color = np.array(to_rgb(INK if model.startswith("Re-train") else style(model)["color"]))
         # 0 neither, 1 re-trained only, 2 the model only, 3 both
-        colors: list[Any] = [
-            "#ffffff",
-            "#d6d6d6",
-            *(1 - (1 - w) * (1 - color) for w in (0.1, 0.55)),
-        ]
+        paler = (1 - (1 - w) * (1 - color) for w in (0.1, 0.55))
+        colors: list[Any] = ["#ffffff", "#d6d6d6", *paler]
         names = ["neither", "most re-trained only", f"{model} only", "both"]
         self._image.set_cmap(ListedColormap(colors))
         self._image.set_data(2 * own.astype(int) + most)
         edge = c.across[-1] + (c.across[1] - c.across[0]) / 2
         self._image.set_extent((-edge, edge, -edge, edge))
         self._axis.set(xlim=(-edge, edge), ylim=(-edge, edge))
-        for old in (self._border, self._legend):
-            if old is not None:
-                old.remove()
+        while self._drawn:
+            self._drawn.pop().remove()
         handles: list[Any] = [
             Patch(fc=k, ec="#777777", lw=0.6, label=n) for k, n in zip(colors, names, strict=True)
         ]
-        self._border = None
         if model != "Original" and original.any() and not original.all():
-            look = {"colors": [INK], "linewidths": 1.2}
-            self._border = self._axis.contour(c.across, c.up, 1.0 * original, [0.5], **look)
+            border: dict[str, Any] = {"colors": [INK], "linewidths": 1.2}
+            self._drawn += [self._axis.contour(c.across, c.up, 1.0 * original, [0.5], **border)]
             handles.append(Line2D([], [], color=INK, lw=1.2, label="Original's border"))
-        self._legend = self.figure.legend(
+        self._drawn += [self.figure.legend(
             handles=handles, loc="lower left", ncols=2, fontsize=8, frameon=False,
             title=f"says {name}:", title_fontsize=8, alignment="left", borderaxespad=0.2,
-        )  # fmt: skip
+        )]  # fmt: skip
         shares = [round(100 * float(v.mean())) for v in (own, most)]
         self._title.set_text(
             f"{model} says {name} on {shares[0]} % of this plane,\n"

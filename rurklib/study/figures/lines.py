@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from rurklib.study.figures.curves import QUANTITIES
 from rurklib.study.figures.scaffold import BOUNDS, RANGE, grey_bands, panel_names, panels, spread
-from rurklib.study.figures.style import BAND, FURTHER, LOOKS, style
+from rurklib.study.figures.style import BAND, DOTTED, FURTHER, LOOKS, style
 
 AVERAGES = {
     "ratio_of_means": "ratio of means (what the paper plots)",
@@ -139,5 +139,5 @@ def band_growth(
         reach = reach if reach > 0 else 0.1  # no spread, or nothing defined
         right.set_ylim(target - reach, target + reach)
         for axis in (left, right):
-            axis.axhline(target, color="#555555", lw=0.8, ls=":")
+            axis.axhline(target, **DOTTED)
     return figure

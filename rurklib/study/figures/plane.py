@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from rurklib.study.figures.style import BAND, INK, canvas, style
+from rurklib.study.figures.style import BAND, DOTTED, INK, canvas, style
 
+NAMES = ("Original", "Re-train", "GD", "RURK")  # the maps, in their order
 CLASSES = ("#0173b2", "#de8f05", "#8a5fa8")  # of samples; regions are the same colours, lighter
 TINTS = ("#cfe3f1", "#fae3bd", "#e3d6ec")
 KEPT = ("o", "s", "^")  # retained samples, by class
@@ -23,8 +24,8 @@ APART = "#8c8c8c"  # no class's colour, as all that follow
 # Who recognises a point of the ball: colour and marker.
 WHO = {
     "both": ("#b0b0b0", "o"),
-    "model": ("#029e73", "^"),
-    "re-trained": ("#555555", "v"),
+    "only RURK": ("#029e73", "^"),
+    "only re-trained": ("#555555", "v"),
     "neither": ("#222222", "x"),
 }
 
@@ -34,9 +35,8 @@ SMALL: Any = {"frameon": False, "fontsize": 8.5, "handletextpad": 0.4, "columnsp
 class Regions:
     """Maps of four models above; below: disagreement, a ball, and the ball's share over steps.
 
-    Samples are [n, 2] in [0, 1]^2, labels int [n]. ``names`` are the four models' names in the
-    order of the maps: the second is the re-trained model, the last the one that is compared with
-    it. ``axes_names`` label the two features, ``classes`` the regions.
+    Samples are [n, 2] in [0, 1]^2, labels int [n]. ``axes_names`` label the two features,
+    ``classes`` the regions.
     """
 
     def __init__(
@@ -44,47 +44,45 @@ class Regions:
         forget: tuple[np.ndarray, np.ndarray],
         kept: tuple[np.ndarray, np.ndarray],
         *,
-        names: Sequence[str],
         classes: Sequence[str],
         axes_names: tuple[str, str],
         steps: Sequence[int],
     ) -> None:
         self.x, self.y = forget
-        self.names, self.steps = tuple(names), np.array(steps)
-        self.figure, grid = canvas(2, 4, width=10.6, height=6.5)
-        for axis in grid[1, 2:]:
-            axis.remove()
-        self.maps, self.apart, self.ball = list(grid[0]), grid[1, 0], grid[1, 1]
-        self.path = self.figure.add_subplot(grid[0, 0].get_gridspec()[1, 2:])
+        self.figure, axes = canvas(
+            mosaic=[NAMES, ("apart", "ball", "path", "path")], width=10.6, height=6.5
+        )
+        self.apart, self.ball, self.path = axes["apart"], axes["ball"], axes["path"]
         self.title = self.figure.suptitle("\n", x=0.01, ha="left", fontsize=12)
         look = {"origin": "lower", "extent": (0, 1, 0, 1), "interpolation": "nearest", "vmin": 0}
-        blank, tints = np.zeros((2, 2)), ListedColormap(TINTS)
-        self._images = [m.imshow(blank, cmap=tints, vmax=2, **look) for m in self.maps]
-        two = ListedColormap(["#ffffff", APART])
-        self._images.append(self.apart.imshow(blank, cmap=two, vmax=1, **look))
-        for axis, name in zip(self.maps, self.names, strict=True):
-            axis.set_title(name, fontsize=10.5, color=style(name)["color"], fontweight="bold")
-        planes = [self._plane(axis, kept, axes_names) for axis in (*self.maps, self.apart)]
-        self._marks, self._rings, self._outlines = zip(*planes, strict=True)
-        texts = ("both", f"only {self.names[3]}", "only re-trained", "neither")
+        self._images, self._marks, self._rings, self._outlines = {}, {}, [], []
+        for name in (*NAMES, "apart"):
+            axis, colors = axes[name], TINTS if name in NAMES else ("#ffffff", APART)
+            look |= {"cmap": ListedColormap(colors), "vmax": len(colors) - 1}
+            self._images[name] = axis.imshow(np.zeros((2, 2)), **look)
+            self._marks[name] = self._plane(axis, kept)
+            first = name in ("Original", "apart")
+            axis.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 1], yticks=[0, 1] if first else [])
+            axis.tick_params(labelsize=8)
+            axis.set_xlabel(axes_names[0], fontsize=9, labelpad=-6)
+            axis.set_ylabel(axes_names[1] if first else "", fontsize=9, labelpad=-4)
+            if name in NAMES:
+                axis.set_title(name, fontsize=10.5, color=style(name)["color"], fontweight="bold")
         self._who = {
-            name: self.ball.scatter([], [], s=11, marker=m, color=color, lw=0.8, label=text)
-            for (name, (color, m)), text in zip(WHO.items(), texts, strict=True)
+            who: self.ball.scatter([], [], s=11, marker=m, color=color, lw=0.8, label=who)
+            for who, (color, m) in WHO.items()
         }
         self._centre = self.ball.scatter([], [], s=70, marker="o", edgecolors=INK, zorder=4)
-        self._outlines += tuple(self.ball.plot([], [], color=INK, lw=1.0))
+        self._outlines += self.ball.plot([], [], color=INK, lw=1.0)
         self.ball.set(xticks=[], yticks=[], aspect="equal")
-        for axis, text in (
-            (self.apart, " "), (self.ball, "who recognises its ball"), (self.path, " "),
-        ):  # fmt: skip
-            axis.set_title(text, fontsize=10)
-        self._path()
-        above = [
-            Patch(fc=t, ec=c, label=n) for t, c, n in zip(TINTS, CLASSES, classes, strict=True)
-        ]
-        below = [Patch(fc=APART, label=f"{self.names[3]} and re-trained differ")]
+        for axis in (self.apart, self.ball, self.path):
+            axis.set_title("who recognises its ball", fontsize=10)
+        self._path(np.array(steps))
+        tints = zip(TINTS, CLASSES, classes, strict=True)
+        above = [Patch(fc=t, ec=c, label=name) for t, c, name in tints]
+        below = Patch(fc=APART, label="RURK and re-trained differ")
         # A legend is filled column by column: two rows of five.
-        rows = zip([*above, *self._marks[0]], [*below, *self._who.values()], strict=True)
+        rows = zip([*above, *self._marks["Original"]], [below, *self._who.values()], strict=True)
         handles = [handle for column in rows for handle in column]
         self.figure.legend(handles=handles, loc="outside lower left", ncols=5, **SMALL)
         # Text is placed once: doing it anew for each picture would take longer than drawing.
@@ -93,88 +91,79 @@ class Regions:
 
     def update(self, view: Any) -> str:
         """Show a :class:`rurklib.study.inspector.plane.PlaneView`; say what is seen."""
-        regions = [view.regions[name] for name in self.names]
-        answers = [view.answers[name] for name in self.names]
-        differ, here = regions[3] != regions[1], slice(view.sample, view.sample + 1)
-        for shown, image in zip(self._images, [*regions, differ], strict=True):
-            shown.set_data(image)
-        for k, pair in enumerate(self._marks):
-            # On the re-trained map and the last: do these two agree? On the others: they with it.
-            agree = answers[3 if k in (1, 4) else k] == answers[1]
-            for marks, which in zip(pair, (agree, ~agree), strict=True):
+        here = slice(view.sample, view.sample + 1)
+        differ = view.regions["RURK"] != view.regions["Re-train"]
+        agree = {name: said == view.answers["Re-train"] for name, said in view.answers.items()}
+        # On the re-trained map and the last: do these two agree? On the others: they with it.
+        agree["Re-train"] = agree["apart"] = agree["RURK"]
+        for name, image in {**view.regions, "apart": differ}.items():
+            self._images[name].set_data(image)
+            for marks, which in zip(self._marks[name], (agree[name], ~agree[name]), strict=True):
                 marks.set_offsets(self.x[which])
                 marks.set_facecolor([CLASSES[c] for c in self.y[which]])
         for ring in self._rings:
             ring.set_offsets(self.x[here])
         for line in self._outlines:
             line.set_data(*view.outline.T)
-        self.apart.set_title(f"{self.names[3]} ≠ {self.names[1]}: {100 * differ.mean():.1f} %")
-        right = [view.right[name] for name in self.names]
-        model, reference = right[3][view.step], right[1][view.reference]
-        for members, who in zip(
-            (model & reference, model & ~reference, ~model & reference, ~model & ~reference),
-            self._who.values(), strict=True,
-        ):  # fmt: skip
-            who.set_offsets(view.points[members])
+        self.apart.set_title(f"RURK ≠ Re-train: {100 * differ.mean():.1f} %")
+        right = view.right
+        model, reference = right["RURK"][view.step], right["Re-train"][view.reference]
+        alone, lost = model & ~reference, reference & ~model
+        members = (model & reference, alone, lost, ~(model | reference))
+        for marks, which in zip(self._who.values(), members, strict=True):
+            marks.set_offsets(view.points[which])
         self._centre.set_offsets(self.x[here])
         self._centre.set_facecolor(CLASSES[self.y[view.sample]])
         (across, up), reach = self.x[view.sample], 1.12 * np.abs(view.outline - self.x[here]).max()
         self.ball.set(xlim=(across - reach, across + reach), ylim=(up - reach, up + reach))
-        share, theirs = right[3].mean(-1), right[1].mean(-1)
+        share, theirs = right["RURK"].mean(-1), right["Re-train"].mean(-1)
         low, high = theirs.min(), theirs.max()
         self._band.set(y=low - 0.004, height=high - low + 0.008)  # seen, even if of no height
         self._line.set_ydata(share)
         self._now.set_data([view.steps], [share[view.step]])
         for name, level in self._levels.items():
-            level.set_ydata([view.right[name].mean()])
+            level.set_ydata([right[name].mean()])
         own = _percent(share[view.step])
-        self.path.set_title(f"{self.names[3]}: {own} of the ball after {view.steps} steps")
+        self.path.set_title(f"RURK: {own} of the ball after {view.steps} steps")
         between = _percent(low) if low == high else f"{100 * low:.0f} ... {_percent(high)}"
         title = (
             f"Ball of tau {view.tau:g} ({view.norm}) around forget sample {view.sample + 1} "
-            f"({view.species}): Original recognises {_percent(right[0].mean())},\n"
+            f"({view.species}): Original recognises {_percent(right['Original'].mean())},\n"
             f"RURK (lambda {view.lam:g}, {view.steps} steps) {own}, {len(theirs)} re-trained "
             f"models {between}: RURK is {view.placement} their range"
         )
         self.title.set_text(title)
         return (
-            f"{title.replace(chr(10), ' ')}. GD recognises {_percent(right[2].mean())}. Of the "
-            f"ball, {_percent((model & ~reference).mean())} are recognised by RURK and not by "
-            f"re-trained model {view.reference + 1}, {_percent((reference & ~model).mean())} the "
-            f"other way round. The two disagree on {100 * differ.mean():.1f} % of the plane and on "
-            f"{(answers[3] != answers[1]).sum()} of {len(self.y)} forget samples."
+            f"{title.replace(chr(10), ' ')}. GD recognises {_percent(right['GD'].mean())}. Of "
+            f"the ball, {_percent(alone.mean())} are recognised by RURK and not by re-trained "
+            f"model {view.reference + 1}, {_percent(lost.mean())} the other way round. The two "
+            f"disagree on {100 * differ.mean():.1f} % of the plane and on "
+            f"{(~agree['RURK']).sum()} of {len(self.y)} forget samples."
         )
 
-    def _plane(
-        self, axis: Axes, kept: tuple[np.ndarray, np.ndarray], names: tuple[str, str]
-    ) -> Any:
-        """What moves on a map: marks of forget samples that agree and that don't, ring, outline."""
+    def _plane(self, axis: Axes, kept: tuple[np.ndarray, np.ndarray]) -> list[Any]:
+        """Samples and ball on a map. Returns marks of forget samples that agree and that don't."""
         for c, marker in enumerate(KEPT):
             axis.plot(*kept[0][kept[1] == c].T, marker, ms=2.6, color=CLASSES[c], mew=0, alpha=0.7)
         look: Any = {"facecolors": "#dddddd", "edgecolors": INK, "linewidths": 0.9, "zorder": 4}
-        marks = [
+        ring: Any = {"facecolors": "none", "edgecolors": "#555555", "ls": ":", "lw": 1.2}
+        self._rings.append(axis.scatter([], [], s=480, **ring))
+        self._outlines += axis.plot([], [], color=INK, lw=1.0, zorder=3)
+        return [
             axis.scatter([], [], s=s, marker=m, label=f"forgotten: {label}", **look)
             for m, s, label in (("o", 42, "agrees with re-trained"), ("X", 70, "doesn't"))
         ]
-        ring = axis.scatter([], [], s=480, facecolors="none", edgecolors="#555555", ls=":", lw=1.2)
-        (outline,) = axis.plot([], [], color=INK, lw=1.0, zorder=3)
-        first = axis in (self.maps[0], self.apart)
-        axis.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 1], yticks=[0, 1] if first else [])
-        axis.tick_params(labelsize=8)
-        axis.set_xlabel(names[0], fontsize=9, labelpad=-6)
-        axis.set_ylabel(names[1] if first else "", fontsize=9, labelpad=-4)
-        return marks, ring, outline
 
-    def _path(self) -> None:
+    def _path(self, steps: np.ndarray) -> None:
         """The ball's share over steps, with the re-trained models' and the other two's."""
-        axis, top = self.path, float(self.steps.max())
+        axis, top = self.path, float(steps.max())
         self._band = axis.axhspan(0, 1, color=BAND, alpha=0.8, lw=0, label="re-trained (range)")
-        look = {"lw": 1.8, "label": self.names[3], **style(self.names[3])}
-        (self._line,) = axis.plot(self.steps, np.zeros(len(self.steps)), ms=6, **look)
+        look = {"lw": 1.8, "label": "RURK", **style("RURK")}
+        (self._line,) = axis.plot(steps, np.zeros(len(steps)), ms=6, **look)
         (self._now,) = axis.plot([0], [0], "o", ms=13, mfc="none", mec=INK, mew=1.4)
         self._levels = {
             name: axis.plot([at], [0], ms=8, ls="", label=name, **style(name))[0]
-            for name, at in ((self.names[0], 0.0), (self.names[2], top))
+            for name, at in (("Original", 0.0), ("GD", top))
         }
         axis.set(xlim=(-0.05 * top, 1.05 * top), ylim=(-0.04, 1.3), yticks=[0, 0.25, 0.5, 0.75, 1])
         axis.yaxis.tick_right()
@@ -217,7 +206,7 @@ class Sphere:
             )[0]
             for column, (label, color, line, marker) in SPHERE.items()
         }  # fmt: skip
-        axis.axhline(0.5, color="#555555", lw=0.8, ls=":")
+        axis.axhline(0.5, **DOTTED)
         axis.set(xscale="log", xlim=(dimensions.min() / 1.3, dimensions.max() * 1.3),
                  ylim=(0.33, 1.03), xlabel="dimension d (log scale)",
                  ylabel="share of the sphere within tau\nof a disagreement")  # fmt: skip

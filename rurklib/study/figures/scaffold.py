@@ -54,7 +54,7 @@ def panels(
             text = xlabel if isinstance(xlabel, str) else xlabel[key]
             axis.set_xlabel(text, fontsize=9.5)
     figure.supylabel(ylabel, fontsize=10.5)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, wrap=True)
     _legends(figure, about)
 
 

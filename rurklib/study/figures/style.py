@@ -1,28 +1,23 @@
 """One look for all figures: a method has the same colour and marker everywhere."""
 
 import io
-import textwrap
 from typing import Any
 
 import matplotlib
 import seaborn as sns
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 # seaborn's colour-blind palette; Original is black, the re-trained references are grey.
 _C = [matplotlib.colors.to_hex(c) for c in sns.color_palette("colorblind", 10)]
 
 INK, BAND, FURTHER = "#222222", "#bebebe", "#e0e0e0"
+DOTTED: dict[str, Any] = {"color": "#555555", "lw": 0.8, "ls": ":"}  # where nothing is left
 
 # Of what is no method, in order: colour, marker and line.
 LOOKS: list[dict[str, Any]] = [
-    {"color": _C[k], "marker": m, "ls": ls}
-    for k, m, ls in zip(
-        (0, 3, 2, 1, 4, 5, 9, 7), "oD^svPX<", 2 * ["-", "--", "-.", ":"], strict=True
-    )
+    {"color": _C[k], "marker": marker, "ls": ("-", "--", "-.", ":")[i % 4]}
+    for i, (k, marker) in enumerate(zip((0, 3, 2, 1, 4, 5, 9, 7), "oD^svPX<", strict=True))
 ]
-
 
 STYLE: dict[str, tuple[str, str]] = {
     "Original": (INK, "o"),
@@ -59,12 +54,13 @@ def style(method: str) -> dict[str, Any]:
 
 
 def canvas(rows: int = 1, columns: int = 1, *, width: float = 7.2, height: float = 4.2, **kw: Any):
-    """A figure and its axes in the house style."""
+    """A figure and its axes in the house style: a grid, or by name those of a ``mosaic=``."""
     context = {**sns.axes_style("ticks"), **sns.plotting_context("notebook", font_scale=0.95)}
     context |= {"axes.titlesize": 12, "font.family": "DejaVu Sans"}
     with matplotlib.rc_context(context):
         figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots(rows, columns, **kw)
+        mosaic = kw.pop("mosaic", None)
+        axes = figure.subplot_mosaic(mosaic) if mosaic else figure.subplots(rows, columns, **kw)
     return figure, axes
 
 
@@ -76,9 +72,6 @@ def png(figure: Figure, alt: str = "") -> bytes:
     from PIL import Image, PngImagePlugin
 
     drawn, small = io.BytesIO(), io.BytesIO()
-    title = figure._suptitle  # type: ignore[attr-defined]
-    if title is not None and title.get_text():
-        _wrap(title, figure)
     figure.savefig(drawn, format="png", dpi=120)
     text = PngImagePlugin.PngInfo()
     text.add_text("Description", alt)
@@ -87,16 +80,3 @@ def png(figure: Figure, alt: str = "") -> bytes:
     picture = Image.open(drawn).convert("RGB").quantize(256, method, kmeans=2, dither=plain)
     picture.save(small, format="png", optimize=True, pnginfo=text)
     return small.getvalue()
-
-
-def _wrap(title: Text, figure: Figure) -> None:
-    """Break lines that are wider than the figure: a list of methods may be long."""
-    renderer, edge = FigureCanvasAgg(figure).get_renderer(), 0.99 * figure.bbox.width
-    lines = title.get_text().split("\n")
-    for k, line in enumerate(lines):
-        title.set_text(line)
-        box = title.get_window_extent(renderer)
-        if box.x1 > edge:
-            fits = int(len(line) * (edge - box.x0) / box.width)
-            lines[k] = textwrap.fill(line, max(fits - 2, 20), break_long_words=False)
-    title.set_text("\n".join(lines))

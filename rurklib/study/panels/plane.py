@@ -33,9 +33,8 @@ def regions(plane: Plane) -> Regions:
     """The picture of the plane with nothing in it yet: ``update(view)`` draws."""
     case = plane.case
     forget, retain = ((x.numpy(), y.numpy()) for x, y in (case.forget, case.retain))
-    names = ("Original", "Re-train", "GD", "RURK")
     return Regions(
-        forget, retain, names=names, classes=case.data.classes, axes_names=IRIS_FEATURES[:2],
+        forget, retain, classes=case.data.classes, axes_names=IRIS_FEATURES[:2],
         steps=list(plane.choices["steps"]),
     )  # fmt: skip
 

@@ -6,12 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
 from matplotlib.text import Text
 
 import rurklib
 from rurklib.study.figures import inspector_slow
 from rurklib.study.figures.inspector import Copy, Probabilities, Thumbnails, magnification
 from rurklib.study.figures.inspector_slow import Map, Radius
+from rurklib.study.figures.style import style
 from rurklib.study.inspector.cut import Cut
 from rurklib.study.inspector.radius import FlipRadius
 from rurklib.study.inspector.running_ratio import RunningRatio
@@ -66,13 +68,15 @@ def test_bars_are_probabilities_and_lines_their_range(classes):
     v = view(classes, truth=4)
     figure = Probabilities(v, classes)
     said = figure.update(v)
-    corners = np.stack([p.vertices[:4] for p in figure._bars.get_paths()])
-    heights = (corners[:, 0, 1] - corners[:, 1, 1]).reshape(len(v.names), 10) / 0.86
-    expected = np.stack([v.row(n).mean(0) for n in v.names])
-    np.testing.assert_allclose(heights, expected, atol=1e-6)
-    lines = np.stack(figure._spread.get_segments())
-    ends = [v.row("Re-train").min(0), v.row("Re-train").max(0)]
-    np.testing.assert_allclose((2 - lines[:, :, 1]).T / 0.86, ends, atol=1e-6)
+    foot = np.arange(1, 1 + len(v.names))[:, None, None]
+    bars, lines = (
+        (foot - np.stack(c.get_segments())[:, :, 1].reshape(len(v.names), 10, 2)) / 0.86
+        for c in (figure._bars, figure._spread)
+    )
+    for k, name in enumerate(v.names):
+        p = v.row(name)
+        np.testing.assert_allclose(bars[k].T, [0 * p[0], p.mean(0)], atol=1e-6)
+        np.testing.assert_allclose(lines[k].T, [p.min(0), p.max(0)], atol=1e-6)
     assert figure._truth.get_x() == pytest.approx(4 - 0.46)
     yes = [m for m, r in zip(MODELS, v.recognised, strict=True) if r and m in METHODS]
     assert ", ".join(yes) in said
@@ -159,10 +163,12 @@ def test_radii_are_filled_where_a_class_is_lost_and_hollow_where_it_is_found():
     r = FlipRadius(MODELS, REFERENCES, before, radius, 0.4, 30, 30)
     figure = Radius(view().names)
     said = figure.update(r)
-    k = figure.rows.index("RURK")
-    assert figure._full[k].get_xdata().size == 0
-    assert figure._open[k].get_xdata()[0] == radius[-1]
-    assert figure._full[figure.rows.index("Re-train")].get_xdata().size == 12
+    marks = dict(zip(figure.rows, figure._marks, strict=True))
+    for name in ("RURK", "CR"):
+        assert marks[name].get_offsets()[0][0] == radius[MODELS.index(name)]
+    assert marks["RURK"].get_facecolor()[0][:3].tolist() == [1, 1, 1]
+    assert marks["CR"].get_facecolor()[0].tolist() == list(to_rgba(style("CR")["color"]))
+    assert len(marks["Re-train"].get_offsets()) == 12
     assert "GD does not change" in said
     assert "RURK 0.4 (re-recognises)" in said
     assert "CR 0.23 (loses)" in said
@@ -185,7 +191,7 @@ def test_a_map_s_colours(model):
     np.testing.assert_array_equal(figure._image.get_array(), 2 * own + half)
     assert f"{model} says 9 on 55 % of it, most re-trained models on 45 %" in said
     assert len(figure.figure.legends) == 1
-    assert (figure._border is not None) == (model != "Original")
+    assert len(figure._drawn) == 1 + (model != "Original")
     legible(figure.figure)
 
 

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from rurklib.study.figures.scaffold import panels
 from rurklib.study.figures.style import STYLE, canvas, png, style
 from rurklib.unlearn.contract import METHODS
 
@@ -75,13 +76,16 @@ def test_a_small_mark_keeps_its_colour():
 def test_a_title_wider_than_the_figure_is_broken():
     """Between words, none lost, the short line as it is. Fails if a long list of methods runs out
     of the picture."""
-    figure, _ = canvas()
     names = "less sure: " + ", ".join(f"Method-{k}" for k in range(19))
-    figure.suptitle(f"A short line\n{names}", x=0.01, ha="left", fontsize=12)
-    png(figure)
+    with panels({"": "below"}, title=f"A short line\n{names}") as (figure, axes):
+        axes[""].plot([0, 1])
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
     title = figure._suptitle
-    box = title.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    box, below = (t.get_window_extent(renderer) for t in (title, axes[""]._left_title))
     assert 0 <= box.x0 < box.x1 <= figure.bbox.width
-    assert 0 <= box.y0 < box.y1 <= figure.bbox.height  # and there is room for all its lines
-    assert title.get_text().startswith("A short line\nless sure: Method-0")
-    assert title.get_text().split() == f"A short line {names}".split()
+    assert below.y1 < box.y0 < box.y1 <= figure.bbox.height  # there is room for all its lines
+    lines = title._get_wrapped_text().split("\n")
+    assert lines[0] == "A short line"
+    assert lines[1].startswith("less sure: Method-0")
+    assert " ".join(lines) == f"A short line {names}"

@@ -56,13 +56,13 @@ def picture(panel) -> bytes:
 def drawn(panel) -> dict[str, list]:
     """What the picture's artists hold now, by part."""
     d = panel.pictures["plane"]
-    image = [i.get_array().tolist() for i in d._images]
+    image = [i.get_array().tolist() for i in d._images.values()]
     return {
         "original": image[0],
         "reference": image[1],
         "gd": image[2],
         "rurk": image[3],
-        "marks": [[m.get_offsets().tolist() for m in pair] for pair in d._marks],
+        "marks": [[m.get_offsets().tolist() for m in pair] for pair in d._marks.values()],
         "rings": [[line.get_xydata().tolist() for line in d._outlines[:-1]],
                   [r.get_offsets().tolist() for r in d._rings]],
         "ball": {name: s.get_offsets().tolist() for name, s in d._who.items()},
@@ -122,8 +122,8 @@ def test_the_picture_shows_the_packages_numbers(panel, plane):
     panel.set(**OTHER)
     shown, parts = view(plane, **OTHER), drawn(panel)
     model, reference = shown.right["RURK"][2], shown.right["Re-train"][2]
-    groups = {"both": model & reference, "model": model & ~reference}
-    for name, members in (groups | {"re-trained": ~model & reference}).items():
+    groups = {"both": model & reference, "only RURK": model & ~reference}
+    for name, members in (groups | {"only re-trained": ~model & reference}).items():
         assert np.allclose(np.reshape(parts["ball"][name], (-1, 2)), shown.points[members])
     assert np.allclose(parts["rim"][0], shown.outline)
     assert np.allclose(parts["rim"][2], [plane.case.forget[0][5].tolist()])
@@ -131,12 +131,13 @@ def test_the_picture_shows_the_packages_numbers(panel, plane):
     assert parts["rurk"] == shown.regions["RURK"].tolist()
     assert parts["path"][0] == shown.right["RURK"].mean(-1).tolist()
     assert parts["path"][1] == [[8, model.mean()]]
-    apart = panel.pictures["plane"]._images[4].get_array()
+    apart = panel.pictures["plane"]._images["apart"].get_array()
     assert np.array_equal(apart, shown.regions["RURK"] != shown.regions["Re-train"])
-    x, answers = panel.pictures["plane"].x, list(shown.answers.values())
-    for k, other in enumerate((0, 3, 2, 3, 3)):  # re-trained, last and disagreement: these two
-        same, apart = (m.get_offsets() for m in panel.pictures["plane"]._marks[k])
-        agree = answers[other] == answers[1]
+    x, answers = panel.pictures["plane"].x, shown.answers
+    for name, pair in panel.pictures["plane"]._marks.items():
+        same, apart = (m.get_offsets() for m in pair)
+        other = name if name in ("Original", "GD") else "RURK"  # elsewhere: do these two agree?
+        agree = answers[other] == answers["Re-train"]
         assert np.allclose(np.reshape(same, (-1, 2)), x[agree])
         assert np.allclose(np.reshape(apart, (-1, 2)), x[~agree])
 
