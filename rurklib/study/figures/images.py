@@ -84,7 +84,7 @@ def image_rows(
     return figure
 
 
-def _row(axes: np.ndarray, name: str, images: Sequence[np.ndarray] | np.ndarray) -> None:
+def _row(axes: np.ndarray, name: str, images: Any) -> None:
     """A name, and images side by side, the places that are left over empty."""
     axes[0].text(-0.18, 0.5, name, ha="right", va="center", fontsize=9,
                  transform=axes[0].transAxes)  # fmt: skip

@@ -175,9 +175,9 @@ class Probabilities:
             np.stack([f(p, 0) for p in each.values()]) for f in (np.mean, np.min, np.max)
         )  # [row, class]
         foot, at = np.indices(mean.shape) + np.array([1, 0])[:, None, None]
-        for marks, low, high in (self._bars, 0 * mean, mean), (self._spread, least, most):
-            ends = np.array([[at, foot - 0.86 * low], [at, foot - 0.86 * high]])
-            marks.set_segments(np.moveaxis(ends, (0, 1), (2, 3)).reshape(-1, 2, 2))
+        for drawn, low, high in (self._bars, 0 * mean, mean), (self._spread, least, most):
+            segments = np.array([[at, foot - 0.86 * low], [at, foot - 0.86 * high]])
+            drawn.set_segments(np.moveaxis(segments, (0, 1), (2, 3)).reshape(-1, 2, 2))
         if self._marked != y:
             self._truth.set_x(y - 0.46)
             self._head.set_text(f"says {name if len(name) < 5 else 'y'}?")

@@ -71,7 +71,7 @@ class Radius:
         axis.tick_params(length=0, axis="y")
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.hlines(range(n), 0, 1, transform=axis.get_yaxis_transform(), color="#e3e3e3", lw=0.7)
-        look = {"s": 42, "lw": 1.4, "clip_on": False, "zorder": 3}
+        look = {"s": 42, "lw": 1.0, "clip_on": False, "zorder": 3}
         self._marks = [axis.scatter([], [], **style(row), **look) for row in self.rows]
         there = {"transform": axis.get_yaxis_transform(), "ha": "center", "va": "center"}
         box = {"boxstyle": "square,pad=0.1", "fc": "white", "lw": 0}
@@ -94,7 +94,9 @@ class Radius:
             before, radius = r.of(row)
             known, kept = radius[~np.isnan(radius)], int(np.isnan(radius).sum())
             self._marks[k].set_offsets(np.stack([radius, np.full(len(radius), k)], axis=1))
-            self._marks[k].set_facecolor([style(row)["color"] if b else "white" for b in before])
+            color = style(row)["color"]
+            self._marks[k].set_facecolor([color if b else "white" for b in before])
+            self._marks[k].set_edgecolor(["#444444" if b else color for b in before])
             self._none[k].set_text("" if len(known) else f"{none} {far}")
             verb = "loses" if before[0] else "re-recognises"
             if not len(known):

@@ -55,7 +55,9 @@ class Regions:
         self.apart, self.ball, self.path = axes["apart"], axes["ball"], axes["path"]
         self.title = self.figure.suptitle("\n", x=0.01, ha="left", fontsize=12)
         look = {"origin": "lower", "extent": (0, 1, 0, 1), "interpolation": "nearest", "vmin": 0}
-        self._images, self._marks, self._rings, self._outlines = {}, {}, [], []
+        self._images, self._marks = {}, {}
+        self._rings: list[Any] = []
+        self._outlines: list[Any] = []
         for name in (*NAMES, "apart"):
             axis, colors = axes[name], TINTS if name in NAMES else ("#ffffff", APART)
             look |= {"cmap": ListedColormap(colors), "vmax": len(colors) - 1}

@@ -98,5 +98,5 @@ def test_nothing_defined_is_an_empty_picture():
     bands = ["ratio_of_means", "null_low", "null_high", "predict_low", "predict_high"]
     frames = (pd.DataFrame(d | dict.fromkeys(bands, np.nan)) for d in (alone, fewer))
     figure = band_growth(*frames, method="Original", title="t", unit="u")
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert figure.axes[1].get_ylim() == pytest.approx((0.9, 1.1))
