@@ -78,9 +78,8 @@ def residual_curves(
             limits[axis], ends[axis] = _draw(axis, rows, which, own, methods if each else [])
             axis.set_ylabel("" if label else textwrap.fill(QUANTITIES[which][0], 24), fontsize=9)
         for axis in limits:
-            low, high = zip(
-                *(limits[a] for a in axis.get_shared_y_axes().get_siblings(axis)), strict=True
-            )
+            alike = set(axis.get_shared_y_axes().get_siblings(axis)) & set(limits)
+            low, high = zip(*(limits[a] for a in alike), strict=True)
             axis.set_ylim(min(low), max(high))
             _mark_beyond(axis, ends[axis])
     return figure
