@@ -71,7 +71,7 @@ class Radius:
         axis.tick_params(length=0, axis="y")
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.hlines(range(n), 0, 1, transform=axis.get_yaxis_transform(), color="#e3e3e3", lw=0.7)
-        look = {"s": 42, "lw": 1.0, "clip_on": False, "zorder": 3}
+        look = {"s": 36, "lw": 1.0, "clip_on": False, "zorder": 3}
         self._marks = [axis.scatter([], [], **style(row), **look) for row in self.rows]
         there = {"transform": axis.get_yaxis_transform(), "ha": "center", "va": "center"}
         box = {"boxstyle": "square,pad=0.1", "fc": "white", "lw": 0}
