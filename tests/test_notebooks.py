@@ -32,6 +32,7 @@ def test_a_notebook_is_one_file_that_is_given_what_it_asks_for(tmp_path, monkeyp
     run = open_run("iris", tmp_path / "run", seeds=[0])
     monkeypatch.setattr(study_order, "folder", lambda: tmp_path)
     work = "from pathlib import Path\nPath(out, 'mine.csv').write_text(f'seeds\\n{len(seeds)}\\n')"
+    work += "\nassert Path('08_mine.ipynb').exists()  # a kernel is in its notebook's folder"
     for name, given, makes in (
         ("08_mine", "scenario: str = ''\nout: str = ''\nseeds: list = []", ["mine.csv"]),
         ("07_alone", "out: str = ''\nseeds: list = [1, 2]\nlive: bool = True", ["*.csv", "!m*"]),
