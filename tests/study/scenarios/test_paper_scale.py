@@ -113,16 +113,18 @@ def test_a_part_of_the_training_side_is_for_validation(tmp_path):
     assert (run.data.test[0] == few.data.test[0]).all()
 
 
-SMALL = ("epochs=2", "train_images=300", "test_images=40", "references=2", "draws=2",
-         "batch_size=16", "lr=0.05", "taus=0,0.0157,0.0314", "model=small-cnn-32")  # fmt: skip
+SMALL = ("epochs=1", "train_images=100", "test_images=40", "references=2", "draws=2",
+         "batch_size=16", "lr=0.05", "taus=0,0.0314", "model=small-cnn-32")  # fmt: skip
 
 
 @pytest.mark.slow
 def test_all_of_cifar10_in_miniature(tmp_path, monkeypatch):
-    """From the command to the report, with every method and law. Fails if one of them can't be run
-    on these images, or the paper's numbers don't stand beside ours."""
+    """From the command to the report, with every method and law, on images of one's own. Fails if
+    one of them can't be run on these images, if the paper's numbers don't stand beside ours, or if
+    a path relative to where the command is typed, or a list of values, doesn't reach the notebooks,
+    which run elsewhere and get their parameters as text."""
     monkeypatch.chdir(tmp_path)
-    like_cifar10(tmp_path / "c.npz", train=40)
+    like_cifar10(tmp_path / "c.npz")
     # Ten epochs of fine-tuning say no more than one here.
     short = [f"{m}.epochs=1" for m in ("GD", "NGD", "EU-k", "CF-k", "RURK")]
     words = [w for s in (*SMALL, "path=c.npz", *short) for w in ("--set", s)]
@@ -130,16 +132,16 @@ def test_all_of_cifar10_in_miniature(tmp_path, monkeypatch):
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
     folder = tmp_path / "run"
-    assert open_existing(folder).scenario.train_images == 300
+    assert open_existing(folder).scenario.train_images == 100
     summary = pd.read_csv(folder / "summary.csv")
     assert set(summary.method) == {"Original", "Re-train", *BASELINES.split()}
     numbers = ["retain_accuracy", "unlearn_accuracy", "test_accuracy", "mia", "relearn_epochs"]
     assert summary[numbers].notna().all(axis=None)
     frame = pd.read_csv(folder / "residual_knowledge.csv")
     assert set(frame.perturbation) == {"gaussian", "fgsm", "pgd"}
-    assert frame.groupby("perturbation").tau.nunique().tolist() == [3] * 3
+    assert frame.groupby("perturbation").tau.nunique().tolist() == [2] * 3
     table, curves = (pd.read_csv(folder / "figures" / f"99_{w}.csv") for w in ("table", "curves"))
     assert set(table.method) == set(summary.method)
-    assert len(curves) == 3 * 10 * 3
+    assert len(curves) == 3 * 10 * 2
     assert curves.difference.notna().any()
     assert "The paper" in (folder / "report.html").read_text()

@@ -1,5 +1,6 @@
 """One pre-trained net that Original and Re-train start from: made once, shared, resumed."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -38,25 +39,38 @@ def many(path: str) -> Dataset:
     return images(10, 1)
 
 
+PAPER = SCENARIOS["cifar5-paper"]
+SMALL = replace(
+    PAPER,
+    name="small-paper",
+    data=few,
+    model="small-cnn",
+    pretrain=replace(PAPER.pretrain, data=many, epochs=1, lr=0.05),
+    recipe=replace(PAPER.recipe, epochs=1),
+    retrain_epochs=3,
+    references=2,
+    draws=2,
+    taus=(0.0, 0.1),
+    perturbations=("gaussian",),
+    methods={"GD": {"epochs": 1}},
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run of ``cifar5-paper`` on small images, trained and unlearned."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SCENARIOS, "small-paper", SMALL)
+        run = open_run("small-paper", tmp_path_factory.mktemp("paper") / "run", seeds=[0])
+    study.train(run)
+    study.unlearn(run)
+    return run
+
+
 @pytest.fixture
-def small(monkeypatch):
-    """``cifar5-paper`` on small images, under its own name."""
-    paper = SCENARIOS["cifar5-paper"]
-    scenario = replace(
-        paper,
-        data=few,
-        model="small-cnn",
-        pretrain=replace(paper.pretrain, data=many, epochs=1, lr=0.05),
-        recipe=replace(paper.recipe, epochs=1),
-        retrain_epochs=3,
-        references=2,
-        draws=2,
-        taus=(0.0, 0.1),
-        perturbations=("gaussian",),
-        methods={"GD": {"epochs": 1}},
-    )
-    monkeypatch.setitem(SCENARIOS, "cifar5-paper", scenario)
-    return scenario
+def run(made, tmp_path):
+    """A copy of that run, to spoil."""
+    return replace(made, folder=shutil.copytree(made.folder, tmp_path / "run"))
 
 
 def weights(run, name) -> dict[str, torch.Tensor]:
@@ -85,31 +99,25 @@ def stamps(run) -> dict[str, int]:
 RECIPE = Recipe(lr=0.01, batch_size=128, momentum=0.9, weight_decay=2e-4)
 
 
-def test_all_start_from_the_pre_trained_net_with_a_new_head(small, tmp_path):
+def test_all_start_from_the_pre_trained_net_with_a_new_head(made):
     """By hand. Fails if a net starts from scratch or from another state (BatchNorm's statistics
     included), if the head isn't the seed's own, if Re-train has Original's epochs or data, or if
     the pre-training has the fine-tuning's settings."""
-    run = open_run("cifar5-paper", tmp_path / "run", seeds=[4, 5])
-    made = study.train(run)
-    assert list(made) == run.trained
-    assert {n[0] for n in made} == {"Original", "Re-train"}
-    assert len(stamps(run)) == 1 + 2 + 2
+    nets = study.load_models(made, made.trained)
+    assert {n[0] for n in nets} == {"Original", "Re-train"}
+    assert len(stamps(made)) == 1 + 1 + 2 + 1
     x, y = many("").train
     first = fit(build("small-cnn", 3, 10, seed=0), x, y, RECIPE, seed=0, epochs=1, lr=0.05)
-    assert same(first.state_dict(), weights(run, ("Pre-train", 0)))
-    for (method, seed), net in made.items():
+    assert same(first.state_dict(), weights(made, ("Pre-train", 0)))
+    for (method, seed), net in nets.items():
         part, epochs = ("original", 1) if method == "Original" else ("retain", 3)
-        pair = run.pair(part)
-        by_hand = fit(started(run, seed), *pair, RECIPE, seed=seed, epochs=epochs)
+        by_hand = fit(started(made, seed), *made.pair(part), RECIPE, seed=seed, epochs=epochs)
         assert same(by_hand.state_dict(), net.state_dict()), (method, seed)
 
 
-def test_a_deleted_one_is_made_again_and_nothing_after_it(small, tmp_path):
+def test_a_deleted_one_is_made_again_and_nothing_after_it(run):
     """Fails if Original's fingerprint holds more of the pre-trained net than its content, or if a
     missing one is only found by the nets that need it."""
-    run = open_run("cifar5-paper", tmp_path / "run", seeds=[0])
-    study.train(run)
-    study.unlearn(run)
     before, content = stamps(run), weights(run, ("Pre-train", 0))
     study.train(run)
     assert stamps(run) == before
@@ -121,48 +129,40 @@ def test_a_deleted_one_is_made_again_and_nothing_after_it(small, tmp_path):
     assert same(content, weights(run, ("Pre-train", 0)))
 
 
-def test_other_weights_to_start_from_make_all_again(small, tmp_path):
+def test_other_weights_to_start_from_make_all_again(run):
     """Fails if Original or Re-train doesn't know what it started from."""
-    run = open_run("cifar5-paper", tmp_path / "run", seeds=[0])
-    study.train(run)
     before, path = stamps(run), run.checkpoint(("Pre-train", 0))
     state, fingerprint, record = files.load_weights(path)
     state["net.0.weight"] += 0.1
     files.save_weights(path, state, fingerprint, **record)
     study.train(run)
     after = stamps(run)
-    assert all(after[n] != before[n] for n in after)
+    assert {n for n in after if after[n] == before[n]} == {"GD-seed0.safetensors"}
     assert same(state, weights(run, ("Pre-train", 0)))
 
 
-@pytest.mark.parametrize("what", ["data", "epochs", "lr"])
-def test_another_pre_training_is_another_net(what, small, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("what", "other"), [("data", few), ("epochs", 2), ("lr", 0.06)])
+def test_another_pre_training_is_another_net(what, other, run):
     """Fails if a pre-trained net is taken for one on other data or with other settings. (A changed
     setting wants a new folder; here the old net is carried over by hand.)"""
-    run = open_run("cifar5-paper", tmp_path / "run", seeds=[0])
-    study.train(run)
     stamp = stamps(run)["Pre-train-seed0.safetensors"]
-    other = {"data": few, "epochs": 2, "lr": 0.06}[what]
-    changed = replace(small, pretrain=replace(small.pretrain, **{what: other}))
+    changed = replace(SMALL, pretrain=replace(SMALL.pretrain, **{what: other}))
     study.train(replace(run, scenario=changed))
     assert stamps(run)["Pre-train-seed0.safetensors"] != stamp
 
 
-def test_it_is_kept_but_not_measured(small, tmp_path):
+def test_it_is_kept_but_not_measured(made):
     """Fails if the pre-trained net becomes a row of a table, or if its loss goes unnoticed by the
     notebook that made it."""
-    run = open_run("cifar5-paper", tmp_path / "run", seeds=[0])
-    study.train(run)
-    study.unlearn(run)
-    assert set(summarise(run).method) == {"Original", "Re-train", "GD"}
-    assert set(study.measure(run).method) == {"Original", "Re-train", "GD"}
+    assert set(summarise(made).method) == {"Original", "Re-train", "GD"}
+    assert set(study.measure(made).method) == {"Original", "Re-train", "GD"}
     (book,) = (b for b in study_order.books_of("study", "cifar5-paper") if "01" in b.path.name)
-    assert run.checkpoint(("Pre-train", 0)) in study_order.outputs_of(run, book)
+    assert made.checkpoint(("Pre-train", 0)) in study_order.outputs_of(made, book)
 
 
-def test_settings_of_the_pre_training(small):
+def test_settings_of_the_pre_training():
     """Fails if --set doesn't reach it, or a value that can't be used does."""
-    changed = small.changed({"pretrain.epochs": 7, "pretrain.lr": 1, "retrain_epochs": 9})
+    changed = SMALL.changed({"pretrain.epochs": 7, "pretrain.lr": 1, "retrain_epochs": 9})
     assert changed.training("Pre-train") == replace(RECIPE, epochs=7, lr=1.0)
     assert changed.training("Original") == replace(RECIPE, epochs=1)
     assert changed.training("Re-train") == replace(RECIPE, epochs=9)
@@ -178,7 +178,7 @@ def test_settings_of_the_pre_training(small):
         ("pretrain", 2, "unknown setting"),
     ]:
         with pytest.raises(InputError, match=says):
-            small.changed({name: value})
+            SMALL.changed({name: value})
 
 
 def test_scenarios_without_it_are_as_they_were():
@@ -194,7 +194,7 @@ def test_scenarios_without_it_are_as_they_were():
 def test_the_papers_values():
     """Section 3 and B.2: SGD lr 0.4, momentum 0.9, weight decay 2e-4, 200 epochs; then 25 at lr
     0.01 and 100 for Re-train; eleven tau from 0 to 8/255; all eleven baselines, and RURK."""
-    paper = SCENARIOS["cifar5-paper"]
+    paper = PAPER
     assert paper.training("Pre-train") == replace(RECIPE, epochs=200, lr=0.4)
     assert paper.training("Original") == replace(RECIPE, epochs=25)
     assert paper.training("Re-train") == replace(RECIPE, epochs=100)

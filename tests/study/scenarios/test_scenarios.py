@@ -90,20 +90,6 @@ def test_bad_data_do_not_throw_an_earlier_run_away(file, tmp_path):
     assert (tmp_path / "run" / "split.json").exists()
 
 
-@pytest.mark.slow
-def test_a_study_of_ones_own_images_with_a_relative_path(file, tmp_path, monkeypatch):
-    """Fails if a path relative to where the command is typed, or a list of values, doesn't reach
-    the notebooks, which run elsewhere and get their parameters as text."""
-    monkeypatch.chdir(tmp_path)
-    small = ["epochs=1", "references=2", "draws=2", "taus=0,0.1", "path=mine.npz", "GD.epochs=1"]
-    words = [x for s in small for x in ("--set", s)]
-    result = CliRunner().invoke(
-        main, ["study", "--scenario", "npz", "--out", "run", "--seeds", "0", *words]
-    )
-    assert result.exit_code == 0, result.output
-    assert (tmp_path / "run" / "report.html").exists()
-
-
 def test_some_methods_can_be_chosen(tmp_path):
     """Fails if a chosen method loses its values, or a setting of one left out is ignored."""
     digits = SCENARIOS["digits"]

@@ -17,7 +17,7 @@ from rurklib.study.notebooks import study_order
 from rurklib.study.run import open_existing
 from rurklib.study.stages.attack import RELEARN
 
-FEW = {"draws": 2, "steps": 3, "queries": 4, "shots": 4}
+FEW = {"draws": 2, "steps": 3, "queries": 4, "shots": 4, "most": 12}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,8 @@ def test_every_model_has_every_attack_on_every_part(run, attacked):
     models, references = attacked
     assert list(models) == [("Original", 0), ("RURK", 0), ("Damped", 0)]
     assert len(references) == 3
-    sizes = {name: len(y) for name, (_, y) in study.class_parts(run).items()}
+    sizes = {name: len(y) for name, (_, y) in study.class_parts(run, FEW["most"]).items()}
+    assert sizes == dict.fromkeys(("forget set", "held out", "retained"), 12)
     for numbers in (*models.values(), *references.values()):
         assert list(numbers) == [*attacks.ATTACKS, RELEARN]
         for name, its in numbers.items():
@@ -50,7 +51,7 @@ def test_numbers_are_those_of_the_parts_in_their_order(run, attacked):
     """Fails if parts are swapped, or another model is loaded."""
     for name, part in (("RURK", "held out"), ("Original", "forget set")):
         model = study.load_models(run, [(name, 0)])[name, 0]
-        x, y = study.class_parts(run)[part]
+        x, y = study.class_parts(run, FEW["most"])[part]
         with torch.no_grad():
             own = logit_margin(model(as_float(x)), y)
         found = attacked[0][(name, 0)]["confidence (LiRA)"][part]
@@ -60,7 +61,7 @@ def test_numbers_are_those_of_the_parts_in_their_order(run, attacked):
 def test_the_few_shot_attack_trains_the_model_itself(run, attacked):
     """Fails if it is given the folded net that other attacks ask: it has no BatchNorm to train."""
     model = study.load_models(run, [("RURK", 0)])["RURK", 0]
-    pair = study.class_parts(run)["forget set"]
+    pair = study.class_parts(run, FEW["most"])["forget set"]
     curve = few_shots(model, study.validation_of_class(run, FEW["shots"]), pair)[1]
     found = attacked[0][("RURK", 0)]["few shots"]["forget set"]
     assert np.allclose(found, curve[-1].numpy(), atol=1e-5)
@@ -143,7 +144,7 @@ def test_parts_may_be_cut_and_the_validation_part_is_in_none_of_them(run, monkey
         return {"none": {"forget set": np.zeros(1)}}
 
     monkeypatch.setattr("rurklib.study.stages.attack.attack", attack)
-    study.attacked(run, ["Original"], **FEW, most=5)
+    study.attacked(run, ["Original"], **(FEW | {"most": 5}))
     for name, (x, y) in cut.items():
         assert y.tolist() == [9] * 5
         assert torch.equal(given[name][0], x)

@@ -13,7 +13,8 @@ from rurklib.study.report.tables import results_table
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.stages.summary import columns, summarise
 
-SMALL = {"epochs": 1, "references": 2, "draws": 2, "taus": [0.0, 0.2], "methods": ["GD"]}
+SMALL = {"epochs": 3, "references": 2, "draws": 2, "taus": [0.0, 0.2], "methods": ["GD"],
+         "GD.epochs": 1, "train_images": 400}  # fmt: skip
 
 
 def made(folder, **settings):
