@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks, samples
+from rurklib import checks
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.measure import residual_knowledge
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import NO_VERDICT, NONE, TESTS, Verdict
+from rurklib.samples import Bounds, Pair
 from rurklib.study import files
 from rurklib.study.environment import needs
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:  # what draws and writes pages is of the extra "study"
     from rurklib.study.report import page
 
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
-Pair = tuple[Tensor, Tensor]
 READING = (
     "Left: residual knowledge, with the 95 % interval of the ratio; right: the logit margin above "
     "the references'. Grey: where one further re-trained model would fall with probability 95 %. "
@@ -58,7 +58,7 @@ def audit(
     perturbation: str = "gaussian",
     draws: int = 100,
     seed: int = 0,
-    bounds: samples.Bounds = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
     test: str | None = None,
     level: float = 0.05,
     title: str = "Audit of a model",

@@ -32,21 +32,20 @@ class AtScale(Engine):
 
     def __init__(self, kept: Path | None = None, key: str = "", *, every: int = 5) -> None:
         self.kept, self.key, self.every = kept, key, checks.count("every", every)
-        self.share = processes.rank(), processes.size()
         self.called: Callable[[Tensor], Tensor] | None = None
         self.unwrap: Callable[[], None] = lambda: None
 
     def prepare(
         self, model: nn.Module, optimizer: torch.optim.SGD, recipe: Recipe, *, n: int, seed: int
     ) -> int:
-        least = n * recipe.epochs // recipe.steps(n)
-        if least < self.share[1]:
+        least, several = n * recipe.epochs // recipe.steps(n), processes.size()
+        if least < several:
             raise checks.InputError(
-                f"batches of {least} samples in {self.share[1]} processes: expected at least one "
+                f"batches of {least} samples in {several} processes: expected at least one "
                 "for each; raise batch_size or start fewer"
             )
         self.model, self.optimizer, self.seed, self.epochs = model, optimizer, seed, recipe.epochs
-        if self.share[1] > 1:
+        if several > 1:
             self.called, self.unwrap = processes.wrap(model)
         state = {} if self.kept is None else resume.read(self.kept, self.key)
         done = resume.restore(state, model, optimizer) if state else 0
@@ -64,7 +63,7 @@ class AtScale(Engine):
             processes.fabric().backward(loss)
 
     def after_pass(self, done: int) -> None:
-        file = self.kept if self.share[0] == 0 else None  # the first process writes
+        file = self.kept if processes.rank() == 0 else None  # the first process writes
         if done < self.epochs:
             processes.reseed(self.seed, done)
             if file is not None and done % self.every == 0:

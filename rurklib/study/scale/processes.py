@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from rurklib.checks import InputError
 from rurklib.rng import mixed_seed
+from rurklib.study.environment import needs
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -51,13 +52,9 @@ def wait() -> None:
 @functools.cache
 def fabric() -> "Fabric":
     """The processes, connected on first use. Raises InputError where Fabric isn't installed."""
-    try:
-        from lightning_fabric import Fabric
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f'{error.name} is needed to train in {size()} processes: pip install -e ".[several]" '
-            "in the clone of rurklib"
-        ) from None
+    needs("lightning_fabric", extra="several")
+    from lightning_fabric import Fabric
+
     here = int(os.environ["LOCAL_WORLD_SIZE"])
     fabric = Fabric(
         accelerator="cuda" if torch.cuda.is_available() else "cpu",

@@ -5,11 +5,4 @@ from rurklib.study.sources.image_folder import image_folder
 from rurklib.study.sources.npz import npz
 from rurklib.study.sources.text import text
 
-__all__ = [
-    "cifar5",
-    "cifar10",
-    "fashion_mnist",
-    "image_folder",
-    "npz",
-    "text",
-]
+__all__ = ["cifar5", "cifar10", "fashion_mnist", "image_folder", "npz", "text"]
