@@ -40,8 +40,9 @@ def data(n: int = 41) -> tuple[torch.Tensor, torch.Tensor]:
 OPTIONS = {
     "seed": 4, "epochs": 4, "lr": 0.3, "batch_size": 7, "warmup": 0.5, "augment": "flip-crop",
 }  # fmt: skip
-SETTINGS = {"epochs": 1, "references": 2}
-CLI = ["train", "--scenario=digits", "--seeds=0", "--set", "epochs=1", "--set", "references=2"]
+SETTINGS = {"epochs": 1, "references": 2, "train_images": 200}
+CLI = ["train", "--scenario=digits", "--seeds=0"]
+CLI += [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
 STOP = 2 * 6 + 3  # steps: in the third pass
 
 

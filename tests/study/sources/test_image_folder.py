@@ -1,6 +1,7 @@
 """A folder of images: torchvision's numbering, decoded once, nothing half-read."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -84,44 +85,21 @@ def test_a_damaged_cache_is_decoded_again(folder, cache):
         assert image_folder(folder, size=8).digest == before
 
 
-def no_val(root: Path) -> None:
-    (root / "val").rename(root / "valid")
-
-
-def no_images(root: Path) -> None:
-    for file in (root / "val" / "cat").iterdir():
-        file.unlink()
-
-
-def other_class(root: Path) -> None:
-    (root / "val" / "cat").rename(root / "val" / "cow")
-
-
-def cut_off(root: Path) -> None:
-    file = root / "train" / "Dog" / "1.png"
-    file.write_bytes(file.read_bytes()[:60])
-
-
-def not_an_image(root: Path) -> None:
-    (root / "train" / "Dog" / "1.png").write_text("hello")
-
-
-def one_class(root: Path) -> None:
-    import shutil
-
-    for side in ("train", "val"):
-        shutil.rmtree(root / side / "cat")
+CAT, DOG = Path("val", "cat"), Path("train", "Dog", "1.png")
 
 
 @pytest.mark.parametrize(
     ("harm", "says"),
     [
-        (no_val, "have different classes"),
-        (no_images, "cat has no images"),
-        (other_class, "'cat' is in only one of them"),
-        (cut_off, "1.png can't be decoded"),
-        (not_an_image, "1.png can't be decoded"),
-        (one_class, "has 1 classes: expected folders"),
+        (lambda at: (at / "val").rename(at / "valid"), "have different classes"),
+        (lambda at: [file.unlink() for file in (at / CAT).iterdir()], "cat has no images"),
+        (lambda at: (at / CAT).rename(at / "val" / "cow"), "'cat' is in only one of them"),
+        (lambda at: os.truncate(at / DOG, 60), "1.png can't be decoded"),
+        (lambda at: (at / DOG).write_text("hello"), "1.png can't be decoded"),
+        (
+            lambda at: [shutil.rmtree(at / side / "cat") for side in ("train", "val")],
+            "has 1 classes: expected folders",
+        ),
     ],
 )
 def test_a_bad_folder_is_refused_in_one_line(folder, cache, harm, says):
