@@ -159,5 +159,5 @@ def _digest(*tensors: Tensor) -> str:
     for t in tensors:
         sha.update(f"{t.dtype}{tuple(t.shape)}".encode())
         for piece in samples.pieces(t):
-            sha.update(piece.numpy())  # its bytes, uncopied: there may be gigabytes
+            sha.update(piece.numpy().data)  # its bytes, uncopied: there may be gigabytes
     return sha.hexdigest()[:16]

@@ -16,10 +16,15 @@ from rurklib.samples import Bounds, as_float
 BISECTIONS = 40  # halves the bracket 40 times: below float32's resolution
 
 
-def checked(x: Tensor, tau: float, bounds: Bounds) -> Tensor:
-    """x as floats, if samples x [n, ...] have neighbours at this radius, else raise InputError."""
+def check(x: Tensor, tau: float, bounds: Bounds) -> None:
+    """Raise InputError for samples x [n, ...] that have no neighbours at this radius."""
     checks.inputs(x, bounds)
     checks.number("tau", tau, low=0.0)
+
+
+def checked(x: Tensor, tau: float, bounds: Bounds) -> Tensor:
+    """:func:`check`, and x as floats."""
+    check(x, tau, bounds)
     return as_float(x)
 
 

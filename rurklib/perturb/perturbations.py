@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib.perturb import edits, noise
-from rurklib.perturb.ball import checked, inside, uniform
+from rurklib.perturb.ball import check, inside, uniform
 from rurklib.perturb.gradient import search, start, step
 from rurklib.samples import Bounds
 
@@ -50,7 +50,7 @@ class Perturbation:
 
     def check(self, x: Tensor, tau: float, bounds: Bounds) -> None:
         """Raise InputError for samples x [n, ...] that have no such neighbours at this radius."""
-        (self.tokens or checked)(x, tau, bounds)
+        (self.tokens or check)(x, tau, bounds)
 
 
 def blind(
