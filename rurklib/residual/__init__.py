@@ -3,7 +3,7 @@
 from rurklib.residual.controls import noisy_copies
 from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.disagreement import disagreement
-from rurklib.residual.flags import Flag
+from rurklib.residual.flag import Flag
 from rurklib.residual.measure import assemble, residual_knowledge
 from rurklib.residual.placement import Placement, placement
 from rurklib.residual.reference_subsets import against_reference_subsets

@@ -17,13 +17,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rurklib import checks, samples
 from rurklib.perturb.noise import gaussian
 from rurklib.residual import uncertainty
-from rurklib.residual.verdict import TestStatistic, Verdict
+from rurklib.residual.parts import PARTS, TestStatistic, combined
+from rurklib.residual.verdict import JOINT, Verdict
 from rurklib.rng import generator
 
 HELD_OUT, RETAINED = "held out", "retained"
@@ -74,17 +76,23 @@ def compared(
 ) -> str:
     """What held-out samples say of a finding on the forget set, as a sentence.
 
-    The statistics are what :func:`rurklib.residual.verdict.test_statistics` gives for either.
-    Whether forget samples stand out *more* than held-out ones is one more t prediction, for the
+    The statistics are what :func:`rurklib.residual.parts.test_statistics` gives for either.
+    Whether forget samples stand out *more* than held-out ones is asked by the same rule, of the
     difference of the two deviations, from which a shift of both, as robustness makes it, cancels.
     """
-    if verdict.test not in held_out_statistics:  # a single sample has no scale
+    both = [n for n in PARTS if n in forget_statistics and n in held_out_statistics]
+    ps = {}
+    for name in both:
+        forget, other = forget_statistics[name], held_out_statistics[name]
+        least = math.hypot(forget[2], other[2])
+        ps[name] = float(uncertainty.p_value(forget[0] - other[0], forget[1] - other[1], least))
+    shown = both[0] if verdict.test == JOINT else verdict.test
+    if shown not in ps:  # a single sample has no scale
         return ""
-    forget, other = forget_statistics[verdict.test], held_out_statistics[verdict.test]
-    least = math.hypot(forget[2], other[2])
-    p = float(uncertainty.p_value(forget[0] - other[0], forget[1] - other[1], least))
-    a, b = (float(s[0] - uncertainty.spread(s[1], s[2])[0]) for s in (forget, other))
-    unit = "log-odds" if verdict.test == "hits" else "logits"
+    p = combined(list(ps.values())) if verdict.test == JOINT else ps[shown]
+    pair = forget_statistics[shown], held_out_statistics[shown]
+    a, b = (float(s[0] - np.nan_to_num(uncertainty.spread(s[1], s[2])[0])) for s in pair)
+    unit = "logits" if shown in ("margin", "scaled margin") else "log-odds"
     numbers = f"{b:+.3g} {unit} against {a:+.3g}, p of the difference {p:.2g}"
     found = held_out.finding == verdict.finding
     if (found and p >= verdict.level) or (abs(b) >= abs(a) and a * b > 0):

@@ -240,6 +240,6 @@ def _ask(forms: Sequence[Forward], copies: Tensor, y: Tensor) -> tuple[np.ndarra
     with torch.inference_mode():
         logits = torch.stack([form.of_many(flat) for form in forms])
         logits = logits.view(len(forms), *copies.shape[:2], -1)
-        found = logits.argmax(-1) == y
+        found = (logits.argmax(-1) == y) & logits.isfinite().all(-1)  # NaN would be class 0
         margins = logit_margin(logits, y).sum(1)
     return found.cpu().numpy(), margins.cpu().numpy()

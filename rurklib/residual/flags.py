@@ -7,7 +7,6 @@ broken evaluations by them). README.md in this folder has the table: raised if, 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,9 @@ from rurklib.models.logits import logits
 from rurklib.perturb.gradient import ascent
 from rurklib.residual import estimates
 from rurklib.residual.counts import Counts
+from rurklib.residual.flag import Flag, flag, some
 from rurklib.residual.inference import logit_mismatch
+from rurklib.residual.references import at_chance, copies, outstanding
 from rurklib.residual.uncertainty import MIN_REFERENCES
 from rurklib.rng import seeded
 from rurklib.samples import Bounds, Pair
@@ -29,56 +30,6 @@ SOME = 64  # samples that models are tried on
 UNDEFINED = 0.2  # share of samples without a ratio that is flagged
 UNMOVED = 0.05  # share of copies that are their sample, or of samples without a gradient
 ALPHA = 0.01  # level of the test of the references, for all of them together
-
-# What each means and how to mend it; what was seen stands before it.
-MEANS = {
-    "probabilities": ": all outputs are in [0, 1], like a sigmoid's or a rounded softmax's. Hits "
-    "are right, margins are not, and gradients fade: give logits (drop the last layer, or take the "
-    "log of the odds), or judge by test='hits'",
-    "train mode": ": given in train mode and measured in eval mode (put back after). If it is used "
-    "in train mode, dropout and batch statistics make another model of it; call .eval() first",
-    "stochastic model": ": two evaluations of the same samples differ, so this is one realisation "
-    "and the next measurement is another. Switch the randomness off, or put it in the model's "
-    "definition: average many evaluations",
-    "inputs outside [0, 1]": " and bounds=None. If they are normalised images, tau is in units of "
-    "the normalised pixel and copies are not clipped to what an image can be: move the "
-    "normalisation into the model and give x in [0, 1] with bounds=(0, 1)",
-    "references unlike held-out samples": ". No reference was trained on either, so they should do "
-    "as well on both. More on forget samples: was a reference trained on them, or on near copies "
-    "of them? Fewer: the forget samples are of another kind (harder, mislabelled), and the "
-    "held-out ones no control. Check the split",
-    "few references": " given. How much re-trained models differ among themselves can't be told "
-    "from so few: there is no interval and no verdict. Re-train at least three, better six",
-    "undefined ratios": " are recognised by no reference and have no ratio. The mean of ratios is "
-    "about the others alone; read the difference and the margin, or measure at smaller tau",
-    "perturbations changed nothing": ", so this is no test of a neighbourhood. Zero gradients (a "
-    "hard threshold, dead or saturated units)? Use a perturbation that needs none, e.g. gaussian. "
-    "Or is tau below what the input's type can show?",
-    "buffers moved": ": asking it in eval mode changed its buffers (BatchNorm statistics?), so its "
-    "answers depend on what it was asked before; they were put back after. Make its layers heed "
-    "eval mode",
-}
-NAMES = tuple(MEANS)
-
-
-@dataclass(frozen=True)
-class Flag:
-    """A warning: its ``name`` (one of ``NAMES``) and what was seen, what it means, how to mend."""
-
-    name: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.message}"
-
-
-def _flag(name: str, seen: str) -> list[Flag]:
-    return [Flag(name, seen + MEANS[name])] if seen else []
-
-
-def _some(names: Sequence[str], between: str = ", ") -> str:
-    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return between.join(names[:4]) + more
 
 
 def raised(
@@ -89,21 +40,55 @@ def raised(
     flat: Sequence[str],
     counts: Mapping[Any, Counts],
     held_out: Pair | None,
+    classes: int,
 ) -> list[Flag]:
     """All that can be told once everything is counted. ``models`` are all that were asked, the
     references among them, ``flat`` those without a gradient (:func:`without_gradient`)."""
     found = inputs(forget[0], bounds) + outputs(models, forget[0])
     zero = f": more than {100 * UNMOVED:.0f} % of the samples have a gradient of exactly zero"
-    found += _flag("perturbations changed nothing", _some(flat) + zero if flat else "")
+    found += flag("perturbations changed nothing", some(flat) + zero if flat else "")
     if held_out:
         found += references_apart(references, forget, held_out)
     found += few_references(len(references))
+    found += of_references(counts, tuple(references), classes)
     return found + of_counts(counts, tuple(references), known=found)
+
+
+def of_references(
+    counts: Mapping[Any, Counts], references: Sequence[Any], classes: int
+) -> list[Flag]:
+    """Is one of them above all others, or are all at chance? Each on the copies made for it."""
+    own = [counts[r] for r in references]
+    hits = np.stack([c.of(r) for c, r in zip(own, references, strict=True)])
+    margins = [c.margins[c.models.index(r)] for c, r in zip(own, references, strict=True)
+               if c.margins is not None]  # fmt: skip
+    finite = len(margins) == len(own) and np.isfinite(margins).all()
+    odd = outstanding(hits, np.stack(margins) if finite else None, own[0].drawn)
+    seen = f"{references[odd[0]]} knows the forget samples better (p = {odd[1]:.1g})" if odd else ""
+    low = at_chance(hits, own[0].drawn, classes)
+    share = hits[:, 0].mean() / own[0].drawn[0]
+    guessed = f"{100 * share:.0f} % of the samples, with {classes} classes" if low else ""
+    return flag("reference unlike the others", seen) + flag("references at chance", guessed)
+
+
+def without_copies(
+    counts: Mapping[Any, Counts], models: Sequence[Any], references: Sequence[Any]
+) -> tuple[tuple[Any, ...], list[Flag]]:
+    """The references that are no copy of another model (at least one), and a flag for the rest."""
+    twins: dict[Any, Any] = {}
+    for its in {id(c): c for c in counts.values()}.values():
+        names = [m for m in models if m in its.models] + list(references)
+        values = its.hits if its.margins is None else its.margins
+        rows = values[[its.models.index(n) for n in names]]
+        twins |= copies(rows, names, references)
+    kept = tuple(r for r in references if r not in twins) or tuple(references[:1])
+    said = [f"{a} and {b}" for a, b in twins.items()]
+    return kept, flag("references alike", some(said))
 
 
 def of_state(watch: Watch) -> list[Flag]:
     """Models that came in train mode, and those whose buffers changed while they were asked."""
-    return _flag("train mode", _some(watch.training)) + _flag("buffers moved", _some(watch.changed))
+    return flag("train mode", some(watch.training)) + flag("buffers moved", some(watch.changed))
 
 
 def of_counts(
@@ -114,6 +99,10 @@ def of_counts(
     for name, its in counts.items():
         on = f" on {its.found_on}" if its.found_on else ""
         flags = unmoved(its.taus, its.moved, f"{its.perturbation}{on}")
+        bad = [] if its.margins is None else [
+            str(m) for m, z in zip(its.models, its.margins, strict=True) if not np.isfinite(z).all()
+        ]  # fmt: skip
+        flags += flag("not finite", some(bad))
         if name not in references:
             flags += undefined(its.taus, estimates.undefined_share(its.of_all(references)))
         found += [f for f in flags if f.name not in {k.name for k in (*found, *known)}]
@@ -122,15 +111,19 @@ def of_counts(
 
 def outputs(models: Mapping[str, nn.Module], x: Tensor) -> list[Flag]:
     """Models whose outputs look like probabilities, or differ when asked twice."""
-    shown, squashed, random = samples.as_float(x[:SOME]), [], []
+    shown, squashed, random, batchy = samples.as_float(x[:SOME]), [], [], []
+    part = shown[: (len(shown) + 1) // 2]
     for name, model in models.items():
         with evaluating(model), torch.no_grad(), seeded(0):
-            first, second = model(shown), model(shown)
+            first, second, fewer = model(shown), model(shown), model(part)
         if like_probabilities(first):
             squashed.append(name)
         if logit_mismatch(first, second):
             random.append(name)
-    return _flag("probabilities", _some(squashed)) + _flag("stochastic model", _some(random))
+        elif logit_mismatch(first[: len(part)], fewer):
+            batchy.append(name)
+    flagged = flag("depends on the batch", some(batchy))
+    return flagged + flag("probabilities", some(squashed)) + flag("stochastic model", some(random))
 
 
 def like_probabilities(out: Tensor) -> bool:
@@ -147,19 +140,19 @@ def inputs(x: Tensor, bounds: Bounds) -> list[Flag]:
     low, high = (float(x.min()), float(x.max())) if image else (0.0, 1.0)
     outside = bounds is None and (low < 0 or high > 1)
     seen = f"the forget samples span [{low:.3g}, {high:.3g}]"
-    return _flag("inputs outside [0, 1]", seen if outside else "")
+    return flag("inputs outside [0, 1]", seen if outside else "")
 
 
 def few_references(k: int) -> list[Flag]:
     """Fewer references than a spread can be told from."""
-    return _flag("few references", str(k) if k < MIN_REFERENCES else "")
+    return flag("few references", str(k) if k < MIN_REFERENCES else "")
 
 
 def undefined(taus: Sequence[float], share: np.ndarray) -> list[Flag]:
     """More than a fifth of the samples without a ratio at some tau. ``share`` [tau]."""
     most = int(np.argmax(share))
     seen = f"{100 * share[most]:.0f} % of the samples at tau = {taus[most]:g}"
-    return _flag("undefined ratios", seen if share[most] > UNDEFINED else "")
+    return flag("undefined ratios", seen if share[most] > UNDEFINED else "")
 
 
 def unmoved(taus: Sequence[float], moved: np.ndarray | None, on: str) -> list[Flag]:
@@ -170,7 +163,7 @@ def unmoved(taus: Sequence[float], moved: np.ndarray | None, on: str) -> list[Fl
     worst = [(1 - m, t) for m, t in zip(moved, taus, strict=True) if t > 0]
     share, tau = max(worst, default=(0.0, 0.0))
     seen = f"{100 * share:.0f} % of the copies at tau = {tau:g} ({on}) are the sample itself"
-    return _flag("perturbations changed nothing", seen if share > UNMOVED else "")
+    return flag("perturbations changed nothing", seen if share > UNMOVED else "")
 
 
 def without_gradient(models: Mapping[str, nn.Module], x: Tensor, y: Tensor) -> list[str]:
@@ -213,5 +206,5 @@ def references_apart(
         p = stats.fisher_exact([[a, n - a], [b, len(other[1]) - b]]).pvalue
         if p < ALPHA / len(references):
             said.append(f"{name} {a} of {n} forget and {b} of {len(other[1])} held-out ({p:.1g})")
-    seen = f"recognised: {_some(said, '; ')}" if said else ""
-    return _flag("references unlike held-out samples", seen)
+    seen = f"recognised: {some(said, '; ')}" if said else ""
+    return flag("references unlike held-out samples", seen)

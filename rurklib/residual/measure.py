@@ -128,8 +128,15 @@ def residual_knowledge(
         result = measured(x, y)
         beside = {name: measured(*pair) for name, pair in pairs.items()}
         held_out = pairs.get(control.HELD_OUT)
-        flagged = flags.raised(nets, references, (x, y), bounds, flat, result.counts, held_out)
-    return replace(result, control_results=beside, flags=flagged + flags.of_state(watch))
+        kept, alike = flags.without_copies(result.counts, result.models, known)
+        references = {name: references[name] for name in kept}
+        classes = next(iter(sizes.values()))
+        flagged = flags.raised(
+            nets, references, (x, y), bounds, flat, result.counts, held_out, classes
+        )
+    beside = {name: replace(its, references=kept) for name, its in beside.items()}
+    flagged = alike + flagged + flags.of_state(watch)
+    return replace(result, references=kept, control_results=beside, flags=flagged)
 
 
 def _named(

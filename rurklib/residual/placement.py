@@ -35,7 +35,8 @@ def placement(value: float, references: Sequence[float] | np.ndarray) -> Placeme
     """Place a number among those of K references, each computed as the number was.
 
     References must be computed with themselves left out where the statistic looks at references.
-    NaN throughout with fewer than three references, or if a number isn't finite.
+    NaN throughout with fewer than three references, if a number isn't finite, and where references
+    don't vary: six that say the same to the last digit can't show how much a seventh might differ.
     """
     others = np.asarray(references, np.float64)
     mean = float(others.mean()) if others.size else math.nan
@@ -45,10 +46,9 @@ def placement(value: float, references: Sequence[float] | np.ndarray) -> Placeme
         return Placement(float(value), mean, nan, nan, nan, nan, "")
     # Each reference less the mean of the others, as uncertainty.spread asks for.
     below = (others - mean) * len(others) / (len(others) - 1)
-    least = 1e-6 * max(abs(mean), 1.0)  # references that all say the same to the last digit
-    low, high = (mean + float(limit) for limit in uncertainty.predict(below, least))
-    t = (value - mean) / float(uncertainty.spread(below, least)[1])
-    p = float(uncertainty.p_value(np.array(value - mean), below, least))
+    low, high = (mean + float(limit) for limit in uncertainty.predict(below))
+    t = (value - mean) / float(uncertainty.spread(below)[1])
+    p = float(uncertainty.p_value(np.array(value - mean), below))
     return Placement(float(value), mean, low, high, t, p, by_p(value - mean, p))
 
 

@@ -12,9 +12,10 @@ import pandas as pd
 from rurklib.residual import controls as control
 from rurklib.residual import estimates, uncertainty
 from rurklib.residual.counts import Counts
-from rurklib.residual.flags import Flag
+from rurklib.residual.flag import Flag
+from rurklib.residual.parts import test_statistics
 from rurklib.residual.uncertainty import ESTIMANDS, Draws, Pair
-from rurklib.residual.verdict import OVER, RESIDUAL, Verdict, judge, test_statistics
+from rurklib.residual.verdict import JOINT, OVER, RESIDUAL, Verdict, judge
 
 COLUMNS = (
     "tau", "forget_accuracy", "reference_accuracy", "ratio_of_means", "mean_of_ratios",
@@ -80,8 +81,8 @@ class ResidualKnowledge:
         held_out = [pair(r, [o for o in compared if o != r]) for r in compared]
         return pair(name, compared), held_out
 
-    def judge(self, name: Hashable, *, test: str | None = None, level: float = 0.05) -> Verdict:
-        """The verdict on one model (or on a reference, against the others) by another test or at
+    def judge(self, name: Hashable, *, test: str = JOINT, level: float = 0.05) -> Verdict:
+        """The verdict on one model (or on a reference, against the others) by one part alone or at
         another level; see :func:`rurklib.residual.verdict.judge`. If held-out samples were measured
         beside, its note says whether they show the same."""
         verdict = judge(*self._values(name), test=test, level=level, estimand=self.estimand)
@@ -102,8 +103,8 @@ class ResidualKnowledge:
 
     @property
     def verdict(self) -> Verdict | dict[Any, Verdict]:
-        """Residual knowledge, none detected or over-forgotten, by the margin test at 5 % (the hit
-        test, if only hits were kept): one for the model, or one for each by name."""
+        """Residual knowledge, none detected or over-forgotten, by the rule at 5 %: one for the
+        model, or one for each by name."""
         if self.single:
             return self.judge(self.models[0])
         return {name: self.judge(name) for name in self.models}

@@ -205,7 +205,8 @@ def spread(below: np.ndarray, least: np.ndarray | float = 0.0) -> tuple[np.ndarr
     ``below`` [k, ...] are the references' deviations, each from the mean of the other k - 1. On
     shared copies they are k / (k - 1) times those from the mean of all, so this is the ordinary
     prediction: mean 0, and s sqrt(1 + 1 / k). Where each is probed on copies of its
-    own, the mean is what a model gains by that.
+    own, the mean is what a model gains by that. NaN where references don't vary: what a further
+    one would show can't be told from them.
     """
     k = len(below)
     if k < MIN_REFERENCES:
@@ -213,7 +214,8 @@ def spread(below: np.ndarray, least: np.ndarray | float = 0.0) -> tuple[np.ndarr
         return nan, nan
     centre = below.mean(0)
     s = (below - centre).std(0, ddof=1) * (k - 1) / k
-    s = np.maximum(s, np.maximum(least, 1e-9))  # below a billionth, it is rounding
+    s = np.maximum(s, least)
+    s = np.where(s > 1e-9, s, np.nan)  # below a billionth it is rounding, and no spread
     return centre, s * np.sqrt(1 + 1 / k)
 
 

@@ -1,50 +1,43 @@
-"""Residual knowledge, none detected, or over-forgotten: one t prediction for the whole curve.
+"""Residual knowledge, none detected, or over-forgotten: one rule for the whole curve.
 
-A p per tau asks one question many times. Here one number stands for the curve, and one two-sided
-prediction (``uncertainty.p_value``) says whether a re-trained model could have shown it:
-
-- ``"margin"``: the logit margin, averaged over samples, copies and taus. The sharpest, as every
-  copy tells how far it is from being (un)recognised and not only on which side. It takes a model's
-  confidence at face value: one that merely multiplies its logits moves it.
-- ``"scaled margin"``: the same after each model's margins were divided by their own standard
-  deviation over samples, and multiplied by the references' mean one. Deaf to a common factor, and
-  less sharp for knowledge of a few samples, which widens that deviation.
-- ``"hits"``: the log-odds of the accuracy, averaged over taus: the paper's counts, no confidence.
-
-Two-sided, because a model that avoids the right answer gives the forget set away as well.
+A p per tau asks one question many times. Five *parts* (:mod:`rurklib.residual.parts`) each ask once
+whether a further re-trained model could have shown a number of the curve; **the rule** joins their
+p into one (``combined``), which is held against the level. It is as sharp as the best part to
+within a few points on every problem that was tried, and its false alarms are near the level:
+README.md has both, in tables. Two-sided, because a model that avoids the right answer gives the
+forget set away as well. Where the parts disagree, the verdict says so.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from rurklib import checks
 from rurklib.residual import uncertainty
+from rurklib.residual.parts import OF_MARGINS, PARTS, combined, in_sd, test_statistics, unit_of
+from rurklib.residual.references import distinct
 from rurklib.residual.uncertainty import ESTIMANDS, MIN_REFERENCES, Draws, Pair
 
-TESTS = ("margin", "scaled margin", "hits")
+JOINT = "joint"
+TESTS = (JOINT, *PARTS)
 RESIDUAL, NONE, OVER = "residual knowledge", "none detected", "over-forgotten"
 NO_VERDICT = "no verdict"
-
-# In one test: the model's deviation from its references, each reference's from the others [k], and
-# the least standard deviation that is believed of the latter.
-TestStatistic = tuple[np.ndarray, np.ndarray, float]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one test says of one model; ``str()`` says it in words.
+    """What the rule (or one of its parts) says of one model; ``str()`` says it in words.
 
-    ``effect`` is how far the model is from the average reference, with the ``1 - level`` interval
-    ``low`` ... ``high`` for that distance under ``estimand``, in ``unit``: logits (margin tests) or
-    a ratio of mean accuracies over the curve (hits; a difference, unit accuracy, where no reference
-    recognises anything). ``p`` asks more: could a further re-trained model be that far away? So an
-    interval without 0 and a large p go together well. ``detectable_margin`` (logits) and
-    ``detectable_ratio`` are the smallest effects that the margin test and the hit test would have
-    found in 80 % of such runs (inf: not even a model that is always right). NaN is what can't be
-    known; ``note`` says why, or warns.
+    ``parts`` has the p of every part, ``p`` what they come to. ``effect`` is how far the model is
+    from the average reference, with the ``1 - level`` interval ``low`` ... ``high`` for that
+    distance under ``estimand``, in ``unit``: logits, or a ratio of mean accuracies over the curve
+    (where only hits were kept, or by a test of hits; a difference, unit accuracy, where no
+    reference recognises anything). ``p`` asks more: could a further re-trained model be that far
+    away? So an interval without 0 and a large p go together well. ``detectable_margin`` (logits)
+    and ``detectable_ratio`` are effects that are found in at least 80 % of such runs (inf: not even
+    a model that is always right). NaN is what can't be known; ``note`` says why, or warns.
     """
 
     finding: str
@@ -59,6 +52,7 @@ class Verdict:
     estimand: str
     detectable_margin: float
     detectable_ratio: float
+    parts: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
 
     def __str__(self) -> str:
@@ -73,12 +67,13 @@ class Verdict:
             "accuracy": f"the mean accuracy is {self.effect:+.3g} from",
         }[self.unit]
         reach = "as a further one could be" if none else "more than a further one would be"
+        by = "" if self.test == JOINT else f"by {self.test} alone, "
         text = (
-            f"{what} ({self.test} test, p = {self.p:.2g}, level {self.level:g}): over the curve "
+            f"{what} ({by}p = {self.p:.2g}, level {self.level:g}): over the curve "
             f"{size} that of the average of {self.references} re-trained models "
             f"({percent} {self.low:.3g} to {self.high:.3g}), {reach}."
         )
-        found = [f"{self.detectable_margin:.2g} logits"] * (self.unit == "logits")
+        found = [f"{self.detectable_margin:.2g} logits"] * math.isfinite(self.detectable_margin)
         found += [f"a ratio of {self.detectable_ratio:.3g}"] * math.isfinite(self.detectable_ratio)
         if none and found:
             text += f" This run would have found {' or '.join(found)} in 80 % of cases."
@@ -92,7 +87,7 @@ def judge(
     margins: Pair | None = None,
     null_margins: Sequence[Pair] = (),
     *,
-    test: str | None = None,
+    test: str = JOINT,
     level: float = 0.05,
     estimand: str = ESTIMANDS[0],
 ) -> Verdict:
@@ -103,87 +98,82 @@ def judge(
         null_hits: the same for each reference against the others
             (:func:`rurklib.residual.uncertainty.held_out` where all saw the same copies).
         draws: what hits are out of, one number or [tau].
-        margins: mean logit margins, shaped like the hits, or None if only hits were kept.
+        margins: mean logit margins, shaped like the hits, or None if only hits were kept: the rule
+            is then about the two parts that need no margins.
         null_margins: like ``null_hits``.
-        test: a name in ``TESTS``; default margin, or hits where there are no margins. Choose it
-            before looking: three tests at 5 % are not one.
+        test: ``"joint"``, the rule; or one part alone, a name in ``TESTS``. Choose before looking:
+            five parts at 5 % are not one.
         level: the share of false alarms accepted, 0 ... 1.
         estimand: for the effect's interval (see ``uncertainty``); p doesn't depend on it.
     """
     checks.number("level", level, 0.0, 1.0)
     checks.one_of("estimand", estimand, ESTIMANDS)
-    test = test or ("hits" if margins is None else TESTS[0])
     checks.one_of("test", test, TESTS)
-    if test != "hits" and margins is None:
+    if margins is not None and not (np.isfinite(margins[0]).all() & np.isfinite(margins[1]).all()):
+        margins = None  # a flag says so
+    if margins is None and test in OF_MARGINS:
         raise checks.InputError(
-            f"test = {test!r} needs margins, and only hits were kept: use 'hits'"
+            f"test = {test!r} needs margins, and only hits were kept: use 'joint' or 'hits'"
         )
 
     shown = test_statistics(hits, null_hits, draws, margins, null_margins)
     ps = {name: float(uncertainty.p_value(*values)) for name, values in shown.items()}
-    can = {n: float(uncertainty.detectable(v[1], v[2], alpha=level)) for n, v in shown.items()}
-    k, p, note = len(hits[1]), ps.get(test, math.nan), ""
+    k, differ = len(hits[1]), distinct(hits[1] if margins is None else margins[1])
+    p, note = combined(list(ps.values())) if test == JOINT else ps.get(test, math.nan), ""
     if k < MIN_REFERENCES:
         few = "1 re-trained model" if k == 1 else f"{k} re-trained models"
         finding = NO_VERDICT
         note = f"{few} can't show how much such models differ; give three or more, better six"
-    elif not math.isfinite(p):
-        finding, note = NO_VERDICT, f"the {test} test can't be computed from these counts"
-    elif p >= level:
-        finding = NONE
+    elif len(differ) < MIN_REFERENCES or not math.isfinite(p):
+        finding, p = NO_VERDICT, math.nan
+        note = (
+            f"of the {k} re-trained models no more than {len(differ)} give answers of their own "
+            "on these copies, so how much such models differ can't be judged"
+            if len(differ) < MIN_REFERENCES
+            else f"the {test} test can't be computed from these counts"
+        )
     else:
-        own, below, least = shown[test]
-        finding = RESIDUAL if own > uncertainty.spread(below, least)[0] else OVER
-        if test == "margin" and ps.get("scaled margin", 0.0) >= level:
-            note = (
-                f"With every model's margins on one scale p = {ps['scaled margin']:.2g}: "
-                "it may be confidence rather than memory."
-            )
+        sides = {n: own > uncertainty.spread(below, least)[0] for n, (own, below, least) in
+                 shown.items()}  # fmt: skip
+        leading = min(ps, key=lambda n: math.inf if math.isnan(ps[n]) else ps[n])
+        above = sides[leading if test == JOINT else test]
+        finding = NONE if p >= level else RESIDUAL if above else OVER
+        note = _disagreement(ps, sides, finding, level) if test == JOINT else ""
+    of_hits = test.startswith("hits") or margins is None
     if margins is not None and test == "scaled margin":
-        unit = _unit(margins)
-        margins = _in_sd(margins[0]) * unit, _in_sd(margins[1]) * unit
-    effect = _effect(hits, draws, None if test == "hits" else margins, 1 - level, estimand)
-    shift = can.get("margin" if test == "hits" else test, math.nan)
+        unit = unit_of(margins)
+        margins = in_sd(margins[0]) * unit, in_sd(margins[1]) * unit
+    effect = _effect(hits, draws, None if of_hits else margins, 1 - level, estimand)
+    alpha = level / (len(ps) if test == JOINT else 1)  # what one part needs to be heard for sure
+    can = {n: float(uncertainty.detectable(v[1], v[2], alpha=alpha)) for n, v in shown.items()}
+    shift = can.get(test if test in PARTS[:2] else "margin", math.nan)
     ratio = _as_ratio(hits[1], draws, can["hits"])
-    return Verdict(finding, test, level, k, p, *effect, estimand, shift, ratio, note)
+    return Verdict(finding, test, level, k, p, *effect, estimand, shift, ratio, ps, note)
 
 
-def test_statistics(
-    hits: Pair,
-    null_hits: Sequence[Pair],
-    draws: Draws,
-    margins: Pair | None,
-    null_margins: Sequence[Pair],
-) -> dict[str, TestStatistic]:
-    """For every test that can be made, where the model stands: see ``TestStatistic``."""
+def _disagreement(
+    ps: Mapping[str, float], sides: Mapping[str, bool], finding: str, level: float
+) -> str:
+    """A sentence on the parts that say otherwise than the rule; "" if they agree."""
+    known = {n: p for n, p in ps.items() if not math.isnan(p)}
+    heard = {n for n, p in known.items() if p < level}
 
-    def mean(values: np.ndarray) -> np.ndarray:
-        return values.mean((-2, -1))
+    def said(names: set[str]) -> str:
+        return ", ".join(f"{n} (p = {known[n]:.2g})" for n in known if n in names)
 
-    least = float(uncertainty.least_spread(hits[1], draws).mean())
-    own, below = uncertainty.odds_deviations(hits, null_hits, draws)
-    shown: dict[str, TestStatistic] = {"hits": (own.mean(-1), below.mean(-1), least)}
-    if margins is not None:
-        shown["margin"] = (*uncertainty.deviations(mean, margins, null_margins), 0.0)
-        if margins[0].shape[-1] > 1:
-            unit = _unit(margins)
-
-            def scaled(values: np.ndarray) -> np.ndarray:
-                return mean(_in_sd(values)) * unit
-
-            shown["scaled margin"] = (*uncertainty.deviations(scaled, margins, null_margins), 0.0)
-    return shown
-
-
-def _in_sd(margins: np.ndarray) -> np.ndarray:
-    """Margins in units of their standard deviation over samples, model by model. [..., tau, s]"""
-    sd = margins.mean(-2).std(-1, ddof=1)[..., None, None]
-    return np.divide(margins, sd, out=np.full(margins.shape, np.nan), where=sd > 0)
-
-
-def _unit(margins: Pair) -> float:
-    """The references' mean standard deviation of the margin over samples, in logits."""
-    return margins[1].mean(1).std(-1, ddof=1).mean()
+    if finding == NONE:
+        alone = f"Alone, {said(heard)} would be a finding; {len(known)} questions are not one."
+        return alone if heard else ""
+    other = {n for n in heard if sides[n] != (finding == RESIDUAL)}
+    silent = known.keys() - heard
+    if not silent and not other:
+        return ""
+    text = f"Its parts disagree: found by {said(heard - other)}"
+    text += f"; on the other side by {said(other)}" * bool(other)
+    text += f"; not by {said(set(silent))}" * bool(silent) + "."
+    if heard <= {"margin", "soft hits"}:
+        text += " It may be confidence rather than memory."
+    return text
 
 
 def _effect(

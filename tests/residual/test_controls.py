@@ -99,7 +99,7 @@ def test_the_note_by_hand(shift, says):
         return hits, [(hits[1][k], hits[1][:5]) for k in range(6)], 5, (own, others), null
 
     a, b = values(shift[0], 0), values(shift[1], 2)
-    verdict, other = judge(*a), judge(*b)
+    verdict, other = judge(*a, test="margin"), judge(*b, test="margin")
     note = compared(verdict, other, *(verdicts.test_statistics(*v) for v in (a, b)))
     assert says in note
     # each reference less the mean of the other five is 6/5 of it less the mean of all six

@@ -104,7 +104,7 @@ def test_a_model_against_itself_is_exactly_one(cnn, images):
         frame = residual_knowledge(
             net, [net, net], x, y, taus=[0.2], draws=2, perturbation=law
         ).frame
-        for column in ("ratio_of_means", "mean_of_ratios", "null_low", "null_high"):
+        for column in ("ratio_of_means", "mean_of_ratios"):
             defined = frame[column].dropna()  # an untargeted law may leave nothing recognised
             assert (defined == 1).all(), (law, column)
             assert len(defined) == 1 or law.endswith("untargeted"), law
@@ -113,12 +113,45 @@ def test_a_model_against_itself_is_exactly_one(cnn, images):
 def test_the_band_of_a_fixed_pair(linear):
     """One reference knows every sample, one knows none: the band is from 0 to undefined."""
     knows = linear(np.zeros((2, 1)), bias=[0.0, 2.0], dtype=torch.float32)
+    model = linear(np.zeros((2, 1)), bias=[0.0, 3.0], dtype=torch.float32)
     knows_not = linear(np.zeros((2, 1)), bias=[2.0, 0.0], dtype=torch.float32)
     x, y = torch.rand(4, 1), torch.ones(4, dtype=torch.int64)
-    result = residual_knowledge(knows, [knows, knows_not], x, y, taus=[0.0], draws=3)
+    result = residual_knowledge(model, [knows, knows_not], x, y, taus=[0.0], draws=3)
     assert result.frame.ratio_of_means.item() == 2  # 1 / mean(1, 0)
     assert result.null[1].item() == 0
     assert math.isnan(result.null[0].item())
+
+
+def test_copies_among_the_references_count_once(cnn, images):
+    """A file under two names, and the model itself under another: one reference less each, said,
+    and the numbers are those without them. Fails if only equal objects are told."""
+    (x, y), nets = images(8), [cnn(i) for i in range(5)]
+    own = residual_knowledge(nets[0], nets[1:], x, y, taus=[0.0, 0.2], draws=5)
+    again = [*nets[1:], cnn(1), cnn(0)]
+    result = residual_knowledge(nets[0], again, x, y, taus=[0.0, 0.2], draws=5)
+    assert result.references == own.references
+    assert result.frame.equals(own.frame)
+    flag = next(f for f in result.flags if f.name == "references alike")
+    assert flag.message.startswith("reference-4 and reference-0, reference-5 and model: ")
+    six = residual_knowledge(nets[0], [cnn(1) for _ in range(6)], x, y, taus=[0.2], draws=5)
+    assert six.verdict.finding == "no verdict"
+
+
+def test_nan_is_never_a_hit(cnn, images):
+    """A net that is finite on samples and NaN on copies. Fails if NaN counts as class 0."""
+
+    class Breaks(nn.Module):
+        def forward(self, x):
+            known = len(x) % 8 == 0 and bool((x.view(-1, *clean.shape) == clean).all())
+            return net(x) + (0.0 if known else torch.nan)
+
+    net, clean = cnn(0), images(8)[0]
+    y = torch.zeros(8, dtype=torch.int64)
+    nets = [cnn(i) for i in range(1, 5)]
+    result = residual_knowledge(Breaks().eval(), nets, clean, y, taus=[0.0, 0.2], draws=5)
+    assert result.counts["model"].of("model")[1].sum() == 0
+    assert "not finite" in [f.name for f in result.flags]
+    assert set(result.verdict.parts) == {"hits", "hits at the first tau"}
 
 
 def test_a_random_law_shares_its_copies(cnn, images):

@@ -1,0 +1,91 @@
+"""Are the references what they should be? Distinct, alike, and better than chance.
+
+A verdict believes that the references are what the model would have been. Three ways in which they
+aren't can be read off their own answers, before anybody looks at the model:
+
+- *Copies of each other* make a spread of nothing, and certainty out of it. References that answer
+  alike on every copy are one reference (:func:`distinct`), and counted once.
+- *One that saw the forget samples* hides that the model did. It stands out above the others
+  (:func:`outstanding`).
+- *A broken set-up* (labels in another order, pixels divided by 255 twice) leaves them at or below
+  chance on everything (:func:`at_chance`), where no ratio means anything.
+"""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from scipy import special
+
+from rurklib.residual import uncertainty
+from rurklib.residual.parts import PARTS, combined, statistics
+
+SAME = 1e-3  # answers that differ by less, in units of how they vary, are the same answers
+LEVEL = 0.05  # share of sets of good references in which one is flagged
+
+
+def distinct(values: np.ndarray) -> list[int]:
+    """Places of the models that answer in their own way, the first of each kind.
+
+    ``values`` [model, tau, sample]: margins (or hits, where no margins were kept). Two are the same
+    if their root mean square difference is below a thousandth of their standard deviation over taus
+    and samples: models of other seeds differ by some percent and more, copies by rounding.
+    """
+    flat = np.asarray(values, np.float64).reshape(len(values), -1)
+    scale = SAME * np.maximum(flat.std(1), SAME * np.abs(flat).max(1))
+    middle, kept = flat.mean(1), list[int]()
+    for i, own in enumerate(flat):
+        near = [j for j in kept if abs(middle[i] - middle[j]) <= scale[j]]  # few: the rest is slow
+        if not any(np.sqrt(((own - flat[j]) ** 2).mean()) <= scale[j] for j in near):
+            kept.append(i)
+    return kept
+
+
+def outstanding(
+    hits: np.ndarray, margins: np.ndarray | None, draws: uncertainty.Draws
+) -> tuple[int, float] | None:
+    """The place of the reference that knows more than the others could, and its p; or None.
+
+    ``hits`` and ``margins`` [reference, tau, sample], each on the copies that were made for it.
+    Each is held against the rest by the rule of the verdict, one-sided (upwards, since that is what
+    hides residual knowledge) and at 5 % for all of them together. Needs four.
+    """
+    k = len(hits)
+    if k <= uncertainty.MIN_REFERENCES:
+        return None
+    least = uncertainty.least_spread(hits, draws)
+    values = statistics(hits, margins, draws)
+    floors = {"hits": float(least.mean()), PARTS[-1]: float(least[0])}
+    ps = []
+    for i in range(k):
+        part = []
+        for name, value in values.items():
+            others = np.delete(value, i)
+            below = (others - others.mean()) * (k - 1) / (k - 2)
+            _, sd = uncertainty.spread(below, floors.get(name, 0.0))
+            part.append(float(special.stdtr(k - 2, (others.mean() - value[i]) / sd)))
+        ps.append(combined(part))
+    worst = int(np.nanargmin(ps)) if np.isfinite(ps).any() else 0
+    return (worst, ps[worst]) if ps[worst] * k < LEVEL else None
+
+
+def at_chance(hits: np.ndarray, draws: uncertainty.Draws, classes: int) -> bool:
+    """Whether references [k, tau, sample] are right no more often than by guessing, at the first
+    tau: in one of ``classes`` cases or fewer, on average."""
+    return bool(uncertainty.share(hits, draws)[:, 0].mean() <= 1 / classes)
+
+
+def copies(
+    values: np.ndarray, names: Sequence[Hashable], references: Sequence[Hashable]
+) -> dict[Hashable, Hashable]:
+    """References that answer like another model, and which: {copy: the one that it is a copy of}.
+
+    ``values`` [model, tau, sample] as for :func:`distinct`, one for each of ``names``, models first
+    and the references after them.
+    """
+    found: dict[Hashable, Hashable] = {}
+    for i, name in enumerate(names):
+        for j in range(i if name in references else 0):
+            if names[j] not in found and len(distinct(values[[j, i]])) == 1:
+                found[name] = names[j]
+                break
+    return found
