@@ -22,6 +22,7 @@ from torch import nn
 
 from rurklib import study
 from rurklib.residual.counts import Counts, count_hits
+from rurklib.residual.parts import PARTS, combined, statistics
 from rurklib.residual.spec import Measurement
 from rurklib.residual.uncertainty import least_spread, log_odds, p_value
 from rurklib.study import files, memo
@@ -98,28 +99,24 @@ def count(run: Run, names: list) -> Counts:
 def p_values(counts: Counts, model: str, picks: np.ndarray) -> dict[str, np.ndarray]:
     """p of one model against each set of references in ``picks`` [k, set], by test."""
     k, at = len(picks), counts.models.index(model)
-    accuracy = counts.hits.mean(-1) / counts.draws
-    odds = log_odds(counts.hits, counts.draws)
-    margins = counts.margins.mean((1, 2))
-    scaled = margins / counts.margins.mean(1).std(-1, ddof=1)
-    logs = np.log(accuracy).mean(1)
-    least = [least_spread(counts.hits[pick], counts.draws) for pick in picks.T]
+    values = statistics(counts.hits, counts.margins, counts.draws)
+    least = np.array([least_spread(counts.hits[pick], counts.draws) for pick in picks.T])
+    floors = {"hits": least.mean(1), PARTS[-1]: least[:, 0]}
 
     def p(values: np.ndarray, least: float | np.ndarray = 0.0) -> np.ndarray:
         others = values[picks]  # below: what uncertainty.deviations gives for shared copies
         below = (others - others.mean(0)) * k / (k - 1)
         return p_value(values[at] - others.mean(0), below, least)
 
-    per_tau = np.stack([p(odds[:, t], np.array(least)[:, t]) for t in range(odds.shape[1])])
-    two_sided, above = p(logs), logs[at] > logs[picks].mean(0)
+    odds, logs = log_odds(counts.hits, counts.draws), np.log(counts.hits.mean(-1)).mean(1)
+    per_tau = np.stack([p(odds[:, t], least[:, t]) for t in range(odds.shape[1])])
+    parts = {name: p(value, floors.get(name, 0.0)) for name, value in values.items()}
     return {
+        "the rule": np.array([combined(row) for row in np.stack([*parts.values()], 1)]),
+        **parts,
         "rank of mean log accuracy, one-sided": (1 + (logs[picks] >= logs[at]).sum(0)) / (k + 1),
         "Bonferroni over taus": np.minimum(per_tau.min(0) * len(per_tau), 1),
-        "t, mean log accuracy, one-sided": np.where(above, two_sided / 2, 1 - two_sided / 2),
-        "t, mean log accuracy": two_sided,
-        "t, mean log-odds (`hits`)": p(odds.mean(1), np.mean(least, axis=1)),
-        "t, mean margin (`margin`)": p(margins),
-        "t, mean margin in sd (`scaled margin`)": p(scaled),
+        "mean log accuracy": p(logs),
     }
 
 

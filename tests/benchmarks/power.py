@@ -108,7 +108,7 @@ def train(x, y, seen: Tensor, nets: int, hidden: int, epochs: int, lr: float, se
 def count(weights: list[Tensor], x: Tensor, y: Tensor, taus) -> tuple[np.ndarray, np.ndarray]:
     """Hits out of DRAWS, and mean margins, each [net, tau, sample]."""
     hits, margins = np.zeros((2, len(weights[0]), len(taus), len(x)))
-    mine = F.one_hot(y).bool()
+    mine = F.one_hot(y, weights[3].shape[-1]).bool()
     for t, tau in enumerate(taus):
         for i in range(DRAWS):
             noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(i))
