@@ -43,7 +43,9 @@ def difference(own: np.ndarray, others: np.ndarray, draws: int | np.ndarray) -> 
 def mean_of_ratios(own: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Mean over the samples with a defined ratio of own / mean reference (Eq. 4), [tau].
 
-    NaN where the ratio is undefined for every sample.
+    NaN where the ratio is undefined for every sample. It is led by the few samples that references
+    hardly ever recognise: other draws give another number, and it is above 1 for a model that is
+    one of them. :func:`ratio_of_means` has neither fault.
     """
     ratios = per_sample(own, others)
     defined = ~np.isnan(ratios)

@@ -133,7 +133,7 @@ def judge(
             else f"the {test} test can't be computed from these counts"
         )
     else:
-        sides = {n: own > uncertainty.spread(below, least)[0] for n, (own, below, least) in
+        sides = {n: bool(own > uncertainty.spread(below, least)[0]) for n, (own, below, least) in
                  shown.items()}  # fmt: skip
         leading = min(ps, key=lambda n: math.inf if math.isnan(ps[n]) else ps[n])
         above = sides[leading if test == JOINT else test]

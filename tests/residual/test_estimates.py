@@ -134,3 +134,27 @@ def test_difference_is_a_share_and_defined_where_no_ratio_is():
     assert np.isnan(estimates.ratio_of_means(own, nothing)).all()
     others = np.array([[[4, 8]], [[2, 2]]])
     np.testing.assert_allclose(estimates.difference(own, others, 10), [0.0], atol=1e-12)
+
+
+def test_the_mean_of_ratios_is_another_with_every_seed():
+    """Seven models drawn alike, which differ sample by sample; samples from sure to hopeless, as at
+    a large tau. One model over twenty seeds of copies: its mean of ratios ranges over 0.3 and more,
+    five times as far as its ratio of means; over many such models it is above 1, which that isn't.
+    """
+    rng = np.random.default_rng(0)
+    ease = rng.normal(-4, 3, 60)
+
+    def measured(chance):
+        hits = rng.binomial(100, chance, (7, 1, 60))
+        both = estimates.mean_of_ratios, estimates.ratio_of_means
+        return [estimate(hits[0], hits[1:]).item() for estimate in both]
+
+    def models():
+        return 1 / (1 + np.exp(-ease - rng.normal(0, 1.5, (7, 1, 60))))
+
+    one = models()
+    means, ratios = np.array([measured(one) for _ in range(20)]).T
+    assert np.ptp(means) > max(0.3, 5 * np.ptp(ratios))
+    means, ratios = np.array([measured(models()) for _ in range(200)]).T
+    assert means.mean() > 1.2
+    assert ratios.mean() == pytest.approx(1, abs=0.05)

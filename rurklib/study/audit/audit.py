@@ -23,7 +23,7 @@ from rurklib import checks
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.measure import residual_knowledge
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.residual.verdict import NO_VERDICT, NONE, TESTS, Verdict
+from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, TESTS, Verdict
 from rurklib.samples import Bounds, Pair
 from rurklib.study import files
 from rurklib.study.environment import needs
@@ -59,7 +59,7 @@ def audit(
     draws: int = 100,
     seed: int = 0,
     bounds: Bounds = (0.0, 1.0),
-    test: str | None = None,
+    test: str = JOINT,
     level: float = 0.05,
     title: str = "Audit of a model",
     **options: Any,
@@ -76,7 +76,7 @@ def audit(
         out: folder for verdict.json, residual_knowledge.csv, controls.csv, curves.png and
             report.html; new or empty. None: nothing is written.
         taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
-        test, level: as :func:`rurklib.residual.verdict.judge`; ``test`` None: the margin test.
+        test, level: as :func:`rurklib.residual.verdict.judge`.
 
     Returns the measurement: ``result.judge("model", test=..., level=...)`` is the verdict that was
     written. Raises InputError before anything is measured, and then leaves no folder.
@@ -84,8 +84,7 @@ def audit(
     if not isinstance(model, nn.Module):
         raise checks.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
     checks.number("level", level, 0.0, 1.0)
-    if test is not None:
-        checks.one_of("test", test, TESTS)
+    checks.one_of("test", test, TESTS)
     folder = None if out is None else free(Path(out))
     checks.inputs(x, bounds)
     checks.labels(y, len(x))
@@ -168,9 +167,13 @@ def _write(
 
 def _plain(verdict: Verdict) -> dict[str, Any]:
     """A verdict as JSON holds it, which has no NaN: None for what isn't a finite number."""
-    fields = dataclasses.asdict(verdict) | {"sentence": str(verdict)}
-    return {k: v if not isinstance(v, float) or math.isfinite(v) else None
-            for k, v in fields.items()}  # fmt: skip
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: finite(v) for k, v in value.items()}
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return finite(dataclasses.asdict(verdict) | {"sentence": str(verdict)})
 
 
 def _headline(verdict: Verdict) -> str:

@@ -51,7 +51,7 @@ ASKED = ("perturbation", "draws", "seed", "test", "level")  # handed on as they 
 @click.option("--draws", default=100, show_default=True, help="copies per sample and tau")
 @click.option("--seed", default=0, show_default=True, help="decides the copies")
 @click.option("--bounds", default="0,1", show_default=True, help="range of the input, or none")
-@click.option("--test", default="margin", show_default=True, help="margin, scaled margin or hits")
+@click.option("--test", default="joint", show_default=True, help="the rule, or one of its parts")
 @click.option("--level", default=0.05, show_default=True, help="share of false alarms accepted")
 def audit(out: Path, taus: str, bounds: str, **given: Any) -> None:
     """Ask whether a model of your own still knows what it should have forgotten.

@@ -225,8 +225,8 @@ def test_the_figure_says_what_was_found(planted, tmp_path, monkeypatch):
     for k, (model, references, test) in enumerate(
         [
             (planted.original, planted.references, "hits"),
-            (planted.retrained, planted.references, None),
-            (planted.original, planted.references[:2], None),
+            (planted.retrained, planted.references, "joint"),
+            (planted.original, planted.references[:2], "joint"),
         ]
     ):
         rurklib.audit(model, references, x, y, test=test, out=tmp_path / str(k), **QUICK)
