@@ -20,7 +20,7 @@ from rurklib.residual import uncertainty
 from rurklib.residual.parts import PARTS, combined, statistics
 
 SAME = 1e-3  # answers that differ by less, in units of how they vary, are the same answers
-LEVEL = 0.05  # share of sets of good references in which one is flagged
+LEVEL = 0.03  # at which one is flagged: in 5 % of sets of good references (README.md)
 
 
 def distinct(values: np.ndarray) -> list[int]:
@@ -47,7 +47,7 @@ def outstanding(
 
     ``hits`` and ``margins`` [reference, tau, sample], each on the copies that were made for it.
     Each is held against the rest by the rule of the verdict, one-sided (upwards, since that is what
-    hides residual knowledge) and at 5 % for all of them together. Needs four.
+    hides residual knowledge) and at ``LEVEL`` for all of them together. Needs four.
     """
     k = len(hits)
     if k <= uncertainty.MIN_REFERENCES:
