@@ -9,10 +9,14 @@ import pytest
 
 from rurklib import study
 from rurklib.study.scenarios import SCENARIOS
+from rurklib.unlearn.then_rurk import FIRST
 
 FIGURES = Path(__file__).parent.parent / "figures"
 FRONT = FIGURES.parent / "README.md"
 IMAGES = ("digits", "cifar5", "fashion")
+
+
+IN_TWO_STEPS = {f"{name}+RURK" for name in FIRST}
 
 
 def told(page: Path | str, *parts: str) -> None:
@@ -34,7 +38,9 @@ def read(name: str, largest: bool = False) -> pd.DataFrame:
 
 def mean(name: str) -> pd.DataFrame:
     summary = read(f"{name}/summary.csv")
-    assert list(summary.method.unique()) == ["Original", "Re-train", *SCENARIOS[name].methods]
+    shown = ["Original", "Re-train", *SCENARIOS[name].methods]
+    # Those in two steps, GD+RURK, are younger than the tables: all of them or none.
+    assert list(summary.method.unique()) in (shown, [m for m in shown if m not in IN_TWO_STEPS])
     return summary.groupby("method", sort=False).mean(numeric_only=True)
 
 
@@ -64,6 +70,7 @@ def test_every_tuned_method_had_the_same_number_of_trials(name, trials):
     table = pd.read_csv(FIGURES / name / "trials.csv", keep_default_na=False)
     counts = table.groupby("method").trial.nunique()
     own = set(SCENARIOS[name].methods) - ({"NTK"} if name == "cifar5" else set())
+    own -= IN_TWO_STEPS  # they have the values of both
     if name == "fashion":
         assert counts.pop("RURK") == 24  # as its page says: an advantage
         told(FIGURES / name / "README.md", "RURK", "24")

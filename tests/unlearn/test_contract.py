@@ -27,7 +27,10 @@ def options_of(name: str, **options) -> dict:
     """Those of the options that a method has: the closed forms take no steps and have no lr."""
     # Of AMUN's attack and NTK's solver; and fewer samples than there are, so that they are drawn.
     options |= {"steps": 5, "iterations": 5, "samples": 5}
-    return {k: v for k, v in options.items() if k in defaults(name)}
+    own = {k: v for k, v in options.items() if k in defaults(name)}
+    if "first" in defaults(name):  # a method before it, which is told the same
+        own["first"] = options_of(name.split("+")[0], **options)
+    return own
 
 
 def vector(net: nn.Module) -> torch.Tensor:
@@ -153,10 +156,10 @@ def test_a_hyper_parameter_with_an_impossible_value_is_refused(name, options, ta
 def test_batchnorm_is_connected(name, cnn, images):
     """Frozen layers keep their statistics to the bit, and learn. Fails if a method has the option
     and doesn't pass it on, or if frozen layers are put back into train mode. (EU-k resets them.)"""
-    (x, y), options = images(14), options_of(name, lr=0.1, k=2)  # the layers that hold BatchNorm
+    x, y = images(14)
     for mode, still in (("frozen", True), ("train", False)):
-        model = cnn()
-        out = unlearn(name, model, (x[:10], y[:10]), (x[10:], y[10:]), batchnorm=mode, **options)
+        model, options = cnn(), options_of(name, lr=0.1, k=2, batchnorm=mode)  # k: layers with it
+        out = unlearn(name, model, (x[:10], y[:10]), (x[10:], y[10:]), **options)
         for buffer in ("running_mean", "running_var", "num_batches_tracked"):
             after, before = getattr(out[1], buffer), getattr(model[1], buffer)
             assert torch.equal(after, before) == still, (mode, buffer)

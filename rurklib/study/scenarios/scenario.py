@@ -193,14 +193,17 @@ class Scenario:
 
 def tuned(name: str, methods: str) -> dict[str, dict[str, Any]]:
     """Hyper-parameters of these methods, in this order, from ``settings/NAME.json``, which ``rurk
-    tune`` wrote. A method that the file doesn't name has its defaults."""
+    tune`` wrote. A method that the file doesn't name has its defaults; one in two steps, such as
+    GD+RURK, has the values of both."""
     flat = read_json(Path(__file__).parent / "settings" / f"{name}.json")
-    values: dict[str, dict[str, Any]] = {method: {} for method in methods.split()}
-    for key, value in flat.items():
-        method, parameter = key.split(".", 1)
-        if method in values:
-            values[method][parameter] = value
-    return values
+    named = [(*key.split(".", 1), value) for key, value in flat.items()]
+
+    def of(method: str) -> dict[str, Any]:
+        own = {parameter: value for owner, parameter, value in named if owner == method}
+        first, _, then = method.partition("+")
+        return {**of(then), "first": of(first), **own} if then else own
+
+    return {method: of(method) for method in methods.split()}
 
 
 def bundled(data: Callable[[], Dataset], path: str) -> Dataset:
