@@ -49,19 +49,22 @@ def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFram
     """One row per method: what its models' ratios and margins say, counted by seeds, as text.
 
     ``verdicts`` as ``rurklib.study.stages.measure`` gives them; from ``summary`` come unlearn and
-    test accuracy, Avg. Gap and LiRA's AUC, as in :func:`results_table`.
+    test accuracy, Avg. Gap and LiRA's AUC, as in :func:`results_table`. Where no ratio is defined,
+    a whole class being forgotten, differences and margins stand in its place.
     """
     small = results_table(summary, gaps=False).set_index("method")
-    rows = []
+    rows, shown = [], {"ratio (seeds)": "ratio_of_means"}
+    if verdicts.ratio_of_means.isna().all():
+        shown = {"difference (seeds)": "difference", "margin (seeds)": "margin_difference"}
     for method, its in verdicts.groupby("method", sort=False):
-        ratio, by_ratio = its.ratio_of_means, its.by_ratio.value_counts()
+        by_ratio = its.by_ratio.value_counts()
         by_margin = its.finding.map(FINDINGS).value_counts()
         sides = [f"{by_ratio[k]} {k}" for k in ("above", "inside", "below") if k in by_ratio]
         found = [f"{by_margin[k]} {k}" for k in FINDINGS.values() if k in by_margin]
         rows.append(
             {
                 "method": method,
-                "ratio (seeds)": f"{ratio.mean():.3f} ({ratio.min():.3f} ... {ratio.max():.3f})",
+                **{head: _spread(its[column]) for head, column in shown.items()},
                 "by ratio": ", ".join(sides) or "-",
                 "by margin": ", ".join(found) or "-",
                 **small.loc[method, ["unlearn %", "test %", "Avg. Gap", "LiRA AUC"]],
@@ -149,6 +152,10 @@ def _cell(row: dict, digits: int) -> str:
         return f"- (paper {paper})"
     star = " *" if not pd.isna(row["within"]) and row["within"] else ""
     return f"{ours} (paper {paper}, {row['difference']:+.{digits}f}{star})"
+
+
+def _spread(values: pd.Series) -> str:
+    return f"{values.mean():.3f} ({values.min():.3f} ... {values.max():.3f})"
 
 
 def _text(mean: float, sd: float, digits: int) -> str:

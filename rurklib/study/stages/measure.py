@@ -191,8 +191,9 @@ def samples(run: Run, part: str) -> tuple[Tensor, Tensor]:
 
 def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
     """A row per model: method, seed, tau (the largest), ratio_of_means, predict_low, predict_high,
-    by_ratio ("above", "inside" or "below" what a further re-trained model would show, "" with fewer
-    than three), p_ratio; and the margin test's finding, p and effect (logits).
+    difference and margin_difference (all there is where a whole class is forgotten), by_ratio
+    ("above", "inside" or "below" what a further re-trained model would show, "" with fewer than
+    three), p_ratio; and the margin test's finding, p and effect (logits).
 
     Two questions that needn't agree: is the class *recognised* more or less often at the largest
     tau, and is the model more or less *sure* over the whole curve. Each model is judged alone: a
@@ -205,6 +206,7 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
             {
                 **name._asdict(),
                 **last[["tau", "ratio_of_means", "predict_low", "predict_high"]],
+                **last[["difference", "margin_difference"]],
                 # By accuracies: also where no reference says the class, and no ratio is defined.
                 "by_ratio": by_p(last.difference, last.p_value),
                 "p_ratio": last.p_value,

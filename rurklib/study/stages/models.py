@@ -9,7 +9,7 @@ from torch import nn
 
 from rurklib import checks
 from rurklib.data.dataset import Dataset
-from rurklib.data.requests import rehearsed
+from rurklib.data.requests import forget_part_of_a_class, rehearsed
 from rurklib.models import build, transfer
 from rurklib.residual.controls import noisy_copies
 from rurklib.study import files
@@ -25,6 +25,7 @@ from rurklib.unlearn.contract import METHODS
 
 SMOOTHED = "Smoothed"  # the control that is trained with noise
 SAME_PRIOR = "Same-prior"  # the control that saw the forget set and fewer others of the class
+HALF = "Half-trained"  # knows half of a class of which all is forgotten
 
 
 def train(run: Run) -> dict[ModelId, nn.Module]:
@@ -72,6 +73,20 @@ def same_prior(run: Run) -> dict[ModelId, nn.Module]:
     return _ensure(run, run.names(SAME_PRIOR))
 
 
+def half_trained(run: Run) -> dict[ModelId, nn.Module]:
+    """Re-trained without half of the class where all of it is forgotten, one for every seed.
+
+    They know the class from its other half: the wrong references, which the paper's curves of class
+    unlearning seem to divide by. Raises InputError where anything of the class is retained.
+    """
+    if not run.whole_class:
+        raise checks.InputError(
+            f"forget_share = {run.scenario.forget_share:g}: some of {run.forgotten} is retained; "
+            "expected a request for a whole class, as --scenario digits-class makes"
+        )
+    return _ensure(run, run.names(HALF))
+
+
 def load_models(run: Run, names: Sequence[ModelId] | None = None) -> dict[ModelId, nn.Module]:
     """Models that an earlier stage made (default: all of the run); a missing one is an error."""
     names = run.trained + run.unlearned if names is None else [ModelId(*n) for n in names]
@@ -107,7 +122,7 @@ def _made(run: Run, name: ModelId) -> Path:
     path = run.checkpoint(name)
     if not path.exists():
         stage = "01_train" if name.method in ("Original", "Re-train") else "02_unlearn"
-        stage = "03_residual_knowledge" if name.method in (SMOOTHED, SAME_PRIOR) else stage
+        stage = "03_residual_knowledge" if name.method in (SMOOTHED, SAME_PRIOR, HALF) else stage
         raise run.missing(path, stage)
     return path
 
@@ -135,17 +150,15 @@ def _key(run: Run, name: ModelId) -> str:
         inputs["hyperparameters"] = s.hyperparameters(method)
         inputs["parent"] = files.digest(run.checkpoint(ModelId("Original", seed)))
         return key([build, METHODS[method]], inputs)
-    makers: list[Callable[..., Any]] = [build, fit]
+    shown = {SMOOTHED: noisy_copies, SAME_PRIOR: rehearsed, HALF: forget_part_of_a_class}
+    makers: list[Callable[..., Any]] = [build, fit, *(f for m, f in shown.items() if m == method)]
     inputs["training"] = s.training(method)
     if method == PRETRAIN:
         inputs["split"] = _pretraining_data(run).digest  # it isn't this split's
     elif run.pretrained:
         inputs["start"] = files.digest(run.checkpoint(*run.pretrained))
     if method == SMOOTHED:
-        makers += [noisy_copies]
         inputs["tau"] = max(s.taus)
-    if method == SAME_PRIOR:
-        makers += [rehearsed]
     return key(makers, inputs)
 
 
@@ -185,6 +198,9 @@ def _trained(run: Run, name: ModelId, wanted: str) -> nn.Module:
         for start in run.pretrained:
             transfer(model, files.load_weights(run.checkpoint(start))[0])
         x, y = run.pair("original" if method == "Original" else "retain")
+    if method == HALF:
+        half = forget_part_of_a_class(run.data, forget_class=s.forget_class, seed=s.split_seed)
+        x, y = half.pair(run.data, "retain")
     if method == SAME_PRIOR:
         x, y = rehearsed(run.split, run.data).pair(run.data, "retain")
     if method == SMOOTHED:

@@ -1,0 +1,122 @@
+"""The paper's Tables C.6 to C.8: what happens near each forget sample, against one reference.
+
+C.6 is the share of forget samples with a ratio above 1, C.7 how often a model and a re-trained one
+answer differently on the same copy, C.8 how often a model fails on a copy. The paper has one
+re-trained model; here each number is a mean over all, each taken alone, and rows of Re-train are
+each reference against each other one: what there is between models that never saw the samples.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from rurklib import samples
+from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.residual.result import ResidualKnowledge
+from rurklib.rng import generator
+from rurklib.study import files
+from rurklib.study.ids import ModelId
+from rurklib.study.run import Run
+from rurklib.study.stages.measure import residual
+from rurklib.study.stages.models import load_models
+
+# What is counted, and the paper's table of it.
+TABLES = {
+    "prevalence": "Table C.6: % of forget samples with a ratio above 1",
+    "disagreement": "Table C.7: % of copies on which a model and a re-trained one differ",
+    "unlearn": "Table C.8: % of copies of forget samples that are not recognised",
+}
+
+
+def from_counts(result: ResidualKnowledge) -> pd.DataFrame:
+    """What the counts of a measurement say of it, a row per model and tau, in percent.
+
+    ``prevalence``: samples that the model recognises more often than one re-trained model does,
+    which recognises them at least once: as in the paper, x / 0 counts as nothing.
+    ``prevalence_with_undefined``: where it counts as above 1. ``unlearn``: 100 less accuracy.
+    ``disagreement_low`` and ``disagreement_high``: what hits alone allow of C.7. Of two models that
+    recognise a and b of n copies, at least |a - b| copies and at most min(n, 2 n - a - b) get
+    different answers (two wrong answers may be different, or the same).
+    """
+    rows = []
+    for name in (*result.models, *result.references):
+        own, others = result.ratios(name)
+        n = np.asarray(result.counts[name].drawn)[:, None]
+        above, known = own > others, others > 0
+        columns = {
+            "prevalence": (above & known).mean((0, 2)),
+            "prevalence_with_undefined": above.mean((0, 2)),
+            "disagreement_low": (abs(own - others) / n).mean((0, 2)),
+            "disagreement_high": (np.minimum(n, 2 * n - own - others) / n).mean((0, 2)),
+            "unlearn": 1 - (own / n).mean(-1),
+        }
+        taus = result.counts[name].taus
+        percent = {column: 100 * share for column, share in columns.items()}
+        rows.append(pd.DataFrame({"model": [name] * len(taus), "tau": taus, **percent}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def disagreement(answers: Mapping[Any, np.ndarray], references: list[Any]) -> dict[Any, np.ndarray]:
+    """How often each model answers otherwise than a reference on the same copy, [tau] in percent,
+    mean over the references but itself. ``answers``: the classes said, [tau, draw, sample]."""
+    return {
+        name: np.mean(
+            [100 * (own != answers[r]).mean((1, 2)) for r in references if r != name], axis=0
+        )
+        for name, own in answers.items()
+    }
+
+
+def neighbourhoods(run: Run, *, draws: int = 20) -> pd.DataFrame:
+    """Tables C.6 to C.8 of a run: columns method, seed, tau and those of :func:`from_counts`, with
+    ``disagreement`` for the first seed and the re-trained models (NaN for others).
+
+    All but ``disagreement`` follow from the run's counts under its first perturbation. Counts don't
+    hold which wrong class was said, so the models are asked once more for that, on ``draws``
+    copies of each sample at each tau (at most the scenario's); it is NaN throughout where the
+    perturbation searches on a model. Written to neighbourhoods.csv.
+    """
+    result = residual(run, run.scenario.perturbations[0])
+    frame = from_counts(result)
+    asked = [n for n in result.models if n.seed == run.seeds[0]] + [*result.references]
+    told: dict[Any, np.ndarray] = {}
+    if not PERTURBATIONS[run.scenario.perturbations[0]].gradient_based:
+        answers = _answers(run, asked, min(draws, run.scenario.draws))
+        told = disagreement(answers, [*result.references])
+    at = frame.groupby("model", sort=False).cumcount()
+    values = [told[m][k] if m in told else np.nan for m, k in zip(frame.model, at, strict=True)]
+    frame.insert(4, "disagreement", values)
+    names = pd.DataFrame([ModelId(*m) for m in frame.pop("model")])
+    frame = pd.concat([names, frame], axis=1)
+    files.write_frame(run.folder / "neighbourhoods.csv", frame)
+    return frame
+
+
+def wide(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """One of :data:`TABLES` as the paper prints it: a row per method, mean over its models, and a
+    column per tau. ``frame`` as :func:`neighbourhoods` gives it."""
+    table = frame.pivot_table(index="method", columns="tau", values=column, sort=False)
+    table = table.rename(columns=lambda tau: f"tau {tau:g}")
+    return table.reset_index().rename_axis(columns=None)
+
+
+def _answers(run: Run, names: list[ModelId], draws: int) -> dict[ModelId, np.ndarray]:
+    """The class that each model says of the same copies, [tau, draw, sample]."""
+    x, y = run.pair("forget")
+    x, s = samples.as_float(x), run.scenario
+    nets = load_models(run, names)
+    rule, first = PERTURBATIONS[s.perturbations[0]], next(iter(nets.values()))
+    said: dict[ModelId, list[np.ndarray]] = {name: [] for name in names}
+    with torch.inference_mode():
+        for tau in s.taus:
+            for i in range(draws):
+                stream = generator(0, 60, i, device=x.device)
+                copies = rule.sample(first, x, y, tau, stream, run.data.bounds)
+                for name, net in nets.items():
+                    found = [net(part).argmax(1) for part in copies.split(512)]
+                    said[name].append(torch.cat(found).cpu().numpy())
+    shape = (len(s.taus), draws, len(y))
+    return {name: np.stack(its).reshape(shape) for name, its in said.items()}

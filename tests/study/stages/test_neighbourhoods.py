@@ -1,0 +1,75 @@
+"""Tables C.6 to C.8 from counts made by hand, and from the models of a small run."""
+
+import numpy as np
+import pytest
+
+from rurklib import study
+from rurklib.residual.counts import Counts
+from rurklib.residual.result import ResidualKnowledge
+from rurklib.study.run import open_run
+from rurklib.study.stages.neighbourhoods import TABLES, disagreement, from_counts, wide
+
+
+def counted(own, *others) -> ResidualKnowledge:
+    """Ten copies of three samples at one radius."""
+    names = ("m", *range(len(others)))
+    hits = np.array([own, *others])[:, None]
+    counts = Counts(hits, names, (0.1,), 10, "gaussian", 0)
+    return ResidualKnowledge(dict.fromkeys(names, counts), ("m",), names[1:])
+
+
+def test_tables_by_hand():
+    """Hits of ten: m 8, 5, 3; references 4, 5, 0 and 9, 2, 3.
+
+    C.6: m has more, and the reference some, on 1 + 1 of 6 pairs; with 3 / 0 on 3. Against the
+    *mean* reference (6.5, 3.5, 1.5) it would be all three samples. C.7: at least |8 - 4| + 0 + 3 +
+    1 + 3 + 0 = 11 copies of 60; at most 8 + 10 + 10 + 3 + 10 + 10 = 51. C.8: 14 of 30 missed.
+    """
+    table = from_counts(counted([8, 5, 3], [4, 5, 0], [9, 2, 3])).set_index("model").loc["m"]
+    assert table.prevalence == pytest.approx(100 * 2 / 6)
+    assert table.prevalence_with_undefined == pytest.approx(100 * 3 / 6)
+    assert table.disagreement_low == pytest.approx(100 * 11 / 60)
+    assert table.disagreement_high == pytest.approx(100 * 51 / 60)
+    assert table.unlearn == pytest.approx(100 * 14 / 30)
+
+
+def test_a_reference_is_compared_with_the_others():
+    """Fails if it is compared with itself, which would halve what two of them differ by."""
+    rows = from_counts(counted([0, 0, 0], [10, 0, 5], [0, 0, 5])).set_index("model")
+    assert rows.disagreement_low[0] == rows.disagreement_low[1] == pytest.approx(100 / 3)
+
+
+def test_disagreement_counts_wrong_answers_too():
+    """Two copies of two samples: the models differ on one copy of four, and both are wrong there.
+    Fails if C.7 is made of who is right, as hits alone would have it."""
+    answers = {"m": np.array([[[1, 2], [1, 3]]]), 0: np.array([[[1, 2], [1, 4]]])}
+    answers[1] = answers[0]
+    told = disagreement(answers, [0, 1])
+    assert told["m"] == pytest.approx([25.0])
+    assert told[0] == pytest.approx([0.0])
+
+
+def test_of_a_run(tmp_path):
+    """Fails if models are asked about other radii or samples than their counts are: at tau 0, where
+    all copies are the sample, what is counted bounds what is asked. Fails too if a model of another
+    seed gets the first one's numbers."""
+    small = {"epochs": 1, "references": 3, "draws": 4, "taus": [0.0, 0.2], "methods": ["GD"],
+             "GD.epochs": 1}  # fmt: skip
+    run = open_run("digits", tmp_path / "r", seeds=[0, 1], settings=small)
+    study.train(run)
+    study.unlearn(run)
+    frame = study.neighbourhoods(run, draws=2)
+    asked = frame[(frame.seed != 1)]
+    assert asked.disagreement.notna().all()
+    assert frame[frame.seed == 1].disagreement.isna().all()
+    exact = asked[asked.tau == 0]
+    assert (exact.disagreement_low <= exact.disagreement + 1e-9).all()
+    assert (exact.disagreement <= exact.disagreement_high + 1e-9).all()
+    measured = study.measure(run)
+    both = frame.merge(measured, on=["method", "seed", "tau"], suffixes=("", "_mean"))
+    assert np.allclose(both.unlearn, 100 - 100 * both.forget_accuracy)
+    for column in TABLES:
+        table = wide(frame, column)
+        assert list(table) == ["method", "tau 0", "tau 0.2"]
+        assert list(table.method) == ["Original", "GD", "Re-train"]
+    assert (run.folder / "neighbourhoods.csv").exists()
