@@ -30,35 +30,6 @@ def like_cifar10(path: Path, train: int = 20, test: int = 8) -> Path:
     return path
 
 
-def test_the_papers_values():
-    """Sections 3, B.2 and B.3: 137 epochs at lr 0.01 in batches of 128, 20 % held out, half of
-    class 0, three seeds, eleven tau from 0 to 8/255; the methods of Table 1's CIFAR-10 block."""
-    paper = SCENARIOS["cifar10"]
-    assert paper.training("Original") == Recipe(
-        epochs=137, lr=0.01, batch_size=128, momentum=0.9, augment="flip-crop", precision="auto"
-    )
-    assert paper.training("Re-train") == paper.training("Original")
-    assert (paper.model, paper.forget_class, paper.forget_share) == ("resnet18", 0, 0.5)
-    assert (paper.seeds, paper.draws, paper.validation_of_train) == ((131, 42, 7), 100, 0.2)
-    assert paper.references >= 3
-    np.testing.assert_allclose(paper.taus, np.linspace(0, 8 / 255, 11), atol=6e-5)
-    assert paper.perturbations == ("gaussian", "fgsm", "pgd")
-    assert list(paper.methods) == BASELINES.split()
-    for method, values in {
-        "GD": {"lr": 1e-2, "momentum": 0.9, "weight_decay": 1e-4, "epochs": 10},
-        "NGD": {"sigma": 0.03, "lr": 0.1, "epochs": 2},
-        "GA": {"lr": 1e-5, "momentum": 0.9, "weight_decay": 1e-4, "clip": 1.0, "epochs": 1},
-        "NegGrad+": {"lr": 1e-2, "beta": 0.001, "clip": 1.0, "epochs": 1, "weight_decay": 1e-4},
-        "EU-k": {"lr": 1e-2, "weight_decay": 1e-4, "epochs": 10, "k": None},
-        "CF-k": {"lr": 1e-2, "weight_decay": 1e-4, "epochs": 10, "k": None},
-        "SCRUB": {"lr": 5e-4, "weight_decay": 5e-4, "alpha": 0.001, "gamma": 0.6},
-        "SSD": {"dampening": 1.0, "alpha": 10.0},
-        "RURK": {"tau": 0.03, "lambda_f": 0.03, "lambda_a": 0.00045, "v": 1, "epochs": 2,
-                 "clip": 1.0, "lr": 0.01, "weight_decay": 5e-4, "perturbation": "gaussian"},
-    }.items():  # fmt: skip
-        assert values.items() <= paper.hyperparameters(method).items(), method
-
-
 @pytest.mark.parametrize("name", ["cifar10-fast", "cifar10-vgg", "imagenet100", "imagenette"])
 def test_their_relatives_ask_for_the_same(name):
     """Fails if a scenario forgets another share, has other methods or other radii."""
