@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.attacks import minimal_norm, spatial
 from rurklib.attacks.search import eot, random_search
+from rurklib.attacks.transfer import transferred
 from rurklib.attacks.uma import unlearning_mapping
 from rurklib.metrics.mia import likelihood, svm_membership
 from rurklib.metrics.relearn import few_shots
@@ -42,7 +43,8 @@ class AttackSetting:
     for the nearest copy has ``steps``, the one that sees scores alone ``queries``. ``targets`` are
     Original's logits on the samples [n, classes], by name where there are several Originals.
     ``retain`` and ``test`` are what the paper's attack is fitted to, ``shots`` samples of the class
-    that nobody trained on and nothing is measured on. Raises InputError for what can't be used.
+    that nobody trained on and nothing is measured on. ``sources``: other models, by kind (of
+    ``SHOWN``), whose copies this one is shown. Raises InputError for what can't be used.
     """
 
     measured: Measurement
@@ -53,6 +55,7 @@ class AttackSetting:
     steps: int = 30
     queries: int = 100
     share: float = 0.2
+    sources: Mapping[str, Sequence[nn.Module]] = field(default_factory=dict)
     counted: dict = field(default_factory=dict, compare=False)  # copies that attacks share
 
     def __post_init__(self) -> None:
@@ -181,6 +184,8 @@ def matched(p: float) -> Callable[[float, int], float]:
     return lambda tau, d: matched_radius(tau, p, d)
 
 
+# By copies that are found on other models, and the kind of these.
+SHOWN = {"transfer, Original": "Original", "transfer, re-trained": "Re-train"}
 ATTACKS: dict[str, Attack] = {
     "noise (margin)": noise,
     "noise (hits)": partial(noise, hits=True),
@@ -199,6 +204,7 @@ ATTACKS: dict[str, Attack] = {
     "PGD away": partial(margin, copies=pgd_away),
     "EOT-PGD towards": eot_towards,
     "worst of several": partial(margin, copies=several, lowest=True),
+    **{name: partial(transferred, kind=kind) for name, kind in SHOWN.items()},
     "few shots": after_few_shots,
 }
 IMAGES = ("shifts", "turns")  # attacks that need pictures
@@ -212,7 +218,8 @@ def attack(
     attacks: Mapping[str, Attack] | None = None,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Every attack's numbers on every part: ``{attack: {part: float64 [n]}}`` (with several targets
-    the mapping attack's are [targets, n]). ``parts`` are pairs (x, y) by name, all asked at once.
+    or sources those that look at them are [targets, n]). ``parts`` are pairs (x, y) by name, all
+    asked at once.
 
     The model is left as found. Raises InputError if samples or targets don't fit the model.
     """
@@ -234,7 +241,8 @@ def attack(
     assert isinstance(quick, nn.Module)
     with evaluating(model):
         for name, function in (ATTACKS if attacks is None else attacks).items():
-            if name in IMAGES and x.ndim != 4:
+            unfit = name in IMAGES and x.ndim != 4
+            if unfit or (name in SHOWN and SHOWN[name] not in setting.sources):
                 continue
             answer = function(model if name in TRAINING else quick, x, y, setting)
             split = np.split(answer.detach().cpu().double().numpy(), ends, axis=-1)

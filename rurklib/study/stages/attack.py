@@ -124,6 +124,14 @@ def _originals(run: Run, name: ModelId) -> list[ModelId]:
     return [ModelId("Original", seed) for seed in seeds]
 
 
+def _sources(run: Run, name: ModelId) -> dict[str, list[ModelId]]:
+    """Whose copies a model is shown: the Originals that it is compared with, and a re-trained model
+    other than itself."""
+    others = [n for n in run.names("Re-train") if n != name]
+    after = [n for n in others if n.seed > name.seed] if name.method == "Re-train" else others
+    return {"Original": _originals(run, name), "Re-train": [(after or others)[0]]}
+
+
 def _keys(run: Run, names: Sequence[ModelId], asked: Mapping[str, Any]) -> dict[ModelId, str]:
     """What each model's numbers depend on."""
     seen = digests(run, [*run.trained, *(n for n in names if n.method not in EVASIVE)])
@@ -131,7 +139,8 @@ def _keys(run: Run, names: Sequence[ModelId], asked: Mapping[str, Any]) -> dict[
     keys = {}
     for name in names:
         makers: list[Callable[..., Any]] = [build, attack, relearn_epochs]
-        parents = [*_originals(run, name), name]
+        shown = _sources(run, name)
+        parents = [*shown["Original"], *shown["Re-train"], name]
         if name.method in EVASIVE:
             makers.append(EVASIVE[name.method])
             parents[-1:] = run.names("Re-train")
@@ -155,7 +164,9 @@ def _attack(
         own = {k: settings[k] for k in OWN}
         shots = validation_of_class(run, settings["shots"])
         pairs = run.pair("retain"), run.pair("test"), shots
-        found = attack(model, asked, AttackSetting(measured, targets, *pairs, **own))
+        others = {k: [*load_models(run, its).values()] for k, its in _sources(run, name).items()}
+        setting = AttackSetting(measured, targets, *pairs, **own, sources=others)
+        found = attack(model, asked, setting)
         # Fewer epochs: better known. One number for the forget set, and no controls.
         epochs = [[-relearn_epochs(model, o, run.pair("forget"))] for o in originals.values()]
         found[RELEARN] = {FORGET: np.array(epochs, np.float64)}

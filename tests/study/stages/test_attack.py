@@ -15,7 +15,7 @@ from rurklib.models.logits import logit_margin
 from rurklib.samples import as_float
 from rurklib.study.notebooks import study_order
 from rurklib.study.run import open_existing
-from rurklib.study.stages.attack import RELEARN
+from rurklib.study.stages.attack import RELEARN, _sources
 
 FEW = {"draws": 2, "steps": 3, "queries": 4, "shots": 4, "most": 12}
 
@@ -56,6 +56,18 @@ def test_numbers_are_those_of_the_parts_in_their_order(run, attacked):
             own = logit_margin(model(as_float(x)), y)
         found = attacked[0][(name, 0)]["confidence (LiRA)"][part]
         assert np.allclose(found, own.numpy())
+
+
+def test_no_model_is_shown_its_own_copies(run):
+    """Fails if a re-trained model is among its own sources, so that references were searched on
+    and models were not."""
+    first, *others = run.names("Re-train")
+    for name in (first, *others, *run.names("RURK")):
+        shown = _sources(run, name)
+        assert name not in shown["Re-train"]
+        assert len(shown["Re-train"]) == 1
+    assert _sources(run, others[-1])["Re-train"] == [first]
+    assert _sources(run, run.names("RURK")[0])["Original"] == run.names("Original")[:1]
 
 
 def test_the_few_shot_attack_trains_the_model_itself(run, attacked):
