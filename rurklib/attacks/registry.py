@@ -184,8 +184,7 @@ def matched(p: float) -> Callable[[float, int], float]:
     return lambda tau, d: matched_radius(tau, p, d)
 
 
-# By copies that are found on other models, and the kind of these.
-SHOWN = {"transfer, Original": "Original", "transfer, re-trained": "Re-train"}
+SHOWN = {"transfer, Original": "Original", "transfer, re-trained": "Re-train"}  # copies of others
 ATTACKS: dict[str, Attack] = {
     "noise (margin)": noise,
     "noise (hits)": partial(noise, hits=True),
