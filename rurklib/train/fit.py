@@ -1,7 +1,7 @@
 """Train a classifier: Original on retain + forget, a re-trained reference on retain alone."""
 
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib.rng import generator, seeded
+from rurklib.train.adversarial import STREAM, led_astray
 from rurklib.train.augment import augmentation
 from rurklib.train.loop import learn, sharded_batches
 from rurklib.train.precision import casting, laid_out, lay_out, resolved
@@ -83,6 +84,10 @@ def fit(
     optimizer, schedule = optimised(model, recipe, steps, warmup=rise, nesterov=recipe.nesterov)
 
     def gradients(xb: Tensor, yb: Tensor, whole: int) -> None:
+        if recipe.adversarial:
+            xb = led_astray(
+                model, xb, yb, recipe.adversarial, seed, STREAM, *engine.share, next(nth)
+            )
         with casting(precision, device):
             logits = engine.forward(model, laid_out(xb, last))
         if precision == "bfloat16":
@@ -94,6 +99,7 @@ def fit(
     with seeded(seed):  # for layers that draw random numbers themselves, such as dropout
         done = engine.prepare(model, optimizer, recipe, n=len(x), seed=seed)
         wind_forward(schedule, done * a_pass)
+        nth = count(done * a_pass)
         data = sharded_batches(
             x,
             y,

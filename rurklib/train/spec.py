@@ -110,6 +110,8 @@ class Recipe(SGD):
         nesterov: Nesterov's momentum, which needs a momentum above 0.
         label_smoothing: share of each label that is spread over all classes, in [0, 1].
         augment: a name in ``rurklib.train.AUGMENTATIONS``.
+        adversarial: radius (L-inf, of inputs in [0, 1]) within which copies that the net errs on
+            are learned in place of the samples (:mod:`rurklib.train.adversarial`); 0: none.
         precision: "float32", "bfloat16" or "auto"; see :mod:`rurklib.train.precision`.
         channels_last: the layout of convolutions (default: channels last with bfloat16).
     """
@@ -121,6 +123,7 @@ class Recipe(SGD):
     nesterov: bool = False
     label_smoothing: float = 0.0
     augment: str = "none"
+    adversarial: float = 0.0
     precision: Precision = "float32"
     channels_last: bool | None = None
 
@@ -128,6 +131,7 @@ class Recipe(SGD):
         super().__post_init__()
         checks.number("warmup", self.warmup, 0.0)
         checks.number("label_smoothing", self.label_smoothing, 0.0, 1.0)
+        checks.number("adversarial", self.adversarial, 0.0)
         checks.one_of("augment", self.augment, AUGMENTATIONS)
         checks.one_of("precision", self.precision, get_args(Precision))
         if self.nesterov not in (False, True):

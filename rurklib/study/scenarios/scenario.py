@@ -24,7 +24,7 @@ from rurklib.unlearn.contract import METHODS, check, defaults
 
 # What --set changes of the recipe, by its own names, and of pretrain, as in pretrain.lr.
 RECIPE = ("epochs", "lr", "batch_size", "momentum", "weight_decay", "augment", "precision",
-          "warmup", "nesterov", "label_smoothing")  # fmt: skip
+          "warmup", "nesterov", "label_smoothing", "adversarial")  # fmt: skip
 PRETRAIN = ("epochs", "lr")
 # Of the recipe, what is not written to run.json where it is as if nothing was said.
 PLAIN = {name: getattr(Recipe(), name) for name in RECIPE[5:]}
