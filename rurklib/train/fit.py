@@ -85,9 +85,8 @@ def fit(
 
     def gradients(xb: Tensor, yb: Tensor, whole: int) -> None:
         if recipe.adversarial:
-            xb = led_astray(
-                model, xb, yb, recipe.adversarial, seed, STREAM, *engine.share, next(nth)
-            )
+            seeds = (seed, STREAM, *engine.share, next(nth))
+            xb = led_astray(model, xb, yb, recipe.adversarial, *seeds)
         with casting(precision, device):
             logits = engine.forward(model, laid_out(xb, last))
         if precision == "bfloat16":
