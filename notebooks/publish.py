@@ -30,13 +30,8 @@ from rurklib.study.notebooks import notebook
 from rurklib.study.notebooks.study_order import books_of, folder
 from rurklib.study.run import open_run
 
-OF_DATA = (
-    "01_samples",
-    "03_copies",
-    "03_ranked",
-    "04_samples",
-    "04_copy",
-)  # figures that show samples
+# figures that show samples
+OF_DATA = ("01_samples", "03_copies", "03_ranked", "04_samples", "04_copy")
 SWEPT = ("05_ablations", "95_read_ablations")
 BEYOND = "07_beyond_images"
 ROOT = Path(__file__).parent.parent

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from rurklib.residual.placement import SIDES, by_p
 from rurklib.study.files import write_frame
-from rurklib.study.report.tables import findings_table, results_table, versus_paper_text
+from rurklib.study.report import findings_table, results_table, versus_paper_text
+from rurklib.study.report.tables import findings_of
 from rurklib.study.stages.tune import chosen_trials
 
 FIGURES = Path(__file__).parent.parent / "figures"
@@ -32,40 +32,41 @@ DATA = {
     "beyond-images/07_iris": "Iris (table), half of a class",
 }
 
+RATIOS = (
+    "residual_knowledge_"  # whose verdicts are in verdicts.csv; 07_sms's in 07_sms_verdicts.csv
+)
+
 
 def write_answers() -> None:
     """``answers.csv``: Original and RURK on all data, at tau 0 and at the middle radius.
 
     Mean over seeds of the ratio, from the lowest to the highest limit of the models' intervals, and
-    how many seeds are outside what a further re-trained model would show.
+    the verdicts of the rule, over the whole curve, counted by seeds.
     """
     rows = []
     for file, said in DATA.items():
         path = FIGURES / f"{file}.csv"
         if not path.exists():
             continue
-        frame = pd.read_csv(path)
+        frame, judged = (
+            pd.read_csv(path),
+            path.with_stem(f"{path.stem}_verdicts".removeprefix(RATIOS)),
+        )
+        found = pd.read_csv(judged) if judged.exists() else frame.head(0)
         frame = frame[frame.get("law", frame.get("perturbation")) == "gaussian"]
         taus = sorted(frame.tau.unique())
         for tau in (taus[0], taus[len(taus) // 2]):
+            at = frame[frame.tau == tau]
+            low, high = at[at.method == "RURK"][["predict_low", "predict_high"]].mean()
             row = {"data": said, "tau": f"{tau:g}"}
+            row["a further re-trained model"] = f"{low:.3f} to {high:.3f}"
             for method in ("Original", "RURK"):
-                its = frame[(frame.method == method) & (frame.tau == tau)]
-                middle, low, high = (
-                    its.ratio_of_means.mean(),
-                    its.ratio_low.min(),
-                    its.ratio_high.max(),
-                )
-                row[method] = f"{middle:.3f} [{low:.3f}, {high:.3f}]"
-                found = [*map(by_p, its.difference, its.p_value)]
-                counts = {side: found.count(side) for side in SIDES}
-                row[f"{method}: seeds"] = ", ".join(f"{n} {k}" for k, n in counts.items() if n)
-            limits = its[["predict_low", "predict_high"]].mean()
-            row["a further re-trained model"] = f"{limits.iloc[0]:.3f} to {limits.iloc[1]:.3f}"
+                its = at[at.method == method]
+                span = f"[{its.ratio_low.min():.3f}, {its.ratio_high.max():.3f}]"
+                row[method] = f"{its.ratio_of_means.mean():.3f} {span}"
+                row[f"{method}: verdict (seeds)"] = findings_of(found[found.method == method])
             rows.append(row)
-    columns = ["data", "tau", "a further re-trained model", "Original", "Original: seeds", "RURK",
-               "RURK: seeds"]  # fmt: skip
-    write_frame(FIGURES / "beyond-images" / "answers.csv", pd.DataFrame(rows)[columns])
+    write_frame(FIGURES / "beyond-images" / "answers.csv", pd.DataFrame(rows))
 
 
 def write_tables(page: Path) -> None:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:  # what draws and writes pages is of the extra "study"
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
 READING = (
     "Left: residual knowledge, with the 95 % interval of the ratio; right: the logit margin above "
-    "the references'. Grey: where one further re-trained model would fall with probability 95 %. "
-    "Each control is compared on its own samples."
+    "the references'. Grey: where one further re-trained model would fall with probability 95 %, "
+    "at each tau. Each control is compared on its own samples."
 )
 CAVEAT = (
     "That a model with no verdict against it has forgotten: smaller effects than the one named "

@@ -9,7 +9,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rurklib.study.figures.scaffold import BOUNDS, HAIR, grey_bands, panel_names, panels, spread
+from rurklib.study.figures.scaffold import (
+    BOUNDS,
+    HAIR,
+    POINTWISE,
+    grey_bands,
+    panel_names,
+    panels,
+    spread,
+)
 from rurklib.study.figures.style import DOTTED, INK, style
 
 # what it is, the references' range, the prediction for a further one, where nothing is left
@@ -48,7 +56,8 @@ def residual_curves(
     ``frame`` has columns method, tau, ``quantity`` and its bands, as
     ``rurklib.study.stages.measure`` gives them. ``quantity`` is "ratio_of_means",
     "margin_difference", or "difference" where a whole class is forgotten; several stand beside each
-    other. Greys are the :func:`bands` of re-trained models, for the samples that ``about`` names.
+    other. Greys are the :func:`bands` of re-trained models, for the samples that ``about`` names;
+    the light one is pointwise, and says so: at *each* tau 95 of 100 further models are inside.
     Of a method with one model, bars are the 95 % interval of the ratio.
 
     Methods share a panel; more than six have one each, the others behind it as hair lines. With
@@ -103,9 +112,9 @@ def against_references(
 
 def bands(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """What re-trained models do among themselves, by tau: low, high (their range), predict_low,
-    predict_high (a further one, 95 %); NaN where a quantity has no such band. Under a perturbation
-    that is found on a model, each model's prediction depends a little on its copies: the first
-    model's is taken."""
+    predict_high (a further one, 95 % at each tau); NaN where a quantity has no such band. Under a
+    perturbation that is found on a model, each model's prediction depends a little on its copies:
+    the first model's is taken."""
     _, span, predict, _ = QUANTITIES[quantity]
     # The references' own rows are predictions from one fewer: take a model's.
     rows = frame[frame.method != "Re-train"] if (frame.method != "Re-train").any() else frame
@@ -120,7 +129,7 @@ def _draw(
     """The bands, ``others`` as hair lines and the curves of ``methods``. Returns the limits that a
     panel needs, and where the curves end."""
     null, target = bands(rows, quantity), QUANTITIES[quantity][3]
-    grey_bands(axis, null)
+    grey_bands(axis, null, further=POINTWISE)
     axis.axhline(target, **DOTTED)
     for k, other in enumerate(others):
         mean = rows[rows.method == other].groupby("tau")[quantity].mean()

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from rurklib.study.figures.style import BAND, FURTHER, canvas, style
 
 RANGE, PREDICT = "range of the re-trained models", "a further re-trained model, 95 %"
+POINTWISE = PREDICT + " at each tau"  # over a whole curve one leaves it more often
 BOUNDS = ("low", "high", "predict_low", "predict_high")  # columns of both bands
 HAIR = "the other methods, means"  # thin lines behind a panel's own
 
@@ -71,7 +72,7 @@ def _legends(figure: Figure, about: str) -> None:
     for axis in figure.axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             drawn.setdefault(label, handle)
-    greys = {k: drawn.pop(k) for k in (RANGE, PREDICT, HAIR) if k in drawn}
+    greys = {k: drawn.pop(k) for k in (RANGE, PREDICT, POINTWISE, HAIR) if k in drawn}
     look = {"frameon": False, "fontsize": 9}
     if drawn:
         room = figure.get_figwidth() - (3.9 if greys else 0.0)
@@ -92,15 +93,23 @@ def method_axis(axis: Axes, names: Sequence[str]) -> None:
     axis.set_axisbelow(True)
 
 
-def grey_bands(axis: Axes, table: pd.DataFrame, *, along: str = "x", half: float = 0.36) -> None:
+def grey_bands(
+    axis: Axes,
+    table: pd.DataFrame,
+    *,
+    along: str = "x",
+    half: float = 0.36,
+    further: str = PREDICT,
+) -> None:
     """What re-trained models show, behind whatever is drawn on ``axis``: their range dark, the
     prediction for a further one light.
 
-    ``table`` has the columns of :data:`BOUNDS` (NaN: not known) at each value of its index.
-    ``along``: "x" for bands over x, "columns" or "rows" for a box ``half`` to either side of each.
+    ``table`` has the columns of :data:`BOUNDS` (NaN: not known) at each value of its index;
+    ``further`` is what the legend calls the prediction. ``along``: "x" for bands over x, "columns"
+    or "rows" for a box ``half`` to either side of each.
     """
     for low, high, color, label, z in (
-        ("predict_low", "predict_high", FURTHER, PREDICT, 0.0),
+        ("predict_low", "predict_high", FURTHER, further, 0.0),
         ("low", "high", BAND, RANGE, 0.1),
     ):
         known = table[[low, high]].dropna()

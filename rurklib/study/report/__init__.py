@@ -2,6 +2,7 @@
 
 from rurklib.study.report.saved import save_figure, saved_figures
 from rurklib.study.report.tables import (
+    findings_table,
     results_table,
     share_within,
     versus_paper,
@@ -9,6 +10,7 @@ from rurklib.study.report.tables import (
 )
 
 __all__ = [
+    "findings_table",
     "results_table",
     "save_figure",
     "saved_figures",

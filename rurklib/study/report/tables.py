@@ -1,9 +1,12 @@
 """Tables for people: a run's results, its findings, and both beside the paper's numbers."""
 
+import math
+
 import pandas as pd
 
 from rurklib.metrics.accuracy import COLUMNS as PERCENT
 from rurklib.metrics.registry import METRICS
+from rurklib.residual.parts import combined
 
 CAP = 30  # of re-learn epochs; 31 reads "more than 30"
 
@@ -11,9 +14,10 @@ CAP = 30  # of re-learn epochs; 31 reads "more than 30"
 PAPER = {"retain": "retain_accuracy", "unlearn": "unlearn_accuracy", "test": "test_accuracy",
          "mia": "mia", "average_gap": "average_gap", "relearn": "relearn_epochs"}  # fmt: skip
 
+P_PART = "p_margin"  # a column that verdicts of the rule have
 # What rurklib.residual.verdict calls them, and shorter.
 FINDINGS = {
-    "residual knowledge": "residual",
+    "residual knowledge": "residual knowledge",
     "none detected": "none",
     "over-forgotten": "over-forgotten",
 }
@@ -46,31 +50,39 @@ def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
 
 
 def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
-    """One row per method: what its models' ratios and margins say, counted by seeds, as text.
+    """One row per method: its models' ratios, and the rule's verdicts counted by seeds, as text.
 
     ``verdicts`` as ``rurklib.study.stages.measure`` gives them; from ``summary`` come unlearn and
     test accuracy, Avg. Gap and LiRA's AUC, as in :func:`results_table`. Where no ratio is defined,
-    a whole class being forgotten, differences and margins stand in its place.
+    a whole class being forgotten, differences and margins stand in its place. "All seeds, p" joins
+    the seeds' p as the rule joins its parts (:func:`rurklib.residual.parts.combined`): seeds share
+    their references, so three findings of three aren't three confirmations; this p is below 0.05
+    for about one in twenty methods that leave nothing, however much they share
+    (tests/residual/test_parts.py).
     """
     small = results_table(summary, gaps=False).set_index("method")
     rows, shown = [], {"ratio (seeds)": "ratio_of_means"}
     if verdicts.ratio_of_means.isna().all():
         shown = {"difference (seeds)": "difference", "margin (seeds)": "margin_difference"}
     for method, its in verdicts.groupby("method", sort=False):
-        by_ratio = its.by_ratio.value_counts()
-        by_margin = its.finding.map(FINDINGS).value_counts()
-        sides = [f"{by_ratio[k]} {k}" for k in ("above", "inside", "below") if k in by_ratio]
-        found = [f"{by_margin[k]} {k}" for k in FINDINGS.values() if k in by_margin]
+        p = combined(list(its.p)) if P_PART in its else math.nan
         rows.append(
             {
                 "method": method,
                 **{head: _spread(its[column]) for head, column in shown.items()},
-                "by ratio": ", ".join(sides) or "-",
-                "by margin": ", ".join(found) or "-",
+                "verdict (seeds)": findings_of(its),
+                "all seeds, p": "-" if math.isnan(p) else f"{p:.2g}",
                 **small.loc[method, ["unlearn %", "test %", "Avg. Gap", "LiRA AUC"]],
             }
         )
     return pd.DataFrame(rows)
+
+
+def findings_of(verdicts: pd.DataFrame) -> str:
+    """Verdicts (column finding) counted, in words: "2 none, 1 over-forgotten"; "-" for none, and
+    where a table is from before there was one rule, so that its findings are another test's."""
+    counts = verdicts.finding.value_counts() if P_PART in verdicts else {}
+    return ", ".join(f"{counts[k]} {short}" for k, short in FINDINGS.items() if k in counts) or "-"
 
 
 def versus_paper(ours: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:

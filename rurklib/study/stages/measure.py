@@ -4,6 +4,7 @@ Each model's counts are a file of their own in ``counts/``, so that a further mo
 control costs itself alone.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,11 @@ from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.measure import assemble
+from rurklib.residual.parts import PARTS
 from rurklib.residual.placement import by_p
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.spec import Measurement
+from rurklib.residual.verdict import Verdict
 from rurklib.samples import take
 from rurklib.study import files
 from rurklib.study.ids import ModelId
@@ -29,6 +32,8 @@ from rurklib.study.run import Run
 from rurklib.study.stages.models import digests, load_models
 from rurklib.study.stages.parallel import parallel
 
+P_OF = dict(zip(PARTS, ("p_margin", "p_scaled_margin", "p_soft_hits", "p_hits", "p_hits_first"),
+                strict=True))  # a part of the rule, and its column in verdicts.csv  # fmt: skip
 CONTROLS = {HELD_OUT: "held_out", RETAINED: "retain"}  # a control's name, and its part of the split
 
 
@@ -193,15 +198,16 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
     """A row per model: method, seed, tau (the largest), ratio_of_means, predict_low, predict_high,
     difference and margin_difference (all there is where a whole class is forgotten), by_ratio
     ("above", "inside" or "below" what a further re-trained model would show, "" with fewer than
-    three), p_ratio; and the margin test's finding, p and effect (logits).
+    three), p_ratio; then the verdict of the rule (:mod:`rurklib.residual.verdict`), which is the
+    only one: finding, p and effect (logits); and what p each of its parts has (``P_OF``).
 
-    Two questions that needn't agree: is the class *recognised* more or less often at the largest
-    tau, and is the model more or less *sure* over the whole curve. Each model is judged alone: a
-    mean over seeds can lie inside where single seeds are outside on both sides.
+    ``by_ratio`` is where a point of the curve lies in a picture, pointwise, and no second verdict.
+    Each model is judged alone: a mean over seeds can lie inside where single seeds are outside on
+    both sides.
     """
     rows = []
     for name in result.models:
-        last, verdict = result.rows(name).iloc[-1], result.judge(name)
+        last = result.rows(name).iloc[-1]
         rows.append(
             {
                 **name._asdict(),
@@ -210,9 +216,13 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
                 # By accuracies: also where no reference says the class, and no ratio is defined.
                 "by_ratio": by_p(last.difference, last.p_value),
                 "p_ratio": last.p_value,
-                "finding": verdict.finding,
-                "p": verdict.p,
-                "effect": verdict.effect,
+                **verdict_row(result.judge(name)),
             }
         )
     return pd.DataFrame(rows)
+
+
+def verdict_row(verdict: Verdict) -> dict[str, str | float]:
+    """A verdict as a table has it: finding, p, effect, and the p of each part (NaN: unknown)."""
+    parts = {column: verdict.parts.get(part, math.nan) for part, column in P_OF.items()}
+    return {"finding": verdict.finding, "p": verdict.p, "effect": verdict.effect, **parts}

@@ -61,7 +61,7 @@ def test_few_methods_share_one_picture():
         assert curve(axis, method)[-1] == pytest.approx(level + 0.005)
     assert greys(axis) == [(0.94, 1.06), (0.95, 1.05)]
     assert legend(figure) == [*FEW, "range of the re-trained models (this forget set)",
-                              "a further re-trained model, 95 %"]  # fmt: skip
+                              "a further re-trained model, 95 % at each tau"]  # fmt: skip
     assert figure.get_suptitle() == "finding"
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from rurklib import study
 from rurklib.residual.counts import Counts
+from rurklib.residual.parts import PARTS, combined
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.study.ids import ModelId
 from rurklib.study.report.tables import findings_table
@@ -51,6 +52,17 @@ def test_each_model_is_judged_alone(result):
     assert table.loc[("RURK", 1)].finding == "none detected"
 
 
+def test_the_verdict_is_the_rules_and_its_parts_stand_beside(result):
+    """Fails if finding and p are one part's, or if a part's p stands under another's name."""
+    for row in study.verdicts(result).itertuples():
+        own = result.judge(ModelId(row.method, row.seed))
+        assert (row.finding, row.p) == (own.finding, own.p)
+        parts = row.p_margin, row.p_scaled_margin, row.p_soft_hits, row.p_hits, row.p_hits_first
+        assert dict(zip(PARTS, parts, strict=True)) == own.parts
+        assert row.p == combined(parts)
+        assert row.p_hits_first > 0.05  # all are right at tau 0
+
+
 @pytest.fixture
 def summary():
     return pd.DataFrame(
@@ -66,10 +78,12 @@ def summary():
 def test_the_table_counts_seeds(result, summary):
     table = findings_table(study.verdicts(result), summary).set_index("method")
     # "residual knowledge" would stay uncounted if the verdict's words changed.
-    assert table.loc["GD", "by margin"] == "1 residual, 1 none"
-    assert table.loc["GD", "by ratio"] == "1 above, 1 inside"
-    assert table.loc["RURK", "by ratio"] == "1 inside, 1 below"
-    assert table.loc["RURK", "by margin"] == "1 none, 1 over-forgotten"
+    assert table.loc["GD", "verdict (seeds)"] == "1 residual knowledge, 1 none"
+    assert table.loc["RURK", "verdict (seeds)"] == "1 none, 1 over-forgotten"
+    assert not table.columns.str.startswith("by ").any()
+    p = study.verdicts(result).query("method == 'RURK'").p
+    assert table.loc["RURK", "all seeds, p"] == f"{combined(list(p)):.2g}"
+    assert p.min() < combined(list(p)) < 2 * p.min() * 1.0001
     assert table.loc["GD", "ratio (seeds)"] == "1.378 (1.044 ... 1.711)"
     assert table.loc["RURK", ["unlearn %", "Avg. Gap"]].tolist() == ["3.00", "0.50"]
 
