@@ -3,6 +3,7 @@
 import pytest
 
 from rurklib.checks import InputError
+from rurklib.study.notebooks import study_order
 from rurklib.study.notebooks.notebook import read
 from rurklib.study.sweep import grid
 from rurklib.study.sweep.grid import from_file, from_options, seeds
@@ -32,6 +33,33 @@ def test_cells_are_all_combinations_in_order_with_the_other_defaults(notebook):
 
 def test_the_same_cell_twice_is_one(notebook):
     assert values(made(notebook(), "tau=0,0.0,-0.0,0.1"), "tau") == [(0.0,), (0.1,)]
+
+
+ROWS = [
+    {"recognised_only": True},
+    {"v": 2},
+    {"v": 4},
+    {"lambda_a": 0.0},
+    {"lambda_f": 0.0},
+    *({"perturbation": p, "target": "random"} for p in ("fgsm", "pgd")),
+    *({"perturbation": p, "target": None} for p in ("fgsm", "pgd")),
+    *({"perturbation": f"{p}-untargeted", "target": None} for p in ("fgsm", "pgd")),
+    *({"batchnorm": b, "clip": c} for b in ("train", "frozen") for c in (1.0, 1e9)),
+]
+
+
+@pytest.mark.parametrize("name", ["ablations", "ablations_cifar5"])
+def test_the_grids_of_this_repository_have_the_papers_rows_and_ours(name):
+    """Fails if a row that a page promises is swept on one data set alone, on fewer seeds than
+    three, or with something else changed beside."""
+    book = study_order.folder() / "05_ablations.ipynb"
+    cells = grid.cells(read(book), from_file(study_order.folder() / f"{name}.yaml"))
+    choices = {k for row in ROWS for k in row} | {"tau", "lam", "model", "forget_share"}
+    for row in ROWS:
+        wanted = {**dict.fromkeys(choices), **row}
+        wanted.pop("v" if "recognised_only" in row else "", None)  # there, more than one
+        seeds = {c.parameters["seed"] for c in cells if wanted.items() <= c.parameters.items()}
+        assert seeds == {0, 1, 2}, row
 
 
 @pytest.mark.parametrize(
