@@ -7,6 +7,7 @@ given, what was expected, and how to mend it. The command line turns it into exi
 import difflib
 import math
 from collections.abc import Collection, Iterable
+from numbers import Real
 from typing import Any, cast
 
 import torch
@@ -46,18 +47,37 @@ def count(what: str, value: Any, low: int = 1) -> int:
     return value
 
 
+def limits(bounds: Any) -> Bounds:
+    """Return ``bounds`` if they are the lowest and the highest value of an input, or None."""
+    pair = isinstance(bounds, (tuple, list)) and len(bounds) == 2
+    numbers = pair and all(isinstance(b, Real) and not isinstance(b, bool) for b in bounds)
+    if bounds is not None and not (numbers and bounds[0] < bounds[1]):  # never so with NaN
+        raise InputError(
+            f"bounds = {bounds!r}: expected the lowest and the highest value of an input, such as "
+            "(0, 1), or None"
+        )
+    return bounds
+
+
 def inputs(x: Any, bounds: Bounds = (0.0, 1.0), what: str = "x") -> None:
     """Check that ``x`` is a non-empty batch of finite inputs inside ``bounds``.
 
     ``x`` is uint8 (read as x / 255, so always inside [0, 1]) or floating point; ``bounds`` is the
-    lowest and highest value an input can take, or None where there is no bound.
+    lowest and highest value an input can take, or None where there is no bound. They are checked
+    here, where every public door comes by.
     """
+    limits(bounds)
     if not isinstance(getattr(x, "shape", None), torch.Size):  # a tensor's, or of samples on disk
         raise InputError(f"{what} is a {type(x).__name__}: expected a torch tensor [n, ...]")
     x = cast(Tensor, x)
     if x.ndim < 2 or len(x) == 0:
         raise InputError(f"{what} has shape {tuple(x.shape)}: expected a non-empty batch [n, ...]")
     if x.dtype == torch.uint8:
+        if bounds is not None and tuple(bounds) != (0, 1):  # copies would not be clipped to images
+            raise InputError(
+                f"{what} is uint8, which is read as x / 255, but bounds = {bounds!r}: expected "
+                "(0, 1), the bounds of that; or give floats"
+            )
         return
     if not x.is_floating_point():
         raise InputError(f"{what} has dtype {x.dtype}: expected uint8 or a floating type")
@@ -95,15 +115,21 @@ def logits(model: Any, x: Tensor, y: Tensor, what: str = "model") -> int:
     if not isinstance(model, nn.Module):
         raise InputError(f"{what} is a {type(model).__name__}: expected a torch.nn.Module")
     probe = as_float(x[:8])
+    given = probe.clone()  # a net that writes into its input is shown this, and not the caller's
     try:
         with evaluating(model), torch.no_grad():
-            out = model(probe)
+            out = model(given)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         shape = tuple(probe.shape[1:])
         raise InputError(
             f"{what} can't be applied to a batch of {shape} inputs ({str(error).splitlines()[0]}); "
             "check the shape, and that model and data are on one device"
         ) from error
+    if not torch.equal(given, probe):
+        raise InputError(
+            f"{what} writes into its input, so that whoever is asked after it sees other samples: "
+            "replace what works in place, such as x -= mean by x = x - mean"
+        )
     if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(probe):
         got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise InputError(f"{what} returned {got} for {len(probe)} samples: expected [n, classes]")

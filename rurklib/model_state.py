@@ -1,4 +1,4 @@
-"""What belongs to the caller is left as found: modes and buffers of a model.
+"""What belongs to the caller is left as found: modes and buffers of a model; is a model sound?
 
 A measurement that moves BatchNorm statistics changes results far away from itself.
 """
@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+
+
+def finite(model: nn.Module) -> bool:
+    """Whether every weight is a number: the argmax of NaNs is class 0, which may even be right."""
+    return all(bool(p.isfinite().all()) for p in model.state_dict().values())
 
 
 @contextmanager

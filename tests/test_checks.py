@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from rurklib import InputError, checks
+from rurklib import InputError, checks, perturb, residual_knowledge, rng, unlearn
 
 
 def test_input_errors_are_value_errors():
@@ -67,6 +67,35 @@ def test_inputs_keep_to_their_bounds():
     checks.inputs(torch.tensor([[0, 255]], dtype=torch.uint8))
 
 
+@pytest.mark.parametrize(
+    "bad", [(math.nan, 1), (0, math.nan), (1, 0), (0, 0), (0, 0.5, 1), (None, 1), 1, "01", (0,)]
+)
+def test_wrong_bounds_are_refused_at_every_door(bad, cnn, images):
+    """NaN compares as False, so that a check for what is outside passes it, and copies are NaN."""
+    x, y = images(8)
+    net = cnn()
+    for ask in (
+        lambda: checks.inputs(x, bad),
+        lambda: perturb.gaussian(x, 0.1, generator=rng.generator(0), bounds=bad),
+        lambda: residual_knowledge(net, [net], x, y, taus=[0.1], bounds=bad),
+        lambda: unlearn("GD", net, (x[:4], y[:4]), (x[4:], y[4:]), bounds=bad),
+    ):
+        with pytest.raises(InputError, match=r"^bounds = .*lowest and the highest value.*None$"):
+            ask()
+    for good in (None, (0, 1), [0.0, 1.0], (-math.inf, math.inf), (np.float32(0), np.float64(1))):
+        checks.inputs(x, good)
+
+
+def test_bytes_are_bounded_by_0_and_1():
+    """They are read as x / 255: bounds of 0 and 255 would leave copies unclipped."""
+    x = torch.tensor([[0, 255]], dtype=torch.uint8)
+    for good in ((0, 1), None):
+        checks.inputs(x, good)
+    for bad in ((0, 255), (-1, 1), (0, 0.5)):
+        with pytest.raises(InputError, match=r"uint8, which is read as x / 255, but bounds = "):
+            checks.inputs(x, bad)
+
+
 def test_labels_are_int64_in_range():
     checks.labels(torch.tensor([0, 2]), 2, 3)
     for bad, match in (
@@ -116,6 +145,34 @@ def test_only_logits_are_taken():
     ):
         with pytest.raises(InputError, match=match):
             checks.logits(model, x, y)
+
+
+class Centred(nn.Module):
+    """Normalises what it was given, in place."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        x -= 0.5
+        return self.net(x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
+def test_a_net_that_writes_into_its_input_is_named_and_your_samples_stay(dtype, cnn, images):
+    """Fails if the caller's samples are overwritten, or if the next net sees what is left."""
+    x, y = images(8)
+    x = (x * 255).to(dtype) if dtype == torch.uint8 else x
+    before, good, bad = x.clone(), cnn(), Centred(cnn())
+    for ask, name in (
+        (lambda: residual_knowledge(good, {"a": good, "b": bad}, x, y, taus=[0.1]), "b"),
+        (lambda: residual_knowledge(bad, [good], x, y, taus=[0.1]), "model"),
+        (lambda: unlearn("GD", bad, (x[:4], y[:4]), (x[4:], y[4:])), "model"),
+    ):
+        with pytest.raises(InputError, match=rf"^{name} writes into its input.*x = x - mean"):
+            ask()
+    assert torch.equal(x, before)
 
 
 def test_shared_samples_are_counted():

@@ -21,6 +21,7 @@ from torch import Tensor
 from rurklib import checks, samples
 from rurklib.samples import Pair
 
+PARTS = ("retain", "forget", "validation", "test", "held_out")
 ANY = -1  # as a forget class: samples of any class
 
 
@@ -95,6 +96,11 @@ class Split:
         for name in ("retain", "forget", "test"):
             if not getattr(self, name):
                 raise checks.InputError(f"split: {name} is empty; choose another forget share")
+        for name in PARTS:
+            if min(getattr(self, name), default=0) < 0:  # -1 would be the last sample once more
+                raise checks.InputError(
+                    f"split: {name} holds {min(getattr(self, name))}: expected indices from 0"
+                )
         for a, b in (("retain", "forget"), ("validation", "test")):
             both = set(getattr(self, b)).intersection(getattr(self, a))  # a may be a million
             if both:
@@ -125,13 +131,17 @@ class Split:
         """The samples of one part, by name: ``retain, forget, original`` of the training side,
         ``validation, test, held_out, kept_test`` of the test side."""
         side = dataset.train if part in ("retain", "forget", "original") else dataset.test
+        if max(getattr(self, part), default=0) >= len(side[1]):
+            raise checks.InputError(
+                f"split: {part} holds {max(getattr(self, part))}: expected indices in 0 ... "
+                f"{len(side[1]) - 1}, the samples of {dataset.name}"
+            )
         index = torch.tensor(getattr(self, part), dtype=torch.int64, device=side[1].device)
         return samples.take(side[0], index), side[1][index]
 
     def certificate(self) -> dict[str, Any]:
         """Everything about the split as plain data, each index set with its own hash."""
-        parts = ("retain", "forget", "validation", "test", "held_out")
-        hashes = {p: _digest(torch.tensor(getattr(self, p))) for p in parts}
+        hashes = {p: _digest(torch.tensor(getattr(self, p))) for p in PARTS}
         return {"digest": self.digest, "sha256": hashes, **asdict(self)}
 
     @classmethod

@@ -36,11 +36,7 @@ class Measurement:
         object.__setattr__(self, "taus", checks.taus(self.taus))
         checks.count("draws", self.draws)
         checks.count("seed", self.seed, 0)
-        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
-            raise checks.InputError(
-                f"bounds = {self.bounds}: expected the lowest and the highest value of an input, "
-                "such as (0, 1), or None"
-            )
+        checks.limits(self.bounds)
         if self.batch_size is not None:
             checks.count("batch_size", self.batch_size)
         if self.tolerance is not None:

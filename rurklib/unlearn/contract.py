@@ -3,7 +3,8 @@
 A method is a function ``(model, retain, forget, *, seed, **hyperparameters) -> model`` that works
 *in place* on a copy. The decorator :func:`method` registers it by the paper's name and does what no
 method should have to think of: it checks the input, copies the model, runs on a global random state
-of its own, and returns the copy in eval mode. So a method file holds the algorithm alone.
+of its own, refuses weights that aren't finite, and returns the copy in eval mode. So a method file
+holds the algorithm alone.
 
 One that learns by SGD has a parameter ``sgd``, and its values are hyper-parameters like the others.
 """
@@ -18,6 +19,7 @@ from typing import Any
 from torch import nn
 
 from rurklib import checks
+from rurklib.model_state import finite
 from rurklib.rng import seeded
 from rurklib.samples import Pair
 from rurklib.train.spec import SGD
@@ -31,6 +33,10 @@ Space = Mapping[str, tuple[int, int] | tuple[float, float] | list]
 SEARCH: dict[str, Space] = {}
 
 LEARNING = tuple(f.name for f in fields(SGD))
+
+
+class Diverged(checks.InputError):
+    """Hyper-parameters under which the weights of a method became NaN or infinity."""
 
 
 def method(
@@ -72,7 +78,14 @@ def method(
                 own = {key: values.pop(key) for key in flat if key in values}
                 values["sgd"] = replace(sgd, **own)
             with seeded(seed):
-                return algorithm(copy.deepcopy(model), retain, forget, seed=seed, **values).eval()
+                out = algorithm(copy.deepcopy(model), retain, forget, seed=seed, **values).eval()
+            if not finite(out):
+                own = "lr" if "lr" in defaults(name) else "change"
+                raise Diverged(
+                    f"{name} seed {seed} diverged: its weights aren't finite; try a smaller {own}"
+                    + f" (of a study: --set {name}.lr=0.01)" * (own == "lr")
+                )
+            return out
 
         run.__signature__ = _flattened(algorithm, flat)  # type: ignore[attr-defined]
         run.choices = choices or {}  # type: ignore[attr-defined]
@@ -141,7 +154,7 @@ def unlearn(
         hyperparameters: the method's own; see its docstring. An unknown one is an error.
 
     Returns the unlearned model in eval mode. Raises InputError before any work if something can't
-    be used.
+    be used, and :class:`Diverged`, an InputError, if the weights didn't stay finite.
     """
     checks.one_of("method", method, METHODS)
     return METHODS[method](model, retain, forget, seed=seed, **hyperparameters)

@@ -90,6 +90,21 @@ def test_overlapping_or_empty_parts_can_not_be_expressed():
             replace(split, **{part: (), "held_out": ()})
 
 
+@pytest.mark.parametrize("part", ["retain", "forget", "validation", "test", "held_out"])
+def test_indices_are_those_of_samples(part):
+    """-38 of 60 is sample 22 once more: fails if one sample can be in both sets."""
+    data = toy()
+    split = split_of(data)
+    with pytest.raises(InputError, match=f"split: {part} holds -38: expected indices from 0"):
+        replace(split, **{part: (-38, *getattr(split, part)[1:])})
+    n = len(data.train[0] if part in ("retain", "forget") else data.test[0])
+    far = {part: (*getattr(split, part), n)}
+    if part == "held_out":
+        far["test"] = (*split.test, n)
+    with pytest.raises(InputError, match=rf"split: {part} holds {n}: .* 0 \.\.\. {n - 1}"):
+        replace(split, **far).pair(data, part)
+
+
 def test_requests_that_can_not_be_met_are_refused():
     for match, options in (
         ("forget is empty", {"forget_share": 0.0}),

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from rurklib import METHODS, InputError, unlearn
-from rurklib.unlearn.contract import defaults, method
+from rurklib.unlearn.contract import Diverged, defaults, method
 
 NAMES = tuple(METHODS)
 
@@ -269,3 +269,12 @@ def test_a_method_that_fails_leaves_everything_in_place(task, left_as_found, sam
             unlearn("Broken", model, retain, forget)
     finally:
         METHODS.pop("Broken", None)
+
+
+@pytest.mark.parametrize(("name", "values"), [("GD", {"lr": 1e30}), ("SSD", {"dampening": 1e300})])
+def test_weights_that_are_no_numbers_are_no_model(name, values, task):
+    """Their argmax is class 0, for every sample: fails if such a model is returned in silence."""
+    told = "smaller lr .*--set GD.lr" if name == "GD" else "smaller change"
+    with pytest.raises(Diverged, match=f"^{name} seed 3 diverged: .*{told}"):
+        unlearn(name, *task, seed=3, **values)
+    assert issubclass(Diverged, InputError)

@@ -9,7 +9,9 @@ from torch import nn
 
 from rurklib import checks
 from rurklib.data.dataset import Dataset
+from rurklib.data.leak import trained_on
 from rurklib.data.requests import forget_part_of_a_class, rehearsed
+from rurklib.model_state import finite
 from rurklib.models import build, transfer
 from rurklib.residual.controls import noisy_copies
 from rurklib.study import files
@@ -33,6 +35,8 @@ def train(run: Run) -> dict[ModelId, nn.Module]:
 
     Where the scenario pre-trains, one net is trained first and all of these start from it.
     """
+    if leak := trained_on(run.data, run.split):
+        print(f"warning: {leak}")
     for name in run.pretrained:
         if not fresh(run.checkpoint(name), wanted := _key(run, name), WEIGHTS):
             parallel(run, [(_make, (run, name, wanted))], "the model to start from made")
@@ -176,7 +180,7 @@ def _make(run: Run, name: ModelId, wanted: str) -> str:
     if not finite(model):
         raise checks.InputError(
             f"{name.method} seed {name.seed} diverged: its weights aren't finite; try a smaller "
-            f"lr, as in --set {name.method}.lr=0.01"
+            "lr, as in --set lr=0.01"
         )
     if processes.rank() == 0:
         record = {"scenario": run.scenario.name, "split": run.split.digest, **name._asdict()}
@@ -228,11 +232,6 @@ def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn
         seed=seed,
         **{**values, **bounds},
     )
-
-
-def finite(model: nn.Module) -> bool:
-    """Whether every weight is a number: the argmax of NaNs is class 0, which may even be right."""
-    return all(bool(p.isfinite().all()) for p in model.state_dict().values())
 
 
 def _blank(run: Run, seed: int, classes: int | None = None) -> nn.Module:

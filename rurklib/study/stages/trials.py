@@ -14,9 +14,9 @@ from rurklib.residual.spec import Measurement
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import JSON, key, memo
 from rurklib.study.run import Run
-from rurklib.study.stages.models import digests, finite, load_model, unlearned
+from rurklib.study.stages.models import digests, load_model, unlearned
 from rurklib.study.stages.parallel import parallel
-from rurklib.unlearn.contract import METHODS, defaults
+from rurklib.unlearn.contract import METHODS, Diverged, defaults
 
 DRAWS = 20  # perturbed copies a sample and radius: accuracies here are averages over many samples
 
@@ -51,8 +51,10 @@ def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mappin
     wanted = key([METHODS[method], accuracy, count_hits], made_from)
 
     def make() -> Mapping[str, list[float]]:
-        model = unlearned(run, method, seed, values)
-        return numbers(run, model) if finite(model) else {}
+        try:
+            return numbers(run, unlearned(run, method, seed, values))
+        except Diverged:
+            return {}
 
     return memo(
         run.folder / "trials" / f"{ModelId(method, seed)}-{wanted}.json", make, wanted, JSON

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from rurklib import study
 from rurklib.checks import InputError
+from rurklib.data.leak import trained_on
 from rurklib.data.requests import forget_part_of_a_class
+from rurklib.study.run import open_run
 from rurklib.study.sources.npz import npz
 
 
@@ -160,3 +163,28 @@ def test_copies_of_a_forgotten_image_are_forgotten_with_it(tmp_path):
     assert len(split.forget) == 4  # two drawn, and the twin of each
     assert {(i + 10) % 20 for i in split.forget} == set(split.forget)
     assert not set(split.forget) & set(split.retain)
+
+
+def test_test_samples_that_were_trained_on_are_told(tmp_path):
+    """Fails if a copy on the test side goes unsaid, or clean data are blamed."""
+    content = arrays(40)
+    data = npz(write(tmp_path, **content))
+    assert trained_on(data, forget_part_of_a_class(data, forget_class=1)) == ""
+    content["test_images"][:3] = content["train_images"][[7, 7, 30]]  # of classes 0, 1, 0 there
+    data = npz(write(tmp_path, **content))
+    split = forget_part_of_a_class(data, forget_class=1)
+    told = trained_on(data, split)
+    assert told.startswith("3 of 38 test samples (1 of what is forgotten) are among the training")
+
+
+def test_a_study_tells_them(tmp_path, capsys):
+    content = arrays(40, shape=(8, 8))
+    content["test_images"][0] = content["train_images"][0]
+    settings = {
+        "path": str(write(tmp_path, **content)),
+        "references": 1,
+        "epochs": 1,
+        "methods": [],
+    }
+    study.train(open_run("npz", tmp_path / "run", seeds=[0], settings=settings))
+    assert "warning: 1 of 38 test samples" in capsys.readouterr().out
