@@ -6,12 +6,18 @@ Both are checked when they are made, so nothing that takes one has to look at it
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LinearLR,
+    LRScheduler,
+    SequentialLR,
+)
 
 from rurklib import checks
 from rurklib.rng import generator
@@ -20,10 +26,12 @@ from rurklib.train.augment import AUGMENTATIONS
 from rurklib.train.loop import Batch, BatchNorm, batches, learn
 from rurklib.train.precision import Precision
 
+Schedule = Literal["cosine", "constant"]
+
 
 @dataclass(frozen=True)
 class SGD:
-    """Stochastic gradient descent with momentum; the rate falls from ``lr`` to 0, half a cosine.
+    """Stochastic gradient descent with momentum.
 
     Attributes:
         epochs: passes over the data, at least 1.
@@ -34,6 +42,8 @@ class SGD:
             ``model.train()`` does; "frozen" keeps every BatchNorm layer in eval mode, so running
             statistics neither act on a batch of forget samples alone nor move. Weights learn either
             way.
+        schedule: "cosine" lets the rate fall from ``lr`` to 0, half a cosine over all steps, as in
+            the RURK paper (B.2); "constant" keeps it.
 
     Raises InputError for any other value.
     """
@@ -45,6 +55,7 @@ class SGD:
     clip: float | None = None
     batch_size: int = 128
     batchnorm: BatchNorm = "train"
+    schedule: Schedule = "cosine"
 
     def __post_init__(self) -> None:
         checks.count("epochs", self.epochs)
@@ -54,6 +65,7 @@ class SGD:
         if self.clip is not None:
             checks.number("clip", self.clip, 0.0)
         checks.one_of("batchnorm", self.batchnorm, get_args(BatchNorm))
+        checks.one_of("schedule", self.schedule, get_args(Schedule))
 
     def steps(self, n: int) -> int:
         """How many steps ``epochs`` passes over n samples are."""
@@ -74,7 +86,7 @@ class SGD:
     ) -> nn.Module:
         """Minimise ``loss(*item)`` over the items of ``data`` in place; ``model``, in eval mode.
 
-        ``steps`` is how many items there are, over which the rate falls. ``part`` is what learns of
+        ``steps`` is how many items there are, over which a rate falls. ``part`` is what learns of
         the model, and is in train mode meanwhile (default: all of it). Raises InputError if a step
         doesn't fit into a GPU's memory.
         """
@@ -143,8 +155,8 @@ class Recipe(SGD):
 def optimised(
     model: nn.Module, how: SGD, steps: int, *, warmup: int = 0, nesterov: bool = False
 ) -> tuple[torch.optim.SGD, LRScheduler]:
-    """SGD on the weights that learn, and its schedule: ``warmup`` linear steps, then half a cosine,
-    ``steps`` in all."""
+    """SGD on the weights that learn, and its schedule: ``warmup`` linear steps, then what
+    ``how.schedule`` says, ``steps`` in all."""
     optimizer = torch.optim.SGD(
         [p for p in model.parameters() if p.requires_grad],
         lr=how.lr,
@@ -152,11 +164,13 @@ def optimised(
         weight_decay=how.weight_decay,
         nesterov=nesterov,
     )
-    cosine = CosineAnnealingLR(optimizer, max(steps - warmup, 1))
+    after: LRScheduler = ConstantLR(optimizer, 1.0)
+    if how.schedule == "cosine":
+        after = CosineAnnealingLR(optimizer, max(steps - warmup, 1))
     if not warmup:
-        return optimizer, cosine
+        return optimizer, after
     rise = LinearLR(optimizer, 1 / (warmup + 1), 1.0, warmup)
-    return optimizer, SequentialLR(optimizer, [rise, cosine], [warmup])
+    return optimizer, SequentialLR(optimizer, [rise, after], [warmup])
 
 
 def wind_forward(schedule: LRScheduler, steps: int) -> None:

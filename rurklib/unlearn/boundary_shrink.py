@@ -13,10 +13,11 @@ Notes on this implementation: y' is found once, at Original, and taught on the c
 tau is too small to cross a boundary the paper's code would teach the true label; the paper wants
 the nearest but incorrect one, and so does this. Nothing holds the retain set: as with GA, a few
 steps too many give away more of the class than the samples. With ``batchnorm="train"`` the running
-statistics drift to those of the forget set. The rate falls by half a cosine (RURK's B.2).
+statistics drift to those of the forget set. A departure: the rate falls by half a cosine (RURK's
+B.2), which this method's own paper doesn't have; ``schedule="constant"`` keeps it.
 
 Hyper-parameters (paper's defaults): tau 0.1 (units of the input), epochs 10, lr 1e-5, momentum 0.9;
-weight_decay 0.0, batch_size 128, batchnorm "train".
+weight_decay 0.0, batch_size 128, batchnorm "train", schedule "cosine".
 """
 
 import torch

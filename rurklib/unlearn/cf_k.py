@@ -8,12 +8,14 @@ Algorithm:
     2. freeze every layer but the last k
     3. minimise  L(w, S_r)  over the last k layers by SGD, for ``epochs`` passes
 
-Notes on this implementation: EU-k without its first step; GD when k is the number of layers. What
-a layer is, and what frozen means for BatchNorm, is said in ``last_layers.py``. Dropout isn't a
-layer with weights and stays off. The rate falls by half a cosine (RURK's B.2).
+Notes on this implementation: EU-k without its first step; GD when k is the number of layers. What a
+layer is, and what frozen means for BatchNorm, is said in ``last_layers.py``. Dropout isn't a layer
+with weights and stays off. A departure: the rate falls by half a cosine (RURK's B.2), which this
+method's own paper doesn't have; ``schedule="constant"`` keeps it.
 
 Hyper-parameters (paper's defaults): k None (5, but at most half of the layers), epochs 10, lr 1e-2,
-momentum 0.9, weight_decay 1e-4, batch_size 128, batchnorm "train" (of the trained layers).
+momentum 0.9, weight_decay 1e-4, batch_size 128, batchnorm "train" (of the trained layers), schedule
+"cosine".
 """
 
 from torch import nn

@@ -11,11 +11,13 @@ Algorithm:
 Notes on this implementation: what the forget samples taught the frozen layers stays, so only the
 last k are exact. What a layer is, and what frozen means for BatchNorm, is said in
 ``last_layers.py``. New weights come from each module's own ``reset_parameters`` (PyTorch's default,
-which for torchvision's ResNet isn't the one that it was built with). Dropout stays off. The
-rate falls by half a cosine (RURK's B.2).
+which for torchvision's ResNet isn't the one that it was built with). Dropout stays off. A
+departure: the rate falls by half a cosine (RURK's B.2), which this method's own paper doesn't have;
+``schedule="constant"`` keeps it.
 
 Hyper-parameters (paper's defaults): k None (5, but at most half of the layers), epochs 10, lr 1e-2,
-momentum 0.9, weight_decay 1e-4, batch_size 128, batchnorm "train" (of the trained layers).
+momentum 0.9, weight_decay 1e-4, batch_size 128, batchnorm "train" (of the trained layers), schedule
+"cosine".
 """
 
 from torch import nn

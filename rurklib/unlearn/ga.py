@@ -9,11 +9,12 @@ Algorithm:
 
 Notes on this implementation: nothing holds the retain set, and -L has no lower bound, so a few
 steps too many destroy the model. With ``batchnorm="train"`` the running statistics drift to those
-of one class, which does damage of its own; the paper doesn't say which it used. The rate falls by
-half a cosine (RURK's B.2).
+of one class, which does damage of its own; the paper doesn't say which it used. A departure: the
+rate falls by half a cosine (RURK's B.2), which this method's own paper doesn't have;
+``schedule="constant"`` keeps it.
 
 Hyper-parameters (paper's defaults): epochs 1, lr 1e-5, momentum 0.9, weight_decay 1e-4, clip 1.0
-(bound on the gradient's norm), batch_size 128, batchnorm "train".
+(bound on the gradient's norm), batch_size 128, batchnorm "train", schedule "cosine".
 """
 
 import torch.nn.functional as F

@@ -7,11 +7,12 @@ Algorithm:
     2. minimise  L(w, S_r)  by SGD, for ``epochs`` passes over the retain set
 
 Notes on this implementation: the certificate of the paper needs noise and a convex loss; as a
-baseline for deep nets the field runs plain fine-tuning, and so does this. The rate falls by half a
-cosine, RURK's schedule (its B.2), as in every method here that has one.
+baseline for deep nets the field runs plain fine-tuning, and so does this. A departure, as in every
+method here that has a rate: it falls by half a cosine, RURK's schedule (its B.2), which the
+method's own paper doesn't have; ``schedule="constant"`` keeps it.
 
-Hyper-parameters (paper's defaults): epochs 10, lr 1e-2, momentum 0.9, weight_decay 1e-4,
-batch_size 128, batchnorm "train".
+Hyper-parameters (paper's defaults): epochs 10, lr 1e-2, momentum 0.9, weight_decay 1e-4, batch_size
+128, batchnorm "train", schedule "cosine".
 """
 
 from torch import nn

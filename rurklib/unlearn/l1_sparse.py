@@ -9,12 +9,13 @@ Algorithm:
 
 Notes on this implementation: in the official code gamma falls by epochs, here by steps, so that it
 falls within a single epoch too. The norm is over every weight that learns, biases and BatchNorm's
-included, as there. A subgradient step hardly ever ends at exactly 0. With gamma = 0 this is GD. The
-rate falls by half a cosine (RURK's B.2).
+included, as there. A subgradient step hardly ever ends at exactly 0. With gamma = 0 this is GD. A
+departure: the rate falls by half a cosine (RURK's B.2), which this method's own paper doesn't have;
+``schedule="constant"`` keeps it.
 
 Hyper-parameters (the official code's defaults): epochs 10, lr 1e-2, momentum 0.9, weight_decay
 5e-4; gamma 5e-4 (what is much depends on the net and on how long it is trained: tune it),
-batch_size 128 (256 there), batchnorm "train".
+batch_size 128 (256 there), batchnorm "train", schedule "cosine".
 """
 
 import itertools

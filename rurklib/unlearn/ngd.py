@@ -11,12 +11,14 @@ Algorithm:
 Notes on this implementation: the paper says "as GD, with (sigma, eta)". Momentum is 0 here: the
 update as printed has none, nor has the Langevin code that the paper follows, and GD's 0.9 would
 make both the step and the noise that has piled up ten times as large. (That code scales the noise
-as sqrt(2 eta) sigma xi; the paper as eta sigma xi, and so does this.) The cosine schedule lowers
-eta, and with it the noise, to 0. No clipping, so nothing shortens xi. The certificates need bounded
-gradients and a projection; as a baseline for deep nets the field runs neither.
+as sqrt(2 eta) sigma xi; the paper as eta sigma xi, and so does this.) A departure: the rate falls
+by half a cosine (RURK's B.2), which this method's own papers don't have, and with it the noise, to
+0; ``schedule="constant"`` keeps both. No clipping, so nothing shortens xi. The certificates need
+bounded gradients and a projection; as a baseline for deep nets the field runs neither.
 
-Hyper-parameters (paper's defaults): sigma 0.03 (noise added to the gradient), lr 0.1 (eta),
-epochs 10 (2 on CIFAR-10), weight_decay 1e-4, batch_size 128; momentum 0.0, batchnorm "train".
+Hyper-parameters (paper's defaults): sigma 0.03 (noise added to the gradient), lr 0.1 (eta), epochs
+10 (2 on CIFAR-10), weight_decay 1e-4, batch_size 128; momentum 0.0, batchnorm "train", schedule
+"cosine".
 """
 
 import torch

@@ -8,14 +8,15 @@ Algorithm:
     2. each forget sample is given one of the wrong labels, all alike, and keeps it
     3. minimise the loss of retain and relabelled forget set together by SGD, for ``epochs`` passes
 
-Notes on this implementation: a label is drawn once, as Graves et al. relabel their data set;
-SalUn (:mod:`rurklib.unlearn.salun`) draws anew in each pass. A sample of either set counts the
-same, so a small forget set is a small share of each batch. The more passes, the better the wrong
-labels are learnt by heart: samples that are nearly never right give themselves away too. The rate
-falls by half a cosine (RURK's B.2).
+Notes on this implementation: a label is drawn once, as Graves et al. relabel their data set; SalUn
+(:mod:`rurklib.unlearn.salun`) draws anew in each pass. A sample of either set counts the same, so a
+small forget set is a small share of each batch. The more passes, the better the wrong labels are
+learnt by heart: samples that are nearly never right give themselves away too. A departure: the rate
+falls by half a cosine (RURK's B.2), which this method's own paper doesn't have;
+``schedule="constant"`` keeps it.
 
 Hyper-parameters (the defaults of later papers' baselines, for these give none): epochs 10, lr 1e-2,
-momentum 0.9, weight_decay 5e-4, batch_size 128, batchnorm "train".
+momentum 0.9, weight_decay 5e-4, batch_size 128, batchnorm "train", schedule "cosine".
 """
 
 import torch

@@ -40,7 +40,8 @@ difference to the mean (notebooks 2 and 95).
 Hyper-parameters (paper's defaults): tau 0.03 (units of the input), lambda_f 0.03, lambda_a 0.03
 (0.00045 on CIFAR-10), v 1 (copies a sample), perturbation "gaussian" (a name in
 perturb.PERTURBATIONS), recognised_only False, target "true", epochs 2, lr 1e-2, momentum 0.9,
-weight_decay 5e-4, clip 1.0, batch_size 128.
+weight_decay 5e-4, clip 1.0, batch_size 128, schedule "cosine" (or "constant", as every method with
+a rate has).
 """
 
 from typing import Literal, NamedTuple, get_args

@@ -10,17 +10,18 @@ Algorithm:
 
 Notes on this implementation: the paper writes the sum E_r[alpha KL + gamma L] - E_f[KL]; its code
 alternates passes, and so does this. KL is that code's: both outputs softened by a temperature,
-times temperature^2. One optimiser and one cosine schedule run through all steps (the code: one
-optimiser, lr cut in steps). With ``batchnorm="frozen"`` the student starts where it agrees with
-its teacher exactly; there the gradient of KL is 0, so the max-steps find nothing to enlarge and
-the method hardly moves. In train mode, the code's and the default, it is the statistics of a batch
-of forget samples alone that set the two apart. Epochs and temperature are those of the published
-settings with the same lr and alpha; forget batches are smaller there (32), here one size serves
-both, so ``batch_size`` decides how many max-steps there are.
+times temperature^2. One optimiser runs through all steps, as in the code. A departure: its rate
+falls by half a cosine (RURK's B.2), where the code cuts it in steps; ``schedule="constant"`` keeps
+it. With ``batchnorm="frozen"`` the student starts where it agrees with its teacher exactly; there
+the gradient of KL is 0, so the max-steps find nothing to enlarge and the method hardly moves. In
+train mode, the code's and the default, it is the statistics of a batch of forget samples alone that
+set the two apart. Epochs and temperature are those of the published settings with the same lr and
+alpha; forget batches are smaller there (32), here one size serves both, so ``batch_size`` decides
+how many max-steps there are.
 
-Hyper-parameters (paper's defaults): alpha 0.001 (KL on retain), gamma 1.0 (cross-entropy on
-retain; 0.6 on CIFAR-10), lr 5e-4, momentum 0.9, weight_decay 5e-4, batch_size 128; not given there:
-epochs 3, max_epochs 2, temperature 4.0, batchnorm "train".
+Hyper-parameters (paper's defaults): alpha 0.001 (KL on retain), gamma 1.0 (cross-entropy on retain;
+0.6 on CIFAR-10), lr 5e-4, momentum 0.9, weight_decay 5e-4, batch_size 128; not given there: epochs
+3, max_epochs 2, temperature 4.0, batchnorm "train", schedule "cosine".
 """
 
 import copy

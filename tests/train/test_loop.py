@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from rurklib import METHODS, InputError, defaults, unlearn
 from rurklib.train.fit import fit
 from rurklib.train.loop import batches, cycled
 from rurklib.train.spec import SGD
@@ -92,6 +93,43 @@ def test_the_schedule_is_half_a_cosine():
     assert taken == pytest.approx(expected)
     assert taken[0] == pytest.approx(0.5)
     assert taken[-1] < 0.01 * taken[0]
+
+
+def test_a_constant_rate_is_plain_sgd_with_momentum_by_hand():
+    """w <- w - lr m, m <- 0.9 m + 2 w, for loss w^2 from w = 1. Fails if the rate still falls, or
+    the schedule reaches a method under another name."""
+    w, m, expected = 1.0, 0.0, []
+    for _ in range(6):
+        m = 0.9 * m + 2 * w
+        w -= 0.05 * m
+        expected.append(w)
+    seen, net = [], Weight()
+    with torch.no_grad():
+        net.w.fill_(1.0)
+
+    def loss() -> torch.Tensor:
+        seen.append(net.w.item())
+        return (net.w**2).sum()
+
+    sgd = SGD(lr=0.05, momentum=0.9, weight_decay=0.0, schedule="constant")
+    sgd.minimise(net, loss, [()] * 6, steps=6)
+    assert [*seen[1:], net.w.item()] == pytest.approx(expected)
+    assert path(7, lr=0.5, schedule="constant") == pytest.approx([0.5] * 7)
+    with pytest.raises(InputError, match="schedule"):
+        SGD(schedule="linear")
+
+
+def test_every_method_that_has_a_rate_has_its_schedule(cnn, images):
+    """Fails if a method's steps don't heed it: with ``constant`` the last ones aren't short."""
+    x, y = images(14)
+    for name in [n for n in METHODS if "schedule" in defaults(n)]:
+        assert defaults(name)["schedule"] == "cosine"
+        options = {"lr": 0.01, "epochs": 3, "batch_size": 5, "seed": 1}
+        nets = [
+            unlearn(name, cnn(), (x[:10], y[:10]), (x[10:], y[10:]), schedule=s, **options)
+            for s in ("cosine", "constant")
+        ]
+        assert not torch.equal(nets[0][5].weight, nets[1][5].weight), name
 
 
 def test_clip_bounds_the_length_of_a_step():
