@@ -6,9 +6,9 @@ same attack on re-trained models (``rurklib.study``'s ``attack_table``). Noteboo
 
 from rurklib.attacks.evasive import EVASIVE
 from rurklib.attacks.masking import masking
-from rurklib.attacks.minimal_norm import ddn, fmn
 from rurklib.attacks.registry import ATTACKS, AttackSetting, attack
 from rurklib.attacks.uma import unlearning_mapping
+from rurklib.perturb.minimal_norm import ddn, fmn
 
 __all__ = ["ATTACKS", "EVASIVE", "AttackSetting", "attack", "ddn", "fmn", "masking",
            "unlearning_mapping"]  # fmt: skip

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.attacks import minimal_norm, spatial
+from rurklib.attacks import spatial
 from rurklib.attacks.search import eot, random_search
 from rurklib.attacks.transfer import transferred
 from rurklib.attacks.uma import unlearning_mapping
@@ -25,6 +25,7 @@ from rurklib.metrics.mia import likelihood, svm_membership
 from rurklib.metrics.relearn import few_shots
 from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
+from rurklib.perturb import minimal_norm
 from rurklib.perturb.gradient import pgd
 from rurklib.perturb.noise import matched_radius
 from rurklib.residual.counts import count_hits

@@ -84,7 +84,7 @@ DEPENDS = {
     "rurklib.perturb.noise": {"RURK", *COUNTS, "attacks", "curves notebook"},
     "rurklib.residual.counts": {*COUNTS, "attacks", "curves notebook"},
     "rurklib.residual.verdict": {"curves notebook"},
-    "rurklib.attacks.minimal_norm": {"attacks"},
+    "rurklib.perturb.minimal_norm": {"attacks", "curves notebook"},
     "rurklib.study.figures.curves": {"curves notebook"},
     "rurklib.metrics.mia": {"attacks"},
     "rurklib.study.panels.job": set(),

@@ -6,8 +6,8 @@ import warnings
 import pytest
 import torch
 
-from rurklib.attacks.minimal_norm import _Best, ddn, fmn
 from rurklib.perturb.ball import norm
+from rurklib.perturb.minimal_norm import _Best, ddn, fmn
 
 SEARCHES = {"ddn": (ddn, 2.0, 2.0), "fmn": (fmn, math.inf, 1.0)}  # search, its p, the dual norm
 
@@ -43,7 +43,7 @@ def test_on_a_linear_model_the_signed_distance_is_exact(name, d, linear, rng):
 def test_the_searches_are_near_before_the_way_is_halved(name, steps, off, linear, rng, monkeypatch):
     """FMN's first-order radius is exact here: three steps do. Catches another dual norm in it, and
     a DDN that doesn't set the norm."""
-    monkeypatch.setattr("rurklib.attacks.minimal_norm.HALVINGS", 0)
+    monkeypatch.setattr("rurklib.perturb.minimal_norm.HALVINGS", 0)
     search, _, dual = SEARCHES[name]
     model = linear(64, seed=3)
     x = torch.randn(16, 64, generator=rng(1), dtype=torch.float64)
