@@ -25,9 +25,7 @@ from rurklib.metrics.mia import likelihood, svm_membership
 from rurklib.metrics.relearn import few_shots
 from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
-from rurklib.perturb import minimal_norm
-from rurklib.perturb.gradient import pgd
-from rurklib.perturb.noise import matched_radius
+from rurklib.perturb import matched_radius, minimal_norm, pgd
 from rurklib.residual.counts import count_hits
 from rurklib.residual.inference import accelerate
 from rurklib.residual.spec import Measurement

@@ -127,17 +127,19 @@ def noisy_rurk(
     checks.number("sigma", sigma, low=0.0)
     checks.count("steps", steps)
     checks.count("batch_size", batch_size)
-    (xr, yr), (xf, yf) = ((as_float(x), y) for x, y in (retain, forget))
-    pieces = min(-(-len(xr) // batch_size), len(xf))  # each has samples of both
-    parts = list(zip(*(t.tensor_split(pieces) for t in (xr, yr, xf, yf)), strict=True))
+    n, m = len(retain[0]), len(forget[0])
+    pieces = min(-(-n // batch_size), m)  # each has samples of both
+    cuts = [torch.arange(k).tensor_split(pieces) for k in (n, m)]
+    parts = [[slice(int(k[0]), int(k[-1]) + 1) for k in both] for both in zip(*cuts, strict=True)]
     weights = [p for p in model.parameters() if p.requires_grad]
-    copies, noise = (generator(seed, k, device=xr.device) for k in (3, 4))
+    copies, noise = (generator(seed, k, device=weights[0].device) for k in (3, 4))
     for _ in range(steps):
         model.eval().zero_grad(set_to_none=True)
-        for a, b, c, d in parts:
-            terms = rurk_loss(model, (a, b), (c, d), tau=tau, v=v, generator=copies, bounds=bounds)
+        for a, b in parts:
+            kept, lost = ((as_float(x[at]), y[at]) for (x, y), at in ((retain, a), (forget, b)))
+            terms = rurk_loss(model, kept, lost, tau=tau, v=v, generator=copies, bounds=bounds)
             ascent = lambda_f * terms.forget + lambda_a * terms.perturbed
-            (terms.retain * (len(a) / len(xr)) - ascent * (len(c) / len(xf))).backward()
+            (terms.retain * (len(kept[1]) / n) - ascent * (len(lost[1]) / m)).backward()
         noisy_step(weights, lr=lr, sigma=sigma, radius=radius, generator=noise)
     model.zero_grad(set_to_none=True)
     return model
