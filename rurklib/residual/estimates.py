@@ -63,7 +63,9 @@ def undefined_share(others: np.ndarray) -> np.ndarray:
 
 
 def prevalence(own: np.ndarray, others: np.ndarray, *, undefined_above: bool = False) -> np.ndarray:
-    """Share of all samples whose own ratio is above 1 (the paper's Table C.6), [tau] in [0, 1].
+    """Share of all samples whose own ratio is above 1, against the mean reference, [tau] in [0, 1].
+
+    Table C.6 is about one pair of models: :func:`prevalence_of_pairs`.
 
     The paper gives no rule for a zero denominator, but its numbers do: it reports 0 % at tau = 0
     for a model that recognises samples that its reference misses, so x / 0 was *not* counted as
@@ -74,6 +76,16 @@ def prevalence(own: np.ndarray, others: np.ndarray, *, undefined_above: bool = F
     reference = others.mean(axis=0)
     above = own > reference
     return (above if undefined_above else above & (reference > 0)).mean(axis=-1)
+
+
+def prevalence_of_pairs(own: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """:func:`prevalence` against one reference at a time, averaged over them, [tau] in [0, 1].
+
+    Table C.6 has one pair m, a: the share of samples with own > the reference's hits, x / 0 not
+    counting. A sample that one reference knows better and another doesn't counts half here, where
+    the mean reference counts it once or not at all; with one reference the two agree.
+    """
+    return ((own > others) & (others > 0)).mean(axis=(0, -1))
 
 
 def quantiles(

@@ -22,7 +22,7 @@ COLUMNS = (
     "undefined_share", "null_low", "null_high", "difference", "null_difference_low",
     "null_difference_high", "ratio_low", "ratio_high", "prevalence", "median_ratio",
     "predict_low", "predict_high", "p_value", "margin", "margin_difference",
-    "margin_predict_low", "margin_predict_high", "margin_sd",
+    "margin_predict_low", "margin_predict_high", "margin_sd", "prevalence_pairs",
 )  # fmt: skip
 
 
@@ -135,6 +135,7 @@ class ResidualKnowledge:
             "ratio_high": high,
             "prevalence": estimates.prevalence(own, others),
             "median_ratio": estimates.median_ratio(own, others),
+            "prevalence_pairs": estimates.prevalence_of_pairs(own, others),
             **uncertainty.hits_against_null(*self.pairs(name), draws),
         }
         if self._has_margins(name):

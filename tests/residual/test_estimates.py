@@ -66,6 +66,15 @@ def test_prevalence_under_both_readings():
     assert (estimates.prevalence(OTHERS[0], OTHERS[:1], undefined_above=True) == 0).all()
 
 
+def test_prevalence_of_pairs_is_over_references_one_by_one():
+    """tau_0: against reference 0 no sample is above (10 = 10; 5 / 0 doesn't count), against 1 one
+    (10 > 5). tau_1: sample 0 against 0, and against 1; sample 1 equals reference 1. Fails if the
+    references are averaged first (2 / 3 at both), or x / 0 counts."""
+    assert estimates.prevalence_of_pairs(OWN, OTHERS) == pytest.approx([1 / 6, 1 / 3])
+    one = OTHERS[:1]
+    assert (estimates.prevalence_of_pairs(OWN, one) == estimates.prevalence(OWN, one)).all()
+
+
 def test_quantiles_over_samples():
     """Ratios 4/3 and 2 at tau_0, 2 and 2 at tau_1; the undefined sample is left out."""
     assert estimates.median_ratio(OWN, OTHERS) == pytest.approx([5 / 3, 2])
