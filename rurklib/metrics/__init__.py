@@ -7,17 +7,18 @@ come first in summary.csv are imported first.
 from importlib import import_module
 from pkgutil import iter_modules
 
-from rurklib.metrics.accuracy import accuracy, average_gap
+from rurklib.metrics.accuracy import accuracy, average_gap, gap_of_means
 from rurklib.metrics.mia import mia
 
 # isort: split
 from rurklib.metrics.lira import LiRA, confidence, lira
 from rurklib.metrics.membership import membership
 from rurklib.metrics.registry import METRICS, metric
-from rurklib.metrics.relearn import few_shots, relearn_epochs
+from rurklib.metrics.relearn import few_shots, relearn_epochs, relearn_steps
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["METRICS", "LiRA", "accuracy", "average_gap", "confidence", "few_shots", "lira",
-           "membership", "metric", "mia", "relearn_epochs"]  # fmt: skip
+__all__ = ["METRICS", "LiRA", "accuracy", "average_gap", "confidence", "few_shots",
+           "gap_of_means", "lira", "membership", "metric", "mia", "relearn_epochs",
+           "relearn_steps"]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Re-learn time: how many epochs until the model knows the forget set as well as Original did.
+"""Re-learn time: how long until the model knows the forget set as well as Original did.
 
 Reference: Golatkar et al. 2020a; Hsu et al. 2025, sec. 5: fine-tune the unlearned model m until
 L(m, S_f) <= (1 + eta) L(Original, S_f), eta = 0.05, for at most 30 epochs (printed ">30").
@@ -18,10 +18,13 @@ Notes on this implementation: the paper gives neither the data nor the optimiser
 - Original's loss can be 1e-4 and far less, where float32 losses are coarse or 0; logits are taken
   to float64 first, so the loss is good to six digits however small. Nothing is added to the
   criterion: Original itself needs 0 epochs by definition.
+- An epoch is two steps where a hundred samples are forgotten, and on small CIFAR-5, Fashion-MNIST
+  and others one or two do for every model: the count in epochs can't tell them apart there. So
+  :func:`relearn_steps` counts beside it, at a tenth of the rate and a step at a time.
 """
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 
 import torch
@@ -63,10 +66,43 @@ def relearn_epochs(
         checks.count(name, value)
     checks.number("eta", eta, 0.0)
     order = generator(seed, 20)
-    passes = (batches(x, y, size=batch_size, epochs=1, generator=order) for _ in range(cap))
+    passes = (
+        ([batch] for batch in batches(x, y, size=batch_size, epochs=1, generator=order))
+        for _ in range(cap)
+    )
     learning = _learning(model, passes, lr, momentum)
     enough = (1 + eta) * _loss(original, x, y)
     return next((e for e, m in enumerate(learning) if _loss(m, x, y) <= enough), cap + 1)
+
+
+@metric(relearn_steps=("re-learn steps", 0))
+def relearn_steps(
+    model: nn.Module,
+    original: nn.Module,
+    forget: Pair,
+    *,
+    lr: float = 3e-4,
+    momentum: float = 0.9,
+    eta: float = 0.05,
+    cap: int = 300,
+    batch_size: int = 256,
+) -> int:
+    """Steps on the loss of *all* of ``forget`` until it is at most (1 + eta) times Original's.
+
+    The finer clock: full gradients, so nothing is drawn and a step is the same work whatever the
+    seed. ``batch_size`` samples are held at a time; the count doesn't depend on it. Otherwise as
+    :func:`relearn_epochs`: 0 if ``model`` meets the criterion as it is, cap + 1 for "> cap".
+    """
+    x, y = checks.pair(forget, "forget", bounds=None)
+    checks.logits(model, x, y, "model")
+    checks.logits(original, x, y, "original")
+    for name, value in (("batch_size", batch_size), ("cap", cap)):
+        checks.count(name, value)
+    checks.number("eta", eta, 0.0)
+    pieces = list(zip(x.split(batch_size), y.split(batch_size), strict=True))
+    learning = _learning(model, repeat([pieces], cap), lr, momentum)
+    enough = (1 + eta) * _loss(original, x, y)
+    return next((s for s, m in enumerate(learning) if _loss(m, x, y) <= enough), cap + 1)
 
 
 def few_shots(
@@ -92,16 +128,17 @@ def few_shots(
     checks.logits(model, px, py, "model")
     checks.count("steps", steps, 0)
     x, px, curve = as_float(x), as_float(px), []
-    for learner in _learning(model, repeat([(x, y)], steps), lr, momentum):
+    for learner in _learning(model, repeat([[(x, y)]], steps), lr, momentum):
         with torch.no_grad():
             curve.append(logit_margin(learner(px), py))
     return learner, torch.stack(curve)
 
 
 def _learning(
-    model: nn.Module, passes: Iterable[Iterable[Batch]], lr: float, momentum: float
+    model: nn.Module, passes: Iterable[Iterable[Sequence[Batch]]], lr: float, momentum: float
 ) -> Iterator[nn.Module]:
-    """A copy of the model as it is, and again after each of several passes over batches."""
+    """A copy of the model as it is, and again after each of several passes over batches, each in
+    pieces, whose losses' gradients are added up."""
     learner = copy.deepcopy(model).eval().requires_grad_(True)
     for name, value in (("lr", lr), ("momentum", momentum)):
         checks.number(name, value, 0.0)
@@ -109,9 +146,11 @@ def _learning(
     yield learner
     for one in passes:
         with torch.enable_grad():
-            for x, y in one:
+            for pieces in one:
                 optimizer.zero_grad(set_to_none=True)
-                F.cross_entropy(learner(x), y).backward()
+                n = sum(len(y) for _, y in pieces)
+                for x, y in pieces:
+                    (F.cross_entropy(learner(as_float(x)), y) * (len(y) / n)).backward()
                 optimizer.step()
         yield learner
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rurklib.checks import InputError
-from rurklib.metrics.accuracy import COLUMNS, average_gap
+from rurklib.metrics.accuracy import COLUMNS, average_gap, gap_of_means
 
 # Hsu et al., Table 1, CIFAR-10: method, retain, unlearn, test, MIA, printed Avg. Gap.
 CIFAR10 = [
@@ -53,6 +53,23 @@ def test_every_row_is_compared_with_the_mean_of_retrain():
     pd.testing.assert_series_equal(
         gap, pd.Series([2.5, 0.5, 1.0, 0.5], index=[7, 3, 5, 1], name="average_gap")
     )
+
+
+def test_the_gap_of_means_is_that_of_the_mean_row():
+    """One seed 4 above and one 2 below: gaps 4 and 2, mean 3, but of the mean 1. Re-train's own is
+    0. Fails if it is the mean of gaps, or another method's rows are averaged in."""
+    rows = pd.DataFrame(
+        {"method": ["GD", "Re-train", "GD", "Re-train", "GA"], "a": [9.0, 4.0, 3.0, 6.0, 8.0]},
+        index=[7, 3, 5, 1, 2],
+    )
+    assert average_gap(rows, ["a"]).tolist() == [4, 1, 2, 1, 3]
+    pd.testing.assert_series_equal(
+        gap_of_means(rows, ["a"]),
+        pd.Series([1.0, 0.0, 1.0, 0.0, 3.0], index=rows.index, name="avg_gap_of_means"),
+    )
+    assert np.isnan(gap_of_means(rows.assign(a=[np.nan, 4.0, 3.0, 6.0, 8.0]), ["a"])[5])
+    with pytest.raises(InputError, match="'mia'"):
+        gap_of_means(rows, ["a", "mia"])
 
 
 def test_a_missing_number_is_no_small_gap():

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rurklib.checks import InputError
-from rurklib.metrics.relearn import few_shots, relearn_epochs
+from rurklib.metrics.relearn import few_shots, relearn_epochs, relearn_steps
 
 
 def linear(margin):
@@ -49,6 +49,33 @@ def test_epochs_are_those_of_gradient_descent_by_hand():
         assert 0 < found == epochs < 30
         last = relearn_epochs(linear(0.0), linear(3.0), (X, Y), eta=eta, cap=found, **OPTIONS)
         assert last == found
+
+
+@pytest.mark.parametrize("batch_size", [3, 100])
+def test_steps_are_those_of_the_whole_gradient_by_hand(batch_size):
+    """As below, one step of lr 0.05 on all samples at a time: the margin grows by lr sigmoid
+    (-margin). Fails if a piece takes a step of its own, pieces of unequal length count alike, or
+    the loss is looked at once an epoch."""
+    margin, steps = torch.tensor(2.0), 0
+    while F.softplus(-margin).item() > 1.05 * F.softplus(torch.tensor(-3.0)).item():
+        margin, steps = margin + 0.05 * torch.sigmoid(-margin), steps + 1
+    options = {"lr": 0.05, "momentum": 0.0, "cap": 500}
+    found = relearn_steps(linear(2.0), linear(3.0), (X, Y), batch_size=batch_size, **options)
+    assert found == steps > 100
+    assert relearn_steps(linear(3.0), linear(3.0), (X, Y)) == 0
+    assert relearn_steps(linear(-4.0), linear(3.0), (X, Y), cap=2) == 3
+    assert relearn_steps(linear(0.0), linear(3.0), ((X * 255).byte(), Y), **options) > found
+    with pytest.raises(InputError, match="cap = 0"):
+        relearn_steps(linear(0.0), linear(3.0), (X, Y), cap=0)
+
+
+def test_steps_part_models_that_an_epoch_does_not():
+    """Both need one epoch. Fails if the finer clock is as coarse."""
+    nets = [linear(2.9), linear(2.6)]
+    epochs = [relearn_epochs(n, linear(3.0), (X, Y), lr=20.0, momentum=0.0) for n in nets]
+    assert epochs == [1, 1]
+    one, other = (relearn_steps(n, linear(3.0), (X, Y), lr=0.1, momentum=0.0) for n in nets)
+    assert 0 < one < other / 2
 
 
 def test_farther_away_takes_longer_and_more_than_the_cap_is_cap_plus_one():

@@ -105,8 +105,8 @@ def test_every_file_is_there_with_its_columns(finished):
     summary = pd.read_csv(finished / "summary.csv")
     assert list(summary.columns) == [
         "method", "seed", "retain_accuracy", "unlearn_accuracy", "test_accuracy",
-        "held_out_accuracy", "mia", "lira_auc", "lira_mean_z", "relearn_epochs", "average_gap",
-        "seconds", "share_of_retrain",
+        "held_out_accuracy", "mia", "lira_auc", "lira_mean_z", "relearn_epochs", "relearn_steps",
+        "average_gap", "avg_gap_of_means", "seconds", "share_of_retrain",
     ]  # fmt: skip
     assert list(summary.method.unique()) == METHODS
     assert len(summary) == MODELS
@@ -121,6 +121,7 @@ def test_every_file_is_there_with_its_columns(finished):
         "ratio_low", "ratio_high", "prevalence", "median_ratio",
         "predict_low", "predict_high", "p_value",
         "margin", "margin_difference", "margin_predict_low", "margin_predict_high", "margin_sd",
+        "prevalence_pairs",
     ]  # fmt: skip
     assert len(frame) == MODELS * 2
     at_zero = frame[frame.tau == 0].set_index(["method", "seed"]).forget_accuracy * 100

@@ -9,6 +9,7 @@ from rurklib.metrics.registry import METRICS
 from rurklib.residual.parts import combined
 
 CAP = 30  # of re-learn epochs; 31 reads "more than 30"
+CAPPED = {"relearn_epochs": ("re-learn", CAP), "relearn_steps": ("re-learn steps", 300)}
 
 # The paper's columns, and ours.
 PAPER = {"retain": "retain_accuracy", "unlearn": "unlearn_accuracy", "test": "test_accuracy",
@@ -29,8 +30,8 @@ def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
     ``summary`` as ``rurklib.study.stages.summary.summarise`` gives it. With ``gaps`` each
     percentage has its distance to the re-trained mean behind it in brackets. As in the paper, Avg.
     Gap is the mean distance of the *means*; with one seed its rows in the summary say the same.
-    Re-learn epochs have a ">" where a model needed more than the cap. Headings are those of
-    ``METRICS``.
+    Re-learn epochs and steps have a ">" where a model needed more than the cap. Headings are those
+    of ``METRICS``.
     """
     mean, sd, away = _by_method(summary)
     table = pd.DataFrame({"models": summary.groupby("method", sort=False).size()})
@@ -43,8 +44,10 @@ def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
         ]
     for column, (label, digits) in {**headings, "seconds": ("seconds", 1)}.items():
         table[label] = [_text(mean.at[m, column], sd.at[m, column], digits) for m in mean.index]
-    capped = summary.groupby("method", sort=False).relearn_epochs.max() > CAP
-    table.loc[capped, "re-learn"] = ">" + table.loc[capped, "re-learn"]
+    for column, (label, cap) in CAPPED.items():
+        if column in summary:
+            capped = summary.groupby("method", sort=False)[column].max() > cap
+            table.loc[capped, label] = ">" + table.loc[capped, label]
     table["of re-training"] = [f"{100 * share:.0f} %" for share in mean.share_of_retrain]
     return table.reset_index()
 

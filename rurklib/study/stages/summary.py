@@ -28,8 +28,9 @@ def summarise(run: Run) -> pd.DataFrame:
     held_out_accuracy (on test samples of the forget class: what a re-trained model's forget
     accuracy should be like) and mia (the paper's attack's failure rate) in percent; lira_auc in
     [0, 1] and lira_mean_z (both NaN with fewer than three references); relearn_epochs (31 reads
-    "> 30"); average_gap to Re-train in percentage points; those of further metrics; seconds that
-    training or unlearning took, and their share_of_retrain.
+    "> 30") and relearn_steps (301: "> 300"); average_gap to Re-train in percentage points, and
+    avg_gap_of_means, the paper's, the same on all rows of a method; those of further metrics;
+    seconds that training or unlearning took, and their share_of_retrain.
 
     Where a whole class is forgotten, test accuracy is that on the other classes, and the attack
     learns to tell retained from forgotten samples and is scored on held-out ones of the class.

@@ -231,6 +231,7 @@ def test_metrics_and_the_measurement(x, stored):
         lambda a, b, c: metrics.mia(models[0], a, c, b),
         lambda a, b, c: metrics.confidence(models[0], *b).tolist(),
         lambda a, b, c: metrics.relearn_epochs(models[0], models[1], b, cap=2),
+        lambda a, b, c: metrics.relearn_steps(models[0], models[1], b, cap=2, batch_size=7),
         lambda a, b, c: residual_knowledge(
             models[0],
             models[1:],

@@ -144,10 +144,10 @@ def test_a_forgotten_class_is_judged_by_the_other_classes_and_by_differences(tmp
 def test_the_table_has_mean_spread_and_distance():
     rows = pd.DataFrame(
         [
-            ["Original", 0, 100, 0, 98, 97, 10, 0.9, 3.0, 0, 5, 2.0, 1.0],
-            ["Original", 1, 100, 0, 96, 97, 30, 0.9, 3.0, 0, 5, 2.0, 1.0],
-            ["Re-train", 5, 100, 4, 97, 95, 40, 0.5, 0.0, 8, 0, 2.0, 1.0],
-            ["Re-train", 6, 100, 8, 97, 93, 60, 0.5, 0.0, 31, 0, 2.0, 1.0],
+            ["Original", 0, 100, 0, 98, 97, 10, 0.9, 3.0, 0, 0, 5, 9, 2.0, 1.0],
+            ["Original", 1, 100, 0, 96, 97, 30, 0.9, 3.0, 0, 0, 5, 9, 2.0, 1.0],
+            ["Re-train", 5, 100, 4, 97, 95, 40, 0.5, 0.0, 8, 70, 0, 0, 2.0, 1.0],
+            ["Re-train", 6, 100, 8, 97, 93, 60, 0.5, 0.0, 31, 301, 0, 0, 2.0, 1.0],
         ],
         columns=columns(),
     )
@@ -158,6 +158,7 @@ def test_the_table_has_mean_spread_and_distance():
     assert table.at["Original", "Avg. Gap"] == "9.00"  # (0 + 6 + 0 + 30) / 4
     assert table.at["Re-train", "unlearn %"] == "6.00 ± 2.83"
     assert table.at["Re-train", "re-learn"] == ">19.5 ± 16.3"
+    assert table.at["Re-train", "re-learn steps"] == ">186 ± 163"
     assert table.at["Original", "of re-training"] == "100 %"
 
 
