@@ -154,8 +154,8 @@ def _key(run: Run, name: ModelId) -> str:
         inputs["hyperparameters"] = s.hyperparameters(method)
         inputs["parent"] = files.digest(run.checkpoint(ModelId("Original", seed)))
         return key([build, METHODS[method]], inputs)
-    shown = {SMOOTHED: noisy_copies, SAME_PRIOR: rehearsed, HALF: forget_part_of_a_class}
-    makers: list[Callable[..., Any]] = [build, fit, *(f for m, f in shown.items() if m == method)]
+    more: Any = {SMOOTHED: noisy_copies, SAME_PRIOR: rehearsed, HALF: forget_part_of_a_class}
+    makers: list[Callable[..., Any]] = [build, fit, *([more[method]] if method in more else [])]
     inputs["training"] = s.training(method)
     if method == PRETRAIN:
         inputs["split"] = _pretraining_data(run).digest  # it isn't this split's
