@@ -95,7 +95,7 @@ def neighbourhoods(run: Run, *, draws: int = 20) -> pd.DataFrame:
     return frame
 
 
-def wide(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+def paper_table(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """One of :data:`TABLES` as the paper prints it: a row per method, mean over its models, and a
     column per tau. ``frame`` as :func:`neighbourhoods` gives it."""
     table = frame.pivot_table(index="method", columns="tau", values=column, sort=False)

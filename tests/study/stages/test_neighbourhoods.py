@@ -7,7 +7,7 @@ from rurklib import study
 from rurklib.residual.counts import Counts
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.study.run import open_run
-from rurklib.study.stages.neighbourhoods import TABLES, disagreement, from_counts, wide
+from rurklib.study.stages.neighbourhoods import TABLES, disagreement, from_counts, paper_table
 
 
 def counted(own, *others) -> ResidualKnowledge:
@@ -69,7 +69,7 @@ def test_of_a_run(tmp_path):
     both = frame.merge(measured, on=["method", "seed", "tau"], suffixes=("", "_mean"))
     assert np.allclose(both.unlearn, 100 - 100 * both.forget_accuracy)
     for column in TABLES:
-        table = wide(frame, column)
+        table = paper_table(frame, column)
         assert list(table) == ["method", "tau 0", "tau 0.2"]
         assert list(table.method) == ["Original", "GD", "Re-train"]
     assert (run.folder / "neighbourhoods.csv").exists()
