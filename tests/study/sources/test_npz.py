@@ -182,7 +182,7 @@ def test_a_study_tells_them(tmp_path, capsys):
     content["test_images"][0] = content["train_images"][0]
     settings = {
         "path": str(write(tmp_path, **content)),
-        "references": 1,
+        "references": 2,
         "epochs": 1,
         "methods": [],
     }
