@@ -13,19 +13,24 @@ Notes on this implementation: a step takes the whole gradient, not a batch's, as
 a constant rate; fresh copies x' are drawn for each step. The net is in eval mode throughout, so
 BatchNorm's running statistics neither move nor leak; weights that the user froze stay, and count
 neither for the noise nor for R. No momentum, no weight decay, no clip: the map of a step has to be
-one whose Lipschitz constant is known.
+one whose Lipschitz constant is known. Without a clip nothing but few and short steps holds back the
+ascent on the forget set, and it is the price of the theory: on digits, from an Original whose
+weights have norm 14, fifty steps at lr 0.1 with both lambdas 0.03 leave 10 % retain accuracy.
 
 What :func:`renyi_epsilon` gives is no property of a deep net. It takes as given how much a step can
 part two weights (1 for a convex loss and eta <= 2 / beta; 1 + eta beta for a loss with a beta-
 Lipschitz gradient alone), which nobody knows for one. And Original has to lie in the ball already,
-or is put there by the first step: then what is certified began one step later.
+or is put there by the first step: then what is certified began one step later. In those fifty
+steps, with sigma 0.01, R = 15 and order 2, epsilon would be 9e5 even if the loss were convex: that
+is no certificate.
 
 Hyper-parameters (none in the paper): sigma 0.001, radius 100.0 (R; math.inf: no projection), steps
-50, lr 0.1 (eta); tau 0.03, lambda_f 0.03, lambda_a 0.03, v 1 as RURK's; batch_size 1024 (retain
+20, lr 0.01 (eta); tau 0.03, lambda_f 0.03, lambda_a 0.03, v 1 as RURK's; batch_size 1024 (retain
 samples at a time: memory, not the algorithm).
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +44,7 @@ from rurklib.unlearn.rurk import rurk_loss
 
 @torch.no_grad()
 def noisy_step(
-    weights: list[Tensor], *, lr: float, sigma: float, radius: float, generator: torch.Generator
+    weights: Sequence[Tensor], *, lr: float, sigma: float, radius: float, generator: torch.Generator
 ) -> None:
     """w <- Proj_R(w - lr w.grad + sqrt(2 lr sigma^2) W) in place, all weights as one vector."""
     for w in weights:
@@ -99,8 +104,8 @@ def renyi_epsilon(
     "NoisyRURK",
     search={
         "sigma": (1e-4, 1e-2),
-        "lr": (0.01, 0.3),
-        "steps": (10, 100),
+        "lr": (1e-3, 0.03),
+        "steps": (5, 50),
         "tau": (0.02, 0.2),
         "lambda_f": (0.03, 0.3),
         "lambda_a": (0.03, 0.3),
@@ -114,8 +119,8 @@ def noisy_rurk(
     seed: int,
     sigma: float = 0.001,
     radius: float = 100.0,
-    steps: int = 50,
-    lr: float = 0.1,
+    steps: int = 20,
+    lr: float = 0.01,
     tau: float = 0.03,
     lambda_f: float = 0.03,
     lambda_a: float = 0.03,
