@@ -80,10 +80,10 @@ def method(
             with seeded(seed):
                 out = algorithm(copy.deepcopy(model), retain, forget, seed=seed, **values).eval()
             if not finite(out):
-                own = "lr" if "lr" in defaults(name) else "change"
+                less = "lr" if "lr" in defaults(name) else "change"
                 raise Diverged(
-                    f"{name} seed {seed} diverged: its weights aren't finite; try a smaller {own}"
-                    + f" (of a study: --set {name}.lr=0.01)" * (own == "lr")
+                    f"{name} seed {seed} diverged: its weights aren't finite; try a smaller {less}"
+                    + f" (of a study: --set {name}.lr=0.01)" * (less == "lr")
                 )
             return out
 
