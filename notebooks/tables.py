@@ -134,6 +134,7 @@ TABLES = {
     "trials.csv": choices,
     "95_table_c4.csv": as_it_is("95_table_c4.csv"),
     "95_table_c5.csv": as_it_is("95_table_c5.csv"),
+    "variants.csv": as_it_is("variants.csv"),
     "99_table.csv": table_beside,
     "99_curves.csv": curves_beside,
 }

@@ -5,7 +5,7 @@
 
 Each variant starts from the paper's hyper-parameters and from those that were tuned for the
 scenario, on three seeds, against six re-trained models that all share. A variant that is there
-already is skipped; SCENARIO.csv and a table (mean +- standard deviation over seeds) come last.
+already is skipped; SCENARIO/variants.csv (mean +- standard deviation over seeds) comes last.
 """
 
 import argparse
@@ -35,9 +35,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "both, v = 4": {"v": 4},
     "both, BatchNorm frozen, no clip": {"batchnorm": "frozen", "clip": 1e9},
     "both, BatchNorm frozen, clip 1": {"batchnorm": "frozen", "clip": 1.0},
+    "both, BatchNorm train": {"batchnorm": "train"},
     "both, BatchNorm train, no clip": {"batchnorm": "train", "clip": 1e9},
     "both, BatchNorm train, clip 1": {"batchnorm": "train", "clip": 1.0},
 }
+ENDS = ["ratio_at_first_tau", "ratio_at_last_tau"]
 SHOWN = ["retain_accuracy", "unlearn_accuracy", "test_accuracy", "average_gap"]
 
 
@@ -51,7 +53,7 @@ def measured(scenario: str, values: dict[str, Any], seed: int, settings, out: Pa
         return {"diverged": str(error)}
     rows = frame[frame.method == "RURK"].sort_values("tau")
     first, last = rows.iloc[0], rows.iloc[-1]
-    ends = {"ratio_at_first_tau": first.ratio_of_means, "ratio_at_last_tau": last.ratio_of_means}
+    ends = dict(zip(ENDS, map(float, (first.ratio_of_means, last.ratio_of_means)), strict=True))
     return {k: float(last[k]) for k in SHOWN} | ends | {"finding": last.finding, "p": last.p}
 
 
@@ -79,13 +81,24 @@ def main() -> None:
                 found = files.read_json(file)
                 rows.append({"settings": base, "variant": variant, "seed": seed, **found})
     table = pd.DataFrame(rows)
-    files.write_frame(given.out / f"{given.scenario}.csv", table)
-    numbers = [*SHOWN, "ratio_at_first_tau", "ratio_at_last_tau"]
-    print("\n| settings | variant | " + " | ".join(n.replace("_", " ") for n in numbers) + " |")
-    print("| --- | --- |" + " ---: |" * len(numbers))
+    folder = given.out / given.scenario
+    files.write_frame(folder / "variants_by_seed.csv", table)
+    files.write_frame(folder / "variants.csv", shown(table))
+    print(shown(table).to_string(index=False))
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a variant as a page shows it: mean +- standard deviation over seeds."""
+    rows = []
     for (base, variant), part in table.groupby(["settings", "variant"], sort=False):
-        cells = [f"{part[n].mean():.3f} ± {part[n].std():.3f}" for n in numbers]
-        print(f"| {base} | {variant} | " + " | ".join(cells) + " |")
+        told = {n.replace("_", " "): f"{part[n].mean():.2f} ± {part[n].std():.2f}" for n in SHOWN}
+        told |= {n.replace("_", " "): f"{part[n].mean():.3f} ± {part[n].std():.3f}" for n in ENDS}
+        if part[SHOWN].isna().all(None):
+            told = dict.fromkeys(told, "") | {"retain accuracy": "diverged"}
+        counts = part.finding.value_counts() if "finding" in part else {}
+        told["verdict (seeds)"] = ", ".join(f"{n} {finding}" for finding, n in counts.items())
+        rows.append({"settings": base, "variant": variant, **told})
+    return pd.DataFrame(rows)
 
 
 if __name__ == "__main__":
