@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from rurklib.checks import InputError
 from rurklib.study import files
 from rurklib.study.ids import ModelId
 from rurklib.study.scenarios import SCENARIOS
@@ -49,8 +50,10 @@ def measured(scenario: str, values: dict[str, Any], seed: int, settings, out: Pa
         frame, _ = ablate(
             scenario, out / "models", seed=seed, settings=settings, hyperparameters=values
         )
-    except ValueError as error:  # diverged
-        return {"diverged": str(error)}
+    except InputError as error:
+        if "diverged" not in str(error):
+            raise
+        return dict.fromkeys([*SHOWN, *ENDS]) | {"diverged": str(error)}
     rows = frame[frame.method == "RURK"].sort_values("tau")
     first, last = rows.iloc[0], rows.iloc[-1]
     ends = dict(zip(ENDS, map(float, (first.ratio_of_means, last.ratio_of_means)), strict=True))
