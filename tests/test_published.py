@@ -291,3 +291,16 @@ def test_nothing_published_names_a_folder_of_the_machine_that_made_it():
     absolute = re.compile(r'path"*: "+(/[^"]*)|(/(?:home|root|work)/\w+)')
     for path in [*pages, *(FRONT.parent / "notebooks").glob("*.ipynb")]:
         assert not absolute.search(path.read_text(encoding="utf-8")), path.name
+
+
+def test_what_rurks_terms_do_is_told_as_it_was_measured():
+    """On the front page and on the page of ablations; from the rows of single seeds."""
+    table = read("ablations/digits/variants_by_seed.csv")
+    ratio = table.groupby(["settings", "variant"]).ratio_at_last_tau.mean()
+    named = ["neither term", "clean term alone (lambda_a = 0)",
+             "perturbed term alone (lambda_f = 0)", "both terms", "both, PGD, B.4 (wrong label)"]  # fmt: skip
+    tuned = [f"{ratio['tuned', variant]:.3f}" for variant in named]
+    modes = [f"{ratio['paper', f'both, BatchNorm {m}, clip 1']:.3f}" for m in ("frozen", "train")]
+    told(FRONT, *tuned, *modes)
+    told(FIGURES / "ablations" / "README.md", "The terms", *tuned[:4])
+    told(FIGURES / "ablations" / "README.md", "BatchNorm", *modes)
