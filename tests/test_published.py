@@ -297,8 +297,8 @@ def test_what_rurks_terms_do_is_told_as_it_was_measured():
     """On the front page and on the page of ablations; from the rows of single seeds."""
     table = read("ablations/digits/variants_by_seed.csv")
     ratio = table.groupby(["settings", "variant"]).ratio_at_last_tau.mean()
-    named = ["neither term", "clean term alone (lambda_a = 0)",
-             "perturbed term alone (lambda_f = 0)", "both terms", "both, PGD, B.4 (wrong label)"]  # fmt: skip
+    alone = ("clean term alone (lambda_a = 0)", "perturbed term alone (lambda_f = 0)")
+    named = ["neither term", *alone, "both terms", "both, PGD, B.4 (wrong label)"]
     tuned = [f"{ratio['tuned', variant]:.3f}" for variant in named]
     modes = [f"{ratio['paper', f'both, BatchNorm {m}, clip 1']:.3f}" for m in ("frozen", "train")]
     told(FRONT, *tuned, *modes)
