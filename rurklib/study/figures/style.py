@@ -41,6 +41,7 @@ STYLE: dict[str, tuple[str, str]] = {
     "BoundaryShrink": (_C[8], "d"),
     "WoodFisher": (_C[9], "P"),
     "RURK": (_C[2], "*"),
+    "NoisyRURK": (_C[2], "p"),
     "Noise-brittle": (_C[3], "8"),  # two that cheat
     "Damped": (_C[5], "H"),
     "Smoothed": (_C[0], "d"),  # the control that is trained with noise
