@@ -33,7 +33,7 @@ SMALL = {
     "GD.epochs": 1,
     "NTK.iterations": 2,
 }
-# A method of each kind; that all of them keep the contract is tests/unlearn/test_contract's concern.
+# One of each kind; that all keep the contract is tests/unlearn/test_contract's concern.
 SOME = ["CR", "Fisher", "NTK", "GD", "SCRUB", "RURK", "GD+RURK"]
 SMALL["methods"] = SOME
 METHODS = ["Original", "Re-train", *SOME]
