@@ -116,9 +116,7 @@ def test_the_front_page_counts_seeds_as_the_verdicts_do():
         parts = table[[*P_OF.values()]].to_numpy()
         assert table.p.to_numpy() == pytest.approx([combined(row) for row in parts], rel=1e-5)
         assert ((table.finding == "none detected") == (table.p >= 0.05)).all()
-    same = table.groupby("method", sort=False).finding.agg(
-        lambda f: f.iloc[0] * (f.nunique() == 1)
-    )
+    same = table.groupby("method", sort=False).finding.agg(lambda f: f.iloc[0] * (f.nunique() == 1))
     knows, over = (list(same.index[same == f]) for f in ("residual knowledge", "over-forgotten"))
     assert knows == ["Original", "GD", "CF-k", "SSD"]
     ratio = table.groupby("method").ratio_of_means.mean()
