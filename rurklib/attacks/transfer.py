@@ -7,10 +7,8 @@ no forget sample: who withstands them better than other re-trained models do, ha
 these lack.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,18 +16,14 @@ from torch import Tensor, nn
 
 from rurklib.residual.counts import count_hits
 
-if TYPE_CHECKING:
-    from rurklib.attacks.registry import AttackSetting
-
 STARTS = 2  # of PGD, each from a random place
 
 
-def transferred(
-    model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting, kind: str
-) -> Tensor:
+def transferred(model: nn.Module, x: Tensor, y: Tensor, setting: Any, kind: str) -> Tensor:
     """Mean logit margin on copies by which PGD, within the setting's reach (L-inf), leads each of
     its ``sources`` of this kind away from y: float64 [n] with one source, else [sources, n].
 
+    ``setting`` is an :class:`rurklib.attacks.AttackSetting`, which stands above this file.
     The counts of ``residual_knowledge(..., perturbation="pgd-untargeted", found_on=source)``.
     Shapes: x [n, ...], y int64 [n].
     """
