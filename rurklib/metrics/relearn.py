@@ -59,20 +59,13 @@ def relearn_epochs(
     doesn't within ``cap`` epochs. Both models are left as found. Raises InputError if the forget
     set is empty or doesn't fit a model, or a value is out of range.
     """
-    x, y = checks.pair(forget, "forget", bounds=None)
-    checks.logits(model, x, y, "model")
-    checks.logits(original, x, y, "original")
-    for name, value in (("batch_size", batch_size), ("cap", cap)):
-        checks.count(name, value)
-    checks.number("eta", eta, 0.0)
+    x, y = _checked(model, original, forget, batch_size=batch_size, cap=cap)
     order = generator(seed, 20)
     passes = (
         ([batch] for batch in batches(x, y, size=batch_size, epochs=1, generator=order))
         for _ in range(cap)
     )
-    learning = _learning(model, passes, lr, momentum)
-    enough = (1 + eta) * _loss(original, x, y)
-    return next((e for e, m in enumerate(learning) if _loss(m, x, y) <= enough), cap + 1)
+    return _until(_learning(model, passes, lr, momentum), original, x, y, eta, cap)
 
 
 @metric(relearn_steps=("re-learn steps", 0))
@@ -93,16 +86,9 @@ def relearn_steps(
     seed. ``batch_size`` samples are held at a time; the count doesn't depend on it. Otherwise as
     :func:`relearn_epochs`: 0 if ``model`` meets the criterion as it is, cap + 1 for "> cap".
     """
-    x, y = checks.pair(forget, "forget", bounds=None)
-    checks.logits(model, x, y, "model")
-    checks.logits(original, x, y, "original")
-    for name, value in (("batch_size", batch_size), ("cap", cap)):
-        checks.count(name, value)
-    checks.number("eta", eta, 0.0)
+    x, y = _checked(model, original, forget, batch_size=batch_size, cap=cap)
     pieces = list(zip(x.split(batch_size), y.split(batch_size), strict=True))
-    learning = _learning(model, repeat([pieces], cap), lr, momentum)
-    enough = (1 + eta) * _loss(original, x, y)
-    return next((s for s, m in enumerate(learning) if _loss(m, x, y) <= enough), cap + 1)
+    return _until(_learning(model, repeat([pieces], cap), lr, momentum), original, x, y, eta, cap)
 
 
 def few_shots(
@@ -132,6 +118,24 @@ def few_shots(
         with torch.no_grad():
             curve.append(logit_margin(learner(px), py))
     return learner, torch.stack(curve)
+
+
+def _checked(model: nn.Module, original: nn.Module, forget: Pair, **counts: int) -> Pair:
+    """The forget samples, if both models and all counts are of use."""
+    x, y = checks.pair(forget, "forget", bounds=None)
+    checks.logits(model, x, y, "model")
+    checks.logits(original, x, y, "original")
+    for name, value in counts.items():
+        checks.count(name, value)
+    return x, y
+
+
+def _until(
+    learning: Iterator[nn.Module], original: nn.Module, x: Tensor, y: Tensor, eta: float, cap: int
+) -> int:
+    """How often the learner had learned when its loss was low enough; cap + 1 if it never was."""
+    enough = (1 + checks.number("eta", eta, 0.0)) * _loss(original, x, y)
+    return next((e for e, m in enumerate(learning) if _loss(m, x, y) <= enough), cap + 1)
 
 
 def _learning(

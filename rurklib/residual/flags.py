@@ -77,10 +77,11 @@ def without_copies(
     """The references that are no copy of another model (at least one), and a flag for the rest."""
     twins: dict[Any, Any] = {}
     for its in {id(c): c for c in counts.values()}.values():
-        names = [m for m in models if m in its.models] + list(references)
+        asked = [m for m in models if m in its.models]
+        names = [*asked, *references]
         values = its.hits if its.margins is None else its.margins
-        rows = values[[its.models.index(n) for n in names]]
-        twins |= copies(rows, names, references)
+        found = copies(values[[its.models.index(n) for n in names]], len(asked))
+        twins |= {names[i]: names[j] for i, j in found.items()}
     kept = tuple(r for r in references if r not in twins) or tuple(references[:1])
     said = [f"{a} and {b}" for a, b in twins.items()]
     return kept, flag("references alike", some(said))

@@ -4,14 +4,12 @@ A verdict believes that the references are what the model would have been. Three
 aren't can be read off their own answers, before anybody looks at the model:
 
 - *Copies of each other* make a spread of nothing, and certainty out of it. References that answer
-  alike on every copy are one reference (:func:`distinct`), and counted once.
+  alike on every copy are one reference (:func:`copies`), and counted once.
 - *One that saw the forget samples* hides that the model did. It stands out above the others
   (:func:`outstanding`).
 - *A broken set-up* (labels in another order, pixels divided by 255 twice) leaves them at or below
   chance on everything (:func:`at_chance`), where no ratio means anything.
 """
-
-from collections.abc import Hashable, Sequence
 
 import numpy as np
 from scipy import special
@@ -23,21 +21,23 @@ SAME = 1e-3  # answers that differ by less, in units of how they vary, are the s
 LEVEL = 0.03  # at which one is flagged: in 5 % of sets of good references (README.md)
 
 
-def distinct(values: np.ndarray) -> list[int]:
-    """Places of the models that answer in their own way, the first of each kind.
+def copies(values: np.ndarray, models: int = 0) -> dict[int, int]:
+    """Which of the models answer like an earlier one: {place: place of that one}.
 
     ``values`` [model, tau, sample]: margins (or hits, where no margins were kept). Two are the same
     if their root mean square difference is below a thousandth of their standard deviation over taus
-    and samples: models of other seeds differ by some percent and more, copies by rounding.
+    and samples: models of other seeds differ by some percent and more, copies by rounding. The
+    first ``models`` are no references: two of those may be one.
     """
     flat = np.asarray(values, np.float64).reshape(len(values), -1)
     scale = SAME * np.maximum(flat.std(1), SAME * np.abs(flat).max(1))
-    middle, kept = flat.mean(1), list[int]()
-    for i, own in enumerate(flat):
-        near = [j for j in kept if abs(middle[i] - middle[j]) <= scale[j]]  # few: the rest is slow
-        if not any(np.sqrt(((own - flat[j]) ** 2).mean()) <= scale[j] for j in near):
-            kept.append(i)
-    return kept
+    middle, found = flat.mean(1), dict[int, int]()
+    for i in range(models, len(flat)):
+        near = np.flatnonzero(np.abs(middle[:i] - middle[i]) <= scale[:i])  # few: the rest is slow
+        same = (np.sqrt(((flat[near] - flat[i]) ** 2).mean(1)) <= scale[near]).nonzero()[0]
+        if first := [int(j) for j in near[same] if j not in found]:
+            found[i] = first[0]
+    return found
 
 
 def outstanding(
@@ -72,20 +72,3 @@ def at_chance(hits: np.ndarray, draws: uncertainty.Draws, classes: int) -> bool:
     """Whether references [k, tau, sample] are right no more often than by guessing, at the first
     tau: in one of ``classes`` cases or fewer, on average."""
     return bool(uncertainty.share(hits, draws)[:, 0].mean() <= 1 / classes)
-
-
-def copies(
-    values: np.ndarray, names: Sequence[Hashable], references: Sequence[Hashable]
-) -> dict[Hashable, Hashable]:
-    """References that answer like another model, and which: {copy: the one that it is a copy of}.
-
-    ``values`` [model, tau, sample] as for :func:`distinct`, one for each of ``names``, models first
-    and the references after them.
-    """
-    found: dict[Hashable, Hashable] = {}
-    for i, name in enumerate(names):
-        for j in range(i if name in references else 0):
-            if names[j] not in found and len(distinct(values[[j, i]])) == 1:
-                found[name] = names[j]
-                break
-    return found

@@ -17,7 +17,7 @@ import numpy as np
 from rurklib import checks
 from rurklib.residual import uncertainty
 from rurklib.residual.parts import OF_MARGINS, PARTS, combined, in_sd, test_statistics, unit_of
-from rurklib.residual.references import distinct
+from rurklib.residual.references import copies
 from rurklib.residual.uncertainty import ESTIMANDS, MIN_REFERENCES, Draws, Pair
 
 JOINT = "joint"
@@ -118,18 +118,19 @@ def judge(
 
     shown = test_statistics(hits, null_hits, draws, margins, null_margins)
     ps = {name: float(uncertainty.p_value(*values)) for name, values in shown.items()}
-    k, differ = len(hits[1]), distinct(hits[1] if margins is None else margins[1])
+    k = len(hits[1])
+    differ = k - len(copies(hits[1] if margins is None else margins[1]))
     p, note = combined(list(ps.values())) if test == JOINT else ps.get(test, math.nan), ""
     if k < MIN_REFERENCES:
         few = "1 re-trained model" if k == 1 else f"{k} re-trained models"
         finding = NO_VERDICT
         note = f"{few} can't show how much such models differ; give three or more, better six"
-    elif len(differ) < MIN_REFERENCES or not math.isfinite(p):
+    elif differ < MIN_REFERENCES or not math.isfinite(p):
         finding, p = NO_VERDICT, math.nan
         note = (
-            f"of the {k} re-trained models no more than {len(differ)} give answers of their own "
+            f"of the {k} re-trained models no more than {differ} give answers of their own "
             "on these copies, so how much such models differ can't be judged"
-            if len(differ) < MIN_REFERENCES
+            if differ < MIN_REFERENCES
             else f"the {test} test can't be computed from these counts"
         )
     else:
