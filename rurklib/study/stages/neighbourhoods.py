@@ -15,6 +15,7 @@ import torch
 
 from rurklib import samples
 from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.residual import estimates
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.rng import generator
 from rurklib.study import files
@@ -45,13 +46,12 @@ def from_counts(result: ResidualKnowledge) -> pd.DataFrame:
     for name in (*result.models, *result.references):
         own, others = result.ratios(name)
         n = np.asarray(result.counts[name].drawn)[:, None]
-        above, known = own > others, others > 0
         columns = {
-            "prevalence": (above & known).mean((0, 2)),
-            "prevalence_with_undefined": above.mean((0, 2)),
+            "prevalence": estimates.prevalence_of_pairs(own, others),
+            "prevalence_with_undefined": (own > others).mean((0, 2)),
             "disagreement_low": (abs(own - others) / n).mean((0, 2)),
             "disagreement_high": (np.minimum(n, 2 * n - own - others) / n).mean((0, 2)),
-            "unlearn": 1 - (own / n).mean(-1),
+            "unlearn": 1 - estimates.accuracy(own, result.counts[name].drawn),
         }
         taus = result.counts[name].taus
         percent = {column: 100 * share for column, share in columns.items()}
