@@ -14,8 +14,8 @@ import pytest
 
 from rurklib.study.sweep import grid, run
 
-WORDS = ["tau=0,0.1,0.2,0.3", "seed=0,1", "pause=0.3"]
-CELLS = 8
+WORDS = ["tau=0,0.1,0.2,0.3", "seed=0,1,2", "pause=0.3"]
+CELLS, FEWEST = 12, 4  # of disturbances, which end when nothing is left to disturb
 
 
 def drive_it(book: Path, out: Path) -> None:
@@ -64,11 +64,12 @@ def test_kills_change_nothing(tmp_path, notebook, begin, no_kernel):
     kinds = ["driver"] * 2 + ["interrupt"] * 2 + ["kernel"] * 4
     dice.shuffle(kinds)
     before: dict = {}
+    harmed = 0
     processes: set[psutil.Process] = set()
     driver = begin(book, out)
     for kind in kinds:
         victim: int | None = None
-        while victim is None:
+        while victim is None and len(finished(out)) < CELLS:
             if not driver.is_alive():
                 driver = begin(book, out)
             if kernels(driver.pid):
@@ -77,6 +78,9 @@ def test_kills_change_nothing(tmp_path, notebook, begin, no_kernel):
                 there = there if kind == "kernel" else [driver.pid]
                 victim = dice.choice(there) if there and driver.is_alive() else None
             time.sleep(0.02)
+        if victim is None:
+            break
+        harmed += 1
         processes |= {psutil.Process(driver.pid), *kernels(driver.pid)}
         os.kill(victim, signal.SIGINT if kind == "interrupt" else signal.SIGKILL)
         if kind == "interrupt":
@@ -85,7 +89,7 @@ def test_kills_change_nothing(tmp_path, notebook, begin, no_kernel):
         now = finished(out)
         assert before.items() <= now.items(), "a finished cell was lost or repeated"
         before = now
-    assert len(before) < CELLS, "all was done before the last kill: little was shown"
+    assert harmed >= FEWEST, "all was done before: little was shown"
     driver.join(60)
     for _ in range(3):  # cells that lost their kernel twice have failed and are tried again
         last = begin(book, out)
