@@ -3,6 +3,7 @@
     python notebooks/publish.py runs/digits
     python notebooks/publish.py runs/ablations
     python notebooks/publish.py runs/beyond-images
+    python notebooks/publish.py research
 
 They go to ``figures/NAME``, NAME being the folder's, with the trials of ``runs/NAME-tune`` if there
 are any. For the run that the notebooks' own parameters cells describe, the executed notebooks are
@@ -11,7 +12,8 @@ come with scikit-learn are left out, for they may not be ours to copy.
 
 A sweep's folder is read by notebook 95, which is executed here as it stands, and so is the one cell
 that notebook 5's own parameters describe. ``runs/ablations-NAME`` goes to
-``figures/ablations/NAME``. The folder of notebook 7 holds the executed notebook.
+``figures/ablations/NAME``. The folder of notebook 7 holds the executed notebook. Those of
+``research`` are executed here.
 """
 
 from __future__ import annotations
@@ -100,13 +102,29 @@ def without_folders(text: str) -> str:
 def publish_beyond(out: Path) -> None:
     """Notebook 7's outputs, and what it drew."""
     publish_outputs(out / f"{BEYOND}.ipynb", folder() / f"{BEYOND}.ipynb")
-    target = FIGURES / out.name
-    target.mkdir(parents=True, exist_ok=True)
-    for path in sorted((out / "figures").glob("07_*")):
-        if path.suffix in (".png", ".csv"):
-            shutil.copy(path, target / path.name)
+    copy_figures(out, "07_*")
     write_answers()
     write_tables(ROOT / "README.md")
+
+
+def publish_research() -> None:
+    """Execute the notebooks of ``research/``; their outputs, and what they drew."""
+    for source in sorted((folder() / "research").glob("*.ipynb")):
+        run = ROOT / "runs" / source.stem.replace("_", "-")
+        run.mkdir(parents=True, exist_ok=True)
+        given = {"out": str(run), "live": False}  # nobody is there to move sliders
+        notebook.execute(notebook.read(source), run / source.name, given)
+        publish_outputs(run / source.name, source)
+        copy_figures(run)
+
+
+def copy_figures(run: Path, names: str = "*") -> None:
+    """The pictures of a folder and what each was drawn from, to ``figures`` under its name."""
+    target = FIGURES / run.name
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted((run / "figures").glob(names)):
+        if path.suffix in (".png", ".csv"):
+            shutil.copy(path, target / path.name)
 
 
 def publish_outputs(executed: Path, source: Path) -> None:
@@ -137,7 +155,9 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     try:
         run = Path(sys.argv[1])
-        if (run / f"{BEYOND}.ipynb").exists():
+        if sys.argv[1] == "research":
+            publish_research()
+        elif (run / f"{BEYOND}.ipynb").exists():
             publish_beyond(run)
         elif (run / "sweep.json").exists():
             publish_sweep(run)

@@ -3,7 +3,9 @@
 A *factory* fixture returns a function, so that a test says in its own words what it needs.
 """
 
+import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -154,18 +156,28 @@ SMALL_STUDY = {
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory) -> Path:
-    """The folder of a finished digits run of six small models, made in this process."""
+    """The folder of a finished digits run of six small models. The first worker makes it, each has
+    a copy."""
+    from filelock import FileLock
+
     from rurklib import study
     from rurklib.study.run import open_run
     from rurklib.study.stages.summary import summarise
 
-    folder = tmp_path_factory.mktemp("small") / "digits"
-    run = open_run("digits", folder, seeds=[0], settings=SMALL_STUDY)
-    study.train(run)
-    study.unlearn(run)
-    summarise(run)
-    study.measure(run)
-    return folder
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    folder = shared / "small" / "digits"
+    with FileLock(shared / "small.lock"):
+        if not folder.exists():
+            run = open_run(
+                "digits", folder.with_name("unfinished"), seeds=[0], settings=SMALL_STUDY
+            )
+            study.train(run)
+            study.unlearn(run)
+            summarise(run)
+            study.measure(run)
+            run.folder.rename(folder)
+    return Path(shutil.copytree(folder, tmp_path_factory.mktemp("small") / "digits"))
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,11 @@ class ResidualKnowledge:
             return self.judge(self.models[0])
         return {name: self.judge(name) for name in self.models}
 
+    def __repr__(self) -> str:
+        """What there is to read: a verdict on each model, and the flags. Numbers: ``frame``."""
+        told = [f"{name}: {self.judge(name)}" for name in self.models]
+        return "\n".join(told + [f"flag, {flag.name}: {flag.message}" for flag in self.flags])
+
     def _has_margins(self, name: Hashable) -> bool:
         shown = {name, *self.references}
         return all(self.counts[n].margins is not None for n in shown)

@@ -93,7 +93,8 @@ def lab(
     news = {"fetchNews": "false", "checkForUpdates": False}
     (settings / "notification.jupyterlab-settings").write_text(json.dumps(news))
     (work / "books").mkdir()
-    nbformat.write(book, work / "books" / notebook)
+    name = Path(notebook).name
+    nbformat.write(book, work / "books" / name)
     port = free_port()
     command = [
         sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
@@ -108,7 +109,7 @@ def lab(
     }
     with running(command, port, work, **folders) as address:
         urllib.request.urlopen(f"{address}/api", timeout=WAIT).close()
-        yield f"{address}/lab/tree/{notebook}?reset"
+        yield f"{address}/lab/tree/{name}?reset"
 
 
 def parameters(run: Run) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Notebook 0 in JupyterLab: its sliders show what the package computes for the same state."""
+"""The plane in JupyterLab: its sliders show what the package computes for the same state."""
 
 import time
 
@@ -36,7 +36,7 @@ def test_sliders_in_jupyterlab(chromium, plane, tmp_path):
     state = {"sample": sample, "tau": 0.05, "norm": "l2", "lam": 0.1, "steps": 40, "reference": 0}
     twin = regions(plane)
     chosen = {"until": "display(panel.widget)", "out": str(tmp_path / "out")}
-    with lab("00_residual_knowledge_in_2d.ipynb", tmp_path, **chosen) as found:
+    with lab("research/two_dimensions.ipynb", tmp_path, **chosen) as found:
         tab = chromium.new_page(viewport={"width": 1400, "height": 1000})
         tab.goto(found, timeout=WAIT * 1000)
         run_all(tab)

@@ -1,12 +1,11 @@
 """The whole study through the command, with smaller parameters: files, columns, resume, kill.
 
-Two runs are shared by the tests of this file (pytest-xdist keeps a file on one worker): one of
-seven methods, and one of two, which was killed and went on.
+One run is shared by the tests of this file (pytest-xdist keeps a file on one worker): it has
+seven methods, was killed and went on. Beside it a calm one of two, without notebooks.
 """
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from rurklib import study
 from rurklib.checks import InputError
 from rurklib.study import files
 from rurklib.study.notebooks import notebook, study_order
-from rurklib.study.run import open_run
+from rurklib.study.run import Run, open_run
 from rurklib.study.stages.summary import summarise
 
 SMALL = {
@@ -57,36 +56,46 @@ def rurk(out: Path, settings: dict, **kw) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "digits"
-    done = rurk(out, SMALL, jobs=2)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "report.html" in done.stdout.splitlines()[-1]
-    return out
-
-
-@pytest.fixture(scope="module")
-def killed(finished, tmp_path_factory) -> tuple[Path, dict[str, int]]:
+def killed(tmp_path_factory) -> tuple[Path, dict[str, int]]:
     """A run that was killed when its first models were there, and then finished; and when those
-    models were written. It is given the notebook that is about no run, which is first otherwise."""
-    out = tmp_path_factory.mktemp("runs") / "killed"
-    open_run("digits", out, seeds=[0], settings=FEW)
-    for path in [*finished.glob("notebooks/00_*"), *finished.glob("figures/00_*")]:
-        (out / path.parent.name).mkdir(exist_ok=True)
-        shutil.copy(path, out / path.parent.name)
+    models were written."""
+    out = tmp_path_factory.mktemp("runs") / "digits"
     process = subprocess.Popen(
-        command(out, FEW), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    deadline = time.monotonic() + 120
+        command(out, SMALL), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 180
     while not list((out / "models").glob("*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
-    assert b"00_residual_knowledge_in_2d finished already" in process.communicate()[0]
+    process.wait()
     kept = {k: v for k, v in stamps(out).items() if k.endswith(".safetensors")}
     assert not (out / "report.html").exists()
-    done = rurk(out, FEW)
-    assert done.returncode == 0, done.stderr
+    done = rurk(out, SMALL, jobs=2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "00_five_minutes finished already" in done.stdout
+    assert "report.html" in done.stdout.splitlines()[-1]
     return out, kept
+
+
+@pytest.fixture(scope="module")
+def finished(killed) -> Path:
+    return killed[0]
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory) -> Path:
+    """The first two methods of the same run, by the package's functions and without a notebook."""
+    run = open_run("digits", tmp_path_factory.mktemp("runs") / "calm", seeds=[0], settings=FEW)
+    made(run)
+    return run.folder
+
+
+def made(run: Run) -> None:
+    study.train(run)
+    study.unlearn(run)
+    summarise(run)
+    study.measure(run)
 
 
 def numbers(path: Path) -> pd.DataFrame:
@@ -135,17 +144,17 @@ def test_every_file_is_there_with_its_columns(finished):
 
 def test_notebooks_and_report_hold_their_figures(finished):
     pictures = sorted(p.name for p in (finished / "figures").glob("*.png"))
-    assert pictures == ["00_before.png", "00_dimension.png", "00_regions.png", "00_requests.png",
-                        "01_accuracy.png", "01_samples.png", "02_accuracy.png", "02_batchnorm.png",
-                        "03_controls.png", "03_copies.png", "03_curves.png",
-                        "03_disagreement.png", "03_estimators.png", "03_laws.png",
-                        "03_margins.png", "03_norms.png", "03_per_sample.png", "03_ranked.png",
-                        "03_references.png", "04_copy.png", "04_map.png", "04_probabilities.png",
-                        "04_radius.png", "04_running_ratio.png", "04_samples.png"]  # fmt: skip
+    assert pictures == ["00_five_minutes.png", "01_accuracy.png", "01_samples.png",
+                        "02_accuracy.png", "02_batchnorm.png", "03_controls.png", "03_copies.png",
+                        "03_curves.png", "03_disagreement.png", "03_estimators.png",
+                        "03_laws.png", "03_margins.png", "03_norms.png", "03_per_sample.png",
+                        "03_ranked.png", "03_references.png", "04_copy.png", "04_map.png",
+                        "04_probabilities.png", "04_radius.png", "04_running_ratio.png",
+                        "04_samples.png"]  # fmt: skip
     for picture in pictures:
         data = pd.read_csv(finished / "figures" / picture.replace(".png", ".csv"))
         assert len(data) > 0
-    shown = {"00_residual_knowledge_in_2d": 4, "01_train": 2, "02_unlearn": 2,
+    shown = {"00_five_minutes": 1, "01_train": 2, "02_unlearn": 2,
              "03_residual_knowledge": 11, "04_inspect_perturbations": 6,
              "99_report": 0}  # fmt: skip
     for name, count in shown.items():
@@ -170,10 +179,10 @@ def test_running_again_skips_everything(finished):
     assert changed <= {"env.json"}
 
 
-def test_killed_in_the_middle_it_finishes_with_the_same_numbers(finished, killed):
+def test_killed_in_the_middle_it_finishes_with_the_same_numbers(killed, calm):
     out, kept = killed
     for name in ("summary.csv", "residual_knowledge.csv"):
-        frame, all_methods = numbers(out / name), numbers(finished / name)
+        frame, all_methods = numbers(calm / name), numbers(out / name)
         same = all_methods[all_methods.method.isin(frame.method)].reset_index(drop=True)
         pd.testing.assert_frame_equal(frame, same, check_exact=True)
     assert kept, "nothing was finished before the kill"
@@ -181,35 +190,29 @@ def test_killed_in_the_middle_it_finishes_with_the_same_numbers(finished, killed
     assert not list(out.rglob(".*.partial.*"))
 
 
-def test_a_deleted_file_brings_back_only_what_depends_on_it(killed):
+def test_a_deleted_file_brings_back_only_what_depends_on_it(finished):
     """Fails if fingerprints hold file times, or if one missing model makes others train again."""
-    out, _ = killed
-    before = stamps(out)
-    tables = {n: numbers(out / n) for n in ("summary.csv", "residual_knowledge.csv")}
-    (out / "models" / "GD-seed0.safetensors").unlink()
-    done = rurk(out, FEW)
-    assert done.returncode == 0, done.stderr
-    after = stamps(out)
+    before, table = stamps(finished), numbers(finished / "summary.csv")
+    (finished / "models" / "GD-seed0.safetensors").unlink()
+    run, said = open_run("digits", finished, seeds=[0], settings=SMALL), []
+    books = sorted(study_order.folder().glob("0[012]_*.ipynb"))
+    given = {"scenario": "digits", "out": str(finished), "seeds": [0], "settings": SMALL}
+    assert study_order.run_notebooks(run, given, books, say=said.append) == ["02_unlearn"]
+    after = stamps(finished)
     models = {k for k in after if k.startswith("models/") and after[k] != before[k]}
     assert models == {"models/GD-seed0.safetensors"}
     assert not [k for k in after if k.startswith("counts/") and after[k] != before[k]]
-    assert "01_train finished already" in done.stdout
-    assert "02_unlearn done" in done.stdout
-    for name, content in tables.items():
-        pd.testing.assert_frame_equal(numbers(out / name), content, check_exact=True)
+    assert "01_train finished already" in said[1]
+    pd.testing.assert_frame_equal(numbers(finished / "summary.csv"), table, check_exact=True)
 
 
-def test_other_seeds_give_other_numbers_and_share_the_references(killed):
-    out, _ = killed
-    before, old = stamps(out), pd.read_csv(out / "residual_knowledge.csv")
-    run = open_run("digits", out, seeds=[5], settings=FEW)
-    study.train(run)
-    study.unlearn(run)
-    summarise(run)
-    new = study.measure(run)
+def test_other_seeds_give_other_numbers_and_share_the_references(calm):
+    before, old = stamps(calm), pd.read_csv(calm / "residual_knowledge.csv")
+    made(open_run("digits", calm, seeds=[5], settings=FEW))
+    new = pd.read_csv(calm / "residual_knowledge.csv")
     ours = [f[f.method == "Original"].forget_accuracy.to_numpy() for f in (old, new)]
     assert not np.array_equal(*ours)
-    after = stamps(out)
+    after = stamps(calm)
     assert not [k for k in before if "Re-train" in k and before[k] != after[k]]
 
 

@@ -3,6 +3,7 @@
 from rurklib.study.figures.ablations import ablation_panels, pareto
 from rurklib.study.figures.curves import QUANTITIES, against_references, residual_curves
 from rurklib.study.figures.dots import dots
+from rurklib.study.figures.five_minutes import five_minutes
 from rurklib.study.figures.heat_and_bars import attack_heat, outside_bars, sample_histogram
 from rurklib.study.figures.images import copies_strip, image_rows
 from rurklib.study.figures.lines import band_growth, estimator_gap, lines
@@ -16,6 +17,7 @@ __all__ = [
     "copies_strip",
     "dots",
     "estimator_gap",
+    "five_minutes",
     "image_rows",
     "lines",
     "outside_bars",

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from rurklib.study.figures.style import BAND, DOTTED, INK, canvas, style
+from rurklib.study.figures.style import BAND, INK, canvas, style
 
 NAMES = ("Original", "Re-train", "GD", "RURK")  # the maps, in their order
 CLASSES = ("#0173b2", "#de8f05", "#8a5fa8")  # of samples; regions are the same colours, lighter
@@ -179,60 +178,3 @@ class Regions:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
-
-
-# column: label, colour, line, marker
-SPHERE = {
-    "caps_drawn": ("{caps} scattered caps, simulated", "#029e73", "", "o"),
-    "hemisphere_drawn": ("a hemisphere, simulated", INK, "", "s"),
-    "hemisphere": ("a hemisphere, exact: the worst case", INK, "-", ""),
-    "bound": ("bound of Lemma A.2", "#d55e00", "--", ""),
-}
-
-
-class Sphere:
-    """Shares over dimension (log scale); built for the dimensions of ``frame``.
-
-    ``frame`` has a row for each tau and dimension with the columns of :data:`SPHERE` and
-    ``caps``, how many caps are scattered.
-    """
-
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self.figure, axis = canvas(width=7.6, height=4.6)
-        dimensions = np.unique(frame.dimension)
-        self.lines = {
-            column: axis.plot(
-                dimensions, np.full(len(dimensions), np.nan), color=color, ls=line or "none",
-                marker=marker, ms=6, mfc="none" if marker == "s" else color, lw=1.8,
-                label=label.format(caps=frame.caps.iloc[0]),
-            )[0]
-            for column, (label, color, line, marker) in SPHERE.items()
-        }  # fmt: skip
-        axis.axhline(0.5, **DOTTED)
-        axis.set(xscale="log", xlim=(dimensions.min() / 1.3, dimensions.max() * 1.3),
-                 ylim=(0.33, 1.03), xlabel="dimension d (log scale)",
-                 ylabel="share of the sphere within tau\nof a disagreement")  # fmt: skip
-        axis.set_xticks(dimensions, [str(d) for d in dimensions])
-        axis.minorticks_off()
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(frameon=False, fontsize=9, loc="lower right")
-        self.title = axis.set_title("\n", loc="left")
-        self.figure.draw_without_rendering()
-        self.figure.set_layout_engine("none")
-
-    def update(self, rows: pd.DataFrame) -> str:
-        """Show the rows of one tau, in order of dimension; say what is seen."""
-        for column, line in self.lines.items():
-            line.set_ydata(rows[column].to_numpy())
-        first, last = rows.iloc[0], rows.iloc[-1]
-        title = (
-            f"Within tau {first.tau:g} of a disagreement: at least {100 * first.hemisphere:.0f} % "
-            f"of the sphere in {int(first.dimension)} dimensions,\n"
-            f"{100 * last.hemisphere:.1f} % in {int(last.dimension)} (the bound says "
-            f"{100 * last.bound:.1f} %)"
-        )
-        self.title.set_text(title)
-        return (
-            f"{title.replace(chr(10), ' ')}. Disagreements scattered over {int(first.caps)} caps "
-            f"reach {100 * first.caps_drawn:.0f} % and {100 * last.caps_drawn:.1f} %."
-        )

@@ -1,5 +1,6 @@
 """What figures of several panels have in common: a grid, its words, greys of re-trained models."""
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -54,7 +55,7 @@ def panels(
         if own or (lowest and (columns < 4 or k == len(names) - 1 - columns // 2)):
             text = xlabel if isinstance(xlabel, str) else xlabel[key]
             axis.set_xlabel(text, fontsize=9.5)
-    figure.supylabel(ylabel, fontsize=10.5)
+    figure.supylabel(textwrap.fill(ylabel, int(11 * size[1] * rows)), fontsize=10.5)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, wrap=True)
     _legends(figure, about)
 

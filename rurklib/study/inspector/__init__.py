@@ -1,7 +1,7 @@
 """Looking closely at one sample: what a panel or a figure of a single image is computed from.
 
 ``Inspector.view``, ``cut``, ``radii`` and ``running`` are about a forget image of a run, ``Plane``
-and its companions about the plane of notebook 0. Heavier work is a generator that yields what is
+and its companions about the plane of two features. Heavier work is a generator that yields what is
 known so far, with ``done`` of ``total`` steps, so that a button can show progress and stop it.
 """
 

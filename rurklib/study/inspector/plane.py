@@ -1,4 +1,4 @@
-"""The plane of notebook 0: nets on two features, whose every answer fits into a picture.
+"""The plane of two features: nets on them, whose every answer fits into a picture.
 
 :class:`PlaneCase` is a forgetting request with Original and the re-trained references,
 :class:`Plane` adds what was unlearned from them, and :func:`view` is what there is to see of it in

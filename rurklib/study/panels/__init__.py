@@ -3,6 +3,6 @@
 from rurklib.study.panels.inspector import InspectorPanel
 from rurklib.study.panels.page import inspector_page
 from rurklib.study.panels.panel import Panel
-from rurklib.study.panels.plane import plane_panel, sphere_panel
+from rurklib.study.panels.plane import plane_panel
 
-__all__ = ["InspectorPanel", "Panel", "inspector_page", "plane_panel", "sphere_panel"]
+__all__ = ["InspectorPanel", "Panel", "inspector_page", "plane_panel"]

@@ -1,11 +1,9 @@
-"""Notebook 0's panels: the plane of two features, and the sphere of many dimensions."""
+"""The panel of the plane of two features: decision regions and a ball around a forget sample."""
 
 from typing import Any
 
-import pandas as pd
-
 from rurklib.data.bundled import IRIS_FEATURES
-from rurklib.study.figures.plane import Regions, Sphere
+from rurklib.study.figures.plane import Regions
 from rurklib.study.inspector.plane import Plane, view
 from rurklib.study.panels.panel import Choice, Panel
 
@@ -36,14 +34,4 @@ def regions(plane: Plane) -> Regions:
     return Regions(
         forget, retain, classes=case.data.classes, axes_names=IRIS_FEATURES[:2],
         steps=list(plane.choices["steps"]),
-    )  # fmt: skip
-
-
-def sphere_panel(frame: pd.DataFrame, tau: float) -> Panel:
-    """Shares of the sphere within tau of a disagreement, over dimension: a slider for tau.
-    ``frame`` is what :func:`rurklib.study.inspector.sphere.dimensions` returns."""
-    taus = Choice("tau", {t: f"{t:g}" for t in sorted(frame.tau.unique().tolist())})
-    return Panel(
-        {"tau": tau}, lambda _: {"tau": taus}, lambda s: frame[frame.tau == s["tau"]],
-        {"sphere": Sphere(frame)}, columns=(("tau",), ("sphere",)),
     )  # fmt: skip

@@ -25,16 +25,17 @@ def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataF
     """Unlearn with each entry of ``grid`` for each of the run's seeds, ``run.jobs`` at a time.
 
     An entry changes some of the scenario's hyper-parameters of ``method``. Returns a row per entry
-    and seed: the changed values, seed, unlearn_accuracy and test_accuracy in percent (NaN where the
-    weights diverged). The run keeps the numbers and no model.
+    and seed: the changed values, seed, unlearn_accuracy, test_accuracy and nearby_accuracy, that on
+    copies of the forget samples at the largest tau, all in percent (NaN where the weights
+    diverged). The run keeps the numbers and no model.
     """
     digests(run, run.names("Original"))  # a missing one is an error, before any work
     rows = [{**entry, "seed": seed} for entry in grid for seed in run.seeds]
     own = run.scenario.hyperparameters(method)
     tasks = [(trial, (run, method, s, {**own, **e})) for e in grid for s in run.seeds]
     for row, found in zip(rows, parallel(run, tasks), strict=True):
-        row["unlearn_accuracy"] = found["unlearn"][0] if found else math.nan
-        row["test_accuracy"] = found["test"][0] if found else math.nan
+        for part in ("unlearn", "test", "nearby"):
+            row[f"{part}_accuracy"] = found[part][-1] if found else math.nan
     return pd.DataFrame(rows)
 
 

@@ -18,8 +18,9 @@ for each Original and then averaged, so a method that is right on average by bei
 doesn't win. The paper's MIA is left out: it moves by tens of points where the others move by one,
 and would decide alone. The best finalist is chosen by its mean over all rehearsal Originals.
 
-Trial 0 is the method's defaults (the paper's values where it gives them); the others are drawn
-from the space that its file names (``@method(..., search=...)``), the same number for all.
+Trial 0 is the method's defaults (the paper's values where it gives them), written out, for a
+scenario may have other values that a winning trial has to replace; the others are drawn from the
+space that its file names (``@method(..., search=...)``), the same number for all.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +37,7 @@ from rurklib.study.scenarios.scenario import literal
 from rurklib.study.stages.models import load_models, train
 from rurklib.study.stages.parallel import parallel
 from rurklib.study.stages.trials import numbers, trial
-from rurklib.unlearn.contract import SEARCH
+from rurklib.unlearn.contract import SEARCH, defaults
 
 SCREEN, FINALISTS = 2, 3
 SCORED = {"retain": "retain", "unlearn": "unlearn", "validation": "test", "nearby": "nearby"}
@@ -98,14 +99,14 @@ def _score(
 
 
 def settings_of(name: str, budget: int, seed: int = 0) -> list[dict[str, Any]]:
-    """The changed hyper-parameters of each trial of a method; the first changes none.
+    """The searched hyper-parameters of each trial of a method; the first has their defaults.
 
     A method without a search space has one trial.
     """
-    space = SEARCH[name]
+    space, usual = SEARCH[name], defaults(name)
     rng = np.random.default_rng(mixed_seed(seed, *name.encode()))
     drawn = [{key: _draw(where, rng) for key, where in space.items()} for _ in range(budget - 1)]
-    return [{}, *(drawn if space else [])]
+    return [{key: usual[key] for key in space}, *(drawn if space else [])]
 
 
 def _draw(where: Any, rng: np.random.Generator) -> Any:

@@ -1,4 +1,4 @@
-"""The plane of notebook 0: what is shown is what the package says when it is asked directly."""
+"""The plane of two features: what is shown is what the package says when it is asked directly."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
 """A panel without a browser: set a value, read the state, the words and the picture.
 
-Asked of notebook 0's two, the plane (six controls) and the sphere (one).
+Asked of the plane of two features, which has six controls.
 """
 
 import time
@@ -11,10 +11,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from rurklib.checks import InputError
-from rurklib.study.inspector import sphere
 from rurklib.study.inspector.plane import view
 from rurklib.study.panels.picture import Shown, png
-from rurklib.study.panels.plane import plane_panel, regions, sphere_panel
+from rurklib.study.panels.plane import plane_panel, regions
 
 START = {"sample": 4, "tau": 0.05, "norm": "l2", "lam": 0.3, "steps": 3, "reference": 0}
 OTHER = {"sample": 5, "tau": 0.2, "norm": "linf", "lam": 0.0, "steps": 8, "reference": 2}
@@ -41,11 +40,6 @@ def panel(displayed):
     """One panel for all tests, for drawing takes time; each begins at START."""
     displayed.set(**START)
     return displayed
-
-
-@pytest.fixture(scope="module")
-def frame():
-    return sphere.dimensions([0.05, 0.2], [2, 10, 100], points=200)
 
 
 def picture(panel) -> bytes:
@@ -103,14 +97,12 @@ def test_several_values_at_once_move_the_sliders_and_draw_once(panel, plane, mon
     assert f"disagree on {apart:.1f} % of the plane" in shown[0]
 
 
-def test_without_a_browser_there_is_no_widget(plane, frame, monkeypatch):
+def test_without_a_browser_there_is_no_widget(plane, monkeypatch):
     """Widgets that nobody displays are stored in a notebook that papermill runs. Fails if setting a
     value or reading the figure makes one."""
     monkeypatch.setattr(ipywidgets.Widget, "__init__", None)
-    panel, other = plane_panel(plane, **START), sphere_panel(frame, tau=0.05)
+    panel = plane_panel(plane, **START)
     panel.set(**OTHER)
-    other.set(tau=0.2)
-    assert "tau 0.2" in other.said["sphere"]
     assert drawn(panel)["rurk"] == view(plane, **OTHER).regions["RURK"].tolist()
     monkeypatch.undo()
     assert panel.widget.children
@@ -189,32 +181,3 @@ def test_nothing_is_written_outside_the_picture(panel):
         assert box.x0 <= extent.x0
         assert extent.x1 <= box.x1
         assert extent.y1 <= box.y1
-
-
-# --- the sphere ---------------------------------------------------------------------------------
-
-
-def test_the_slider_shows_the_rows_of_its_radius(frame):
-    panel = sphere_panel(frame, tau=0.05)
-    shown = panel.pictures["sphere"]
-    first, _ = png(shown.figure), panel.widget
-    panel.controls["tau"].value = 0.2
-    rows = frame[frame.tau == 0.2]
-    assert panel.view.equals(rows)
-    lines = {name: line.get_ydata().tolist() for name, line in shown.lines.items()}
-    assert lines == {c: rows[c].tolist() for c in lines}
-    share = 100 * sphere.near_hemisphere(0.2, 100)
-    assert f"{share:.1f} % in 100" in panel.said["sphere"]
-    panel.set(tau=0.05)
-    assert panel.controls["tau"].value == 0.05
-    assert png(shown.figure) == first
-    assert np.array_equal(shown.figure.axes[0].get_xticks(), [2, 10, 100])
-    low, high = shown.figure.axes[0].get_xlim()
-    assert low < 2
-    assert high > 100
-
-
-@pytest.mark.parametrize("tau", [0.1, None])
-def test_another_radius_is_refused(frame, tau):
-    with pytest.raises(InputError, match=r"expected one of 0.05, 0.2"):
-        sphere_panel(frame, tau=tau)

@@ -14,6 +14,7 @@ from rurklib.metrics.accuracy import accuracy
 from rurklib.study.cli.main import main
 from rurklib.study.ids import ModelId
 from rurklib.study.run import open_run
+from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.stages import tune
 from rurklib.study.stages.models import load_models
 from rurklib.study.stages.trials import trials
@@ -79,8 +80,21 @@ def test_the_rehearsal_touches_nothing_that_is_reported(tmp_path, share):
 
 def test_every_method_has_the_same_budget_and_starts_with_the_defaults(table):
     assert table.groupby("method").trial.nunique().to_dict() == {"GD": 3, "SSD": 3}
-    assert (table[table.trial == 0].settings == "").all()
-    assert table[table.trial > 0].settings.is_unique
+    assert table.settings.nunique() == 6
+    for name, (tried, *_) in table[table.trial == 0].groupby("method").settings:
+        usual = defaults(name)
+        assert tried == "; ".join(f"{key}={usual[key]!r}" for key in SEARCH[name])
+
+
+def test_defaults_that_win_replace_the_values_that_a_scenario_had(table):
+    """Fails if the best trial is written as nothing, so that a study keeps its old values."""
+    first = table[(table.method == "GD") & (table.trial == 0)]
+    settings, old = tune.best(first), SCENARIOS["cifar5"].methods["GD"]
+    chosen = SCENARIOS["cifar5"].changed(settings).hyperparameters("GD")
+    assert old, "this scenario was chosen because it has values of its own"
+    assert {key: chosen[key] for key in SEARCH["GD"]} == {
+        k: defaults("GD")[k] for k in SEARCH["GD"]
+    }
 
 
 def test_the_score_is_the_distance_to_the_retrained_models(run, table):
@@ -175,11 +189,11 @@ def test_spaces_hold_usable_values_and_no_combination_that_a_method_refuses(name
     """Fails if two values, each usable, exclude one another: a search would die in the middle."""
     assert SEARCH[name], f"{name} has no search space"
     tried = tune.settings_of(name, 40)
-    for values in tried:
+    for trial, values in enumerate(tried):
         check(name, values)
         for key, value in values.items():
             assert key in defaults(name)
-            where = SEARCH[name][key]
+            where = SEARCH[name][key] if trial else [defaults(name)[key]]
             assert value in where if isinstance(where, list) else where[0] <= value <= where[1]
     x, y = images(15)
     for values in tried[1:6]:
@@ -202,7 +216,7 @@ def test_the_command_writes_settings_that_a_study_takes(tmp_path):
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     settings = json.loads((tmp_path / "t" / "settings.json").read_text())
-    assert settings.keys() <= {"GD.lr", "GD.epochs"}
+    assert settings.keys() == {f"GD.{key}" for key in SEARCH["GD"]}
     chosen = open_run("digits", tmp_path / "s", settings=settings).scenario.methods["GD"]
     assert {f"GD.{k}": v for k, v in chosen.items()} == settings
     assert not (tmp_path / "t" / "notebooks").exists()
