@@ -176,7 +176,8 @@ def test_trials_of_a_grid_are_the_methods_models(run, table):
     retain, forget, test = (run.pair(p) for p in ("retain", "forget", "test"))
     grid = [{"lr": 0.01}, {"lr": 0.3, "epochs": 1}]
     frame = trials(run, "GD", grid)
-    assert frame.columns.tolist() == ["lr", "seed", "unlearn_accuracy", "test_accuracy", "epochs"]
+    assert frame.columns.tolist() == ["lr", "seed", "unlearn_accuracy", "test_accuracy",
+                                      "nearby_accuracy", "epochs"]  # fmt: skip
     for entry, row in zip(grid, frame.itertuples(), strict=True):
         values = {**run.scenario.hyperparameters("GD"), **entry}
         model = unlearn("GD", original, retain, forget, seed=900, **values)
