@@ -30,15 +30,13 @@ SMALL = {
     "draws": 5,
     "taus": [0.0, 0.2],
     "GD.epochs": 1,
-    "NTK.iterations": 2,
 }
 # One of each kind; that all keep the contract is tests/unlearn/test_contract's concern.
-SOME = ["CR", "Fisher", "NTK", "GD", "SCRUB", "RURK", "GD+RURK"]
+SOME = ["CR", "Fisher", "GD", "RURK", "GD+RURK"]
 SMALL["methods"] = SOME
 METHODS = ["Original", "Re-train", *SOME]
 MODELS = len(SOME) + 1 + 3
 FEW = {**SMALL, "methods": ["GD", "RURK"]}
-del FEW["NTK.iterations"]
 pytestmark = pytest.mark.slow
 
 
