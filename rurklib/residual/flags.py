@@ -58,6 +58,8 @@ def of_references(
     counts: Mapping[Any, Counts], references: Sequence[Any], classes: int
 ) -> list[Flag]:
     """Is one of them above all others, or are all at chance? Each on the copies made for it."""
+    if not references:
+        return []
     own = [counts[r] for r in references]
     hits = np.stack([c.of(r) for c, r in zip(own, references, strict=True)])
     margins = [c.margins[c.models.index(r)] for c, r in zip(own, references, strict=True)
@@ -104,7 +106,7 @@ def of_counts(
             str(m) for m, z in zip(its.models, its.margins, strict=True) if not np.isfinite(z).all()
         ]  # fmt: skip
         flags += flag("not finite", some(bad))
-        if name not in references:
+        if references and name not in references:
             flags += undefined(its.taus, estimates.undefined_share(its.of_all(references)))
         found += [f for f in flags if f.name not in {k.name for k in (*found, *known)}]
     return found

@@ -49,7 +49,8 @@ def residual_knowledge(
     Args:
         model: the unlearned model, or several by name, all measured on the same copies.
         references: models re-trained without the forget samples (different seeds); six or more
-            make the null band useful, one gives no band.
+            make the null band useful, one gives no band. None at all (``[]``) leaves the comparison
+            with held-out samples, ``result.exchange``, and needs them among the ``controls``.
         x: forget samples [n, ...], uint8 or float inside ``bounds``; the models take floats.
         y: their labels, int64 [n].
         taus: radii, in units of the input (0.03 of [0, 1] is about 8 of 255 grey levels).
@@ -85,6 +86,11 @@ def residual_knowledge(
     """
     single = isinstance(model, nn.Module)
     models, references = _named(model, references)
+    if not references and control.HELD_OUT not in (controls or {}):
+        raise checks.InputError(
+            "references is empty: expected at least one re-trained model, or held-out samples, "
+            f"which need none: controls={{{control.HELD_OUT!r}: (x, y)}}"
+        )
     asked = Measurement(taus, perturbation, draws, seed, bounds, batch_size, tolerance)
     checks.one_of("estimand", estimand, ESTIMANDS)
     PERTURBATIONS[perturbation].check(x, max(asked.taus), bounds)
@@ -97,7 +103,7 @@ def residual_knowledge(
         checks.one_of("found_on", own, nets)
         source = own if asked.gradient_based else None
     references = {n: r for n, r in references.items() if n != source}  # copies are made for it
-    if not references:
+    if source is not None and not references:
         raise checks.InputError(
             f"found_on = {found_on!r} is the only reference: give another to compare with"
         )
@@ -123,7 +129,8 @@ def residual_knowledge(
                 return replace(counts, found_on=on if on in everyone else counts.found_on)
 
             counts = assemble(tuple(models), known, asked, count, transfer=source is not None)
-            return ResidualKnowledge(counts, tuple(models), known, single, estimand)
+            labels = y.cpu().numpy()
+            return ResidualKnowledge(counts, tuple(models), known, single, estimand, y=labels)
 
         result = measured(x, y)
         beside = {name: measured(*pair) for name, pair in pairs.items()}
@@ -151,8 +158,6 @@ def _named(
         references = {f"reference-{k}": r for k, r in enumerate(references)}
     if not isinstance(models, Mapping) or not models:
         raise checks.InputError("model: expected a torch.nn.Module or a mapping of names to models")
-    if not references:
-        raise checks.InputError("references is empty: expected at least one re-trained model")
     if both := set(models) & set(references):
         raise checks.InputError(f"names used for a model and a reference: {sorted(both)}")
     for name, net in {**models, **references}.items():

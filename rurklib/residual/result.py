@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rurklib.checks import InputError
 from rurklib.residual import controls as control
 from rurklib.residual import estimates, uncertainty
 from rurklib.residual.counts import Counts
+from rurklib.residual.exchange import Exchange, exchange
 from rurklib.residual.flag import Flag
 from rurklib.residual.parts import test_statistics
 from rurklib.residual.uncertainty import ESTIMANDS, Draws, Pair
-from rurklib.residual.verdict import JOINT, OVER, RESIDUAL, Verdict, judge
+from rurklib.residual.verdict import JOINT, OVER, RESIDUAL, Verdict, judge, without_references
 
 COLUMNS = (
     "tau", "forget_accuracy", "reference_accuracy", "ratio_of_means", "mean_of_ratios",
@@ -35,7 +37,7 @@ class ResidualKnowledge:
     every model is probed with the copies found on itself (the paper's protocol). ``estimand``
     names what the intervals ``ratio_low`` ... ``ratio_high`` hold for: a name in
     ``uncertainty.ESTIMANDS``. ``control_results`` holds the same measurement of each control,
-    ``flags`` what looks wrong (none: clean).
+    ``flags`` what looks wrong (none: clean), ``y`` the samples' labels.
     """
 
     counts: Mapping[Any, Counts]
@@ -45,6 +47,7 @@ class ResidualKnowledge:
     estimand: str = ESTIMANDS[0]
     control_results: Mapping[str, ResidualKnowledge] = field(default_factory=dict)
     flags: list[Flag] = field(default_factory=list)
+    y: np.ndarray | None = None  # the samples' labels [n]; None: all are of one class
 
     def ratios(self, name: Hashable) -> tuple[np.ndarray, np.ndarray]:
         """Hits of ``name`` [tau, sample] and of the references but itself [k, tau, sample]."""
@@ -85,6 +88,8 @@ class ResidualKnowledge:
         """The verdict on one model (or on a reference, against the others) by one part alone or at
         another level; see :func:`rurklib.residual.verdict.judge`. If held-out samples were measured
         beside, its note says whether they show the same."""
+        if not self.references:
+            return without_references(test, level, self.estimand)
         verdict = judge(*self._values(name), test=test, level=level, estimand=self.estimand)
         if (beside := self.control_results.get(control.HELD_OUT)) and verdict.finding in (
             RESIDUAL,
@@ -95,6 +100,23 @@ class ResidualKnowledge:
             note = control.compared(verdict, their, own, apart)
             verdict = replace(verdict, note=f"{verdict.note} {note}".strip())
         return verdict
+
+    def exchange(self, name: Hashable, *, level: float = 0.05, seed: int = 0) -> Exchange:
+        """Whether a model treats the forget samples unlike held-out ones of their classes, which
+        needs no reference; see :func:`rurklib.residual.exchange.exchange`. Raises InputError if no
+        held-out samples were measured beside, or no margins were kept."""
+        beside = self.control_results.get(control.HELD_OUT)
+        if beside is None or not (self._has_margins(name) and beside._has_margins(name)):
+            raise InputError(
+                f"no margins of {control.HELD_OUT} samples: measure with "
+                f"controls={{{control.HELD_OUT!r}: (x, y)}}, samples that nobody trained on"
+            )
+        groups = [r.counts[name] for r in (self, beside)]
+        shown = [name, *(r for r in self.references if r != name)]
+        margins = [np.asarray(c.margins)[[c.models.index(n) for n in shown]] for c in groups]
+        labels = [np.zeros(m.shape[-1]) if r.y is None else r.y for m, r in
+                  zip(margins, (self, beside), strict=True)]  # fmt: skip
+        return exchange(*margins, *labels, level=level, seed=seed)
 
     def _values(self, name: Hashable) -> tuple[Any, ...]:
         """Hits, what they are out of, and margins, as judge takes them."""
@@ -110,8 +132,12 @@ class ResidualKnowledge:
         return {name: self.judge(name) for name in self.models}
 
     def __repr__(self) -> str:
-        """What there is to read: a verdict on each model, and the flags. Numbers: ``frame``."""
+        """What there is to read: a verdict on each model, whether it treats the forget samples
+        unlike held-out ones (if they were measured), and the flags. Numbers: ``frame``."""
         told = [f"{name}: {self.judge(name)}" for name in self.models]
+        if control.HELD_OUT in self.control_results:
+            told += [f"{name}: {self.exchange(name)}" for name in self.models
+                     if self._has_margins(name)]  # fmt: skip
         return "\n".join(told + [f"flag, {flag.name}: {flag.message}" for flag in self.flags])
 
     def _has_margins(self, name: Hashable) -> bool:
@@ -121,8 +147,13 @@ class ResidualKnowledge:
     def rows(self, name: Hashable) -> pd.DataFrame:
         """One row per tau for one model, or for one reference held out against the others."""
         own, others = self.ratios(name)
-        counts, null, apart = self.counts[name], self.null, self.null_difference
-        draws = counts.drawn
+        counts, draws = self.counts[name], self.counts[name].drawn
+        if not self.references:
+            known = {"tau": counts.taus, "forget_accuracy": estimates.accuracy(own, draws)}
+            if self._has_margins(name):
+                known["margin"] = np.asarray(counts.margins)[counts.models.index(name)].mean(-1)
+            return pd.DataFrame(known, columns=list(COLUMNS), dtype=float)
+        null, apart = self.null, self.null_difference
         low, high = uncertainty.ratio_interval(own, others, draws, estimand=self.estimand)
         columns = {
             "tau": counts.taus,

@@ -152,6 +152,18 @@ def judge(
     return Verdict(finding, test, level, k, p, *effect, estimand, shift, ratio, ps, note)
 
 
+def without_references(test: str, level: float, estimand: str) -> Verdict:
+    """No verdict, for want of a re-trained model to compare with."""
+    note = (
+        "no re-trained model was given; whether forget samples are treated unlike held-out ones can "
+        "be told without (exchange)"
+    )
+    nan = math.nan
+    return Verdict(
+        NO_VERDICT, test, level, 0, nan, nan, nan, nan, "logits", estimand, nan, nan, note=note
+    )
+
+
 def _disagreement(
     ps: Mapping[str, float], sides: Mapping[str, bool], finding: str, level: float
 ) -> str:

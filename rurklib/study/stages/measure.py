@@ -182,7 +182,10 @@ def residual(
         if controls and len(samples(run, its)[0])
     }
     counts = assemble(models, references, asked, count)
-    return ResidualKnowledge(counts, tuple(models), tuple(references), control_results=results)
+    return ResidualKnowledge(
+        counts, tuple(models), tuple(references), control_results=results,
+        y=samples(run, part)[1].numpy(),
+    )  # fmt: skip
 
 
 def samples(run: Run, part: str) -> tuple[Tensor, Tensor]:
