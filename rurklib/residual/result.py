@@ -140,6 +140,14 @@ class ResidualKnowledge:
                      if self._has_margins(name)]  # fmt: skip
         return "\n".join(told + [f"flag, {flag.name}: {flag.message}" for flag in self.flags])
 
+    @property
+    def has_margins(self) -> bool:
+        """Whether every model's margins were kept and are finite."""
+        return all(
+            c.margins is not None and bool(np.isfinite(c.margins).all())
+            for c in self.counts.values()
+        )
+
     def _has_margins(self, name: Hashable) -> bool:
         shown = {name, *self.references}
         return all(self.counts[n].margins is not None for n in shown)

@@ -155,8 +155,8 @@ def judge(
 def without_references(test: str, level: float, estimand: str) -> Verdict:
     """No verdict, for want of a re-trained model to compare with."""
     note = (
-        "no re-trained model was given; whether forget samples are treated unlike held-out ones can "
-        "be told without (exchange)"
+        "no re-trained model was given; whether forget samples are treated unlike held-out ones "
+        "can be told without (exchange)"
     )
     nan = math.nan
     return Verdict(

@@ -47,8 +47,8 @@ def cancer(_: Path) -> tuple[Tensor, Tensor]:
     return halves((found.data - low) / (high - low), found.target, 350)
 
 
-def fashion(folder: Path) -> tuple[Tensor, Tensor]:
-    """The first 200 images of each class, at 14x14."""
+def fashion(folder: Path, each: int = 200) -> tuple[Tensor, Tensor]:
+    """The first images of each class, at 14x14."""
     images, labels = (
         np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=head)
         for path, head in (
@@ -56,7 +56,7 @@ def fashion(folder: Path) -> tuple[Tensor, Tensor]:
             (folder / "train-labels-idx1-ubyte.gz", 8),
         )
     )
-    first = np.concatenate([np.flatnonzero(labels == c)[:200] for c in range(10)])
+    first = np.concatenate([np.flatnonzero(labels == c)[:each] for c in range(10)])
     x = torch.tensor(images.reshape(-1, 1, 28, 28)[first]).float() / 255
     return F.avg_pool2d(x, 2).flatten(1), torch.tensor(labels[first]).long()
 

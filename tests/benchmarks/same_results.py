@@ -4,7 +4,7 @@
 
 Every CSV is equal to the byte without the columns that name time, memory or a folder; every
 checkpoint by its weights, every .npz by its arrays (keys and fingerprints are left out), every
-verdict.json whole. Prints what differs; exit code 1 if anything does.
+audit.json whole. Prints what differs; exit code 1 if anything does.
 """
 
 import sys
@@ -39,7 +39,7 @@ def compared(folder: Path) -> dict[str, Path]:
         name = path.relative_to(folder).as_posix()
         if "/cells/" in f"/{name}" or path.name in ("run.json", "env.json", "settings.json"):
             continue  # named by keys; their rows stand in results.csv, their times nowhere else
-        if path.suffix == ".json" and path.name != "verdict.json":
+        if path.suffix == ".json" and path.name != "audit.json":
             continue
         found[name] = path
     return found

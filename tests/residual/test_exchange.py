@@ -67,8 +67,8 @@ def test_a_lead_is_found_on_either_side_and_references_sharpen():
     for k in (0, 1, 6):
         worlds = [world(rng, 40, 60, k, lead=2.0) for _ in range(60)]
         found[k] = np.mean([exchange(*its, relabellings=R).p <= 0.05 for its in worlds])
-    assert found[0] < found[1] <= found[6]
-    assert found[6] > 0.8
+    assert found[0] + 0.3 < found[1]
+    assert min(found[1], found[6]) > 0.8
 
 
 def test_a_model_that_lowers_the_whole_class_treats_nobody_differently():

@@ -16,16 +16,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
+from rurklib.residual.exchange import Exchange
 from rurklib.residual.measure import residual_knowledge
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, TESTS, Verdict
 from rurklib.samples import Bounds, Pair
 from rurklib.study import files
+from rurklib.study.audit.samples import samples_table
 from rurklib.study.environment import needs
 
 if TYPE_CHECKING:  # what draws and writes pages is of the extra "study"
@@ -62,19 +65,22 @@ def audit(
     test: str = JOINT,
     level: float = 0.05,
     title: str = "Audit of a model",
+    hashes: Mapping[str, str] | None = None,
     **options: Any,
 ) -> ResidualKnowledge:
     """Measure what ``model`` still knows of the forget samples (x, y), and write it down.
 
     Args:
         model: the unlearned model: floats (uint8 images / 255) in, logits out.
-        references: models re-trained without the forget samples; three or more for a verdict.
+        references: models re-trained without the forget samples; three or more for a verdict. None
+            at all is enough to ask whether forget samples are treated unlike held-out ones.
         x, y: the forget samples [n, ...] and their labels [n].
         held_out: samples (x, y) that neither trained on; those of the forgotten classes are used.
         retained: samples (x, y) that both trained on. Of each control, at most 200 samples or as
             many as there are forget samples are used, drawn by ``seed``.
-        out: folder for verdict.json, residual_knowledge.csv, controls.csv, curves.png and
-            report.html; new or empty. None: nothing is written.
+        out: folder for audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png
+            and report.html; new or empty. None: nothing is written.
+        hashes: what the inputs are known by, by name; written down as they are.
         taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
         test, level: as :func:`rurklib.residual.verdict.judge`.
 
@@ -100,7 +106,7 @@ def audit(
     if folder is not None:
         asked |= {"taus": [*map(float, taus)], "bounds": bounds and [*bounds]}
         sizes = {"forget": len(x), **{name: len(cx) for name, (cx, _) in controls.items()}}
-        asked |= {"samples": sizes, "references": [*result.references]}
+        asked |= {"samples": sizes, "references": [*result.references], "sha256": hashes or {}}
         _write(folder, result, result.judge("model", test=test, level=level), asked, title)
     return result
 
@@ -139,8 +145,11 @@ def _write(
 
     others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in
               result.control_results.items()}  # fmt: skip
+    held_out = HELD_OUT in result.control_results
+    treated = result.exchange("model", level=verdict.level) if held_out else None
     summary = {
         "verdict": _plain(verdict),
+        "exchange": treated and _plain(treated),
         "flags": [dataclasses.asdict(flag) for flag in result.flags],
         "controls": {name: _plain(other) for name, other in others.items()},
         "measurement": asked,
@@ -149,13 +158,15 @@ def _write(
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.{files.PARTIAL}."))
     try:
-        files.write_json(partial / "verdict.json", summary)
+        files.write_json(partial / "audit.json", summary)
         files.write_frame(partial / "residual_knowledge.csv", result.frame)
+        if result.has_margins:
+            files.write_frame(partial / "samples.csv", samples_table(result))
         if others:
             files.write_frame(partial / "controls.csv", result.controls)
         files.write(partial / "curves.png", png(figure, str(verdict)))
         picture = page.Picture(partial / "curves.png", str(verdict), READING)
-        blocks = _page(result, verdict, others, asked, picture)
+        blocks = _page(result, verdict, others, asked, picture, treated)
         page.write_page(partial / "report.html", title, blocks)
         partial.chmod(0o755)
         if folder.exists():
@@ -165,15 +176,16 @@ def _write(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _plain(verdict: Verdict) -> dict[str, Any]:
+def _plain(told: Verdict | Exchange) -> dict[str, Any]:
     """A verdict as JSON holds it, which has no NaN: None for what isn't a finite number."""
 
     def finite(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {k: finite(v) for k, v in value.items()}
+        value = value.tolist() if isinstance(value, np.ndarray) else value
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    return finite(dataclasses.asdict(verdict) | {"sentence": str(verdict)})
+    return finite(dataclasses.asdict(told) | {"finding": told.finding, "sentence": str(told)})
 
 
 def _headline(verdict: Verdict) -> str:
@@ -195,6 +207,7 @@ def _page(
     others: Mapping[str, Verdict],
     asked: Mapping[str, Any],
     picture: page.Picture,
+    treated: Exchange | None,
 ) -> list[page.Block]:
     """The page's blocks: verdict first, then what casts doubt on it, then the numbers."""
     from rurklib.study.report import page
@@ -206,11 +219,15 @@ def _page(
         f"{asked['seed']}. Intervals are for {result.estimand}."
     )
     flags = [str(flag) for flag in result.flags] or ["None raised."]
-    blocks: list[page.Block] = [page.Text(str(verdict)), page.Text(told)]
+    answers = [str(verdict), *([str(treated)] if treated else [])]
+    blocks: list[page.Block] = [*map(page.Text, answers), page.Text(told)]
     blocks += [page.Heading("Flags"), *map(page.Text, flags), page.Heading("Curves"), picture]
     if others:
         lines = (f"{name} ({sizes[name]} samples): {v}" for name, v in others.items())
         blocks += [page.Heading("Controls"), *map(page.Text, lines)]
+    if result.has_margins:
+        few = samples_table(result).head(20)
+        blocks += [page.Heading("Samples"), page.Table(few, "Best known, beyond the references")]
     blocks.append(page.Heading("Numbers"))
     blocks.append(page.Table(result.frame, "The forget set, one row per tau", folded=True))
     if others:

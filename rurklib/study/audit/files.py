@@ -3,9 +3,9 @@
 Weights are safetensors and are loaded, all of them and no other, into a net that a function of the
 user's builds (running that function runs the user's code: nothing else here runs code from a file).
 ONNX files are run by onnxruntime, an optional extra; they give no gradients. Arrays are .npz or
-.npy of numbers. Refused, with how to convert: pickles (.pt, .pth, ...), which run code when opened,
-and programs from torch.export (.pt2): torch.export.load falls back on torch.load(weights_only=
-False) and pickle.loads, as of torch 2.13, so that opening one may run code too.
+.npy of numbers. Pickles (.pt, .pth, ...) are read by PyTorch's restricted loader in another process
+(:mod:`rurklib.study.audit.pickled`). Refused: programs from torch.export (.pt2), for
+torch.export.load falls back on torch.load(weights_only=False) and pickle.loads, as of torch 2.13.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from rurklib.checks import InputError, count, labels, logits
 from rurklib.rng import seeded
+from rurklib.study.audit.pickled import read_pickled
 from rurklib.study.environment import needs
 from rurklib.study.sources.npz import read_indices, read_samples, said
 
@@ -145,7 +146,7 @@ def built(build: Callable[[], nn.Module], weights: Path) -> nn.Module:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file; a pickle is refused with how to convert it."""
+    """The tensors of a safetensors file, or of a pickle by way of another process."""
     if not path.is_file():
         raise InputError(f"{path} does not exist: check the path of the weights")
     if path.suffix == ".pt2":
@@ -160,13 +161,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             zipped = file.read(1) in (b"\x80", b"P")  # a pickle, or a zip that holds one
         if not zipped and path.suffix not in PICKLES:
             raise InputError(f"{path} is not a safetensors file ({said(error)})") from error
-        to = path.with_suffix(".safetensors").name
-        raise InputError(
-            f"{path} is a pickle, which can run code when it is opened, and is not opened here. "
-            'Convert it where you trust it: python -c "import torch; from safetensors.torch import '
-            f"save_file; w = torch.load('{path.name}', map_location='cpu', weights_only=True); "
-            f"save_file({{k: v.clone() for k, v in w.get('state_dict', w).items()}}, '{to}')\""
-        ) from error
+        return read_pickled(path)
 
 
 class Onnx(nn.Module):

@@ -1,12 +1,16 @@
 """``rurk audit``: models of one's own, from files, against re-trained ones."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rurklib.checks import InputError
+from rurklib.checks import InputError, one_of
 from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.residual.controls import HELD_OUT
+from rurklib.residual.exchange import ALIKE
+from rurklib.residual.verdict import NO_VERDICT, OVER, RESIDUAL
 from rurklib.study.cli.options import numbers
 
 
@@ -26,19 +30,22 @@ class Audit(click.Command):
 
 FILE = click.Path(path_type=Path)
 COPIES = f"how the copies are made: {', '.join(PERTURBATIONS)}"
+TREATED = "treated differently"
+FAILURES = {"residual": RESIDUAL, "over-forgotten": OVER, "treated-differently": TREATED,
+            "no-verdict": NO_VERDICT}  # what --fail-on takes, and what is found  # fmt: skip
 ASKED = ("perturbation", "draws", "seed", "test", "level")  # handed on as they are
 
 
 @click.command(cls=Audit)
 @click.option("--model", required=True, help="FILE.py:FUNCTION, run to build the net; or FILE.onnx")
-@click.option("--weights", type=FILE, help="the model's weights, safetensors (not with ONNX)")
+@click.option("--weights", type=FILE, help="the model's weights: safetensors, .pt (not with ONNX)")
 @click.option(
     "--references",
     multiple=True,
     type=FILE,
     metavar="FILE ...",
-    required=True,
-    help="models re-trained without the forget samples: safetensors of the same net, or ONNX",
+    help="models re-trained without the forget samples: weights of the same net, or ONNX; none, if "
+    "there are held-out samples",
 )
 @click.option("--data", type=FILE, required=True, help=".npz: x, y (or MedMNIST's train_images)")
 @click.option("--forget", type=FILE, required=True, help=".npy: indices into it of what to forget")
@@ -53,19 +60,23 @@ ASKED = ("perturbation", "draws", "seed", "test", "level")  # handed on as they 
 @click.option("--bounds", default="0,1", show_default=True, help="range of the input, or none")
 @click.option("--test", default="joint", show_default=True, help="the rule, or one of its parts")
 @click.option("--level", default=0.05, show_default=True, help="share of false alarms accepted")
-def audit(out: Path, taus: str, bounds: str, **given: Any) -> None:
+@click.option(
+    "--fail-on", metavar="LIST", default="", help=f"exit code 1 for {', '.join(FAILURES)}"
+)
+def audit(out: Path, taus: str, bounds: str, fail_on: str, **given: Any) -> None:
     """Ask whether a model of your own still knows what it should have forgotten.
 
-    The model is compared, on noisy copies of the forget samples, with models that were re-trained
-    without them (three at least, better six). FILE.py:FUNCTION names a function without arguments
-    that returns the net: floats in [0, 1] in, logits out, normalisation inside. It is imported and
-    called, so the code in that file is run; nothing else is: weights are safetensors, loaded
-    strictly, arrays are plain numbers, and pickles are refused. ONNX files need
-    onnxruntime (pip install -e ".[onnx]" in the clone of rurklib) and copies made without
-    gradients.
+    Two questions, on noisy copies of the forget samples. Is it like models that were re-trained
+    without them (three at least, better six)? And does it treat them unlike held-out samples of
+    their classes (--held-out; no re-trained model is needed, but one or two sharpen it)?
+    FILE.py:FUNCTION names a function without arguments that returns the net: floats in [0, 1] in,
+    logits out, normalisation inside. It is imported and called, so the code in that file is run;
+    nothing else is: weights are safetensors or a state_dict in a .pt file, which another process
+    reads by PyTorch's restricted loader, and arrays are plain numbers. ONNX files need onnxruntime
+    (pip install -e ".[onnx]" in the clone of rurklib) and copies made without gradients.
 
-    Prints the verdict; writes verdict.json, residual_knowledge.csv, controls.csv, curves.png and
-    report.html. Exit code 0 whatever the verdict is.
+    Prints both answers; writes audit.json, residual_knowledge.csv, samples.csv, controls.csv,
+    curves.png and report.html. Exit code 0 whatever they are, but for --fail-on; 2 for bad input.
 
     \b
     rurk audit --model m.py:build --weights m.safetensors
@@ -77,15 +88,29 @@ def audit(out: Path, taus: str, bounds: str, **given: Any) -> None:
     from rurklib.study.audit.audit import free
     from rurklib.study.audit.files import read_audit
 
+    named = [word for word in fail_on.split(",") if word]
+    for word in named:
+        one_of("--fail-on", word, FAILURES)
     free(out)
     asked: dict[str, Any] = {name: given.pop(name) for name in ASKED}
     asked |= {"out": out, "taus": numbers("--taus", taus, float), "bounds": _bounds(bounds)}
     title = f"Audit of {given['weights'] or given['model']}"
-    result = run(**read_audit(**given), **asked, title=title)
+    files = [given[k] for k in ("weights", "data", "forget", "held_out", "retain")]
+    read = read_audit(**given)
+    known = [path for path in (*files, *given["references"]) if path]
+    hashes = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in known}
+    result = run(**read, **asked, title=title, hashes=hashes)
+    found = {result.judge("model", test=asked["test"], level=asked["level"]).finding}
     click.echo(str(result.judge("model", test=asked["test"], level=asked["level"])))
+    if HELD_OUT in result.control_results:
+        treated = result.exchange("model", level=asked["level"])
+        click.echo(str(treated))
+        found |= {TREATED} if treated.finding != ALIKE else set()
     for flag in result.flags:
         click.echo(f"flag: {flag}")
     click.echo(f"\nreport: {out / 'report.html'}")
+    if any(FAILURES[word] in found for word in named):
+        raise SystemExit(1)
 
 
 def _bounds(text: str) -> tuple[float, float] | None:

@@ -1,0 +1,73 @@
+"""Weights that ``torch.save`` wrote, read in a process of their own: nothing is unpickled in ours.
+
+    python -m rurklib.study.audit.pickled m.pt m.safetensors
+
+That process uses PyTorch's restricted loader (``weights_only=True``), which builds tensors and
+plain containers alone, takes a ``state_dict`` out of the wrappings that trainers put around it,
+and writes tensors as safetensors; we read those. Names that DataParallel prefixed with ``module.``
+lose the prefix. A file that holds a whole model, which is code, is refused.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from rurklib.checks import InputError
+
+WRAPPED = ("state_dict", "model_state_dict", "model", "net", "ema")  # where trainers put it
+SECONDS = 300
+
+
+def read_pickled(path: Path) -> dict[str, Tensor]:
+    """The tensors of a ``.pt`` file, by way of another process. Raises InputError if it holds
+    anything but a ``state_dict``, with what it holds and how to mend it."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "weights.safetensors"
+        command = [sys.executable, "-m", __name__, str(path.absolute()), str(target)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise InputError(f"{path} wasn't read in {SECONDS} s: is it weights?") from error
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or ["the process that read it ended"])[-1]
+            raise InputError(
+                f"{path} can't be read as weights ({said[:300]}): save them with "
+                "torch.save(model.state_dict(), ...), or as safetensors"
+            )
+        return load_file(target)
+
+
+def tensors_of(found: Any) -> dict[str, Tensor]:
+    """The state_dict in what was loaded, whatever is around it.
+
+    >>> sorted(tensors_of({"epoch": 3, "state_dict": {"module.w": torch.ones(1)}}))
+    ['w']
+    """
+    for name in WRAPPED:
+        if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
+            found = found[name]
+    if not isinstance(found, Mapping) or not found:
+        raise InputError(f"it holds a {type(found).__name__}, expected a state_dict")
+    if other := [k for k, v in found.items() if not isinstance(v, Tensor)]:
+        kind = type(found[other[0]]).__name__
+        raise InputError(f"its entry {other[0]!r} is a {kind}, expected tensors alone")
+    prefix = "module." if all(str(k).startswith("module.") for k in found) else ""
+    return {str(k).removeprefix(prefix): v.detach().cpu().contiguous().clone()
+            for k, v in found.items()}  # fmt: skip
+
+
+if __name__ == "__main__":
+    try:
+        with open(sys.argv[1], "rb") as file:  # a name that ends otherwise decides nothing
+            loaded = torch.load(file, map_location="cpu", weights_only=True)
+        save_file(tensors_of(loaded), sys.argv[2])
+    except Exception as error:  # whatever it is: it ends here, and the last line says it
+        first = (str(error).strip().splitlines() or [""])[0]
+        sys.exit(f"{type(error).__name__}: {first}")
