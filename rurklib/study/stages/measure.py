@@ -18,18 +18,19 @@ from rurklib.models import build
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.counts import Counts, count_hits
+from rurklib.residual.inference import accelerate
 from rurklib.residual.measure import assemble
 from rurklib.residual.parts import PARTS
 from rurklib.residual.placement import by_p
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.spec import Measurement
 from rurklib.residual.verdict import Verdict
-from rurklib.samples import take
+from rurklib.samples import as_float, take
 from rurklib.study import files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, digest, fresh, key
 from rurklib.study.run import Run
-from rurklib.study.stages.models import digests, load_models
+from rurklib.study.stages.models import digests, load_model, load_models
 from rurklib.study.stages.parallel import parallel
 
 P_OF = dict(zip(PARTS, ("p_margin", "p_scaled_margin", "p_soft_hits", "p_hits", "p_hits_first"),
@@ -79,9 +80,13 @@ class Question:
         """Count the hits of some models and keep each one's in its file; returns a log's line."""
         x, y = samples(self.run, self.part)
         if self.asked.gradient_based:
+            others, example = load_models(self.run, self._others), as_float(x[:64])
+            known = {name: accelerate(net, example) for name, net in others.items()}
             for name in names:
-                nets = load_models(self.run, [name, *self._others])
-                self._keep(name, count_hits(nets, x, y, self.asked, found_on=name), keys[name])
+                nets = {name: load_model(self.run, name), **others}
+                fast = {name: accelerate(nets[name], example), **known}
+                counts = count_hits(nets, x, y, self.asked, found_on=name, forwards=fast)
+                self._keep(name, counts, keys[name])
         else:
             counts = count_hits(load_models(self.run, names), x, y, self.asked)
             for name in names:
