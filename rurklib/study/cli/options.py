@@ -21,7 +21,7 @@ SCENARIO = click.option(
     "--scenario", default="digits", show_default=True, help=f"one of {', '.join(SCENARIOS)}"
 )
 OUT = click.option("--out", type=FOLDER, help="run folder [default: runs/SCENARIO]")
-SEEDS = click.option("--seeds", help="experiment seeds [default: the scenario's; 0,1,2 for digits]")
+SEEDS = click.option("--seeds", help="experiment seeds, 0,1,2 or 0..2 [default: the scenario's]")
 CHANGES = click.option(
     "--set", "changes", multiple=True, metavar="NAME=VALUE", help="change a setting"
 )
@@ -77,11 +77,16 @@ def notebooks(run: Any) -> Iterator[Any]:
 
 
 def numbers(option: str, text: str, kind: type = int) -> list[Any]:
-    """The numbers in ``0,1,2``; InputError, which names the option, if they aren't."""
+    """The numbers in ``0,1,2``, whole ones also in ``0..2``; InputError, which names the option, if
+    they aren't."""
+    first, dots, last = text.partition("..")
     try:
+        if dots and kind is int:
+            return [*range(int(first), int(last) + 1)]
         return [kind(s) for s in text.split(",")]
     except ValueError:
-        like = "whole numbers such as 0,1,2" if kind is int else "numbers such as 0,0.05,0.1"
+        whole = "whole numbers such as 0,1,2 or 0..2"
+        like = whole if kind is int else "numbers such as 0,0.05,0.1"
         raise InputError(f"{option} {text}: expected {like}") from None
 
 

@@ -49,7 +49,8 @@ class Plan:
 
 
 def from_options(options: Sequence[str]) -> Groups:
-    """One group from ``NAME=V1,V2`` each; values are Python literals or plain words."""
+    """One group from ``NAME=V1,V2`` each; values are Python literals or plain words, and of seed
+    also a range, ``0..4``."""
     group: dict[str, list[Any]] = {}
     for option in options:
         name, _, values = (part.strip() for part in option.partition("="))
@@ -57,6 +58,9 @@ def from_options(options: Sequence[str]) -> Groups:
             raise InputError(f"--grid {option}: expected NAME=V1,V2,... such as tau=0,0.01,0.03")
         if name in group:
             raise InputError(f"--grid {name} is given twice: give all its values at once")
+        if name == "seed" and ".." in values:
+            group[name] = seeds(values)
+            continue
         whole = _literal(f"[{values}]")
         words = [_literal(word.strip()) for word in values.split(",")]
         group[name] = whole if isinstance(whole, list) else words

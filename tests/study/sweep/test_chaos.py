@@ -14,7 +14,7 @@ import pytest
 
 from rurklib.study.sweep import grid, run
 
-WORDS = ["tau=0,0.1,0.2,0.3", "seed=0,1,2", "pause=0.3"]
+WORDS = ["tau=0,0.1,0.2,0.3", "seed=0..2", "pause=0.3"]
 CELLS, FEWEST = 12, 4  # of disturbances, which end when nothing is left to disturb
 
 

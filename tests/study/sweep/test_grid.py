@@ -3,6 +3,7 @@
 import pytest
 
 from rurklib.checks import InputError
+from rurklib.study.cli import options
 from rurklib.study.notebooks import study_order
 from rurklib.study.notebooks.notebook import read
 from rurklib.study.sweep import grid
@@ -67,6 +68,8 @@ def test_the_grids_of_this_repository_have_the_papers_rows_and_ours(name):
 )
 def test_seeds(text, numbers):
     assert seeds(text) == numbers
+    assert grid.from_options([f"seed={text}"]) == {"grid": {"seed": numbers}}
+    assert options.numbers("--seeds", text) == numbers
 
 
 @pytest.mark.parametrize("text", ["4..0", "0...3", "a", "1,1", "", "-1", "0..", "1.5"])
