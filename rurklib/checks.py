@@ -36,7 +36,9 @@ def number(what: str, value: Any, low: float = -math.inf, high: float = math.inf
     """Return ``value`` as a float if it is a finite number in [low, high], else raise."""
     ok = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not ok or not low <= value <= high:
-        raise InputError(f"{what} = {value!r}: expected a finite number in [{low:g}, {high:g}]")
+        at_least = f" of at least {low:g}" if math.isfinite(low) else ""
+        within = f" in [{low:g}, {high:g}]" if math.isfinite(high) else at_least
+        raise InputError(f"{what} = {value!r}: expected a finite number{within}")
     return float(value)
 
 
@@ -119,10 +121,11 @@ def logits(model: Any, x: Tensor, y: Tensor, what: str = "model") -> int:
     try:
         with evaluating(model), torch.no_grad():
             out = model(given)
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+    except Exception as error:  # whatever the caller's code raises
         shape = tuple(probe.shape[1:])
+        said = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{what} can't be applied to a batch of {shape} inputs ({str(error).splitlines()[0]}); "
+            f"{what} can't be applied to a batch of {shape} inputs ({said}); "
             "check the shape, and that model and data are on one device"
         ) from error
     if not torch.equal(given, probe):

@@ -83,6 +83,7 @@ def locked(folder: Path) -> Iterator[None]:
     another has it. The lock is the system's, so it ends with its process, however that ends."""
     from filelock import FileLock, Timeout
 
+    folder = folder.resolve()  # by whatever name it is called: through a link, or "." from inside
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.parent / f".{folder.name}.lock")
     try:

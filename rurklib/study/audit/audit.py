@@ -89,7 +89,8 @@ def audit(
     """
     if not isinstance(model, nn.Module):
         raise checks.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
-    checks.number("level", level, 0.0, 1.0)
+    if not 0 < level < 0.5:
+        raise checks.InputError(f"level = {level}: expected a share of false alarms, such as 0.05")
     checks.one_of("test", test, TESTS)
     folder = None if out is None else free(Path(out))
     checks.inputs(x, bounds)
@@ -115,6 +116,9 @@ def free(folder: Path) -> Path:
     """``folder`` if an audit can be written there: new or empty, in a place that can be made.
     InputError if it can't, or if what draws the figures is not installed."""
     needs("matplotlib", "seaborn", extra="study")
+    if len(folder.name) > 200 or folder.is_symlink():
+        kind = "is a link" if folder.is_symlink() else f"has a name of {len(folder.name)} letters"
+        raise checks.InputError(f"out = {str(folder)[:80]} {kind}: name a new or an empty folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         kind = "is not empty" if folder.is_dir() else "is a file"
         raise checks.InputError(f"out = {folder} {kind}: name a new or an empty folder")

@@ -110,7 +110,7 @@ def build_function(spec: str) -> Callable[[], nn.Module]:
     sys.path.insert(0, str(path.resolve().parent))  # its own imports, as python m.py would
     try:
         loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a file that ends the process, with 0, ends nothing
         raise InputError(f"{path} can't be imported ({said(error)}): mend its code") from error
     finally:
         sys.path.pop(0)
@@ -126,7 +126,7 @@ def built(build: Callable[[], nn.Module], weights: Path) -> nn.Module:
     try:
         with seeded(0):
             model = build()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"the model's function raised {said(error)}: mend its code") from error
     if not isinstance(model, nn.Module):
         kind = type(model).__name__

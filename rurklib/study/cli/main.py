@@ -44,6 +44,16 @@ class Commands(click.Group):
         except InputError as error:
             click.echo(f"rurk: {error}", err=True)
             sys.exit(2)
+        except KeyboardInterrupt:
+            click.echo("\nrurk: stopped; the same command goes on", err=True)
+            sys.exit(130)
+        except OSError as error:  # a full disk, a folder that can't be written
+            place = error.filename or ctx.invoked_subcommand
+            click.echo(f"rurk: {place}: {error.strerror or error}", err=True)
+            sys.exit(2)
+        except MemoryError as error:
+            click.echo(f"rurk: more memory than there is was asked for ({error})", err=True)
+            sys.exit(2)
 
 
 @click.group(cls=Commands, epilog=EXAMPLES, context_settings={"max_content_width": 100})

@@ -81,7 +81,7 @@ def numbers(option: str, text: str, kind: type = int) -> list[Any]:
     they aren't."""
     first, dots, last = text.partition("..")
     try:
-        if dots and kind is int:
+        if dots and kind is int and int(last) - int(first) < 10_000:
             return [*range(int(first), int(last) + 1)]
         return [kind(s) for s in text.split(",")]
     except ValueError:

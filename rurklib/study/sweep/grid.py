@@ -79,6 +79,8 @@ def seeds(text: str) -> list[int]:
     expected = f"--seeds {text}: expected different whole numbers, 0..4 or 0,1,2"
     try:
         first, dots, last = text.partition("..")
+        if dots and int(last) - int(first) >= 10_000:
+            raise ValueError
         values = (
             [int(s) for s in text.split(",")] if not dots else [*range(int(first), int(last) + 1)]
         )

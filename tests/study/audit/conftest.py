@@ -23,6 +23,16 @@ def breaks():
 def seven():
     return 7
 
+def ends():
+    raise SystemExit(0)
+
+class Lost(nn.Sequential):
+    def forward(self, x):
+        raise KeyError("no")
+
+def lost():
+    return Lost(nn.Linear(24, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 3))
+
 def wide():
     return nn.Sequential(nn.Linear(24, 65), nn.ReLU(), nn.Linear(65, 3))
 """

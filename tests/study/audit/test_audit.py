@@ -110,6 +110,7 @@ def bad(folder) -> Path:
     np.save(folder / "real.npy", np.array([0.5]))
     np.save(folder / "overlap.npy", np.array([44, 45]))
     (folder / "broken.py").write_text("import nothing_like_it\n")
+    (folder / "dangling").symlink_to(folder / "nowhere")
     (folder / "full").mkdir()
     (folder / "full" / "mine.txt").write_text("precious")
     return folder
@@ -136,6 +137,11 @@ CASES = [
     ({"model": "broken.py:build"}, "can't be imported (No module named 'nothing_like_it')"),
     ({"model": "m.py:breaks"}, "the model's function raised no such file: mend its code"),
     ({"model": "m.py:seven"}, "returned a int"),
+    ({"model": "m.py:ends"}, "the model's function raised 0: mend its code"),
+    ({"model": "m.py:lost"}, "can't be applied to a batch of (24,) inputs ('no')"),
+    ({"out": "x" * 240}, "has a name of 240 letters"),
+    ({"out": "dangling"}, "is a link: name a new or an empty folder"),
+    ({"level": 0}, "expected a share of false alarms"),
     (
         {"model": "m.py:wide"},
         "size mismatch for 0.weight: copying a param with shape torch.Size([64, 24])",
@@ -167,6 +173,7 @@ CASES = [
     ({"bounds": "1,0"}, "expected the lowest and the highest value"),
     ({"perturbation": "gausian"}, "did you mean 'gaussian'"),
     ({"draws": 0}, "draws = 0"),
+    ({"draws": 10**13}, "more memory than there is"),
     ({"test": "margins"}, "did you mean 'margin'"),
     ({"level": 2.0}, "level = 2.0"),
     ({"fail_on": "residul"}, "did you mean 'residual'"),

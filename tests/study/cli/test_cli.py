@@ -37,6 +37,8 @@ def invoke(*words: str):
         (["--set", "RURK.batchnorm=forzen"], "did you mean 'frozen'"),
         (["--seeds", "a,b"], "expected whole numbers"),
         (["--seeds", "1,1"], "different whole numbers"),
+        (["--seeds", "0..99999999999"], "expected whole numbers"),
+        (["--set", "RURK.lr=1e400"], "expected a finite number of at least 0"),
         (["--seeds", "1000"], "those of the re-trained references"),
         (["--jobs", "0"], "jobs = 0"),
     ],
