@@ -2,14 +2,16 @@
 
     python tests/benchmarks/exchange.py --data FOLDER
 
-FOLDER has cifar10.npz, pneumonia.npz, fashion/ (four .gz files) and sms/train.tsv; what is missing
-is left out. On each, 250 samples of a class are set aside, which no reference sees, and 150 more
-that nobody ever does (the held-out ones). 26 nets are re-trained without any of them; for each n,
-12 Originals are trained with n of the 250, drawn for each. One hidden layer, by plain PyTorch that
-trains all nets at once (``power.py``). Every net is asked about noisy copies.
+FOLDER has cifar10.npz, pneumonia.npz, fashion/ (four .gz files) and sms/train.tsv. On each, 400
+samples of a class are set aside, which no reference sees: 26 nets are re-trained without them; for
+each n, 12 Originals are trained with n of 250 of them, drawn for each. One hidden layer, by plain
+PyTorch that trains all nets at once. Every net is asked about noisy copies.
 
-Level: re-trained nets, with n samples of the 250 called "forgotten". Power: Originals. Both by the
-test with K references, and by the rule of record where K >= 3, each net with several draws of K.
+Level: re-trained nets, with n of the 400 called "forgotten" and 150 others "held out", drawn anew
+each time. (With one draw for all, a lucky one would be found in every net: models that are asked
+about one request share its luck.) Power: Originals, about their own n and 150 that they never saw.
+Both by the test with K references, and by the rule of record where K >= 3, each net with several
+draws.
 """
 
 import argparse
@@ -124,10 +126,12 @@ def problem(name: str, at: Path, rng: np.random.Generator) -> list[dict]:
                 for i in range(tries):
                     for _ in range(4 if kind == "level" else 3 if k else 1):
                         at_level = kind == "level"
-                        who = rng.permutation(POOL)[:n] if at_level else chosen[i].numpy()
+                        unseen = rng.permutation(POOL + HELD)
+                        who = unseen[-n:] if at_level else chosen[i].numpy()
+                        others = unseen[~np.isin(unseen, who)][:HELD]
                         among = [j for j in range(RETRAINED) if not at_level or j != i]
                         some = rng.permutation(among)[:k]
-                        outcome = judged(counts, known, i, some, who, rng)
+                        outcome = judged(counts, known, i, some, who, others, rng)
                         for test, called in outcome.items():
                             found.setdefault((test, kind), []).append(called)
             told = {"data": name, "n": n, "K": k}
@@ -136,17 +140,17 @@ def problem(name: str, at: Path, rng: np.random.Generator) -> list[dict]:
     return rows
 
 
-def judged(counts, known, i: int, some: np.ndarray, who: np.ndarray, rng) -> dict[str, bool]:
+def judged(counts, known, i: int, some, who, others, rng) -> dict[str, bool]:
     """Is something found about net ``i``, by the test and (K >= 3) by the rule?"""
     hits, margins = (np.concatenate([own[i][None], its[some]]) for own, its in
                      zip(counts, known, strict=True))  # fmt: skip
     seed = int(rng.integers(1 << 30))
-    p = exchange(margins[..., who], margins[..., POOL:], np.zeros(len(who)), np.zeros(HELD),
+    p = exchange(margins[..., who], margins[..., others], np.zeros(len(who)), np.zeros(HELD),
                  relabellings=RELABELLINGS, seed=seed).p  # fmt: skip
     outcome = {"exchange": p <= LEVEL}
     if len(some) >= 3:
         pairs = [(v[0][..., who], v[1:][..., who]) for v in (hits, margins)]
-        null = [held_out(others) for _, others in pairs]
+        null = [held_out(its) for _, its in pairs]
         rule = judge(pairs[0], null[0], DRAWS, pairs[1], null[1])
         outcome["rule"] = rule.finding != NONE
     return outcome
