@@ -69,7 +69,7 @@ def killed(tmp_path_factory) -> tuple[Path, dict[str, int]]:
     process.wait()
     kept = {k: v for k, v in stamps(out).items() if k.endswith(".safetensors")}
     assert not (out / "report.html").exists()
-    done = rurk(out, SMALL, jobs=2)
+    done = rurk(out, SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "00_five_minutes finished already" in done.stdout
     assert "report.html" in done.stdout.splitlines()[-1]
