@@ -26,7 +26,7 @@ def five_minutes(
 
     ``grid``: the two axes [a], [b]. ``original``, ``retrained``: what Original and each re-trained
     model answer on the grid [b, a], positive for the second species. ``flowers``: a row each with
-    ``length``, ``width``, ``species`` and ``forgotten``. ``copies``: noisy copies [n, 2] of the
+    ``sepal``, ``petal``, ``species`` and ``forgotten``. ``copies``: noisy copies [n, 2] of the
     forgotten ones. ``ratio``: residual knowledge by model; ``band``: that of each re-trained model.
 
     Returns the figure, its data (model, ratio, placement) and its alternative text.
@@ -85,13 +85,13 @@ def _plane(axis, grid, original, retrained, flowers, copies) -> None:
     for (species, one), marker, color in zip(
         flowers.groupby("species"), "os", SPECIES, strict=True
     ):
-        axis.plot(one.length, one.width, marker, ms=5, mfc=color, mec="white", mew=0.5,
+        axis.plot(one.sepal, one.petal, marker, ms=5, mfc=color, mec="white", mew=0.5,
                   label=f"{species} (shade: so say re-trained models)")  # fmt: skip
     ringed = flowers[flowers.forgotten]
     axis.plot(
-        ringed.length, ringed.width, "o", ms=10, mfc="none", mec=INK, mew=1.1, label="forgotten"
+        ringed.sepal, ringed.petal, "o", ms=10, mfc="none", mec=INK, mew=1.1, label="forgotten"
     )
     axis.plot(*copies.T, ".", ms=1.2, color=INK, alpha=0.5, label="their noisy copies")
     axis.set_xlabel("length of the sepal (standardised)", fontsize=9.5)
-    axis.set_ylabel("width of the sepal (standardised)", fontsize=9.5)
+    axis.set_ylabel("length of the petal (standardised)", fontsize=9.5)
     axis.spines[["top", "right"]].set_visible(False)
