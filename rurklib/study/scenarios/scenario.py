@@ -112,6 +112,8 @@ class Scenario:
         checks.number("forget_share", self.forget_share, 0.0, 1.0)
         checks.one_of("forget_order", self.forget_order, ORDERS)
         checks.taus(self.taus)
+        if not self.perturbations:
+            raise checks.InputError("perturbations = []: expected one at least, such as gaussian")
         for name in self.perturbations:
             checks.one_of("perturbation", name, PERTURBATIONS)
         for method, values in self.methods.items():

@@ -38,6 +38,7 @@ def invoke(*words: str):
         (["--seeds", "a,b"], "expected whole numbers"),
         (["--seeds", "1,1"], "different whole numbers"),
         (["--seeds", "0..99999999999"], "expected whole numbers"),
+        (["--set", "perturbations=[]"], "expected one at least, such as gaussian"),
         (["--set", "RURK.lr=1e400"], "expected a finite number of at least 0"),
         (["--seeds", "1000"], "those of the re-trained references"),
         (["--jobs", "0"], "jobs = 0"),
