@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 torch.set_num_threads(1)
+collect_ignore = ["benchmarks"]  # they are run by hand
 
 
 def pytest_collection_modifyitems(items):
