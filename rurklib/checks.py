@@ -49,6 +49,18 @@ def count(what: str, value: Any, low: int = 1) -> int:
     return value
 
 
+def seeds(text: str) -> list[int]:
+    """The seeds in ``0..4`` (both ends are in) or ``0,1,2``, as a command is given them."""
+    first, dots, last = text.partition("..")
+    try:
+        span = range(int(first), int(last) + 1) if dots else [int(s) for s in text.split(",")]
+    except ValueError:
+        span = []
+    if not 0 < len(span) <= 10_000 or min(span) < 0 or len(set(span)) != len(span):
+        raise InputError(f"--seeds {text}: expected different whole numbers, 0..4 or 0,1,2")
+    return list(span)
+
+
 def limits(bounds: Any) -> Bounds:
     """Return ``bounds`` if they are the lowest and the highest value of an input, or None."""
     pair = isinstance(bounds, (tuple, list)) and len(bounds) == 2

@@ -132,20 +132,17 @@ class ResidualKnowledge:
         return {name: self.judge(name) for name in self.models}
 
     def __repr__(self) -> str:
-        """What there is to read: a verdict on each model, whether it treats the forget samples
-        unlike held-out ones (if they were measured), and the flags. Numbers: ``frame``."""
+        """What there is to read: a verdict on each model, and the flags. Numbers: ``frame``."""
         told = [f"{name}: {self.judge(name)}" for name in self.models]
-        if control.HELD_OUT in self.control_results:
-            told += [f"{name}: {self.exchange(name)}" for name in self.models
-                     if self._has_margins(name)]  # fmt: skip
         return "\n".join(told + [f"flag, {flag.name}: {flag.message}" for flag in self.flags])
 
     @property
-    def has_margins(self) -> bool:
-        """Whether every model's margins were kept and are finite."""
+    def comparable(self) -> bool:
+        """Whether every model's margins were kept and are finite, the controls' too."""
         return all(
             c.margins is not None and bool(np.isfinite(c.margins).all())
-            for c in self.counts.values()
+            for result in (self, *self.control_results.values())
+            for c in result.counts.values()
         )
 
     def _has_margins(self, name: Hashable) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -149,8 +150,9 @@ def _write(
 
     others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in
               result.control_results.items()}  # fmt: skip
-    held_out = HELD_OUT in result.control_results
-    treated = result.exchange("model", level=verdict.level) if held_out else None
+    told = result.comparable and HELD_OUT in result.control_results  # else a flag says why
+    treated = result.exchange("model", level=verdict.level) if told else None
+    samples = samples_table(result) if result.comparable else None
     summary = {
         "verdict": _plain(verdict),
         "exchange": treated and _plain(treated),
@@ -164,13 +166,13 @@ def _write(
     try:
         files.write_json(partial / "audit.json", summary)
         files.write_frame(partial / "residual_knowledge.csv", result.frame)
-        if result.has_margins:
-            files.write_frame(partial / "samples.csv", samples_table(result))
+        if samples is not None:
+            files.write_frame(partial / "samples.csv", samples)
         if others:
             files.write_frame(partial / "controls.csv", result.controls)
         files.write(partial / "curves.png", png(figure, str(verdict)))
         picture = page.Picture(partial / "curves.png", str(verdict), READING)
-        blocks = _page(result, verdict, others, asked, picture, treated)
+        blocks = _page(result, verdict, others, asked, picture, treated, samples)
         page.write_page(partial / "report.html", title, blocks)
         partial.chmod(0o755)
         if folder.exists():
@@ -212,6 +214,7 @@ def _page(
     asked: Mapping[str, Any],
     picture: page.Picture,
     treated: Exchange | None,
+    samples: pd.DataFrame | None,
 ) -> list[page.Block]:
     """The page's blocks: verdict first, then what casts doubt on it, then the numbers."""
     from rurklib.study.report import page
@@ -229,9 +232,9 @@ def _page(
     if others:
         lines = (f"{name} ({sizes[name]} samples): {v}" for name, v in others.items())
         blocks += [page.Heading("Controls"), *map(page.Text, lines)]
-    if result.has_margins:
-        few = samples_table(result).head(20)
-        blocks += [page.Heading("Samples"), page.Table(few, "Best known, beyond the references")]
+    if samples is not None:
+        best = page.Table(samples.head(20), "Best known, beyond the references")
+        blocks += [page.Heading("Samples"), best]
     blocks.append(page.Heading("Numbers"))
     blocks.append(page.Table(result.frame, "The forget set, one row per tau", folded=True))
     if others:

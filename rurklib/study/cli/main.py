@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from rurklib.checks import InputError, count, one_of
+from rurklib.checks import seeds as read_seeds
 from rurklib.study.cli import options
 from rurklib.study.cli.audit import audit
 from rurklib.study.cli.sweep import sweep
@@ -45,7 +46,9 @@ class Commands(click.Group):
             click.echo(f"rurk: {error}", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
-            click.echo("\nrurk: stopped; the same command goes on", err=True)
+            click.echo(
+                "\nrurk: stopped; the same command goes on (an audit begins again)", err=True
+            )
             sys.exit(130)
         except OSError as error:  # a full disk, a folder that can't be written
             place = error.filename or ctx.invoked_subcommand
@@ -112,7 +115,7 @@ def tune(
 
     folder = out or Path("runs") / f"{scenario}-tune"
     choices: dict[str, Any] = {
-        "seeds": options.numbers("--seeds", seeds),
+        "seeds": read_seeds(seeds),
         "settings": {"references": references, **options.settings(None, changes)},
         "jobs": jobs,
         "rehearsal": True,

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from rurklib import checks
 from rurklib.checks import InputError
 from rurklib.study.environment import needs
 from rurklib.study.scenarios import SCENARIOS
@@ -42,7 +43,7 @@ def of_a_study(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def chosen(scenario: str, out: Any, seeds: Any, changes: Any, file: Any, **more: Any) -> None:
         choices = {
-            "seeds": None if seeds is None else numbers("--seeds", seeds),
+            "seeds": None if seeds is None else checks.seeds(seeds),
             "settings": settings(file, changes),
         }
         command(scenario, out or Path("runs") / scenario, choices, **more)
@@ -76,18 +77,12 @@ def notebooks(run: Any) -> Iterator[Any]:
         sys.exit(1)
 
 
-def numbers(option: str, text: str, kind: type = int) -> list[Any]:
-    """The numbers in ``0,1,2``, whole ones also in ``0..2``; InputError, which names the option, if
-    they aren't."""
-    first, dots, last = text.partition("..")
+def numbers(option: str, text: str) -> list[float]:
+    """The numbers in ``0,0.05``; InputError, which names the option, if they aren't."""
     try:
-        if dots and kind is int and int(last) - int(first) < 10_000:
-            return [*range(int(first), int(last) + 1)]
-        return [kind(s) for s in text.split(",")]
+        return [float(s) for s in text.split(",")]
     except ValueError:
-        whole = "whole numbers such as 0,1,2 or 0..2"
-        like = whole if kind is int else "numbers such as 0,0.05,0.1"
-        raise InputError(f"{option} {text}: expected {like}") from None
+        raise InputError(f"{option} {text}: expected numbers such as 0,0.05,0.1") from None
 
 
 def settings(file: Path | None, changes: Sequence[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from rurklib import checks
 from rurklib.checks import InputError
 from rurklib.study import memo, source
 from rurklib.study.notebooks.notebook import NO_MATTER, Notebook, Parameter, check_names
@@ -59,7 +60,7 @@ def from_options(options: Sequence[str]) -> Groups:
         if name in group:
             raise InputError(f"--grid {name} is given twice: give all its values at once")
         if name == "seed" and ".." in values:
-            group[name] = seeds(values)
+            group[name] = checks.seeds(values)
             continue
         whole = _literal(f"[{values}]")
         words = [_literal(word.strip()) for word in values.split(",")]
@@ -74,26 +75,9 @@ def _literal(text: str) -> Any:
         return text
 
 
-def seeds(text: str) -> list[int]:
-    """``0..4`` (both ends are in) or ``0,1,2``."""
-    expected = f"--seeds {text}: expected different whole numbers, 0..4 or 0,1,2"
-    try:
-        first, dots, last = text.partition("..")
-        if dots and int(last) - int(first) >= 10_000:
-            raise ValueError
-        values = (
-            [int(s) for s in text.split(",")] if not dots else [*range(int(first), int(last) + 1)]
-        )
-    except ValueError:
-        raise InputError(expected) from None
-    if not values or min(values) < 0 or len(set(values)) != len(values):
-        raise InputError(expected)
-    return values
-
-
 def with_seeds(groups: Groups, text: str) -> Groups:
     """The groups with these values of ``seed``, where a group doesn't give its own."""
-    values = seeds(text)
+    values = checks.seeds(text)
     return {name: group | {"seed": group.get("seed", values)} for name, group in groups.items()}
 
 
@@ -125,7 +109,7 @@ def from_file(path: Path) -> Groups:
         if both := [name for name in varied if name in fixed]:
             raise InputError(f"{where}: {both[0]} is both varied and fixed; keep one")
         if isinstance(varied.get("seed"), str):
-            varied["seed"] = seeds(varied["seed"])
+            varied["seed"] = checks.seeds(varied["seed"])
         groups[name] = varied | {name: [value] for name, value in fixed.items()}
     return groups
 

@@ -109,6 +109,7 @@ def bad(folder) -> Path:
     np.save(folder / "none.npy", np.array([], np.int64))
     np.save(folder / "real.npy", np.array([0.5]))
     np.save(folder / "overlap.npy", np.array([44, 45]))
+    (folder / "leaves.py").write_text("raise SystemExit(0)\n")
     (folder / "broken.py").write_text("import nothing_like_it\n")
     (folder / "dangling").symlink_to(folder / "nowhere")
     (folder / "full").mkdir()
@@ -137,6 +138,7 @@ CASES = [
     ({"model": "broken.py:build"}, "can't be imported (No module named 'nothing_like_it')"),
     ({"model": "m.py:breaks"}, "the model's function raised no such file: mend its code"),
     ({"model": "m.py:seven"}, "returned a int"),
+    ({"model": "leaves.py:build"}, "leaves.py can't be imported (0): mend its code"),
     ({"model": "m.py:ends"}, "the model's function raised 0: mend its code"),
     ({"model": "m.py:lost"}, "can't be applied to a batch of (24,) inputs ('no')"),
     ({"out": "x" * 240}, "has a name of 240 letters"),
@@ -177,6 +179,7 @@ CASES = [
     ({"test": "margins"}, "did you mean 'margin'"),
     ({"level": 2.0}, "level = 2.0"),
     ({"fail_on": "residul"}, "did you mean 'residual'"),
+    ({"fail_on": "treated-differently"}, "needs --held-out"),
 ]
 
 
@@ -213,6 +216,7 @@ def test_no_reference_at_all_and_an_exit_code_for_a_pipeline(tmp_path, audit):
             assert done.exit_code == (record["exchange"]["finding"] != ALIKE)
             digest = hashlib.sha256(Path(f"{name}.safetensors").read_bytes()).hexdigest()
             assert record["measurement"]["sha256"][f"{name}.safetensors"] == digest
+            assert {"m.py", "data.npz", "test.npz"} <= record["measurement"]["sha256"].keys()
     assert (codes["original", 3], codes["retrained", 3], codes["retrained", 0]) == (1, 0, 0)
     found = audit(out=tmp_path / "k", fail_on="residual,over-forgotten", taus="0,0.1")
     assert found.exit_code == 1
@@ -225,7 +229,7 @@ def test_samples_are_ranked_among_those_held_out(planted):
     held_out = planted.pair("held_out")
     given = {"taus": [0.0, 0.1], "draws": 4, "bounds": (-1, 1), "held_out": held_out}
     result = rurklib.audit(planted.original, planted.references, x, y, **given)
-    table = samples_table(result, np.arange(100, 100 + len(x)))
+    table = samples_table(result)
 
     def apart(result):
         margins = result.counts["model"].margins.mean(axis=1)
@@ -234,7 +238,7 @@ def test_samples_are_ranked_among_those_held_out(planted):
     own, theirs = apart(result), apart(result.control_results["held out"])
     first = int(own.argmax())
     row = table.iloc[0]
-    assert row["sample"] == 100 + first
+    assert row["sample"] == first
     assert row.margin_difference == pytest.approx(own[first])
     same = result.control_results["held out"].y == int(y[first])
     assert row["rank"] == pytest.approx((own[first] > theirs[same]).mean())

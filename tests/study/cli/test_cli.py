@@ -7,8 +7,9 @@ import nbformat
 import pytest
 from click.testing import CliRunner
 
+from rurklib.checks import InputError
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.study import environment
+from rurklib.study import environment, files
 from rurklib.study.cli.main import main
 from rurklib.study.notebooks import study_order
 from rurklib.study.run import open_run
@@ -35,9 +36,9 @@ def invoke(*words: str):
         (["--set", "perturbations=gausian"], "did you mean 'gaussian'"),
         (["--set", "forget_share=2.0"], "forget_share = 2.0"),
         (["--set", "RURK.batchnorm=forzen"], "did you mean 'frozen'"),
-        (["--seeds", "a,b"], "expected whole numbers"),
+        (["--seeds", "a,b"], "expected different whole numbers"),
         (["--seeds", "1,1"], "different whole numbers"),
-        (["--seeds", "0..99999999999"], "expected whole numbers"),
+        (["--seeds", "0..99999999999"], "expected different whole numbers"),
         (["--set", "perturbations=[]"], "expected one at least, such as gaussian"),
         (["--set", "RURK.lr=1e400"], "expected a finite number of at least 0"),
         (["--seeds", "1000"], "those of the re-trained references"),
@@ -51,6 +52,35 @@ def test_bad_words_are_refused_in_one_line(tmp_path, words, says):
     assert says in result.output
     assert len(result.output.strip().splitlines()) == 1
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "code"),
+    [
+        (KeyboardInterrupt(), "stopped; the same command goes on", 130),
+        (OSError(28, "No space left on device", "runs/x"), "runs/x: No space left on device", 2),
+        (MemoryError("2 TiB"), "more memory than there is was asked for (2 TiB)", 2),
+    ],
+)
+def test_what_ends_a_command_is_one_line_and_no_traceback(monkeypatch, error, says, code):
+    def ends(**_):
+        raise error
+
+    monkeypatch.setattr(main.commands["scenarios"], "callback", ends)
+    result = invoke("scenarios")
+    assert result.exit_code == code
+    assert says in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_a_folder_is_locked_by_whatever_name(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    with files.locked(tmp_path / "run"):
+        for name in (tmp_path / "link", Path(".")):
+            with pytest.raises(InputError, match="in use"), files.locked(name):
+                pass
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

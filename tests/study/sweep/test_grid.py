@@ -2,12 +2,11 @@
 
 import pytest
 
-from rurklib.checks import InputError
-from rurklib.study.cli import options
+from rurklib.checks import InputError, seeds
 from rurklib.study.notebooks import study_order
 from rurklib.study.notebooks.notebook import read
 from rurklib.study.sweep import grid
-from rurklib.study.sweep.grid import from_file, from_options, seeds
+from rurklib.study.sweep.grid import from_file, from_options
 from rurklib.study.sweep.run import plan
 
 
@@ -69,7 +68,6 @@ def test_the_grids_of_this_repository_have_the_papers_rows_and_ours(name):
 def test_seeds(text, numbers):
     assert seeds(text) == numbers
     assert grid.from_options([f"seed={text}"]) == {"grid": {"seed": numbers}}
-    assert options.numbers("--seeds", text) == numbers
 
 
 @pytest.mark.parametrize("text", ["4..0", "0...3", "a", "1,1", "", "-1", "0..", "1.5"])
