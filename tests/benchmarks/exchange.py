@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from power import fashion
+from power import DRAWS, count, fashion, train
 from scipy import stats
 from sklearn.feature_extraction.text import HashingVectorizer
 from torch import Tensor
@@ -30,7 +30,7 @@ from rurklib.residual.exchange import exchange
 from rurklib.residual.uncertainty import held_out
 from rurklib.residual.verdict import NONE, judge
 
-RETRAINED, ORIGINALS, DRAWS, POOL, HELD = 26, 12, 20, 250, 150
+RETRAINED, ORIGINALS, POOL, HELD = 26, 12, 250, 150
 NUMBERS, SIZES, TAUS = (10, 25, 50, 100, 250), (0, 1, 2, 3, 6, 12), (0.0, 0.05, 0.1)
 LEVEL, RELABELLINGS = 0.05, 499
 
@@ -54,72 +54,30 @@ def sms(file: Path) -> tuple[Tensor, Tensor]:
 
 
 PROBLEMS = {  # data, forgotten class, hidden units, epochs, learning rate
-    "CIFAR-10": (lambda at: images(at / "cifar10.npz", 800), 0, 128, 25, 0.05),
+    "CIFAR-10": (lambda at: images(at / "cifar10.npz", 800), 0, 128, 25, 0.02),
     "Fashion-MNIST": (lambda at: fashion(at / "fashion", 800), 6, 100, 25, 0.2),
     "X-rays": (lambda at: images(at / "pneumonia.npz", 1300), 0, 100, 25, 0.1),
     "SMS": (lambda at: sms(at / "sms" / "train.tsv"), 1, 64, 25, 0.2),
 }
 
 
-def train(x, y, seen: list[Tensor], hidden: int, epochs: int, lr: float, seed: int) -> list[Tensor]:
-    """A net for each of ``seen``, index sets of one length: weights [net, ...]."""
-    g, d, nets = torch.Generator().manual_seed(seed), x.shape[1], len(seen)
-    classes, size = int(y.max()) + 1, 64
-    shapes = ((d, hidden), (1, hidden), (hidden, classes), (1, classes))
-    weights = [((2 * torch.rand(nets, *s, generator=g) - 1) / f**0.5).requires_grad_()
-               for s, f in zip(shapes, (d, d, hidden, hidden), strict=True)]  # fmt: skip
-    steps = len(seen[0]) // size
-    sgd = torch.optim.SGD(weights, lr, momentum=0.9, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(sgd, epochs * steps)
-    for _ in range(epochs):
-        order = torch.stack([s[torch.randperm(len(s), generator=g)] for s in seen])
-        for batch in order[:, : steps * size].split(size, 1):
-            z = logits(weights, x[batch])
-            loss = F.cross_entropy(z.flatten(0, 1), y[batch].flatten(), reduction="sum") / size
-            sgd.zero_grad()
-            loss.backward()
-            sgd.step()
-            schedule.step()
-    return [w.detach() for w in weights]
-
-
-def logits(weights: list[Tensor], x: Tensor) -> Tensor:
-    x = x.expand(len(weights[0]), *x.shape[-2:])
-    return torch.baddbmm(weights[3], torch.baddbmm(weights[1], x, weights[0]).relu(), weights[2])
-
-
-def count(weights: list[Tensor], x: Tensor, y: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Hits out of DRAWS and mean margins on noisy copies, each [net, tau, sample]."""
-    hits, margins = np.zeros((2, len(weights[0]), len(TAUS), len(x)))
-    g = torch.Generator().manual_seed(7)
-    for t, tau in enumerate(TAUS):
-        for _ in range(DRAWS):
-            z = logits(weights, x + tau * torch.randn(x.shape, generator=g))
-            own = z.gather(2, y.expand(len(z), -1)[..., None])[..., 0]
-            others = z.masked_fill(F.one_hot(y, z.shape[2]).bool(), -torch.inf).logsumexp(2)
-            hits[:, t] += (z.argmax(2) == y).numpy()
-            margins[:, t] += ((own - others) / DRAWS).numpy()
-    return hits.astype(int), margins
-
-
 def problem(name: str, at: Path, rng: np.random.Generator) -> list[dict]:
     read, forgotten, *how = PROBLEMS[name]
     x, y = read(at)
-    x = x - x.mean(0)
     order = torch.tensor(rng.permutation(np.flatnonzero(y == forgotten)))
     pool, spare, kept = order[:POOL], order[POOL : POOL + HELD], order[POOL + HELD :]
     rest = torch.cat([torch.tensor(np.flatnonzero(y != forgotten)), kept])
-    references = train(x, y, [rest] * RETRAINED, *how, 1)
+    references = train(x, y, rest, RETRAINED, *how, 1)
     asked = torch.cat([pool, spare])
-    known = count(references, x[asked], y[asked])
+    known = count(references, x[asked], y[asked], TAUS)
     share = known[0][:, 0, :POOL].mean() / DRAWS
     print(f"{name}: re-trained nets recognise {share:.2f} of the pool; {len(kept)} of the class "
           f"retained, {len(rest)} samples in all", flush=True)  # fmt: skip
     rows = []
     for n in NUMBERS:
         chosen = [torch.tensor(rng.permutation(POOL)[:n]) for _ in range(ORIGINALS)]
-        own = train(x, y, [torch.cat([rest, pool[c]]) for c in chosen], *how, 2 + n)
-        theirs = count(own, x[asked], y[asked])
+        own = train(x, y, [torch.cat([rest, pool[c]]) for c in chosen], ORIGINALS, *how, 2 + n)
+        theirs = count(own, x[asked], y[asked], TAUS)
         for k in SIZES:
             found: dict[tuple[str, str], list[bool]] = {}
             for kind, counts, tries in (("level", known, RETRAINED), ("power", theirs, ORIGINALS)):

@@ -79,8 +79,10 @@ def logits(weights: list[Tensor], x: Tensor) -> Tensor:
     return torch.baddbmm(weights[3], torch.baddbmm(weights[1], x, weights[0]).relu(), weights[2])
 
 
-def train(x, y, seen: Tensor, nets: int, hidden: int, epochs: int, lr: float, seed: int,
-          start: list[Tensor] | None = None) -> list[Tensor]:  # fmt: skip
+def train(x, y, seen: Tensor | list[Tensor], nets: int, hidden: int, epochs: int, lr: float,
+          seed: int, start: list[Tensor] | None = None) -> list[Tensor]:  # fmt: skip
+    """Nets that have ``seen`` these samples, or each its own, as many of them: [net, ...]."""
+    seen = seen if isinstance(seen, list) else [seen] * nets
     g = torch.Generator().manual_seed(seed)
     d, classes = x.shape[1], int(y.max()) + 1
     shapes = ((d, hidden), (1, hidden), (hidden, classes), (1, classes))
@@ -90,12 +92,12 @@ def train(x, y, seen: Tensor, nets: int, hidden: int, epochs: int, lr: float, se
         for s, f in zip(shapes, fans, strict=True)
     ]
     weights = [w.clone().requires_grad_() for w in start or fresh]
-    steps = epochs * (len(seen) // 32)
+    steps = epochs * (len(seen[0]) // 32)
     sgd = torch.optim.SGD(weights, lr, momentum=0.9, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(sgd, steps)
     for _ in range(epochs):
-        order = torch.stack([seen[torch.randperm(len(seen), generator=g)] for _ in range(nets)])
-        for batch in order[:, : len(seen) // 32 * 32].split(32, 1):
+        order = torch.stack([s[torch.randperm(len(s), generator=g)] for s in seen])
+        for batch in order[:, : len(seen[0]) // 32 * 32].split(32, 1):
             z = logits(weights, x[batch])
             loss = F.cross_entropy(z.flatten(0, 1), y[batch].flatten(), reduction="sum") / 32
             sgd.zero_grad()
