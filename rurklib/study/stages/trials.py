@@ -25,7 +25,7 @@ def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataF
     """Unlearn with each entry of ``grid`` for each of the run's seeds, ``run.jobs`` at a time.
 
     An entry changes some of the scenario's hyper-parameters of ``method``. Returns a row per entry
-    and seed: the changed values, seed, unlearn_accuracy, test_accuracy and nearby_accuracy, that on
+    and seed: the changed values, seed, retain_, unlearn_, test_accuracy and nearby_accuracy, that on
     copies of the forget samples at the largest tau, all in percent (NaN where the weights
     diverged). The run keeps the numbers and no model.
     """
@@ -34,7 +34,7 @@ def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataF
     own = run.scenario.hyperparameters(method)
     tasks = [(trial, (run, method, s, {**own, **e})) for e in grid for s in run.seeds]
     for row, found in zip(rows, parallel(run, tasks), strict=True):
-        for part in ("unlearn", "test", "nearby"):
+        for part in ("retain", "unlearn", "test", "nearby"):
             row[f"{part}_accuracy"] = found[part][-1] if found else math.nan
     return pd.DataFrame(rows)
 

@@ -26,11 +26,14 @@ def run(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["digits", "cifar5"])
 def test_it_is_the_same_study_but_for_the_share(name):
-    """Fails if a net, a recipe, a radius or a method's value drifts from those of half a class."""
+    """Fails if a net, a recipe or a radius drifts from those of half a class, or a method is left
+    without values of its own."""
     half, whole = SCENARIOS[name], SCENARIOS[f"{name}-class"]
     assert (half.forget_share, whole.forget_share) == (0.5, 1.0)
-    again = whole.changed({"forget_share": 0.5}).settings()
-    assert again == half.settings()
+    again, asked = whole.changed({"forget_share": 0.5}).settings(), half.settings()
+    assert set(again.pop("methods")) < set(asked.pop("methods"))
+    assert again == asked
+    assert all(whole.methods.values())
 
 
 def test_the_wrong_references_know_the_other_half_and_no_more(run):
