@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rurklib.checks import InputError, one_of
+from rurklib.study import files
 
 NO_MATTER = ("out", "jobs")  # parameters that say where and how, and can't change what comes out
 KINDS = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
@@ -40,8 +41,7 @@ class Notebook:
 
 def read(path: Path) -> Notebook:
     """Read a notebook. Raises InputError if it is none or has no cell tagged ``parameters``."""
-    import nbformat
-
+    nbformat = files.nbformat()
     try:
         text = path.read_text(encoding="utf-8")
         book = nbformat.reads(text, as_version=4)
@@ -142,7 +142,7 @@ def execute(book: Notebook, target: Path, parameters: Mapping[str, Any]) -> Any:
     nbclient's DeadKernelError if the kernel is killed. The kernel ends with this process: it looks
     every second whether its parent is still there. Several threads may do this at once.
     """
-    import nbformat
+    nbformat = files.nbformat()  # before papermill, which imports it
     import papermill
     from traitlets.config import Config
 

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import ipywidgets
-import nbformat
 
 from rurklib.checks import InputError
+from rurklib.study import files
 from rurklib.study.inspector.view import Inspector, seed_of
 from rurklib.study.panels.inspector import InspectorPanel
 from rurklib.study.run import open_existing
@@ -83,6 +83,7 @@ def serve(
     os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)  # kernels inherit it
     code = "from rurklib.study.panels import inspector_page\n\n"
     code += f"inspector_page({str(folder.resolve())!r}, seed={seed!r})"
+    nbformat = files.nbformat()
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     book.metadata |= {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "title": TITLE}
     with tempfile.TemporaryDirectory() as home:

@@ -25,9 +25,9 @@ def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataF
     """Unlearn with each entry of ``grid`` for each of the run's seeds, ``run.jobs`` at a time.
 
     An entry changes some of the scenario's hyper-parameters of ``method``. Returns a row per entry
-    and seed: the changed values, seed, retain_, unlearn_, test_accuracy and nearby_accuracy, that on
-    copies of the forget samples at the largest tau, all in percent (NaN where the weights
-    diverged). The run keeps the numbers and no model.
+    and seed: the changed values, seed, retain_, unlearn_, test_ and nearby_accuracy, that on copies
+    of the forget samples at the largest tau, all in percent (NaN where the weights diverged). The
+    run keeps the numbers and no model.
     """
     digests(run, run.names("Original"))  # a missing one is an error, before any work
     rows = [{**entry, "seed": seed} for entry in grid for seed in run.seeds]
