@@ -19,7 +19,7 @@ RUN ?= runs/digits
 inspect: $(VENV)/.rurklib-study
 	$(BIN)/rurk inspect --run $(RUN) $(ARGS)
 
-test: $(VENV)/.rurklib-test lint
+test: $(VENV)/.rurklib-test
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.rurklib-test

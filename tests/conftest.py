@@ -19,6 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rurklib.study import files
+
+files.nbformat()  # tests import it too: once, and soon
 torch.set_num_threads(1)
 collect_ignore = ["benchmarks"]  # they are run by hand
 

@@ -5,11 +5,11 @@
 
 Every method with a schedule falls by half a cosine here, where its paper mostly keeps the rate
 (each method's notes say which): both, all else as the scenario has it, make schedules.csv.
-NoisyRURK with more and more noise, in a ball that Original just fits in, makes noisy.csv, with the
-bound on the Renyi divergence of order 2 in nats that would hold if the loss were convex. Three
-seeds beside six re-trained models; accuracies in percent, mean +- standard deviation; ``ratio`` is
-the accuracy on noisy copies of the forget samples at the largest tau (20 copies of each) as a share
-of the re-trained models'. Finished trials are kept.
+NoisyRURK with more and more noise, in a ball that the Originals just fit in, makes noisy.csv, with
+the bound on the Renyi divergence of order 2, in nats, that would hold if the loss were convex.
+Three seeds beside six re-trained models; accuracies in percent, mean +- standard deviation;
+``ratio`` is the accuracy on noisy copies of the forget samples at the largest tau (20 copies of
+each) as a share of the re-trained models'. Finished trials are kept.
 """
 
 import argparse
@@ -29,7 +29,6 @@ from rurklib.unlearn.noisy_rurk import renyi_epsilon
 
 SHOWN = {"retain_accuracy": 1, "unlearn_accuracy": 1, "test_accuracy": 1, "ratio": 3}
 SIGMAS = (0.0, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1)
-PUSH = {"steps": 50, "lr": 0.03, "lambda_f": 0.03, "lambda_a": 0.03}
 
 
 def main() -> None:
@@ -61,11 +60,14 @@ def main() -> None:
     table = pd.concat({m: tried(m, both) for m in scheduled}, names=["method"])
     files.write_frame(folder / "schedules.csv", table.reset_index(level="method"))
 
+    if "NoisyRURK" not in run.scenario.methods:  # it has no values there
+        return
+    own = run.scenario.hyperparameters("NoisyRURK")
     originals = load_models(run, run.names("Original")).values()
     norms = [torch.cat([w.flatten() for w in m.parameters()]).norm().item() for m in originals]
-    ball = {**PUSH, "radius": round(max(norms) + 0.05, 1)}
-    table = tried("NoisyRURK", [{"sigma": sigma, **ball} for sigma in SIGMAS])
-    moves = {k: ball[k] for k in ("radius", "lr", "steps")}
+    radius = round(max(norms) + 0.05, 1)
+    table = tried("NoisyRURK", [{"sigma": sigma, "radius": radius} for sigma in SIGMAS])
+    moves = {"radius": radius, "lr": own["lr"], "steps": own["steps"]}
     bounds = [renyi_epsilon(2.0, sigma=sigma, **moves) for sigma in SIGMAS]
     table["epsilon, if convex"] = [f"{e:.2g}" for e in bounds]
     files.write_frame(folder / "noisy.csv", table)
