@@ -1,0 +1,75 @@
+"""Draw the picture of the front page from a finished run of digits: figures/front-page.png.
+
+    python notebooks/front_page.py runs/digits
+
+The four forgotten images of which Original recognises most copies more than re-trained models do on
+average, at the run's largest tau; of each the first copy that the run's measurement made.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from tables import FIGURES
+
+from rurklib import study
+from rurklib.perturb import PERTURBATIONS
+from rurklib.rng import generator
+from rurklib.samples import as_float
+from rurklib.study.figures.front_page import front_page
+from rurklib.study.figures.style import png
+from rurklib.study.files import write, write_frame
+from rurklib.study.run import open_existing
+
+SHOWN, SHOWN_IMAGES = ("Original", "GD", "RURK", "SalUn"), 4
+
+
+def draw(folder: Path) -> None:
+    run = open_existing(folder)
+    law, tau, seed = run.scenario.perturbations[0], run.scenario.taus[-1], run.seeds[0]
+    measured, models = study.residual(run, law), study.load_models(run)
+    counts = measured.counts["Original", seed]
+    lead = (counts.of(("Original", seed)) - counts.of_all(measured.references).mean(0))[-1]
+    best = np.argsort(-lead)[:SHOWN_IMAGES]
+    x, y = run.pair("forget")
+    x = as_float(x)
+    stream = generator(counts.seed, 0, 0)  # the first draw of the first block
+    copies = PERTURBATIONS[law].sample(models["Original", seed], x, y, tau, stream, run.data.bounds)
+    with torch.inference_mode():
+        right = {name: (models[name](copies).argmax(1) == y)[best].numpy() for name in models}
+    said = {m: right[m, seed] for m in SHOWN}
+    retrained = np.stack([right[name] for name in run.names("Re-train")])
+    frame = pd.read_csv(run.folder / "residual_knowledge.csv")
+    rows = frame[frame.method.isin(SHOWN) & (frame.perturbation == law)]
+    table = pd.DataFrame({"forget sample": best, **said, "re-trained": retrained.sum(0)})
+    write_frame(FIGURES / "front-page.csv", table)
+    word = {"9": "nine"}.get(str(run.data.classes[int(y[0])]), "one of the class")
+    found = pd.read_csv(run.folder / "verdicts.csv").groupby("method").finding
+    always = found.agg(lambda f: f.iloc[0] if f.nunique() == 1 else "depends on the seed")[[*SHOWN]]
+    title = ";  ".join(
+        f"{' and '.join(always[always == what].index)}: {what}" for what in always.unique()
+    )
+    figure = front_page(x[best].numpy(), copies[best].numpy(), said, retrained, rows, title=title,
+                        word=word, unit="sd, pixels in [0, 1]")  # fmt: skip
+    known = {m: f"{sum(v)} of {len(best)}" for m, v in said.items()}
+    ends = rows[rows.tau == tau].groupby("method", sort=False).ratio_of_means.mean()
+    alt = (
+        f"Left: {len(best)} forgotten nines, a noisy copy of each, and who still recognises it: "
+        + ", ".join(f"{m} {n}" for m, n in known.items())
+        + f"; of {len(retrained)} re-trained models {', '.join(map(str, retrained.sum(0)))}. "
+        + f"Right: residual knowledge at tau {tau:g}: "
+        + ", ".join(f"{m} {v:.2f}" for m, v in ends.items())
+        + ", over the grey band of re-trained models."
+    )
+    write(FIGURES / "front-page.png", png(figure, alt))
+    print(alt)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    draw(Path(sys.argv[1]))
