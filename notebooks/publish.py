@@ -60,14 +60,15 @@ def publish(run: Path) -> None:
     for path in sorted((run / "figures").glob("[09]*.*")):
         if path.suffix in (".png", ".csv") and (own or path.stem not in OF_DATA):
             shutil.copy(path, target / path.name)
-    for table in (*tables, run / "verdicts.csv", run / "attacks.csv"):
+    found = [run / f"{name}.csv" for name in ("verdicts", "attacks", "class_references")]
+    for table in (*tables, *found):
         if table.exists():
             shutil.copy(table, target / table.name)
     trials = run.with_name(f"{name}-tune") / "trials.csv"
     if trials.exists():
         shutil.copy(trials, target / trials.name)
     write_answers()
-    for page in (ROOT / "README.md", target / "README.md"):
+    for page in (FIGURES / "README.md", target / "README.md"):
         write_tables(page)
 
 
@@ -104,7 +105,7 @@ def publish_beyond(out: Path) -> None:
     publish_outputs(out / f"{BEYOND}.ipynb", folder() / f"{BEYOND}.ipynb")
     copy_figures(out, "07_*")
     write_answers()
-    write_tables(ROOT / "README.md")
+    write_tables(FIGURES / "README.md")
 
 
 def publish_research() -> None:

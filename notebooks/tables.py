@@ -109,6 +109,16 @@ def choices(folder: Path) -> pd.DataFrame:
     return table.round(2).rename(columns=names)
 
 
+def class_rows(folder: Path) -> pd.DataFrame:
+    """Of a class that is forgotten whole, at the ends of the curve, means over seeds: the share
+    that is recognised, what models re-trained without half of it recognise, and the ratio."""
+    rows = pd.read_csv(folder / "class_references.csv")
+    rows = rows[rows.tau.isin([0, rows.tau.max()])].groupby(["method", "tau"], sort=False)
+    columns = {"forget_accuracy": "recognised", "margin_difference": "margin (logits)",
+               "half_accuracy": "half-trained recognise", "half_ratio": "ratio to those"}  # fmt: skip
+    return rows[[*columns]].mean().round(3).rename(columns=columns).reset_index()
+
+
 def as_it_is(table: str) -> Callable[[Path], pd.DataFrame]:
     return lambda folder: pd.read_csv(folder / table, dtype=str, keep_default_na=False)
 
@@ -135,6 +145,9 @@ TABLES = {
     "95_table_c4.csv": as_it_is("95_table_c4.csv"),
     "95_table_c5.csv": as_it_is("95_table_c5.csv"),
     "variants.csv": as_it_is("variants.csv"),
+    "schedules.csv": as_it_is("schedules.csv"),
+    "noisy.csv": as_it_is("noisy.csv"),
+    "class_references.csv": class_rows,
     "99_table.csv": table_beside,
     "99_curves.csv": curves_beside,
 }

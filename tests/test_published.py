@@ -14,6 +14,7 @@ from rurklib.study.stages.measure import P_OF
 from rurklib.unlearn.then_rurk import FIRST
 
 FIGURES = Path(__file__).parent.parent / "figures"
+RESULTS = FIGURES / "README.md"
 FRONT = FIGURES.parent / "README.md"
 IMAGES = ("digits", "cifar5", "fashion")
 
@@ -102,7 +103,7 @@ def test_the_controls_tell_what_the_front_page_says():
     assert ratio["forget set", "Smoothed"] < high["forget set", "Smoothed"]
     assert ratio["retained", "RURK"] < ratio["forget set", "RURK"]
     named = [("held out", "Original"), ("retained", "Original"), ("forget set", "Smoothed")]
-    told(FRONT, "Original", *(f"{ratio[key]:.3f}" for key in named))
+    told(RESULTS, "Original", *(f"{ratio[key]:.3f}" for key in named))
     told(
         FRONT, "RURK", *(f"{ratio[control, 'RURK']:.3f}" for control in ("retained", "forget set"))
     )
@@ -121,10 +122,10 @@ def test_the_front_page_counts_seeds_as_the_verdicts_do():
     assert knows == ["Original", "GD", "CF-k", "SSD"]
     ratio = table.groupby("method").ratio_of_means.mean()
     band = [f"{v:.3f}" for v in table[["predict_low", "predict_high"]].iloc[0]]
-    told(FRONT, *knows, f"{ratio['Original']:.3f}", *band)
-    told(FRONT, *over, f"{ratio.idxmin()} (lowest, {ratio.min():.3f})")
+    told(RESULTS, *knows, f"{ratio['Original']:.3f}", *band)
+    told(RESULTS, *over, f"{ratio.idxmin()} (lowest, {ratio.min():.3f})")
     rurk = table[table.method == "RURK"].ratio_of_means
-    told(FRONT, "RURK", ", ".join(f"{r:.3f}" for r in rurk))
+    told(RESULTS, "RURK", ", ".join(f"{r:.3f}" for r in rurk))
 
 
 def test_rurk_lowers_the_class_more_than_what_it_was_to_forget():
@@ -135,7 +136,7 @@ def test_rurk_lowers_the_class_more_than_what_it_was_to_forget():
         ratio = last[last.method == "RURK"].groupby("control").ratio_of_means.mean()
         assert ratio["forget set"] > max(ratio["held out"], ratio["retained"])
         numbers += [f"{r:.3f}" for r in ratio]
-    told(FRONT, "RURK", *numbers)
+    told(RESULTS, "RURK", *numbers)
 
 
 def test_the_ablations_say_what_the_front_page_says():
@@ -144,7 +145,7 @@ def test_the_ablations_say_what_the_front_page_says():
     rows = read("ablations/95_choices.csv")
     rurk = rows[rows.method == "RURK"]
     batchnorm = rurk[rurk.group == "batchnorm"].groupby("batchnorm").ratio_of_means.mean()
-    told(FRONT, "BatchNorm", f"{batchnorm['frozen']:.2f}", f"{batchnorm['train']:.2f}")
+    told(RESULTS, "BatchNorm", f"{batchnorm['frozen']:.2f}", f"{batchnorm['train']:.2f}")
     weight = rurk[rurk.group == "lambda"].groupby("lam").ratio_of_means.mean()
     original = rows[(rows.method == "Original") & (rows.group == "lambda")].ratio_of_means.mean()
     assert weight[0.0] == pytest.approx(original, abs=0.01)
@@ -201,7 +202,7 @@ def test_what_is_said_of_texts_and_xrays_is_what_was_measured(name):
     rows = rows[rows.law == "gaussian"]
     taus = sorted(rows.tau.unique())
     rows = rows[rows.tau == taus[len(taus) // 2]]
-    for page in (FRONT, head_of("07_beyond_images")):
+    for page in (RESULTS, head_of("07_beyond_images")):
         numbers = []
         for method in ("Original", "RURK"):
             its = rows[rows.method == method]
@@ -220,7 +221,7 @@ def test_on_xrays_the_same_prior_model_has_originals_ratio_but_not_its_margin():
     assert prior.ratio_of_means == pytest.approx(original.ratio_of_means, abs=0.01)
     assert prior.ratio_of_means > prior.predict_high
     assert prior.margin_difference < prior.margin_predict_high
-    told(FRONT, f"{prior.ratio_of_means:.3f}", "Original", f"{original.ratio_of_means:.3f}")
+    told(RESULTS, f"{prior.ratio_of_means:.3f}", "Original", f"{original.ratio_of_means:.3f}")
 
 
 def test_what_is_said_of_attacks_is_in_the_table():
@@ -232,7 +233,7 @@ def test_what_is_said_of_attacks_is_in_the_table():
     level = cells[cells.statistic == "level"].groupby(["method", "scenario"], sort=False).side
     above, below = (level.agg(lambda f, s=s: (f == s).sum()) for s in ("above", "below"))
     three = "{}, {} and {}".format
-    for page in (FRONT, head_of("06_adaptive_attacks")):
+    for page in (RESULTS, head_of("06_adaptive_attacks")):
         digits, cifar5, fashion = above["Original"]
         told(page, "Original", f"{digits} of 21", f"{cifar5} and {fashion} of 19")
         told(page, "RURK", three(*above["RURK"]), f"under {three(*below['RURK'])}")
@@ -257,7 +258,7 @@ def test_the_cheat_is_caught_as_often_as_the_front_page_says():
         asked.append(len(rows))
         caught.append(list(rows[rows].index))
     assert caught[0] == ["verdict on retained samples", "transfer, Original, on the forget set"]
-    told(FRONT, f"2 of {asked[0]}", "{} and {} of {}".format(*map(len, caught[1:]), asked[1]))
+    told(RESULTS, f"2 of {asked[0]}", "{} and {} of {}".format(*map(len, caught[1:]), asked[1]))
     assert asked[1] == asked[2]
 
 
@@ -267,7 +268,7 @@ def test_forgotten_shirts_are_found_at_one_percent_false_positives_as_said():
     rurk = rows[rows.method == "RURK"]
     assert (rurk.value > rurk.predict_high).all()
     found, high = 100 * rurk.value.mean(), 100 * rurk.predict_high.mean()
-    told(FRONT, "shirts", f"{found:.0f} %", f"{high:.0f} %")
+    told(RESULTS, "shirts", f"{found:.0f} %", f"{high:.0f} %")
 
 
 def test_which_classes_show_it_is_said_as_measured():
@@ -277,7 +278,7 @@ def test_which_classes_show_it_is_said_as_measured():
     ratio = rows.groupby("forget_class").ratio_of_means.mean()
     assert (len(above), above.sum(), above[0]) == (5, 4, False)
     assert ratio[above].idxmin() == 9
-    told(FRONT, f"{ratio[above].min():.2f} to {ratio.max():.2f}", "class 0", f"{ratio[0]:.2f}")
+    told(RESULTS, f"{ratio[above].min():.2f} to {ratio.max():.2f}", "class 0", f"{ratio[0]:.2f}")
 
 
 def test_nothing_published_names_a_folder_of_the_machine_that_made_it():
@@ -298,7 +299,7 @@ def test_what_rurks_terms_do_is_told_as_it_was_measured(name):
     named = ["neither term", *alone, "both terms", "both, PGD, B.4 (wrong label)"]
     tuned = [f"{ratio['tuned', variant]:.3f}" for variant in named]
     modes = [f"{ratio['paper', f'both, BatchNorm {m}, clip 1']:.3f}" for m in ("frozen", "train")]
-    told(FRONT, *tuned[:4], *modes)
+    told(RESULTS, *tuned[:4], *modes)
     told(FIGURES / "ablations" / "README.md", "The terms", *tuned[:4])
     told(FIGURES / "ablations" / "README.md", "B.4", *tuned[4:])
     told(FIGURES / "ablations" / "README.md", "BatchNorm", *modes)
