@@ -114,8 +114,12 @@ def class_rows(folder: Path) -> pd.DataFrame:
     that is recognised, what models re-trained without half of it recognise, and the ratio."""
     rows = pd.read_csv(folder / "class_references.csv")
     rows = rows[rows.tau.isin([0, rows.tau.max()])].groupby(["method", "tau"], sort=False)
-    columns = {"forget_accuracy": "recognised", "margin_difference": "margin (logits)",
-               "half_accuracy": "half-trained recognise", "half_ratio": "ratio to those"}  # fmt: skip
+    columns = {
+        "forget_accuracy": "recognised",
+        "margin_difference": "margin above re-trained (logits)",
+        "half_accuracy": "half-trained models recognise",
+        "half_ratio": "ratio to those",
+    }
     return rows[[*columns]].mean().round(3).rename(columns=columns).reset_index()
 
 

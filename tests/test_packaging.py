@@ -23,6 +23,8 @@ else:  # pragma: no cover
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+# "study" brings "audit" along, by name.
+STUDY = [*EXTRAS["audit"], *(r for r in EXTRAS["study"] if r != "rurklib[audit]")]
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 # Programs, a reader that pandas looks for, and what Dask's scheduler needs: never imported here.
 NOT_IMPORTED = {"jupyterlab", "ipykernel", "pyarrow", "dask"}
@@ -47,7 +49,7 @@ def test_what_is_imported_is_declared_and_the_core_needs_no_extra():
     files = sorted((ROOT / "rurklib").rglob("*.py"))
     core = [f for f in files if "study" not in f.relative_to(ROOT).parts]
     base = names(PROJECT["dependencies"])
-    declared = base.union(*(names(EXTRAS[e]) for e in ("study", "onnx", "several", "dask")))
+    declared = base.union(names(STUDY), *(names(EXTRAS[e]) for e in ("onnx", "several", "dask")))
     used = imported(files)
     assert imported(core) <= base | {"lightning-fabric"}  # the last: when several processes train
     assert used - declared == set()
@@ -55,7 +57,7 @@ def test_what_is_imported_is_declared_and_the_core_needs_no_extra():
 
 
 def test_environment_yml_has_the_names_and_bounds_of_pyproject():
-    wanted = PROJECT["dependencies"] + EXTRAS["study"]
+    wanted = PROJECT["dependencies"] + STUDY
     wanted = {re.match(r"([\w-]+)(.*)", w).groups() for w in wanted}
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert environment["channels"] == ["conda-forge", "nodefaults"]
@@ -117,7 +119,7 @@ def test_the_command_answers(monkeypatch, capsys):
 def test_importing_loads_nothing_heavy_and_training_needs_no_extra():
     """In a process of its own, which then has none of the extras' packages. Fails if a module
     imports a study's tools at its top, or if `pip install -e .` is not enough for `rurk train`, or
-    for an audit in Python that writes nothing."""
+    for an audit in Python that writes nothing, or ".[audit]" for one that writes its page."""
     heavy = ("seaborn", "matplotlib", "ipywidgets", "papermill", "sklearn", "IPython", "joblib",
              "distributed", "yaml", "torchvision", "torch._dynamo")  # fmt: skip
     extras = ("nbformat", "papermill", "IPython", "ipywidgets", "seaborn", "matplotlib", "yaml",
@@ -128,6 +130,9 @@ print([m for m in {heavy!r} if m in sys.modules])
 sys.modules |= dict.fromkeys({extras!r})
 rurklib.audit
 import rurklib.study.cli.main, rurklib.study.cli.train, rurklib.study.stages.models
+for name in {("seaborn", "matplotlib")!r}:
+    del sys.modules[name]
+import rurklib.study.cli.audit, rurklib.study.figures.curves, rurklib.study.report.page
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120

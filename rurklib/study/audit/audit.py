@@ -32,7 +32,7 @@ from rurklib.study import files
 from rurklib.study.audit.samples import samples_table
 from rurklib.study.environment import needs
 
-if TYPE_CHECKING:  # what draws and writes pages is of the extra "study"
+if TYPE_CHECKING:  # what draws and writes pages is of the extra "audit"
     from rurklib.study.report import page
 
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
@@ -116,7 +116,7 @@ def audit(
 def free(folder: Path) -> Path:
     """``folder`` if an audit can be written there: new or empty, in a place that can be made.
     InputError if it can't, or if what draws the figures is not installed."""
-    needs("matplotlib", "seaborn", extra="study")
+    needs("matplotlib", "seaborn", extra="audit")
     if len(folder.name) > 200 or folder.is_symlink():
         kind = "is a link" if folder.is_symlink() else f"has a name of {len(folder.name)} letters"
         raise checks.InputError(f"out = {str(folder)[:80]} {kind}: name a new or an empty folder")

@@ -11,7 +11,7 @@ torch.export.load falls back on torch.load(weights_only=False) and pickle.loads,
 import hashlib
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rurklib.checks import InputError, count, labels, logits
+from rurklib.checks import InputError, count, disjoint, labels, logits
 from rurklib.rng import seeded
 from rurklib.study.audit.pickled import read_pickled
 from rurklib.study.environment import needs
@@ -58,6 +58,7 @@ def read_audit(
             continue
         if path.suffix == ".npz":
             given[name] = read_samples(path)
+            disjoint(given["x"], given[name][0], ("forget", str(path)))  # before the slow
             continue
         chosen = read_indices(path, len(x))
         if both := int(torch.isin(chosen, forgotten).sum()):
@@ -86,13 +87,11 @@ def _nets(model: str, weights: Path | None, references: Sequence[Path]) -> list[
     if other := [p for p in paths if not of_code and p.suffix != ".onnx"]:
         raise InputError(f"{other[0]}: beside an ONNX model, give the references as ONNX files too")
     onnx = {p: Onnx(p) for p in paths if p.suffix == ".onnx"}
-    for path in paths:
-        if path not in onnx:
-            read_weights(path)
+    tensors = read_weights([p for p in paths if p not in onnx])
     if not of_code:
         return list(onnx.values())
     build = build_function(model)
-    return [onnx[p] if p in onnx else built(build, p) for p in paths]
+    return [onnx[p] if p in onnx else built(build, p, tensors[p]) for p in paths]
 
 
 def build_function(spec: str) -> Callable[[], nn.Module]:
@@ -120,9 +119,10 @@ def build_function(spec: str) -> Callable[[], nn.Module]:
     return function
 
 
-def built(build: Callable[[], nn.Module], weights: Path) -> nn.Module:
-    """The net that ``build()`` returns with the weights of a safetensors file, in eval mode."""
-    tensors = read_weights(weights)
+def built(
+    build: Callable[[], nn.Module], weights: Path, tensors: Mapping[str, Tensor]
+) -> nn.Module:
+    """The net that ``build()`` returns with the tensors of a file of weights, in eval mode."""
     try:
         with seeded(0):
             model = build()
@@ -133,9 +133,9 @@ def built(build: Callable[[], nn.Module], weights: Path) -> nn.Module:
         raise InputError(f"the model's function returned a {kind}: expected a torch.nn.Module")
     wanted = model.state_dict(keep_vars=True)
     tied = {id(wanted[k]): t for k, t in tensors.items() if k in wanted}  # they are written once
-    tensors |= {k: tied[id(w)] for k, w in wanted.items() if k not in tensors and id(w) in tied}
+    twins = {k: tied[id(w)] for k, w in wanted.items() if k not in tensors and id(w) in tied}
     try:
-        model.load_state_dict(tensors, strict=True)
+        model.load_state_dict({**tensors, **twins}, strict=True)
     except RuntimeError as error:  # it names what is missing, is too much, or has another shape
         hint = "save it with the state_dict of such a net"
         if all(k.startswith("module.") for k in tensors):
@@ -145,23 +145,26 @@ def built(build: Callable[[], nn.Module], weights: Path) -> nn.Module:
     return model.eval()
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, or of a pickle by way of another process."""
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: check the path of the weights")
-    if path.suffix == ".pt2":
-        raise InputError(
-            f"{path} is an exported program, and loading one may unpickle what is in it: save its "
-            "state_dict as safetensors and give the model's code, or export it to ONNX"
-        )
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        with path.open("rb") as file:
-            zipped = file.read(1) in (b"\x80", b"P")  # a pickle, or a zip that holds one
-        if not zipped and path.suffix not in PICKLES:
-            raise InputError(f"{path} is not a safetensors file ({said(error)})") from error
-        return read_pickled(path)
+def read_weights(paths: Sequence[Path]) -> dict[Path, dict[str, Tensor]]:
+    """The tensors of safetensors files, and of pickles by way of another process."""
+    found, pickles = {}, []
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{path} does not exist: check the path of the weights")
+        if path.suffix == ".pt2":
+            raise InputError(
+                f"{path} is an exported program, and loading one may unpickle what is in it: save "
+                "its state_dict as safetensors and give the model's code, or export it to ONNX"
+            )
+        try:
+            found[path] = load_file(path)
+        except (SafetensorError, OSError) as error:
+            with path.open("rb") as file:
+                zipped = file.read(1) in (b"\x80", b"P")  # a pickle, or a zip that holds one
+            if not zipped and path.suffix not in PICKLES:
+                raise InputError(f"{path} is not a safetensors file ({said(error)})") from error
+            pickles.append(path)
+    return found | read_pickled(pickles)
 
 
 class Onnx(nn.Module):

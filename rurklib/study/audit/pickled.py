@@ -1,6 +1,6 @@
 """Weights that ``torch.save`` wrote, read in a process of their own: nothing is unpickled in ours.
 
-    python -m rurklib.study.audit.pickled m.pt m.safetensors
+    python -m rurklib.study.audit.pickled FOLDER m.pt a.pt ...    # FOLDER/0.safetensors, 1 ...
 
 That process uses PyTorch's restricted loader (``weights_only=True``), which builds tensors and
 plain containers alone, takes a ``state_dict`` out of the wrappings that trainers put around it,
@@ -11,7 +11,7 @@ lose the prefix. A file that holds a whole model, which is code, is refused.
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +20,34 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rurklib.checks import InputError
+from rurklib.study.files import replacing
 
 WRAPPED = ("state_dict", "model_state_dict", "model", "net", "ema")  # where trainers put it
 SECONDS = 300
 
 
-def read_pickled(path: Path) -> dict[str, Tensor]:
-    """The tensors of a ``.pt`` file, by way of another process. Raises InputError if it holds
+def read_pickled(paths: Sequence[Path]) -> dict[Path, dict[str, Tensor]]:
+    """The tensors of ``.pt`` files, by way of one other process. Raises InputError if one holds
     anything but a ``state_dict``, with what it holds and how to mend it."""
+    if not paths:
+        return {}
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "weights.safetensors"
-        command = [sys.executable, "-m", __name__, str(path.absolute()), str(target)]
+        command = [sys.executable, "-m", __name__, folder, *(str(p.absolute()) for p in paths)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
         except subprocess.TimeoutExpired as error:
-            raise InputError(f"{path} wasn't read in {SECONDS} s: is it weights?") from error
-        if done.returncode:
-            said = (done.stderr.strip().splitlines() or ["the process that read it ended"])[-1]
             raise InputError(
-                f"{path} can't be read as weights ({said[:300]}): save them with "
-                "torch.save(model.state_dict(), ...), or as safetensors"
-            )
-        return load_file(target)
+                f"{paths[0]} and the like weren't read in {SECONDS} s: are they weights?"
+            ) from error
+        written = [Path(folder) / f"{k}.safetensors" for k in range(len(paths))]
+        for path, target in zip(paths, written, strict=True):
+            if not target.exists():
+                said = (done.stderr.strip().splitlines() or ["the process that read it ended"])[-1]
+                raise InputError(
+                    f"{path} can't be read as weights ({said[:300]}): save them with "
+                    "torch.save(model.state_dict(), ...), or as safetensors"
+                )
+        return {path: load_file(target) for path, target in zip(paths, written, strict=True)}
 
 
 def tensors_of(found: Any) -> dict[str, Tensor]:
@@ -65,9 +71,11 @@ def tensors_of(found: Any) -> dict[str, Tensor]:
 
 if __name__ == "__main__":
     try:
-        with open(sys.argv[1], "rb") as file:  # a name that ends otherwise decides nothing
-            loaded = torch.load(file, map_location="cpu", weights_only=True)
-        save_file(tensors_of(loaded), sys.argv[2])
+        for k, path in enumerate(sys.argv[2:]):
+            with open(path, "rb") as file:  # a name that ends otherwise decides nothing
+                loaded = torch.load(file, map_location="cpu", weights_only=True)
+            with replacing(Path(sys.argv[1]) / f"{k}.safetensors") as whole:
+                save_file(tensors_of(loaded), whole)
     except Exception as error:  # whatever it is: it ends here, and the last line says it
         first = (str(error).strip().splitlines() or [""])[0]
         sys.exit(f"{type(error).__name__}: {first}")

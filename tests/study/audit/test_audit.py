@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import rurklib
 from rurklib import InputError
 from rurklib.residual.exchange import ALIKE
 from rurklib.residual.verdict import NONE, RESIDUAL
-from rurklib.study.audit.files import build_function, built, read_weights
+from rurklib.study.audit.files import build_function, built
 from rurklib.study.audit.samples import samples_table
 from rurklib.study.figures import against_references
 from rurklib.study.report import page
@@ -86,7 +86,7 @@ def test_flags_are_printed_and_written(tmp_path, audit):
 @pytest.fixture(scope="module")
 def bad(folder) -> Path:
     """Files that are wrong in one way each, beside the good ones."""
-    weights = {k: v.clone() for k, v in read_weights(folder / "original.safetensors").items()}
+    weights = {k: v.clone() for k, v in load_file(folder / "original.safetensors").items()}
     torch.save(nn.Linear(2, 2), folder / "m.pth")
     torch.save({"state_dict": {**weights, "best": 0.3}}, folder / "disguised.safetensors")
     (folder / "old.ckpt").write_text("an older format")
@@ -335,7 +335,7 @@ def test_tied_weights_and_the_random_state(tmp_path, same_random_state):
     weights = {"a.weight": torch.eye(3), "a.bias": torch.ones(3), "b.bias": torch.zeros(3)}
     save_file(weights, tmp_path / "w.safetensors")
     with same_random_state():
-        net = built(Tied, tmp_path / "w.safetensors")
+        net = built(Tied, tmp_path / "w.safetensors", load_file(tmp_path / "w.safetensors"))
     assert net.b.weight is net.a.weight
     assert torch.equal(net.b.weight, torch.eye(3))
     assert not net.training

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from rurklib import InputError
 from rurklib.study.audit.files import read_weights
@@ -19,14 +20,17 @@ class Trap:
 @pytest.mark.parametrize("wrapped", ["bare", "state_dict", "model"])
 def test_weights_as_people_have_them_are_read_elsewhere(folder, tmp_path, wrapped):
     """Also by DataParallel, and within a trainer's checkpoint. Fails if this process unpickles."""
-    own = read_weights(folder / "original.safetensors")
+    ours = folder / "original.safetensors"
+    own = load_file(ours)
     found = (
         own
         if wrapped == "bare"
         else {"epoch": 3, wrapped: {f"module.{k}": v for k, v in own.items()}}
     )
     torch.save(found, tmp_path / "m.pt")
-    loaded = read_weights(tmp_path / "m.pt")
+    read = read_weights([ours, tmp_path / "m.pt"])
+    loaded = read[tmp_path / "m.pt"]
+    assert read[ours].keys() == own.keys()
     assert loaded.keys() == own.keys()
     assert all(torch.equal(loaded[k], own[k]) for k in own)
 
@@ -35,5 +39,5 @@ def test_a_pickle_that_runs_code_runs_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"w": torch.ones(1), "x": Trap()}, "m.pt")
     with pytest.raises(InputError, match=r"m.pt can't be read as weights"):
-        read_weights(Path("m.pt"))
+        read_weights([Path("m.pt")])
     assert not Path("sprung").exists()
