@@ -36,8 +36,8 @@ def front_page(
     _copies(axes["copies"], images, copies, said, retrained, word)
     axis, null = axes["curves"], bands(curves, "ratio_of_means")
     grey_bands(axis, null)
-    axis.axhline(1, **DOTTED)
     tau, names = null.index[-1], {}
+    axis.plot([0, tau], [1, 1], **DOTTED)
     for method, rows in curves.groupby("method", sort=False):
         seeds = rows.groupby("tau").ratio_of_means
         mean, look = seeds.mean(), style(str(method))
