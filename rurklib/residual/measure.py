@@ -43,6 +43,7 @@ def residual_knowledge(
     tolerance: float | None = None,
     estimand: str = ESTIMANDS[0],
     controls: Mapping[str, samples.Pair] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> ResidualKnowledge:
     """Measure residual knowledge of ``model`` about the forget samples (x, y).
 
@@ -70,6 +71,7 @@ def residual_knowledge(
         controls: other samples by name, ``{"held out": (x, y), "retained": (x, y)}``, measured the
             same way beside (:mod:`rurklib.residual.controls`). Held-out samples of the forgotten
             classes, that nobody trained on, tell memory from robustness.
+        progress: told now and then which part of the copies is counted, 0 to 1.
 
     Returns an object with integer ``.counts``, a tidy ``.frame`` and a ``.verdict`` (one, or one by
     name; ``print`` it), ``.controls`` like the frame, and ``.flags``, a list of what looks wrong
@@ -116,16 +118,23 @@ def residual_knowledge(
         pairs = control.checked(controls, x, bounds, next(iter(sizes.values())))
         searched = everyone if source is None else {source: nets[source]}
         flat = flags.without_gradient(searched, x, y) if asked.gradient_based else []
+        once = source is not None or not asked.gradient_based
+        everything = len(x) + sum(len(of) for of, _ in pairs.values())
+        everything *= 1 if once else len({*models, *known})
+        counted = 0  # of these
 
         def measured(x: Tensor, y: Tensor) -> ResidualKnowledge:
             example = samples.as_float(x[:64])
             forwards = {n: accelerate(everyone[n], example) for n in (*models, *known)}
 
             def count(names: Sequence[Any], on: Any) -> Counts:
+                nonlocal counted
                 shown, on = {n: everyone[n] for n in names}, on or source
                 counts = count_hits(
-                    shown, x, y, asked, found_on=nets.get(on), references=known, forwards=forwards
-                )
+                    shown, x, y, asked, found_on=nets.get(on), references=known, forwards=forwards,
+                    progress=progress and (lambda p: progress((counted + p * len(x)) / everything)),
+                )  # fmt: skip
+                counted += len(x)
                 return replace(counts, found_on=on if on in everyone else counts.found_on)
 
             counts = assemble(tuple(models), known, asked, count, transfer=source is not None)

@@ -261,3 +261,18 @@ def test_bad_input_is_refused_before_anything_is_measured(cnn, images):
     refused("found_on returned probabilities", found_on=nn.Sequential(r, nn.Softmax(1)))
     refused("is the only reference", found_on="reference-0", perturbation="fgsm")
     refused("model can't be applied", x=torch.rand(4, 2, 6, 6))
+
+
+@pytest.mark.parametrize("law", ["gaussian", "fgsm"])
+def test_progress_grows_to_the_whole(cnn, images, law):
+    """Fails if controls, searched models or blocks beyond the first aren't reckoned with."""
+    x, y = images(300)
+    told: list[float] = []
+    rurklib.residual_knowledge(
+        cnn(0), [cnn(1), cnn(2)], x, y, taus=[0.0, 0.1], draws=2, perturbation=law,
+        controls={"held out": images(20, seed=1)}, progress=told.append,
+    )  # fmt: skip
+    assert told == sorted(set(told))
+    assert 0 < told[0] < 0.5
+    assert told[-1] == pytest.approx(1)
+    assert len(told) == (1 if law == "gaussian" else 3) * 2 * (2 + 1)

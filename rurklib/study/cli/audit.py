@@ -1,6 +1,8 @@
 """``rurk audit``: models of one's own, from files, against re-trained ones."""
 
 import hashlib
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +103,7 @@ def audit(out: Path, taus: str, bounds: str, fail_on: str, **given: Any) -> None
     known = [given[k] for k in ("weights", "data", "forget", "held_out", "retain") if given[k]]
     known += [Path(given["model"].rpartition(":")[0] or given["model"]), *given["references"]]
     hashes = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in known}
-    result = run(**read, **asked, title=title, hashes=hashes)
+    result = run(**read, **asked, title=title, hashes=hashes, progress=every_few_seconds())
     told = read_json(out / "audit.json")
     answers = [told["verdict"], *([told["exchange"]] if told["exchange"] else [])]
     click.echo("\n".join(answer["sentence"] for answer in answers))
@@ -111,6 +113,20 @@ def audit(out: Path, taus: str, bounds: str, fail_on: str, **given: Any) -> None
     untold = TREATED in named and not told["exchange"]  # the flags above say why
     if untold or any(a["finding"] in FAILURES[word] for a in answers for word in named):
         raise SystemExit(1)
+
+
+def every_few_seconds(seconds: float = 5.0) -> Callable[[float], None]:
+    """A function that is told which part is done, and says so now and then, with the time left."""
+    began = said = time.monotonic()
+
+    def tell(part: float) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if part and now - said >= seconds:
+            said, left = now, (now - began) * (1 - part) / part
+            click.echo(f"{part:.0%} of the copies counted, about {left:.0f} s left", err=True)
+
+    return tell
 
 
 def _bounds(text: str) -> tuple[float, float] | None:
