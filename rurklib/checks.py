@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from rurklib.model_state import evaluating
 from rurklib.samples import Bounds, as_float, copies, take
 
+MOST_NAMES = 40  # that a message lists
+
 
 class InputError(ValueError):
     """A value that can't be used; the message names it, what was expected and how to mend it."""
@@ -29,7 +31,9 @@ def one_of(what: str, value: object, allowed: Iterable[str]) -> str:
     folded = {n.lower(): n for n in names}
     near = difflib.get_close_matches(str(value).lower(), folded, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(repr(folded[n]) for n in near)}? " if near else ""
-    raise InputError(f"unknown {what} {value!r}: {hint}known: {', '.join(names)}")
+    more = f", ... ({len(names)} in all)" if len(names) > MOST_NAMES else ""
+    known = f"{', '.join(names[:MOST_NAMES])}{more}"
+    raise InputError(f"unknown {what} {value!r}: {hint}known: {known}")
 
 
 def number(what: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:

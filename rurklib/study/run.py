@@ -17,6 +17,7 @@ import torch
 from rurklib import checks
 from rurklib.data.dataset import ANY, Dataset, Split
 from rurklib.data.requests import forget_part_of_a_class, rehearsed
+from rurklib.models import build
 from rurklib.study import files
 from rurklib.study.environment import commit, surroundings
 from rurklib.study.ids import ModelId
@@ -152,6 +153,12 @@ class Run:
             f"rurk study --scenario {self.scenario.name} --out {self.folder}"
         )
 
+    def blank(self, seed: int, classes: int | None = None) -> torch.nn.Module:
+        """The scenario's net with new weights."""
+        shape = self.data.train[0].shape[1], classes or len(self.data.classes)
+        net = build(self.scenario.model, *shape, seed=seed, bounds=self.data.bounds)
+        return net.to(self.device)
+
     def checkpoint(self, name: ModelId) -> Path:
         return self.folder / "models" / f"{ModelId(*name)}.safetensors"
 
@@ -194,7 +201,9 @@ def open_run(
         check_folder(run.folder, run.described, fresh=fresh)
     if dry:
         return run
-    _ = run.request  # data that can't be used are refused before a folder is begun or thrown away
+    _ = run.request  # what can't be used is refused before anything is begun or thrown away
+    if not run.folder.exists() or fresh:
+        checks.logits(run.blank(0), *run.data.train, f"model = {chosen.model!r}")
     if fresh and run.folder.exists():
         shutil.rmtree(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from rurklib import checks
 from rurklib.data.dataset import ANY, Dataset
@@ -179,7 +179,11 @@ class Scenario:
             into = changes if name not in RECIPE else recipe
             into = start if group == "pretrain" else methods.get(group, into)
             if name != "methods":
-                into[key] = _same_kind(name, value, known[name])
+                owner = (
+                    METHODS[group] if group in methods else Recipe if key in RECIPE else Scenario
+                )
+                empty = type(None) in get_args(get_type_hints(owner).get(key))
+                into[key] = _same_kind(name, value, known[name], empty)
         if self.pretrain is not None:
             changes["pretrain"] = replace(self.pretrain, **start)
         return replace(self, recipe=replace(self.recipe, **recipe), **changes)
@@ -230,14 +234,14 @@ def literal(text: str) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _same_kind(name: str, value: Any, like: Any) -> Any:
-    """``value`` in the type of ``like``, or InputError."""
+def _same_kind(name: str, value: Any, like: Any, empty: bool = False) -> Any:
+    """``value`` in the type of ``like``, or None where that may be (``empty``); or InputError."""
     if isinstance(like, tuple):
         items = value if isinstance(value, (list, tuple)) else (value,)
         return tuple(_same_kind(name, v, like[0]) for v in items)
     if isinstance(like, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    optional = like is None or (value is None and isinstance(like, float))
+    optional = like is None or (value is None and empty)
     if not optional and type(value) is not type(like):
         raise checks.InputError(
             f"{name} = {value!r}: expected a {type(like).__name__} such as {like!r}"

@@ -108,7 +108,7 @@ def load_model(run: Run, name: ModelId) -> nn.Module:
                 f"{path} holds a model of {what} {record.get(what)}, expected {expected}: was it "
                 "copied here? delete it to make it again"
             )
-    model = _blank(run, 0)
+    model = run.blank(0)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -196,9 +196,9 @@ def _trained(run: Run, name: ModelId, wanted: str) -> nn.Module:
     s, (method, seed) = run.scenario, name
     if method == PRETRAIN:
         data = _pretraining_data(run)
-        model, (x, y) = _blank(run, seed, classes=len(data.classes)), data.train
+        model, (x, y) = run.blank(seed, classes=len(data.classes)), data.train
     else:
-        model = _blank(run, seed)
+        model = run.blank(seed)
         for start in run.pretrained:
             transfer(model, files.load_weights(run.checkpoint(start))[0])
         x, y = run.pair("original" if method == "Original" else "retain")
@@ -232,13 +232,6 @@ def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn
         seed=seed,
         **{**values, **bounds},
     )
-
-
-def _blank(run: Run, seed: int, classes: int | None = None) -> nn.Module:
-    channels = run.data.train[0].shape[1]
-    count = classes or len(run.data.classes)
-    model = build(run.scenario.model, channels, count, seed=seed, bounds=run.data.bounds)
-    return model.to(run.device)
 
 
 def _pretraining_data(run: Run) -> Dataset:

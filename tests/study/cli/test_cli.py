@@ -43,6 +43,8 @@ def invoke(*words: str):
         (["--set", "RURK.lr=1e400"], "expected a finite number of at least 0"),
         (["--seeds", "1000"], "those of the re-trained references"),
         (["--jobs", "0"], "jobs = 0"),
+        (["--set", "RURK.tau=None"], "RURK.tau = None: expected a float"),
+        (["--scenario", "iris", "--set", "model=small-cnn"], "'small-cnn' can't be applied"),
     ],
 )
 def test_bad_words_are_refused_in_one_line(tmp_path, words, says):
@@ -51,6 +53,7 @@ def test_bad_words_are_refused_in_one_line(tmp_path, words, says):
     assert result.exit_code == 2
     assert says in result.output
     assert len(result.output.strip().splitlines()) == 1
+    assert len(result.output) < 1000
     assert not out.exists()
 
 

@@ -13,7 +13,6 @@ from rurklib.rng import generator
 from rurklib.samples import as_float
 from rurklib.study import files
 from rurklib.study.run import open_run
-from rurklib.study.stages import models
 from rurklib.train import fit
 
 SMALL = {
@@ -114,7 +113,7 @@ def test_the_smoothed_control_never_saw_a_forget_sample(run):
     x = as_float(x)
     noise = perturb.gaussian(x, 0.2, generator=generator(0, 0, 0, 0), bounds=run.data.bounds)
     both = torch.cat([x, noise]), y.repeat(2)
-    blank = models._blank(run, 0)
+    blank = run.blank(0)
     again = fit(blank, *both, run.scenario.training("Re-train"), seed=0)
     for a, b in zip(smooth.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)
@@ -134,7 +133,7 @@ def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, 
     assert torch.equal(*counts)
     (control,) = study.same_prior(run).values()
     x, y = split.pair(run.data, "retain")
-    blank = models._blank(run, 0)
+    blank = run.blank(0)
     again = fit(blank, x, y, run.scenario.training("Re-train"), seed=0)
     for a, b in zip(control.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)
