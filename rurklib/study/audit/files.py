@@ -122,7 +122,11 @@ def build_function(spec: str) -> Callable[[], nn.Module]:
 def built(
     build: Callable[[], nn.Module], weights: Path, tensors: Mapping[str, Tensor]
 ) -> nn.Module:
-    """The net that ``build()`` returns with the tensors of a file of weights, in eval mode."""
+    """The net that ``build()`` returns with the tensors of a file of weights, in eval mode.
+
+    Where one layer of it holds all that it can learn, as ``net`` does in a class that normalises
+    for it or puts its labels in another order, weights by that layer's own names do as well.
+    """
     try:
         with seeded(0):
             model = build()
@@ -131,7 +135,12 @@ def built(
     if not isinstance(model, nn.Module):
         kind = type(model).__name__
         raise InputError(f"the model's function returned a {kind}: expected a torch.nn.Module")
+    learnt = len(list(model.parameters()))
+    inner = [n for n, m in model.named_children() if len(list(m.parameters())) == learnt]
     wanted = model.state_dict(keep_vars=True)
+    if len(inner) == 1 and not set(tensors) & set(wanted):
+        own = {n: t for n, t in wanted.items() if not n.startswith(f"{inner[0]}.")}  # constants
+        tensors = {f"{inner[0]}.{n}": t for n, t in tensors.items()} | own
     tied = {id(wanted[k]): t for k, t in tensors.items() if k in wanted}  # they are written once
     twins = {k: tied[id(w)] for k, w in wanted.items() if k not in tensors and id(w) in tied}
     try:
