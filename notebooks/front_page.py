@@ -28,6 +28,13 @@ from rurklib.study.run import open_existing
 SHOWN, SHOWN_IMAGES = ("Original", "GD", "RURK", "SalUn"), 4
 
 
+def told(findings: pd.Series) -> str:
+    """The verdict of most seeds, and of how many if not of all."""
+    most = findings.mode()[0]
+    some = f" ({sum(findings == most)} of {len(findings)} seeds)" if findings.nunique() > 1 else ""
+    return f"{most}{some}"
+
+
 def draw(folder: Path) -> None:
     run = open_existing(folder)
     law, tau, seed = run.scenario.perturbations[0], run.scenario.taus[-1], run.seeds[0]
@@ -48,11 +55,10 @@ def draw(folder: Path) -> None:
     table = pd.DataFrame({"forget sample": best, **said, "re-trained": retrained.sum(0)})
     write_frame(FIGURES / "front-page.csv", table)
     word = {"9": "nine"}.get(str(run.data.classes[int(y[0])]), "one of the class")
-    found = pd.read_csv(run.folder / "verdicts.csv").groupby("method").finding
-    always = found.agg(lambda f: f.iloc[0] if f.nunique() == 1 else "depends on the seed")[[*SHOWN]]
-    title = ";  ".join(
-        f"{' and '.join(always[always == what].index)}: {what}" for what in always.unique()
-    )
+    found = pd.read_csv(run.folder / "verdicts.csv").groupby("method", sort=False).finding
+    said_of = {m: told(found.get_group(m)) for m in SHOWN}
+    whose = {what: [m for m in SHOWN if said_of[m] == what] for what in said_of.values()}
+    title = ";  ".join(f"{' and '.join(names)}: {what}" for what, names in whose.items())
     figure = front_page(x[best].numpy(), copies[best].numpy(), said, retrained, rows, title=title,
                         word=word, unit="sd, pixels in [0, 1]")  # fmt: skip
     known = {m: f"{sum(v)} of {len(best)}" for m, v in said.items()}

@@ -32,7 +32,7 @@ def front_page(
     forgotten image is called.
     """
     figure, axes = canvas(width=8.6, height=4.2, mosaic=[["copies", "curves"]])
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11.5)
     _copies(axes["copies"], images, copies, said, retrained, word)
     axis, null = axes["curves"], bands(curves, "ratio_of_means")
     grey_bands(axis, null)
@@ -53,7 +53,7 @@ def front_page(
     axis.set_xlim(-0.03 * tau, 1.62 * tau)
     axis.set_xticks([0, null.index[len(null) // 2], tau])
     axis.set_xlabel(f"tau, the noise in the copies ({unit})", fontsize=9.5, loc="left")
-    axis.set_title("How often, as a share of re-trained models", fontsize=10.5, loc="left")
+    axis.set_title("Residual knowledge (1: as re-trained models)", fontsize=10.5, loc="left")
     axis.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -87,4 +87,4 @@ def _copies(
     axis.set(xlim=(-1.75, n), ylim=(2.2 + 0.42 * len(rows), 0))
     axis.set_aspect("equal")
     axis.set_axis_off()
-    axis.set_title(f"Who still says it is a {word}?", fontsize=10.5, loc="left")
+    axis.set_title(f"Who still says {word}?", fontsize=10.5, loc="left")
