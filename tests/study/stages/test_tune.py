@@ -176,11 +176,12 @@ def test_trials_of_a_grid_are_the_methods_models(run, table):
     retain, forget, test = (run.pair(p) for p in ("retain", "forget", "test"))
     grid = [{"lr": 0.01}, {"lr": 0.3, "epochs": 1}]
     frame = trials(run, "GD", grid)
-    assert frame.columns.tolist() == ["lr", "seed", "unlearn_accuracy", "test_accuracy",
-                                      "nearby_accuracy", "epochs"]  # fmt: skip
+    told = [f"{part}_accuracy" for part in ("retain", "unlearn", "test", "nearby")]
+    assert frame.columns.tolist() == ["lr", "seed", *told, "epochs"]
     for entry, row in zip(grid, frame.itertuples(), strict=True):
         values = {**run.scenario.hyperparameters("GD"), **entry}
         model = unlearn("GD", original, retain, forget, seed=900, **values)
+        assert row.retain_accuracy == accuracy(model, *retain)
         assert row.unlearn_accuracy == 100 - accuracy(model, *forget)
         assert row.test_accuracy == accuracy(model, *test)
 
