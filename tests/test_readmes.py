@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent
 READMES = ["README.md", *(f"rurklib/{p}README.md" for p in ("", "residual/", "train/"))]
 READMES = [ROOT / p for p in READMES]
 PAGES = sorted((ROOT / "figures").rglob("README.md"))
+LINKED = [*READMES, *PAGES, *sorted((ROOT / "notebooks").glob("*.md"))]
 FILES = ROOT / "rurklib" / "README.md"  # its blocks are files of the package: tests/test_adding.py
 
 
@@ -35,7 +36,7 @@ def test_python_blocks_run(path, tmp_path, monkeypatch):
             registry.update(entries)
 
 
-@pytest.mark.parametrize("path", [*READMES, *PAGES], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", LINKED, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_and_pictures_point_to_files(path):
     for target in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", path.read_text()):
         link = target[0] or target[1]
