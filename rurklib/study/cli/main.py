@@ -208,16 +208,16 @@ def _study(run: Any, settings: dict[str, Any], fresh: bool) -> None:
 
     name, choices = run.scenario.name, {"settings": settings, "jobs": run.jobs}
     with options.notebooks(run) as study_order:
-        from rurklib.study.report.tables import results_table
+        from rurklib.study.report.tables import answer, findings_table
 
         run = open_run(name, run.folder, seeds=run.seeds, fresh=fresh, **choices)
         seeds = ", ".join(map(str, run.seeds))
         click.echo(f"{run.title}\nseeds {seeds}; {run.scenario.references} references")
         given = {"scenario": name, "out": str(run.folder.resolve()), "seeds": list(run.seeds)}
         study_order.run_notebooks(run, given | choices, say=click.echo)
-    summary = pd.read_csv(run.folder / "summary.csv")
-    click.echo("\n" + results_table(summary, gaps=False).to_string(index=False))
-    click.echo(f"\nreport: {run.folder / 'report.html'}")
+    verdicts, summary = (pd.read_csv(run.folder / f"{n}.csv") for n in ("verdicts", "summary"))
+    click.echo("\n" + findings_table(verdicts, summary).to_string(index=False))
+    click.echo(f"\n{answer(verdicts)}\nreport: {run.folder / 'report.html'}")
 
 
 @main.command()

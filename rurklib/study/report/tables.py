@@ -52,6 +52,13 @@ def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
     return table.reset_index()
 
 
+def answer(verdicts: pd.DataFrame) -> str:
+    """Which methods have which verdict in most of their seeds, a line each."""
+    most = verdicts.groupby("method", sort=False).finding.agg(lambda f: f.mode()[0])
+    found = {f: ", ".join(most.index[most == f]) for f in (*FINDINGS, *most) if (most == f).any()}
+    return "\n".join(["Verdict in most seeds", *(f"  {f}: {who}" for f, who in found.items())])
+
+
 def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     """One row per method: its models' ratios, and the rule's verdicts counted by seeds, as text.
 

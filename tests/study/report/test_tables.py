@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rurklib.study.notebooks.study_order import folder
-from rurklib.study.report.tables import share_within, versus_paper, versus_paper_text
+from rurklib.study.report.tables import answer, share_within, versus_paper, versus_paper_text
 from rurklib.study.scenarios import SCENARIOS
 
 
@@ -156,3 +156,16 @@ def test_the_papers_numbers_agree_with_each_other():
     gaps = (four - four.loc["Re-train"]).abs().mean(axis=1)
     wrong = (gaps - table.average_gap).abs() > 0.02
     assert list(gaps.index[wrong]) == ["GA"]
+
+
+def test_the_answer_names_each_method_under_the_verdict_of_most_of_its_seeds():
+    rows = {"Original": "rrr", "GD": "nrr", "RURK": "onn", "SalUn": "ooo"}
+    full = {"r": "residual knowledge", "n": "none detected", "o": "over-forgotten"}
+    verdicts = pd.DataFrame([(m, full[f]) for m, seeds in rows.items() for f in seeds],
+                            columns=["method", "finding"])  # fmt: skip
+    assert answer(verdicts).splitlines() == [
+        "Verdict in most seeds",
+        "  residual knowledge: Original, GD",
+        "  none detected: RURK",
+        "  over-forgotten: SalUn",
+    ]
