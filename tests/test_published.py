@@ -305,3 +305,19 @@ def test_what_rurks_terms_do_is_told_as_it_was_measured(name):
     told(FIGURES / "ablations" / "README.md", "The terms", *tuned[:4])
     told(FIGURES / "ablations" / "README.md", "B.4", *tuned[4:])
     told(FIGURES / "ablations" / "README.md", "BatchNorm", *modes)
+
+
+def test_what_is_said_of_a_class_forgotten_whole():
+    """Who says nothing of it, whom the margin tells all the same, and RURK by either references."""
+    rows = read("digits-class/class_references.csv", largest=True).groupby("method", sort=False)
+    last = rows[["forget_accuracy", "margin_difference", "half_ratio"]].mean()
+    silent = set(last.index[last.forget_accuracy == 0])
+    assert silent == {"NegGrad+", "EU-k", "SCRUB", "SSD", "Re-train"}
+    found = read("digits-class/verdicts.csv").groupby("method").finding
+    assert set(found.nunique()[found.nunique() > 1].index) == {"SCRUB"}
+    assert (found.get_group("NegGrad+") == "over-forgotten").all()
+    page = FIGURES / "digits-class" / "README.md"
+    margins = last.margin_difference[["EU-k", "SSD", "NegGrad+"]]
+    told(page, *(f"{m:.{n}f}" for m, n in zip(margins, (1, 1, 0), strict=True)))
+    told(page, "RURK", f"{last.half_ratio['RURK']:.2f}")
+    told(FRONT, "class", "four of nine", "RURK", "SCRUB")
