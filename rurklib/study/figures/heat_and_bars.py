@@ -91,6 +91,7 @@ def outside_bars(shares: pd.DataFrame, halves: Mapping[str, str], *, title: str)
             axis.barh(at, -100 * its.below, color=COLD, height=0.75)
             for x, line in ((0, "-"), (-2.5, ":"), (2.5, ":")):
                 axis.axvline(x, **{**DOTTED, "ls": line})
+            axis.tick_params(axis="y", labelsize=9)
         first = next(iter(axes.values()))
         method_axis(first, methods)
         first.set_xlim(-100, 100)
