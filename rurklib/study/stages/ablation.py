@@ -77,7 +77,7 @@ def ablate(
     for law in radii:
         checks.one_of("law with radii", law, laws)
     run = shared_run(scenario, shared, seed=seed, settings=settings, jobs=jobs)
-    values = {**run.scenario.hyperparameters(method), **changed}
+    values = {**SCENARIOS[scenario].hyperparameters(method), **changed}
     dimensions = math.prod(run.pair("forget")[0].shape[1:])
     if "tau" in values:
         values["tau"] = _radius(values.get("perturbation", ""), values["tau"], dimensions)

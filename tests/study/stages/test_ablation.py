@@ -6,8 +6,10 @@ import pytest
 
 from rurklib import InputError, perturb, residual_knowledge, unlearn
 from rurklib.study.ids import ModelId
+from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.stages.ablation import ablate, shared_run
 from rurklib.study.stages.models import load_models
+from rurklib.unlearn.contract import defaults
 
 SETTINGS = {"epochs": 1, "references": 3, "draws": 4, "taus": [0.0, 0.2]}
 
@@ -23,12 +25,14 @@ def cell(shared, **changes):
 
 def test_it_is_the_method_with_that_choice(shared):
     """By hand, from the shared models, on the same copies for all and on those that a gradient
-    finds. Fails if the scenario's value is used instead, or the references of another request, or
-    references see other copies than the model."""
+    finds. Fails if the scenario's value is used instead, or the paper's where the scenario has its
+    own, or the references of another request, or references see other copies than the model."""
     changed = {"lambda_a": 0.7, "epochs": 1}
     frame, verdicts = cell(shared, hyperparameters=changed, laws=["gaussian", "fgsm"])
     run = shared_run("digits", shared, seed=0, settings=SETTINGS)
-    values = {**run.scenario.hyperparameters("RURK"), **changed}
+    tuned = SCENARIOS["digits"].hyperparameters("RURK")
+    assert tuned != defaults("RURK")
+    values = {**tuned, **changed}
     original = load_models(run, run.trained)[ModelId("Original", 0)]
     model = unlearn("RURK", original, run.pair("retain"), run.pair("forget"), seed=0, **values)
     references = list(load_models(run, run.names("Re-train")).values())
