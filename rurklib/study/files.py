@@ -182,9 +182,7 @@ def nbformat() -> ModuleType:
     installed.
     """
     grammar = "rfc3987_syntax"
-    hidden = grammar not in sys.modules
-    if hidden:
-        sys.modules[grammar] = None  # type: ignore[assignment]
+    hidden = sys.modules.setdefault(grammar, None) is None  # type: ignore[arg-type]
     try:
         import nbformat
     finally:

@@ -135,6 +135,7 @@ def built(
     if not isinstance(model, nn.Module):
         kind = type(model).__name__
         raise InputError(f"the model's function returned a {kind}: expected a torch.nn.Module")
+    parallel = all(k.startswith("module.") for k in tensors)
     learnt = len(list(model.parameters()))
     inner = [n for n, m in model.named_children() if len(list(m.parameters())) == learnt]
     wanted = model.state_dict(keep_vars=True)
@@ -147,7 +148,7 @@ def built(
         model.load_state_dict({**tensors, **twins}, strict=True)
     except RuntimeError as error:  # it names what is missing, is too much, or has another shape
         hint = "save it with the state_dict of such a net"
-        if all(k.startswith("module.") for k in tensors):
+        if parallel:
             hint = "strip 'module.' from its names (DataParallel adds it)"
         why = textwrap.shorten(str(error).partition(":")[2], 300)
         raise InputError(f"{weights} doesn't fit the built net ({why}): {hint}") from error

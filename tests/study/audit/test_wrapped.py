@@ -32,8 +32,7 @@ def test_weights_by_the_inner_nets_names_are_loaded():
     theirs(torch.rand(8, 3, 32, 32))  # in train mode: its statistics move
     theirs.eval()
     model = built(Wrapped, Path("w.pt"), theirs.state_dict())
-    x = torch.rand(2, 3, 32, 32)
-    mean = torch.tensor([0.49, 0.48, 0.45]).view(3, 1, 1)
+    x, mean = torch.rand(2, 3, 32, 32), torch.tensor([0.49, 0.48, 0.45]).view(3, 1, 1)
     with torch.no_grad():
         assert torch.equal(model(x), theirs((x - mean) / 0.25)[:, ORDER])
 
@@ -51,3 +50,5 @@ def test_what_the_outer_net_could_learn_is_never_left_as_it_was_built():
     lacking = {k: v for k, v in resnet18(num_classes=3).state_dict().items() if k != "fc.bias"}
     with pytest.raises(InputError, match=r"fc.bias"):
         built(Wrapped, Path("w.pt"), lacking)
+    with pytest.raises(InputError, match=r"strip 'module.'"):
+        built(Wrapped, Path("w.pt"), {f"module.{k}": v for k, v in lacking.items()})
