@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -42,10 +43,9 @@ def begin():
 
 
 def kernels(driver: int) -> list[psutil.Process]:
-    try:
+    with suppress(psutil.NoSuchProcess):
         return psutil.Process(driver).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
+    return []
 
 
 def finished(out: Path) -> dict[str, tuple[int, float]]:
@@ -80,9 +80,10 @@ def test_kills_change_nothing(tmp_path, notebook, begin, no_kernel):
             time.sleep(0.02)
         if victim is None:
             break
-        harmed += 1
         processes |= {psutil.Process(driver.pid), *kernels(driver.pid)}
-        os.kill(victim, signal.SIGINT if kind == "interrupt" else signal.SIGKILL)
+        with suppress(ProcessLookupError):  # its cell was done, and it went by itself
+            os.kill(victim, signal.SIGINT if kind == "interrupt" else signal.SIGKILL)
+            harmed += 1
         if kind == "interrupt":
             driver.join(10)
             assert not driver.is_alive(), "it waits for its cells"
@@ -102,6 +103,5 @@ def test_kills_change_nothing(tmp_path, notebook, begin, no_kernel):
     assert len(no_kernel) == CELLS
     assert (out / "results.csv").read_bytes() == (calm / "results.csv").read_bytes()
     assert len((out / "results.csv").read_text().splitlines()) == 1 + CELLS * 2
-    assert not list(out.glob("cells/.*"))
-    assert not list(out.glob("failed/*"))
+    assert not [*out.glob("cells/.*"), *out.glob("failed/*")]
     assert not psutil.wait_procs(processes, timeout=5)[1], "left behind"
