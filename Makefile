@@ -20,7 +20,7 @@ inspect: $(VENV)/.rurklib-study
 	$(BIN)/rurk inspect --run $(RUN) $(ARGS)
 
 test: $(VENV)/.rurklib-test
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.rurklib-test
 	$(BIN)/ruff check rurklib tests notebooks
