@@ -28,7 +28,7 @@ collect_ignore = ["benchmarks"]  # they are run by hand
 
 def pytest_collection_modifyitems(items):
     """Files with slow tests first: each file is one worker's, and the last to end shouldn't be a
-    long one. xdist keeps this order if told to (the Makefile does); its own is by number of tests."""
+    long one. xdist must be told to keep this order (the Makefile does)."""
     slow = sorted({item.path for item in items if item.get_closest_marker("slow")}, reverse=True)
     items.sort(key=lambda item: slow.index(item.path) if item.path in slow else len(slow))
 

@@ -29,7 +29,7 @@ from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, TESTS, Verdict
 from rurklib.samples import Bounds, Pair
 from rurklib.study import files
-from rurklib.study.audit.samples import samples_table
+from rurklib.study.audit.samples import found_at, roc_table, samples_table
 from rurklib.study.environment import needs
 
 if TYPE_CHECKING:  # what draws and writes pages is of the extra "audit"
@@ -40,6 +40,10 @@ READING = (
     "Left: residual knowledge, with the 95 % interval of the ratio; right: the logit margin above "
     "the references'. Grey: where one further re-trained model would fall with probability 95 %, "
     "at each tau. Each control is compared on its own samples."
+)
+ROC = (
+    "Forget samples against held-out ones of their class, by the margin above the references'; "
+    "grey: each re-trained model beside the others. Left: who is found while hardly any is accused."
 )
 CAVEAT = (
     "That a model with no verdict against it has forgotten: smaller effects than the one named "
@@ -79,8 +83,8 @@ def audit(
         held_out: samples (x, y) that neither trained on; those of the forgotten classes are used.
         retained: samples (x, y) that both trained on. Of each control, at most 200 samples or as
             many as there are forget samples are used, drawn by ``seed``.
-        out: folder for audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png
-            and report.html; new or empty. None: nothing is written.
+        out: folder for audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png,
+            roc.csv, roc.png and report.html; new or empty. None: nothing is written.
         hashes: what the inputs are known by, by name; written down as they are.
         taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
         test, level: as :func:`rurklib.residual.verdict.judge`.
@@ -145,13 +149,14 @@ def _write(
 ) -> None:
     """Write an audit's files into ``folder``, which appears when all of them are whole."""
     from rurklib.study.figures.curves import against_references
+    from rurklib.study.figures.lines import roc
     from rurklib.study.figures.style import png
     from rurklib.study.report import page
 
     others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in
               result.control_results.items()}  # fmt: skip
-    told = result.comparable and HELD_OUT in result.control_results  # else a flag says why
-    treated = result.exchange("model", level=verdict.level) if told else None
+    able = result.comparable and HELD_OUT in result.control_results  # else a flag says why
+    treated = result.exchange("model", level=verdict.level) if able else None
     samples = samples_table(result) if result.comparable else None
     summary = {
         "verdict": _plain(verdict),
@@ -171,8 +176,14 @@ def _write(
         if others:
             files.write_frame(partial / "controls.csv", result.controls)
         files.write(partial / "curves.png", png(figure, str(verdict)))
-        picture = page.Picture(partial / "curves.png", str(verdict), READING)
-        blocks = _page(result, verdict, others, asked, picture, treated, samples)
+        pictures = [page.Picture(partial / "curves.png", str(verdict), READING)]
+        if treated:
+            found = roc_table(result)
+            told = found_at(found)
+            files.write_frame(partial / "roc.csv", found)
+            files.write(partial / "roc.png", png(roc(found, title=told), told))
+            pictures.append(page.Picture(partial / "roc.png", told, ROC))
+        blocks = _page(result, verdict, others, asked, pictures, treated, samples)
         page.write_page(partial / "report.html", title, blocks)
         partial.chmod(0o755)
         if folder.exists():
@@ -212,7 +223,7 @@ def _page(
     verdict: Verdict,
     others: Mapping[str, Verdict],
     asked: Mapping[str, Any],
-    picture: page.Picture,
+    pictures: Sequence[page.Picture],
     treated: Exchange | None,
     samples: pd.DataFrame | None,
 ) -> list[page.Block]:
@@ -228,15 +239,12 @@ def _page(
     flags = [str(flag) for flag in result.flags] or ["None raised."]
     answers = [str(verdict), *([str(treated)] if treated else [])]
     blocks: list[page.Block] = [*map(page.Text, answers), page.Text(told)]
-    blocks += [page.Heading("Flags"), *map(page.Text, flags), page.Heading("Curves"), picture]
+    blocks += [page.Heading("Flags"), *map(page.Text, flags), page.Heading("Curves"), *pictures]
     if others:
         lines = (f"{name} ({sizes[name]} samples): {v}" for name, v in others.items())
         blocks += [page.Heading("Controls"), *map(page.Text, lines)]
+        blocks.append(page.Table(result.controls, "The controls, one row per tau", folded=True))
     if samples is not None:
-        best = page.Table(samples.head(20), "Best known, beyond the references")
-        blocks += [page.Heading("Samples"), best]
-    blocks.append(page.Heading("Numbers"))
-    blocks.append(page.Table(result.frame, "The forget set, one row per tau", folded=True))
-    if others:
-        blocks.append(page.Table(result.controls, "The controls", folded=True))
+        blocks += [page.Heading("Samples"), page.Table(samples.head(20), "The best known")]
+    blocks += [page.Heading("Numbers"), page.Table(result.frame, "One row per tau", folded=True)]
     return [*blocks, page.Heading("What this does not show"), page.Text(CAVEAT)]

@@ -41,13 +41,16 @@ def read_audit(
     held_out: Path | None = None,
     retain: Path | None = None,
     classes: int | None = None,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Everything that an audit needs from its files, as :func:`rurklib.audit`'s arguments.
 
     ``model`` is FILE.py:FUNCTION, with ``weights``, or FILE.onnx; the rest are the files that
-    ``rurk audit`` takes. Cheap files first: no code is run before arrays and weights are known to
+    ``rurk audit`` takes. ``device`` is where models and samples are put: "auto" a GPU if there is
+    one. Cheap files first: no code is run before arrays and weights are known to
     be good. Raises InputError, in one line that names the file, for whatever can't be used.
     """
+    place = device_of(device)
     x, y = read_samples(data)
     forgotten = read_indices(forget, len(x))
     if classes is not None:
@@ -68,7 +71,26 @@ def read_audit(
     given["references"] = dict(zip(map(str, references), others, strict=True))
     if classes is not None and (told := logits(given["model"], given["x"], given["y"])) != classes:
         raise InputError(f"the model tells {told} classes apart, not the {classes} of --classes")
-    return given
+    return {name: moved(value, place) for name, value in given.items()}
+
+
+def device_of(name: str) -> torch.device:
+    """The device that ``name`` means; InputError if there is none of that kind here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # unknown; or PyTorch was built without it
+        raise InputError(f"--device {name} can't be used here ({said(error)}): try cpu") from error
+
+
+def moved(value: Any, device: torch.device) -> Any:
+    """Tensors and models, alone or in a tuple or a mapping, on ``device``."""
+    if isinstance(value, Mapping):
+        return {name: moved(v, device) for name, v in value.items()}
+    if isinstance(value, tuple):
+        return tuple(moved(v, device) for v in value)
+    return value.to(device)
 
 
 def _nets(model: str, weights: Path | None, references: Sequence[Path]) -> list[nn.Module]:

@@ -17,42 +17,79 @@ def samples_table(result: ResidualKnowledge) -> pd.DataFrame:
     samples of its class with a smaller margin_difference: near 1 for what is remembered, uniform
     for what was never seen (NaN without held-out samples). Without references the margin's own.
     """
-    accuracy, others, margin, apart = _means(result)
+    (name,) = result.models
+    counts = result.counts[name]
+    hits, others = result.ratios(name)
+    draws = np.broadcast_to(counts.drawn, (len(counts.taus),))[:, None]
+    accuracy, apart = (hits / draws).mean(axis=0), _apart(result, name)
+    shares = np.full(len(apart), np.nan)
+    if result.references:
+        shares = (others / draws).mean(axis=(0, 1))
+    ratio = np.divide(accuracy, shares, out=np.full_like(shares, np.nan), where=shares > 0)
     table = pd.DataFrame(
         {
             "sample": np.arange(len(accuracy)),
             "label": result.y,
             "accuracy": accuracy,
-            "reference_accuracy": others,
-            "ratio": np.divide(
-                accuracy, others, out=np.full_like(others, np.nan), where=others > 0
-            ),
-            "margin": margin,
+            "reference_accuracy": shares,
+            "ratio": ratio,
+            "margin": np.asarray(counts.margins)[counts.models.index(name)].mean(axis=0),
             "margin_difference": apart if result.references else np.nan,
+            "rank": np.nan,
         }
     )
-    table["rank"] = np.nan
-    beside = result.control_results.get(HELD_OUT)
-    if beside is not None:
-        theirs = _means(beside)[3]
-        for c in np.unique(table.label):
-            own, of_class = table.label == c, theirs[beside.y == c]
-            if len(of_class):
-                table.loc[own, "rank"] = (apart[own, None] > of_class).mean(axis=1)
+    if HELD_OUT in result.control_results:
+        table["rank"] = 1 - _as_sure(result, name)
     return table.iloc[np.argsort(-apart, kind="stable")].reset_index(drop=True)
 
 
-def _means(result: ResidualKnowledge) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Per sample, over copies and taus: the model's accuracy, the references' mean one (NaN if
-    there are none), the model's margin, and that less the references'."""
+def roc_table(result: ResidualKnowledge) -> pd.DataFrame:
+    """Told apart from held-out samples of their class: what share is found, at what price.
+
+    For the model, and for each re-trained one beside the others, a row for each forget sample:
+    ``model``; ``fpr``, the share of held-out samples of its class with as large a
+    margin_difference (1 - rank); ``tpr``, the share of forget samples with as small an fpr.
+    """
+    (name,) = result.models
+    beside = result.references if len(result.references) > 1 else ()
+    rows = []
+    for model in (name, *beside):
+        fpr = np.sort(_as_sure(result, model))
+        fpr = fpr[~np.isnan(fpr)]
+        tpr = np.searchsorted(fpr, fpr, side="right") / len(fpr)
+        rows.append(pd.DataFrame({"model": model, "fpr": fpr, "tpr": tpr}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def found_at(roc: pd.DataFrame, fpr: float = 0.05) -> str:
+    """What :func:`roc_table` says at one false positive rate, as a sentence."""
+    found = roc[roc.fpr <= fpr].groupby("model").tpr.max()
+    found = found.reindex(roc.model.unique(), fill_value=0.0)
+    told = f"Accusing {fpr:.0%} of the held-out finds {found.iloc[0]:.0%} of the forget samples"
+    others = f", with re-trained models up to {found.iloc[1:].max():.0%}" if len(found) > 1 else ""
+    return told + others
+
+
+def _as_sure(result: ResidualKnowledge, model: str) -> np.ndarray:
+    """For each forget sample the share of held-out ones of its class that the model knows as well
+    or better (NaN: there are none)."""
+    held_out = result.control_results[HELD_OUT]
+    own, theirs = _apart(result, model), _apart(held_out, model)
+    shares = np.full(len(own), np.nan)
+    labels = np.asarray(result.y)
+    for c in np.unique(labels):
+        of_class = theirs[held_out.y == c]
+        if len(of_class):
+            shares[labels == c] = (own[labels == c, None] <= of_class).mean(axis=1)
+    return shares
+
+
+def _apart(result: ResidualKnowledge, model: str) -> np.ndarray:
+    """Per sample, over copies and taus: a model's margin, less that of the references but itself
+    (of which there may be none)."""
     (name,) = result.models
     counts = result.counts[name]
-    draws = np.broadcast_to(counts.drawn, (len(counts.taus),))[:, None]
-    hits, others = result.ratios(name)
-    rows = [counts.models.index(r) for r in result.references]
     margins = np.asarray(counts.margins)
-    own = margins[counts.models.index(name)].mean(axis=0)
-    if not rows:
-        return (hits / draws).mean(axis=0), np.full(len(own), np.nan), own, own
-    shares = (others / draws).mean(axis=(0, 1))
-    return (hits / draws).mean(axis=0), shares, own, own - margins[rows].mean(axis=(0, 1))
+    others = [counts.models.index(r) for r in result.references if r != model]
+    own = margins[counts.models.index(model)].mean(axis=0)
+    return own - margins[others].mean(axis=(0, 1)) if others else own

@@ -60,6 +60,7 @@ ASKED = ("perturbation", "draws", "seed", "test", "level")  # handed on as they 
 @click.option("--draws", default=100, show_default=True, help="copies per sample and tau")
 @click.option("--seed", default=0, show_default=True, help="decides the copies")
 @click.option("--bounds", default="0,1", show_default=True, help="range of the input, or none")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--test", default="joint", show_default=True, help="the rule, or one of its parts")
 @click.option("--level", default=0.05, show_default=True, help="share of false alarms accepted")
 @click.option(
@@ -78,7 +79,8 @@ def audit(out: Path, taus: str, bounds: str, fail_on: str, **given: Any) -> None
     (pip install -e ".[onnx]" in the clone of rurklib) and copies made without gradients.
 
     Prints both answers; writes audit.json, residual_knowledge.csv, samples.csv, controls.csv,
-    curves.png and report.html. Exit code 0 whatever they are, but for --fail-on; 2 for bad input.
+    roc.csv, both pictures and report.html. Exit code 0 whatever they are, but for --fail-on; 2 for
+    bad input.
 
     \b
     rurk audit --model m.py:build --weights m.safetensors

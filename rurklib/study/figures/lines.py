@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from rurklib.study.figures.curves import QUANTITIES
 from rurklib.study.figures.scaffold import BOUNDS, RANGE, grey_bands, panel_names, panels, spread
-from rurklib.study.figures.style import BAND, DOTTED, FURTHER, LOOKS, style
+from rurklib.study.figures.style import BAND, DOTTED, FURTHER, INK, LOOKS, style
 
 AVERAGES = {
     "ratio_of_means": "ratio of means (what the paper plots)",
@@ -140,4 +140,27 @@ def band_growth(
         right.set_ylim(target - reach, target + reach)
         for axis in (left, right):
             axis.axhline(target, **DOTTED)
+    return figure
+
+
+def roc(frame: pd.DataFrame, *, title: str) -> Figure:
+    """How many forget samples are found, and how many held-out ones are accused for it: logarithmic
+    axes, for few who are surely found count (Carlini et al., S&P 2022).
+
+    ``frame`` has columns model, fpr and tpr, sorted by model and fpr; the first model is the one
+    that is judged, the others are re-trained. Nobody accused stands at the left edge.
+    """
+    edge = frame.fpr[frame.fpr > 0].min() / 2
+    with panels({"": ""}, title=title, size=(5.6, 4.0), xlabel="held-out samples accused (share)",
+                ylabel="forget samples found (share)") as (figure, axes):  # fmt: skip
+        axis = axes[""]
+        axis.plot([edge, 1], [edge, 1], label="chance", **DOTTED)
+        for k, (_, its) in enumerate(frame.groupby("model", sort=False)):
+            look: dict[str, Any] = {"color": INK, "lw": 1.8, "zorder": 3, "label": "the model"}
+            if k:
+                label = None if k > 1 else "each re-trained model"
+                look = {**style("Re-train"), "marker": "", "lw": 0.8, "label": label}
+            found = [0.0, *its.tpr, 1.0]
+            axis.step([edge, *its.fpr.clip(edge), 1.0], found, where="post", **look)
+        axis.set(xscale="log", yscale="log", xlim=(edge, 1), ylim=(frame.tpr.min() / 2, 1.05))
     return figure

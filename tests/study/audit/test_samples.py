@@ -1,0 +1,52 @@
+"""Who is known best, and who is told from held-out samples: by hand, and by scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_curve
+
+import rurklib
+from rurklib.study.audit.samples import found_at, roc_table, samples_table
+
+
+def test_samples_are_ranked_among_those_held_out(planted):
+    """By hand. Fails if ranks cross classes, or the references' mean isn't taken away."""
+    x, y = planted.pair("forget")
+    held_out = planted.pair("held_out")
+    given = {"taus": [0.0, 0.1], "draws": 4, "bounds": (-1, 1), "held_out": held_out}
+    result = rurklib.audit(planted.original, planted.references, x, y, **given)
+    table = samples_table(result)
+
+    def apart(result):
+        margins = result.counts["model"].margins.mean(axis=1)
+        return margins[0] - margins[1:].mean(axis=0)
+
+    own, theirs = apart(result), apart(result.control_results["held out"])
+    first = int(own.argmax())
+    row = table.iloc[0]
+    assert row["sample"] == first
+    assert row.margin_difference == pytest.approx(own[first])
+    same = result.control_results["held out"].y == int(y[first])
+    assert row["rank"] == pytest.approx((own[first] > theirs[same]).mean())
+    hits = result.counts["model"].hits[:, :, first].sum(axis=1) / 8
+    assert (row.accuracy, row.reference_accuracy) == pytest.approx((hits[0], hits[1:].mean()))
+    assert table["rank"].mean() > 0.55  # it learnt them by heart
+
+
+def test_the_roc_is_scikit_learns(planted):
+    """Of one class. Fails if a re-trained model stands among its own references."""
+    pairs = {part: planted.pair(part) for part in ("forget", "held_out")}
+    (x, y), held_out = ((x[y == 0], y[y == 0]) for x, y in pairs.values())
+    given = {"taus": [0.0, 0.1], "draws": 4, "bounds": (-1, 1), "held_out": held_out}
+    result = rurklib.audit(planted.original, planted.references, x, y, **given)
+    table = roc_table(result)
+    sides = [result.counts["model"], result.control_results["held out"].counts["model"]]
+    for row, (name, found) in enumerate(table.groupby("model", sort=False)):
+        others = [k for k in range(1, 7) if k != row]
+        scores = [c.margins[row].mean(0) - c.margins[others].mean((0, 1)) for c in sides]
+        truth = np.repeat([1, 0], [len(s) for s in scores])
+        curve = roc_curve(truth, np.concatenate(scores), drop_intermediate=False)
+        points = {(round(f, 9), round(t, 9)) for f, t in zip(*curve[:2], strict=True)}
+        assert {(round(r.fpr, 9), round(r.tpr, 9)) for r in found.itertuples()} <= points, name
+    assert list(table.model.unique()) == ["model", *result.references]
+    at = table[(table.fpr <= 0.05) & (table.model == "model")].tpr.max()
+    assert f"{at:.0%} of the forget samples" in found_at(table)
