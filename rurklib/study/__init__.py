@@ -49,6 +49,7 @@ _HOMES = {
     "unlearned": "rurklib.study.stages.models",
     "validation_of_class": "rurklib.study.stages.attack",
     "verdicts": "rurklib.study.stages.measure",
+    "write_report": "rurklib.study.stages.report_page",
 }
 
 __all__ = sorted(_HOMES)

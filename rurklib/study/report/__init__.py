@@ -2,6 +2,7 @@
 
 from rurklib.study.report.saved import save_figure, saved_figures
 from rurklib.study.report.tables import (
+    curves_table,
     findings_table,
     results_table,
     share_within,
@@ -10,6 +11,7 @@ from rurklib.study.report.tables import (
 )
 
 __all__ = [
+    "curves_table",
     "findings_table",
     "results_table",
     "save_figure",

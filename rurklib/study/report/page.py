@@ -18,14 +18,16 @@ STYLE = """
   img { background: #fff; }
 }
 body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--page);
-       max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+       max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.7rem; line-height: 1.25; } h2 { font-size: 1.2rem; margin-top: 2.4rem; }
 figure { margin: 1.2rem 0; } img { max-width: 100%; height: auto; border-radius: 4px; }
 figcaption, .soft { color: var(--soft); font-size: .92rem; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums;
+  font-size: .86rem; }
 th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
+  background: var(--page); } th { font-weight: 600; }
 .gallery { display: flex; flex-wrap: wrap; gap: 1rem; } .gallery figure { width: 13rem; margin: 0; }
 details { margin: 1rem 0; } code { font-size: .92em; }
 """

@@ -7,6 +7,7 @@ import pandas as pd
 from rurklib.metrics.accuracy import COLUMNS as PERCENT
 from rurklib.metrics.registry import METRICS
 from rurklib.residual.parts import combined
+from rurklib.study.figures.curves import QUANTITIES
 
 CAP = 30  # of re-learn epochs; 31 reads "more than 30"
 CAPPED = {"relearn_epochs": ("re-learn", CAP), "relearn_steps": ("re-learn steps", 300)}
@@ -86,6 +87,18 @@ def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFram
             }
         )
     return pd.DataFrame(rows)
+
+
+def curves_table(frame: pd.DataFrame, *, differences: bool = False) -> pd.DataFrame:
+    """Residual knowledge at every tau, a row for each perturbation and method, mean over seeds, and
+    the bands of re-trained models; ``differences`` of accuracies in place of ratios."""
+    quantity = "difference" if differences else "ratio_of_means"
+    _, span, predict, _ = QUANTITIES[quantity]
+    keys, taus = ["perturbation", "method"], frame[frame.method != "Re-train"]
+    wide = frame.pivot_table(index=keys, columns="tau", values=quantity, sort=False)
+    band = taus.groupby(["perturbation", "tau"])[[*(span or ()), *(predict or ())]].first()
+    band = band.unstack().stack(level=0, future_stack=True).rename_axis(keys)
+    return pd.concat([wide, band]).round(3).reset_index().rename_axis(columns=None)
 
 
 def findings_of(verdicts: pd.DataFrame) -> str:

@@ -1,0 +1,120 @@
+"""A run on one page, ``report.html``: the answer first, then what it rests on."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from rurklib.data.leak import trained_on
+from rurklib.study import files
+from rurklib.study.report import page
+from rurklib.study.report.saved import saved_figures
+from rurklib.study.report.tables import (
+    answer,
+    curves_table,
+    findings_table,
+    results_table,
+    share_within,
+    versus_paper,
+    versus_paper_text,
+)
+from rurklib.study.run import Run
+from rurklib.study.stages.neighbourhoods import TABLES, paper_table
+from rurklib.unlearn.contract import defaults
+
+MEANING = (
+    "Residual knowledge is how often a model recognises slightly changed copies of what it was to "
+    "forget, divided by how often models do that were re-trained without it. One is what "
+    "forgetting gives; more, and something is left; less, and the model was pushed too far, which "
+    "gives the forgotten away as well. The verdict asks of the whole curve whether a further "
+    "re-trained model could be as far from the average one."
+)
+VERDICTS = (
+    "One rule for the whole curve, a seed at a time. Ratio of means at the largest tau, mean "
+    "(lowest ... highest). Seeds share the re-trained models, so their count has no error rate; "
+    '"all seeds, p", their p joined, has.'
+)
+RESULTS = (
+    "Mean ± standard deviation over models; in brackets the distance to the re-trained mean. "
+    "Unlearn accuracy is 100 - forget accuracy. MIA: what the paper's attack calls unseen of "
+    "the forget samples (of held-out ones, where a whole class is forgotten). CR's new head has "
+    "other confidences than a softmax net: compare its accuracies, not its MIA and LiRA. LiRA: 0.5 "
+    "and z = 0 for a model that never saw them. Re-learn: epochs until Original's forget loss is "
+    "reached. Avg. Gap: mean of the four distances."
+)
+CURVES = (
+    "Mean over seeds; null_... bound what re-trained models show among themselves, predict_... "
+    "where a further one would fall in 95 of 100 cases at each tau."
+)
+PAPERS = (
+    "Ours (the paper's, ours minus theirs). A star: at most both standard deviations together; {}. "
+    "A curve of the paper's has no spread over seeds: there it is what reading the figure may be "
+    "off by."
+)
+
+
+def write_report(run: Run) -> Path:
+    """Write ``report.html`` into the run's folder: one file that opens without server or internet.
+
+    Reads the tables and figures that notebooks 1 to 3 wrote, and says in ``figures/99_*.csv`` how
+    the run's numbers stand beside the paper's, where its scenario has those. Raises InputError if a
+    table is missing.
+    """
+    names = ("summary", "residual_knowledge", "neighbourhoods", "verdicts")
+    summary, frame, near, verdicts = (pd.read_csv(run.table(f"{n}.csv")) for n in names)
+    who = f"seeds {', '.join(map(str, run.seeds))}; {run.scenario.references} re-trained models"
+    question, *told = answer(verdicts).splitlines()
+    blocks: list[page.Block] = [page.Text(f"{run.title}; {who}."), page.Heading(question)]
+    blocks += [*(page.Text(line.strip()) for line in told), page.Text(MEANING)]
+    if leak := trained_on(run.data, run.split):
+        blocks.append(page.Text(f"Warning: {leak}."))
+    blocks += [
+        page.Heading("The verdict"),
+        page.Table(findings_table(verdicts, summary), VERDICTS),
+        page.Heading("The comparison"),
+        page.Table(results_table(summary), RESULTS),
+        page.Text(_sanity(summary, run.whole_class)),
+        page.Heading("Residual knowledge"),
+        page.Table(curves_table(frame, differences=run.whole_class), CURVES),
+    ]
+    for what, file in run.scenario.paper.items():
+        rows = versus_paper(summary if what == "table" else frame, pd.read_csv(file))
+        files.write_frame(run.folder / "figures" / f"99_{what}.csv", rows)
+        text, folded = versus_paper_text(rows, 2 if what == "table" else 3), what == "curves"
+        blocks.append(page.Heading(f"The paper's {what} beside ours"))
+        blocks.append(page.Table(text, PAPERS.format(share_within(rows)), folded=folded))
+    blocks.append(page.Heading("Near each forget sample"))
+    for column, title in TABLES.items():
+        shown = paper_table(near, column).round(2)
+        blocks.append(page.Table(shown, f"{title}; mean over models", folded=True))
+    blocks.append(page.Heading("Figures"))
+    blocks += [page.Picture(path, alt, alt) for path, alt in saved_figures(run)]
+    facts = [(k, str(v)) for k, v in files.read_json(run.folder / "env.json").items()]
+    seen = pd.DataFrame(facts, columns=["what", "value"])
+    choices = page.Table(_choices(run), "Settings of every method, and their defaults", folded=True)
+    blocks += [page.Heading("How it was made"), choices, page.Table(seen, "Environment", True)]
+    path = run.folder / "report.html"
+    page.write_page(path, f"Residual knowledge: {run.scenario.name}", blocks)
+    return path
+
+
+def _sanity(summary: pd.DataFrame, whole_class: bool) -> str:
+    """Whether re-trained models treat forgotten and never trained samples alike, as they should."""
+    mean = summary[summary.method == "Re-train"].mean(numeric_only=True)
+    right = f"Sanity: re-trained models are right on {100 - mean.unlearn_accuracy:.1f} % of the"
+    if whole_class:
+        return f"{right} class that they never saw."
+    return (
+        f"{right} forget samples and on {mean.held_out_accuracy:.1f} % of the class's test ones, "
+        "which no model saw either."
+    )
+
+
+def _choices(run: Run) -> pd.DataFrame:
+    """The hyper-parameters of a run's methods beside their defaults."""
+    rows = [
+        (f"{m}.{name}", str(value), str(defaults(m)[name]))
+        for m in run.scenario.methods
+        for name, value in run.scenario.hyperparameters(m).items()
+    ]
+    head = ["hyper-parameter", "value", "default (the paper's, where it gives one)"]
+    return pd.DataFrame(rows, columns=head)
