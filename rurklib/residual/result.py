@@ -70,7 +70,7 @@ class ResidualKnowledge:
             return np.full((1, len(first.taus)), np.nan)
         return np.stack([estimate(*self.ratios(r), self.counts[r].drawn) for r in self.references])
 
-    def pairs(self, name: Hashable, what: str = "hits") -> tuple[Pair, list[Pair]]:
+    def pairs(self, name: Hashable, what: str = "hits") -> tuple[Pair, Sequence[Pair]]:
         """``what`` (hits or margins) of a model and its references [k, tau, sample], and the same
         of each of those references held out against the rest of them."""
         compared = [r for r in self.references if r != name]
@@ -81,8 +81,10 @@ class ResidualKnowledge:
             rows = [counts.models.index(r) for r in others]
             return values[counts.models.index(model)], values[rows]
 
-        held_out = [pair(r, [o for o in compared if o != r]) for r in compared]
-        return pair(name, compared), held_out
+        def without(i: int) -> Pair:
+            return pair(compared[i], compared[:i] + compared[i + 1 :])
+
+        return pair(name, compared), uncertainty.HeldOut(len(compared), without)
 
     def judge(self, name: Hashable, *, test: str = JOINT, level: float = 0.05) -> Verdict:
         """The verdict on one model (or on a reference, against the others) by one part alone or at

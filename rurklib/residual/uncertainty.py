@@ -28,6 +28,8 @@ Everything here is NaN with fewer than three references: two give one difference
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -181,9 +183,23 @@ def odds_deviations(
     return own, below - centre + (np.clip(middle + centre, -most, most) - middle)
 
 
-def held_out(others: np.ndarray) -> list[Pair]:
+class HeldOut(Sequence[Pair]):
+    """``pair(i)`` for i in 0 ... k - 1: each reference against the rest, made when it is asked for,
+    since all of them together hold every value k times."""
+
+    def __init__(self, k: int, pair: Callable[[int], Pair]) -> None:
+        self.k, self.pair = k, pair
+
+    def __len__(self) -> int:
+        return self.k
+
+    def __getitem__(self, i: Any) -> Any:
+        return self.pair(range(self.k)[i])
+
+
+def held_out(others: np.ndarray) -> HeldOut:
     """Each reference against the rest, for counts on shared copies. [k, tau, s] -> k pairs."""
-    return [(others[k], np.delete(others, k, 0)) for k in range(len(others))]
+    return HeldOut(len(others), lambda k: (others[k], np.delete(others, k, 0)))
 
 
 def deviations(
@@ -194,7 +210,7 @@ def deviations(
     ``null`` as from :func:`held_out`; where copies are found on models, each pair
     is on those found on the first of the two. Returns [...] and [k, ...].
     """
-    below = [statistic(a) - statistic(b).mean(0) for a, b in (pair, *null) if len(b)]
+    below = [statistic(a) - statistic(b).mean(0) for a, b in chain([pair], null) if len(b)]
     rest = np.stack(below[1:]) if below[1:] else np.empty((0, *below[0].shape))
     return below[0], rest
 

@@ -6,6 +6,8 @@ A world: sample i is recognised by model k with probability Phi(b_i + a_k + e_ki
 luck of a training (sd ``luck``), e_ki its luck with one sample, and hits are binomial.
 """
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -289,6 +291,16 @@ def test_the_detectable_shift_is_found_in_80_percent(k):
 def test_an_unknown_estimand_is_refused():
     with pytest.raises(InputError, match="unknown estimand 'the samples'"):
         uncertainty.ratio_interval(np.ones((1, 2)), np.ones((3, 1, 2)), 2, estimand="the samples")
+
+
+def test_many_references_are_held_out_one_at_a_time():
+    """Fails if each is kept beside a copy of all the others: 60 times 60 of them."""
+    others = np.random.default_rng(0).integers(0, 11, (60, 3, 1000))
+    tracemalloc.start()
+    uncertainty.hits_against_null((others[0], others), uncertainty.held_out(others), 10)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * others.nbytes
 
 
 def test_draws_may_differ_between_taus():

@@ -118,7 +118,10 @@ class Scenario:
             checks.one_of("perturbation", name, PERTURBATIONS)
         for method, values in self.methods.items():
             checks.one_of("method", method, METHODS)
-            check(method, values)
+            try:
+                check(method, values)
+            except checks.InputError as error:
+                raise checks.InputError(f"{method}: {error}") from error
 
     def read(self) -> Dataset:
         """The data as the settings ask for them. Raises InputError if there are none such."""
@@ -243,7 +246,7 @@ def _same_kind(name: str, value: Any, like: Any, empty: bool = False) -> Any:
         return float(value)
     optional = like is None or (value is None and empty)
     if not optional and type(value) is not type(like):
-        raise checks.InputError(
-            f"{name} = {value!r}: expected a {type(like).__name__} such as {like!r}"
-        )
+        kind = type(like).__name__
+        a = "an" if kind == "int" else "a"
+        raise checks.InputError(f"{name} = {value!r}: expected {a} {kind} such as {like!r}")
     return value

@@ -171,7 +171,7 @@ def test_settings_of_the_pre_training():
     assert settings["retrain_epochs"] == 9
     for name, value, says in [
         ("pretrain.epochs", 0, "pretrain.epochs = 0"),
-        ("pretrain.epochs", "many", "expected a int"),
+        ("pretrain.epochs", "many", "expected an int"),
         ("pretrain.lr", -1.0, "pretrain.lr = -1"),
         ("retrain_epochs", 0, "retrain_epochs = 0"),
         ("pretrain.epoch", 2, "did you mean 'pretrain.epochs'"),
