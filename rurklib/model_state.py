@@ -44,7 +44,7 @@ class Watch:
 @contextmanager
 def recording_state(models: Mapping[str, nn.Module]) -> Iterator[Watch]:
     """Look at models before and after a block; buffers that the block moved are put back."""
-    watch = Watch([n for n, m in models.items() if any(part.training for part in m.modules())])
+    watch = Watch([name for name, model in models.items() if _training(model)])
     before = [
         (name, part, key, buffer, buffer.clone())
         for name, model in models.items()
@@ -61,6 +61,12 @@ def recording_state(models: Mapping[str, nn.Module]) -> Iterator[Watch]:
             with torch.no_grad():
                 buffer.copy_(old)
             part._buffers[key] = buffer
+
+
+def _training(model: nn.Module) -> bool:
+    """Whether a layer is in train mode. What merely holds layers has no mode that matters: a class
+    around a net in eval mode is new, so in train mode, and normalises all the same."""
+    return any(part.training for part in model.modules() if not [*part.children()])
 
 
 def _same(a: Tensor | None, b: Tensor) -> bool:

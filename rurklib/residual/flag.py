@@ -21,8 +21,8 @@ MEANS = {
     "normalisation into the model and give x in [0, 1] with bounds=(0, 1)",
     "references unlike held-out samples": ". No reference was trained on either, so they should do "
     "as well on both. More on forget samples: was a reference trained on them, or on near copies "
-    "of them? Fewer: the forget samples are of another kind (harder, mislabelled), and the "
-    "held-out ones no control. Check the split",
+    "of them? Fewer: the forget samples are of another kind (harder, mislabelled, other shares of "
+    "the classes), and the held-out ones no control. Check the split",
     "few references": " given. How much re-trained models differ among themselves can't be told "
     "from so few: there is no interval and no verdict. Re-train at least three, better six",
     "references alike": ": they answer alike on every copy, so they are one model, and the copy "

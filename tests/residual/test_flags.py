@@ -88,9 +88,11 @@ def test_probabilities(cnn, images):
 
 
 def test_train_mode(cnn, images):
-    """Also where only a part is in train mode; the numbers are those of eval mode."""
+    """Also where only a part is in train mode; the numbers are those of eval mode. A new class
+    around a net in eval mode isn't."""
     model = cnn(0).eval()
-    clean = measured(cnn, images, model)
+    clean = measured(cnn, images, torch.nn.Sequential(model))
+    assert not clean.flags
     model[1].train()
     result = measured(cnn, images, model, [cnn(1).train(), *(cnn(i) for i in (2, 3, 4))])
     assert raised(result) == ["train mode"]
