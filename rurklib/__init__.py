@@ -26,7 +26,7 @@ from rurklib.residual.result import ResidualKnowledge
 from rurklib.unlearn.contract import METHODS, defaults, unlearn
 from rurklib.unlearn.rurk import rurk_loss
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,11 @@ ROOT = Path(__file__).parent.parent
 READMES = ["README.md", *(f"rurklib/{p}README.md" for p in ("", "residual/", "train/"))]
 READMES = [ROOT / p for p in READMES]
 PAGES = sorted((ROOT / "figures").rglob("README.md"))
-LINKED = [*READMES, *PAGES, *sorted((ROOT / "notebooks").glob("*.md"))]
+LINKED = [
+    *READMES,
+    *PAGES,
+    *(p for d in ("notebooks", ".github") for p in sorted((ROOT / d).glob("*.md"))),
+]
 FILES = ROOT / "rurklib" / "README.md"  # its blocks are files of the package: tests/test_adding.py
 
 
