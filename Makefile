@@ -32,6 +32,7 @@ lint: $(VENV)/.rurklib-test
 showcase: $(VENV)/.rurklib-study
 	$(BIN)/rurk study --scenario digits --jobs $(JOBS) --fresh
 	$(BIN)/python notebooks/publish.py runs/digits
+	$(BIN)/rurk page --run runs/digits --out figures/try-it.html
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

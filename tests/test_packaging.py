@@ -83,7 +83,8 @@ def test_the_wheel_has_all_that_an_installed_package_needs(tmp_path, monkeypatch
         files = set(wheel.namelist())
         wheel.extractall(tmp_path / "there")
     assert "rurklib/py.typed" in files
-    ours = [p for p in (ROOT / "rurklib").rglob("*") if p.suffix in (".py", ".json", ".md")]
+    kinds = (".py", ".json", ".md", ".html", ".css", ".js")
+    ours = [p for p in (ROOT / "rurklib").rglob("*") if p.suffix in kinds]
     assert {p.relative_to(ROOT).as_posix() for p in ours} <= files
     books = [p for p in (ROOT / "notebooks").iterdir() if p.suffix in (".ipynb", ".yaml")]
     assert {f"rurklib/notebooks/{p.name}" for p in books} <= files

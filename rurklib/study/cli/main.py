@@ -14,6 +14,7 @@ from rurklib.checks import InputError, count, one_of
 from rurklib.checks import seeds as read_seeds
 from rurklib.study.cli import options
 from rurklib.study.cli.audit import audit
+from rurklib.study.cli.page import page
 from rurklib.study.cli.sweep import sweep
 from rurklib.study.cli.train import train
 from rurklib.study.scenarios import SCENARIOS
@@ -29,6 +30,7 @@ Examples:
   rurk tune --scenario npz --set path=my.npz    choose hyper-parameters for them
   rurk inspect                                  look closely at single forget samples
   rurk train --scenario digits                  only what takes long; also under torchrun
+  rurk page --run runs/digits --out try.html    the like for anybody: one file, no server
   rurk attack --run runs/digits                 adaptive attacks on a finished study
   rurk sweep NOTEBOOK --grid tau=0,0.01         a notebook for every cell of a grid
   rurk scenarios                                what can be studied; with a name, every setting
@@ -65,7 +67,7 @@ def main() -> None:
     """Measure and remove residual knowledge in unlearned classifiers."""
 
 
-for command in (train, sweep, audit):
+for command in (train, page, sweep, audit):
     main.add_command(command)
 
 
@@ -133,19 +135,8 @@ def tune(
     click.echo(f"use them: rurk study --settings {folder / 'settings.json'}")
 
 
-DIGITS_RUN = Path("runs/digits")
-FINISHED = click.option(
-    "--run",
-    "folder",
-    type=options.FOLDER,
-    default=DIGITS_RUN,
-    show_default=True,
-    help="folder of a finished study",
-)
-
-
 @main.command()
-@FINISHED
+@options.FINISHED
 @click.option("--seed", type=int, help="experiment seed [default: the run's first]")
 @click.option("--port", type=int, help="where to listen [default: 8866, or the next that is free]")
 @click.option("--no-browser", is_flag=True, help="only print the address")
@@ -158,7 +149,7 @@ def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) 
 
     if port is not None:
         free_port(port)  # known before minutes are spent
-    if folder == DIGITS_RUN and not folder.exists():
+    if folder == options.DIGITS_RUN and not folder.exists():
         click.echo(f"{folder} isn't there yet: running the study first")
         with options.locked("digits", folder) as run:
             _study(run, {}, fresh=False)
@@ -166,7 +157,7 @@ def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) 
 
 
 @main.command()
-@FINISHED
+@options.FINISHED
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="notebook 6's values")
 @click.option("--jobs", default=1, show_default=True, help="models attacked at a time")
 @click.option(

@@ -29,6 +29,15 @@ CHANGES = click.option(
 SETTINGS = click.option(
     "--settings", "file", type=FILE, help="settings from a JSON file, as rurk tune writes"
 )
+DIGITS_RUN = Path("runs/digits")
+FINISHED = click.option(
+    "--run",
+    "folder",
+    type=FOLDER,
+    default=DIGITS_RUN,
+    show_default=True,
+    help="folder of a finished study",
+)
 
 
 def of_a_study(command: Callable[..., None]) -> Callable[..., None]:

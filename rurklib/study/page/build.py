@@ -1,0 +1,175 @@
+"""The page of a run: its models, its forgotten images and what its study found, in one file."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+from torch import Tensor, nn
+
+from rurklib import checks, residual_knowledge
+from rurklib.checks import InputError
+from rurklib.data.dataset import ANY
+from rurklib.residual import estimates
+from rurklib.residual.result import ResidualKnowledge
+from rurklib.residual.uncertainty import MIN_REFERENCES
+from rurklib.samples import as_float
+from rurklib.study.figures.style import style
+from rurklib.study.ids import ModelId
+from rurklib.study.inspector.view import seed_of
+from rurklib.study.page.layers import layers
+from rurklib.study.run import Run
+from rurklib.study.stages.models import load_models
+from rurklib.unlearn.contract import METHODS
+
+HERE = Path(__file__).parent
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+NOTES = {
+    "Original": "learned from it",
+    "Re-train": "never saw it",
+    "GD": "only trained on, without it",
+    "RURK": "as GD; also made to miss noisy copies",
+    "SalUn": "was taught wrong answers for it",
+}
+CHOSEN = {"digits": "These nines were chosen from about twenty such requests because it shows."}
+
+
+def page(
+    run: Run,
+    methods: Sequence[str] = ("GD", "RURK", "SalUn"),
+    *,
+    seed: int | None = None,
+    references: int = 4,
+) -> str:
+    """The page's HTML: Original and ``methods`` of one experiment seed (None: the run's first),
+    beside the run's first ``references`` re-trained models.
+
+    A measurement says where it shows most, which is what the steps show (:func:`telling`). Raises
+    InputError for data that aren't images in [0, 1], nets with layers that the page doesn't know,
+    methods, a seed or more models than the run has.
+    """
+    for method in methods:
+        checks.one_of("method of this run", method, run.scenario.methods)
+    there, seed = run.names("Re-train"), seed_of(run, seed)
+    if not MIN_REFERENCES <= checks.count("references", references) <= len(there):
+        raise InputError(
+            f"references = {references}: this run has {len(there)} re-trained models, and a band "
+            f"needs {MIN_REFERENCES}; expected {MIN_REFERENCES} ... {len(there)}"
+        )
+    label = run.split.forget_class
+    if run.data.bounds != (0.0, 1.0) or run.data.train[0].ndim != 4 or label == ANY:
+        raise InputError(
+            f"{run.scenario.name}: the page is about images in [0, 1] of one class; expected a run "
+            "that forgets such, e.g. runs/digits"
+        )
+    names = [ModelId(method, seed) for method in ("Original", *methods)]
+    names[1:1] = there[:references]
+    nets = load_models(run, names)
+    net = [
+        {**what, "sizes": {k: t.numel() for k, t in own.items()}}
+        for what, own in layers(nets[names[0]])
+    ]
+    (x, y), tau = run.pair("forget"), max(run.scenario.taus)
+    measured = residual_knowledge(
+        {str(name): nets[name] for name in names if name.method != "Re-train"},
+        {str(name): nets[name] for name in names if name.method == "Re-train"},
+        x, y, taus=[0.0, *(round(tau * more, 2) for more in (1, 1.25, 1.5))],
+    )  # fmt: skip
+    order, steps = telling(measured)
+    classes = [escape(name) for name in run.data.classes]  # they become parts of the page
+    word = classes[label]
+    word = NUMBERS[int(word)] if word.isdecimal() and int(word) < len(NUMBERS) else word
+    few, more = (NUMBERS[n] if n < len(NUMBERS) else str(n) for n in (references, references + 1))
+    content = {
+        "shape": list(x.shape[1:]),
+        "images": _base64(as_float(x)[order]),
+        "labels": y[order].tolist(),
+        "classes": classes,
+        "taus": [round(0.01 * i, 2) for i in range(round(200 * tau) + 1)],
+        "layers": net,
+        "models": [_model(name, nets[name], i) for i, name in enumerate(names)],
+        "steps": steps,
+        "quantile": float(special.stdtrit(references - 1, 0.975)),
+        "study": _study(run, seed, methods),
+        **{"word": word, "few": few, "more": more},
+    }
+    marks = {"word": word, "many": str(len(x)), "few": few}
+    marks["run"] = f"{escape(run.title)}; models of seed {seed}"
+    marks["chosen"] = CHOSEN.get(run.scenario.name, "")
+    marks["data"] = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+    html = (HERE / "page.html").read_text(encoding="utf-8")
+    for path in (*HERE.glob("*.css"), *HERE.glob("*.js")):
+        html = html.replace(f"{{{{{path.name}}}}}", path.read_text(encoding="utf-8"))
+    for name, text in marks.items():
+        html = html.replace(f"{{{{{name}}}}}", text)
+    return html
+
+
+def telling(measured: ResidualKnowledge) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """What the page shows first, of a measurement at tau 0 and larger ones: the order of samples,
+    and for two steps the model that each is about, the sample's place in that order, and tau.
+
+    Step 1 takes the sample and the tau where Original is furthest above the re-trained models'
+    band, of those samples that they all recognise without noise; by that distance samples are in
+    order, the others last. Step 2 is about the method that recognises least: at the second tau, the
+    sample where it is furthest below the band and Original isn't below it.
+    """
+    original, *unlearned = measured.models
+    known = (measured.ratios(original)[1][:, 0] > 0).all(0)
+    everyone = (*measured.models, *measured.references)
+    ratio = {n: estimates.per_sample(*measured.ratios(n))[1:] for n in everyone}  # [tau, sample]
+    band = np.stack([ratio[name] for name in measured.references])
+    least = min(unlearned, key=lambda name: measured.ratios(name)[0].sum())
+
+    def best(distance: np.ndarray, allowed: Any) -> np.ndarray:
+        return np.where(allowed & ~np.isnan(distance), distance, -np.inf)
+
+    above = best(ratio[original] - band.max(0), known)
+    below = best(band.min(0) - ratio[least], ratio[original] >= band.min(0))[0]
+    at = int(above.max(1).argmax())
+    order = np.argsort(-above[at], kind="stable")
+    taus = measured.counts[original].taus[1:]
+    return order, [
+        {"model": "Original", "sample": 0, "tau": taus[at]},
+        {
+            "model": ModelId.parse(str(least)).method,
+            "sample": int(below[order].argmax()),
+            "tau": taus[0],
+        },
+    ]
+
+
+def _model(name: ModelId, net: nn.Module, place: int) -> dict[str, Any]:
+    look, retrained = style(name.method), name.method == "Re-train"
+    if name.method in ("Original", "Re-train"):  # black and grey are the visitor's scheme's
+        look["color"] = "var(--grey)" if retrained else "var(--ink)"
+    note = NOTES.get(name.method) or escape((METHODS[name.method].__doc__ or "").splitlines()[0])
+    weights = _base64(*(t for _, own in layers(net) for t in own.values()))
+    shown = f"Re-trained {place}" if retrained else name.method
+    return {"name": shown, "retrained": retrained, "note": note, **look, "weights": weights}
+
+
+def _study(run: Run, seed: int, methods: Sequence[str]) -> Mapping[str, Any]:
+    """What the run's own measurement found: all its references, its draws, at each of its taus."""
+    frame = pd.read_csv(run.table("residual_knowledge.csv"))
+    frame = frame[(frame.perturbation == "gaussian") & (frame.seed == seed)]
+    frame = frame[frame.method.isin(["Original", *methods])]
+    taus = {
+        f"{tau:.2f}": {
+            "band": [round(float(rows[c].iloc[0]), 3) for c in ("predict_low", "predict_high")],
+            "ratios": dict(zip(rows.method, rows.ratio_of_means.round(3), strict=True)),
+        }
+        for tau, rows in frame.groupby("tau")
+    }
+    return {"references": run.scenario.references, "draws": run.scenario.draws, "taus": taus}
+
+
+def _base64(*tensors: Tensor) -> str:
+    """Float32, little-endian, one after the other."""
+    numbers = np.concatenate([t.cpu().numpy().ravel() for t in tensors]).astype("<f4")
+    return base64.b64encode(numbers.tobytes()).decode()
