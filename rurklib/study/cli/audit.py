@@ -12,6 +12,7 @@ from rurklib.checks import InputError, one_of
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.exchange import LESS_SURE, SURER
 from rurklib.residual.verdict import NO_VERDICT, OVER, RESIDUAL
+from rurklib.study import brought
 from rurklib.study.cli.options import numbers
 from rurklib.study.files import read_json
 
@@ -102,6 +103,7 @@ def audit(out: Path, taus: str, bounds: str, fail_on: str, **given: Any) -> None
     read = read_audit(**given)
     known = [given[k] for k in ("weights", "data", "forget", "held_out", "retain") if given[k]]
     known += [Path(given["model"].rpartition(":")[0] or given["model"]), *given["references"]]
+    known += map(Path, brought.GIVEN)
     hashes = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in known}
     result = run(**read, **asked, title=title, hashes=hashes, progress=every_few_seconds())
     told = read_json(out / "audit.json")

@@ -133,7 +133,7 @@ def shared_run(
     folder = Path(shared) / f"{scenario}-{digest(plain)[:10]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
-        run = open_run(scenario, folder, seeds=[seed], settings=chosen, jobs=jobs)
+        run = open_run(scenario, folder, seeds=[seed], settings=chosen, jobs=jobs, brought=[])
         train(run)
     return run
 
