@@ -138,7 +138,8 @@ def tune(
     shown = chosen_trials(table)[["method", "defaults", "screened", "score", "settings"]]
     click.echo(shown.round(2).to_string(index=False))
     click.echo(f"\nall trials: {folder / 'trials.csv'}")
-    click.echo(f"use them: rurk study --settings {folder / 'settings.json'}")
+    again = "".join(f" --with {path}" for path in brought.GIVEN)
+    click.echo(f"use them: rurk study --settings {folder / 'settings.json'}{again}")
 
 
 DIGITS_RUN = Path("runs/digits")
