@@ -73,10 +73,11 @@ def audit(out: Path, taus: str, bounds: str, fail_on: str, **given: Any) -> None
     without them (three at least, better six)? And does it treat them unlike held-out samples of
     their classes (--held-out; no re-trained model is needed, but one or two sharpen it)?
     FILE.py:FUNCTION names a function without arguments that returns the net: floats in [0, 1] in,
-    logits out, normalisation inside. It is imported and called, so the code in that file is run;
-    nothing else is: weights are safetensors or a state_dict in a .pt file, which another process
-    reads by PyTorch's restricted loader, and arrays are plain numbers. ONNX files need onnxruntime
-    (pip install -e ".[onnx]" in the clone of rurklib) and copies made without gradients.
+    logits out, normalisation inside. It is imported and called, so the code in that file is run, as
+    in those of --with; nothing else is: weights are safetensors or a state_dict in a .pt file,
+    which another process reads by PyTorch's restricted loader, and arrays are plain numbers. ONNX
+    files need onnxruntime (pip install -e ".[onnx]" in the clone of rurklib) and copies made
+    without gradients.
 
     Prints both answers; writes audit.json, residual_knowledge.csv, samples.csv, controls.csv,
     curves.png and report.html. Exit code 0 whatever they are, but for --fail-on; 2 for bad input.

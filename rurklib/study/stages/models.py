@@ -218,15 +218,18 @@ def _unfinished(run: Run, name: ModelId) -> Path:
     return run.folder / "models" / f".{name}.kept"
 
 
-def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn.Module:
-    """One Original unlearned with some values of a method's hyper-parameters; nothing is kept."""
+def unlearned(
+    run: Run, method: str, seed: int, values: Mapping[str, Any], unlearning_seed: int | None = None
+) -> nn.Module:
+    """The Original of ``seed`` unlearned with some values of a method's hyper-parameters; nothing
+    is kept. ``unlearning_seed`` is the method's, where it isn't Original's."""
     # Every method takes images in [0, 1] for granted; what else the inputs are, it is told.
     bounds = {} if run.data.bounds == (0.0, 1.0) else {"bounds": run.data.bounds}
     return METHODS[method](
         load_model(run, ModelId("Original", seed)),
         run.pair("retain"),
         run.pair("forget"),
-        seed=seed,
+        seed=seed if unlearning_seed is None else unlearning_seed,
         **{**values, **bounds},
     )
 
