@@ -7,7 +7,7 @@ run's, whether its checkpoints are whole. Nothing of anybody else's is ever over
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ from rurklib.data.dataset import ANY, Dataset, Split
 from rurklib.data.requests import forget_part_of_a_class, rehearsed
 from rurklib.models import build
 from rurklib.study import files
+from rurklib.study.brought import joined, of_run
 from rurklib.study.environment import commit, surroundings
-from rurklib.study.ids import ModelId
-from rurklib.study.run_record import RECORD, check_folder, flat
+from rurklib.study.ids import PRETRAIN, ModelId
+from rurklib.study.run_record import RECORD, check_finished, check_folder, flat
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.scenario import Scenario
 
 FORMAT = 1  # of a run folder; raised when older folders can't be read any more
-PRETRAIN = "Pre-train"  # what Original and Re-train start from, where there is such a net
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Run:
     seeds: tuple[int, ...]
     jobs: int = 1
     rehearsal: bool = False  # for tuning: the same kind of request about other samples
+    brought: Mapping[str, Any] = field(default_factory=dict)  # the user's files, as in run.json
 
     @cached_property
     def device(self) -> torch.device:
@@ -135,7 +136,8 @@ class Run:
         if self.rehearsal:
             settings.pop("methods")  # that is what it looks for
         kind, name = "rehearsal" if self.rehearsal else "study", self.scenario.name
-        return {"format": FORMAT, "kind": kind, "scenario": name, "settings": settings}
+        said = {"format": FORMAT, "kind": kind, "scenario": name, "settings": settings}
+        return {**said, **self.brought}
 
     def table(self, name: str) -> Path:
         """A table that an earlier stage wrote; a missing one is an error that says which."""
@@ -173,6 +175,7 @@ def open_run(
     fresh: bool = False,
     rehearsal: bool = False,
     dry: bool = False,
+    brought: Sequence[str | Path] | None = None,
 ) -> Run:
     """Open or begin a run in the folder ``out``.
 
@@ -180,13 +183,17 @@ def open_run(
     scenario by name, as ``--set`` does; ``jobs`` models are made at a time; ``fresh`` throws an
     earlier run of this scenario in ``out`` away, and no other folder; ``rehearsal`` forgets other
     samples than a study would, for :mod:`rurklib.study.stages.tune`; ``dry`` checks the choices and
-    the folder, reads no data and writes nothing.
+    the folder, reads no data and writes nothing. ``brought`` are files of your own, executed, whose
+    methods and laws stand beside the scenario's; None: those of the run that is in ``out``, of a
+    new run those that the command was given (``--with``).
 
     Raises InputError, before anything is written, for unknown names or values, data that can't be
     used, or if ``out`` is not empty and not a run of this scenario with these settings (with
     ``fresh``, with any settings).
     """
-    chosen = SCENARIOS[checks.one_of("scenario", scenario, SCENARIOS)].changed(settings or {})
+    own = of_run(Path(out) / RECORD, brought, fresh)
+    usual = SCENARIOS[checks.one_of("scenario", scenario, SCENARIOS)]
+    chosen = joined(usual, settings or {}, own)
     seeds = chosen.seeds if seeds is None else seeds
     if isinstance(seeds, int) or not len(seeds) or len(set(seeds)) < len(seeds):
         raise checks.InputError(f"seeds = {seeds!r}: expected different whole numbers, e.g. 0,1,2")
@@ -196,7 +203,7 @@ def open_run(
         raise checks.InputError(
             f"seeds {sorted(clash)} are those of the re-trained references: choose others"
         )
-    run = Run(Path(out), chosen, tuple(seeds), checks.count("jobs", jobs), rehearsal)
+    run = Run(Path(out), chosen, tuple(seeds), checks.count("jobs", jobs), rehearsal, own)
     if run.folder.exists():
         check_folder(run.folder, run.described, fresh=fresh)
     if dry:
@@ -208,11 +215,11 @@ def open_run(
         shutil.rmtree(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)
     files.sweep(run.folder)
-    if not (run.folder / RECORD).exists():
+    if brought is not None or not (run.folder / RECORD).exists():
         files.write_json(run.folder / RECORD, run.described)
     _ = run.split  # written, or read and checked
     seen = {"threads_per_job": chosen.threads, "seeds": run.seeds, "split_seed": chosen.split_seed}
-    seen |= {"reference_seeds": chosen.reference_seeds, "git": commit()}
+    seen |= {"reference_seeds": chosen.reference_seeds, "git": commit(), **own}
     files.write_json(run.folder / "env.json", {**surroundings(run.device), **seen})
     return run
 
@@ -229,22 +236,15 @@ def open_existing(folder: str | Path) -> Run:
             f"{folder} is not a run (it has no {RECORD}): expected a finished run; make one with: "
             "rurk study"
         )
-    there = files.read_json(folder / RECORD)
+    there, own = files.read_json(folder / RECORD), of_run(folder / RECORD)
     name = checks.one_of(f"scenario in {folder / RECORD}", there.get("scenario"), SCENARIOS)
     settings = there.get("settings", {})
     chosen = {**flat(settings), "methods": list(settings.get("methods", {}))}
     originals = sorted((folder / "models").glob("Original-seed*.safetensors"))
     seeds = sorted(ModelId.parse(path.stem).seed for path in originals)
-    run = Run(folder, SCENARIOS[name].changed(chosen), tuple(seeds))
+    run = Run(folder, joined(SCENARIOS[name], chosen, own), tuple(seeds), brought=own)
     check_folder(folder, run.described)
-    needed = [folder / n for n in ("split.json", "summary.csv", "residual_knowledge.csv")]
-    needed += [run.checkpoint(n) for n in run.trained + run.unlearned]
-    missing = [p for p in needed if not p.exists()]
-    if missing or not seeds:
-        what = missing[0] if seeds else "Original"
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise checks.InputError(
-            f"{what}{more} missing: {folder} is not a finished run; finish it with: "
-            f"rurk study --scenario {name} --out {folder}"
-        )
+    needed = originals or [run.checkpoint(ModelId("Original", 0))]
+    needed += [folder / n for n in ("split.json", "summary.csv", "residual_knowledge.csv")]
+    check_finished(folder, name, [*needed, *map(run.checkpoint, run.trained + run.unlearned)])
     return run

@@ -1,6 +1,6 @@
 """run.json: the choices that a run was opened with, and whether a folder is that of such a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from rurklib.checks import InputError
 from rurklib.study import files
 
 RECORD = "run.json"
+OTHERWISE = "choose another --out or start over with --fresh"
 
 
 def check_folder(folder: Path, described: Mapping[str, Any], *, fresh: bool = False) -> None:
@@ -31,15 +32,29 @@ def check_folder(folder: Path, described: Mapping[str, Any], *, fresh: bool = Fa
             )
     if fresh:
         return
-    old, new = flat(there.get("settings", {})), flat(described["settings"])
+    both = there.get("settings", {}), described["settings"]
+    was, now = (set(settings.get("methods", ())) for settings in both)
+    for method in sorted(was ^ now):
+        said = "with" if method in was else "without"
+        raise InputError(f"{folder} was run {said} {method}; {OTHERWISE}")
+    old, new = map(flat, both)
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) != new.get(key):
             raise InputError(
-                f"{folder} was run with {key} = {old.get(key)!r}, not {new.get(key)!r}; "
-                "choose another --out or start over with --fresh"
+                f"{folder} was run with {key} = {old.get(key)!r}, not {new.get(key)!r}; {OTHERWISE}"
             )
     for path in sorted((folder / "models").glob("*.safetensors")):
         files.load_weights(path)  # a damaged or foreign checkpoint is refused before any work
+
+
+def check_finished(folder: Path, scenario: str, needed: Sequence[Path]) -> None:
+    """Raise InputError, with the command that mends it, if a file of a finished run is missing."""
+    if missing := [path for path in needed if not path.exists()]:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(
+            f"{missing[0]}{more} missing: {folder} is not a finished run; finish it with: "
+            f"rurk study --scenario {scenario} --out {folder}"
+        )
 
 
 def flat(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ package is followed to the module that defines it. Comments, layout, docstrings 
 import ast
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ REGISTRIES = {
     "rurklib.unlearn.contract", "rurklib.metrics.registry", "rurklib.study.scenarios.__init__"
 }  # fmt: skip
 FOLDER = Path(__file__).parents[1]  # of the package
+BROUGHT: dict[str, str] = {}  # texts of the user's files (rurklib.study.brought), by module
 
 
 def source_of(maker: Callable[..., Any]) -> str:
@@ -29,7 +30,7 @@ def source_of(maker: Callable[..., Any]) -> str:
     """
     maker = inspect.unwrap(maker)
     home = maker.__module__
-    if home.split(".")[0] == PACKAGE:
+    if home.split(".")[0] == PACKAGE or home in BROUGHT:
         return _hash(_reached({home}))
     used = {
         module
@@ -39,19 +40,28 @@ def source_of(maker: Callable[..., Any]) -> str:
     return _hash(_reached(used), own_source(maker))
 
 
-def source_of_text(source: str, without: tuple[str, ...] = ()) -> str:
+def source_of_brought(module: str) -> str:
+    """The same for a file of the user's that was loaded as ``module``, whole."""
+    return _hash(_reached({module}))
+
+
+def source_of_text(source: str, without: tuple[str, ...] = (), brought: Iterable[str] = ()) -> str:
     """The same for the code of a notebook or a script: what it imports of ours, at any depth, but
-    for modules whose names begin with one of ``without``, and what only these import.
+    for modules whose names begin with one of ``without``, and what only these import; and for the
+    user's files that its kernel loads, as they are on disk, without being loaded here.
 
     Methods, metrics and scenarios are found by their registries, not imported: if a registry is
     reached, every module beside it counts, and the settings that lie there.
     """
-    reached = _reached(set(_imports(ast.parse(source))), without)
+    own = [_bare(Path(path).read_text("utf-8")) for path in brought]
+    named = {name for tree in (ast.parse(source), *own) for name in _imports(tree)}
+    reached = _reached(named, without)
     folders = [FOLDER.joinpath(*name.split(".")[1:-1]) for name in REGISTRIES & reached]
     beside = [path.relative_to(FOLDER) for folder in folders for path in folder.glob("*.py")]
     names = {".".join([PACKAGE, *path.with_suffix("").parts]) for path in beside}
     settings = sorted(path for folder in folders for path in folder.rglob("*.json"))
-    return _hash(_reached(reached | names, without), *(p.read_text("utf-8") for p in settings))
+    texts = [p.read_text("utf-8") for p in settings] + [ast.dump(tree) for tree in own]
+    return _hash(_reached(reached | names, without), *texts)
 
 
 def read_again() -> None:
@@ -71,7 +81,9 @@ def _hash(modules: set[str], *more: str) -> str:
 @cache
 def own_source(thing: Any) -> str:
     """A function's or class's own code: its text, else its bytecode and constants, else its name
-    (made interactively, or built in)."""
+    (made interactively, or built in); of a file of the user's all of it."""
+    if getattr(thing, "__module__", None) in BROUGHT:
+        return source_of_brought(thing.__module__)
     try:
         return hashlib.sha256(inspect.getsource(thing).encode()).hexdigest()[:16]
     except (OSError, TypeError):
@@ -112,8 +124,13 @@ def _statements(module: str) -> str:
 
 @cache
 def _tree(module: str) -> ast.Module:
-    """A module's statements, without docstrings and the words of errors."""
-    tree = ast.parse(read_source(module))
+    """A module's statements."""
+    return _bare(read_source(module))
+
+
+def _bare(text: str) -> ast.Module:
+    """The statements of a text, without docstrings and the words of errors."""
+    tree = ast.parse(text)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_text(body[0]):
@@ -124,7 +141,10 @@ def _tree(module: str) -> ast.Module:
 
 
 def read_source(module: str) -> str:
-    """The text of a module of ours, which isn't imported for it: that may take seconds."""
+    """The text of a module of ours, which isn't imported for it: that may take seconds; of a file
+    of the user's what was executed, whatever became of it since."""
+    if module in BROUGHT:
+        return BROUGHT[module]
     path = FOLDER.joinpath(*module.split(".")[1:])
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     return file.read_text(encoding="utf-8")

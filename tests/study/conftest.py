@@ -1,4 +1,7 @@
-"""What tests of inspector and panels share: an inspector of a small run, and a small plane."""
+"""What tests of the study share: an inspector of a small run, a plane, files brought along."""
+
+import re
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +37,31 @@ def plane():
 def plane_settings() -> dict:
     """The settings of RURK in ``plane``."""
     return PLANE
+
+
+README = Path(__file__).parents[2] / "rurklib" / "README.md"
+
+
+@pytest.fixture(scope="session")
+def shipped() -> dict[str, str]:
+    """The worked examples of rurklib/README.md: folder and name of the file, and its text."""
+    blocks = re.findall(r"^```python\n# (\S+)\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
+    return {"/".join(Path(name).parts[-2:]): text for name, text in blocks}
+
+
+@pytest.fixture(scope="module")
+def nothing_brought():
+    """Whatever files these tests bring along, the next find none."""
+    from rurklib.study import brought, source
+
+    before = {kind: dict(brought.registry(kind)) for kind in brought.REGISTRIES}
+
+    def forget() -> None:
+        for kind, there in before.items():
+            brought.registry(kind).clear()
+            brought.registry(kind).update(there)
+        for known in (brought.LOADED, brought.GIVEN, source.BROUGHT):
+            known.clear()
+
+    yield forget
+    forget()

@@ -1,7 +1,8 @@
 """The whole study through the command, with smaller parameters: files, columns, resume, kill.
 
 One run is shared by the tests of this file (pytest-xdist keeps a file on one worker): it has
-seven methods, was killed and went on. Beside it a calm one of two, without notebooks.
+eight methods, one from a file that was brought along, was killed and went on. Beside it a calm one
+of two, without notebooks.
 """
 
 import os
@@ -34,10 +35,10 @@ SMALL = {
 # One of each kind; that all keep the contract is tests/unlearn/test_contract's concern.
 SOME = ["CR", "Fisher", "GD", "RURK", "GD+RURK"]
 SMALL["methods"] = SOME
-METHODS = ["Original", "Re-train", *SOME]
-MODELS = len(SOME) + 1 + 3
+METHODS = ["Original", "Re-train", *SOME, "Unsure"]
+MODELS = len(SOME) + 1 + 1 + 3
 FEW = {**SMALL, "methods": ["GD", "RURK"]}
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nothing_brought")]
 
 
 def command(out: Path, settings: dict, jobs: int = 1) -> list[str]:
@@ -54,12 +55,14 @@ def rurk(out: Path, settings: dict, **kw) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory) -> tuple[Path, dict[str, int]]:
-    """A run that was killed when its first models were there, and then finished; and when those
-    models were written."""
+def killed(tmp_path_factory, shipped) -> tuple[Path, dict[str, int]]:
+    """A run that was killed when its first models were there, and then finished by a command that
+    doesn't name the file that was brought along; and when those models were written."""
     out = tmp_path_factory.mktemp("runs") / "digits"
+    own = out.with_name("unsure.py")
+    own.write_text(shipped["unlearn/unsure.py"])
     process = subprocess.Popen(
-        command(out, SMALL), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [*command(out, SMALL), "--with", own], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 180
@@ -160,6 +163,9 @@ def test_notebooks_and_report_hold_their_figures(finished):
         outputs = [o for c in book.cells for o in c.get("outputs", [])]
         assert not [o for o in outputs if o.output_type == "error"]
         assert sum("image/png" in o.get("data", {}) for o in outputs) == count
+        tables = "".join(o.get("data", {}).get("text/html", "") for o in outputs)
+        assert ("Unsure</td>" in tables) == (name in ("02_unlearn", "03_residual_knowledge",
+                                                      "99_report"))  # fmt: skip
     page = (finished / "report.html").read_text()
     assert page.count("data:image/png;base64,") == len(pictures)
     assert not re.search(r"""(src|href)=["']?(https?:|/|\.)""", page), "the page needs other files"

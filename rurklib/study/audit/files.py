@@ -12,9 +12,7 @@ import hashlib
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,6 +24,7 @@ from torch import Tensor, nn
 from rurklib.checks import InputError, count, disjoint, labels, logits
 from rurklib.rng import seeded
 from rurklib.study.audit.pickled import read_pickled
+from rurklib.study.brought import executed
 from rurklib.study.environment import needs
 from rurklib.study.sources.npz import read_indices, read_samples, said
 
@@ -124,15 +123,9 @@ def build_function(spec: str) -> Callable[[], nn.Module]:
         raise InputError(f"model {spec}: expected FILE.py:FUNCTION (m.py:build) or FILE.onnx")
     if not path.is_file():
         raise InputError(f"{path} does not exist: check the path of the model's code")
-    loader = SourceFileLoader(f"rurk_audited_{path.stem}", str(path))
-    module = ModuleType(loader.name)
-    module.__file__ = str(path)
-    sys.modules[loader.name] = module
     sys.path.insert(0, str(path.resolve().parent))  # its own imports, as python m.py would
     try:
-        loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # a file that ends the process, with 0, ends nothing
-        raise InputError(f"{path} can't be imported ({said(error)}): mend its code") from error
+        module = executed(path, f"rurk_audited_{path.stem}", path.read_bytes())
     finally:
         sys.path.pop(0)
     function = getattr(module, name, None)

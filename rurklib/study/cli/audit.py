@@ -12,6 +12,7 @@ from rurklib.checks import InputError, one_of
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.exchange import LESS_SURE, SURER
 from rurklib.residual.verdict import NO_VERDICT, OVER, RESIDUAL
+from rurklib.study import brought
 from rurklib.study.cli.options import numbers
 from rurklib.study.files import read_json
 
@@ -73,10 +74,11 @@ def audit(out: Path, taus: str, bounds: str, fail_on: str, **given: Any) -> None
     without them (three at least, better six)? And does it treat them unlike held-out samples of
     their classes (--held-out; no re-trained model is needed, but one or two sharpen it)?
     FILE.py:FUNCTION names a function without arguments that returns the net: floats in [0, 1] in,
-    logits out, normalisation inside. It is imported and called, so the code in that file is run;
-    nothing else is: weights are safetensors or a state_dict in a .pt file, which another process
-    reads by PyTorch's restricted loader, and arrays are plain numbers. ONNX files need onnxruntime
-    (pip install -e ".[onnx]" in the clone of rurklib) and copies made without gradients.
+    logits out, normalisation inside. It is imported and called, so the code in that file is run, as
+    in those of --with; nothing else is: weights are safetensors or a state_dict in a .pt file,
+    which another process reads by PyTorch's restricted loader, and arrays are plain numbers. ONNX
+    files need onnxruntime (pip install -e ".[onnx]" in the clone of rurklib) and copies made
+    without gradients.
 
     Prints both answers; writes audit.json, residual_knowledge.csv, samples.csv, controls.csv,
     roc.csv, both pictures and report.html. Exit code 0 whatever they are, but for --fail-on; 2 for
@@ -104,6 +106,7 @@ def audit(out: Path, taus: str, bounds: str, fail_on: str, **given: Any) -> None
     read = read_audit(**given)
     known = [given[k] for k in ("weights", "data", "forget", "held_out", "retain") if given[k]]
     known += [Path(given["model"].rpartition(":")[0] or given["model"]), *given["references"]]
+    known += map(Path, brought.GIVEN)
     hashes = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in known}
     result = run(**read, **asked, title=title, hashes=hashes, progress=every_few_seconds())
     told = read_json(out / "audit.json")

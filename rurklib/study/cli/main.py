@@ -12,6 +12,7 @@ import click
 
 from rurklib.checks import InputError, count, one_of
 from rurklib.checks import seeds as read_seeds
+from rurklib.study import brought
 from rurklib.study.cli import options
 from rurklib.study.cli.audit import audit
 from rurklib.study.cli.page import page
@@ -35,6 +36,7 @@ Examples:
   rurk sweep NOTEBOOK --grid tau=0,0.01         a notebook for every cell of a grid
   rurk scenarios                                what can be studied; with a name, every setting
   rurk audit --help                             models of your own, against re-trained ones
+  rurk study --with my_method.py --out runs/my  a method (law, metric ...) of your own beside ours
 """
 
 
@@ -59,6 +61,11 @@ class Commands(click.Group):
         except MemoryError as error:
             click.echo(f"rurk: more memory than there is was asked for ({error})", err=True)
             sys.exit(2)
+        except Exception as error:  # of a file that was brought; ours are shown in full
+            if not (where := brought.place(error)):
+                raise
+            click.echo(f"rurk: {where}: {type(error).__name__}: {error}", err=True)
+            sys.exit(1)
 
 
 @click.group(cls=Commands, epilog=EXAMPLES, context_settings={"max_content_width": 100})
@@ -78,7 +85,7 @@ for command in (train, page, sweep, audit):
 def study(scenario: str, folder: Path, choices: dict[str, Any], jobs: int, fresh: bool) -> None:
     """Train, unlearn, measure and report; what is finished already is skipped."""
     with options.locked(scenario, folder, fresh=fresh, jobs=jobs, **choices) as run:
-        _study(run, choices["settings"], fresh)
+        _study(run, choices, fresh)
 
 
 @main.command()
@@ -121,6 +128,7 @@ def tune(
         "settings": {"references": references, **options.settings(None, changes)},
         "jobs": jobs,
         "rehearsal": True,
+        "brought": brought.given(),
     }
     names = methods.split(",") if methods else None
     with options.locked(scenario, folder, **choices):
@@ -132,7 +140,8 @@ def tune(
     shown = chosen_trials(table)[["method", "defaults", "screened", "score", "settings"]]
     click.echo(shown.round(2).to_string(index=False))
     click.echo(f"\nall trials: {folder / 'trials.csv'}")
-    click.echo(f"use them: rurk study --settings {folder / 'settings.json'}")
+    again = "".join(f" --with {path}" for path in brought.GIVEN)
+    click.echo(f"use them: rurk study --settings {folder / 'settings.json'}{again}")
 
 
 @main.command()
@@ -178,6 +187,8 @@ def attack(folder: Path, changes: tuple[str, ...], jobs: int, others: tuple[Path
     from rurklib.study.stages.attack_tables import ATTACKS_FILE
 
     run = open_existing(folder)
+    if more := set(brought.named("method")) - set(run.scenario.methods):
+        raise InputError(f"{folder} was run without {min(more)}: begin with rurk study --with")
     values = {"out": str(folder.resolve()), "jobs": count("--jobs", jobs)}
     values |= options.settings(None, changes)
     for other in others:
@@ -192,20 +203,21 @@ def attack(folder: Path, changes: tuple[str, ...], jobs: int, others: tuple[Path
     click.echo(f"table: {folder / ATTACKS_FILE}")
 
 
-def _study(run: Any, settings: dict[str, Any], fresh: bool) -> None:
+def _study(run: Any, choices: dict[str, Any], fresh: bool) -> None:
     import pandas as pd
 
     from rurklib.study.run import open_run
 
-    name, choices = run.scenario.name, {"settings": settings, "jobs": run.jobs}
+    name = run.scenario.name
     with options.notebooks(run) as study_order:
         from rurklib.study.report.tables import answer, findings_table
 
-        run = open_run(name, run.folder, seeds=run.seeds, fresh=fresh, **choices)
+        run = open_run(name, run.folder, **choices, jobs=run.jobs, fresh=fresh)
         seeds = ", ".join(map(str, run.seeds))
         click.echo(f"{run.title}\nseeds {seeds}; {run.scenario.references} references")
         given = {"scenario": name, "out": str(run.folder.resolve()), "seeds": list(run.seeds)}
-        study_order.run_notebooks(run, given | choices, say=click.echo)
+        given |= {"settings": choices.get("settings", {}), "jobs": run.jobs}
+        study_order.run_notebooks(run, given, say=click.echo)
     verdicts, summary = (pd.read_csv(run.folder / f"{n}.csv") for n in ("verdicts", "summary"))
     click.echo("\n" + findings_table(verdicts, summary).to_string(index=False))
     click.echo(f"\n{answer(verdicts)}\nreport: {run.folder / 'report.html'}")
@@ -228,3 +240,7 @@ def scenarios(name: str | None) -> None:
     for setting, value in values.items():
         shown = ",".join(map(str, value)) if isinstance(value, list) else value
         click.echo(f"  {setting} = {shown}")
+
+
+for command in main.commands.values():
+    command.params.append(options.WITH)

@@ -12,6 +12,7 @@ import click
 
 from rurklib import checks
 from rurklib.checks import InputError
+from rurklib.study import brought
 from rurklib.study.environment import needs
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.scenario import literal
@@ -25,6 +26,15 @@ OUT = click.option("--out", type=FOLDER, help="run folder [default: runs/SCENARI
 SEEDS = click.option("--seeds", help="experiment seeds, 0,1,2 or 0..2 [default: the scenario's]")
 CHANGES = click.option(
     "--set", "changes", multiple=True, metavar="NAME=VALUE", help="change a setting"
+)
+WITH = click.Option(  # of every command
+    ["--with", "files"],
+    multiple=True,
+    metavar="FILE.py",
+    expose_value=False,
+    callback=lambda context, option, paths: brought.give(paths),
+    help="a file of yours, executed: its methods, laws, metrics, nets, data work as ours (again "
+    "for each)",
 )
 SETTINGS = click.option(
     "--settings", "file", type=FILE, help="settings from a JSON file, as rurk tune writes"
@@ -54,6 +64,7 @@ def of_a_study(command: Callable[..., None]) -> Callable[..., None]:
         choices = {
             "seeds": None if seeds is None else checks.seeds(seeds),
             "settings": settings(file, changes),
+            "brought": brought.given(),
         }
         command(scenario, out or Path("runs") / scenario, choices, **more)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rurklib.checks import InputError, one_of
-from rurklib.study import files
+from rurklib.study import brought, files
 
 NO_MATTER = ("out", "jobs")  # parameters that say where and how, and can't change what comes out
 KINDS = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
@@ -37,6 +37,7 @@ class Notebook:
     metadata: Mapping[str, Any]  # what it says about itself under "rurk"
     copied: frozenset[str]  # read inside the parameters cell
     used: frozenset[str] | None  # read in the other code cells; None: can't be told
+    brought: tuple[str, ...]  # files of the user's that its kernel loads first
 
 
 def read(path: Path) -> Notebook:
@@ -73,6 +74,7 @@ def read(path: Path) -> Notebook:
         metadata=book.metadata.get("rurk", {}),
         copied=_names_read(*(value for value in values if value)),
         used=None if opaque else used,
+        brought=tuple(brought.LOADED),
     )
 
 
@@ -148,6 +150,8 @@ def execute(book: Notebook, target: Path, parameters: Mapping[str, Any]) -> Any:
 
     target.write_text(book.text, encoding="utf-8")
     path = str(target).replace("{", "{{").replace("}", "}}")  # no fields for papermill to fill
+    loads = f"__import__('rurklib.study.brought', fromlist='_').give({list(book.brought)})"
+    more = [f"--IPKernelApp.exec_lines={loads}"] if book.brought else []
     with tempfile.TemporaryDirectory() as sockets:
         # Sockets in a private folder, where the system has such: TCP ports are open to everyone on
         # the machine, and kernels that start at once may ask for the same one.
@@ -162,6 +166,7 @@ def execute(book: Notebook, target: Path, parameters: Mapping[str, Any]) -> Any:
             resources={"metadata": {"path": str(book.path.parent)}},
             progress_bar=False,
             config=Config(KernelManager=private),
+            extra_arguments=more,
         )
     for name in ("input_path", "output_path", "environment_variables"):
         executed.metadata.papermill.pop(name, None)  # they belong to this machine

@@ -105,7 +105,7 @@ def _run_all(
             {
                 "cells": book.cells,
                 "given": {k: v for k, v in values.items() if k not in NO_MATTER},
-                "code": source_of_text(book.python),
+                "code": source_of_text(book.python, brought=book.brought),
                 "before": known,
             }
         )

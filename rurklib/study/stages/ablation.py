@@ -49,6 +49,7 @@ def ablate(
     shared: str | Path,
     *,
     seed: int,
+    unlearning_seed: int | None = None,
     settings: Mapping[str, Any] | None = None,
     method: str = "RURK",
     hyperparameters: Mapping[str, Any] | None = None,
@@ -58,8 +59,10 @@ def ablate(
 ) -> tuple[pd.DataFrame, dict[str, Verdict]]:
     """Unlearn with changed ``hyperparameters`` and measure the outcome, beside Original.
 
-    ``settings`` changes the scenario (what is forgotten, which net, how many references). A tau for
-    uniform noise in a ball, to train with or to measure, is read as that of Gaussian noise as large
+    ``seed`` is Original's, and the method's too unless it has an ``unlearning_seed``: several of
+    these on one Original show how much is the method's own chance. ``settings`` changes the
+    scenario (what is forgotten, which net, how many references). A tau for uniform noise in a ball,
+    to train with or to measure, is read as that of Gaussian noise as large
     (:func:`rurklib.perturb.matched_radius`), so that norms can be compared. ``radii`` gives those
     of a perturbation that has its own, such as the rate of an edit.
 
@@ -89,7 +92,7 @@ def ablate(
             taus = [tau if law in radii else _radius(law, tau, dimensions) for tau in asked[law]]
             kept[law] = residual(run, law, taus=taus, methods=["Original"])
     began = time.perf_counter()
-    model = unlearned(run, method, seed, values)
+    model = unlearned(run, method, seed, values, unlearning_seed=unlearning_seed)
     seconds = {method: time.perf_counter() - began}
     seconds["Original"] = files.load_weights(run.checkpoint(origin))[2]["seconds"]
     nets = {"Original": load_model(run, origin), method: model}
@@ -133,7 +136,7 @@ def shared_run(
     folder = Path(shared) / f"{scenario}-{digest(plain)[:10]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
-        run = open_run(scenario, folder, seeds=[seed], settings=chosen, jobs=jobs)
+        run = open_run(scenario, folder, seeds=[seed], settings=chosen, jobs=jobs, brought=[])
         train(run)
     return run
 

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.attacks.evasive import EVASIVE
-from rurklib.attacks.registry import AttackSetting, attack
+from rurklib.attacks.registry import ATTACKS, AttackSetting, attack
 from rurklib.metrics.relearn import relearn_epochs
 from rurklib.models import build
 from rurklib.residual.controls import RETAINED, drawn
 from rurklib.residual.spec import Measurement
 from rurklib.samples import Pair, as_float
-from rurklib.study import files
+from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, fresh, key, memo
 from rurklib.study.run import Run
@@ -136,6 +136,7 @@ def _keys(run: Run, names: Sequence[ModelId], asked: Mapping[str, Any]) -> dict[
     """What each model's numbers depend on."""
     seen = digests(run, [*run.trained, *(n for n in names if n.method not in EVASIVE)])
     common = {"net": run.scenario.model, "split": run.split, **asked}
+    common |= brought.code(run.scenario.model, run.scenario.perturbations[0], *ATTACKS)
     keys = {}
     for name in names:
         makers: list[Callable[..., Any]] = [build, attack, relearn_epochs]

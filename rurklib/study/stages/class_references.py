@@ -11,10 +11,10 @@ import pandas as pd
 from rurklib.checks import InputError
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.study import files
-from rurklib.study.ids import ModelId
+from rurklib.study.ids import HALF, ModelId
 from rurklib.study.run import Run
 from rurklib.study.stages.measure import residual
-from rurklib.study.stages.models import HALF, half_trained
+from rurklib.study.stages.models import half_trained
 
 RIGHT = ["tau", "forget_accuracy", "reference_accuracy", "difference", "margin_difference"]
 WRONG = {"reference_accuracy": "half_accuracy", "ratio_of_means": "half_ratio"}

@@ -26,7 +26,7 @@ from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.spec import Measurement
 from rurklib.residual.verdict import Verdict
 from rurklib.samples import as_float, take
-from rurklib.study import files
+from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, digest, fresh, key
 from rurklib.study.run import Run
@@ -67,6 +67,7 @@ class Question:
         """All that each model's counts depend on."""
         x, y = samples(self.run, self.part)
         common = {"samples": files.weights_digest({"x": x, "y": y}), "asked": self.asked}
+        common |= brought.code(self.run.scenario.model)
         makers = (count_hits, build, PERTURBATIONS[self.asked.perturbation].sample)
 
         def wanted(name: ModelId) -> str:

@@ -14,20 +14,16 @@ from rurklib.data.requests import forget_part_of_a_class, rehearsed
 from rurklib.model_state import finite
 from rurklib.models import build, transfer
 from rurklib.residual.controls import noisy_copies
-from rurklib.study import files
-from rurklib.study.ids import ModelId
+from rurklib.study import brought, files
+from rurklib.study.ids import HALF, PRETRAIN, SAME_PRIOR, SMOOTHED, ModelId
 from rurklib.study.memo import WEIGHTS, Checkpoint, fresh, key
-from rurklib.study.run import PRETRAIN, Run
+from rurklib.study.run import Run
 from rurklib.study.scale import processes
 from rurklib.study.scale.engine import AtScale
 from rurklib.study.sources import rows
 from rurklib.study.stages.parallel import on_terminal, parallel
 from rurklib.train.fit import fit
 from rurklib.unlearn.contract import METHODS
-
-SMOOTHED = "Smoothed"  # the control that is trained with noise
-SAME_PRIOR = "Same-prior"  # the control that saw the forget set and fewer others of the class
-HALF = "Half-trained"  # knows half of a class of which all is forgotten
 
 
 def train(run: Run) -> dict[ModelId, nn.Module]:
@@ -150,6 +146,7 @@ def _key(run: Run, name: ModelId) -> str:
     """What the weights of a model depend on: who makes them, and of what."""
     s, (method, seed) = run.scenario, name
     inputs = {"kind": method, "seed": seed, "split": run.split.digest, "net": s.model}
+    inputs |= brought.code(s.model)
     if method in METHODS:
         inputs["hyperparameters"] = s.hyperparameters(method)
         inputs["parent"] = files.digest(run.checkpoint(ModelId("Original", seed)))
@@ -221,15 +218,18 @@ def _unfinished(run: Run, name: ModelId) -> Path:
     return run.folder / "models" / f".{name}.kept"
 
 
-def unlearned(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> nn.Module:
-    """One Original unlearned with some values of a method's hyper-parameters; nothing is kept."""
+def unlearned(
+    run: Run, method: str, seed: int, values: Mapping[str, Any], unlearning_seed: int | None = None
+) -> nn.Module:
+    """The Original of ``seed`` unlearned with some values of a method's hyper-parameters; nothing
+    is kept. ``unlearning_seed`` is the method's, where it isn't Original's."""
     # Every method takes images in [0, 1] for granted; what else the inputs are, it is told.
     bounds = {} if run.data.bounds == (0.0, 1.0) else {"bounds": run.data.bounds}
     return METHODS[method](
         load_model(run, ModelId("Original", seed)),
         run.pair("retain"),
         run.pair("forget"),
-        seed=seed,
+        seed=seed if unlearning_seed is None else unlearning_seed,
         **{**values, **bounds},
     )
 

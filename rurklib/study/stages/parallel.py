@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from rurklib.study.brought import Carried
 from rurklib.study.run import Run
 
 SPARSE = 30.0  # seconds between two lines where there is no terminal
@@ -25,7 +26,7 @@ def parallel(
     """
     began = said = time.perf_counter()
     jobs = min(run.jobs, len(tasks))
-    work = ((run.scenario.threads, function, arguments) for function, arguments in tasks)
+    work = ((Carried(), run.scenario.threads, *task) for task in tasks)
     if jobs <= 1:
         stream = (_task(*item) for item in work)
     else:
@@ -52,7 +53,7 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _task(threads: int, function: Callable[..., Any], arguments: tuple) -> Any:
+def _task(_: Carried, threads: int, function: Callable[..., Any], arguments: tuple) -> Any:
     began, before = time.perf_counter(), torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

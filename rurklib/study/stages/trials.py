@@ -11,6 +11,7 @@ from rurklib.metrics.accuracy import accuracy
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.counts import count_hits
 from rurklib.residual.spec import Measurement
+from rurklib.study import brought
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import JSON, key, memo
 from rurklib.study.run import Run
@@ -48,6 +49,7 @@ def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mappin
         "taus": run.scenario.taus,
         "perturbation": _perturbation(run),
         "values": {**defaults(method), **values},
+        **brought.code(_perturbation(run)),
     }
     wanted = key([METHODS[method], accuracy, count_hits], made_from)
 

@@ -157,19 +157,21 @@ def key_of(book: Notebook, code: str, parameters: Mapping[str, Any], threads: in
 
 
 def code_of(book: Notebook) -> str:
-    """A hash of the modules of this package that a notebook imports, at any depth, as they are now.
+    """A hash of the modules of this package that a notebook imports, at any depth, and of the
+    user's files that its kernel loads, as they are now.
 
     Those that only draw are left out, so that a nicer plot makes nobody compute again; the figures
     of a finished cell are those of its day.
     """
-    package = b"".join(path.read_bytes() for path in sorted(source.FOLDER.rglob("*.py")))
-    return _code_of(book.python, hashlib.sha256(package).hexdigest())
+    paths = [*sorted(source.FOLDER.rglob("*.py")), *map(Path, book.brought)]
+    package = b"".join(path.read_bytes() for path in paths)
+    return _code_of(book.python, hashlib.sha256(package).hexdigest(), book.brought)
 
 
 @functools.cache
-def _code_of(python: str, package: str) -> str:
+def _code_of(python: str, package: str, brought: tuple[str, ...]) -> str:
     source.read_again()
-    return source.source_of_text(python, without=DRAWING)
+    return source.source_of_text(python, without=DRAWING, brought=brought)
 
 
 def check_reach(book: Notebook, names: Iterable[str]) -> None:

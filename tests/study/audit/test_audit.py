@@ -137,7 +137,7 @@ CASES = [
     ({"model": "broken.py:build"}, "can't be imported (No module named 'nothing_like_it')"),
     ({"model": "m.py:breaks"}, "the model's function raised no such file: mend its code"),
     ({"model": "m.py:seven"}, "returned a int"),
-    ({"model": "leaves.py:build"}, "leaves.py can't be imported (0): mend its code"),
+    ({"model": "leaves.py:build"}, "leaves.py can't be imported (0): mend its line 1"),
     ({"model": "m.py:ends"}, "the model's function raised 0: mend its code"),
     ({"model": "m.py:lost"}, "can't be applied to a batch of (24,) inputs ('no')"),
     ({"out": "x" * 240}, "has a name of 240 letters"),

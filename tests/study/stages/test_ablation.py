@@ -71,6 +71,17 @@ def test_cells_share_their_models_and_what_is_known_of_them(shared):
     assert not frame[frame.method == "RURK"].margin.equals(other[other.method == "RURK"].margin)
 
 
+def test_a_methods_own_chance_is_apart_from_originals(shared):
+    """The same Original with another seed for the method. Fails if one seed stands for both, or
+    another Original is trained."""
+    frames = [cell(shared, unlearning_seed=s)[0] for s in (None, 0, 1)]
+    ours, same, other = (f[f.method == "RURK"].margin.tolist() for f in frames)
+    assert ours == same
+    assert ours != other
+    first, _, again = (f[f.method == "Original"].margin.tolist() for f in frames)
+    assert first == again
+
+
 def test_another_request_has_models_of_its_own(shared):
     ours = shared_run("digits", shared, seed=0, settings=SETTINGS)
     other = shared_run("digits", shared, seed=0, settings={**SETTINGS, "forget_order": "hard"})

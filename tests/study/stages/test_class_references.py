@@ -6,9 +6,9 @@ import torch
 
 from rurklib import InputError, study
 from rurklib.models import build
+from rurklib.study.ids import HALF
 from rurklib.study.run import open_run
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.study.stages.models import HALF
 from rurklib.train import fit
 
 SMALL = {"epochs": 3, "references": 3, "draws": 4, "taus": [0.0, 0.2], "methods": ["GD"],

@@ -1,0 +1,304 @@
+"""Files that are brought along: the README's own examples, in every table without being shipped.
+
+One small run is shared by the tests; its files are edited only in copies of it.
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from nbformat.v4 import new_code_cell, new_notebook
+
+from rurklib import METHODS, study
+from rurklib.checks import InputError
+from rurklib.residual.spec import Measurement
+from rurklib.study import brought
+from rurklib.study.cli.main import main
+from rurklib.study.notebooks import notebook, study_order
+from rurklib.study.report.tables import findings_table, results_table
+from rurklib.study.run import open_existing, open_run
+from rurklib.study.stages import attack, measure, models
+from rurklib.study.sweep import grid
+
+SMALL = {"train_images": 300, "epochs": 2, "references": 3, "draws": 3, "taus": [0.0, 0.1],
+         "methods": ["GD"], "GD.epochs": 1}  # fmt: skip
+FEW = {"draws": 1, "steps": 1, "queries": 1, "shots": 2, "most": 3}
+MORE = """
+from rurklib.attacks.registry import ATTACKS
+
+ATTACKS["loudest"] = lambda model, x, y, setting: model(x).amax(1)
+"""
+
+
+def invoke(*words):
+    return CliRunner().invoke(main, list(map(str, words)))
+
+
+@pytest.fixture(autouse=True)
+def each_brings_its_own(nothing_brought):
+    yield
+    nothing_brought()
+
+
+@pytest.fixture(scope="module")
+def own(shipped, tmp_path_factory) -> list[Path]:
+    """A method; and a law, a metric and an attack in one file."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "unsure.py").write_text(shipped["unlearn/unsure.py"])
+    laws = shipped["perturb/brighter.py"] + shipped["metrics/confidence_gap.py"] + MORE
+    (folder / "laws.py").write_text(laws)
+    return [folder / "unsure.py", folder / "laws.py"]
+
+
+@pytest.fixture(scope="module")
+def folder(own, nothing_brought, tmp_path_factory) -> Path:
+    """A finished run with them, made by two processes besides this one."""
+    out = tmp_path_factory.mktemp("runs") / "r"
+    run = open_run("digits", out, seeds=[0], settings=SMALL, jobs=2, brought=own)
+    study.train(run)
+    study.unlearn(run)
+    summary = study.summarise(run)
+    study.measure(run)
+    table = study.verdicts(study.residual(run, "brighter"))
+    table.to_csv(out / "verdicts.csv")
+    (out / "tables.txt").write_text(f"{results_table(summary)}\n{findings_table(table, summary)}")
+    return out
+
+
+def test_all_that_a_file_holds_is_in_every_table(folder, own):
+    """Fails if the scenario has to name it, or a process of joblib doesn't know it."""
+    summary = pd.read_csv(folder / "summary.csv")
+    assert list(summary.method.unique()) == ["Original", "Re-train", "GD", "Unsure"]
+    assert summary.confidence_gap.notna().all()
+    frame = pd.read_csv(folder / "residual_knowledge.csv")
+    assert set(frame.perturbation[frame.method == "Unsure"]) == {"gaussian", "brighter"}
+    assert "Unsure" in set(pd.read_csv(folder / "verdicts.csv").method)
+    assert (folder / "tables.txt").read_text().count("Unsure") == 2
+    known = json.loads((folder / "run.json").read_text())["brought"]
+    assert [its["path"] for its in known] == [str(path) for path in own]
+    assert known[0]["sha256"] == hashlib.sha256(own[0].read_bytes()).hexdigest()
+    assert known == json.loads((folder / "env.json").read_text())["brought"]
+
+
+def test_whoever_opens_a_run_again_has_its_files(folder, nothing_brought):
+    """Fails if they must be named again, or stay with what is begun afterwards."""
+    nothing_brought()
+    assert "Unsure" not in METHODS
+    run = open_existing(folder)
+    assert list(run.scenario.methods) == ["GD", "Unsure"]
+    assert run.scenario.perturbations == ("gaussian", "brighter")
+    assert {"Unsure"} <= METHODS.keys()
+    nothing_brought()
+    again = open_run("digits", folder, seeds=[0], settings=SMALL)
+    assert again.described == run.described
+    new = open_run("digits", folder.with_name("new"), seeds=[0], dry=True)
+    assert "Unsure" not in new.scenario.methods
+    assert new.described.keys() == run.described.keys() - {"brought"}
+    with pytest.raises(InputError, match="r was run with Unsure; choose another"):
+        open_run("digits", folder, seeds=[0], settings=SMALL, brought=[])
+
+
+def keys(run) -> dict[str, str]:
+    """The key of one artefact of every kind."""
+    names = [n for m in ("Original", "GD", "Unsure") for n in run.names(m)]
+    found = {n.method: models._key(run, n) for n in names}
+    found["attacks"] = attack._keys(run, names, attack.SETTINGS)[names[1]]
+    for law in run.scenario.perturbations:
+        question = measure.Question(run, Measurement(run.scenario.taus, law, 1))
+        found[law] = question.keys(names)[names[1]]
+    return found
+
+
+def test_an_edited_file_makes_again_what_is_made_with_it_and_nothing_else(
+    folder, own, nothing_brought, tmp_path
+):
+    """Fails if an edit is passed over, or throws other models away; or if a comment does."""
+    copy, mine = tmp_path / "r", [tmp_path / path.name for path in own]
+    shutil.copytree(folder, copy)
+    for path, new in zip(own, mine, strict=True):
+        shutil.copy(path, new)
+    given = {"seeds": [0], "settings": SMALL, "brought": mine}
+    before = keys(open_run("digits", copy, **given))
+    stamps = {path.name: path.stat().st_mtime_ns for path in (copy / "models").iterdir()}
+    cells = source_of(mine)
+
+    def edit(path, old, new):
+        assert path.read_text().count(old) == 1
+        path.write_text(path.read_text().replace(old, new))
+        with pytest.raises(InputError, match=rf"{path.name}, of the run .*r, was edited: put it"):
+            open_existing(copy)
+        again = keys(open_run("digits", copy, **given))
+        return {name for name in before if again[name] != before[name]}
+
+    assert edit(mine[0], '"""Unsure: ', '"""Unsure, that is: ') == set()
+    assert source_of(mine) == cells
+    assert edit(mine[0], "- model(f[0])", "- 2 * model(f[0])") == {"Unsure"}
+    assert source_of(mine) != cells
+    study.unlearn(open_run("digits", copy, **given))
+    after = {path.name: path.stat().st_mtime_ns for path in (copy / "models").iterdir()}
+    assert {name for name in after if after[name] != stamps[name]} == {"Unsure-seed0.safetensors"}
+    before = keys(open_existing(copy))
+    assert edit(mine[1], ") * tau", ") * tau / 2") == {"brighter", "attacks"}
+    mine[1].unlink()
+    with pytest.raises(InputError, match=r"laws\.py, of the run .*r, is gone"):
+        open_existing(copy)
+
+
+def source_of(paths) -> str:
+    """What a sweep's cells know the code of a notebook by, where these files are brought along."""
+    brought.give(paths)
+    return grid.code_of(notebook.read(study_order.folder() / "05_ablations.ipynb"))
+
+
+def test_a_net_of_ones_own_counts_by_its_file(tmp_path):
+    """Fails if models of a net that was edited are taken for those of the new one."""
+    text = "from rurklib.models import MODELS\nMODELS['mine'] = lambda c, k: MODELS['mlp'](c, k)\n"
+    path, found = tmp_path / "net.py", []
+    for more in ("", "x = 1\n"):
+        path.write_text(text + more)
+        run = open_run("iris", tmp_path / "r", settings={"model": "mine"}, brought=[path])
+        found.append(models._key(run, run.names("Original")[0]))
+    assert found[0] != found[1]
+
+
+def test_an_ablation_and_an_attack_have_their_rows(folder, own, tmp_path):
+    """Fails if what cells share remembers the files of one of them."""
+    brought.give(own)
+    rows, verdicts = study.ablate(
+        "digits", tmp_path / "shared", seed=0, method="Unsure", laws=["brighter"],
+        settings={k: v for k, v in SMALL.items() if not k.startswith(("methods", "GD"))},
+    )  # fmt: skip
+    assert set(rows.law) == {"brighter"}
+    assert {"Original", "Unsure"} <= set(rows.method)
+    assert "Unsure" in verdicts
+    (record,) = tmp_path.glob("shared/*/run.json")
+    assert "brought" not in json.loads(record.read_text())
+    run = open_existing(folder)
+    found, references = study.attacked(run, ["Unsure"], **FEW)
+    table = study.attack_table(run, found, references)
+    assert {"loudest", "noise (margin)"} <= set(table.attack[table.method == "Unsure"])
+
+
+@pytest.mark.slow
+def test_every_kernel_of_a_sweep_knows_the_files(own, tmp_path):
+    """Fails if only the command does: this notebook knows the core alone."""
+    parameters = new_code_cell("method = 'GD'\nout = ''", metadata={"tags": ["parameters"]})
+    work = """
+import rurklib
+rate = rurklib.defaults(method)["lr"]
+open(f"{out}/rows.csv", "w").write(f"lr\\n{rate}")
+"""
+    book = tmp_path / "book.ipynb"
+    nbformat.write(new_notebook(cells=[parameters, new_code_cell(work)]), book)
+    words = ["sweep", book, "--grid", "method=Unsure", "--out", tmp_path / "s"]
+    done = invoke(*words, "--with", own[0])
+    assert done.exit_code == 0, done.output
+    (row,) = pd.read_csv(tmp_path / "s" / "results.csv").to_dict("records")
+    assert (row["method"], row["lr"]) == ("Unsure", 0.01)
+
+
+def test_an_audit_asks_under_a_law_of_ones_own(folder, own, tmp_path):
+    code = "from rurklib.models import build as b\nbuild = lambda: b('small-cnn', 1, 10, seed=0)"
+    (tmp_path / "m.py").write_text(code)
+    x, y = open_existing(folder).pair("forget")
+    np.savez(tmp_path / "d.npz", x=x.numpy(), y=y.numpy())
+    np.save(tmp_path / "f.npy", np.arange(10))
+    said = invoke(
+        "audit", "--model", f"{tmp_path / 'm.py'}:build", "--data", tmp_path / "d.npz",
+        "--weights", folder / "models" / "Unsure-seed0.safetensors", "--references",
+        *sorted((folder / "models").glob("Re-train*")), "--forget", tmp_path / "f.npy",
+        "--taus", "0,0.1", "--draws", "2", "--perturbation", "brighter", "--with", own[1],
+        "--out", tmp_path / "audit",
+    )  # fmt: skip
+    assert said.exit_code == 0, said.output
+    measured = json.loads((tmp_path / "audit" / "audit.json").read_text())["measurement"]
+    assert measured["perturbation"] == "brighter"
+    assert str(own[1]) in measured["sha256"]
+
+
+METHOD = """from rurklib.unlearn.contract import method
+
+@method({!r})
+def mine(model, retain, forget, *, seed):
+    return model
+"""
+METRIC = """from rurklib.metrics.registry import metric
+
+@metric({}=("A", 1))
+def mine(model):
+    return 1.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x = 1\nraise ValueError('no')\n", "(no): mend its line 2"),
+        ("x = 1\n\ny = (\n", "mend its line 3"),
+        ("import nothing_like_it\n", "No module named 'nothing_like_it'): mend its line 1"),
+        ("raise SystemExit(0)\n", "(0): mend its line 1"),
+        ("x = 1\n", "registers nothing"),
+        (METHOD.format("GD"), "the method 'GD' is there already"),
+        (METHOD.format("Original"), "the method 'Original' is there already"),
+        (METHOD.format("Damped"), "the method 'Damped' is there already"),
+        (METHOD.format("a/b"), "the method 'a/b': expected letters"),
+        (METRIC.format("mia"), "the column 'mia' is there already"),
+        (METRIC.format("seed"), "the column 'seed' is there already"),
+        ("from rurklib import PERTURBATIONS\nPERTURBATIONS['x'] = len\n", "give Perturbation(...)"),
+        (None, "expected a Python file of yours"),
+    ],
+)
+def test_a_file_of_no_use_is_refused_in_one_line_and_leaves_nothing(tmp_path, text, says):
+    path = tmp_path / "mine.py"
+    if text:
+        path.write_text(text)
+    before = {kind: dict(brought.registry(kind)) for kind in brought.REGISTRIES}
+    result = invoke("scenarios", "--with", path)
+    assert result.exit_code == 2
+    assert says in result.output
+    assert "mine.py" in result.output
+    assert len(result.output.strip().splitlines()) == 1
+    assert {kind: dict(brought.registry(kind)) for kind in brought.REGISTRIES} == before
+    assert str(path) not in brought.LOADED
+
+
+def test_an_edit_that_fails_leaves_what_was_loaded(own, tmp_path):
+    path = tmp_path / "good.py"
+    path.write_text(METHOD.format("Good"))
+    brought.load(path)
+    path.write_text(METHOD.format("Good") + "1 / 0\n")
+    with pytest.raises(InputError, match="mend its line 6"):
+        brought.load(path)
+    assert "Good" in METHODS
+    path.write_text(METHOD.format("Better"))
+    brought.load(path)
+    assert "Better" in METHODS
+    assert "Good" not in METHODS
+
+
+def test_what_goes_wrong_in_a_file_later_is_one_line_too(shipped, tmp_path):
+    """Its data, where the run is opened. Fails if the user is shown our stack."""
+    text = shipped["scenarios/squares.py"].replace(
+        "from rurklib.data.squares import squares", "def squares(path):\n    return 1 / 0"
+    )
+    text = text.replace('"brighter"', "").replace('"Unsure": {}, ', "")
+    (tmp_path / "mine.py").write_text(text)
+    out = tmp_path / "r"
+    result = invoke("train", "--scenario", "squares", "--out", out, "--with", tmp_path / "mine.py")
+    assert result.exit_code == 1, result.output
+    (line,) = result.output.strip().splitlines()
+    assert "mine.py, line 4: ZeroDivisionError: division by zero" in line
+    assert not out.exists()
+
+
+def test_an_attack_on_a_run_that_a_method_isnt_in_is_refused(folder, tmp_path):
+    (tmp_path / "other.py").write_text(METHOD.format("Other"))
+    result = invoke("attack", "--run", folder, "--with", tmp_path / "other.py")
+    assert result.exit_code == 2
+    assert "was run without Other" in result.output
