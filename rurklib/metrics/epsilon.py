@@ -69,7 +69,7 @@ def epsilon(
         )
         value, kept = bound(fp / k, fn / m, delta), (fp > 0) == (fn > 0)
         best = np.lexsort([value, low, kept])[-1]
-        found[:, i] = (value[best], low[best], high[best]) if kept[best] else (0, 0, np.inf)
+        found[:, i] = value[best], low[best], high[best]
     return Epsilon(*found)
 
 

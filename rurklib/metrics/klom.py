@@ -76,7 +76,7 @@ def forget_margins(model: nn.Module, forget: Pair) -> np.ndarray:
 def klom_column(own: np.ndarray, others: Sequence[np.ndarray]) -> float:
     """:func:`klom_normal` of one model, mean over the forget samples; NaN with fewer than two
     re-trained models."""
-    return float(klom_normal(own[None], np.stack(others)).mean()) if len(others) > 1 else math.nan
+    return float(klom_normal(own[None], np.stack(others)).mean()) if others else math.nan
 
 
 def matching(unlearned: np.ndarray, retrained: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

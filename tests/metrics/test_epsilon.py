@@ -51,14 +51,13 @@ def test_at_randomised_response_it_is_the_one_that_was_put_in():
 
 
 def test_of_two_normals_it_finds_the_threshold_that_tells_most():
-    """Shift 1: the largest over t of log((1 - FPR) / FNR) that many models can prove; and what
-    re-trained models have by chance is little."""
+    """Shift 1: at least log((1 - FNR) / FPR) where both are well known. Catches the attack with
+    the largest epsilon, which a handful of models show; by chance re-trained ones have little."""
     rng = np.random.default_rng(0)
     own, others = rng.normal(1, 1, (20_000, 1)), rng.normal(0, 1, (20_000, 1))
     found = epsilon(own, others)
-    t = np.linspace(-2, 2)
-    at_least = np.log(norm.sf(t - 1) / norm.sf(t)).max()
-    assert at_least - 0.1 < found.value[0]
+    t = np.linspace(-2, 2.5)  # beyond 3 a few models are all there is
+    assert np.log(norm.sf(t - 1) / norm.sf(t)).max() < found.low[0]
     assert found.low[0] <= found.value[0] <= found.high[0]
     assert epsilon(rng.normal(size=(20_000, 1)), others).low[0] < 0.1
 

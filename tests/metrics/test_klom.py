@@ -28,7 +28,7 @@ def test_of_many_models_it_is_the_divergence_of_the_two_distributions(shift, spr
 def test_it_is_the_divergence_of_two_histograms():
     """SciPy's entropy, on bins that NumPy chooses. Catches a largest margin that isn't counted, a
     floor where a bin has re-trained models, and limits that aren't +-100."""
-    own, others = drawn(100, 120, shift=1.5, n=1)
+    own, others = (12 * side for side in drawn(100, 120, shift=1.5, n=1))
     own[0], others[0] = 1e6, -1e6
     edges = np.linspace(-100, 100, 21)
     p, q = (np.histogram(np.clip(side, -100, 100), edges)[0] / len(side) for side in (own, others))
@@ -46,8 +46,10 @@ def test_models_that_are_the_same_have_none_and_apart_the_most_there_is():
 @pytest.mark.parametrize(("m", "k", "of_one_kind"), [(3, 12, 6.5), (100, 100, 0.35)])
 def test_few_models_have_most_of_it_though_they_are_re_trained(m, k, of_one_kind, monkeypatch):
     """The numbers in klom.py's head, and why it is NaN with few."""
-    few = klom(*drawn(m, k, n=400))
-    assert np.isnan(few).all() == (m < 100)
+    own, others = drawn(m, k, n=400)
+    assert np.isnan(klom(own, others)).all() == (m < 100)
+    for pair in ((own[:99], others), (own, others[:99])):
+        assert np.isnan(klom(*pair)).all()
     monkeypatch.setattr(import_module("rurklib.metrics.klom"), "MIN_MODELS", 1)
     assert klom(*drawn(m, k, n=2000)).mean() == pytest.approx(of_one_kind, rel=0.03)
 

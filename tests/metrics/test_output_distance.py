@@ -43,11 +43,11 @@ def test_a_model_is_as_far_as_it_is_on_average_from_re_trained_ones():
 
 def test_probabilities_are_of_eval_mode_and_exact_where_they_are_tiny(left_as_found):
     net = nn.Sequential(nn.BatchNorm1d(2), nn.Dropout(0.5)).train()
-    x, y = torch.tensor([[50.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1])
+    x, y = torch.tensor([[150.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1])
     with left_as_found(net):
         found = probabilities(net, (x, y))
     assert found[1] == pytest.approx([0.5, 0.5])
-    assert found[0, 1] == pytest.approx(math.exp(-50 / math.sqrt(1 + 1e-5)), rel=1e-4)
+    assert found[0, 1] == pytest.approx(math.exp(-150 / math.sqrt(1 + 1e-5)), rel=1e-4)
 
 
 def test_zrf_is_1_for_a_blank_net_and_least_for_its_opposite():
