@@ -1,0 +1,84 @@
+"""KLoM of margins that are drawn from normal distributions, whose divergence has a closed form."""
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rurklib.checks import InputError
+from rurklib.metrics.klom import klom, klom_column, klom_normal
+
+
+def drawn(m, k, shift=0.0, spread=1.0, n=40, seed=0):
+    """Margins of m unlearned models and k re-trained ones, on samples that differ in hardness."""
+    rng = np.random.default_rng(seed)
+    hard = rng.normal(0, 5, n)
+    return hard + rng.normal(shift, spread, (m, n)), hard + rng.normal(0, 1, (k, n))
+
+
+@pytest.mark.parametrize(("shift", "spread"), [(0.0, 1.0), (1.0, 1.0), (0.7, 0.5)])
+def test_of_many_models_it_is_the_divergence_of_the_two_distributions(shift, spread):
+    """Catches KL the wrong way round, base 2, and bins that differ between the sides."""
+    found = klom(*drawn(20_000, 20_000, shift, spread))
+    exact = (spread**2 + shift**2 - 1) / 2 - np.log(spread)
+    assert found.mean() == pytest.approx(exact, abs=0.03)
+
+
+def test_it_is_the_divergence_of_two_histograms():
+    """SciPy's entropy, on bins that NumPy chooses. Catches a largest margin that isn't counted, a
+    floor where a bin has re-trained models, and limits that aren't +-100."""
+    own, others = (12 * side for side in drawn(100, 120, shift=1.5, n=1))
+    own[0], others[0] = 1e6, -1e6
+    edges = np.linspace(-100, 100, 21)
+    p, q = (np.histogram(np.clip(side, -100, 100), edges)[0] / len(side) for side in (own, others))
+    assert (p[q == 0] > 0).any()
+    expected = stats.entropy(p, np.where((p > 0) & (q == 0), 1e-5, q))
+    assert klom(own, others) == pytest.approx(expected)
+
+
+def test_models_that_are_the_same_have_none_and_apart_the_most_there_is():
+    own, _ = drawn(100, 100)
+    assert klom(own, own) == pytest.approx(0.0, abs=1e-12)
+    assert klom(own - 1000, own + 1000) == pytest.approx(np.log(1e5), abs=1e-4)
+
+
+@pytest.mark.parametrize(("m", "k", "of_one_kind"), [(3, 12, 6.5), (100, 100, 0.35)])
+def test_few_models_have_most_of_it_though_they_are_re_trained(m, k, of_one_kind, monkeypatch):
+    """The numbers in klom.py's head, and why it is NaN with few."""
+    own, others = drawn(m, k, n=400)
+    assert np.isnan(klom(own, others)).all() == (m < 100)
+    for pair in ((own[:99], others), (own, others[:99])):
+        assert np.isnan(klom(*pair)).all()
+    monkeypatch.setattr(import_module("rurklib.metrics.klom"), "MIN_MODELS", 1)
+    assert klom(*drawn(m, k, n=2000)).mean() == pytest.approx(of_one_kind, rel=0.03)
+
+
+@pytest.mark.parametrize("m", [1, 3])
+@pytest.mark.parametrize("shift", [0.0, 2.0])
+def test_of_few_models_the_shift_is_told_in_units_of_spread(m, shift):
+    """shift^2 / 2, and what chance adds; catches a spread that isn't unbiased (5 / 6 of it)."""
+    found = [klom_normal(*drawn(m, 6, shift, n=200, seed=seed)).mean() for seed in range(60)]
+    assert np.mean(found) == pytest.approx((shift**2 + 1 / m + 1 / 6) / 2, rel=0.03)
+    own, others = drawn(m, 6, shift)
+    scaled = klom_normal(10 * own + 3, 10 * others + 3)
+    assert scaled == pytest.approx(klom_normal(own, others))
+
+
+def test_a_study_compares_one_model_on_the_forget_samples():
+    own, others = drawn(1, 4)
+    assert klom_column(own[0], list(others)) == klom_normal(own, others).mean()
+    assert np.isnan(klom_column(own[0], [others[0]]))
+    assert np.isnan(klom_column(own[0], []))
+    assert np.isnan(klom_normal(own, others[:1])).all()
+    assert np.isnan(klom_normal(own, others[[0, 0]])).all()
+
+
+@pytest.mark.parametrize("measure", [klom, klom_normal])
+def test_what_cannot_be_compared_is_refused(measure):
+    own, others = drawn(3, 4)
+    with pytest.raises(InputError, match=r"\(3, 39\).*same"):
+        measure(own[:, 1:], others)
+    own[0, 0] = np.inf
+    with pytest.raises(InputError, match=r"unlearned: 1 of 120.*leave"):
+        measure(own, others)
