@@ -152,6 +152,7 @@ TABLES = {
     "schedules.csv": as_it_is("schedules.csv"),
     "noisy.csv": as_it_is("noisy.csv"),
     "class_references.csv": class_rows,
+    **{f: as_it_is(f) for f in ("measures.csv", "agreement_digits.csv", "agreement_cifar5.csv")},
     "99_table.csv": table_beside,
     "99_curves.csv": curves_beside,
 }

@@ -1,0 +1,56 @@
+"""Residual knowledge beside the field's other measures: the page says what its tables do."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+FIGURES = Path(__file__).parent.parent / "figures"
+
+
+def read(name: str) -> pd.DataFrame:
+    return pd.read_csv(FIGURES / name)
+
+
+@pytest.mark.parametrize("name", ["digits", "cifar5"])
+def test_who_agrees_with_residual_knowledge_is_what_the_cells_say(name):
+    """Its row and column of the table, from the verdicts and distances of every model; and those
+    verdicts are the published ones."""
+    ours, cells = "residual knowledge", read("measures/cells.csv")
+    cells = cells[(cells.data == name) & (cells.method != "Re-train")]
+    assert cells.side.isin(["above", "inside", "below"]).all()
+    keys = ["method", "seed"]
+    outside = cells.pivot(index=keys, columns="measure", values="side") != "inside"
+    found = read(f"{name}/verdicts.csv").set_index(keys).finding != "none detected"
+    assert outside[ours].equals(found.sort_index())
+    away = cells.assign(away=cells.away.abs()).groupby(["measure", "method"]).away.mean()
+    table = read(f"measures/agreement_{name}.csv").set_index("measure")
+    for other in table.columns.drop(ours):
+        assert table[other][ours] == f"{100 * (outside[ours] == outside[other]).mean():.0f} %"
+        ranks = away[ours].corr(away[other], method="spearman")
+        assert float(table[ours][other]) == pytest.approx(ranks, abs=0.00501)
+
+
+def test_what_is_said_of_the_fields_other_measures():
+    """The three sentences of their page; and what the picture shows is told in words."""
+    page, cells = (FIGURES / "measures" / "README.md").read_text(), read("measures/cells.csv")
+    cells = cells[cells.method != "Re-train"]
+    keys, ours = ["data", "method", "seed"], "residual knowledge"
+    outside = cells.pivot(index=keys, columns="measure", values="side") != "inside"
+    same = outside.eq(outside[ours], axis=0)
+    nearest = (100 * same.mean()).drop(ours).nlargest(3)
+    assert list(nearest.index) == ["KLoM", "U-LiRA", "epsilon"]
+    digits, cifar5 = (100 * same.loc[d].mean() for d in ("digits", "cifar5"))
+    original = outside.loc["digits", "Original"].sum()
+    assert not original[["activation", "JS"]].any()
+    assert (original[[ours, "U-LiRA", "KLoM", "epsilon"]] == 3).all()
+    assert outside.exchange.loc["cifar5", "RURK"].all()
+    shares = "{:.0f}, {:.0f} and {:.0f} %".format(*nearest)
+    said = [f"{shares} of {len(outside)}", f"{outside.exchange['cifar5'].sum()} of 72 models"]
+    said += [f"for {digits.exchange:.0f} %", f"{digits.ZRF:.0f} and {cifar5.ZRF:.0f} %"]
+    assert all(part in " ".join(page.split()) for part in said), said
+    costs = read("measures/measures.csv").set_index("measure").filter(like="seconds")
+    assert (costs.loc[nearest.index].max() <= costs.loc[ours] / 50).all()
+    picture = Image.open(FIGURES / "measures" / "agreement.png")
+    assert f'alt="{picture.text["Description"]}"' in page
