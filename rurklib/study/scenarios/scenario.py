@@ -65,9 +65,7 @@ class Scenario:
     share of the training side that is held out for validation (None: a third of the test side is).
     ``train_images`` and ``test_images``: so many at most, of all classes alike (0 or None: all).
     ``recipe`` trains Original and Re-train; ``retrain_epochs`` are those of Re-train, where it
-    needs other than Original's. Its warm-up is all epochs at most: fewer are asked for to see that
-    everything runs.
-    ``seeds`` are the experiment seeds if none are asked for.
+    needs other than Original's. ``seeds`` are the experiment seeds if none are asked for.
     ``paper`` names tables beside the notebooks that a finished run is set beside: "table" (as
     ``paper_table_1.csv``) and "curves" (as ``paper_fig_2.csv``).
     A training killed midway goes on where it was, at most ``keep_every`` epochs back; 0, for those
