@@ -16,12 +16,12 @@ is a lower bound on the true one.
 
 Notes on this implementation: each epsilon has an interval, from the limits of Clopper and Pearson
 for both rates, and the attack with the largest lower limit counts. It is chosen on the models that
-it is tried on, so look at what re-trained models get. The competition has attacks with two
-thresholds and fitted ones as well, and maps epsilons to points. Three unlearned models and twelve
-re-trained ones that don't overlap at all have a lower limit of 0.10, the competition's 512 and 512
-have 4.93 (tests/metrics/test_epsilon.py). A study's column is therefore a departure: one epsilon
-for a model, of all forget samples pooled after the re-trained mean of each was taken off. The
-limits then take samples as independent, and they share their models.
+it is tried on, so look at what re-trained models get. The competition runs further attacks, and
+maps epsilons to points. Three unlearned models and twelve re-trained ones that don't overlap at all
+have a lower limit of 0.10, the competition's 512 and 512 have 4.93 (tests/metrics/test_epsilon.py).
+A study's column is therefore a departure: one epsilon for a model, of all forget samples pooled
+after the re-trained mean of each was taken off. The limits then take samples as independent, and
+they share their models.
 """
 
 from collections.abc import Sequence

@@ -14,10 +14,10 @@ Accuracy 0.5 is chance. As :func:`rurklib.metrics.lira.lira` does, it asks about
 finds any difference that all seeds of a method share, and takes no side.
 
 Notes on this implementation, all departures: the paper trains shadow models on many random forget
-sets (hundreds of models); a study has one forget set, and three seeds of a method. So the models
-under attack are the shadows, one of each kind left out at a time, and a spread is pooled over
-samples. Left out in pairs, for then a method that is like re-training gives either kind the same
-chance to be called unlearned, however many there are of them.
+sets; a study has one, and three seeds of a method. So the models under attack are the shadows, one
+of each kind left out at a time, and a spread is pooled over samples. Left out in pairs, for then a
+method that is like re-training gives either kind the same chance to be called unlearned, however
+many there are of them.
 """
 
 from typing import NamedTuple
