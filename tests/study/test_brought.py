@@ -68,6 +68,7 @@ def folder(own, nothing_brought, tmp_path_factory) -> Path:
     table = study.verdicts(study.residual(run, "brighter"))
     table.to_csv(out / "verdicts.csv")
     (out / "tables.txt").write_text(f"{results_table(summary)}\n{findings_table(table, summary)}")
+    nothing_brought()
     return out
 
 
@@ -154,6 +155,24 @@ def source_of(paths) -> str:
     """What a sweep's cells know the code of a notebook by, where these files are brought along."""
     brought.give(paths)
     return grid.code_of(notebook.read(study_order.folder() / "05_ablations.ipynb"))
+
+
+def test_an_edited_file_executes_notebooks_again(own, tmp_path, monkeypatch):
+    """Fails if a notebook is taken for finished, so that nobody asks for the models again."""
+    mine = tmp_path / "unsure.py"
+
+    def executed(run, book, values):
+        assert book.brought == (str(mine),)
+        done = nbformat.reads(book.text, as_version=4)
+        done.metadata["rurk"] = {}
+        return done
+
+    monkeypatch.setattr(study_order, "_execute", executed)
+    book = [study_order.folder() / "02_unlearn.ipynb"]
+    for rate, names in (("1e-3", ["02_unlearn"]), ("1e-3", []), ("1e-4", ["02_unlearn"])):
+        mine.write_text(own[0].read_text().replace("1e-3", rate))
+        run = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL, brought=[mine])
+        assert study_order.run_notebooks(run, {}, book, say=lambda _: None) == names
 
 
 def test_a_net_of_ones_own_counts_by_its_file(tmp_path):
