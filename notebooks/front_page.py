@@ -17,9 +17,6 @@ import torch
 from tables import FIGURES
 
 from rurklib import study
-from rurklib.perturb import PERTURBATIONS
-from rurklib.rng import generator
-from rurklib.samples import as_float
 from rurklib.study.figures.front_page import front_page
 from rurklib.study.figures.style import png
 from rurklib.study.files import write, write_frame
@@ -38,33 +35,28 @@ def told(findings: pd.Series) -> str:
 def draw(folder: Path) -> None:
     run = open_existing(folder)
     law, tau, seed = run.scenario.perturbations[0], run.scenario.taus[-1], run.seeds[0]
-    measured, models = study.residual(run, law), study.load_models(run)
-    counts = measured.counts["Original", seed]
-    lead = (counts.of(("Original", seed)) - counts.of_all(measured.references).mean(0))[-1]
-    best = np.argsort(-lead)[:SHOWN_IMAGES]
-    x, y = run.pair("forget")
-    x = as_float(x)
-    stream = generator(counts.seed, 0, 0)  # the first draw of the first block
-    copies = PERTURBATIONS[law].sample(models["Original", seed], x, y, tau, stream, run.data.bounds)
+    shown, models = study.telling_copies(run, SHOWN_IMAGES), study.load_models(run)
     with torch.inference_mode():
-        right = {name: (models[name](copies).argmax(1) == y)[best].numpy() for name in models}
-    said = {m: right[m, seed] for m in SHOWN}
+        right = {n: (m(shown.copies).argmax(1) == shown.labels).numpy() for n, m in models.items()}
     retrained = np.stack([right[name] for name in run.names("Re-train")])
+    said = {m: right[m, seed][None] for m in SHOWN}
     frame = pd.read_csv(run.folder / "residual_knowledge.csv")
     rows = frame[frame.method.isin(SHOWN) & (frame.perturbation == law)]
-    table = pd.DataFrame({"forget sample": best, **said, "re-trained": retrained.sum(0)})
+    table = pd.DataFrame({"forget sample": shown.places, **{m: v[0] for m, v in said.items()}})
+    table["re-trained"] = retrained.sum(0)
     write_frame(FIGURES / "front-page.csv", table)
-    word = {"9": "nine"}.get(str(run.data.classes[int(y[0])]), "one of the class")
+    word = {"9": "nine"}.get(str(run.data.classes[int(shown.labels[0])]), "one of the class")
     found = pd.read_csv(run.folder / "verdicts.csv").groupby("method", sort=False).finding
     said_of = {m: told(found.get_group(m)) for m in SHOWN}
     whose = {what: [m for m in SHOWN if said_of[m] == what] for what in said_of.values()}
     title = ";  ".join(f"{' and '.join(names)}: {what}" for what, names in whose.items())
-    figure = front_page(x[best].numpy(), copies[best].numpy(), said, retrained, rows, title=title,
+    figure = front_page(shown.images.numpy(), shown.copies.numpy(),
+                        {"re-trained models": retrained, **said}, rows, title=title,
                         word=word, unit="sd, pixels in [0, 1]")  # fmt: skip
-    known = {m: f"{sum(v)} of {len(best)}" for m, v in said.items()}
+    known = {m: f"{v.sum()} of {v.size}" for m, v in said.items()}
     ends = rows[rows.tau == tau].groupby("method", sort=False).ratio_of_means.mean()
     alt = (
-        f"Left: {len(best)} forgotten nines, a noisy copy of each, and who still recognises it: "
+        f"Left: {SHOWN_IMAGES} forgotten nines, a noisy copy of each, and who still recognises it: "
         + ", ".join(f"{m} {n}" for m, n in known.items())
         + f"; of {len(retrained)} re-trained models {', '.join(map(str, retrained.sum(0)))}. "
         + f"Right: residual knowledge at tau {tau:g}: "

@@ -33,7 +33,9 @@ from rurklib.study.notebooks.study_order import books_of, folder
 from rurklib.study.run import open_run
 
 # figures that show samples
-OF_DATA = ("01_samples", "03_copies", "03_ranked", "04_samples", "04_copy")
+OF_DATA = (
+    "01_samples", "01_who", "02_who", "03_copies", "03_ranked", "04_samples", "04_copy"
+)  # fmt: skip
 SWEPT = ("05_ablations", "95_read_ablations")
 BEYOND = "07_beyond_images"
 ROOT = Path(__file__).parent.parent

@@ -42,6 +42,7 @@ _HOMES = {
     "shared_run": "rurklib.study.stages.ablation",
     "smoothed": "rurklib.study.stages.models",
     "summarise": "rurklib.study.stages.summary",
+    "telling_copies": "rurklib.study.stages.telling",
     "train": "rurklib.study.stages.models",
     "trials": "rurklib.study.stages.trials",
     "tune": "rurklib.study.stages.tune",

@@ -143,8 +143,9 @@ def test_every_file_is_there_with_its_columns(finished):
 def test_notebooks_and_report_hold_their_figures(finished):
     pictures = sorted(p.name for p in (finished / "figures").glob("*.png"))
     assert pictures == ["00_five_minutes.png", "01_accuracy.png", "01_samples.png",
-                        "02_accuracy.png", "02_batchnorm.png", "03_controls.png", "03_copies.png",
-                        "03_curves.png", "03_disagreement.png", "03_estimators.png",
+                        "01_who.png", "02_accuracy.png", "02_batchnorm.png", "02_terms.png",
+                        "02_who.png", "03_controls.png", "03_copies.png", "03_curves.png",
+                        "03_disagreement.png", "03_estimators.png",
                         "03_laws.png", "03_margins.png", "03_norms.png", "03_per_sample.png",
                         "03_ranked.png", "03_references.png", "04_copy.png", "04_map.png",
                         "04_probabilities.png", "04_radius.png", "04_running_ratio.png",
@@ -152,7 +153,7 @@ def test_notebooks_and_report_hold_their_figures(finished):
     for picture in pictures:
         data = pd.read_csv(finished / "figures" / picture.replace(".png", ".csv"))
         assert len(data) > 0
-    shown = {"00_five_minutes": 1, "01_train": 2, "02_unlearn": 2,
+    shown = {"00_five_minutes": 1, "01_train": 3, "02_unlearn": 4,
              "03_residual_knowledge": 11, "04_inspect_perturbations": 6,
              "99_report": 0}  # fmt: skip
     for name, count in shown.items():

@@ -5,7 +5,7 @@ from rurklib.study.figures.curves import QUANTITIES, against_references, residua
 from rurklib.study.figures.dots import dots
 from rurklib.study.figures.five_minutes import five_minutes
 from rurklib.study.figures.heat_and_bars import attack_heat, outside_bars, sample_histogram
-from rurklib.study.figures.images import copies_strip, image_rows
+from rurklib.study.figures.images import image_rows, who
 from rurklib.study.figures.lines import band_growth, estimator_gap, lines
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "against_references",
     "attack_heat",
     "band_growth",
-    "copies_strip",
     "dots",
     "estimator_gap",
     "five_minutes",
@@ -24,4 +23,5 @@ __all__ = [
     "pareto",
     "residual_curves",
     "sample_histogram",
+    "who",
 ]

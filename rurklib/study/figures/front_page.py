@@ -1,23 +1,21 @@
 """The picture of the front page: who recognises noisy copies of what it forgot, and how often."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rurklib.study.figures.curves import bands
-from rurklib.study.figures.images import BAD, GOOD, grey, shown
+from rurklib.study.figures.images import who_knows
 from rurklib.study.figures.scaffold import grey_bands
-from rurklib.study.figures.style import DOTTED, INK, canvas, style
+from rurklib.study.figures.style import DOTTED, canvas, style
 
 
 def front_page(
     images: np.ndarray,
     copies: np.ndarray,
-    said: Mapping[str, Sequence[bool]],
-    retrained: np.ndarray,
+    said: Mapping[str, np.ndarray],
     curves: pd.DataFrame,
     *,
     title: str,
@@ -26,14 +24,12 @@ def front_page(
 ) -> Figure:
     """Forgotten images over a noisy copy of each and who recognises it; beside that the curves.
 
-    ``images``, ``copies`` [n, channels, h, w] in [0, 1]. ``said``: by method, whether it recognises
-    each copy; ``retrained`` [models, n]: the same of every re-trained model. ``curves``: rows of
-    some methods, as :func:`rurklib.study.figures.residual_curves` takes them. ``word``: what one
-    forgotten image is called.
+    ``images``, ``copies``, ``said``, ``word``: see :func:`rurklib.study.figures.images.who_knows`.
+    ``curves``: rows of some methods, as :func:`rurklib.study.figures.residual_curves` takes them.
     """
     figure, axes = canvas(width=8.6, height=4.2, mosaic=[["copies", "curves"]])
     figure.suptitle(title, x=0.01, ha="left", fontsize=11.5)
-    _copies(axes["copies"], images, copies, said, retrained, word)
+    who_knows(axes["copies"], images, copies, said, word)
     axis, null = axes["curves"], bands(curves, "ratio_of_means")
     grey_bands(axis, null)
     tau, names = null.index[-1], {}
@@ -56,35 +52,3 @@ def front_page(
     axis.set_title("Residual knowledge (1: as re-trained models)", fontsize=10.5, loc="left")
     axis.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def _copies(
-    axis: Axes,
-    images: np.ndarray,
-    copies: np.ndarray,
-    said: Mapping[str, Sequence[bool]],
-    retrained: np.ndarray,
-    word: str,
-) -> None:
-    """One axes: a column an image, rows of pictures and of marks below each other."""
-    n = len(images)
-    for top, row in ((0.0, images), (1.0, copies)):
-        for k, image in enumerate(row):
-            box = (k + 0.05, k + 0.95, top + 0.95, top + 0.05)
-            axis.imshow(shown(image), extent=box, **grey(row))
-    rows = [("re-trained models", None), *said.items()]
-    for line, (name, right) in enumerate(rows):
-        at = 2.25 + 0.42 * line
-        axis.text(-0.1, at, name, ha="right", va="center", fontsize=9.5, color=INK)
-        for k in range(n):
-            known = retrained[:, k].sum() if right is None else right[k]
-            text = f"{known} of {len(retrained)}" if right is None else "✓" if known else "✗"
-            color = INK if right is None else GOOD if known else BAD
-            size = 9.5 if right is None else 13
-            axis.text(k + 0.5, at, text, ha="center", va="center", fontsize=size, color=color)
-    for at, name in ((0.5, f"forgotten {word}"), (1.5, "with noise")):
-        axis.text(-0.1, at, name, ha="right", va="center", fontsize=9.5, color=INK)
-    axis.set(xlim=(-1.75, n), ylim=(2.2 + 0.42 * len(rows), 0))
-    axis.set_aspect("equal")
-    axis.set_axis_off()
-    axis.set_title(f"Who still says {word}?", fontsize=10.5, loc="left")

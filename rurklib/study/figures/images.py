@@ -1,4 +1,4 @@
-"""A strip of images: a forget image, its perturbed copies, and what each model calls them.
+"""Images: rows of them; forgotten ones over noisy copies, and which models recognise those.
 
 What is no image is shown as numbers in grey: a row of them as bars, a text as a column a word.
 """
@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rurklib.study.figures.style import canvas
+from rurklib.study.figures.style import INK, canvas
 
 GOOD, BAD = "#0173b2", "#a8431f"  # recognised / not: also told by the marks, not by colour alone
+MARKS = 3  # models that have a mark each; more are counted
 
 
 def shown(image: np.ndarray) -> np.ndarray:
@@ -32,35 +34,67 @@ def grey(images: np.ndarray) -> dict[str, Any]:
     return look | {"aspect": "equal" if images[0].ndim > 2 else "auto"}
 
 
-def copies_strip(
+def who(
     images: np.ndarray,
-    answers: Sequence[tuple[str, np.ndarray]],
-    truth: int,
-    column_titles: Sequence[str],
+    copies: np.ndarray,
+    said: Mapping[str, np.ndarray],
     *,
-    classes: Sequence[str],
     title: str,
+    word: str,
 ) -> Figure:
-    """Images [columns, channels, h, w] in [0, 1], or other inputs, over the answers of models.
-
-    ``answers`` holds (name, predicted class [columns]) for each model; a recognised copy (its
-    class is ``truth``) gets a tick, another the class that the model said.
-    """
-    columns, rows = len(images), len(answers)
-    figure, axes = canvas(
-        1 + rows, columns, width=1.15 * columns + 1.3, height=1.5 + 0.34 * rows,
-        gridspec_kw={"height_ratios": [4] + [1] * rows}, squeeze=False,
-    )  # fmt: skip
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12, wrap=True)
-    _row(axes[0], "", images)
-    for axis, text in zip(axes[0], column_titles, strict=True):
-        axis.set_title(text, fontsize=9, loc="center")
-    for line, (name, said) in zip(axes[1:], answers, strict=True):
-        _row(line, name, ())
-        for axis, answer in zip(line, said, strict=True):
-            mark, color = ("✓", GOOD) if answer == truth else ("✗", BAD)
-            axis.text(0.5, 0.5, f"{mark} {classes[answer]}", ha="center", va="center", color=color)
+    """Forgotten images over a noisy copy of each, and below who recognises it: :func:`who_knows`
+    as a figure."""
+    row = 0.42 if len(said) < 8 else 0.3
+    wide, high = len(images) + 1.75, 2.4 + row * len(said)
+    figure, axis = canvas(width=max(0.72 * wide, 5.0), height=0.72 * high + 0.5)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, wrap=True)
+    who_knows(axis, images, copies, said, word, row)
     return figure
+
+
+def who_knows(
+    axis: Axes,
+    images: np.ndarray,
+    copies: np.ndarray,
+    said: Mapping[str, np.ndarray],
+    word: str,
+    row: float = 0.42,
+) -> None:
+    """One axes, a column an image: the image, a noisy copy of it, and who says its class.
+
+    ``images``, ``copies`` [n, channels, h, w] in [0, 1], or other inputs. ``said`` has a line for
+    each name: bool [models, n], whether a model is right on a copy, a mark for each model or, of
+    more than three, how many are; or words [n]. ``word``: what an image is called.
+    """
+    n = len(images)
+
+    def name(at: float, text: str) -> None:
+        axis.text(-0.1, at, text, ha="right", va="center", fontsize=9.5, color=INK)
+
+    for top, text, line in ((0.0, f"forgotten {word}", images), (1.0, "with noise", copies)):
+        name(top + 0.5, text)
+        for k, image in enumerate(line):
+            box = (k + 0.05, k + 0.95, top + 0.95, top + 0.05)
+            axis.imshow(shown(image), extent=box, **grey(line))
+    for at, (text, cells) in zip(2.25 + row * np.arange(len(said)), said.items(), strict=True):
+        name(at, text)
+        for k, cell in enumerate(np.asarray(cells).T):
+            mark, color, size = _cell(cell)
+            axis.text(k + 0.5, at, mark, ha="center", va="center", fontsize=size, color=color)
+    axis.set(xlim=(-1.75, n), ylim=(2.2 + row * len(said), 0))
+    axis.set_aspect("equal")
+    axis.set_axis_off()
+    axis.set_title(f"Who still says {word}?", fontsize=10.5, loc="left")
+
+
+def _cell(known: Any) -> tuple[str, str, float]:
+    """What stands below a copy, its colour and its size: a word, marks, or how many are right."""
+    if known.dtype.kind == "U":
+        return str(known), INK, 9.5
+    if len(known) > MARKS:
+        return f"{known.sum()} of {len(known)}", INK, 9.5
+    color = GOOD if known.all() else INK if known.any() else BAD
+    return "".join("✓" if k else "✗" for k in known), color, 13 if len(known) == 1 else 10.5
 
 
 def image_rows(

@@ -13,15 +13,15 @@ def test_marks_counts_and_ends_are_those_of_the_tables():
     ends = {"Original": 1.31, "RURK": 0.72}
     rows = [{"method": m, "tau": t, "ratio_of_means": 1 + (end - 1) * t / 0.2, **band}
             for m, end in ends.items() for t in (0.0, 0.1, 0.2)]  # fmt: skip
-    said = {"Original": [True, True], "RURK": [False, True]}
-    retrained = np.array([[True, False], [True, False], [False, False]])
-    figure = front_page(images, images, said, retrained, pd.DataFrame(rows), title="told",
+    said = {"re-trained models": np.array([[True, False]] * 2 + [[False, False]] * 2),
+            "Original": np.array([[True, True]]), "RURK": np.array([[False, True]])}  # fmt: skip
+    figure = front_page(images, images, said, pd.DataFrame(rows), title="told",
                         word="nine", unit="sd")  # fmt: skip
     left, right = figure.axes
     rows = {}  # what stands in a line, by its height
     for text in left.texts:
         rows.setdefault(text.get_position()[1], []).append(text.get_text())
-    assert ["re-trained models", "2 of 3", "0 of 3"] in rows.values()
+    assert ["re-trained models", "2 of 4", "0 of 4"] in rows.values()
     assert ["Original", "✓", "✓"] in rows.values()
     assert ["RURK", "✗", "✓"] in rows.values()
     heights = {t.get_text(): t.get_position()[1] for t in right.texts}

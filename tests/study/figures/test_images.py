@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rurklib.study.figures.images import copies_strip, grey, image_rows, shown
+from rurklib.study.figures.images import grey, image_rows, shown, who
 from rurklib.study.figures.inspector import Thumbnails
 
 
@@ -30,10 +30,12 @@ def test_every_kind_of_input_has_its_picture(shape):
     x = np.random.randn(3, *shape).clip(-1, 1) if len(shape) < 3 else np.random.rand(3, *shape)
     rows = image_rows({"a (b)": x, "c": x[:2]}, title="t")
     assert len(rows.axes[0].images) == 1
-    said = [("m", np.array([0, 1, 0]))]
-    strip = copies_strip(x, said, 0, ["x", "y", "z"], classes=["p", "q"], title="t")
-    assert strip.axes[0].images[0].get_array().shape[:2] == shown(x[0]).shape[:2]
+    said = {"m": np.array([[True, False, True]] * 2), "w": np.array(["1", "2", "3"])}
+    picture = who(x, x, said, title="t", word="p")
+    assert picture.axes[0].images[0].get_array().shape[:2] == shown(x[0]).shape[:2]
+    told = " ".join(t.get_text() for t in picture.axes[0].texts)
+    assert told == "forgotten p with noise m ✓✓ ✗✗ ✓✓ w 1 2 3"
     pages = Thumbnails(x, [2, 0, 1], np.array([1.0, 2.0, np.nan]))
     assert "Number 1 of 3" in pages.update(SimpleNamespace(sample=2))
     rows.draw_without_rendering()
-    strip.draw_without_rendering()
+    picture.draw_without_rendering()

@@ -9,6 +9,7 @@ import torch
 
 from rurklib import InputError, perturb, residual_knowledge, study
 from rurklib.data.requests import rehearsed
+from rurklib.models.logits import logit_margin
 from rurklib.rng import generator
 from rurklib.samples import as_float
 from rurklib.study import files
@@ -163,3 +164,18 @@ def test_a_checkpoint_copied_over_another_methods_is_refused(run, tmp_path):
         study.load_models(own)
     assert "Re-train-seed1002" in str(told.value)
     assert "delete it" in str(told.value)
+
+
+def test_telling_samples_are_those_that_original_leads_by_most(run):
+    """Fails if the samples are others, or a copy is not the first that the measurement made."""
+    shown = study.telling_copies(run, 3)
+    own, others = study.residual(run, "gaussian", methods=["Original"]).ratios(("Original", 0))
+    lead = (own - others.mean(0))[-1]
+    assert sorted(lead[shown.places]) == sorted(lead)[-3:]
+    assert np.array_equal(shown.original, own[-1][shown.places])
+    assert torch.equal(shown.images, as_float(run.pair("forget")[0])[shown.places])
+    once = study.residual(run, "gaussian", methods=["Original"], taus=[0.2], draws=1)
+    margins = once.counts["Original", 0].margins[0, 0][shown.places]
+    with torch.inference_mode():
+        logits = study.load_models(run)["Original", 0](shown.copies)
+    assert logit_margin(logits, shown.labels).numpy() == pytest.approx(margins, rel=1e-4)
