@@ -1,0 +1,132 @@
+"""The notebooks that teach, executed in miniature: what they show to be equal is equal; and each
+exercise's check refuses the stub and three typical mistakes, and lets the solution pass."""
+
+import ast
+import re
+import textwrap
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from rurklib import study
+from rurklib.study.notebooks import study_order
+from rurklib.study.run import open_run
+
+pytestmark = pytest.mark.slow
+BOOKS = ("00_five_minutes", "01_train", "02_unlearn", "03_residual_knowledge")
+SMALL = {"epochs": 4, "references": 3, "draws": 5, "taus": [0.0, 0.2], "methods": ["GD", "RURK"],
+         "GD.epochs": 2}  # fmt: skip
+GIVEN = {"seeds": [0], "settings": SMALL, "searched_draws": 1}
+
+LOSSES = "low, high = (F.cross_entropy(model(x), y) for x, y in (kept, gone))\n"
+LENGTH = "length = math.sqrt(sum(float(p.square().sum()) for p in pieces))\n"
+# What students get wrong, by the function that is to be written: bodies of it.
+MISTAKES = {
+    "residual": [
+        "noisy = x[forget] + size * torch.randn(n, *x[forget].shape)\n"
+        "return (model(noisy).argmax(-1) == y[forget]).float().mean().item()",  # no ratio
+        "noisy = x[forget] + tau * torch.randn(n, *x[forget].shape)\n"  # always the same size
+        "right = [(m(noisy).argmax(-1) == y[forget]).float().mean() for m in [model, *retrained]]\n"
+        "return (right[0] / (sum(right[1:]) / 8)).item()",
+        "noisy = x[forget] + size * torch.randn(n, *x[forget].shape)\n"
+        "right = [(m(noisy).argmax(-1) == y[forget]).float().mean() for m in [model, *retrained]]\n"
+        "return (right[0] / sum(right[1:])).item()",  # a sum for a mean
+    ],
+    "step": [
+        "velocity = momentum * velocity + (1 - momentum) * (gradient + weight_decay * w)\n"
+        "return w - lr * velocity, velocity",  # an average
+        "velocity = momentum * velocity + gradient\n"
+        "return w - lr * velocity - weight_decay * w, velocity",  # the decay beside the rate
+        "return w - lr * (momentum * velocity + gradient + weight_decay * w), gradient",
+    ],
+    "chance": [
+        "return math.sqrt(p * (1 - p) * (1 / n + 1 / m))",  # a share, no percentage
+        "return 100 * (math.sqrt(p * (1 - p) / n) + math.sqrt(p * (1 - p) / m))",  # sds added
+        "return 100 * math.sqrt(p * (1 - p) / (n + m))",  # as if it were one set
+    ],
+    "neggrad": [
+        LOSSES + "return low + beta * high",  # learns it once more
+        LOSSES + "return beta * low - high",  # the weight of the other term
+        LOSSES + "return (low - beta * high).item()",  # a number, without a gradient
+    ],
+    "clipped": [
+        "return [p * min(1.0, most / float(p.norm())) for p in pieces]",  # each on its own
+        LENGTH + "return [p * most / length for p in pieces]",  # those that are short, too
+        "return [p.clamp(-most, most) for p in pieces]",  # each entry: it turns
+    ],
+    "towards": [
+        "return (x + size * slope(net, x, y)).clamp(low, high)",  # the wrong way
+        "return x - size * slope(net, x, y)",  # out of bounds
+        "z = x.detach().requires_grad_()\n"  # no sign: hardly moves
+        "F.cross_entropy(net(z), y).backward()\n"
+        "return (x - size * z.grad).clamp(low, high)",
+    ],
+    "mean_of_ratios": [
+        "return own.mean() / others.mean()",  # the ratio of means
+        "return np.where(others.sum(0) > 0, own / np.maximum(others.mean(0), 1e-9), 0).mean()",
+        "return np.mean([np.mean(own / np.maximum(o, 1)) for o in others])",  # model by model
+    ],
+}
+
+
+def exercises(book: nbformat.NotebookNode) -> dict[int, str]:
+    """Where the cells are that a folded solution follows, and the solutions."""
+    folded = r"<details><summary>A solution.*?```python\n(.*?)```"
+    after = {n: re.search(folded, c.source, re.S) for n, c in enumerate(book.cells)}
+    return {n - 1: found[1] for n, found in after.items() if found}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A run with its models, as the notebooks before each leave it."""
+    run = open_run("digits", tmp_path_factory.mktemp("runs") / "digits", seeds=[0], settings=SMALL)
+    study.train(run)
+    study.unlearn(run)
+    return run.folder
+
+
+@pytest.mark.parametrize("name", BOOKS)
+def test_what_is_shown_equal_is_and_checks_tell_solutions_from_mistakes(
+    name, folder, monkeypatch, capsys
+):
+    monkeypatch.chdir(study_order.folder())
+    book = nbformat.read(f"{name}.ipynb", as_version=4)
+    room, told, known = {"display": lambda shown: None}, {}, exercises(book)
+    assert len(known) == (1 if name == BOOKS[0] else 2)
+    for number, cell in enumerate(book.cells):
+        if cell.cell_type != "code":
+            continue
+        exec(cell.source, room)
+        if "parameters" in cell.metadata.get("tags", []):
+            room |= {"out": str(folder), **{k: v for k, v in GIVEN.items() if k in room}}
+        if number in known:
+            stub, *_, last = ast.parse(cell.source).body
+            head = f"def {stub.name}({ast.unparse(stub.args)}):\n"
+            written = [head + textwrap.indent(body, "    ") for body in MISTAKES[stub.name]]
+            told[stub.name] = [eval(ast.unparse(last), room)]
+            for code in (*written, known[number].split("\n\n\n")[0]):
+                exec(code, room)
+                told[stub.name].append(eval(ast.unparse(last), room))
+    for check, (stub, *mistakes, solution) in told.items():
+        assert stub == f"{check} returns nothing yet"
+        assert len(mistakes) == 3
+        assert all(re.search(r"\d|gradient", said) for said in mistakes), "it says how"
+        assert solution == "right"
+    shown_equal(name, capsys.readouterr().out)
+
+
+def shown_equal(name: str, printed: str) -> None:
+    """What the cells print of their own results beside the package's."""
+    apart = re.findall(r"differ by at most (\S+)", printed)
+    same = re.findall(r"the same: (\S+)", printed)
+    pairs = re.findall(r"(\S+)(?: to (\S+))? here, (\S+)(?: to (\S+))? there", printed)
+    counted = {"00_five_minutes": (0, 0, 0), "01_train": (1, 2, 0), "02_unlearn": (2, 0, 4),
+               "03_residual_knowledge": (2, 0, 2)}[name]  # fmt: skip
+    assert (len(apart), len(same), len(pairs)) == counted
+    assert set(apart) <= {"0.0"}
+    assert set(same) <= {"True"}
+    for *here, low, high in pairs:
+        assert [float(h or 0) for h in here] == pytest.approx(
+            [float(low), float(high or 0)], abs=2e-6
+        )
