@@ -101,7 +101,7 @@ def page(
     marks = {"word": word, "many": str(len(x)), "few": few}
     marks["run"] = f"{escape(run.title)}; models of seed {seed}"
     marks["chosen"] = CHOSEN.get(run.scenario.name, "")
-    marks["data"] = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+    marks["data"] = json.dumps(content, separators=(",", ":"))
     html = (HERE / "page.html").read_text(encoding="utf-8")
     for path in (*HERE.glob("*.css"), *HERE.glob("*.js")):
         html = html.replace(f"{{{{{path.name}}}}}", path.read_text(encoding="utf-8"))
