@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # servers.py stands beside the tests
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # it runs an event loop, which later tests can't have
 def chromium() -> Iterator:
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
     found = shutil.which("chromium")

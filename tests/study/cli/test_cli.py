@@ -1,6 +1,7 @@
 """Bad input on the command line: one line, exit code 2, nothing written or overwritten."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -209,10 +210,12 @@ def test_attack_refuses_what_is_no_finished_run_and_unknown_values(small_run, tm
     done = runner.invoke(main, ["attack", "--run", str(tmp_path / "none")])
     assert done.exit_code == 2
     assert "expected a finished run" in done.output
-    done = runner.invoke(main, ["attack", "--run", str(small_run), "--set", "stepz=3"])
+    run = tmp_path / "run"  # of its own: others attack the small one
+    shutil.copytree(small_run, run, ignore=shutil.ignore_patterns("attacks*"))
+    done = runner.invoke(main, ["attack", "--run", str(run), "--set", "stepz=3"])
     assert done.exit_code == 2
     assert "did you mean 'steps'" in done.output
-    assert not (small_run / "attacks.csv").exists()
+    assert not [*run.glob("attacks*")]
 
 
 @pytest.mark.parametrize("command", ["study", "attack"])
