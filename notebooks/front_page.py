@@ -20,6 +20,7 @@ from rurklib import study
 from rurklib.study.figures.front_page import front_page
 from rurklib.study.figures.style import png
 from rurklib.study.files import write, write_frame
+from rurklib.study.report.tables import in_most
 from rurklib.study.run import open_existing
 
 SHOWN, SHOWN_IMAGES = ("Original", "GD", "RURK", "SalUn"), 4
@@ -27,9 +28,8 @@ SHOWN, SHOWN_IMAGES = ("Original", "GD", "RURK", "SalUn"), 4
 
 def told(findings: pd.Series) -> str:
     """The verdict of most seeds, and of how many if not of all."""
-    most = findings.mode()[0]
-    some = f" ({sum(findings == most)} of {len(findings)} seeds)" if findings.nunique() > 1 else ""
-    return f"{most}{some}"
+    n = sum(findings == (most := in_most(findings)))
+    return most + f" ({n} of {len(findings)} seeds)" * (0 < n < len(findings))
 
 
 def draw(folder: Path) -> None:

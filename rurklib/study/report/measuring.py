@@ -16,6 +16,7 @@ from rurklib.study.figures import (
     sample_histogram,
 )
 from rurklib.study.report.saved import save_figure
+from rurklib.study.report.tables import in_most
 from rurklib.study.run import Run
 
 
@@ -66,11 +67,7 @@ def draw_curves(of: Scale, curve: pd.DataFrame, verdicts: pd.DataFrame) -> Any:
     ends = rows.xs(of.largest, level="tau")
     own, ceiling = ends.loc["Original"]
 
-    def most(findings: pd.Series) -> str:
-        counts = findings.value_counts()
-        return counts.index[0] if counts.iloc[0] > len(findings) / 2 else ""
-
-    said = verdicts.groupby("method", sort=False).finding.agg(most)
+    said = verdicts.groupby("method", sort=False).finding.agg(in_most)
     kinds = ("residual knowledge", "over-forgotten")
     found = [f"{kind}: {', '.join(said.index[said == kind]) or 'none'}" for kind in kinds]
     title = (

@@ -53,9 +53,15 @@ def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
     return table.reset_index()
 
 
+def in_most(findings: pd.Series) -> str:
+    """The verdict that more than half of a method's seeds have, or that there is none such."""
+    counts = findings.value_counts()
+    return counts.index[0] if counts.iloc[0] > len(findings) / 2 else "differs by seed"
+
+
 def answer(verdicts: pd.DataFrame) -> str:
     """Which methods have which verdict in most of their seeds, a line each."""
-    most = verdicts.groupby("method", sort=False).finding.agg(lambda f: f.mode()[0])
+    most = verdicts.groupby("method", sort=False).finding.agg(in_most)
     found = {f: ", ".join(most.index[most == f]) for f in (*FINDINGS, *most) if (most == f).any()}
     return "\n".join(["Verdict in most seeds", *(f"  {f}: {who}" for f, who in found.items())])
 

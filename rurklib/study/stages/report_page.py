@@ -6,17 +6,8 @@ import pandas as pd
 
 from rurklib.data.leak import trained_on
 from rurklib.study import files
-from rurklib.study.report import page
+from rurklib.study.report import page, tables
 from rurklib.study.report.saved import saved_figures
-from rurklib.study.report.tables import (
-    answer,
-    curves_table,
-    findings_table,
-    results_table,
-    share_within,
-    versus_paper,
-    versus_paper_text,
-)
 from rurklib.study.run import Run
 from rurklib.study.stages.neighbourhoods import TABLES, paper_table
 from rurklib.unlearn.contract import defaults
@@ -62,26 +53,26 @@ def write_report(run: Run) -> Path:
     names = ("summary", "residual_knowledge", "neighbourhoods", "verdicts")
     summary, frame, near, verdicts = (pd.read_csv(run.table(f"{n}.csv")) for n in names)
     who = f"seeds {', '.join(map(str, run.seeds))}; {run.scenario.references} re-trained models"
-    question, *told = answer(verdicts).splitlines()
+    question, *told = tables.answer(verdicts).splitlines()
     blocks: list[page.Block] = [page.Text(f"{run.title}; {who}."), page.Heading(question)]
     blocks += [*(page.Text(line.strip()) for line in told), page.Text(MEANING)]
     if leak := trained_on(run.data, run.split):
         blocks.append(page.Text(f"Warning: {leak}."))
     blocks += [
         page.Heading("The verdict"),
-        page.Table(findings_table(verdicts, summary), VERDICTS),
+        page.Table(tables.findings_table(verdicts, summary), VERDICTS),
         page.Heading("The comparison"),
-        page.Table(results_table(summary), RESULTS),
+        page.Table(tables.results_table(summary), RESULTS),
         page.Text(_sanity(summary, run.whole_class)),
         page.Heading("Residual knowledge"),
-        page.Table(curves_table(frame, differences=run.whole_class), CURVES),
+        page.Table(tables.curves_table(frame, differences=run.whole_class), CURVES),
     ]
     for what, file in run.scenario.paper.items():
-        rows = versus_paper(summary if what == "table" else frame, pd.read_csv(file))
+        rows = tables.versus_paper(summary if what == "table" else frame, pd.read_csv(file))
         files.write_frame(run.folder / "figures" / f"99_{what}.csv", rows)
-        text, folded = versus_paper_text(rows, 2 if what == "table" else 3), what == "curves"
+        text, folded = tables.versus_paper_text(rows, 2 if what == "table" else 3), what == "curves"
         blocks.append(page.Heading(f"The paper's {what} beside ours"))
-        blocks.append(page.Table(text, PAPERS.format(share_within(rows)), folded=folded))
+        blocks.append(page.Table(text, PAPERS.format(tables.share_within(rows)), folded=folded))
     blocks.append(page.Heading("Near each forget sample"))
     for column, title in TABLES.items():
         shown = paper_table(near, column).round(2)

@@ -159,13 +159,11 @@ def test_the_papers_numbers_agree_with_each_other():
 
 
 def test_the_answer_names_each_method_under_the_verdict_of_most_of_its_seeds():
-    rows = {"Original": "rrr", "GD": "nrr", "RURK": "onn", "SalUn": "ooo"}
+    rows = {"Original": "rrr", "GD": "nrr", "RURK": "onn", "SalUn": "ooo", "CR": "rno"}
     full = {"r": "residual knowledge", "n": "none detected", "o": "over-forgotten"}
     verdicts = pd.DataFrame([(m, full[f]) for m, seeds in rows.items() for f in seeds],
                             columns=["method", "finding"])  # fmt: skip
-    assert answer(verdicts).splitlines() == [
-        "Verdict in most seeds",
-        "  residual knowledge: Original, GD",
-        "  none detected: RURK",
-        "  over-forgotten: SalUn",
-    ]
+    assert answer(verdicts) == (
+        "Verdict in most seeds\n  residual knowledge: Original, GD\n  none detected: RURK\n"
+        "  over-forgotten: SalUn\n  differs by seed: CR"
+    )
