@@ -17,10 +17,10 @@ import torch
 from tables import FIGURES
 
 from rurklib import study
+from rurklib.residual.verdict import in_most
 from rurklib.study.figures.front_page import front_page
 from rurklib.study.figures.style import png
 from rurklib.study.files import write, write_frame
-from rurklib.study.report.tables import in_most
 from rurklib.study.run import open_existing
 
 SHOWN, SHOWN_IMAGES = ("Original", "GD", "RURK", "SalUn"), 4

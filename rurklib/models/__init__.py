@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks, samples
-from rurklib.models.nets import TextCNN, mlp, small_cnn, vgg11
+from rurklib.models.nets import TextCNN, fast_cnn, mlp, small_cnn, vgg11
 from rurklib.models.resnets import resnet9, resnet18, resnet18_imagenet, resnet50
 from rurklib.rng import seeded
 
@@ -22,6 +22,7 @@ MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "small-cnn-narrow": partial(small_cnn, width=8),
     "small-cnn-wide": partial(small_cnn, width=32),
     "small-cnn-32": partial(small_cnn, width=32, stride=2),
+    "fast-cnn": fast_cnn,
     "resnet9": resnet9,
     "resnet18": resnet18,
     "resnet18-imagenet": resnet18_imagenet,

@@ -1,5 +1,5 @@
 """The nets that are no ResNets: one hidden layer for a few numbers, convolutions over the words of
-a text, a small BatchNorm CNN for small images, VGG-11 sized for 32x32."""
+a text, a small BatchNorm CNN for small images, a fast one and VGG-11 for 32x32."""
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +53,34 @@ def small_cnn(channels: int, classes: int, width: int = 16, stride: int = 1) -> 
         *conv(2 * w, 4 * w), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
         nn.Linear(16 * w, classes),
     )  # fmt: skip
+
+
+def fast_cnn(
+    channels: int, classes: int, widths: tuple[int, int, int] = (32, 64, 128)
+) -> nn.Module:
+    """For 50,000 images of 32x32 on a CPU: 2x2 patches seen by 24 filters, then three blocks of two
+    3x3 convolutions, BatchNorm and GELU, each block halved by max-pooling before its first
+    BatchNorm; the maximum over what is left, and a linear head. 295 thousand weights.
+
+    The plan is K. Jordan's (arXiv 2404.00498), narrower, and so is the start: the first filters of
+    a 3x3 convolution hand their input on (Dirac). Its whitening is left out: fitted on training
+    images, it would carry the forget set into the re-trained models. Weights lie channels last,
+    which on a CPU is 1.5 times as fast in float32; what is computed is the same.
+    """
+
+    def conv(a: int, b: int, *pool: nn.Module) -> list[nn.Module]:
+        layer = nn.Conv2d(a, b, 3, padding=1, bias=False)
+        nn.init.dirac_(layer.weight[: min(a, b)])
+        return [layer, *pool, nn.BatchNorm2d(b), nn.GELU()]
+
+    first = 24
+    layers: list[nn.Module] = [nn.Conv2d(channels, first, 2), nn.GELU()]
+    for a, b in zip((first, *widths), widths, strict=False):
+        layers += [*conv(a, b, nn.MaxPool2d(2)), *conv(b, b)]
+    net = nn.Sequential(
+        *layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes)
+    )
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def vgg11(channels: int, classes: int, width: int = 64) -> nn.Module:

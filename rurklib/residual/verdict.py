@@ -9,7 +9,8 @@ forget set away as well. Where the parts disagree, the verdict says so.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -162,6 +163,13 @@ def without_references(test: str, level: float, estimand: str) -> Verdict:
     return Verdict(
         NO_VERDICT, test, level, 0, nan, nan, nan, nan, "logits", estimand, nan, nan, note=note
     )
+
+
+def in_most(findings: Iterable[str]) -> str:
+    """The verdict that more than half of a method's seeds have, or that there is none such."""
+    counts = Counter(findings)
+    most, n = counts.most_common(1)[0]
+    return most if n > counts.total() / 2 else "differs by seed"
 
 
 def _disagreement(

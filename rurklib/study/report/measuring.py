@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rurklib.residual.verdict import in_most
 from rurklib.study.figures import (
     QUANTITIES,
     band_growth,
@@ -16,7 +17,6 @@ from rurklib.study.figures import (
     sample_histogram,
 )
 from rurklib.study.report.saved import save_figure
-from rurklib.study.report.tables import in_most
 from rurklib.study.run import Run
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from rurklib.metrics.accuracy import COLUMNS as PERCENT
 from rurklib.metrics.registry import METRICS
 from rurklib.residual.parts import combined
+from rurklib.residual.verdict import in_most
 from rurklib.study.figures.curves import QUANTITIES
 
 CAP = 30  # of re-learn epochs; 31 reads "more than 30"
@@ -51,12 +52,6 @@ def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
             table.loc[capped, label] = ">" + table.loc[capped, label]
     table["of re-training"] = [f"{100 * share:.0f} %" for share in mean.share_of_retrain]
     return table.reset_index()
-
-
-def in_most(findings: pd.Series) -> str:
-    """The verdict that more than half of a method's seeds have, or that there is none such."""
-    counts = findings.value_counts()
-    return counts.index[0] if counts.iloc[0] > len(findings) / 2 else "differs by seed"
 
 
 def answer(verdicts: pd.DataFrame) -> str:
