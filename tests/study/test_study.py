@@ -22,8 +22,7 @@ from rurklib import study
 from rurklib.checks import InputError
 from rurklib.study import files
 from rurklib.study.notebooks import notebook, study_order
-from rurklib.study.run import Run, open_run
-from rurklib.study.stages.summary import summarise
+from rurklib.study.run import open_run
 
 SMALL = {
     "epochs": 4,
@@ -88,15 +87,8 @@ def finished(killed) -> Path:
 def calm(tmp_path_factory) -> Path:
     """The first two methods of the same run, by the package's functions and without a notebook."""
     run = open_run("digits", tmp_path_factory.mktemp("runs") / "calm", seeds=[0], settings=FEW)
-    made(run)
+    study.tables(run)
     return run.folder
-
-
-def made(run: Run) -> None:
-    study.train(run)
-    study.unlearn(run)
-    summarise(run)
-    study.measure(run)
 
 
 def numbers(path: Path) -> pd.DataFrame:
@@ -189,7 +181,7 @@ def test_running_again_skips_everything(finished):
 
 def test_killed_in_the_middle_it_finishes_with_the_same_numbers(killed, calm):
     out, kept = killed
-    for name in ("summary.csv", "residual_knowledge.csv"):
+    for name in ("summary.csv", "residual_knowledge.csv", "verdicts.csv", "neighbourhoods.csv"):
         frame, all_methods = numbers(calm / name), numbers(out / name)
         same = all_methods[all_methods.method.isin(frame.method)].reset_index(drop=True)
         pd.testing.assert_frame_equal(frame, same, check_exact=True)
@@ -216,7 +208,7 @@ def test_a_deleted_file_brings_back_only_what_depends_on_it(finished):
 
 def test_other_seeds_give_other_numbers_and_share_the_references(calm):
     before, old = stamps(calm), pd.read_csv(calm / "residual_knowledge.csv")
-    made(open_run("digits", calm, seeds=[5], settings=FEW))
+    study.tables(open_run("digits", calm, seeds=[5], settings=FEW))
     new = pd.read_csv(calm / "residual_knowledge.csv")
     ours = [f[f.method == "Original"].forget_accuracy.to_numpy() for f in (old, new)]
     assert not np.array_equal(*ours)

@@ -82,10 +82,11 @@ for command in (train, page, sweep, audit):
 @options.of_a_study
 @click.option("--jobs", default=1, show_default=True, help="models made at a time")
 @click.option("--fresh", is_flag=True, help="throw away what is in the run folder")
-def study(scenario: str, folder: Path, choices: dict[str, Any], jobs: int, fresh: bool) -> None:
+@click.option("--tables-only", "tables", is_flag=True, help="no notebook, no picture: less work")
+def study(scenario: str, folder: Path, choices: Any, jobs: int, fresh: bool, tables: bool) -> None:
     """Train, unlearn, measure and report; what is finished already is skipped."""
     with options.locked(scenario, folder, fresh=fresh, jobs=jobs, **choices) as run:
-        _study(run, choices, fresh)
+        _study(run, choices, fresh, tables)
 
 
 @main.command()
@@ -203,9 +204,10 @@ def attack(folder: Path, changes: tuple[str, ...], jobs: int, others: tuple[Path
     click.echo(f"table: {folder / ATTACKS_FILE}")
 
 
-def _study(run: Any, choices: dict[str, Any], fresh: bool) -> None:
+def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = False) -> None:
     import pandas as pd
 
+    from rurklib import study
     from rurklib.study.run import open_run
 
     name = run.scenario.name
@@ -213,14 +215,17 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool) -> None:
         from rurklib.study.report.tables import answer, findings_table
 
         run = open_run(name, run.folder, **choices, jobs=run.jobs, fresh=fresh)
-        seeds = ", ".join(map(str, run.seeds))
-        click.echo(f"{run.title}\nseeds {seeds}; {run.scenario.references} references")
+        who = f"{', '.join(map(str, run.seeds))}; {run.scenario.references} references"
+        click.echo(f"{run.title}\nseeds {who}")
         given = {"scenario": name, "out": str(run.folder.resolve()), "seeds": list(run.seeds)}
         given |= {"settings": choices.get("settings", {}), "jobs": run.jobs}
-        study_order.run_notebooks(run, given, say=click.echo)
+        if tables_only:
+            study.tables(run)
+        else:
+            study_order.run_notebooks(run, given, say=click.echo)
     verdicts, summary = (pd.read_csv(run.folder / f"{n}.csv") for n in ("verdicts", "summary"))
-    click.echo("\n" + findings_table(verdicts, summary).to_string(index=False))
-    click.echo(f"\n{answer(verdicts)}\nreport: {run.folder / 'report.html'}")
+    click.echo(f"\n{findings_table(verdicts, summary).to_string(index=False)}\n")
+    click.echo(f"{answer(verdicts)}\nreport: {run.folder / 'report.html'}")
 
 
 @main.command()

@@ -20,9 +20,9 @@ def parallel(
 
     The number of threads is fixed by the scenario, not by the machine, so that sums are taken in
     the same order wherever and however parallel a study runs. A result that is text is a line for
-    the log, and gets its seconds: on a terminal it is printed as soon as it is there; elsewhere, as
-    in a notebook, one now and then, and at the end a line for all with what ``stage`` says was
-    done.
+    the log, and gets its seconds, and the minutes left if there are any: on a terminal it is
+    printed as soon as it is there; elsewhere, as in a notebook, one now and then, and at the end a
+    line for all with what ``stage`` says was done.
     """
     began = said = time.perf_counter()
     jobs = min(run.jobs, len(tasks))
@@ -38,11 +38,12 @@ def parallel(
         results.append(result)
         if not isinstance(result, str):
             continue
-        if on_terminal():
-            print(result, flush=True)
-        elif len(results) < len(tasks) and time.perf_counter() - said >= SPARSE:
-            print(f"{result} ({len(results)} of {len(tasks)})", flush=True)
-            said = time.perf_counter()
+        done, todo, now = len(results), len(tasks) - len(results), time.perf_counter()
+        minutes = (now - began) / done * todo / 60
+        left = f", about {minutes:.0f} min left" if minutes >= 1 else ""
+        if on_terminal() or (todo and now - said >= SPARSE):
+            print(f"{result} ({done} of {len(tasks)}{left})", flush=True)
+            said = now
     if stage and results and not on_terminal():
         print(f"{stage} in {time.perf_counter() - began:.1f} s", flush=True)
     return results

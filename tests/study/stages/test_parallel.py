@@ -33,7 +33,7 @@ def terminal(monkeypatch):
 def test_on_a_terminal_every_line_is_printed(run, capsys, terminal):
     parallel(run, TASKS, "4 models made")
     for k, told in enumerate(capsys.readouterr().out.splitlines()):
-        assert re.fullmatch(rf"{line(k)}: \d+\.\d s", told)
+        assert re.fullmatch(rf"{line(k)}: \d+\.\d s \({k + 1} of 4\)", told)
 
 
 def test_elsewhere_a_stage_is_one_line(run, capsys):
@@ -50,6 +50,16 @@ def test_a_long_stage_is_told_now_and_then(run, capsys, monkeypatch):
     *between, last = capsys.readouterr().out.splitlines()
     assert between == [f"{line(k)}: 0.0 s ({k + 1} of 4)" for k in range(3)]
     assert last.startswith("4 models made in ")
+
+
+def test_of_long_work_it_is_said_how_long_it_will_still_take(run, capsys, monkeypatch, terminal):
+    """Ten minutes for each of four: fails if what is done counts as to be done."""
+    watch = iter(range(0, 60_000, 600))
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(perf_counter=lambda: next(watch)))
+    monkeypatch.setattr(jobs, "_task", lambda _, threads, function, arguments: function(*arguments))
+    parallel(run, TASKS, "4 models made")
+    told = [re.findall(r"about (\d+) min", said) for said in capsys.readouterr().out.splitlines()]
+    assert told == [["30"], ["20"], ["10"], []]
 
 
 @pytest.mark.parametrize("tasks", [[], [(len, ("ab",))]])
