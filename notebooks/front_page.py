@@ -17,7 +17,7 @@ import torch
 from tables import FIGURES
 
 from rurklib import study
-from rurklib.residual.verdict import in_most
+from rurklib.residual.placement import in_most
 from rurklib.study.figures.front_page import front_page
 from rurklib.study.figures.style import png
 from rurklib.study.files import write, write_frame

@@ -86,7 +86,7 @@ def compared(
         forget, other = forget_statistics[name], held_out_statistics[name]
         least = math.hypot(forget[2], other[2])
         ps[name] = float(uncertainty.p_value(forget[0] - other[0], forget[1] - other[1], least))
-    shown = both[0] if verdict.test == JOINT else verdict.test
+    shown = verdict.leading
     if shown not in ps:  # a single sample has no scale
         return ""
     p = combined(list(ps.values())) if verdict.test == JOINT else ps[shown]
@@ -101,7 +101,7 @@ def compared(
             f"({numbers}): not memory of these samples, but robustness, confidence or knowledge "
             "of their class."
         )
-    if found:
+    if found or (a * b > 0 and abs(b) >= abs(a) / 4):
         return f"Held-out samples show a part of it ({numbers})."
     return f"Held-out samples do not show it ({numbers})."
 

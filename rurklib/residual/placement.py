@@ -6,7 +6,8 @@ unlearned model, which is all that "no residual knowledge" can mean for an attac
 """
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,3 +63,10 @@ def by_p(difference: float, p: float, level: float = 0.05) -> str:
 def by_range(value: float, low: float, high: float) -> str:
     """The side by the range of the re-trained models, its ends included."""
     return "above" if value > high else "below" if value < low else "inside"
+
+
+def in_most(findings: Iterable[str]) -> str:
+    """The verdict that more than half of a method's seeds have, or that there is none such."""
+    counts = Counter(findings)
+    most, n = counts.most_common(1)[0]
+    return most if n > counts.total() / 2 else "differs by seed"

@@ -9,8 +9,7 @@ forget set away as well. Where the parts disagree, the verdict says so.
 """
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +24,11 @@ JOINT = "joint"
 TESTS = (JOINT, *PARTS)
 RESIDUAL, NONE, OVER = "residual knowledge", "none detected", "over-forgotten"
 NO_VERDICT = "no verdict"
+ODDS = {  # parts that are log-odds, and of what
+    "soft hits": "over the curve the odds of the answer's mean probability",
+    "hits": "over the curve the odds of a right answer",
+    PARTS[-1]: "at the first tau the odds of a right answer",
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Verdict:
     away? So an interval without 0 and a large p go together well. ``detectable_margin`` (logits)
     and ``detectable_ratio`` are effects that are found in at least 80 % of such runs (inf: not even
     a model that is always right). NaN is what can't be known; ``note`` says why, or warns.
+    ``leading`` is the part with the least p, by which a finding is above or below, and ``shift``
+    how far it puts the model from one more reference, in logits or log-odds.
     """
 
     finding: str
@@ -55,24 +61,41 @@ class Verdict:
     detectable_ratio: float
     parts: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    leading: str = ""
+    shift: float = math.nan
+
+    @property
+    def size(self) -> str:
+        """How far the model is from re-trained ones, to be followed by their name: for a finding by
+        the part that leads to it, so that it is on the side that the finding says."""
+        if self._told_by_effect:
+            size = {
+                "logits": f"mean logit margin is {self.effect:+.3g} logits from",
+                "ratio": f"mean accuracy is {self.effect:.4g} times",
+                "accuracy": f"mean accuracy is {self.effect:+.3g} from",
+            }[self.unit]
+            return f"over the curve the {size} that of"
+        if self.leading in ODDS:
+            return f"{ODDS[self.leading]} are {math.exp(self.shift):.3g} times those of"
+        return f"over the curve the {self.leading} is {self.shift:+.3g} logits from that of"
+
+    @property
+    def _told_by_effect(self) -> bool:
+        of_it = self.leading in ("", "margin", self.test) and self.leading != PARTS[-1]
+        return of_it or self.finding not in (RESIDUAL, OVER)
 
     def __str__(self) -> str:
         if self.finding == NO_VERDICT:
             return f"No verdict: {self.note}."
         none = self.finding == NONE
         what = "No residual knowledge detected" if none else self.finding.capitalize()
-        percent = f"{100 * (1 - self.level):g} % interval"
-        size = {
-            "logits": f"the mean logit margin is {self.effect:+.3g} logits from",
-            "ratio": f"the mean accuracy is {self.effect:.4g} times",
-            "accuracy": f"the mean accuracy is {self.effect:+.3g} from",
-        }[self.unit]
+        between = f" ({100 * (1 - self.level):g} % interval {self.low:.3g} to {self.high:.3g})"
+        between *= self._told_by_effect
         reach = "as a further one could be" if none else "more than a further one would be"
         by = "" if self.test == JOINT else f"by {self.test} alone, "
         text = (
-            f"{what} ({by}p = {self.p:.2g}, level {self.level:g}): over the curve "
-            f"{size} that of the average of {self.references} re-trained models "
-            f"({percent} {self.low:.3g} to {self.high:.3g}), {reach}."
+            f"{what} ({by}p = {self.p:.2g}, level {self.level:g}): {self.size} "
+            f"the average of {self.references} re-trained models{between}, {reach}."
         )
         found = [f"{self.detectable_margin:.2g} logits"] * math.isfinite(self.detectable_margin)
         found += [f"a ratio of {self.detectable_ratio:.3g}"] * math.isfinite(self.detectable_ratio)
@@ -122,6 +145,7 @@ def judge(
     k = len(hits[1])
     differ = k - len(copies(hits[1] if margins is None else margins[1]))
     p, note = combined(list(ps.values())) if test == JOINT else ps.get(test, math.nan), ""
+    leading, away = "", math.nan
     if k < MIN_REFERENCES:
         few = "1 re-trained model" if k == 1 else f"{k} re-trained models"
         finding = NO_VERDICT
@@ -135,11 +159,13 @@ def judge(
             else f"the {test} test can't be computed from these counts"
         )
     else:
-        sides = {n: bool(own > uncertainty.spread(below, least)[0]) for n, (own, below, least) in
-                 shown.items()}  # fmt: skip
+        shifts = {n: float(own - np.nan_to_num(uncertainty.spread(below, least)[0])) for
+                  n, (own, below, least) in shown.items()}  # fmt: skip
+        sides = {n: shift > 0 for n, shift in shifts.items()}
         leading = min(ps, key=lambda n: math.inf if math.isnan(ps[n]) else ps[n])
-        above = sides[leading if test == JOINT else test]
-        finding = NONE if p >= level else RESIDUAL if above else OVER
+        leading = leading if test == JOINT else test
+        away = shifts[leading]
+        finding = NONE if p >= level else RESIDUAL if sides[leading] else OVER
         note = _disagreement(ps, sides, finding, level) if test == JOINT else ""
     of_hits = test.startswith("hits") or margins is None
     if margins is not None and test == "scaled margin":
@@ -150,7 +176,9 @@ def judge(
     can = {n: float(uncertainty.detectable(v[1], v[2], alpha=alpha)) for n, v in shown.items()}
     shift = can.get(test if test in PARTS[:2] else "margin", math.nan)
     ratio = _as_ratio(hits[1], draws, can["hits"])
-    return Verdict(finding, test, level, k, p, *effect, estimand, shift, ratio, ps, note)
+    return Verdict(
+        finding, test, level, k, p, *effect, estimand, shift, ratio, ps, note, leading, away
+    )
 
 
 def without_references(test: str, level: float, estimand: str) -> Verdict:
@@ -163,13 +191,6 @@ def without_references(test: str, level: float, estimand: str) -> Verdict:
     return Verdict(
         NO_VERDICT, test, level, 0, nan, nan, nan, nan, "logits", estimand, nan, nan, note=note
     )
-
-
-def in_most(findings: Iterable[str]) -> str:
-    """The verdict that more than half of a method's seeds have, or that there is none such."""
-    counts = Counter(findings)
-    most, n = counts.most_common(1)[0]
-    return most if n > counts.total() / 2 else "differs by seed"
 
 
 def _disagreement(

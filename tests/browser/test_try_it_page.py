@@ -239,7 +239,7 @@ def test_no_accessibility_violation_in_any_step(opened, scheme):
 def test_the_steps_lead_on_by_keys_alone_and_then_everything_can_be_tried(opened):
     page = opened()
     assert page.locator("#models tr:visible").count() == 1
-    for heading, rows in (("never saw", 4), ("too hard", 4), ("Your turn", 6)):
+    for heading, rows in (("never saw", 5), ("too hard", 4), ("Your turn", 6)):
         page.locator("#next").focus()
         page.keyboard.press("Enter")
         settled(page)
@@ -252,20 +252,42 @@ def test_the_steps_lead_on_by_keys_alone_and_then_everything_can_be_tried(opened
     settled(page)
     assert page.locator("#tauValue").inner_text().startswith("0.21")
     assert page.locator("#copy").evaluate("c => c.toDataURL()") != before
-    page.keyboard.press("Tab")  # to "Draw noise again"
+    page.keyboard.press("Tab")  # to "Draw one of each"
     page.keyboard.press("Enter")
     settled(page)
-    assert page.evaluate("rurk.tally().draws") == 101
-    page.locator("#choices input:checked").focus()
+    assert page.evaluate("rurk.tally().draws") == 21
+    page.locator("#choices input:checked").focus()  # all together
     page.keyboard.press("ArrowDown")
     settled(page)
     assert page.evaluate("rurk.tally().draws") == 100
     assert "of 45" in page.locator("#imageName").inner_text()
 
 
+def test_what_is_said_is_what_was_counted(page):
+    """Who was told to forget and still knows; no verdict without noise; and the light grey."""
+    page.evaluate("rurk.goTo(1)")
+    settled(page)
+    hits, ratio, band = page.evaluate("""() => { const t = rurk.tally();
+      return [t.totals[4][0], t.ratio(4).toFixed(2), t.band()]; }""")
+    told = page.locator("#text").inner_text()
+    assert f"made to forget it, and takes {hits}: {ratio}." in " ".join(told.split())
+    assert f"from {band['low']:.2f} to {band['high']:.2f}" in told
+    page.evaluate("rurk.state.tau = 0; rurk.choose(0, 10)")
+    settled(page)
+    assert "5 of these 5 models recognise it" in page.locator("#verdict").inner_text()
+    page.evaluate("rurk.goTo(3)")
+    settled(page)
+    wide, ratios, edges = page.evaluate("""() => { const t = rurk.tally();
+      return [t.prediction(rurk.DATA.quantile), [0, 4, 5].map(m => t.ratio(m)), t.band()]; }""")
+    out = [not edges["low"] <= r <= edges["high"] for r in ratios]
+    near = any(o and wide["low"] <= r <= wide["high"] for o, r in zip(out, ratios, strict=True))
+    assert ("in the light grey" in page.locator("#verdict").inner_text()) <= near
+
+
 def test_paint_by_keys_and_by_pointer(page):
     page.evaluate("rurk.goTo(2)")  # another picture than before, and tau as it was
     page.evaluate("rurk.goTo(3)")
+    page.evaluate("rurk.choose(1)")
     settled(page)
     ink = "[...(rurk.state.painted ?? [])]"
     before = page.evaluate("[...rurk.look(rurk.state.choice, 0).copy]")
@@ -315,6 +337,7 @@ def test_it_is_quick(page):
       const one = [], many = [];
       for (let i = 0; i < 20; i++) one.push(await time(() => rurk.look(0, i)));
       rurk.goTo(3);
+      rurk.choose(0, 1);
       for (let i = 0; i < 3; i++) many.push(await time(() => rurk.draw(100)));
       return [one, many].map(all => all.sort((a, b) => a - b)[Math.floor(all.length / 2)]);
     }""")

@@ -1,6 +1,8 @@
 """Verdicts by hand, on linear models, and in words."""
 
 import dataclasses
+import math
+import re
 
 import numpy as np
 import pytest
@@ -197,6 +199,31 @@ def test_a_verdict_in_words():
     alone = dataclasses.replace(verdict, test="hits")
     assert str(alone).startswith("Residual knowledge (by hits alone, p = ")
     assert str(over).endswith("would be. Mind this.")
+    for part, told in {
+        "hits at the first tau": "at the first tau the odds of a right answer are 0.5 times",
+        "soft hits": "over the curve the odds of the answer's mean probability are 0.5 times",
+        "scaled margin": "over the curve the scaled margin is -0.693 logits from",
+    }.items():
+        led = dataclasses.replace(over, leading=part, shift=-math.log(2))
+        assert f"level 0.05): {told} th" in str(led)
+        assert "of the average of 6 re-trained models, more than" in str(led)
+
+
+def test_a_finding_is_told_by_a_number_on_its_side():
+    """Surer of the samples, and right on fewer. Fails if a model is said to know more because its
+    margin, which it isn't found by, is lower."""
+    rng = np.random.default_rng(0)
+    spread = rng.normal(0, 3, (6, 1, 1))  # references' margins say nothing, their hits agree
+    hits = np.full((7, 2, 40), 6) + rng.integers(0, 2, (7, 2, 40))
+    hits[0], margins = 9, 1 + np.concatenate([[[[-2.0]]], spread]) + rng.normal(0, 0.1, (7, 2, 40))
+    verdict = by_hand(hits, margins).verdict
+    assert (verdict.finding, verdict.leading) == ("residual knowledge", "hits at the first tau")
+    assert verdict.effect < 0 < verdict.shift
+    (times,) = re.findall(
+        r"at the first tau the odds of a right answer are (\S+) times", str(verdict)
+    )
+    assert float(times) == pytest.approx(math.exp(verdict.shift), rel=0.01)
+    assert "-2" not in str(verdict)
 
 
 def test_margins_of_some_models_are_no_margins():

@@ -210,12 +210,7 @@ def _headline(verdict: Verdict) -> str:
     if verdict.finding == NO_VERDICT:
         return f"No verdict from {verdict.references} re-trained models"
     what = "No residual knowledge detected" if verdict.finding == NONE else verdict.finding
-    effect = {
-        "logits": f"{verdict.effect:+.3g} logits from",
-        "ratio": f"{verdict.effect:.3g} times the accuracy of",
-        "accuracy": f"accuracy {verdict.effect:+.3g} from",
-    }[verdict.unit]
-    return f"{what.capitalize()}: {effect} re-trained models (p = {verdict.p:.2g})"
+    return f"{what.capitalize()}: {verdict.size} re-trained models (p = {verdict.p:.2g})"
 
 
 def _page(

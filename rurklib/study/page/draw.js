@@ -11,6 +11,7 @@ const PICTURES = floats(DATA.images);
 const IMAGES = DATA.labels.map((_, i) => PICTURES.subarray(i * PIXELS, (i + 1) * PIXELS));
 const HARDEST = MODELS.findIndex((m) => m.name === DATA.steps[1].model);
 const ORIGINAL = 0;
+const KEEPER = MODELS.findIndex((m, i) => i !== ORIGINAL && i !== HARDEST && !m.retrained); // -1: none
 const WORD = DATA.word;
 const ALL = -1; // the choice of all pictures together
 const ONE_GO = { one: 100, all: 20 }; // copies that are drawn at a time, of each picture

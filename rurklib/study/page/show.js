@@ -97,6 +97,7 @@ function showTable() {
 
 function showResult() {
   $("result").hidden = state.step === 0;
+  $("short").textContent = state.step && tally.draws ? unlearned().map((m) => `${name(m)} ${two(tally.ratio(m))}`).join(", ") : "";
   if (state.step === 0) return;
   $("verdict").innerHTML = verdict();
   $("caveat").textContent = tally.draws ? caveat() : "";
@@ -122,7 +123,7 @@ function show() {
   $("text").innerHTML = `<p>${STEPS[state.step].text()}</p>`;
   document.querySelectorAll("#choices input").forEach((input) => (input.checked = Number(input.value) === state.choice));
   $("many").textContent = state.drawing ? "Stop" : `Draw ${oneGo()} ${tally.draws ? "more" : "copies"}`;
-  $("once").textContent = state.choice === ALL ? "Draw one of each" : "Draw noise again";
+  $("once").textContent = state.choice === ALL ? "Draw one of each" : "Draw 1 more";
 }
 
 // Said to a screen reader, when something has come to its end.

@@ -12,7 +12,7 @@ const name = (m) => MODELS[m].name;
 
 const STEPS = [
   {
-    heading: `Original still knows this ${WORD}`,
+    heading: `Before forgetting, Original knows this ${WORD}`,
     next: "Is that a lot? Compare",
     shows: (m) => m === ORIGINAL,
     key: ORIGINAL,
@@ -23,12 +23,14 @@ const STEPS = [
   {
     heading: "Models that never saw it know it less",
     next: "And if it is pushed to forget?",
-    shows: (m) => m === ORIGINAL || RETRAINED[m],
+    shows: (m) => m === ORIGINAL || m === KEEPER || RETRAINED[m],
     key: ORIGINAL,
     text: () => `These ${DATA.few} models were trained from scratch without this picture. Of the same ${looked()} copies they take
       ${list(retrained().map((m) => bold(found(m))))} for ${ONE}. Original’s ${bold(found(ORIGINAL))} over their mean,
       ${mean(retrained().map(found)).toFixed(1)}, is ${bold(two(tally.ratio(ORIGINAL)))}:
-      its <em>residual knowledge</em> of the picture. 1 would be as if it had never seen it.`,
+      its <em>residual knowledge</em> of the picture. 1 would be as if it had never seen it. ${KEEPER < 0 ? "" : `<em>${name(KEEPER)}</em>
+      was made to forget it, and takes ${bold(found(KEEPER))}: ${bold(two(tally.ratio(KEEPER)))}.`} Those that never saw it differ too, each against
+      the others, from ${two(tally.band().low)} to ${two(tally.band().high)}: only outside that does a number tell something.`,
   },
   {
     heading: "Push too hard, and it shows as well",
@@ -59,16 +61,22 @@ const are = (models) => `${list(models.map(name))} ${models.length > 1 ? "are" :
 // Who is where, whether enough copies are drawn to say so, and what they can't tell.
 function verdict() {
   if (!tally.draws) return "";
+  if (!state.tau && state.choice !== ALL) {
+    return `Without noise every copy is the picture itself: ${visible().filter(found).length} of these ${visible().length} models recognise it. Turn up the noise.`;
+  }
   if (Number.isNaN(tally.ratio(ORIGINAL))) return `No re-trained model takes any copy for ${ONE}: there is nothing to divide by.`;
+  const [dark, { low, high }] = state.choice === ALL ? ["dark ", tally.prediction(DATA.quantile)] : ["", {}];
   const places = unlearned().map((m) => ({ m, ...tally.place(m) }));
   const on = (side) => places.filter((p) => p.side === side).map((p) => p.m);
-  const told = ["above", "inside", "below"].filter((side) => on(side).length).map((side) => `${are(on(side))} ${bold(side)} the grey band`);
+  const told = ["above", "inside", "below"].filter((side) => on(side).length).map((side) => `${are(on(side))} ${bold(side)} the ${dark}grey band`);
   const open = on("");
   const more = Math.max(...places.filter((p) => !p.side).map((p) => p.more));
   const words = [told.length ? `After ${looked()} noisy copies ${list(told)}.` : ""];
+  const light = [...on("above"), ...on("below")].filter((m) => low <= tally.ratio(m) && tally.ratio(m) <= high);
+  if (light.length) words.push(`But ${are(light)} in the light grey, where one more re-trained model could be too.`);
   if (!open.length) words.push(`${bold("Enough copies are drawn to tell")}: others would hardly change it.`);
   else {
-    words.push(`${bold(`Not enough copies yet to tell${told.length ? " the rest" : ""}`)}: ${are(open)} so near the edge of the grey
+    words.push(`${bold(`Not enough copies yet to tell${told.length ? " the rest" : ""}`)}: ${are(open)} so near the edge of the ${dark}grey
       band that other copies could change the side; ${
       more < 20 * tally.draws ? `about ${roughly(more)} more${state.choice === ALL ? " of each" : ""} should settle it` : "it would take far more to settle it"}.`);
   }
@@ -81,7 +89,7 @@ const roughly = (n) => Number(Math.max(10, n).toPrecision(1)).toLocaleString("en
 
 function ofOne() {
   if (state.painted) return "What you painted was in nobody’s training: this compares what the models make of it.";
-  if (!state.tau) return "Without noise every copy is the picture itself.";
+  if (!state.tau) return "";
   return `But that is one ${WORD} and ${DATA.few} models: of any ${DATA.more} that never saw it, one comes out first and one last.`;
 }
 

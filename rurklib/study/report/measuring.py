@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rurklib.residual.verdict import in_most
+from rurklib.residual.placement import in_most
 from rurklib.study.figures import (
     QUANTITIES,
     band_growth,

@@ -7,7 +7,7 @@ import pandas as pd
 from rurklib.metrics.accuracy import COLUMNS as PERCENT
 from rurklib.metrics.registry import METRICS
 from rurklib.residual.parts import combined
-from rurklib.residual.verdict import in_most
+from rurklib.residual.placement import in_most
 from rurklib.study.figures.curves import QUANTITIES
 
 CAP = 30  # of re-learn epochs; 31 reads "more than 30"
