@@ -19,6 +19,9 @@ MEANS = {
     "inputs outside [0, 1]": " and bounds=None. If they are normalised images, tau is in units of "
     "the normalised pixel and copies are not clipped to what an image can be: move the "
     "normalisation into the model and give x in [0, 1] with bounds=(0, 1)",
+    "dark images": ", of 1 in all: so noise of some tau is more to them than to other images. Were "
+    "pixels of 0 ... 16 saved as bytes, which are divided by 255, or divided twice? Give floats in "
+    "[0, 1]. As it should be if the images are that dark",
     "references unlike held-out samples": ". No reference was trained on either, so they should do "
     "as well on both. More on forget samples: was a reference trained on them, or on near copies "
     "of them? Fewer: the forget samples are of another kind (harder, mislabelled, other shares of "

@@ -28,6 +28,7 @@ from rurklib.samples import Bounds, Pair
 
 SOME = 64  # samples that models are tried on
 UNDEFINED = 0.2  # share of samples without a ratio that is flagged
+DARK = 0.25  # the brightest pixel of all forget samples, of 1
 UNMOVED = 0.05  # share of copies that are their sample, or of samples without a gradient
 ALPHA = 0.01  # level of the test of the references, for all of them together
 
@@ -138,12 +139,17 @@ def like_probabilities(out: Tensor) -> bool:
 
 
 def inputs(x: Tensor, bounds: Bounds) -> list[Flag]:
-    """Images without bounds that don't lie in [0, 1]; with bounds, that is refused before."""
-    image = x.ndim == 4 and x.shape[1] in (1, 3) and x.is_floating_point()
-    low, high = (float(x.min()), float(x.max())) if image else (0.0, 1.0)
+    """Images without bounds that don't lie in [0, 1] (with bounds, that is refused before), and
+    those that use less than a quarter of it."""
+    image = x.ndim == 4 and x.shape[1] in (1, 3)
+    floats = samples.as_float(x)
+    low, high = (float(floats.min()), float(floats.max())) if image else (0.0, 1.0)
     outside = bounds is None and (low < 0 or high > 1)
     seen = f"the forget samples span [{low:.3g}, {high:.3g}]"
-    return flag("inputs outside [0, 1]", seen if outside else "")
+    dark = bounds == (0.0, 1.0) and high < DARK
+    return flag("inputs outside [0, 1]", seen if outside else "") + flag(
+        "dark images", seen if dark else ""
+    )
 
 
 def few_references(k: int) -> list[Flag]:

@@ -43,8 +43,7 @@ class Verdict:
     away? So an interval without 0 and a large p go together well. ``detectable_margin`` (logits)
     and ``detectable_ratio`` are effects that are found in at least 80 % of such runs (inf: not even
     a model that is always right). NaN is what can't be known; ``note`` says why, or warns.
-    ``leading`` is the part with the least p, by which a finding is above or below, and ``shift``
-    how far it puts the model from one more reference, in logits or log-odds.
+    ``leading`` is the part with the least p, and ``shift`` what it found, in logits or log-odds.
     """
 
     finding: str
@@ -101,6 +100,8 @@ class Verdict:
         found += [f"a ratio of {self.detectable_ratio:.3g}"] * math.isfinite(self.detectable_ratio)
         if none and found:
             text += f" This run would have found {' or '.join(found)} in 80 % of cases."
+            much = self.detectable_margin > 3 and math.isinf(self.detectable_ratio)
+            text += " That is much: more references or larger taus would tell more." * much
         return f"{text} {self.note}".rstrip()
 
 

@@ -110,6 +110,15 @@ def test_stochastic_model(cnn, images, same_random_state):
     assert [f.message.split(":")[0] for f in found] == ["m"]
 
 
+def test_images_that_use_hardly_any_of_the_unit_interval(cnn, images):
+    """0 ... 16 as bytes: refused nowhere, and tau is sixteen times what it seems."""
+    x = (images(8)[0] * 16).to(torch.uint8)
+    assert [f.name for f in flags.inputs(x, (0.0, 1.0))] == ["dark images"]
+    assert "span [0, 0.0588]" in flags.inputs(x, (0.0, 1.0))[0].message
+    assert flags.inputs(16 * x, (0.0, 1.0)) == flags.inputs(x, None) == []
+    assert flags.inputs(x.flatten(1), (0.0, 1.0)) == []
+
+
 def test_inputs_outside_the_unit_interval(cnn, images):
     """With bounds it is an error; without, images are flagged and tables are not."""
     x = images(8)[0]

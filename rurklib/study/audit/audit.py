@@ -45,6 +45,9 @@ ROC = (
     "Forget samples against held-out ones of their class, by the margin above the references'; "
     "grey: each re-trained model beside the others. Left: who is found while hardly any is accused."
 )
+NOBODYS = (
+    "Nobody was to forget these: what a verdict says of them is robustness, confidence or damage."
+)
 CAVEAT = (
     "That a model with no verdict against it has forgotten: smaller effects than the one named "
     "above stay unseen, and other perturbations were not tried. That an effect is memory: where "
@@ -237,7 +240,7 @@ def _page(
     blocks += [page.Heading("Flags"), *map(page.Text, flags), page.Heading("Curves"), *pictures]
     if others:
         lines = (f"{name} ({sizes[name]} samples): {v}" for name, v in others.items())
-        blocks += [page.Heading("Controls"), *map(page.Text, lines)]
+        blocks += [page.Heading("Controls"), page.Text(NOBODYS), *map(page.Text, lines)]
         blocks.append(page.Table(result.controls, "The controls, one row per tau", folded=True))
     if samples is not None:
         blocks += [page.Heading("Samples"), page.Table(samples.head(20), "The best known")]
