@@ -1,0 +1,190 @@
+"""The site of this book, of the READMEs and of the docstrings: `make site`. Sphinx reads this file.
+
+Sphinx is given a mirror of the repository's pages, which `setup` writes first, so that their links
+hold on the site as they do in the repository. No notebook is executed, and a page asks for nothing
+from the network: formulas are MathML, which browsers draw themselves.
+"""
+
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
+# The repository's address, https://github.com/OWNER/NAME. UNSET: it isn't known yet. Whatever needs
+# it reads it here: buttons, links to sources, "git clone ADDRESS". Another one for a single build:
+# make site ARGS="-D address=https://github.com/OWNER/NAME", as .github/workflows/site.yml does.
+ADDRESS = ""
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+project = html_title = "rurklib"
+copyright = author = "the rurklib authors"
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.githubpages"]
+nb_execution_mode = "off"
+myst_enable_extensions = ["dollarmath", "html_image"]
+myst_heading_anchors = 6
+html_theme = "furo"
+html_math_renderer = "mathml"
+html_show_sourcelink = html_copy_source = html_show_sphinx = False
+html_extra_path = ["../figures/try-it.html"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+
+# The sidebar: a caption, then patterns of its pages. live.md and api/ are written below.
+BOOK = {
+    "Learn": ["notebooks/README.md", "notebooks/*.ipynb", "notebooks/research/*.ipynb",
+              "notebooks/TEACHING.md"],
+    "Results": ["figures/try-it.html", "figures/README.md", "figures/*/README.md"],
+    "The package": ["rurklib/README.md", "rurklib/*/README.md"],
+    "The project": [f".github/{n}.md" for n in ("CONTRIBUTING", "CHANGELOG", "DATA", "SECURITY")],
+}  # fmt: skip
+ROOMS = ("residual", "perturb", "unlearn", "models", "train", "data", "metrics", "attacks")
+LIVE = """# Try it
+
+It runs the models of the digits in your browser, from this one file, which you may
+<a href="try-it.html" download>keep</a> or <a href="try-it.html">open on its own</a>.
+
+<iframe src="try-it.html" title="The live page: models that answer in your browser"
+ style="width: 100%; height: 90vh; border: 1px solid"></iframe>
+"""
+
+FIRST = """\
+# On Colab alone: install the package{and_more}. Not tried there yet.
+import importlib.util
+
+if importlib.util.find_spec("rurklib") is None:
+    %pip install --quiet "rurklib[study] @ git+{address}"
+"""
+STUDY = "    !rurk study --out ../runs/digits --jobs 2\n"
+AFTER_A_STUDY = ("02", "03", "04", "06", "99")
+BUTTON = '<a href="{}" style="border: 1px solid; border-radius: .3em; padding: .2em .6em">{}</a>'
+UNSET = (
+    "*Read it here, or run it [on your machine]({}). Buttons for Colab and Binder will stand here "
+    "once `ADDRESS` in `notebooks/conf.py` is set; neither could be tried.*"
+)
+
+
+def pages(patterns: list[str]) -> list[str]:
+    return [p.relative_to(ROOT).as_posix() for g in patterns for p in sorted(ROOT.glob(g))]
+
+
+def place(path: str) -> str:
+    """Where on the site a file of the repository is: a README is its folder's index."""
+    path = {"figures/try-it.html": "live.md"}.get(path, path)
+    return path.replace("README.md", "index.md").replace(".github/", "project/")
+
+
+def relinked(page: str, text: str, known: set[str], site: Path, address: str) -> str:
+    """A page's text with links that hold on the site. What isn't a page is copied, to be shown or
+    downloaded; or it is linked to in the repository, if its address is set."""
+
+    def link(match: re.Match) -> str:
+        before, target, after = match.groups()
+        path = os.path.normpath(os.path.join(os.path.dirname(page), target))
+        if not (ROOT / path).exists():
+            return match[0]  # another site's
+        if path not in known and address and not before.startswith(("!", "<")):
+            return f"{before}{address}/blob/main/{path}{after}"
+        if path not in known and (ROOT / path).is_dir():
+            return before[1:-2]  # its name alone
+        if path not in known:
+            (site / place(path)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, site / place(path))
+        return before + os.path.relpath(place(path), os.path.dirname(place(page)) or ".") + after
+
+    text = re.sub(r"(!?\[[^\]]*\]\()([^)#\s]+)((?:#[^)\s]*)?\))", link, text)
+    text = re.sub(r'(<img src=\\?")([^"\\]+)(\\?")', link, text)
+    return text.replace("git clone ADDRESS", f"git clone {address or 'ADDRESS'}")
+
+
+def with_buttons(page: str, text: str, colab: Path, address: str) -> str:
+    """A notebook that says below its title where it can be run, and whose pictures' alternative
+    texts are where MyST-NB looks for them. Colab's copy begins with what it needs."""
+    book, name = json.loads(text), os.path.basename(page)
+    line = UNSET.format(os.path.relpath("notebooks/index.md", os.path.dirname(page)))
+    if address:
+        here, owned = f"{address}/blob/colab/{name}", address.split("://github.com/")[-1]
+        line = " ".join(
+            BUTTON.format(*where)
+            for where in (
+                (here.replace("https://github.com", "https://colab.research.google.com/github"),
+                 "Open in Colab"),
+                (f"https://mybinder.org/v2/gh/{owned}/main?urlpath=lab/tree/{page}",
+                 "Open in Binder"),
+            )
+        )  # fmt: skip
+        needs = name[:2] in AFTER_A_STUDY
+        more = ", and make the study that it reads (some ten minutes)" if needs else ""
+        source = FIRST.format(address=address, and_more=more) + STUDY * needs
+        first = {"cell_type": "code", "id": "installs", "metadata": {}, "outputs": []}
+        first |= {"execution_count": None, "source": source}
+        colab.mkdir(exist_ok=True)
+        copy = json.dumps(book | {"cells": [first, *book["cells"]]}, indent=1)
+        (colab / name).write_text(copy, encoding="utf-8")
+    title, *rest = "".join(book["cells"][0]["source"]).split("\n")
+    book["cells"][0]["source"] = "\n".join([title, "", line, *rest])
+    for cell in book["cells"]:
+        for output in cell.get("outputs", []):
+            if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
+                cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
+    return json.dumps(book)
+
+
+def api(site: Path) -> list[str]:
+    """A page for the public names, and one for each room of the core."""
+    (site / "api").mkdir(exist_ok=True)
+    heads = {"rurklib": "   :members:\n"} | {f"rurklib.{room}": "" for room in ROOMS}
+    for page, members in heads.items():
+        text = f"{page}\n{'=' * len(page)}\n\n.. automodule:: {page}\n   :no-index:\n{members}"
+        for file in sorted((ROOT / page.replace(".", "/")).glob("[!_]*.py")) * ("." in page):
+            name = f"{page}.{file.stem}"
+            text += f"\n{name}\n{'-' * len(name)}\n\n.. automodule:: {name}\n   :members:\n"
+        (site / "api" / f"{page}.rst").write_text(text, encoding="utf-8")
+    return [f"api/{page}" for page in heads]
+
+
+def mirror(site: Path, out: Path, address: str) -> None:
+    """Writes what Sphinx reads to ``site``, and Colab's copies of the notebooks to ``out``."""
+    chapters = {caption: pages(patterns) for caption, patterns in BOOK.items()}
+    known = {"README.md", *(p for its in chapters.values() for p in its)}
+    for page in known - {"figures/try-it.html"}:
+        text = relinked(page, (ROOT / page).read_text(encoding="utf-8"), known, site, address)
+        if page.endswith(".ipynb"):
+            text = with_buttons(page, text, out / "colab", address)
+        (site / place(page)).parent.mkdir(parents=True, exist_ok=True)
+        (site / place(page)).write_text(text, encoding="utf-8")
+    (site / "live.md").write_text(LIVE, encoding="utf-8")
+    with (site / "index.md").open("a", encoding="utf-8") as front:
+        for caption, its in chapters.items():
+            names = [place(p) for p in its] + (api(site) if caption == "The package" else [])
+            tree = "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *names])
+            front.write(f"\n{tree}\n```\n")
+
+
+def plain_bars(app, what, name, obj, options, lines: list[str]) -> None:
+    """In our docstrings a bar is a bar, not a substitution of reStructuredText's."""
+    literal = r"(::\n\n(?:    .*\n|\n)+|``.*?``)"
+    lines[:] = re.sub(literal + r"|\|", lambda m: m[1] or r"\|", "\n".join(lines)).split("\n")
+
+
+def draw_formula(translator, node: nodes.Node) -> None:
+    """MathML by docutils; a formula that it can't read stops the build."""
+    formula = re.sub(r"\\big\b", r"\\bigl", node.astext())  # docutils has \bigl and \bigr alone
+    block = isinstance(node, nodes.math_block)
+    translator.body.append(tex2mathml(formula, as_block=block))
+    raise nodes.SkipNode
+
+
+def setup(app) -> None:
+    app.add_config_value("address", ADDRESS, "env")
+    app.connect("autodoc-process-docstring", plain_bars)
+    app.add_html_math_renderer("mathml", (draw_formula, None), (draw_formula, None))
+    address = app.config.address.removesuffix("/")
+    mirror(Path(app.srcdir), Path(app.outdir), address)
