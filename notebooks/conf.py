@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from docutils import nodes
-from docutils.utils.math.latex2mathml import tex2mathml
+from latex2mathml.converter import convert
 
 # The repository's address, https://github.com/OWNER/NAME. UNSET: it isn't known yet. Whatever needs
 # it reads it here: buttons, links to sources, "git clone ADDRESS". Another one for a single build:
@@ -27,15 +27,17 @@ project = html_title = "rurklib"
 copyright = author = "the rurklib authors"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.githubpages"]
 nb_execution_mode = "off"
+nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "html_image"]
 myst_heading_anchors = 6
 html_theme = "furo"
 html_math_renderer = "mathml"
 html_show_sourcelink = html_copy_source = html_show_sphinx = False
+html_static_path = html_css_files = ["site.css"]
 html_extra_path = ["../figures/try-it.html"]
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
+python_maximum_signature_line_length = 80
+python_use_unqualified_type_names = True
 
 # The sidebar: a caption, then patterns of its pages. live.md and api/ are written below.
 BOOK = {
@@ -51,8 +53,7 @@ LIVE = """# Try it
 It runs the models of the digits in your browser, from this one file, which you may
 <a href="try-it.html" download>keep</a> or <a href="try-it.html">open on its own</a>.
 
-<iframe src="try-it.html" title="The live page: models that answer in your browser"
- style="width: 100%; height: 90vh; border: 1px solid"></iframe>
+<iframe src="try-it.html" title="The live page: models that answer in your browser"></iframe>
 """
 
 FIRST = """\
@@ -64,7 +65,7 @@ if importlib.util.find_spec("rurklib") is None:
 """
 STUDY = "    !rurk study --out ../runs/digits --jobs 2\n"
 AFTER_A_STUDY = ("02", "03", "04", "06", "99")
-BUTTON = '<a href="{}" style="border: 1px solid; border-radius: .3em; padding: .2em .6em">{}</a>'
+BUTTON = '<a class="button" href="{}">{}</a>'
 UNSET = (
     "*Read it here, or run it [on your machine]({}). Buttons for Colab and Binder will stand here "
     "once `ADDRESS` in `notebooks/conf.py` is set; neither could be tried.*"
@@ -140,7 +141,8 @@ def with_buttons(page: str, text: str, colab: Path, address: str) -> str:
 def api(site: Path) -> list[str]:
     """A page for the public names, and one for each room of the core."""
     (site / "api").mkdir(exist_ok=True)
-    heads = {"rurklib": "   :members:\n"} | {f"rurklib.{room}": "" for room in ROOMS}
+    public = "   :members:\n\n.. autofunction:: rurklib.audit\n   :no-index:\n"
+    heads = {"rurklib": public} | {f"rurklib.{room}": "" for room in ROOMS}
     for page, members in heads.items():
         text = f"{page}\n{'=' * len(page)}\n\n.. automodule:: {page}\n   :no-index:\n{members}"
         for file in sorted((ROOT / page.replace(".", "/")).glob("[!_]*.py")) * ("." in page):
@@ -175,10 +177,14 @@ def plain_bars(app, what, name, obj, options, lines: list[str]) -> None:
 
 
 def draw_formula(translator, node: nodes.Node) -> None:
-    """MathML by docutils; a formula that it can't read stops the build."""
-    formula = re.sub(r"\\big\b", r"\\bigl", node.astext())  # docutils has \bigl and \bigr alone
-    block = isinstance(node, nodes.math_block)
-    translator.body.append(tex2mathml(formula, as_block=block))
+    """MathML; a formula that can't be read stops the build."""
+    display = "block" if isinstance(node, nodes.math_block) else "inline"
+    drawn = convert(node.astext(), display=display)
+    if "\\" in drawn:
+        raise ValueError(f"a formula that latex2mathml can't read: {node.astext()}")
+    drawn = re.sub(r'<mi mathvariant="script">(\w)', r"<mi>&\1scr;", drawn)  # browsers don't
+    drawn = drawn.replace("<mo>&#x02016;", '<mo stretchy="false">&#x02016;')  # norms, as TeX does
+    translator.body.append(f"<div class='formula'>{drawn}</div>" if display == "block" else drawn)
     raise nodes.SkipNode
 
 
