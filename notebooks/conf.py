@@ -16,7 +16,7 @@ from docutils import nodes
 from latex2mathml.converter import convert
 
 # The repository's address, https://github.com/OWNER/NAME. UNSET: it isn't known yet. Whatever needs
-# it reads it here: buttons, links to sources, "git clone ADDRESS". Another one for a single build:
+# it reads it here: buttons, links to sources, "git clone ADDRESS". For one build, another one:
 # make site ARGS="-D address=https://github.com/OWNER/NAME", as .github/workflows/site.yml does.
 ADDRESS = ""
 
@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 project = html_title = "rurklib"
 copyright = author = "the rurklib authors"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.githubpages"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 nb_execution_mode = "off"
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "html_image"]
@@ -39,9 +39,9 @@ autodoc_member_order = "bysource"
 python_maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
 
-# The sidebar: a caption, then patterns of its pages. live.md and api/ are written below.
+# The sidebar: a caption, then patterns of its pages, in their order.
 BOOK = {
-    "Learn": ["notebooks/README.md", "notebooks/*.ipynb", "notebooks/research/*.ipynb",
+    "Learn": ["notebooks/README.md", "notebooks/*.ipynb", "notebooks/*/*.ipynb",
               "notebooks/TEACHING.md"],
     "Results": ["figures/try-it.html", "figures/README.md", "figures/*/README.md"],
     "The package": ["rurklib/README.md", "rurklib/*/README.md"],
@@ -56,30 +56,34 @@ It runs the models of the digits in your browser, from this one file, which you 
 <iframe src="try-it.html" title="The live page: models that answer in your browser"></iframe>
 """
 
-FIRST = """\
-# On Colab alone: install the package{and_more}. Not tried there yet.
+UNSET = (
+    "*Read it here, or run it [on your machine]({}). Buttons for Colab and Binder will stand here "
+    "once `ADDRESS` in `notebooks/conf.py` is set; neither could be tried.*"
+)
+BUTTONS = """\
+<a class="button" href="https://colab.research.google.com/github/{name}/blob/colab/{file}">Open in
+Colab</a> <a class="button" href="https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/{page}">Open
+in Binder</a> *(neither could be tried)*, or run it [on your machine]({how}).
+"""
+INSTALL = """\
+# For Colab, where it could not be tried: install the package{study}.
 import importlib.util
 
 if importlib.util.find_spec("rurklib") is None:
     %pip install --quiet "rurklib[study] @ git+{address}"
 """
 STUDY = "    !rurk study --out ../runs/digits --jobs 2\n"
-AFTER_A_STUDY = ("02", "03", "04", "06", "99")
-BUTTON = '<a class="button" href="{}">{}</a>'
-UNSET = (
-    "*Read it here, or run it [on your machine]({}). Buttons for Colab and Binder will stand here "
-    "once `ADDRESS` in `notebooks/conf.py` is set; neither could be tried.*"
-)
-
-
-def pages(patterns: list[str]) -> list[str]:
-    return [p.relative_to(ROOT).as_posix() for g in patterns for p in sorted(ROOT.glob(g))]
+READ_A_STUDY = ("02", "03", "04", "06", "99")  # notebooks that go on where others ended
 
 
 def place(path: str) -> str:
     """Where on the site a file of the repository is: a README is its folder's index."""
     path = {"figures/try-it.html": "live.md"}.get(path, path)
     return path.replace("README.md", "index.md").replace(".github/", "project/")
+
+
+def from_page(page: str, path: str) -> str:
+    return os.path.relpath(place(path), os.path.dirname(place(page)) or ".")
 
 
 def relinked(page: str, text: str, known: set[str], site: Path, address: str) -> str:
@@ -98,37 +102,19 @@ def relinked(page: str, text: str, known: set[str], site: Path, address: str) ->
         if path not in known:
             (site / place(path)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, site / place(path))
-        return before + os.path.relpath(place(path), os.path.dirname(place(page)) or ".") + after
+        return before + from_page(page, path) + after
 
     text = re.sub(r"(!?\[[^\]]*\]\()([^)#\s]+)((?:#[^)\s]*)?\))", link, text)
     text = re.sub(r'(<img src=\\?")([^"\\]+)(\\?")', link, text)
     return text.replace("git clone ADDRESS", f"git clone {address or 'ADDRESS'}")
 
 
-def with_buttons(page: str, text: str, colab: Path, address: str) -> str:
+def with_buttons(page: str, book: dict, address: str) -> str:
     """A notebook that says below its title where it can be run, and whose pictures' alternative
-    texts are where MyST-NB looks for them. Colab's copy begins with what it needs."""
-    book, name = json.loads(text), os.path.basename(page)
-    line = UNSET.format(os.path.relpath("notebooks/index.md", os.path.dirname(page)))
-    if address:
-        here, owned = f"{address}/blob/colab/{name}", address.split("://github.com/")[-1]
-        line = " ".join(
-            BUTTON.format(*where)
-            for where in (
-                (here.replace("https://github.com", "https://colab.research.google.com/github"),
-                 "Open in Colab"),
-                (f"https://mybinder.org/v2/gh/{owned}/main?urlpath=lab/tree/{page}",
-                 "Open in Binder"),
-            )
-        )  # fmt: skip
-        needs = name[:2] in AFTER_A_STUDY
-        more = ", and make the study that it reads (some ten minutes)" if needs else ""
-        source = FIRST.format(address=address, and_more=more) + STUDY * needs
-        first = {"cell_type": "code", "id": "installs", "metadata": {}, "outputs": []}
-        first |= {"execution_count": None, "source": source}
-        colab.mkdir(exist_ok=True)
-        copy = json.dumps(book | {"cells": [first, *book["cells"]]}, indent=1)
-        (colab / name).write_text(copy, encoding="utf-8")
+    texts are where MyST-NB looks for them."""
+    how = from_page(page, "notebooks/README.md")
+    name, file = address.removeprefix("https://github.com/"), os.path.basename(page)
+    line = BUTTONS.format(name=name, file=file, page=page, how=how) if name else UNSET.format(how)
     title, *rest = "".join(book["cells"][0]["source"]).split("\n")
     book["cells"][0]["source"] = "\n".join([title, "", line, *rest])
     for cell in book["cells"]:
@@ -136,6 +122,16 @@ def with_buttons(page: str, text: str, colab: Path, address: str) -> str:
             if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
                 cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
     return json.dumps(book)
+
+
+def for_colab(file: str, book: dict, address: str) -> str:
+    """The notebook as it is, after a cell that makes what it needs on a machine with nothing."""
+    reads = file.startswith(READ_A_STUDY)
+    study = ", and make the study that this notebook reads: some ten minutes" if reads else ""
+    source = INSTALL.format(study=study, address=address) + STUDY * reads
+    first = {"cell_type": "code", "execution_count": None, "id": "install", "metadata": {}}
+    cells = [first | {"outputs": [], "source": source}, *book["cells"]]
+    return json.dumps(book | {"cells": cells}, indent=1)
 
 
 def api(site: Path) -> list[str]:
@@ -153,13 +149,22 @@ def api(site: Path) -> list[str]:
 
 
 def mirror(site: Path, out: Path, address: str) -> None:
-    """Writes what Sphinx reads to ``site``, and Colab's copies of the notebooks to ``out``."""
-    chapters = {caption: pages(patterns) for caption, patterns in BOOK.items()}
+    """Writes what Sphinx reads to ``site``, and Colab's notebooks to ``out``, if there is an
+    ``address`` that they could install from."""
+    chapters = {
+        caption: [p.relative_to(ROOT).as_posix() for g in globs for p in sorted(ROOT.glob(g))]
+        for caption, globs in BOOK.items()
+    }
     known = {"README.md", *(p for its in chapters.values() for p in its)}
     for page in known - {"figures/try-it.html"}:
-        text = relinked(page, (ROOT / page).read_text(encoding="utf-8"), known, site, address)
+        text = (ROOT / page).read_text(encoding="utf-8")
+        if page.endswith(".ipynb") and address:
+            out.mkdir(exist_ok=True)
+            copy = out / os.path.basename(page)
+            copy.write_text(for_colab(copy.name, json.loads(text), address), encoding="utf-8")
+        text = relinked(page, text, known, site, address)
         if page.endswith(".ipynb"):
-            text = with_buttons(page, text, out / "colab", address)
+            text = with_buttons(page, json.loads(text), address)
         (site / place(page)).parent.mkdir(parents=True, exist_ok=True)
         (site / place(page)).write_text(text, encoding="utf-8")
     (site / "live.md").write_text(LIVE, encoding="utf-8")
@@ -183,7 +188,7 @@ def draw_formula(translator, node: nodes.Node) -> None:
     if "\\" in drawn:
         raise ValueError(f"a formula that latex2mathml can't read: {node.astext()}")
     drawn = re.sub(r'<mi mathvariant="script">(\w)', r"<mi>&\1scr;", drawn)  # browsers don't
-    drawn = drawn.replace("<mo>&#x02016;", '<mo stretchy="false">&#x02016;')  # norms, as TeX does
+    drawn = drawn.replace("<mo>&#x02016;", '<mo stretchy="false">&#x02016;')  # norms, as in TeX
     translator.body.append(f"<div class='formula'>{drawn}</div>" if display == "block" else drawn)
     raise nodes.SkipNode
 
@@ -192,5 +197,5 @@ def setup(app) -> None:
     app.add_config_value("address", ADDRESS, "env")
     app.connect("autodoc-process-docstring", plain_bars)
     app.add_html_math_renderer("mathml", (draw_formula, None), (draw_formula, None))
-    address = app.config.address.removesuffix("/")
-    mirror(Path(app.srcdir), Path(app.outdir), address)
+    address = app.config.address.removesuffix("/").removesuffix(".git")
+    mirror(Path(app.srcdir), Path(app.outdir) / "colab", address)
