@@ -65,6 +65,7 @@ BUTTONS = """\
 Colab</a> <a class="button" href="https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/{page}">Open
 in Binder</a> *(neither could be tried)*, or run it [on your machine]({how}).
 """
+CELL = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
 INSTALL = """\
 # For Colab, where it could not be tried: install the package{study}.
 import importlib.util
@@ -110,18 +111,25 @@ def relinked(page: str, text: str, known: set[str], site: Path, address: str) ->
 
 
 def with_buttons(page: str, book: dict, address: str) -> str:
-    """A notebook that says below its title where it can be run, and whose pictures' alternative
-    texts are where MyST-NB looks for them."""
+    """A notebook that says below its title where it can be run, and each of whose pictures has a
+    cell of its own (an empty one would be left out): MyST-NB takes alternative texts from cells."""
     how = from_page(page, "notebooks/README.md")
     name, file = address.removeprefix("https://github.com/"), os.path.basename(page)
     line = BUTTONS.format(name=name, file=file, page=page, how=how) if name else UNSET.format(how)
     title, *rest = "".join(book["cells"][0]["source"]).split("\n")
     book["cells"][0]["source"] = "\n".join([title, "", line, *rest])
+    cells = []
     for cell in book["cells"]:
-        for output in cell.get("outputs", []):
+        cells.append(cell)
+        outputs = list(cell.get("outputs", []))
+        cell.get("outputs", []).clear()
+        for output in outputs:
             if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
-                cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
-    return json.dumps(book)
+                told = {"tags": ["remove-input"], "mystnb": {"image": {"alt": alt}}}
+                cells.append(CELL | {"source": "#", "outputs": [], "metadata": told})
+                cells[-1]["id"] = f"picture-{len(cells)}"
+            cells[-1]["outputs"].append(output)
+    return json.dumps(book | {"cells": cells})
 
 
 def for_colab(file: str, book: dict, address: str) -> str:
@@ -129,8 +137,7 @@ def for_colab(file: str, book: dict, address: str) -> str:
     reads = file.startswith(READ_A_STUDY)
     study = ", and make the study that this notebook reads: some ten minutes" if reads else ""
     source = INSTALL.format(study=study, address=address) + STUDY * reads
-    first = {"cell_type": "code", "execution_count": None, "id": "install", "metadata": {}}
-    cells = [first | {"outputs": [], "source": source}, *book["cells"]]
+    cells = [CELL | {"id": "install", "source": source}, *book["cells"]]
     return json.dumps(book | {"cells": cells}, indent=1)
 
 
@@ -181,6 +188,11 @@ def plain_bars(app, what, name, obj, options, lines: list[str]) -> None:
     lines[:] = re.sub(literal + r"|\|", lambda m: m[1] or r"\|", "\n".join(lines)).split("\n")
 
 
+def readable(app, what, name, obj, options, signature: str | None, returned: str | None):
+    """Without a default that isn't Python: Sphinx would show such a signature unread."""
+    return (signature or "").replace("<factory>", "...") or None, returned
+
+
 def draw_formula(translator, node: nodes.Node) -> None:
     """MathML; a formula that can't be read stops the build."""
     display = "block" if isinstance(node, nodes.math_block) else "inline"
@@ -196,6 +208,7 @@ def draw_formula(translator, node: nodes.Node) -> None:
 def setup(app) -> None:
     app.add_config_value("address", ADDRESS, "env")
     app.connect("autodoc-process-docstring", plain_bars)
+    app.connect("autodoc-process-signature", readable)
     app.add_html_math_renderer("mathml", (draw_formula, None), (draw_formula, None))
     address = app.config.address.removesuffix("/").removesuffix(".git")
     mirror(Path(app.srcdir), Path(app.outdir) / "colab", address)
