@@ -9,7 +9,7 @@ TORCH ?=
 ARGS ?=
 BIN = $(VENV)/bin
 
-.PHONY: study inspect test lint showcase clean
+.PHONY: study inspect site test lint showcase clean
 
 study: $(VENV)/.rurklib-study
 	$(BIN)/rurk study --scenario $(SCENARIO) --jobs $(JOBS) $(ARGS)
@@ -18,6 +18,11 @@ study: $(VENV)/.rurklib-study
 RUN ?= runs/digits
 inspect: $(VENV)/.rurklib-study
 	$(BIN)/rurk inspect --run $(RUN) $(ARGS)
+
+# Notebooks, READMEs and docstrings as a site: build/site/html/index.html, to be opened from the disk.
+site: $(VENV)/.rurklib-site
+	rm -rf build/site && mkdir -p build/site/source
+	$(BIN)/python -m sphinx -W --keep-going -c notebooks -d build/site/doctrees $(ARGS) build/site/source build/site/html
 
 test: $(VENV)/.rurklib-test
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -50,6 +55,10 @@ $(VENV)/.rurklib-study: pyproject.toml $(VENV)/.rurklib-torch
 	$(BIN)/python -m pip install --quiet -e ".[study]"
 	@touch $@
 
+$(VENV)/.rurklib-site: pyproject.toml $(VENV)/.rurklib-torch
+	$(BIN)/python -m pip install --quiet -e ".[site]"
+	@touch $@
+
 # torchattacks pins an old "requests" that JupyterLab can't live with, and doesn't need it here.
 $(VENV)/.rurklib-test: pyproject.toml $(VENV)/.rurklib-torch
 	$(BIN)/python -m pip install --quiet -e ".[test]"
@@ -57,4 +66,4 @@ $(VENV)/.rurklib-test: pyproject.toml $(VENV)/.rurklib-torch
 	@touch $@
 
 clean:
-	rm -rf runs .venv
+	rm -rf runs build .venv

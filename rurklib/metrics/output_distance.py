@@ -2,7 +2,7 @@
 
 Reference: the activation distance is of Golatkar et al., "Mixed-Privacy Forgetting in Deep
 Networks", CVPR 2021; as the L2 distance of softmax outputs, and with the Jensen-Shannon divergence
-beside it, of Chundawat et al., "Can Bad Teaching Induce Forgetting?", AAAI 2023.
+beside it, of Chundawat et al., "Can Bad Teaching Induce Forgetting?", AAAI 2023::
 
     activation distance = mean over samples of ||p - q||, in [0, sqrt 2]
     JS divergence       = mean of (KL(p || m) + KL(q || m)) / 2, m = (p + q) / 2, in [0, ln 2]

@@ -3,7 +3,7 @@
 If a model never saw the forget samples, they and held-out samples of the same classes are
 exchangeable for it: who was forgotten was decided by chance, and the model doesn't know how. So its
 margins on noisy copies of the ones and of the others are two draws from one population, and how far
-their means lie apart is compared with every other way of calling so many of them "forgotten":
+their means lie apart is compared with every other way of calling so many of them "forgotten"::
 
     z[tau] = (mean margin of the forget samples - of the held-out ones) / its sd over relabellings
     T      = the largest |z[tau]| over the curve

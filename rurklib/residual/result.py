@@ -127,7 +127,7 @@ class ResidualKnowledge:
 
     @property
     def verdict(self) -> Verdict | dict[Any, Verdict]:
-        """Residual knowledge, none detected or over-forgotten, by the rule at 5 %: one for the
+        """Residual knowledge, none detected or over-forgotten, by the rule at 5 %; one for the
         model, or one for each by name."""
         if self.single:
             return self.judge(self.models[0])

@@ -29,7 +29,7 @@ def scores(
     model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 64
 ) -> Iterator[dict[str, Tensor]]:
     """d/dw log p(y|x) of each sample, ``batch_size`` samples at a time: for every parameter by its
-    name a tensor [batch, *shape]. It is minus the gradient of the sample's cross-entropy.
+    name a tensor ``[batch, *shape]``. It is minus the gradient of the sample's cross-entropy.
 
     ``x`` is uint8 or float [n, ...], ``y`` int64 [n]. Eval mode, so that a sample's gradient is
     its own; the model's modes, buffers and ``.grad`` are left as found. ``batch_size`` decides the

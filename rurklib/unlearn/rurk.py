@@ -9,7 +9,7 @@ Algorithm:
     3. find v perturbed copies x' of each x within tau: the vulnerable set V
     4. minimise  L(w, retain) - lambda_f * L(w, forget) - lambda_a * mean over V of L(w, (x', y))
 
-The paper's variants, and the values that give them:
+The paper's variants, and the values that give them::
 
     Algorithm 1: two lambdas                      lambda_f, lambda_a
     Eq. 6: one lambda, no clean forget term       lambda_f=0, lambda_a=lambda
