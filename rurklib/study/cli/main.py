@@ -210,15 +210,14 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
     from rurklib import study
     from rurklib.study.run import open_run
 
-    name = run.scenario.name
     with options.notebooks(run) as study_order:
         from rurklib.study.report.tables import answer, findings_table
 
-        run = open_run(name, run.folder, **choices, jobs=run.jobs, fresh=fresh)
-        who = f"{', '.join(map(str, run.seeds))}; {run.scenario.references} references"
-        click.echo(f"{run.title}\nseeds {who}")
-        given = {"scenario": name, "out": str(run.folder.resolve()), "seeds": list(run.seeds)}
-        given |= {"settings": choices.get("settings", {}), "jobs": run.jobs}
+        run = open_run(run.scenario.name, run.folder, **choices, jobs=run.jobs, fresh=fresh)
+        seeds = ", ".join(map(str, run.seeds))
+        click.echo(f"{run.title}\nseeds {seeds}; {run.scenario.references} references")
+        given = {"scenario": run.scenario.name, "seeds": list(run.seeds), "jobs": run.jobs}
+        given |= {"out": str(run.folder.resolve()), "settings": choices.get("settings", {})}
         if tables_only:
             study.tables(run)
         else:
