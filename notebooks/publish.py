@@ -62,7 +62,7 @@ def publish(run: Path) -> None:
     for path in sorted((run / "figures").glob("[09]*.*")):
         if path.suffix in (".png", ".csv") and (own or path.stem not in OF_DATA):
             shutil.copy(path, target / path.name)
-    found = [run / f"{name}.csv" for name in ("verdicts", "attacks", "class_references")]
+    found = [run / f"{name}.csv" for name in ("verdicts", "attacks", "class_references", "memory")]
     for table in (*tables, *found):
         if table.exists():
             shutil.copy(table, target / table.name)

@@ -123,6 +123,21 @@ def class_rows(folder: Path) -> pd.DataFrame:
     return rows[[*columns]].mean().round(3).rename(columns=columns).reset_index()
 
 
+def memory_rows(folder: Path) -> pd.DataFrame:
+    """Means over seeds at tau 0, where the paper's radii end and beyond: the ratio on forgotten
+    samples, on held-out ones of their class, and the one over the other, with where the models'
+    intervals say that a further re-trained one would be."""
+    rows = pd.read_csv(folder / "memory.csv")
+    rows = rows[rows.tau.isin([0.0, 0.0157, 0.0314, 0.06, 0.1]) & (rows.method != "Re-train")]
+    mean = rows.groupby(["method", "tau"], sort=False).mean(numeric_only=True).reset_index()
+    between = mean.memory_low.map("{:.3f}".format) + " to " + mean.memory_high.map("{:.3f}".format)
+    cell = mean.ratio.map("{:.3f}".format) + " / " + mean.held_out_ratio.map("{:.3f}".format)
+    mean["cell"] = cell + ": " + mean.memory.map("{:.3f}".format)
+    table = mean.pivot(index="method", columns="tau", values="cell").loc[mean.method.unique()]
+    table.loc["a further re-trained model"] = between.groupby(mean.tau).first()
+    return table.rename(columns="tau {:g}".format).reset_index().rename_axis(columns=None)
+
+
 def as_it_is(table: str) -> Callable[[Path], pd.DataFrame]:
     return lambda folder: pd.read_csv(folder / table, dtype=str, keep_default_na=False)
 
@@ -152,6 +167,7 @@ TABLES = {
     "schedules.csv": as_it_is("schedules.csv"),
     "noisy.csv": as_it_is("noisy.csv"),
     "class_references.csv": class_rows,
+    "memory.csv": memory_rows,
     **{f: as_it_is(f) for f in ("measures.csv", "agreement_digits.csv", "agreement_cifar5.csv")},
     "99_table.csv": table_beside,
     "99_curves.csv": curves_beside,

@@ -268,7 +268,7 @@ def test_what_is_said_is_what_was_counted(page):
     page.evaluate("rurk.goTo(1)")
     settled(page)
     hits, ratio, band = page.evaluate("""() => { const t = rurk.tally();
-      return [t.totals[4][0], t.ratio(4).toFixed(2), t.band()]; }""")
+      return [t.totals[4].at(-1), t.ratio(4).toFixed(2), t.band()]; }""")
     told = page.locator("#text").inner_text()
     assert f"made to forget it, and takes {hits}: {ratio}." in " ".join(told.split())
     assert f"from {band['low']:.2f} to {band['high']:.2f}" in told

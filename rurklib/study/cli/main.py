@@ -82,7 +82,7 @@ for command in (train, page, sweep, audit):
 @options.of_a_study
 @click.option("--jobs", default=1, show_default=True, help="models made at a time")
 @click.option("--fresh", is_flag=True, help="throw away what is in the run folder")
-@click.option("--tables-only", "tables", is_flag=True, help="no notebook, no picture: less work")
+@click.option("--tables-only", "tables", is_flag=True, help="no notebooks: hours less at scale")
 def study(scenario: str, folder: Path, choices: Any, jobs: int, fresh: bool, tables: bool) -> None:
     """Train, unlearn, measure and report; what is finished already is skipped."""
     with options.locked(scenario, folder, fresh=fresh, jobs=jobs, **choices) as run:

@@ -8,7 +8,7 @@ function restart(count = oneGo()) {
 }
 
 function goTo(step) {
-  const { sample: choice, tau } = step === FREE ? { sample: ALL, tau: state.tau } : DATA.steps[step === 2 ? 1 : 0];
+  const { sample: choice, tau } = step === FREE ? { sample: ALL, tau: DATA.steps[1].tau } : DATA.steps[step === 2 ? 1 : 0];
   const same = tally && choice === state.choice && tau === state.tau && (step === FREE || !state.painted);
   Object.assign(state, { step, choice, tau });
   if (step !== FREE) state.painted = null;

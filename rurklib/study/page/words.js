@@ -46,9 +46,9 @@ const STEPS = [
     heading: "Your turn",
     next: "",
     shows: () => true,
-    text: () => `Change the noise, pick another ${WORD}, or paint on it: every model is asked anew. Now all are here that were
-      made to forget, ${list(MODELS.flatMap((m, i) => (i && !m.retrained ? [`<em>${m.name}</em>`] : [])))}. One ${WORD} may be
-      chance: ${bold(`try all ${IMAGES.length} together`)}.`,
+    text: () => `Change the noise, or pick one ${WORD} and paint on it: every model is asked anew. Now all are here that were
+      made to forget, ${list(MODELS.flatMap((m, i) => (i && !m.retrained ? [`<em>${m.name}</em>`] : [])))}; and ${bold(`all ${IMAGES.length} pictures`)},
+      for what a single ${WORD} shows may be chance.`,
   },
 ];
 

@@ -1,8 +1,9 @@
-"""Every table of a study without its notebooks: what takes hours at scale, and no more."""
+"""A study without its notebooks: its tables and its curves, for what takes hours at scale."""
 
 from pathlib import Path
 
 from rurklib.study import files
+from rurklib.study.report.measuring import draw_curves, scale_of
 from rurklib.study.run import Run
 from rurklib.study.stages.measure import measure, residual, verdicts
 from rurklib.study.stages.memory import memory
@@ -13,18 +14,20 @@ from rurklib.study.stages.summary import summarise
 
 
 def tables(run: Run) -> Path:
-    """Train, unlearn, measure; every table and report.html, whose path is returned.
+    """Train, unlearn, measure; every table, the curves and report.html, whose path is returned.
 
-    No notebook and no picture: those also train by hand what they explain, and ask about further
-    perturbations. They can be made later in the same folder, and take what is there. Where as much
+    No notebook: those also train by hand what they explain, and ask about further perturbations.
+    They can be executed later in the same folder, and take what is there. Where as much
     of a class is retained as forgotten there is memory.csv besides
     (:func:`rurklib.study.stages.memory.memory`).
     """
     train(run)
     unlearn(run)
-    measure(run)
-    judged = verdicts(residual(run, run.scenario.perturbations[0]))
+    law, frame = run.scenario.perturbations[0], measure(run)
+    judged = verdicts(residual(run, law))
     files.write_frame(run.folder / "verdicts.csv", judged)
+    scale = scale_of(run, law, run.scenario.references)
+    draw_curves(scale, frame[frame.perturbation == law], judged)
     if run.split.of_class(run.pair("retain")[1]).sum() >= len(run.split.forget):
         memory(run)
     neighbourhoods(run)
