@@ -21,6 +21,7 @@ from rurklib.residual.uncertainty import MIN_REFERENCES
 from rurklib.samples import as_float
 from rurklib.study.figures.style import style
 from rurklib.study.ids import ModelId
+from rurklib.study.inspector.steps import HEADINGS, NUMBERS, word_of
 from rurklib.study.inspector.view import seed_of
 from rurklib.study.page.layers import layers
 from rurklib.study.run import Run
@@ -28,7 +29,6 @@ from rurklib.study.stages.models import load_models
 from rurklib.unlearn.contract import METHODS
 
 HERE = Path(__file__).parent
-NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NOTES = {
     "Original": "learned from it",
     "Re-train": "never saw it",
@@ -82,8 +82,7 @@ def page(
     )  # fmt: skip
     order, steps = telling(measured)
     classes = [escape(name) for name in run.data.classes]  # they become parts of the page
-    word = classes[label]
-    word = NUMBERS[int(word)] if word.isdecimal() and int(word) < len(NUMBERS) else word
+    word = escape(word_of(run))
     few, more = (NUMBERS[n] if n < len(NUMBERS) else str(n) for n in (references, references + 1))
     content = {
         "shape": list(x.shape[1:]),
@@ -96,6 +95,7 @@ def page(
         "steps": steps,
         "quantile": float(special.stdtrit(references - 1, 0.975)),
         "study": _study(run, seed, methods),
+        "headings": [heading.format(word=word) for heading in HEADINGS],
         **{"word": word, "few": few, "more": more},
     }
     marks = {"word": word, "many": str(len(x)), "few": few}

@@ -12,7 +12,7 @@ const name = (m) => MODELS[m].name;
 
 const STEPS = [
   {
-    heading: `Before forgetting, Original knows this ${WORD}`,
+    heading: DATA.headings[0],
     next: "Is that a lot? Compare",
     shows: (m) => m === ORIGINAL,
     key: ORIGINAL,
@@ -21,7 +21,7 @@ const STEPS = [
       ${bold(found(ORIGINAL))} for ${ONE}. Is that a lot? There must be something to compare it with.`,
   },
   {
-    heading: "Models that never saw it know it less",
+    heading: DATA.headings[1],
     next: "And if it is pushed to forget?",
     shows: (m) => m === ORIGINAL || m === KEEPER || RETRAINED[m],
     key: ORIGINAL,
@@ -33,7 +33,7 @@ const STEPS = [
       the others, from ${two(tally.band().low)} to ${two(tally.band().high)}: only outside that does a number tell something.`,
   },
   {
-    heading: "Push too hard, and it shows as well",
+    heading: DATA.headings[2],
     next: "Now you",
     shows: (m) => RETRAINED[m] || m === HARDEST,
     key: HARDEST,

@@ -19,6 +19,7 @@ import ipywidgets
 from rurklib.checks import InputError
 from rurklib.study import files
 from rurklib.study.inspector.view import Inspector, seed_of
+from rurklib.study.panels.guide import guided
 from rurklib.study.panels.inspector import InspectorPanel
 from rurklib.study.run import open_existing
 
@@ -54,7 +55,7 @@ def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Wi
         "Choose a sample and a small change to it, and see which models still know its class.</p>"
         "</div>"
     )
-    return ipywidgets.VBox([head, panel.widget], layout={"overflow": "visible"})
+    return ipywidgets.VBox([head, guided(panel)], layout={"overflow": "visible"})
 
 
 def serve(

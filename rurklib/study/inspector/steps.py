@@ -1,0 +1,68 @@
+"""Three guided steps, on the live page and in the inspector alike: what they are called, and for
+the inspector what each sets and what the study counted there."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rurklib.data.dataset import ANY
+from rurklib.study.inspector.view import Inspector
+from rurklib.study.run import Run
+
+NAMES = ("Original", "Re‑trained", "Too hard")
+HEADINGS = (
+    "Before forgetting, Original knows this {word}",
+    "Models that never saw it know it less",
+    "Push too hard, and it shows as well",
+)
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+class Step(NamedTuple):
+    """What a step is called, what the inspector's panel is set to, and what there is to see."""
+
+    name: str
+    heading: str
+    settings: dict[str, Any]
+    text: str
+
+
+def word_of(run: Run) -> str:
+    """What a forgotten sample is called, as "nine"; "sample" if they are of several classes."""
+    label = run.split.forget_class
+    word = "sample" if label == ANY else run.data.classes[label]
+    return NUMBERS[int(word)] if word.isdecimal() and int(word) < len(NUMBERS) else word
+
+
+def steps(inspector: Inspector) -> list[Step]:
+    """The three steps, from the run's own counts under its first perturbation, all radii above 0.
+
+    The first two are about the sample of which Original knows most beyond re-trained models. The
+    third is about the method that recognises least, and the sample where it is furthest below all
+    of them, of those where Original isn't.
+    """
+    s, first = inspector.run.scenario, int(inspector.order[0])
+    hits = {name: inspector.hits(name)[0] for name in inspector.models}
+    copies = s.draws * (sum(tau > 0 for tau in s.taus) or 1)
+    others = np.stack([hits[name] for name in inspector.references])
+    methods = [m for m in hits if m != "Original" and m not in inspector.references]
+    keeper = max(methods, key=lambda m: hits[m][first])
+    least = min(methods, key=lambda m: hits[m].sum())
+    below = np.where(hits["Original"] >= others.min(0), others.min(0) - hits[least], -np.inf)
+    hard, view = int(below.argmax()), {"kind": "Gaussian", "tau": float(s.taus[-1])}
+    near, far = (f"{others[:, i].min()} to {others[:, i].max()}" for i in (first, hard))
+    told = (
+        f"Of the study's {copies} copies of it, Original recognises {hits['Original'][first]}. "
+        "Move draw: each is another copy, and bars say how sure each model is of it.",
+        f"Of the same copies, models that never saw it recognise {near}; {keeper}, which was made "
+        f"to forget it, {hits[keeper][first]}. Press running ratio: 1 is as if it never saw it.",
+        f"Another {word_of(inspector.run)}. {least} was made to forget it and recognises "
+        f"{hits[least][hard]} of {copies} copies, where models that never saw it recognise {far}: "
+        "to fail where a stranger wouldn't gives it away too.",
+    )
+    shown = ((first, "Original"), (first, keeper), (hard, least))
+    return [
+        Step(name, heading.format(word=word_of(inspector.run)),
+             {"sample": sample, "model": model, **view}, text)
+        for name, heading, (sample, model), text in zip(NAMES, HEADINGS, shown, told, strict=True)
+    ]  # fmt: skip

@@ -1,0 +1,56 @@
+"""Three guided steps: in the inspector by the study's counts, named as on the live page."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rurklib.study.page
+from rurklib.study.inspector.steps import HEADINGS, NAMES, steps, word_of
+from rurklib.study.panels.guide import guided
+from rurklib.study.panels.inspector import InspectorPanel
+
+
+@pytest.fixture(scope="module")
+def told(inspector):
+    return steps(inspector)
+
+
+def test_the_steps_are_called_as_on_the_live_page(inspector, told):
+    html = (Path(rurklib.study.page.__file__).parent / "page.html").read_text(encoding="utf-8")
+    for name, step, heading in zip(NAMES, told, HEADINGS, strict=True):
+        assert f">{name}<" in html
+        assert (step.name, step.heading) == (name, heading.format(word="nine"))
+    assert word_of(inspector.run) == "nine"
+
+
+def test_they_say_what_the_study_counted(inspector, told):
+    """Fails if tau = 0 is counted, a method is taken for a reference, or Original for a method."""
+    hits = {name: inspector.hits(name)[0] for name in inspector.models}
+    others = np.stack([hits[name] for name in inspector.references])
+    first, again, hard = (step.settings["sample"] for step in told)
+    assert first == again == inspector.order[0]
+    assert f"24 copies of it, Original recognises {hits['Original'][first]}." in told[0].text
+    low, high = others[:, first].min(), others[:, first].max()
+    keeper = told[1].settings["model"]
+    assert hits[keeper][first] == max(hits["GD"][first], hits["RURK"][first])
+    assert f"recognise {low} to {high}; {keeper}, " in told[1].text
+    least = min(("GD", "RURK"), key=lambda m: hits[m].sum())
+    assert told[2].settings["model"] == least
+    gap = others.min(0) - hits[least]
+    assert gap[hard] == gap[hits["Original"] >= others.min(0)].max()
+    assert f"recognises {hits[least][hard]} of 24 copies" in told[2].text
+
+
+def test_a_button_sets_the_panel_and_says_so(inspector, told):
+    panel = InspectorPanel(inspector)
+    box, words, _ = guided(panel).children
+    assert [b.description for b in box.children] == [
+        f"{n}. {s.name}" for n, s in enumerate(told, 1)
+    ]
+    for button, step in zip(box.children, told, strict=True):
+        panel.set(kind="PGD", tau=0.1)
+        button.click()
+        assert {k: panel.state[k] for k in step.settings} == step.settings
+        assert step.heading in words.value
+        assert 'role="status"' in words.value
