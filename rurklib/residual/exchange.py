@@ -27,6 +27,8 @@ is over-forgetting by the ratio and treats nobody differently; one that lowers t
 is found here, to the one side as to the other.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,3 +135,10 @@ def _means_apart(
     for k in range(1, relabellings + 1):
         sums[k] = both[:, rng.choice(n + m, n, replace=False, shuffle=False)].sum(axis=1)
     return sums * (1 / n + 1 / m)  # what the others sum to is minus this
+
+
+def in_seeds(findings: Iterable[str]) -> str:
+    """The findings of several models, counted: "2 surer, 1 alike"."""
+    counts = Counter(findings)
+    short = {SURER: "surer", LESS_SURE: "less sure", ALIKE: "alike"}
+    return ", ".join(f"{counts[long]} {said}" for long, said in short.items() if counts[long])

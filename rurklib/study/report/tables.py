@@ -6,6 +6,7 @@ import pandas as pd
 
 from rurklib.metrics.accuracy import COLUMNS as PERCENT
 from rurklib.metrics.registry import METRICS
+from rurklib.residual.exchange import in_seeds
 from rurklib.residual.parts import combined
 from rurklib.residual.placement import in_most
 from rurklib.study.figures.curves import QUANTITIES
@@ -70,7 +71,8 @@ def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFram
     the seeds' p as the rule joins its parts (:func:`rurklib.residual.parts.combined`): seeds share
     their references, so three findings of three aren't three confirmations; this p is below 0.05
     for about one in twenty methods that leave nothing, however much they share
-    (tests/residual/test_parts.py).
+    (tests/residual/test_parts.py). "Treated differently" counts seeds by the test that needs no
+    re-trained model, if it was asked.
     """
     small = results_table(summary, gaps=False).set_index("method")
     rows, shown = [], {"ratio (seeds)": "ratio_of_means"}
@@ -83,6 +85,7 @@ def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFram
                 "method": method,
                 **{head: _spread(its[column]) for head, column in shown.items()},
                 "verdict (seeds)": findings_of(its),
+                **({"treated differently": in_seeds(its.treated)} if "treated" in its else {}),
                 "all seeds, p": "-" if math.isnan(p) else f"{p:.2g}",
                 **small.loc[method, ["unlearn %", "test %", "Avg. Gap", "LiRA AUC"]],
             }

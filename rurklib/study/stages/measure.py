@@ -153,15 +153,15 @@ def residual(
     taus: Sequence[float] | None = None,
     draws: int | None = None,
     methods: Sequence[str] | None = None,
-    controls: bool = False,
+    controls: bool | Sequence[str] = False,
 ) -> ResidualKnowledge:
     """The measurement under one perturbation, from counts that are kept in ``counts/``.
 
     ``taus`` and ``draws`` are the scenario's if none are given, ``methods`` (names, Original among
     them) those of the run; the re-trained references always are. ``part`` is "forget", "held_out"
     or "retain": of the latter two, samples of the forgotten class, at most 200 or as many as are
-    forgotten. ``controls`` measures both of these beside the forget set, where there are any.
-    Models go by their :class:`ModelId`, ("GD", 0).
+    forgotten. ``controls`` measures both of these beside the forget set, where there are any, or
+    those of ``CONTROLS`` that it names. Models go by their :class:`ModelId`, ("GD", 0).
     """
     checks.one_of("part", part, ("forget", *CONTROLS.values()))
     s = run.scenario
@@ -185,7 +185,7 @@ def residual(
     results = {
         name: residual(run, perturbation, part=its, taus=taus, draws=draws, methods=methods)
         for name, its in CONTROLS.items()
-        if controls and len(samples(run, its)[0])
+        if name in (CONTROLS if controls is True else controls or ()) and len(samples(run, its)[0])
     }
     counts = assemble(models, references, asked, count)
     return ResidualKnowledge(
@@ -208,7 +208,9 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
     difference and margin_difference (all there is where a whole class is forgotten), by_ratio
     ("above", "inside" or "below" what a further re-trained model would show, "" with fewer than
     three), p_ratio; then the verdict of the rule (:mod:`rurklib.residual.verdict`), which is the
-    only one: finding, p and effect (logits); and what p each of its parts has (``P_OF``).
+    only one: finding, p and effect (logits); what p each of its parts has (``P_OF``); and, if
+    held-out samples were measured beside, whether forgotten samples are ``treated`` unlike those
+    (:mod:`rurklib.residual.exchange`), and p_treated.
 
     ``by_ratio`` is where a point of the curve lies in a picture, pointwise, and no second verdict.
     Each model is judged alone: a mean over seeds can lie inside where single seeds are outside on
@@ -216,7 +218,10 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
     """
     rows = []
     for name in result.models:
-        last = result.rows(name).iloc[-1]
+        last, treated = result.rows(name).iloc[-1], {}
+        if HELD_OUT in result.control_results:
+            test = result.exchange(name)
+            treated = {"treated": test.finding, "p_treated": test.p}
         rows.append(
             {
                 **name._asdict(),
@@ -226,6 +231,7 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
                 "by_ratio": by_p(last.difference, last.p_value),
                 "p_ratio": last.p_value,
                 **verdict_row(result.judge(name)),
+                **treated,
             }
         )
     return pd.DataFrame(rows)

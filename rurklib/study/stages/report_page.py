@@ -22,7 +22,8 @@ MEANING = (
 VERDICTS = (
     "One rule for the whole curve, a seed at a time. Ratio of means at the largest tau, mean "
     "(lowest ... highest). Seeds share the re-trained models, so their count has no error rate; "
-    '"all seeds, p", their p joined, has.'
+    '"all seeds, p", their p joined, has. "Treated differently": seeds whose model is surer, or '
+    "less sure, of the forgotten than of held-out samples of their class, or alike."
 )
 RESULTS = (
     "Mean ± standard deviation over models; in brackets the distance to the re-trained mean. "

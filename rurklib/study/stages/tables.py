@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from rurklib.residual.controls import HELD_OUT
 from rurklib.study import files
 from rurklib.study.report.measuring import draw_curves, scale_of
 from rurklib.study.run import Run
@@ -24,7 +25,7 @@ def tables(run: Run) -> Path:
     train(run)
     unlearn(run)
     law, frame = run.scenario.perturbations[0], measure(run)
-    judged = verdicts(residual(run, law))
+    judged = verdicts(residual(run, law, controls=[HELD_OUT]))
     files.write_frame(run.folder / "verdicts.csv", judged)
     scale = scale_of(run, law, run.scenario.references)
     draw_curves(scale, frame[frame.perturbation == law], judged)

@@ -8,10 +8,12 @@ import pytest
 
 from rurklib import study
 from rurklib.residual.counts import Counts
+from rurklib.residual.exchange import ALIKE, SURER, in_seeds
 from rurklib.residual.parts import PARTS, combined
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.study.ids import ModelId
 from rurklib.study.report.tables import findings_table
+from rurklib.study.run import open_existing
 
 
 def counts(hits):
@@ -99,3 +101,20 @@ def test_where_no_ratio_is_defined_the_table_reads_differences(result, summary):
     assert "ratio (seeds)" not in table
     assert table.loc["GD", "difference (seeds)"] == "0.775 (0.588 ... 0.963)"
     assert "nan" not in table.loc["GD", "margin (seeds)"]
+
+
+def test_verdicts_say_who_is_treated_differently(small_run):
+    """By the test of each model, beside held-out samples alone; counted by seeds in the table."""
+    run = open_existing(small_run)
+    result = study.residual(run, "gaussian", controls=["held out"])
+    assert set(result.control_results) == {"held out"}
+    judged = study.verdicts(result)
+    tests = [result.exchange(name) for name in result.models]
+    assert judged.treated.tolist() == [test.finding for test in tests]
+    assert judged.p_treated.tolist() == [test.p for test in tests]
+    summary = pd.read_csv(run.table("summary.csv"))
+    table = findings_table(judged, summary).set_index("method")["treated differently"]
+    assert table.tolist() == [in_seeds([test.finding]) for test in tests]
+    assert in_seeds([SURER, ALIKE, SURER]) == "2 surer, 1 alike"
+    bare = study.verdicts(study.residual(run, "gaussian"))
+    assert "treated differently" not in findings_table(bare, summary)
