@@ -24,9 +24,10 @@ from rurklib.study.stages.measure import residual
 from rurklib.study.stages.models import same_prior
 
 
-def memory(run: Run) -> pd.DataFrame:
+def memory(run: Run, *, equal_shares: bool = True) -> pd.DataFrame:
     """:func:`beyond` for every model of a run under its first perturbation, a row per model and
-    tau; three models with the references' class shares are trained for it. Written to memory.csv.
+    tau; a model with the references' class shares is trained for each seed (``equal_shares``).
+    Written to memory.csv.
 
     Columns: method, seed, tau, ratio (accuracy on copies of the forgotten over the references'
     mean), held_out_ratio, memory (the one over the other) with memory_low and memory_high, between
@@ -34,8 +35,8 @@ def memory(run: Run) -> pd.DataFrame:
 
     Raises InputError where less of the class is retained than forgotten.
     """
-    same_prior(run)
-    shown = ["Original", SAME_PRIOR, *run.scenario.methods]
+    trained = [SAME_PRIOR] if equal_shares and same_prior(run) else []
+    shown = ["Original", *trained, *run.scenario.methods]
     law = run.scenario.perturbations[0]
     parts = [residual(run, law, part=part, methods=shown) for part in ("forget", "held_out")]
     models, references = parts[0].models, parts[0].references

@@ -52,3 +52,6 @@ def test_a_run_has_it_for_every_model_and_the_ratio_is_that_of_its_curve(small_r
     unseen = study.by_method(study.residual(run, "gaussian", part="held_out"))
     both = told.merge(unseen, on=["method", "seed", "tau"])
     assert np.allclose(both.held_out_ratio, both.ratio_of_means, equal_nan=True)
+    less = study.memory(run, equal_shares=False)
+    rest = told[told.method != "Same-prior"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(less, rest)
