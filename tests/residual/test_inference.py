@@ -99,14 +99,16 @@ def test_every_kind_of_cell_gives_the_same_logits(kind, gradients, left_as_found
 
 @pytest.mark.parametrize("name", [m for m in MODELS if m not in ("mlp", "text-cnn", "vgg11")])
 def test_our_models_lose_their_batchnorms(name, rng):
-    """No BatchNorm is left, and on the CPU every convolution is fused. Fails if the fold stops
-    half-way. (Two take no images; vgg11 is vgg11-narrow with eight times the weights.)"""
+    """No BatchNorm is left but those behind a pool, and on the CPU every convolution is fused.
+    Fails if the fold stops half-way. (Two take no images; vgg11 is vgg11-narrow with eight times
+    the weights.)"""
     net = trained(build(name, 3, 5, seed=0))
     x = torch.rand(5, 3, 32, 32, generator=rng(0))
     for gradients in (False, True):
         forward = accelerate(net, x, gradients=gradients)
         assert forward.reason == ""
-        assert not set(kinds(forward.call)) & set(inference.BATCHNORM)
+        left = [m for m in kinds(forward.call) if m in inference.BATCHNORM]
+        assert len(left) == (3 if name == "fast-cnn" else 0)
         assert same(forward, net, x)
         if not gradients and inference.packable(x):
             assert nn.Conv2d not in kinds(forward.call)
