@@ -139,7 +139,7 @@ def test_the_papers_tables_are_there_and_of_the_scenarios_methods(name):
         assert set(table.method) <= {"Original", "Re-train", *scenario.methods}
         assert set(scenario.methods) <= set(table.method)
         if what == "curves":
-            assert set(table.tau) == set(scenario.taus)
+            assert set(table.tau) == set(scenario.taus) - {0.06, 0.1}  # those go beyond the paper
             assert set(table.perturbation) == set(scenario.perturbations)
 
 
