@@ -139,8 +139,10 @@ def test_the_papers_tables_are_there_and_of_the_scenarios_methods(name):
         assert set(table.method) <= {"Original", "Re-train", *scenario.methods}
         assert set(scenario.methods) <= set(table.method)
         if what == "curves":
-            assert set(table.tau) == set(scenario.taus) - {0.06, 0.1}  # those go beyond the paper
-            assert set(table.perturbation) == set(scenario.perturbations)
+            cpu = name == "cifar10-cpu"  # has two radii more than the paper, and noise alone
+            assert set(table.tau) == set(scenario.taus) - ({0.06, 0.1} if cpu else set())
+            laws = {"gaussian"} if cpu else set(table.perturbation)
+            assert set(scenario.perturbations) == laws
 
 
 def test_the_papers_numbers_agree_with_each_other():
