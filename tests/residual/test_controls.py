@@ -1,5 +1,7 @@
 """Controls: measured like the forget set, and they tell memory from robustness."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from scipy import stats
 from rurklib import Counts, InputError, ResidualKnowledge, residual_knowledge
 from rurklib.residual import verdict as verdicts
 from rurklib.residual.controls import compared, noisy_copies, sampled
-from rurklib.residual.verdict import NONE, RESIDUAL, judge
+from rurklib.residual.verdict import NONE, RESIDUAL, Verdict, judge
 
 OPTIONS = {"taus": [0.0, 0.1, 0.2, 0.3], "draws": 30}
 
@@ -41,6 +43,20 @@ def test_robustness_raises_it_as_well(planted, train):
     assert verdict.finding == RESIDUAL
     assert "Held-out samples, that nobody trained on, stand as high" in verdict.note
     assert str(verdict).endswith("knowledge of their class.")
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [(3.0, "samples show a part of it (+3"), (1.0, "do not show it (+1"), (-3.0, "do not show it")],
+)
+def test_a_part_is_called_a_part_though_it_is_no_finding(beside, said):
+    """+6 logits on the forgotten, and so much on held-out samples, of references that differ by 2
+    or more there: fails if a half is said not to show, for it is inside."""
+    one = np.array([-2.0, 2.0, 0.5, -1.5, 1.0])
+    told = Verdict(RESIDUAL, "margin", 0.05, 5, 0.01, 6, 4, 8, "logits", "", 1, 2, leading="margin")
+    beside = {"margin": (np.array(beside), one, 0.0)}
+    other = replace(told, finding=NONE)
+    assert said in compared(told, other, {"margin": (np.array(6.0), one, 0.0)}, beside)
 
 
 def test_a_retrained_model_has_no_note(planted):
