@@ -321,3 +321,26 @@ def test_what_is_said_of_a_class_forgotten_whole():
     told(page, *(f"{m:.{n}f}" for m, n in zip(margins, (1, 1, 0), strict=True)))
     told(page, "RURK", f"{last.half_ratio['RURK']:.2f}")
     told(FRONT, "class", "four of nine", "RURK", "SCRUB")
+
+
+def test_on_all_of_cifar10_little_of_the_ratio_is_memory():
+    """The page's and the front page's numbers, and that the growth is strangers' too."""
+    told_of = read("cifar10-cpu/memory.csv")
+    mean = told_of[told_of.method == "Original"].groupby("tau").mean(numeric_only=True)
+    ends = mean.loc[[0.0, 0.0314]]
+    page = FIGURES / "cifar10-cpu" / "README.md"
+    ahead = [f"{100 * (ratio - 1):.0f} %" for ratio in ends.ratio]
+    strangers = [f"{100 * (ratio - 1):.0f}" for ratio in ends.held_out_ratio]
+    told(page, *ahead, f"{strangers[0]} and {strangers[1]} % more", "about 5 %")
+    assert ((ends.memory > 1.04) & (ends.memory < 1.06)).all()
+    told(FRONT, "CIFAR-10", f"({ends.ratio.iloc[0]:.2f} to {ends.ratio.iloc[1]:.2f})", "some 5 %")
+    curve = read("cifar10-cpu/residual_knowledge.csv")
+    own = curve[curve.method == "Original"].groupby("tau").mean(numeric_only=True)
+    assert (own.ratio_of_means > own.predict_high).loc[:0.0314].all()
+    assert not (own.ratio_of_means > own.predict_high).loc[0.06:].any()
+    counts = read("cifar10-cpu/verdicts.csv").groupby("method").finding.agg(set)
+    for method in ("GD", "SSD"):
+        assert counts[method] == {"residual knowledge"}
+    assert counts["NGD"] == {"none detected"}
+    for method in ("RURK", "GA", "NegGrad+", "SCRUB"):
+        assert counts[method] == {"over-forgotten"}
