@@ -183,8 +183,8 @@ def test_scenarios_are_a_line_each_and_one_has_every_setting():
 )
 def test_help_lists_what_the_registries_hold(command, names):
     """Fails if a list in the help is kept by hand."""
-    shown = " ".join(invoke(*dict.fromkeys([command, "--help"])).output.split())
-    assert not [name for name in names if name not in shown]
+    shown = "".join(invoke(*dict.fromkeys([command, "--help"])).output.split())  # lines end in -
+    assert not [name for name in names if name.replace(" ", "") not in shown]
 
 
 def edit(run: Path, **changes) -> None:
