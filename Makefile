@@ -8,6 +8,8 @@ VENV ?= $(or $(VIRTUAL_ENV),$(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(CONDA
 TORCH ?=
 ARGS ?=
 BIN = $(VENV)/bin
+# Compiling ahead what is never imported is a third of the installation.
+QUIET = --quiet --no-compile
 
 .PHONY: study inspect site test lint showcase clean
 
@@ -52,17 +54,17 @@ endif
 	@touch $@
 
 $(VENV)/.rurklib-study: pyproject.toml $(VENV)/.rurklib-torch
-	$(BIN)/python -m pip install --quiet -e ".[study]"
+	$(BIN)/python -m pip install $(QUIET) -e ".[study]"
 	@touch $@
 
 $(VENV)/.rurklib-site: pyproject.toml $(VENV)/.rurklib-torch
-	$(BIN)/python -m pip install --quiet -e ".[site]"
+	$(BIN)/python -m pip install $(QUIET) -e ".[site]"
 	@touch $@
 
 # torchattacks pins an old "requests" that JupyterLab can't live with, and doesn't need it here.
 $(VENV)/.rurklib-test: pyproject.toml $(VENV)/.rurklib-torch
-	$(BIN)/python -m pip install --quiet -e ".[test]"
-	$(BIN)/python -m pip install --quiet --no-deps "torchattacks>=3.5"
+	$(BIN)/python -m pip install $(QUIET) -e ".[test]"
+	$(BIN)/python -m pip install $(QUIET) --no-deps "torchattacks>=3.5"
 	@touch $@
 
 clean:
