@@ -23,12 +23,13 @@ has no say. At most CAP of each are used, because fitting takes time quadratic i
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.metrics.registry import metric
 from rurklib.models.logits import logits
-from rurklib.samples import Pair
+from rurklib.samples import Pair, take
 
 CAP = 5000  # of each side: 10,000 points are fitted in seconds, 80,000 would take the better hour
 
@@ -39,8 +40,17 @@ def mia(model: nn.Module, retain: Pair, test: Pair, forget: Pair, *, seed: int =
     Each pair is (x [n, ...], y int64 [n]). Returns a value in [0, 100], higher = better forgotten;
     the model is left as found. Raises InputError if a pair is empty or doesn't fit the model.
     """
-    seen, unseen, scored = (likelihood(model, *pair) for pair in (retain, test, forget))
+    fitted = (_some(*pair, seed=seed) for pair in (retain, test))
+    seen, unseen, scored = (likelihood(model, *pair) for pair in (*fitted, forget))
     return float(100 * (~svm_membership(seen, unseen, scored, seed=seed)).mean())
+
+
+def _some(x: Tensor, y: Tensor, *, seed: int) -> Pair:
+    """At most CAP samples: the machine is fitted on no more, so the net isn't asked about others."""
+    if len(y) <= CAP:
+        return x, y
+    index = torch.from_numpy(np.random.default_rng([seed, 1]).permutation(len(y))[:CAP])
+    return take(x, index), y[index]
 
 
 @metric(mia=("MIA %", 2))

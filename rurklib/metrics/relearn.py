@@ -35,7 +35,7 @@ from rurklib import checks
 from rurklib.metrics.registry import metric
 from rurklib.models.logits import logit_margin, logits
 from rurklib.rng import generator
-from rurklib.samples import Pair, as_float
+from rurklib.samples import Pair, as_float, take
 from rurklib.train.loop import Batch, batches
 
 
@@ -79,14 +79,17 @@ def relearn_steps(
     eta: float = 0.05,
     cap: int = 300,
     batch_size: int = 256,
+    most: int = 256,
 ) -> int:
     """Steps on the loss of *all* of ``forget`` until it is at most (1 + eta) times Original's.
 
     The finer clock: full gradients, so nothing is drawn and a step is the same work whatever the
-    seed. ``batch_size`` samples are held at a time; the count doesn't depend on it. Otherwise as
+    seed. Of a larger forget set the first ``most`` are all that is learned and looked at.
+    ``batch_size`` samples are held at a time; the count doesn't depend on it. Otherwise as
     :func:`relearn_epochs`: 0 if ``model`` meets the criterion as it is, cap + 1 for "> cap".
     """
-    x, y = _checked(model, original, forget, batch_size=batch_size, cap=cap)
+    x, y = _checked(model, original, forget, batch_size=batch_size, cap=cap, most=most)
+    x, y = take(x, slice(most)), y[:most]
     pieces = list(zip(x.split(batch_size), y.split(batch_size), strict=True))
     return _until(_learning(model, repeat([pieces], cap), lr, momentum), original, x, y, eta, cap)
 

@@ -125,7 +125,10 @@ def count_hits(
     checks.labels(y, len(x))
     names, n = tuple(models), len(x)
     example = samples.as_float(x[:64])
-    fast = forwards or {name: accelerate(model, example) for name, model in models.items()}
+    fast = forwards or {
+        name: accelerate(model, example, precision=asked.precision)
+        for name, model in models.items()
+    }
     forms = [
         replace(f, batch_size=asked.batch_size or f.batch_size) for f in [fast[n] for n in names]
     ]

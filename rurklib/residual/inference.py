@@ -20,7 +20,7 @@ last digit of a sum.
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,8 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from rurklib.model_state import evaluating
+from rurklib.residual.half import BATCH, in_half
+from rurklib.train.precision import Precision, resolved
 
 TRIAL = 64  # samples that a fast form is tried on
 ROUNDINGS = 500  # by which logits may differ, each of the largest logit's size
@@ -44,7 +46,7 @@ class Forward:
     """A model made ready to be asked many times; call it with inputs to get logits.
 
     ``batch_size`` is how many samples to show it at once. ``reason`` is empty, or says why this is
-    the model itself rather than a faster form.
+    the model itself rather than a faster form, or float32 where bfloat16 was asked for.
     """
 
     call: Callable[[Tensor], Tensor]
@@ -65,12 +67,19 @@ def even_pieces(n: int, size: int) -> list[int]:
     return [n // k + (i < n % k) for i in range(k)]
 
 
-def accelerate(model: nn.Module, example: Tensor, *, gradients: bool = False) -> Forward:
+def accelerate(
+    model: nn.Module,
+    example: Tensor,
+    *,
+    gradients: bool = False,
+    precision: Precision = "float32",
+) -> Forward:
     """``model`` in eval mode, in the fastest form that we know to give the same answers.
 
     ``example`` [n, ...] are floats of the kind that it will be asked about; the first 64 are the
     trial. ``gradients``: gradients with respect to the input will be taken, so only ordinary
-    layers are used (``call`` is then a module). Whatever the model does when it is traced or
+    layers are used (``call`` is then a module). ``precision`` "bfloat16", or "auto" on a processor
+    that has it: asked in bfloat16 first (:mod:`rurklib.residual.half`), with float32's argmax. Whatever the model does when it is traced or
     copied, nothing is raised and the model is used as it is. Later changes of its weights don't
     reach the form: make it anew.
     """
@@ -90,8 +99,19 @@ def accelerate(model: nn.Module, example: Tensor, *, gradients: bool = False) ->
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
             if not reason:
-                return Forward(net, size)
+                half = resolved(precision, example.device) == "bfloat16" and not plain
+                return sooner(Forward(net, size), model, example) if half else Forward(net, size)
     return Forward(model, size, reason)
+
+
+def sooner(form: Forward, model: nn.Module, example: Tensor) -> Forward:
+    """``form`` with most of its answers found in bfloat16, or as it is, with the reason."""
+    try:
+        with torch.inference_mode():
+            call = in_half(fold_batchnorm(model), form.call, example)
+    except Exception as error:
+        return replace(form, reason=f"in float32: {error}".splitlines()[0])
+    return Forward(call, max(BATCH, form.batch_size))
 
 
 def laid_out(x: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from rurklib.residual.inference import accelerate
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.spec import Measurement
 from rurklib.residual.uncertainty import ESTIMANDS
+from rurklib.train.precision import Precision
 
 
 def residual_knowledge(
@@ -41,6 +42,7 @@ def residual_knowledge(
     bounds: samples.Bounds = (0.0, 1.0),
     batch_size: int | None = None,
     tolerance: float | None = None,
+    precision: Precision = "float32",
     estimand: str = ESTIMANDS[0],
     controls: Mapping[str, samples.Pair] | None = None,
     progress: Callable[[float], None] | None = None,
@@ -66,6 +68,8 @@ def residual_knowledge(
         batch_size: most samples that a model is shown at once; None: what suits it.
         tolerance: stop drawing at a radius when the 95 % Monte Carlo interval of every ratio is
             within +- tolerance (:mod:`rurklib.residual.sequential`); ``draws`` are then the most.
+        precision: "float32"; with "bfloat16", or "auto" on a processor that has it, the same hits
+            are found in bfloat16, twice as fast or more on 32x32 images (:mod:`rurklib.residual.half`).
         estimand: what the ratio's interval is for: "this forget set" (random are the copies and
             the re-training) or "forget sets like it" (the samples too).
         controls: other samples by name, ``{"held out": (x, y), "retained": (x, y)}``, measured the
@@ -93,7 +97,7 @@ def residual_knowledge(
             "references is empty: expected at least one re-trained model, or held-out samples, "
             f"which need none: controls={{{control.HELD_OUT!r}: (x, y)}}"
         )
-    asked = Measurement(taus, perturbation, draws, seed, bounds, batch_size, tolerance)
+    asked = Measurement(taus, perturbation, draws, seed, bounds, batch_size, tolerance, precision)
     checks.one_of("estimand", estimand, ESTIMANDS)
     PERTURBATIONS[perturbation].check(x, max(asked.taus), bounds)
     checks.labels(y, len(x))
@@ -125,7 +129,9 @@ def residual_knowledge(
 
         def measured(x: Tensor, y: Tensor) -> ResidualKnowledge:
             example = samples.as_float(x[:64])
-            forwards = {n: accelerate(everyone[n], example) for n in (*models, *known)}
+            forwards = {
+                n: accelerate(everyone[n], example, precision=precision) for n in (*models, *known)
+            }
 
             def count(names: Sequence[Any], on: Any) -> Counts:
                 nonlocal counted

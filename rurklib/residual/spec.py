@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from rurklib import checks
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.samples import Bounds
+from rurklib.train.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,8 @@ class Measurement:
     value of an input, or None. ``batch_size``: most samples that a model is shown at once; None:
     what suits it. ``tolerance``: stop drawing at a radius when the 95 % Monte Carlo interval of
     every ratio is within +- tolerance (:mod:`rurklib.residual.sequential`); ``draws`` are then the
-    most.
+    most. ``precision``: "float32", or "bfloat16" or "auto", which find the same hits in bfloat16 on
+    processors that have it (:mod:`rurklib.residual.half`); margins differ in their fourth digit.
 
     Making one raises InputError for a value that can't be used; nobody checks them again.
     """
@@ -30,6 +33,7 @@ class Measurement:
     bounds: Bounds = (0.0, 1.0)
     batch_size: int | None = None
     tolerance: float | None = None
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         checks.one_of("perturbation", self.perturbation, PERTURBATIONS)
@@ -41,6 +45,7 @@ class Measurement:
             checks.count("batch_size", self.batch_size)
         if self.tolerance is not None:
             checks.number("tolerance", self.tolerance, 0.0)
+        checks.one_of("precision", self.precision, get_args(Precision))
 
     @property
     def gradient_based(self) -> bool:

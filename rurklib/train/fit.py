@@ -12,7 +12,7 @@ from rurklib.rng import generator, seeded
 from rurklib.train.adversarial import STREAM, led_astray
 from rurklib.train.augment import augmentation
 from rurklib.train.loop import learn, sharded_batches
-from rurklib.train.precision import casting, laid_out, lay_out, resolved
+from rurklib.train.precision import computing
 from rurklib.train.spec import Recipe, optimised, wind_forward
 
 
@@ -74,10 +74,6 @@ def fit(
     engine = engine or Engine()
     augmentation(recipe.augment, tuple(x.shape[1:]))
     device = next(model.parameters()).device
-    precision = resolved(recipe.precision, device)
-    last = precision == "bfloat16" if recipe.channels_last is None else recipe.channels_last
-    if last:
-        lay_out(model, True)
     steps = recipe.steps(len(x))
     a_pass = steps // recipe.epochs
     rise = round(min(recipe.warmup, recipe.epochs) * a_pass)
@@ -87,15 +83,13 @@ def fit(
         if recipe.adversarial:
             seeds = (seed, STREAM, *engine.share, next(nth))
             xb = led_astray(model, xb, yb, recipe.adversarial, *seeds)
-        with casting(precision, device):
-            logits = engine.forward(model, laid_out(xb, last))
-        if precision == "bfloat16":
-            logits = logits.float()
+        logits = engine.forward(model, xb)
         loss = F.cross_entropy(logits, yb, label_smoothing=recipe.label_smoothing)
         share = len(yb) * engine.share[1] / whole  # gradients are averaged over processes
         engine.backward(loss if share == 1 else loss * share)
 
-    with seeded(seed):  # for layers that draw random numbers themselves, such as dropout
+    # Seeded for layers that draw random numbers themselves, such as dropout.
+    with seeded(seed), computing(model, recipe.precision, recipe.channels_last):
         done = engine.prepare(model, optimizer, recipe, n=len(x), seed=seed)
         wind_forward(schedule, done * a_pass)
         nth = count(done * a_pass)
@@ -115,6 +109,4 @@ def fit(
             part = islice(data, a_pass)
             learn(model, gradients, part, optimizer, schedule, recipe.clip, recipe.batchnorm)
             engine.after_pass(epoch + 1)
-    if last:
-        lay_out(model, False)
     return model.eval()

@@ -2,15 +2,17 @@
 
 ``"float32"`` is what the model says, nothing is cast. ``"bfloat16"`` casts what goes into
 convolutions and matrix products (torch.autocast); weights, their gradients, BatchNorm, the loss and
-the optimiser stay in float32, so nothing needs scaling. ``"auto"`` is bfloat16 on a GPU that has it
-and float32 elsewhere.
+the optimiser stay in float32, so nothing needs scaling. ``"auto"`` is bfloat16 where PyTorch says
+that the device has it, a GPU or a processor (AMX or AVX-512 with bfloat16), and float32 elsewhere.
 
 Channels-last goes with bfloat16, on either device. With float32 it must be asked for: sums are then
 taken in another order, and results that were there before would change in their last digits. What
 either wins on a CPU stands in README.md; neither was tried on a GPU.
 """
 
-import contextlib
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -21,27 +23,57 @@ Precision = Literal["float32", "bfloat16", "auto"]
 
 def resolved(precision: Precision, device: torch.device) -> Precision:
     """What ``precision`` means on a device: "float32" or "bfloat16"."""
-    if precision == "auto":
-        able = device.type == "cuda" and torch.cuda.is_bf16_supported()
-        return "bfloat16" if able else "float32"
-    return precision
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if device.type == "cpu" and processor_has_bfloat16() else "float32"
 
 
-def casting(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
-    """The block in which a forward pass is computed in a resolved precision."""
-    if precision == "float32":
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+def processor_has_bfloat16() -> bool:
+    """Whether PyTorch says that this processor multiplies in bfloat16. It says so by functions that
+    are not part of its promised interface: without them, no."""
+    asked = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in asked)
 
 
-def lay_out(model: nn.Module, channels_last: bool) -> None:
-    """Lay a model's 4-d weights out in place, channels last or first; numbers stay the same."""
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    model.to(memory_format=layout)  # type: ignore[call-overload]
+@contextmanager
+def computing(
+    model: nn.Module, precision: Precision, channels_last: bool | None = None
+) -> Iterator[None]:
+    """Inside the block ``model``, and whatever is copied from it, computes in ``precision``.
+
+    Its logits are float32 all the same, so that losses are. ``channels_last``: the layout of images
+    and 4-d weights (None: with bfloat16). A block in such a block changes nothing.
+    """
+    device = next(model.parameters()).device
+    half = resolved(precision, device) == "bfloat16"
+    last = half if channels_last is None else channels_last
+    if not (half or last) or "forward" in vars(model):
+        yield
+        return
+    layouts = [(p, p.data.stride()) for p in model.parameters()]
+    if last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        if last and x.ndim == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            logits = type(self).forward(self, x)
+        return logits.float() if half else logits
+
+    # A bound method: a deep copy of the model is given one of its own.
+    model.forward = types.MethodType(forward, model)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        plain(model)
+        for p, stride in layouts:
+            if p.data.stride() != stride:
+                p.data = torch.empty_strided(p.shape, stride, dtype=p.dtype, device=device).copy_(p)
 
 
-def laid_out(x: Tensor, channels_last: bool) -> Tensor:
-    """A batch in the layout of the weights."""
-    if not channels_last or x.ndim != 4:
-        return x
-    return x.contiguous(memory_format=torch.channels_last)
+def plain(model: nn.Module) -> None:
+    """Let a model, or a copy made in a block of :func:`computing`, compute as its class says."""
+    vars(model).pop("forward", None)

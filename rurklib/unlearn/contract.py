@@ -14,7 +14,7 @@ import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, get_args
 
 from torch import nn
 
@@ -22,6 +22,7 @@ from rurklib import checks
 from rurklib.model_state import finite
 from rurklib.rng import seeded
 from rurklib.samples import Pair
+from rurklib.train.precision import Precision, computing, plain
 from rurklib.train.spec import SGD
 
 Method = Callable[..., nn.Module]  # (model, retain, forget, *, seed=0, **hyperparameters)
@@ -65,8 +66,10 @@ def method(
         ) -> nn.Module:
             check(name, values)
             checks.count("seed", seed, 0)
-            # The bounds of the inputs are everybody's concern; only some algorithms use them.
+            # The bounds of the inputs are everybody's concern; only some algorithms use them. What
+            # numbers are computed in is no algorithm's.
             bounds = values.get("bounds", (0.0, 1.0))
+            precision = values.pop("precision", "float32")
             if "bounds" not in defaults(name):
                 values.pop("bounds", None)
             retain = checks.pair(retain, "retain", bounds)
@@ -77,8 +80,10 @@ def method(
             if sgd is not None:
                 own = {key: values.pop(key) for key in flat if key in values}
                 values["sgd"] = replace(sgd, **own)
-            with seeded(seed):
-                out = algorithm(copy.deepcopy(model), retain, forget, seed=seed, **values).eval()
+            start = copy.deepcopy(model)
+            with seeded(seed), computing(start, precision):
+                out = algorithm(start, retain, forget, seed=seed, **values).eval()
+            plain(out)
             if not finite(out):
                 less = "lr" if "lr" in defaults(name) else "change"
                 raise Diverged(
@@ -111,9 +116,12 @@ def check(name: str, values: Mapping[str, Any]) -> None:
     """Raise InputError for a hyper-parameter that a method hasn't, or a value of no use to it."""
     known, words = defaults(name), getattr(METHODS[name], "choices", {})
     for key, value in values.items():
-        checks.one_of(f"hyper-parameter of {name}", key, {**known, "bounds": None})
+        everyones = {"bounds": None, "precision": None}
+        checks.one_of(f"hyper-parameter of {name}", key, {**known, **everyones})
         default = known.get(key)
-        if key in words:
+        if key == "precision":
+            checks.one_of(key, value, get_args(Precision))
+        elif key in words:
             checks.one_of(key, value, words[key])
         elif isinstance(default, bool):
             if not isinstance(value, bool):
@@ -151,7 +159,9 @@ def unlearn(
         retain, forget: pairs (x [n, ...] uint8 or float in [0, 1], y int64 [n]) that share no
             sample, on the model's device.
         seed: decides every random choice of the method.
-        hyperparameters: the method's own; see its docstring. An unknown one is an error.
+        hyperparameters: the method's own; see its docstring. An unknown one is an error. Every
+            method has ``precision``: "float32" (default), "bfloat16" or "auto", of whatever it asks
+            the model (:mod:`rurklib.train.precision`).
 
     Returns the unlearned model in eval mode. Raises InputError before any work if something can't
     be used, and :class:`Diverged`, an InputError, if the weights didn't stay finite.

@@ -169,8 +169,16 @@ def test_bfloat16_casts_the_forward_pass_and_nothing_that_is_kept():
 
 
 def test_what_precision_means_where(monkeypatch):
+    """ "auto" asks PyTorch, and does without where PyTorch has no such question."""
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
-    assert precisions.resolved("auto", cpu) == "float32"
+    asked = "_is_amx_tile_supported", "_is_avx512_bf16_supported"
+    for has in ((True, False), (False, True), (False, False), ()):
+        for name in asked:
+            monkeypatch.delattr(torch.cpu, name, raising=False)
+        for name, able in zip(asked, has, strict=False):
+            monkeypatch.setattr(torch.cpu, name, lambda able=able: able, raising=False)
+        expected = "bfloat16" if any(has) else "float32"
+        assert precisions.resolved("auto", cpu) == expected
     for able in (True, False):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able: able)
         assert precisions.resolved("auto", gpu) == ("bfloat16" if able else "float32")

@@ -27,7 +27,7 @@ CIFAR10_CPU = replace(
     references=12,
     recipe=replace(
         CIFAR10.recipe, epochs=8, lr=0.2, batch_size=256, warmup=2.0, nesterov=True,
-        precision="float32",
+        precision="auto",
     ),
     keep_every=2,
     taus=(*CIFAR10.taus, 0.06, 0.1),

@@ -148,7 +148,7 @@ def _key(run: Run, name: ModelId) -> str:
     inputs = {"kind": method, "seed": seed, "split": run.split.digest, "net": s.model}
     inputs |= brought.code(s.model)
     if method in METHODS:
-        inputs["hyperparameters"] = s.hyperparameters(method)
+        inputs["hyperparameters"] = {**s.hyperparameters(method), **_told(run)}
         inputs["parent"] = files.digest(run.checkpoint(ModelId("Original", seed)))
         return key([build, METHODS[method]], inputs)
     more: Any = {SMOOTHED: noisy_copies, SAME_PRIOR: rehearsed, HALF: forget_part_of_a_class}
@@ -223,15 +223,24 @@ def unlearned(
 ) -> nn.Module:
     """The Original of ``seed`` unlearned with some values of a method's hyper-parameters; nothing
     is kept. ``unlearning_seed`` is the method's, where it isn't Original's."""
-    # Every method takes images in [0, 1] for granted; what else the inputs are, it is told.
-    bounds = {} if run.data.bounds == (0.0, 1.0) else {"bounds": run.data.bounds}
     return METHODS[method](
         load_model(run, ModelId("Original", seed)),
         run.pair("retain"),
         run.pair("forget"),
         seed=seed if unlearning_seed is None else unlearning_seed,
-        **{**values, **bounds},
+        **{**values, **_told(run)},
     )
+
+
+def _told(run: Run) -> dict[str, Any]:
+    """What a method doesn't take for granted: inputs that are no images in [0, 1], numbers that are
+    not float32."""
+    told: dict[str, Any] = {}
+    if run.data.bounds != (0.0, 1.0):
+        told["bounds"] = run.data.bounds
+    if run.scenario.recipe.precision != "float32":
+        told["precision"] = run.scenario.recipe.precision
+    return told
 
 
 def _pretraining_data(run: Run) -> Dataset:

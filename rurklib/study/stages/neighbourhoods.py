@@ -16,6 +16,7 @@ import torch
 from rurklib import samples
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import estimates
+from rurklib.residual.inference import accelerate, laid_out
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.rng import generator
 from rurklib.study import files
@@ -109,14 +110,15 @@ def _answers(run: Run, names: list[ModelId], draws: int) -> dict[ModelId, np.nda
     x, s = samples.as_float(x), run.scenario
     nets = load_models(run, names)
     rule, first = PERTURBATIONS[s.perturbations[0]], next(iter(nets.values()))
+    how = {"precision": s.recipe.precision}
+    forms = {name: accelerate(net, x[:64], **how) for name, net in nets.items()}
     said: dict[ModelId, list[np.ndarray]] = {name: [] for name in names}
     with torch.inference_mode():
         for tau in s.taus:
             for i in range(draws):
                 stream = generator(0, 60, i, device=x.device)
                 copies = rule.sample(first, x, y, tau, stream, run.data.bounds)
-                for name, net in nets.items():
-                    found = [net(part).argmax(1) for part in copies.split(512)]
-                    said[name].append(torch.cat(found).cpu().numpy())
+                for name, form in forms.items():
+                    said[name].append(form.of_many(laid_out(copies)).argmax(1).cpu().numpy())
     shape = (len(s.taus), draws, len(y))
     return {name: np.stack(its).reshape(shape) for name, its in said.items()}
