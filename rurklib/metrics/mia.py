@@ -46,7 +46,7 @@ def mia(model: nn.Module, retain: Pair, test: Pair, forget: Pair, *, seed: int =
 
 
 def _some(x: Tensor, y: Tensor, *, seed: int) -> Pair:
-    """At most CAP samples: the machine is fitted on no more, so the net isn't asked about others."""
+    """At most CAP samples: the machine is fitted on no more, so no others are asked about."""
     if len(y) <= CAP:
         return x, y
     index = torch.from_numpy(np.random.default_rng([seed, 1]).permutation(len(y))[:CAP])

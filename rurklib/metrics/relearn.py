@@ -79,7 +79,7 @@ def relearn_steps(
     eta: float = 0.05,
     cap: int = 300,
     batch_size: int = 256,
-    most: int = 256,
+    most: int = 128,
 ) -> int:
     """Steps on the loss of *all* of ``forget`` until it is at most (1 + eta) times Original's.
 

@@ -124,11 +124,8 @@ def count_hits(
     rule.check(x, max(taus), asked.bounds)
     checks.labels(y, len(x))
     names, n = tuple(models), len(x)
-    example = samples.as_float(x[:64])
-    fast = forwards or {
-        name: accelerate(model, example, precision=asked.precision)
-        for name, model in models.items()
-    }
+    example, how = samples.as_float(x[:64]), asked.precision
+    fast = forwards or {i: accelerate(m, example, precision=how) for i, m in models.items()}
     forms = [
         replace(f, batch_size=asked.batch_size or f.batch_size) for f in [fast[n] for n in names]
     ]

@@ -16,7 +16,7 @@ import copy
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 EVERY = 16  # of the copies in a batch, one is asked both ways
 SAFE = 4  # a lead of so many times the largest difference isn't in doubt
@@ -32,7 +32,7 @@ def in_half(
     are inputs that it is tried on. Raises ValueError if too many answers would be in doubt for it
     to be any faster, and whatever the net raises in bfloat16.
     """
-    half = copy.deepcopy(net).to(torch.bfloat16, memory_format=torch.channels_last)
+    half = copy.deepcopy(net).to(torch.bfloat16)
 
     def rough(x: Tensor) -> Tensor:
         return half(x.to(torch.bfloat16)).float()
@@ -51,8 +51,9 @@ def in_half(
             logits[again] = call(x[again])
         return logits
 
-    own = call(example)
-    doubted = lead(own) <= SAFE * (own - rough(example)).abs().max()
+    with torch.inference_mode():
+        own = call(example)
+        doubted = lead(own) <= SAFE * (own - rough(example)).abs().max()
     if not own.isfinite().all() or doubted.float().mean() > 0.5:
         raise ValueError(f"{int(doubted.sum())} of {len(own)} answers in bfloat16 are in doubt")
     return answers

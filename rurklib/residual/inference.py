@@ -34,8 +34,7 @@ from rurklib.train.precision import Precision, resolved
 TRIAL = 64  # samples that a fast form is tried on
 ROUNDINGS = 500  # by which logits may differ, each of the largest logit's size
 ACTIVATION = 2**18  # numbers in a batch's largest activation: a megabyte of float32
-SMALLEST, LARGEST = 64, 1024  # limits on the batch size that follows from it
-GPU = 4096  # the batch size on a GPU, if the activations allow it
+SMALLEST, LARGEST, GPU = 64, 1024, 4096  # limits on the batch size, and that on a GPU
 MOST = 2**23  # numbers in any activation: 32 megabytes, whatever the limits say
 BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 RELU = (F.relu, torch.relu, "relu", "relu_")
@@ -68,20 +67,15 @@ def even_pieces(n: int, size: int) -> list[int]:
 
 
 def accelerate(
-    model: nn.Module,
-    example: Tensor,
-    *,
-    gradients: bool = False,
-    precision: Precision = "float32",
+    model: nn.Module, example: Tensor, *, gradients: bool = False, precision: Precision = "float32"
 ) -> Forward:
     """``model`` in eval mode, in the fastest form that we know to give the same answers.
 
     ``example`` [n, ...] are floats of the kind that it will be asked about; the first 64 are the
     trial. ``gradients``: gradients with respect to the input will be taken, so only ordinary
     layers are used (``call`` is then a module). ``precision`` "bfloat16", or "auto" on a processor
-    that has it: asked in bfloat16 first (:mod:`rurklib.residual.half`), with float32's argmax. Whatever the model does when it is traced or
-    copied, nothing is raised and the model is used as it is. Later changes of its weights don't
-    reach the form: make it anew.
+    that has it: asked in bfloat16 first (:mod:`rurklib.residual.half`). Nothing that the model
+    does is raised. Later changes of its weights don't reach the form: make it anew.
     """
     example = laid_out(example[:TRIAL])
     with evaluating(model):
@@ -99,19 +93,18 @@ def accelerate(
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
             if not reason:
-                half = resolved(precision, example.device) == "bfloat16" and not plain
-                return sooner(Forward(net, size), model, example) if half else Forward(net, size)
+                made, kind = Forward(net, size), resolved(precision, example.device)
+                return made if plain or kind == "float32" else sooner(made, model, example)
     return Forward(model, size, reason)
 
 
 def sooner(form: Forward, model: nn.Module, example: Tensor) -> Forward:
-    """``form`` with most of its answers found in bfloat16, or as it is, with the reason."""
+    """The form with most answers found in bfloat16, or as it is, with the reason."""
     try:
-        with torch.inference_mode():
-            call = in_half(fold_batchnorm(model), form.call, example)
+        call = in_half(fold_batchnorm(model), form.call, example)
+        return Forward(call, max(BATCH, form.batch_size))
     except Exception as error:
         return replace(form, reason=f"in float32: {error}".splitlines()[0])
-    return Forward(call, max(BATCH, form.batch_size))
 
 
 def laid_out(x: Tensor) -> Tensor:

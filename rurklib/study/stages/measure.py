@@ -166,8 +166,9 @@ def residual(
     checks.one_of("part", part, ("forget", *CONTROLS.values()))
     s = run.scenario
     taus, draws = s.taus if taus is None else taus, s.draws if draws is None else draws
-    how = {"bounds": run.data.bounds, "precision": s.recipe.precision}
-    asked = Measurement(taus, perturbation, draws, **how)
+    asked = Measurement(
+        taus, perturbation, draws, bounds=run.data.bounds, precision=s.recipe.precision
+    )
     question = Question(run, asked, part)
     chosen = ["Original", *s.methods] if methods is None else list(methods)
     models = [n for method in chosen for n in run.names(method)]

@@ -110,8 +110,8 @@ def _answers(run: Run, names: list[ModelId], draws: int) -> dict[ModelId, np.nda
     x, s = samples.as_float(x), run.scenario
     nets = load_models(run, names)
     rule, first = PERTURBATIONS[s.perturbations[0]], next(iter(nets.values()))
-    how = {"precision": s.recipe.precision}
-    forms = {name: accelerate(net, x[:64], **how) for name, net in nets.items()}
+    how = s.recipe.precision
+    forms = {name: accelerate(net, x[:64], precision=how) for name, net in nets.items()}
     said: dict[ModelId, list[np.ndarray]] = {name: [] for name in names}
     with torch.inference_mode():
         for tau in s.taus:
