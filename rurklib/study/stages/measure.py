@@ -35,6 +35,7 @@ from rurklib.study.stages.parallel import parallel
 
 P_OF = dict(zip(PARTS, ("p_margin", "p_scaled_margin", "p_soft_hits", "p_hits", "p_hits_first"),
                 strict=True))  # a part of the rule, and its column in verdicts.csv  # fmt: skip
+SHARE, LARGE = 4, 2**28  # models that are counted together, where copies hold so many numbers
 CONTROLS = {HELD_OUT: "held_out", RETAINED: "retain"}  # a control's name, and its part of the split
 
 
@@ -177,7 +178,11 @@ def residual(
     todo = [n for n in keys if not fresh(question.file(n), keys[n], ARRAYS)]
     if there := len(keys) - len(todo):
         print(f"{perturbation}: {there} of {len(keys)} models are counted already")
-    shares = filter(None, (todo[i :: run.jobs] for i in range(run.jobs)))
+    # Copies are made once for the models of a share. Where counting takes minutes, shares are
+    # small: each is kept when it is done, and said.
+    numbers = samples(run, part)[0].shape.numel() * draws * len(taus)
+    many = max(run.jobs, len(todo) // SHARE if numbers > LARGE else 1)
+    shares = filter(None, (todo[i::many] for i in range(many)))
     tasks = [(question.count, (share, keys)) for share in shares]
     parallel(run, tasks, question.said(len(todo)))
 

@@ -22,7 +22,8 @@ def parallel(
     the same order wherever and however parallel a study runs. A result that is text is a line for
     the log, and gets its seconds, and the minutes left if there are any: on a terminal it is
     printed as soon as it is there; elsewhere, as in a notebook, one now and then, and at the end a
-    line for all with what ``stage`` says was done.
+    line for all with what ``stage`` says was done. Of results that aren't text, it is said now and
+    then how many there are.
     """
     began = said = time.perf_counter()
     jobs = min(run.jobs, len(tasks))
@@ -36,13 +37,14 @@ def parallel(
     results = []
     for result in stream:
         results.append(result)
-        if not isinstance(result, str):
+        told = isinstance(result, str)
+        if not (told or stage):
             continue
         done, todo, now = len(results), len(tasks) - len(results), time.perf_counter()
         minutes = (now - began) / done * todo / 60
         left = f", about {minutes:.0f} min left" if minutes >= 1 else ""
-        if on_terminal() or (todo and now - said >= SPARSE):
-            print(f"{result} ({done} of {len(tasks)}{left})", flush=True)
+        if (told and on_terminal()) or (todo and now - said >= SPARSE):
+            print(f"{result if told else stage} ({done} of {len(tasks)}{left})", flush=True)
             said = now
     if stage and results and not on_terminal():
         print(f"{stage} in {time.perf_counter() - began:.1f} s", flush=True)

@@ -40,7 +40,7 @@ def summarise(run: Run) -> pd.DataFrame:
     names = run.trained + run.unlearned
     load_models(run, names)  # a missing one is an error, before any work
     tasks = [(_look, (run, name, dict(METRICS))) for name in names]
-    seen = dict(zip(names, parallel(run, tasks), strict=True))
+    seen = dict(zip(names, parallel(run, tasks, "models compared"), strict=True))
     rows = []
     for name in names:
         others = [seen[n] for n in run.names("Re-train") if n != name]

@@ -87,6 +87,25 @@ def test_other_questions_leave_the_usual_counts_alone(run):
     assert stamps(run) == kept, "an answered question was asked again"
 
 
+def test_what_takes_long_is_kept_a_few_models_at_a_time(run, monkeypatch):
+    """Killed after the first share, its counts are there, and they are the same. Fails if hours of
+    counting are kept at the end alone."""
+    from rurklib.study.stages import measure
+
+    asked = {"taus": [0.0, 0.12], "draws": 2}
+    monkeypatch.setattr(measure, "LARGE", 0)
+    monkeypatch.setattr(measure, "SHARE", 2)
+    monkeypatch.setattr(measure, "parallel", lambda run, tasks, stage: tasks[0][0](*tasks[0][1]))
+    before = stamps(run)
+    with pytest.raises(InputError, match="not readable"):
+        study.residual(run, "gaussian", **asked)
+    assert len(stamps(run)) == len(before) + 3  # five models are two shares
+    monkeypatch.undo()
+    ours = study.residual(run, "gaussian", **asked)
+    other = by_hand(run, "gaussian", "forget", *asked.values())
+    assert all(np.array_equal(ours.counts[n].of(n), other.counts[n].of(n)) for n in other.models)
+
+
 def test_another_reference_makes_the_counts_found_on_a_model_again(run, tmp_path):
     """Under a law that searches, Original's file holds what the references say of its copies.
     Fails if it is taken for good when a reference is another one."""

@@ -62,6 +62,15 @@ def test_of_long_work_it_is_said_how_long_it_will_still_take(run, capsys, monkey
     assert told == [["30"], ["20"], ["10"], []]
 
 
+def test_of_results_that_are_no_text_it_is_said_how_many_there_are(run, capsys, monkeypatch):
+    """Fails if the comparison of 45 models says nothing for half an hour."""
+    monkeypatch.setattr(jobs, "SPARSE", 0.0)
+    parallel(run, [(len, ("ab",))] * 3, "models compared")
+    *between, last = capsys.readouterr().out.splitlines()
+    assert between == ["models compared (1 of 3)", "models compared (2 of 3)"]
+    assert last.startswith("models compared in ")
+
+
 @pytest.mark.parametrize("tasks", [[], [(len, ("ab",))]])
 def test_nothing_is_said_of_no_work_or_of_work_without_a_stage(run, capsys, tasks):
     assert parallel(run, tasks, "nothing made" if not tasks else "") == [2] * len(tasks)
