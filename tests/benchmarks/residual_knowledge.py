@@ -2,7 +2,7 @@
 
     python tests/benchmarks/residual_knowledge.py            # some minutes on one core
     python tests/benchmarks/residual_knowledge.py --quick    # about a minute, rougher
-    python tests/benchmarks/residual_knowledge.py --memory   # peak memory of 2,000 x 100 x 11
+    python tests/benchmarks/residual_knowledge.py --memory   # peak memory of 20,000 x 100 x 11
 
 The loop takes one pair of models at a time, one draw at a time, batches of 128, and torchattacks'
 GN or PGD (targeted at the label). Both sides run in one process on one thread, turn by turn, and
@@ -11,10 +11,14 @@ fastest counts. A full run of 100 draws takes hours on the loop's side, so few d
 scaled up; ours is scaled up too, fixed costs and all, which flatters the loop.
 
 "Limit" is the time of bare forward passes over as many copies: the same fast forms of the same
-models at their best batch size, no copies made and nothing counted.
+models at their best batch size, no copies made and nothing counted. "bfloat16" is ours with hits
+found in it, where the processor has it. M is how many models are measured: twelve methods, or one,
+which is what an auditor has and where less can be saved. Before a row is timed, our hits in either
+precision are compared with those of the models themselves on the same copies.
 
 Nets are trained here for a few epochs, on scikit-learn's digits (44 forgotten images of 8x8) and
-on made-up images of CIFAR's size (100 of 3x32x32), so that the adaptive column means something.
+on made-up images of CIFAR's size (100 of 3x32x32), so that the adaptive column means something:
+``cifar5-sized`` is the small CNN that small CIFAR-5 has, ``cifar10-cpu`` that scenario's net.
 """
 
 import argparse
@@ -32,8 +36,12 @@ import rurklib
 from rurklib.data.bundled import digits
 from rurklib.model_state import evaluating
 from rurklib.models import build
+from rurklib.residual.counts import count_hits
 from rurklib.residual.inference import accelerate, laid_out
+from rurklib.residual.spec import Measurement
+from rurklib.rng import generator
 from rurklib.train.fit import fit
+from rurklib.train.precision import Precision, processor_has_bfloat16
 
 METHODS, DRAWS, TOLERANCES = 12, 100, (0.01, 0.02)
 PART = 4  # a quarter of the bare passes is timed
@@ -41,6 +49,7 @@ TAUS = {
     "digits": [0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2],
     "cifar5-sized": [0.0, 0.003, 0.006, 0.009, 0.012, 0.015, 0.018, 0.021, 0.024, 0.027, 0.03],
 }
+TAUS["cifar10-cpu"] = TAUS["cifar5-sized"]
 Nets = Mapping[str, nn.Module]
 
 
@@ -67,7 +76,8 @@ def prepare(data: str) -> tuple[Nets, Nets, Tensor, Tensor]:
     else:
         x, y = made_up(1000, 1)
         forget = (y == 0).nonzero()[:, 0][:100]
-        name, channels, classes, epochs = "small-cnn-32", 3, 5, 6
+        name = "small-cnn-32" if data == "cifar5-sized" else "fast-cnn"
+        channels, classes, epochs = 3, 5, 6
     kept = torch.ones(len(x), dtype=torch.bool)
     kept[forget] = False
 
@@ -129,23 +139,43 @@ def passes(forwards: Mapping[str, Callable], x: Tensor, copies: int) -> Callable
     return partial(run, batch, -(-copies // len(batch)))
 
 
-def measure(data: str, law: str, made: tuple, k: int, options: argparse.Namespace) -> None:
+def same_hits(models: Nets, x: Tensor, y: Tensor, tau: float) -> None:
+    """Raise AssertionError unless hits are those of the models themselves, in both precisions."""
+    own = torch.zeros(len(models), len(x), dtype=torch.int64)
+    for draw in range(3):
+        copies = rurklib.gaussian(x, tau, generator=generator(0, 0, draw))
+        with torch.no_grad():
+            own += torch.stack([net(copies).argmax(1) == y for net in models.values()])
+    for precision in ("float32", "bfloat16"):
+        asked = Measurement([tau], draws=3, precision=precision)
+        assert (count_hits(models, x, y, asked).hits[:, 0] == own.numpy()).all(), precision
+
+
+def measure(
+    data: str, law: str, made: tuple, methods: int, k: int, options: argparse.Namespace
+) -> None:
     """One row of the table."""
     models, references, x, y = made
+    models = dict(list(models.items())[:methods])
     references = dict(list(references.items())[:k])
     everyone, taus, turns = {**models, **references}, TAUS[data], options.turns
-    draws = options.draws or {"digits": DRAWS, "cifar5-sized": 20}[data]
+    draws = options.draws or (DRAWS if data == "digits" else 20)
     # A pair costs the same whatever the pair, a radius whatever the radius: some stand for all.
     pairs, radii = models, taus
     if law == "pgd":
         pairs, radii, draws = dict(list(models.items())[:2]), taus[5:6], max(1, draws // 5)
 
-    def ours(draws: int, tolerance: float | None = None) -> rurklib.ResidualKnowledge:
+    def ours(
+        draws: int, tolerance: float | None = None, precision: Precision = "float32"
+    ) -> rurklib.ResidualKnowledge:
+        options = {"draws": draws, "tolerance": tolerance, "precision": precision}
         return rurklib.residual_knowledge(
-            models, references, x, y, taus=radii, perturbation=law, draws=draws, tolerance=tolerance
+            models, references, x, y, taus=radii, perturbation=law, **options
         )
 
     with evaluating(*everyone.values()):
+        if law == "gaussian":
+            same_hits(everyone, x, y, taus[5])
         sides: dict[str, Callable[[], object]] = {
             "loop": lambda: loop(pairs, references, x, y, radii, law, 1),
             "ours": lambda: ours(draws),
@@ -154,11 +184,17 @@ def measure(data: str, law: str, made: tuple, k: int, options: argparse.Namespac
             copies = len(x) * (1 + (len(taus) - 1) * draws) // PART
             sides["limit"] = passes({n: accelerate(m, x) for n, m in everyone.items()}, x, copies)
             sides["plain"] = passes(everyone, x, copies)
+            if processor_has_bfloat16():
+                sides["half"] = lambda: ours(draws, precision="bfloat16")
         best = turn_by_turn(turns, **sides)
         scale = DRAWS * len(taus) / len(radii)
-        slow = best["loop"] * scale * METHODS / len(pairs)
+        slow = best["loop"] * scale * len(models) / len(pairs)
         quick = best["ours"] * scale / draws
-        row = f"{data:13} {law:9} {k:2} {slow:9.0f} s {quick:8.1f} s {slow / quick:6.1f}x"
+        row = (
+            f"{data:13} {law:9} {methods:2} {k:2} {slow:8.0f} s {quick:7.1f} s {slow / quick:6.1f}x"
+        )
+        half = f"{slow * draws / best['half'] / scale:7.1f}x" if "half" in best else "       -"
+        row += half
         if law == "gaussian":
             limit, plain = (PART * best[side] / best["ours"] for side in ("limit", "plain"))
             row += f" {limit:7.1%} {plain:9.2f}x"
@@ -172,16 +208,18 @@ def measure(data: str, law: str, made: tuple, k: int, options: argparse.Namespac
 
 
 def memory(draws: int) -> None:
-    """Peak memory (Linux): 2,000 images of 3x32x32, 100 draws, 11 radii; --draws for fewer."""
-    x, y = made_up(2000, 1)
-    nets = [build("small-cnn-32", 3, 5, seed=i) for i in range(2)]
+    """Peak memory (Linux): 20,000 images of 3x32x32 and 13 models of ``cifar10-cpu``'s net; --draws
+    for fewer than a hundred. An hour of one core for every five draws."""
+    x, y = made_up(20_000, 1)
+    nets = [build("fast-cnn", 3, 5, seed=i) for i in range(13)]
     with open("/proc/self/statm") as file:  # held now; the peak may be older than the measurement
         before = int(file.read().split()[1]) * resource.getpagesize() / 1024
     began = time.process_time()
-    rurklib.residual_knowledge(nets[0], nets[1:], x, y, taus=TAUS["cifar5-sized"], draws=draws)
+    how = {"taus": TAUS["cifar10-cpu"], "draws": draws, "precision": "auto"}
+    rurklib.residual_knowledge(nets[0], nets[1:], x, y, **how)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
-        f"2,000 images x {draws} draws x 11 radii, 2 models: peak {after / 1024:.0f} MiB, at "
+        f"20,000 images x {draws} draws x 11 radii, 13 models: peak {after / 1024:.0f} MiB, at "
         f"most {(after - before) / 1024:.0f} MiB above what models, images and torch held before, "
         f"{time.process_time() - began:.0f} CPU s"
     )
@@ -207,19 +245,20 @@ def main() -> None:
         options.turns, options.data, options.laws = 1, ["digits"], ["gaussian"]
     print(f"{processor()}, one thread, torch {torch.__version__}")
     print(
-        f"{METHODS} methods, 11 radii, {DRAWS} draws; CPU seconds. The loop: scaled up from 1 draw,"
+        f"11 radii, {DRAWS} draws; CPU seconds. The loop: scaled up from 1 draw,"
         " and under pgd from 2 methods and 1 radius. Ours: from 100 draws (digits) or 20, a fifth"
         " of them and 1 radius under pgd."
     )
     print(
-        "data          law        K    the loop       ours   ratio   limit bare nets"
+        "data          law        M  K   the loop      ours   ratio bfloat16   limit bare nets"
         + "".join(f"  adaptive, +-{t:<10}" for t in TOLERANCES)
     )
     for data in options.data:
         made = prepare(data)
         for law in options.laws:
-            for k in (1, 6):
-                measure(data, law, made, k, options)
+            for methods in (METHODS, 1):
+                for k in (1, 6):
+                    measure(data, law, made, methods, k, options)
 
 
 def processor() -> str:

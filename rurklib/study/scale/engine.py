@@ -1,5 +1,6 @@
 """The engine of large trainings: several processes under torchrun, and a state that is kept."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class AtScale(Engine):
         self.kept, self.key, self.every = kept, key, checks.count("every", every)
         self.called: Callable[[Tensor], Tensor] | None = None
         self.unwrap: Callable[[], None] = lambda: None
+        self.before = 0.0  # seconds that processes before this one spent on what was kept
 
     def prepare(
         self, model: nn.Module, optimizer: torch.optim.SGD, recipe: Recipe, *, n: int, seed: int
@@ -49,6 +51,7 @@ class AtScale(Engine):
             self.called, self.unwrap = processes.wrap(model)
         state = {} if self.kept is None else resume.read(self.kept, self.key)
         done = resume.restore(state, model, optimizer) if state else 0
+        self.before, self.began = float(state.get("seconds", 0.0)), time.perf_counter()
         processes.agree(done, f"passes done in {self.kept}")
         processes.reseed(seed, done)
         return done
@@ -67,7 +70,8 @@ class AtScale(Engine):
         if done < self.epochs:
             processes.reseed(self.seed, done)
             if file is not None and done % self.every == 0:
-                resume.write(file, self.key, self.model, self.optimizer, done)
+                spent = self.before + time.perf_counter() - self.began
+                resume.write(file, self.key, self.model, self.optimizer, done, spent)
             return
         self.unwrap()
         if file is not None:

@@ -20,8 +20,15 @@ from rurklib import checks
 from rurklib.study import files
 
 
-def write(path: Path, key: str, model: nn.Module, optimizer: torch.optim.SGD, passes: int) -> None:
-    """Write the state after so many passes."""
+def write(
+    path: Path,
+    key: str,
+    model: nn.Module,
+    optimizer: torch.optim.SGD,
+    passes: int,
+    seconds: float = 0.0,
+) -> None:
+    """Write the state after so many passes, which took so many seconds."""
     names = dict(model.named_parameters()) | dict(model.named_buffers())
     tensors = {f"state.{name}": tensor for name, tensor in names.items()}
     for name, parameter in model.named_parameters():
@@ -30,6 +37,7 @@ def write(path: Path, key: str, model: nn.Module, optimizer: torch.optim.SGD, pa
             tensors[f"momentum.{name}"] = momentum
     # As a tensor, not as a word in the header: the digest is of tensors.
     tensors["passes"], tensors["random.cpu"] = torch.tensor(passes), torch.get_rng_state()
+    tensors["seconds"] = torch.tensor(seconds)
     if (device := next(model.parameters()).device).type == "cuda":
         tensors["random.cuda"] = torch.cuda.get_rng_state(device)
     files.save_weights(path, tensors, key, passes=passes)

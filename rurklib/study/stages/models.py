@@ -168,12 +168,12 @@ def _make(run: Run, name: ModelId, wanted: str) -> str:
 
     Where several processes train it together, the first one writes and the others wait.
     """
-    began = time.perf_counter()
+    began, before = time.perf_counter(), 0.0
     if name.method in METHODS:
         model = unlearned(run, name.method, name.seed, run.scenario.hyperparameters(name.method))
     else:
-        model = _trained(run, name, wanted)
-    seconds = time.perf_counter() - began
+        model, before = _trained(run, name, wanted)
+    seconds = before + time.perf_counter() - began
     if not finite(model):
         raise checks.InputError(
             f"{name.method} seed {name.seed} diverged: its weights aren't finite; try a smaller "
@@ -188,8 +188,9 @@ def _make(run: Run, name: ModelId, wanted: str) -> str:
     return f"{name.method} seed {name.seed}"
 
 
-def _trained(run: Run, name: ModelId, wanted: str) -> nn.Module:
-    """Train a net with the scenario's recipe; it may go on from what a killed run kept."""
+def _trained(run: Run, name: ModelId, wanted: str) -> tuple[nn.Module, float]:
+    """Train a net with the scenario's recipe; it may go on from what a killed run kept, which took
+    so many seconds."""
     s, (method, seed) = run.scenario, name
     if method == PRETRAIN:
         data = _pretraining_data(run)
@@ -209,7 +210,7 @@ def _trained(run: Run, name: ModelId, wanted: str) -> nn.Module:
         x, y = noisy(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
     kept = _unfinished(run, name) if s.keep_every else None
     engine = AtScale(kept, wanted, every=s.keep_every or 1)
-    return fit(model, x, y, s.training(method), seed=seed, engine=engine)
+    return fit(model, x, y, s.training(method), seed=seed, engine=engine), engine.before
 
 
 def _unfinished(run: Run, name: ModelId) -> Path:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from rurklib import InputError, study
 from rurklib.rng import seeded
 from rurklib.study import files
 from rurklib.study.run import open_run
+from rurklib.study.scale import engine
 from rurklib.study.scale.engine import AtScale
 from rurklib.train.fit import fit
 
@@ -103,6 +105,18 @@ def test_it_goes_on_to_the_same_bits(after, options, killed, tmp_path, steps):
     assert said == []
     assert same(made, fit(net(), *data(), **{**OPTIONS, **options}))
     assert list(path.parent.iterdir()) == []  # deleted, and nothing else left
+
+
+def test_what_a_killed_process_spent_is_counted(killed, tmp_path, monkeypatch):
+    """A second for each look at the clock: fails if the cost of a model that was killed midway is
+    that of its end alone."""
+    path, clock = tmp_path / "a.kept", iter(range(1000))
+    watch = SimpleNamespace(perf_counter=lambda: float(next(clock)))
+    monkeypatch.setattr(engine, "time", watch)
+    killed(25, path)  # kept after passes 2 and 4: a clock that was read twice by then
+    going_on = AtScale(path, "key")
+    fit(net(), *data(), **OPTIONS, engine=going_on)
+    assert going_on.before == 2.0
 
 
 def test_keeping_changes_nothing_and_begins_with_the_first_pass(killed, tmp_path):
