@@ -15,6 +15,7 @@ is the "empirical" Fisher of the field.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -44,9 +45,21 @@ def scores(
 
     per_sample = vmap(grad(log_likelihood), in_dims=(None, 0, 0))
     for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
-        with evaluating(model):
+        with evaluating(model), _uncast(model):
             batch = per_sample(weights, as_float(xb), yb)
         yield batch
+
+
+@contextmanager
+def _uncast(model: nn.Module) -> Iterator[None]:
+    """Without the casts of :func:`rurklib.train.precision.computing`, which vmap can't combine with
+    BatchNorm's float32: derivatives of single samples are float32's."""
+    cast = {part: vars(part).pop("forward") for part in model.modules() if "forward" in vars(part)}
+    try:
+        yield
+    finally:
+        for part, forward in cast.items():
+            part.forward = forward  # type: ignore[method-assign]
 
 
 def diagonal_fisher(
