@@ -13,12 +13,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rurklib.checks import InputError
+
 PACKAGE = "rurklib"
 REGISTRIES = {
     "rurklib.unlearn.contract", "rurklib.metrics.registry", "rurklib.study.scenarios.__init__"
 }  # fmt: skip
 FOLDER = Path(__file__).parents[1]  # of the package
 BROUGHT: dict[str, str] = {}  # texts of the user's files (rurklib.study.brought), by module
+
+
+def notebooks_folder() -> Path:
+    """Where the notebooks are: beside the package in a checkout, inside it if installed."""
+    for place in (FOLDER.parent / "notebooks", FOLDER / "notebooks"):
+        if any(place.glob("*.ipynb")):
+            return place
+    raise InputError("the notebooks are missing beside the package: install rurklib again")
 
 
 def source_of(maker: Callable[..., Any]) -> str:

@@ -19,26 +19,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rurklib.checks import InputError
 from rurklib.study import files, memo
 from rurklib.study.memo import NOTEBOOK
 from rurklib.study.notebooks import notebook
 from rurklib.study.notebooks.notebook import NO_MATTER, Notebook
 from rurklib.study.run import Run
-from rurklib.study.source import FOLDER, source_of_text
+from rurklib.study.source import notebooks_folder as folder
+from rurklib.study.source import source_of_text
 from rurklib.study.stages.attack_tables import ATTACKS_FILE
 
 
 class NotebookFailed(RuntimeError):
     """A notebook raised; the message names the notebook, the cell and the error."""
-
-
-def folder() -> Path:
-    """Where the notebooks are: beside the package in a checkout, inside it if installed."""
-    for place in (FOLDER.parent / "notebooks", FOLDER / "notebooks"):
-        if any(place.glob("*.ipynb")):
-            return place
-    raise InputError("the notebooks are missing beside the package: install rurklib again")
 
 
 def books_of(command: str, scenario: str) -> list[Notebook]:

@@ -9,6 +9,7 @@ from rurklib.study import files
 from rurklib.study.report import page, tables
 from rurklib.study.report.saved import saved_figures
 from rurklib.study.run import Run
+from rurklib.study.source import notebooks_folder
 from rurklib.study.stages.neighbourhoods import TABLES, paper_table
 from rurklib.unlearn.contract import defaults
 
@@ -69,7 +70,9 @@ def write_report(run: Run) -> Path:
         page.Table(tables.curves_table(frame, differences=run.whole_class), CURVES),
     ]
     for what, file in run.scenario.paper.items():
-        rows = tables.versus_paper(summary if what == "table" else frame, pd.read_csv(file))
+        rows = tables.versus_paper(
+            summary if what == "table" else frame, pd.read_csv(notebooks_folder() / file)
+        )
         files.write_frame(run.folder / "figures" / f"99_{what}.csv", rows)
         text, folded = tables.versus_paper_text(rows, 2 if what == "table" else 3), what == "curves"
         blocks.append(page.Heading(f"The paper's {what} beside ours"))

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from rurklib.models import MODELS
 from rurklib.study.cli.main import main
+from rurklib.study.notebooks import study_order
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.train.spec import Recipe
@@ -92,9 +93,10 @@ SMALL = ("epochs=1", "train_images=100", "test_images=40", "references=2", "draw
 @pytest.mark.slow
 def test_all_of_cifar10_in_miniature(tmp_path, monkeypatch):
     """From the command to the report, with every law and one method of each kind, on images of
-    one's own. Fails if one of them can't be run on these images, if the paper's numbers don't stand
-    beside ours, or if a path relative to where the command is typed, or a list of values, doesn't
-    reach the notebooks, which run elsewhere and get their parameters as text."""
+    one's own; then a notebook on them. Fails if one of them can't be run on these images, if the
+    paper's numbers don't stand beside ours, or if a path relative to where the command is typed, or
+    a list of values, doesn't reach the notebook, which runs elsewhere and gets its parameters as
+    text."""
     monkeypatch.chdir(tmp_path)
     like_cifar10(tmp_path / "c.npz")
     # Ten epochs of fine-tuning say no more than one here.
@@ -102,7 +104,8 @@ def test_all_of_cifar10_in_miniature(tmp_path, monkeypatch):
     short = ["methods=" + ",".join(methods), *(f"{m}.epochs=1" for m in methods)]
     words = [w for s in (*SMALL, "path=c.npz", *short) for w in ("--set", s)]
     command = ["study", "--scenario", "cifar10", "--out", "run", "--seeds", "131", *words]
-    result = CliRunner().invoke(main, command)
+    given = []
+    result = CliRunner().invoke(main, [*command, "--tables-only"])
     assert result.exit_code == 0, result.output
     folder = tmp_path / "run"
     assert open_existing(folder).scenario.train_images == 100
@@ -118,3 +121,15 @@ def test_all_of_cifar10_in_miniature(tmp_path, monkeypatch):
     assert len(curves) == 3 * (1 + len(methods)) * 2
     assert curves.difference.notna().any()
     assert "The paper" in (folder / "report.html").read_text()
+
+    one = [study_order.folder() / "01_train.ipynb"]
+    executing = study_order.run_notebooks
+    monkeypatch.setattr(
+        study_order,
+        "run_notebooks",
+        lambda run, values, **kw: given.extend(executing(run, values, one, **kw)),
+    )
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert given == ["01_train"]
+    assert (folder / "figures" / "01_samples.png").exists()
