@@ -186,6 +186,7 @@ def test_layers_that_are_frozen_stay_and_the_others_change(name, task):
 WRONG = [
     ("AMUN", "epsilon", 0.0), ("AMUN", "steps", 0), ("AMUN", "true_labels", 1),
     ("BadTeacher", "temperature", 0.0), ("BadTeacher", "retain_share", 1.2),
+    ("JiT", "tau", 0.0), ("JiT", "v", 0), ("JiT", "gradient", "noisy"),
     ("LFSSD", "alpha", -1.0), ("LFSSD", "dampening", -0.1), ("NTK", "residual", "logit"),
     ("SalUn", "share", -0.1), ("SalUn", "share", 1.5), ("SCRUB", "max_epochs", 4),
     ("SSD", "alpha", -1.0), ("SSD", "alpha", math.nan), ("SSD", "dampening", -0.1),

@@ -77,7 +77,7 @@ def test_without_what_sets_it_apart_it_is_gd_to_the_bit(name, without, batchnorm
     assert not same(gd, task[0])
 
 
-FORGET_ALONE = ("BoundaryShrink", "DELETE", "GA")
+FORGET_ALONE = ("BoundaryShrink", "DELETE", "GA", "JiT")
 RETAIN_ALONE = ("CF-k", "EU-k", "Fisher", "GD", "NGD", "l1-sparse")
 
 

@@ -42,6 +42,7 @@ STYLE: dict[str, tuple[str, str]] = {
     "WoodFisher": (_C[9], "P"),
     "LFSSD": (_C[7], ">"),
     "DELETE": (_C[6], "s"),
+    "JiT": (_C[2], "P"),
     "RURK": (_C[2], "*"),
     "NoisyRURK": (_C[2], "p"),
     "Noise-brittle": (_C[3], "8"),  # two that cheat
