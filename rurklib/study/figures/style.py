@@ -43,6 +43,7 @@ STYLE: dict[str, tuple[str, str]] = {
     "LFSSD": (_C[7], ">"),
     "DELETE": (_C[6], "s"),
     "JiT": (_C[2], "P"),
+    "UNSIR": (_C[1], "X"),
     "RURK": (_C[2], "*"),
     "NoisyRURK": (_C[2], "p"),
     "Noise-brittle": (_C[3], "8"),  # two that cheat
