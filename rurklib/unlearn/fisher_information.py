@@ -25,12 +25,19 @@ from torch.func import functional_call, grad, vmap
 from rurklib.model_state import evaluating
 from rurklib.samples import as_float
 
+Of = Callable[[Tensor, Tensor], Tensor]  # a sample's logits [1, classes] and label -> a number
+
+
+def log_likelihood(logits: Tensor, y: Tensor) -> Tensor:
+    """log p(y | x) of one sample: minus its cross-entropy."""
+    return F.log_softmax(logits, 1)[0].gather(0, y[None])[0]
+
 
 def scores(
-    model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 64
+    model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 64, of: Of = log_likelihood
 ) -> Iterator[dict[str, Tensor]]:
-    """d/dw log p(y|x) of each sample, ``batch_size`` samples at a time: for every parameter by its
-    name a tensor ``[batch, *shape]``. It is minus the gradient of the sample's cross-entropy.
+    """d/dw log p(y|x) of each sample, or of what ``of`` says instead, ``batch_size`` samples at a
+    time: for every parameter by its name a tensor ``[batch, *shape]``.
 
     ``x`` is uint8 or float [n, ...], ``y`` int64 [n]. Eval mode, so that a sample's gradient is
     its own; the model's modes, buffers and ``.grad`` are left as found. ``batch_size`` decides the
@@ -39,11 +46,10 @@ def scores(
     weights = {name: p.detach() for name, p in model.named_parameters()}
     buffers = dict(model.named_buffers())
 
-    def log_likelihood(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        logits = functional_call(model, (weights, buffers), (x[None],))
-        return F.log_softmax(logits, 1)[0].gather(0, y[None])[0]
+    def value(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        return of(functional_call(model, (weights, buffers), (x[None],)), y)
 
-    per_sample = vmap(grad(log_likelihood), in_dims=(None, 0, 0))
+    per_sample = vmap(grad(value), in_dims=(None, 0, 0))
     for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
         with evaluating(model), _uncast(model):
             batch = per_sample(weights, as_float(xb), yb)
@@ -69,7 +75,7 @@ def diagonal_fisher(
 
     Arguments as in :func:`scores`; the model is left as found.
     """
-    return _mean(torch.square, model, x, y, batch_size)
+    return mean_of(torch.square, model, x, y, batch_size=batch_size)
 
 
 def mean_score(
@@ -77,14 +83,21 @@ def mean_score(
 ) -> dict[str, Tensor]:
     """Mean over samples of d/dw log p(y|x): minus the gradient of the mean cross-entropy in eval
     mode, for every parameter by its name. Arguments as in :func:`scores`."""
-    return _mean(torch.positive, model, x, y, batch_size)
+    return mean_of(torch.positive, model, x, y, batch_size=batch_size)
 
 
-def _mean(
-    of: Callable[[Tensor], Tensor], model: nn.Module, x: Tensor, y: Tensor, batch_size: int
+def mean_of(
+    change: Callable[[Tensor], Tensor],
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    batch_size: int = 64,
+    of: Of = log_likelihood,
 ) -> dict[str, Tensor]:
+    """Mean over samples of their :func:`scores`, each entry changed first, by parameter's name."""
     total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
-    for batch in scores(model, x, y, batch_size=batch_size):
+    for batch in scores(model, x, y, batch_size=batch_size, of=of):
         for name, g in batch.items():
-            total[name] += of(g).sum(0)
+            total[name] += change(g).sum(0)
     return {name: t / len(x) for name, t in total.items()}

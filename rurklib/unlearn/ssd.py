@@ -21,6 +21,8 @@ many copies of the weights are held; the result doesn't depend on it).
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +43,31 @@ def dampening_factor(
     return torch.where(fisher_f > alpha * fisher_r, beta, 1.0)
 
 
+def dampened(
+    model: nn.Module,
+    importance: Callable[[Tensor, Tensor], dict[str, Tensor]],
+    retain: Pair,
+    forget: Pair,
+    *,
+    alpha: float,
+    dampening: float,
+) -> nn.Module:
+    """Steps 2 and 3 in place, whatever ``importance(x, y)`` says of each weight, by its name.
+
+    Raises InputError for a negative alpha or dampening.
+    """
+    if alpha != math.inf:
+        checks.number("alpha", alpha, low=0.0)
+    checks.number("dampening", dampening, low=0.0)
+    of_f, of_r = importance(*forget), importance(*retain)
+    with torch.no_grad():
+        for name, w in model.named_parameters():
+            if w.requires_grad:
+                pair = of_f[name], of_r[name]
+                w.mul_(dampening_factor(*pair, alpha=alpha, dampening=dampening))
+    return model
+
+
 @method("SSD", search={"alpha": (3.0, 300.0), "dampening": (0.1, 3.0)})
 def ssd(
     model: nn.Module,
@@ -53,14 +80,5 @@ def ssd(
     batch_size: int = 16,
 ) -> nn.Module:
     """Dampen the weights that the forget set depends on."""
-    if alpha != math.inf:
-        checks.number("alpha", alpha, low=0.0)
-    checks.number("dampening", dampening, low=0.0)
-    fisher_f = diagonal_fisher(model, *forget, batch_size=batch_size)
-    fisher_r = diagonal_fisher(model, *retain, batch_size=batch_size)
-    with torch.no_grad():
-        for name, w in model.named_parameters():
-            importance = fisher_f[name], fisher_r[name]
-            if w.requires_grad:
-                w.mul_(dampening_factor(*importance, alpha=alpha, dampening=dampening))
-    return model
+    importance = partial(diagonal_fisher, model, batch_size=batch_size)
+    return dampened(model, importance, retain, forget, alpha=alpha, dampening=dampening)

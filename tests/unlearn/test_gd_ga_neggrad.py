@@ -19,13 +19,15 @@ def by_hand(w, x, y):
     return p.T @ x / len(x)
 
 
-@pytest.mark.parametrize("name", ["GD", "GA", "NegGrad+", "BoundaryShrink", "RandomLabels"])
+@pytest.mark.parametrize(
+    "name", ["GD", "GA", "NegGrad+", "BoundaryShrink", "DELETE", "RandomLabels"]
+)
 def test_one_step_is_the_formula(name, flat_task):
     """A bias-free linear net, one batch, one epoch, no decay, no clip: w - lr * gradient, where
     the gradient is retain's (GD), minus forget's (GA), or their difference (NegGrad+). With two
-    classes the wrong label is known: it is taught for the forget set alone (BoundaryShrink) or
-    beside retain, each sample alike (RandomLabels). Fails if a sign is flipped, a mean is a sum, or
-    a method looks at the wrong set."""
+    classes the wrong label is known: it is taught for the forget set alone (BoundaryShrink; DELETE,
+    which has no class left but it) or beside retain, each sample alike (RandomLabels). Fails if a
+    sign is flipped, a mean is a sum, or a method looks at the wrong set."""
     net, (xr, yr), (xf, yf) = flat_task
     w, lr, beta = net.weight.detach().clone(), 0.3, 0.4
     retained, forgotten, wrong = (by_hand(w, x, y) for x, y in ((xr, yr), (xf, yf), (xf, 1 - yf)))
@@ -34,6 +36,7 @@ def test_one_step_is_the_formula(name, flat_task):
         "GA": -forgotten,
         "NegGrad+": retained - beta * forgotten,
         "BoundaryShrink": wrong,
+        "DELETE": wrong,
         "RandomLabels": (5 * retained + 4 * wrong) / 9,
     }[name]
     options = {"epochs": 1, "lr": lr, "weight_decay": 0.0}
@@ -74,7 +77,7 @@ def test_without_what_sets_it_apart_it_is_gd_to_the_bit(name, without, batchnorm
     assert not same(gd, task[0])
 
 
-FORGET_ALONE = ("BoundaryShrink", "GA")
+FORGET_ALONE = ("BoundaryShrink", "DELETE", "GA", "JiT")
 RETAIN_ALONE = ("CF-k", "EU-k", "Fisher", "GD", "NGD", "l1-sparse")
 
 

@@ -40,6 +40,10 @@ STYLE: dict[str, tuple[str, str]] = {
     "AMUN": (_C[6], "X"),
     "BoundaryShrink": (_C[8], "d"),
     "WoodFisher": (_C[9], "P"),
+    "LFSSD": (_C[7], ">"),
+    "DELETE": (_C[6], "s"),
+    "JiT": (_C[2], "P"),
+    "UNSIR": (_C[1], "X"),
     "RURK": (_C[2], "*"),
     "NoisyRURK": (_C[2], "p"),
     "Noise-brittle": (_C[3], "8"),  # two that cheat
