@@ -42,7 +42,7 @@ def test_all_that_a_method_asks_is_asked_in_bfloat16(name, watched, images):
     Watched.seen.clear()
     out = unlearn(name, watched, *pairs, seed=1, precision="bfloat16")
     # The contract looks at logits before it begins; derivatives of single samples are float32's.
-    alone = name in ("SSD", "WoodFisher")
+    alone = name in ("SSD", "LFSSD", "WoodFisher")
     assert Watched.seen == ({torch.float32} if alone else {torch.float32, torch.bfloat16})
     assert all(torch.equal(v, before[k]) for k, v in watched.state_dict().items())
     assert {v.dtype for v in out.parameters()} == {torch.float32}
