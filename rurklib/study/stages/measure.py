@@ -35,7 +35,7 @@ from rurklib.study.stages.parallel import parallel
 
 P_OF = dict(zip(PARTS, ("p_margin", "p_scaled_margin", "p_soft_hits", "p_hits", "p_hits_first"),
                 strict=True))  # a part of the rule, and its column in verdicts.csv  # fmt: skip
-SHARE, LARGE = 4, 2**28  # models that are counted together, where copies hold so many numbers
+SHARE, LARGE = 4, 2**26  # models that are counted together, where copies hold so many numbers
 CONTROLS = {HELD_OUT: "held_out", RETAINED: "retain"}  # a control's name, and its part of the split
 
 
