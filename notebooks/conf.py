@@ -74,7 +74,7 @@ if importlib.util.find_spec("rurklib") is None:
     %pip install --quiet "rurklib[study] @ git+{address}"
 """
 STUDY = "    !rurk study --out ../runs/digits --jobs 2\n"
-READ_A_STUDY = ("02", "03", "04", "06", "99")  # notebooks that go on where others ended
+READ_A_STUDY = ("02", "03", "04", "05", "07", "99")  # notebooks that go on where others ended
 
 
 def place(path: str) -> str:

@@ -11,8 +11,8 @@ copied too: what a reader sees must be what the cell says. Pictures of other dat
 come with scikit-learn are left out, for they may not be ours to copy.
 
 A sweep's folder is read by notebook 95, which is executed here as it stands, and so is the one cell
-that notebook 5's own parameters describe. ``runs/ablations-NAME`` goes to
-``figures/ablations/NAME``. The folder of notebook 7 holds the executed notebook. Those of
+that notebook 6's own parameters describe. ``runs/ablations-NAME`` goes to
+``figures/ablations/NAME``. The folder of notebook 8 holds the executed notebook. Those of
 ``research`` are executed here.
 """
 
@@ -34,10 +34,10 @@ from rurklib.study.run import open_run
 
 # figures that show samples
 OF_DATA = (
-    "01_samples", "01_who", "02_who", "03_copies", "03_ranked", "04_samples", "04_copy"
+    "01_samples", "01_who", "02_who", "03_copies", "04_ranked", "05_samples", "05_copy"
 )  # fmt: skip
-SWEPT = ("05_ablations", "95_read_ablations")
-BEYOND = "07_beyond_images"
+SWEPT = ("06_ablations", "95_read_ablations")
+BEYOND = "08_beyond_images"
 ROOT = Path(__file__).parent.parent
 
 
@@ -103,9 +103,9 @@ def without_folders(text: str) -> str:
 
 
 def publish_beyond(out: Path) -> None:
-    """Notebook 7's outputs, and what it drew."""
+    """Notebook 8's outputs, and what it drew."""
     publish_outputs(out / f"{BEYOND}.ipynb", folder() / f"{BEYOND}.ipynb")
-    copy_figures(out, "07_*")
+    copy_figures(out, "08_*")
     write_answers()
     write_tables(FIGURES / "README.md")
 

@@ -24,16 +24,16 @@ DATA = {
     "digits/residual_knowledge": "digits, half of the nines",
     "cifar5/residual_knowledge": "small CIFAR-5, half of the airplanes",
     "fashion/residual_knowledge": "Fashion-MNIST, half of the shirts",
-    "beyond-images/07_npz": "chest X-rays, half of the normal ones",
-    "beyond-images/07_sms": "SMS, half of the spam",
-    "beyond-images/07_trec": "TREC questions, a tenth of a class",
-    "beyond-images/07_sst2": "SST-2 sentences, a tenth of a class",
-    "beyond-images/07_breast-cancer": "breast cancer (table), half of a class",
-    "beyond-images/07_iris": "Iris (table), half of a class",
+    "beyond-images/08_npz": "chest X-rays, half of the normal ones",
+    "beyond-images/08_sms": "SMS, half of the spam",
+    "beyond-images/08_trec": "TREC questions, a tenth of a class",
+    "beyond-images/08_sst2": "SST-2 sentences, a tenth of a class",
+    "beyond-images/08_breast-cancer": "breast cancer (table), half of a class",
+    "beyond-images/08_iris": "Iris (table), half of a class",
 }
 
 RATIOS = (
-    "residual_knowledge_"  # whose verdicts are in verdicts.csv; 07_sms's in 07_sms_verdicts.csv
+    "residual_knowledge_"  # whose verdicts are in verdicts.csv; 08_sms's in 08_sms_verdicts.csv
 )
 
 

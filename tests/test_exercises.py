@@ -14,13 +14,19 @@ from rurklib.study.notebooks import study_order
 from rurklib.study.run import open_run
 
 pytestmark = pytest.mark.slow
-BOOKS = ("00_five_minutes", "01_train", "02_unlearn", "03_residual_knowledge")
+BOOKS = [path.stem for path in sorted(study_order.folder().glob("0[0-4]_*.ipynb"))]
 SMALL = {"epochs": 4, "references": 3, "draws": 5, "taus": [0.0, 0.2], "methods": ["GD", "RURK"],
          "GD.epochs": 2}  # fmt: skip
 GIVEN = {"seeds": [0], "settings": SMALL, "searched_draws": 1}
 
 LOSSES = "low, high = (F.cross_entropy(model(x), y) for x, y in (kept, gone))\n"
 LENGTH = "length = math.sqrt(sum(float(p.square().sum()) for p in pieces))\n"
+APART = (
+    "both, n = np.concatenate([forgotten, strangers]), len(forgotten)\n"
+    "true = forgotten.mean() - strangers.mean()\n"
+    "drawn = [rng.permutation(both) for _ in range(times)]\n"
+    "apart = np.array([d[:n].mean() - d[n:].mean() for d in drawn])\n"
+)
 # What students get wrong, by the function that is to be written: bodies of it.
 MISTAKES = {
     "residual": [
@@ -62,10 +68,21 @@ MISTAKES = {
         "F.cross_entropy(net(z), y).backward()\n"
         "return (x - size * z.grad).clamp(low, high)",
     ],
+    "relabelled": [
+        APART + "return (1 + (apart >= true - 1e-9).sum()) / (times + 1)",  # to one side
+        APART + "return (abs(apart) >= abs(true) - 1e-9).mean()",  # without the true one
+        APART + "far = [abs(d[:n].mean() - both.mean()) >= abs(true) for d in drawn]\n"
+        "return (1 + sum(far)) / (times + 1)",  # from the mean of all
+    ],
     "mean_of_ratios": [
         "return own.mean() / others.mean()",  # the ratio of means
         "return np.where(others.sum(0) > 0, own / np.maximum(others.mean(0), 1e-9), 0).mean()",
         "return np.mean([np.mean(own / np.maximum(o, 1)) for o in others])",  # model by model
+    ],
+    "left_for_memory": [
+        "return forgotten[0] / forgotten[1:].mean()",  # the ratio: strangers' share is in it
+        "model, *others = forgotten / strangers\nreturn model / np.mean(others)",  # arithmetic
+        "return forgotten[0] / strangers[0]",  # without re-trained models
     ],
 }
 
@@ -85,6 +102,7 @@ def folder(tmp_path_factory) -> Path:
     run = open_run("digits", tmp_path_factory.mktemp("runs") / "digits", seeds=[0], settings=SMALL)
     study.train(run)
     study.unlearn(run)
+    study.measure(run)
     return run.folder
 
 
@@ -125,9 +143,8 @@ def shown_equal(name: str, printed: str) -> None:
     apart = re.findall(r"differ by at most (\S+)", printed)
     same = re.findall(r"the same: (\S+)", printed)
     pairs = re.findall(r"(\S+)(?: to (\S+))? here, (\S+)(?: to (\S+))? there", printed)
-    counted = {"00_five_minutes": (0, 0, 0), "01_train": (1, 2, 0), "02_unlearn": (3, 0, 4),
-               "03_residual_knowledge": (2, 0, 2)}[name]  # fmt: skip
-    assert (len(apart), len(same), len(pairs)) == counted
+    counted = {"00": (0, 0, 0), "01": (1, 2, 0), "02": (3, 0, 4), "03": (2, 0, 2), "04": (0, 0, 1)}
+    assert (len(apart), len(same), len(pairs)) == counted[name[:2]]
     assert set(apart) <= {"0.0"}
     assert set(same) <= {"True"}
     for *here, low, high in pairs:

@@ -11,19 +11,19 @@ from rurklib.checks import InputError
 from rurklib.study.notebooks import study_order
 from rurklib.study.run import open_run
 
-SWEPT = ("05_ablations", "95_read_ablations")  # a cell of a sweep, and what reads them all
-BEYOND = "07_beyond_images"  # of several scenarios, in a folder of its own
+SWEPT = ("06_ablations", "95_read_ablations")  # a cell of a sweep, and what reads them all
+BEYOND = "08_beyond_images"  # of several scenarios, in a folder of its own
 COMMANDS = ("study", "attack")
 BOOKS = sorted(study_order.folder().glob("*.ipynb"))
 RESEARCH = sorted(study_order.folder().glob("research/*.ipynb"))
-TAUGHT = ("00", "01", "02", "03")  # what the package does, in lines that a student could write
+TAUGHT = ("00", "01", "02", "03", "04")  # what it does, in lines that a student could write
 LONGEST = 16  # lines of a function
 PARAMETER = re.compile(r"^(\w+): (\w+) = (.+?)  # (.+)$")
 
 
 def test_every_notebook_says_where_it_belongs():
     mine = {c: [b.path.stem[:2] for b in study_order.books_of(c, "digits")] for c in COMMANDS}
-    assert mine == {"study": ["00", "01", "02", "03", "04", "99"], "attack": ["06"]}
+    assert mine == {"study": ["00", "01", "02", "03", "04", "05", "99"], "attack": ["07"]}
     assert [b.path.stem[:2] for b in study_order.books_of("study", "iris")] == mine["study"][1:]
     others = {p.stem for p in BOOKS if p.stem[:2] not in mine["study"] + mine["attack"]}
     assert others == {BEYOND, *SWEPT}
@@ -84,9 +84,9 @@ def test_parameters_cell_is_one_literal_a_line_with_help(path):
         assert optional or type(names[name][1]).__name__ == kind
     needed = {
         "00": {"out", "seed"},  # needs no run
-        "05": {"scenario", "out", "shared", "seed", "settings", "jobs"},
-        "06": {"out", "methods", "jobs"},  # all else is read from the run's folder
-        "07": {"scenarios", "paths", "out", "shared", "seeds", "settings", "jobs"},
+        "06": {"scenario", "out", "shared", "seed", "settings", "jobs"},
+        "07": {"out", "methods", "jobs"},  # all else is read from the run's folder
+        "08": {"scenarios", "paths", "out", "shared", "seeds", "settings", "jobs"},
         "95": {"results", "out"},
     }.get(path.stem[:2], {"scenario", "out", "seeds", "settings", "jobs"})
     assert needed <= names.keys()

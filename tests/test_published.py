@@ -95,7 +95,7 @@ def test_the_ordering_agrees_with_the_papers_as_far_as_the_page_says():
 
 def test_the_controls_tell_what_the_front_page_says():
     """Original is high on the forget set alone; RURK costs retained samples of the class more."""
-    last = read("digits/03_controls.csv", largest=True).groupby(["control", "method"])
+    last = read("digits/04_controls.csv", largest=True).groupby(["control", "method"])
     ratio, high = last.ratio_of_means.mean(), last.predict_high.mean()
     assert ratio["forget set", "Original"] > high["forget set", "Original"]
     for control in ("held out", "retained"):
@@ -134,7 +134,7 @@ def test_rurk_lowers_the_class_more_than_what_it_was_to_forget():
     """On three data sets, at the largest tau, in one place of the front page."""
     numbers = []
     for name in IMAGES:
-        last = read(f"{name}/03_controls.csv", largest=True)
+        last = read(f"{name}/04_controls.csv", largest=True)
         ratio = last[last.method == "RURK"].groupby("control").ratio_of_means.mean()
         assert ratio["forget set"] > max(ratio["held out"], ratio["retained"])
         numbers += [f"{r:.3f}" for r in ratio]
@@ -200,11 +200,11 @@ def test_on_cifar5_the_gap_has_its_least_in_the_middle_of_the_weights_as_in_the_
 def test_what_is_said_of_texts_and_xrays_is_what_was_measured(name):
     """At the middle radius: mean over seeds of the ratio, the outermost limits of the models'
     intervals; in the table of the README and in the notebook's head."""
-    rows = read(f"beyond-images/07_{name}.csv")
+    rows = read(f"beyond-images/08_{name}.csv")
     rows = rows[rows.law == "gaussian"]
     taus = sorted(rows.tau.unique())
     rows = rows[rows.tau == taus[len(taus) // 2]]
-    for page in (RESULTS, head_of("07_beyond_images")):
+    for page in (RESULTS, head_of("08_beyond_images")):
         numbers = []
         for method in ("Original", "RURK"):
             its = rows[rows.method == method]
@@ -216,7 +216,7 @@ def test_what_is_said_of_texts_and_xrays_is_what_was_measured(name):
 
 
 def test_on_xrays_the_same_prior_model_has_originals_ratio_but_not_its_margin():
-    rows = read("beyond-images/07_prior.csv")
+    rows = read("beyond-images/08_prior.csv")
     rows = rows[(rows.scenario == "npz") & (rows.part == "forget set")]
     of = rows.groupby("method").mean(numeric_only=True)
     prior, original = of.loc["Same-prior"], of.loc["Original"]
@@ -227,15 +227,15 @@ def test_on_xrays_the_same_prior_model_has_originals_ratio_but_not_its_margin():
 
 
 def test_what_is_said_of_attacks_is_in_the_table():
-    """The front page and notebook 6's head: how often Original and RURK are outside, by data."""
-    cells = read("digits/06_scenarios.csv")
+    """The front page and notebook 7's head: how often Original and RURK are outside, by data."""
+    cells = read("digits/07_scenarios.csv")
     assert tuple(cells.scenario.unique()) == IMAGES
     cells["side"] = study.majority(cells)
     shares = study.share_outside(cells).set_index(["statistic", "scenario", "method"])
     level = cells[cells.statistic == "level"].groupby(["method", "scenario"], sort=False).side
     above, below = (level.agg(lambda f, s=s: (f == s).sum()) for s in ("above", "below"))
     three = "{}, {} and {}".format
-    for page in (RESULTS, head_of("06_adaptive_attacks")):
+    for page in (RESULTS, head_of("07_adaptive_attacks")):
         digits, cifar5, fashion = above["Original"]
         told(page, "Original", f"{digits} of 21", f"{cifar5} and {fashion} of 19")
         told(page, "RURK", three(*above["RURK"]), f"under {three(*below['RURK'])}")
@@ -255,7 +255,7 @@ def test_what_is_said_of_attacks_is_in_the_table():
 def test_the_cheat_is_caught_as_often_as_the_front_page_says():
     caught, asked = [], []
     for name in IMAGES:
-        rows = read(f"{name}/06_cheats.csv")
+        rows = read(f"{name}/07_cheats.csv")
         rows = rows[rows.method == "Noise-brittle"].groupby("question", sort=False).caught.all()
         asked.append(len(rows))
         caught.append(list(rows[rows].index))

@@ -154,7 +154,7 @@ def test_colabs_copy_is_the_notebook_after_a_cell_that_installs(addressed):
         code = TransformerManager().transform_cell(first.source)
         ast.parse(code)
         assert f"rurklib[study] @ git+{ADDRESS}" in code
-        opens = "open_run(scenario" in "".join(c.source for c in rest) or book.stem[:2] == "06"
+        opens = "open_run(scenario" in "".join(c.source for c in rest) or book.stem[:2] == "07"
         assert ("rurk study --out ../runs/digits" in code) == (opens and book.stem[:2] != "01")
 
 

@@ -1,7 +1,7 @@
 """What an attacker with the unlearned model still finds; unlearners that evade the measurement.
 
 ``ATTACKS`` are tried on a model by :func:`attack`. Whether a number means memory is said by the
-same attack on re-trained models (``rurklib.study``'s ``attack_table``). Notebook 6 reads it.
+same attack on re-trained models (``rurklib.study``'s ``attack_table``). Notebook 7 reads it.
 """
 
 from rurklib.attacks.evasive import EVASIVE

@@ -143,9 +143,8 @@ class Run:
         """A table that an earlier stage wrote; a missing one is an error that says which."""
         path = self.folder / name
         if not path.exists():
-            raise self.missing(
-                path, {"summary.csv": "02_unlearn"}.get(name, "03_residual_knowledge")
-            )
+            made_by = {"summary.csv": "02_unlearn", "neighbourhoods.csv": "04_what_can_fool_it"}
+            raise self.missing(path, made_by.get(name, "03_residual_knowledge"))
         return path
 
     def missing(self, path: Path, notebook: str) -> checks.InputError:

@@ -53,7 +53,7 @@ def main() -> None:
             tab.close()
         chosen = parameters(open_existing(run))
         for dark in (False, True):
-            with lab("04_inspect_perturbations.ipynb", Path(home), dark=dark, **chosen) as address:
+            with lab("05_inspect_perturbations.ipynb", Path(home), dark=dark, **chosen) as address:
                 tab = browser.new_page(viewport={"width": 1500, "height": 1000})
                 tab.goto(address, timeout=WAIT * 1000)
                 run_all(tab)

@@ -187,7 +187,7 @@ def test_a_run_that_became_invalid_is_a_message_and_no_traceback(chromium, addre
 
 
 def test_notebook_4_in_jupyterlab(chromium, inspector, tmp_path):
-    with lab("04_inspect_perturbations.ipynb", tmp_path, **parameters(inspector.run)) as found:
+    with lab("05_inspect_perturbations.ipynb", tmp_path, **parameters(inspector.run)) as found:
         tab = chromium.new_page(viewport={"width": 1280, "height": 900})
         tab.goto(found, timeout=WAIT * 1000)
         run_all(tab)

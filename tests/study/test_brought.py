@@ -154,7 +154,7 @@ def test_an_edited_file_makes_again_what_is_made_with_it_and_nothing_else(
 def source_of(paths) -> str:
     """What a sweep's cells know the code of a notebook by, where these files are brought along."""
     brought.give(paths)
-    return grid.code_of(notebook.read(study_order.folder() / "05_ablations.ipynb"))
+    return grid.code_of(notebook.read(study_order.folder() / "06_ablations.ipynb"))
 
 
 def test_an_edited_file_executes_notebooks_again(own, tmp_path, monkeypatch):

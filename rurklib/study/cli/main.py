@@ -168,7 +168,7 @@ def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) 
 
 @main.command()
 @options.FINISHED
-@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="notebook 6's values")
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="notebook 7's values")
 @click.option("--jobs", default=1, show_default=True, help="models attacked at a time")
 @click.option(
     "--beside",
@@ -179,7 +179,7 @@ def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) 
     "[default: runs/cifar5 and runs/fashion of a checkout, if they are there]",
 )
 def attack(folder: Path, changes: tuple[str, ...], jobs: int, others: tuple[Path, ...]) -> None:
-    """Try every attack on the models of a finished study, and cheating unlearners (notebook 6).
+    """Try every attack on the models of a finished study, and cheating unlearners (notebook 7).
 
     Writes attacks.csv, the executed notebook and its figures into the folder.
     """

@@ -44,9 +44,9 @@ def sweep(
     it again.
 
     \b
-    rurk sweep notebooks/05_ablations.ipynb --grid tau=0,0.01,0.03 --grid lambda_a=0.01,0.03
+    rurk sweep notebooks/06_ablations.ipynb --grid tau=0,0.01,0.03 --grid lambda_a=0.01,0.03
       --seeds 0..4 --jobs 2 --out runs/sweep-tau
-    rurk sweep notebooks/05_ablations.ipynb --groups groups.yaml --dry-run
+    rurk sweep notebooks/06_ablations.ipynb --groups groups.yaml --dry-run
     """
     needs("papermill", "tqdm", "yaml", extra="study")
     from rurklib.study.sweep import collect, run

@@ -1,21 +1,12 @@
 """Figures of notebook 3: what was measured, and the finding that a picture's title tells."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from rurklib.residual.placement import in_most
-from rurklib.study.figures import (
-    QUANTITIES,
-    band_growth,
-    estimator_gap,
-    image_rows,
-    residual_curves,
-    sample_histogram,
-)
+from rurklib.study.figures import QUANTITIES, residual_curves
 from rurklib.study.report.saved import save_figure
 from rurklib.study.run import Run
 
@@ -85,25 +76,6 @@ def draw_curves(of: Scale, curve: pd.DataFrame, verdicts: pd.DataFrame) -> Any:
     return save_figure(of.run, figure, "03_curves", data=curve, alt=alt)
 
 
-def draw_one_reference(of: Scale, alone: pd.DataFrame, fewer: pd.DataFrame) -> Any:
-    """Against each reference alone, and against more and more: "03_references". Frames as
-    :func:`rurklib.study.figures.band_growth` takes them."""
-    at = alone[alone.tau == of.largest].groupby("method")[of.quantity]
-    own, others = (f"{at.min()[m]:.2f} to {at.max()[m]:.2f}" for m in ("Original", "Re-train"))
-    title = (
-        f"By the choice of one reference, Original has {own} at tau {of.largest:g}, "
-        f"a re-trained model {others}"
-    )
-    alt = (
-        "Left: curves against each single reference; at the largest tau Original ranges from "
-        f"{own}, re-trained models against one another from {others}. Right: the bands for 2 to "
-        f"{fewer['size'].max()} references."
-    )
-    look = {"quantity": of.quantity, "unit": of.unit, "title": title}
-    figure = band_growth(alone, fewer, method="Original", **look)
-    return save_figure(of.run, figure, "03_references", data=fewer, alt=alt)
-
-
 def draw_margins(of: Scale, curve: pd.DataFrame) -> Any:
     """Logit margins over tau: "03_margins"."""
     value, low, high = "margin_difference", "margin_predict_low", "margin_predict_high"
@@ -124,50 +96,3 @@ def draw_margins(of: Scale, curve: pd.DataFrame) -> Any:
     figure = residual_curves(curve, quantity=value, unit=unit, title=title)
     data = curve[["method", "seed", "tau", value, low, high]]
     return save_figure(of.run, figure, "03_margins", data=data, alt=alt)
-
-
-def draw_two_averages(of: Scale, curve: pd.DataFrame) -> Any:
-    """Ratio of means and mean of ratios of Original: "03_estimators"."""
-    own = curve[curve.method == "Original"]
-    gap = (own.mean_of_ratios - own.ratio_of_means).abs().max()
-    title = f"For Original the two averages differ by up to {gap:.2f}"
-    if of.run.whole_class:
-        title = "No ratio is defined: no re-trained model ever says the forgotten class"
-    title += f" ({100 * own.undefined_share.max():.0f} % undefined)"
-    alt = "Ratio of means and mean of ratios of Original over tau, and the share of undefined "
-    figure = estimator_gap(own, title=title, unit=of.unit)
-    return save_figure(of.run, figure, "03_estimators", data=own, alt=alt + "samples.")
-
-
-def draw_per_sample(of: Scale, groups: Mapping[str, np.ndarray], lead: np.ndarray) -> Any:
-    """Each sample's own ratio: "03_per_sample". ``groups``: [models, samples] by method;
-    ``lead`` [samples]: how many more of its copies Original recognises."""
-    most, gained = max(1, round(len(lead) / 10)), np.sort(np.clip(lead, 0, None))[::-1]
-    share = 100 * gained[:most].sum() / max(gained.sum(), 1e-9)
-    title = (
-        f"A tenth of the forget set ({most} of {len(lead)}) carries {share:.0f} % of what Original "
-    )
-    what = "share of copies recognised" if of.run.whole_class else "residual knowledge of a sample"
-    xlabel = f"{what} at tau {of.largest:g}"
-    figure = sample_histogram(groups, xlabel=xlabel, title=title + "recognises more")
-    data = pd.DataFrame({m: v.mean(0) for m, v in groups.items()}).rename_axis("sample")
-    alt = "Histograms of residual knowledge over the forget samples for " + ", ".join(
-        f"{m} (median {np.nanmedian(v):.2f}, largest {np.nanmax(v):.2f})" for m, v in groups.items()
-    )
-    return save_figure(of.run, figure, "03_per_sample", data=data.reset_index(), alt=alt)
-
-
-def draw_ranked(of: Scale, images: np.ndarray, value: np.ndarray) -> Any:
-    """The ten samples of highest and of lowest ratio: "03_ranked"."""
-    order = np.argsort(-value, kind="stable")
-    ends = {"most": order[:10], "least": order[-10:][::-1]}
-    words = {k: [f"{value[j]:.2f}" for j in i] for k, i in ends.items()}
-    first, last = words["most"][0], words["least"][0]
-    title = f"Residual knowledge under Original from {first} down to {last}, by image"
-    figure = image_rows({k: images[i] for k, i in ends.items()}, captions=words, title=title)
-    data = pd.DataFrame({"sample": order, "value": value[order]})
-    alt = (
-        f"The ten forget images with the highest ratio under Original ({first} and less) and the "
-        f"ten with the lowest ({last} and more)."
-    )
-    return save_figure(of.run, figure, "03_ranked", data=data, alt=alt)

@@ -122,7 +122,7 @@ def _made(run: Run, name: ModelId) -> Path:
     path = run.checkpoint(name)
     if not path.exists():
         stage = "01_train" if name.method in ("Original", "Re-train") else "02_unlearn"
-        stage = "03_residual_knowledge" if name.method in (SMOOTHED, SAME_PRIOR, HALF) else stage
+        stage = "04_what_can_fool_it" if name.method in (SMOOTHED, SAME_PRIOR, HALF) else stage
         raise run.missing(path, stage)
     return path
 

@@ -48,7 +48,7 @@ PAPERS = (
 def write_report(run: Run) -> Path:
     """Write ``report.html`` into the run's folder: one file that opens without server or internet.
 
-    Reads the tables and figures that notebooks 1 to 3 wrote, and says in ``figures/99_*.csv`` how
+    Reads the tables and figures that notebooks 1 to 4 wrote, and says in ``figures/99_*.csv`` how
     the run's numbers stand beside the paper's, where its scenario has those. Raises InputError if a
     table is missing.
     """

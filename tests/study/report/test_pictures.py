@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from rurklib.study.report import laws, measuring, unlearning
+from rurklib.study.report import doubting, measuring, unlearning
 from rurklib.study.report.saved import save_figure
 from rurklib.study.report.who import draw_who
 from rurklib.study.stages.telling import Telling
@@ -32,7 +32,7 @@ def titles(monkeypatch):
         seen.append(figure.get_suptitle())
         return save_figure(run, figure, name, **words)
 
-    for module in (measuring, laws, unlearning):
+    for module in (measuring, doubting, unlearning):
         monkeypatch.setattr(module, "save_figure", save)
     return seen
 
@@ -73,7 +73,7 @@ def test_laws_name_where_original_leaves_the_band_upwards(run, titles):
     down = frame({"Original": [1.0, 0.5, 0.5]})
     rows = [noise, up.assign(perturbation="fgsm"), down.assign(perturbation="pgd")]
     panels = {"fgsm": "FGSM, towards y", "pgd": "PGD, towards y"}
-    laws.draw_laws(measuring.scale_of(run, "gaussian", 6), pd.concat(rows), panels)
+    doubting.draw_laws(measuring.scale_of(run, "gaussian", 6), pd.concat(rows), panels)
     assert titles == ["Original leaves the band upwards at some tau > 0 under: FGSM, towards y"]
 
 

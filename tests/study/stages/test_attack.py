@@ -115,12 +115,12 @@ def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(
     table.assign(scenario="cifar5").to_csv(other / "attacks.csv", index=False)
     few = {"methods": ["RURK"], **FEW, "most": 5, "others": [str(other), str(tmp_path / "none")]}
     assert study_order.run_attacks(there, {"out": str(folder), **few})
-    book = nbformat.read(folder / "notebooks" / "06_adaptive_attacks.ipynb", as_version=4)
+    book = nbformat.read(folder / "notebooks" / "07_adaptive_attacks.ipynb", as_version=4)
     assert not [o for c in book.cells for o in c.get("outputs", []) if o.output_type == "error"]
     drawn = sorted(p.stem for p in (folder / "figures").glob("06_*.png"))
-    assert drawn == ["06_attacks", "06_cheats", "06_distance", "06_mapping", "06_masking",
-                     "06_membership", "06_outside", "06_relearn", "06_scenarios"]  # fmt: skip
-    joined = pd.read_csv(folder / "figures" / "06_scenarios.csv")
+    assert drawn == ["07_attacks", "07_cheats", "07_distance", "07_mapping", "07_masking",
+                     "07_membership", "07_outside", "07_relearn", "07_scenarios"]  # fmt: skip
+    joined = pd.read_csv(folder / "figures" / "07_scenarios.csv")
     assert joined.scenario.unique().tolist() == ["digits", "cifar5"]
     said = []
     assert not study_order.run_attacks(there, {"out": str(folder), **few}, say=said.append)
