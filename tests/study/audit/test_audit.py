@@ -118,7 +118,12 @@ def bad(folder) -> Path:
 
 
 CASES = [
-    ({"weights": "m.pth"}, "save them with torch.save(model.state_dict(), ...)"),
+    (
+        {"weights": "m.pth"},
+        "m.pth can't be read as weights (it holds an object of torch.nn.modules.linear.Linear, "
+        "maybe a whole model: expected its weights): where the model was made, save them with "
+        "torch.save(model.state_dict(), 'm.pth')",
+    ),
     ({"weights": "disguised.safetensors"}, "its entry 'best' is a float, expected tensors alone"),
     ({"weights": "old.ckpt"}, "old.ckpt can't be read as weights"),
     ({"weights": "program.pt2"}, "loading one may unpickle"),
@@ -147,8 +152,10 @@ CASES = [
     ({"level": 0}, "expected a share of false alarms"),
     (
         {"model": "m.py:wide"},
-        "size mismatch for 0.weight: copying a param with shape torch.Size([64, 24])",
+        "original.safetensors doesn't fit the net that --model m.py:wide builds (size mismatch for "
+        "0.weight: copying a param with shape torch.Size([64, 24])",
     ),
+    ({"model": "m.py:wide"}, "): name the function of the net that these weights are of, or give"),
     ({"data": "keys.npz"}, "has the arrays images, labels: expected x, y"),
     ({"data": "objects.npz"}, "can't be read as .npz"),
     ({"data": "short.npz"}, "for 9 samples: expected one whole number each"),
@@ -327,7 +334,7 @@ def test_tied_weights_and_the_random_state(tmp_path, same_random_state):
     weights = {"a.weight": torch.eye(3), "a.bias": torch.ones(3), "b.bias": torch.zeros(3)}
     save_file(weights, tmp_path / "w.safetensors")
     with same_random_state():
-        net = built(Tied, tmp_path / "w.safetensors", load_file(tmp_path / "w.safetensors"))
+        net = built(Tied, tmp_path / "w", load_file(tmp_path / "w.safetensors"), "m.py:tied")
     assert net.b.weight is net.a.weight
     assert torch.equal(net.b.weight, torch.eye(3))
     assert not net.training
