@@ -29,7 +29,7 @@ from tables import FIGURES, write_answers, write_tables
 from rurklib.checks import InputError
 from rurklib.study.files import read_json, replacing
 from rurklib.study.notebooks import notebook
-from rurklib.study.notebooks.study_order import books_of, folder
+from rurklib.study.notebooks.study_order import books_of, folder, unlink
 from rurklib.study.run import open_run
 
 # figures that show samples
@@ -135,8 +135,11 @@ def publish_outputs(executed: Path, source: Path) -> None:
     book, committed = (nbformat.read(path, as_version=4) for path in (executed, source))
     written = [c.source for c in committed.cells]
     book.cells = [c for c in book.cells if "injected-parameters" not in c.metadata.get("tags", [])]
-    if [c.source for c in book.cells] != written:
+    unlink(committed, "digits")  # as a run has it
+    if [c.source for c in book.cells] not in (written, [c.source for c in committed.cells]):
         raise InputError(f"{source.name} changed after {executed} was made: run it again")
+    for cell, text in zip(book.cells, written, strict=True):
+        cell.source = text
     for count, cell in enumerate((c for c in book.cells if c.cell_type == "code"), start=1):
         tags = cell.metadata.get("tags", [])
         cell.metadata = {"tags": tags} if tags else {}

@@ -48,6 +48,16 @@ def test_links_and_pictures_point_to_files(path):
             assert (path.parent / link).exists(), link
 
 
+def test_every_fault_names_a_test_that_there_is():
+    """tests/README.md: `room/file.py::name`, below tests/."""
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "tests" / "README.md").read_text())
+    assert len(named) > 50
+    for file, name in named:
+        path = ROOT / "tests" / file
+        assert path.exists(), file
+        assert f"def {name}(" in path.read_text(), f"{file}::{name}"
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_tables_are_those_of_the_committed_results(path):
     """Fails if a number in a table isn't what its CSV says, or the place of a table without a CSV

@@ -91,6 +91,8 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if not Path(lock.lock_file).exists():
+            raise InputError(f"{folder.parent} is no folder to write in: choose --out") from None
         raise InputError(f"{folder} is in use by another rurk; wait or choose --out") from None
     try:
         yield

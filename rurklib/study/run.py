@@ -22,7 +22,7 @@ from rurklib.study import files
 from rurklib.study.brought import joined, of_run
 from rurklib.study.environment import commit, surroundings
 from rurklib.study.ids import PRETRAIN, ModelId
-from rurklib.study.run_record import RECORD, check_finished, check_folder, flat
+from rurklib.study.run_record import RECORD, check_finished, check_folder, flat, recorded
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.scenario import Scenario
 
@@ -235,7 +235,7 @@ def open_existing(folder: str | Path) -> Run:
             f"{folder} is not a run (it has no {RECORD}): expected a finished run; make one with: "
             "rurk study"
         )
-    there, own = files.read_json(folder / RECORD), of_run(folder / RECORD)
+    there, own = recorded(folder / RECORD), of_run(folder / RECORD)
     name = checks.one_of(f"scenario in {folder / RECORD}", there.get("scenario"), SCENARIOS)
     settings = there.get("settings", {})
     chosen = {**flat(settings), "methods": list(settings.get("methods", {}))}

@@ -11,6 +11,20 @@ RECORD = "run.json"
 OTHERWISE = "choose another --out or start over with --fresh"
 
 
+def recorded(path: Path) -> dict[str, Any]:
+    """What a run.json says; InputError if its settings aren't of the kind that a run has."""
+    there = files.read_json(path)
+    settings = there.get("settings", {})
+    methods = settings.get("methods", {}) if isinstance(settings, Mapping) else None
+    own = methods.values() if isinstance(methods, Mapping) else [methods]
+    if not all(isinstance(values, Mapping) for values in own):
+        raise InputError(
+            f"{path} holds settings = {str(settings)[:80]}: expected the settings of a run, each "
+            "method's own below its name; mend it, or choose another folder"
+        )
+    return there
+
+
 def check_folder(folder: Path, described: Mapping[str, Any], *, fresh: bool = False) -> None:
     """Refuse a folder that holds something else than a whole run with these choices.
 
@@ -23,7 +37,7 @@ def check_folder(folder: Path, described: Mapping[str, Any], *, fresh: bool = Fa
         return
     if not (folder / RECORD).exists():
         raise InputError(f"{folder} is not empty and not a run; choose another --out")
-    there = files.read_json(folder / RECORD)
+    there = recorded(folder / RECORD)
     for what in ("format", "kind", "scenario"):
         if there.get(what) != described[what]:  # --fresh or not: nobody else's folder is emptied
             raise InputError(
@@ -31,6 +45,8 @@ def check_folder(folder: Path, described: Mapping[str, Any], *, fresh: bool = Fa
                 "choose another --out"
             )
     if fresh:
+        if folder.is_symlink():
+            raise InputError(f"{folder} is a link: give --fresh the folder, {folder.resolve()}")
         return
     both = there.get("settings", {}), described["settings"]
     was, now = (set(settings.get("methods", ())) for settings in both)

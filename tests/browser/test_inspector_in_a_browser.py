@@ -5,6 +5,8 @@ import shutil
 import statistics
 import time
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pandas as pd
@@ -168,6 +170,16 @@ def test_on_a_phone_nothing_is_cut_off(chromium, address):
     for picture in tab.get_by_role("img").all():
         assert picture.bounding_box()["width"] <= 390
     tab.close()
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Host": "example.org"}, {"Sec-Fetch-Site": "cross-site"}], ids=str
+)
+def test_other_names_and_other_sites_are_refused(address, headers):
+    """Fails if a name that somebody else's server answers for may be this page's."""
+    with pytest.raises(HTTPError) as error:
+        urlopen(Request(address, headers=headers), timeout=WAIT)
+    assert error.value.code == 403
 
 
 def test_a_run_that_became_invalid_is_a_message_and_no_traceback(chromium, address, run):

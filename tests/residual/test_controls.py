@@ -158,6 +158,7 @@ def test_bad_controls_are_refused_before_any_work(cnn, images):
     refused("is empty", {"held out": (other[0][:0], y[:0])})
     refused(r"expected values in \[0, 1\]", {"held out": (other[0] * 255, y)})
     refused("expected the same kind of sample", {"held out": (torch.rand(4, 36), y)})
+    refused("expected the same kind of sample", {"held out": (other[0].double(), y)})
     refused(
         r"spans 1 \.\.\. 3: expected labels in 0 \.\.\. 2",
         {"retained": (other[0], y.sort()[0] + 1)},

@@ -238,6 +238,22 @@ def test_references_are_compared_with_the_control(planted, linear):
     assert raised(residual_knowledge(*nets, controls=renamed, **options)) == []
 
 
+def test_references_that_cannot_judge_are_told_through_the_measurement(planted):
+    """One that saw the forget set, and labels off by one. Fails if either verdict goes unflagged,
+    or it is advised to measure below a tau of 0."""
+    x, y = planted.pair("forget")
+    saw = {f"a{i}": m for i, m in enumerate(planted.references)} | {"saw": planted.original}
+    result = residual_knowledge(planted.retrained, saw, x, y, taus=[0.0, 0.1], draws=3)
+    assert raised(result) == ["reference unlike the others"]
+    assert result.flags[0].message.startswith("saw knows the forget samples better (p = ")
+    off = residual_knowledge(
+        planted.retrained, planted.references, x, (y + 1) % 3, taus=[0.0], draws=1
+    )
+    assert raised(off)[0] == "references at chance"
+    assert "Labels in another order" in off.flags[0].message
+    assert all("(above tau = 0) measure" in f.message for f in off.flags[1:])
+
+
 def test_only_held_out_samples_of_the_same_classes_count(linear):
     """A net that always says 1: right on forget samples of class 1 and on held-out ones of it,
     wrong on the others, which don't count."""

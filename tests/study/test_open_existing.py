@@ -42,6 +42,8 @@ def test_a_run_that_was_only_begun_is_refused(tmp_path):
         (lambda f: edit(f, scenario="digit"), "did you mean 'digits'"),
         (lambda f: edit(f, format=99), "run of format 99"),
         (lambda f: edit(f, kind="rehearsal"), "rehearsal"),
+        (lambda f: edit(f, settings=None), "settings = None: expected the settings of a run"),
+        (lambda f: edit(f, settings={"methods": {"GD": 3}}), "expected the settings of a run"),
         (lambda f: (f / "models" / "GD-seed0.safetensors").unlink(), "GD-seed0.* missing.*rurk st"),
         (lambda f: (f / "residual_knowledge.csv").unlink(), "residual_knowledge.csv missing"),
         (lambda f: (f / "split.json").unlink(), "split.json missing"),

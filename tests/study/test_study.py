@@ -55,26 +55,37 @@ def rurk(out: Path, settings: dict, **kw) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory, shipped) -> tuple[Path, dict[str, int]]:
-    """A run that was killed when its first models were there, and then finished by a command that
-    doesn't name the file that was brought along; and when those models were written."""
+    """A run that was stopped (Ctrl-C) when its first models were there, killed when there were
+    more, and then finished by a command that doesn't name the file that was brought along; and when
+    those models were written."""
     out = tmp_path_factory.mktemp("runs") / "digits"
     own = out.with_name("unsure.py")
     own.write_text(shipped["unlearn/unsure.py"])
-    process = subprocess.Popen(
-        [*command(out, SMALL), "--with", own], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 180
-    while not list((out / "models").glob("*.safetensors")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    for end in (signal.SIGINT, signal.SIGKILL):
+        before = len(list((out / "models").glob("*.safetensors")))
+        process = subprocess.Popen(
+            [*command(out, SMALL), "--with", own], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True, text=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + 180
+        while len(list((out / "models").glob("*.safetensors"))) == before:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        os.killpg(process.pid, end)
+        said, _ = process.communicate()
+        if end == signal.SIGINT:
+            assert process.returncode == 130, said
+            *_, last = said.splitlines()
+            assert last == "rurk: stopped; the same command goes on (an audit begins again)"
+            assert not re.search("Traceback|died|Error", said), said
     kept = {k: v for k, v in stamps(out).items() if k.endswith(".safetensors")}
     assert not (out / "report.html").exists()
     done = rurk(out, SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "00_five_minutes finished already" in done.stdout
     assert "report.html" in done.stdout.splitlines()[-1]
+    assert "Verdict in most seeds" in done.stdout
     return out, kept
 
 
@@ -154,6 +165,9 @@ def test_notebooks_and_report_hold_their_figures(finished):
              "05_inspect_perturbations": 6, "99_report": 0}  # fmt: skip
     for name, count in shown.items():
         book = nbformat.read(finished / "notebooks" / f"{name}.ipynb", as_version=4)
+        text = "".join(c.source for c in book.cells if c.cell_type == "markdown")
+        for to in re.findall(r"\]\((?!http|#)([^)#]+)", text):
+            assert (finished / "notebooks" / to).exists(), f"{name} leads to {to}"
         outputs = [o for c in book.cells for o in c.get("outputs", [])]
         assert not [o for o in outputs if o.output_type == "error"]
         assert sum("image/png" in o.get("data", {}) for o in outputs) == count

@@ -130,9 +130,13 @@ def free(folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         kind = "is not empty" if folder.is_dir() else "is a file"
         raise checks.InputError(f"out = {folder} {kind}: name a new or an empty folder")
+    if folder.resolve() == Path.cwd():
+        raise checks.InputError(f"out = {folder} is where you are: name a folder in it")
     above = next(p for p in folder.absolute().parents if p.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise checks.InputError(f"out = {folder}: {above} is no folder to write in")
+    try:
+        tempfile.TemporaryDirectory(dir=above).cleanup()
+    except OSError as error:
+        raise checks.InputError(f"out = {folder}: {above} is no folder to write in") from error
     return folder
 
 
@@ -211,7 +215,7 @@ def _plain(told: Verdict | Exchange) -> dict[str, Any]:
 def _headline(verdict: Verdict) -> str:
     """The verdict as a figure's title."""
     if verdict.finding == NO_VERDICT:
-        return f"No verdict from {verdict.references} re-trained models"
+        return f"No verdict (re-trained models: {verdict.references})"
     what = "No residual knowledge detected" if verdict.finding == NONE else verdict.finding
     return f"{what.capitalize()}: {verdict.size} re-trained models (p = {verdict.p:.2g})"
 

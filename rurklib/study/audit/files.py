@@ -112,7 +112,7 @@ def _nets(model: str, weights: Path | None, references: Sequence[Path]) -> list[
     if not of_code:
         return list(onnx.values())
     build = build_function(model)
-    return [onnx[p] if p in onnx else built(build, p, tensors[p]) for p in paths]
+    return [onnx[p] if p in onnx else built(build, p, tensors[p], model) for p in paths]
 
 
 def build_function(spec: str) -> Callable[[], nn.Module]:
@@ -135,9 +135,10 @@ def build_function(spec: str) -> Callable[[], nn.Module]:
 
 
 def built(
-    build: Callable[[], nn.Module], weights: Path, tensors: Mapping[str, Tensor]
+    build: Callable[[], nn.Module], weights: Path, tensors: Mapping[str, Tensor], spec: str
 ) -> nn.Module:
-    """The net that ``build()`` returns with the tensors of a file of weights, in eval mode.
+    """The net that ``build()`` (``spec`` on the command line) returns with the tensors of a file of
+    weights, in eval mode. InputError if the two don't fit.
 
     Where one layer of it holds all that it can learn, as ``net`` does in a class that normalises
     for it or puts its labels in another order, weights by that layer's own names do as well.
@@ -162,11 +163,13 @@ def built(
     try:
         model.load_state_dict({**tensors, **twins}, strict=True)
     except RuntimeError as error:  # it names what is missing, is too much, or has another shape
-        hint = "save it with the state_dict of such a net"
+        hint = "name the function of the net that these weights are of, or give weights of this net"
         if parallel:
             hint = "strip 'module.' from its names (DataParallel adds it)"
         why = textwrap.shorten(str(error).partition(":")[2], 300)
-        raise InputError(f"{weights} doesn't fit the built net ({why}): {hint}") from error
+        raise InputError(
+            f"{weights} doesn't fit the net that --model {spec} builds ({why}): {hint}"
+        ) from error
     return model.eval()
 
 

@@ -8,6 +8,7 @@ and writes tensors as safetensors; we read those. Names that DataParallel prefix
 lose the prefix. A file that holds a whole model, which is code, is refused.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -44,8 +45,8 @@ def read_pickled(paths: Sequence[Path]) -> dict[Path, dict[str, Tensor]]:
             if not target.exists():
                 said = (done.stderr.strip().splitlines() or ["the process that read it ended"])[-1]
                 raise InputError(
-                    f"{path} can't be read as weights ({said[:300]}): save them with "
-                    "torch.save(model.state_dict(), ...), or as safetensors"
+                    f"{path} can't be read as weights ({said[:300]}): where the model was made, "
+                    f"save them with torch.save(model.state_dict(), {path.name!r})"
                 )
         return {path: load_file(target) for path, target in zip(paths, written, strict=True)}
 
@@ -77,5 +78,7 @@ if __name__ == "__main__":
             with replacing(Path(sys.argv[1]) / f"{k}.safetensors") as whole:
                 save_file(tensors_of(loaded), whole)
     except Exception as error:  # whatever it is: it ends here, and the last line says it
-        first = (str(error).strip().splitlines() or [""])[0]
-        sys.exit(f"{type(error).__name__}: {first}")
+        if found := re.search(r"GLOBAL ([\w.]+)", str(error)):  # code, which isn't looked for
+            sys.exit(f"it holds an object of {found[1]}, maybe a whole model: expected its weights")
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        sys.exit(kind + (str(error).strip().splitlines() or [""])[0])

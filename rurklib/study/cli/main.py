@@ -4,16 +4,18 @@ Exit codes: 0 done; 1 a notebook or a cell of a sweep failed (its message and pl
 2 bad input, nothing was started or changed.
 """
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rurklib.checks import InputError, count, one_of
+from rurklib.checks import InputError, one_of
 from rurklib.checks import seeds as read_seeds
 from rurklib.study import brought
 from rurklib.study.cli import options
+from rurklib.study.cli.attack import attack
 from rurklib.study.cli.audit import audit
 from rurklib.study.cli.page import page
 from rurklib.study.cli.sweep import sweep
@@ -50,6 +52,7 @@ class Commands(click.Group):
             click.echo(f"rurk: {error}", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # of what was torn down
             click.echo(
                 "\nrurk: stopped; the same command goes on (an audit begins again)", err=True
             )
@@ -74,7 +77,7 @@ def main() -> None:
     """Measure and remove residual knowledge in unlearned classifiers."""
 
 
-for command in (train, page, sweep, audit):
+for command in (train, page, sweep, audit, attack):
     main.add_command(command)
 
 
@@ -164,44 +167,6 @@ def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) 
         with options.locked("digits", folder) as run:
             _study(run, {}, fresh=False)
     serve(folder, seed=seed, port=port, browser=not no_browser, say=click.echo)
-
-
-@main.command()
-@options.FINISHED
-@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="notebook 7's values")
-@click.option("--jobs", default=1, show_default=True, help="models attacked at a time")
-@click.option(
-    "--beside",
-    "others",
-    multiple=True,
-    type=options.FOLDER,
-    help="an attacked run of other data, for a table of several (again for each)  "
-    "[default: runs/cifar5 and runs/fashion of a checkout, if they are there]",
-)
-def attack(folder: Path, changes: tuple[str, ...], jobs: int, others: tuple[Path, ...]) -> None:
-    """Try every attack on the models of a finished study, and cheating unlearners (notebook 7).
-
-    Writes attacks.csv, the executed notebook and its figures into the folder.
-    """
-    from rurklib.study import files
-    from rurklib.study.run import open_existing
-    from rurklib.study.stages.attack_tables import ATTACKS_FILE
-
-    run = open_existing(folder)
-    if more := set(brought.named("method")) - set(run.scenario.methods):
-        raise InputError(f"{folder} was run without {min(more)}: begin with rurk study --with")
-    values = {"out": str(folder.resolve()), "jobs": count("--jobs", jobs)}
-    values |= options.settings(None, changes)
-    for other in others:
-        if not (other / ATTACKS_FILE).exists():
-            mend = "rurk attack --run makes it"
-            raise InputError(f"--beside {other}: no {ATTACKS_FILE} there; {mend}")
-    if others:
-        values["others"] = [str(other.resolve()) for other in others]
-    click.echo(run.title)
-    with options.notebooks(run) as study_order, files.locked(folder):
-        study_order.run_attacks(run, values, say=click.echo)
-    click.echo(f"table: {folder / ATTACKS_FILE}")
 
 
 def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = False) -> None:

@@ -193,10 +193,10 @@ class Probabilities:
             text.set(text=f"{mark} {p:.2f}", color=GOOD if share >= 0.5 else BAD)
         methods = [r for r in self.rows if r not in ("Original", "Re-train")]
         yes = [m for m in methods if right[m]]
-        does, so, ends, no = (
-            ("says", "so do", "", "")
+        does, so, ends, its = (
+            ("says", "so do", "", "It is the answer of Original,")
             if right["Original"]
-            else ("does not say", "but", " do", "not ")
+            else ("does not say", "but", " do", "It isn't Original's answer, but that of")
         )
         self._title.set_text(
             f"Original {does} {name}, {so} {their}\n"
@@ -205,6 +205,6 @@ class Probabilities:
         own, again = each["Original"][0, y], each["Re-train"][:, y]
         return (
             f"Probability of {name}: Original {own:.2f}, re-trained models {again.mean():.2f} on "
-            f"average ({again.min():.2f} to {again.max():.2f}). It is the answer of {no}Original, "
+            f"average ({again.min():.2f} to {again.max():.2f}). {its} "
             f"{their} models and {', '.join(yes) or 'no unlearned model'}."
         )

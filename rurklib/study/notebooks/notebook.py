@@ -1,6 +1,7 @@
 """What papermill is asked to do, here: read a notebook's parameters, refuse others, execute it."""
 
 import ast
+import logging
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -151,7 +152,9 @@ def execute(book: Notebook, target: Path, parameters: Mapping[str, Any]) -> Any:
     target.write_text(book.text, encoding="utf-8")
     path = str(target).replace("{", "{{").replace("}", "}}")  # no fields for papermill to fill
     loads = f"__import__('rurklib.study.brought', fromlist='_').give({list(book.brought)})"
-    more = [f"--IPKernelApp.exec_lines={loads}"] if book.brought else []
+    more = ["--IPKernelApp.log_level=CRITICAL"]  # at Ctrl-C neither it nor papermill has a say
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    more += [f"--IPKernelApp.exec_lines={loads}"] if book.brought else []
     with tempfile.TemporaryDirectory() as sockets:
         # Sockets in a private folder, where the system has such: TCP ports are open to everyone on
         # the machine, and kernels that start at once may ask for the same one.

@@ -13,6 +13,7 @@ parameters, the code that it reaches and what the notebooks before it made, and 
 file that it made. It is moved into place last, so its presence means that all of this was written.
 """
 
+import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,9 @@ from rurklib.study.source import notebooks_folder as folder
 from rurklib.study.source import source_of_text
 from rurklib.study.stages.attack_tables import ATTACKS_FILE
 
+# A link to a file, [words](path): in a run's folder only notebooks of the study lie beside.
+LINK = re.compile(r"(?<!!)\[([^]]*)\]\((?!\w+:|#)([^)#]+)[^)]*\)")
+
 
 class NotebookFailed(RuntimeError):
     """A notebook raised; the message names the notebook, the cell and the error."""
@@ -38,6 +42,14 @@ def books_of(command: str, scenario: str) -> list[Notebook]:
     books = map(notebook.read, sorted(folder().glob("*.ipynb")))
     mine = [book for book in books if book.metadata.get("command") == command]
     return [book for book in mine if scenario in book.metadata.get("scenarios", [scenario])]
+
+
+def unlink(book: Any, scenario: str) -> None:
+    """Turn links that lead nowhere from a run's folder into their words, in a notebook's text."""
+    beside = {own.path.name for own in books_of("study", scenario)}
+    for cell in book.cells:
+        if cell.cell_type == "markdown":
+            cell.source = LINK.sub(lambda m: m[0 if m[2] in beside else 1], cell.source)
 
 
 def run_notebooks(
@@ -152,6 +164,7 @@ def _execute(run: Run, book: Notebook, parameters: Mapping[str, Any]) -> Any:
                 f"(see {failed})"
             ) from error
     failed.unlink(missing_ok=True)
+    unlink(executed, run.scenario.name)
     made = {p.relative_to(run.folder).as_posix(): files.digest(p) for p in outputs_of(run, book)}
     executed.metadata["rurk"] = {**book.metadata, "outputs": made}
     return executed

@@ -1,8 +1,10 @@
 """The inspector as a page of its own: Voila on this machine alone, for people without Jupyter.
 
 Voila runs a notebook and shows what it displays; here one of a single line, in a temporary folder.
-Each visitor gets a process of their own. The page listens on 127.0.0.1, where whoever has an
-account on the machine can open it; it shows one run, and writes into that run's ``inspect/`` only.
+Each visitor gets a process of their own, which ends half a minute after its tab, and there are a
+few at most. The page listens on 127.0.0.1, where whoever has an account on the machine can open it,
+under that name or localhost and not from another site; it shows one run, and writes into that run's
+``inspect/`` only.
 """
 
 import contextlib
@@ -11,8 +13,10 @@ import io
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ipywidgets
 
@@ -31,9 +35,11 @@ OPTIONS = (  # listen here alone, show no code, stop processes that nobody looks
     "--Voila.log_level=ERROR",
     "--VoilaConfiguration.strip_sources=True",
     "--VoilaConfiguration.show_tracebacks=False",
-    "--MappingKernelManager.cull_interval=60",
-    "--MappingKernelManager.cull_idle_timeout=600",
+    "--MappingKernelManager.cull_interval=10",
+    "--MappingKernelManager.cull_idle_timeout=30",  # one with a tab isn't idle
 )
+MOST = 6  # visitors at once: each takes some 450 MB
+BEGUN: list[float] = []  # when processes of visitors were started
 
 
 def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Widget:
@@ -74,6 +80,7 @@ def serve(
     run = open_existing(folder)
     seed_of(run, seed)
     try:
+        from traitlets.config import Config
         from voila.app import Voila
     except ModuleNotFoundError as error:
         raise InputError(
@@ -91,7 +98,22 @@ def serve(
         nbformat.write(book, Path(home) / f"{NAME}.ipynb")
         say(f"inspector of {folder}: http://{HOST}:{free}/  (Ctrl-C to stop)")
         told = [str(Path(home) / f"{NAME}.ipynb"), f"--port={free}", *OPTIONS]
-        Voila.launch_instance(argv=told if browser else [*told, "--no-browser"])
+        hosts = {"tornado_settings": {"allow_remote_access": False}}  # of other names: refused
+        guarded = Config(Voila=hosts, VoilaConfiguration={"prelaunch_hook": admit})
+        Voila.launch_instance(argv=told if browser else [*told, "--no-browser"], config=guarded)
+
+
+def admit(handler: Any, notebook: Any = None, cwd: str = "") -> None:
+    """Voila's hook before it starts a visitor's process; raises tornado's HTTPError for one that
+    another site sends, whose pictures could start any number, and for one too many."""
+    from tornado.web import HTTPError
+
+    if handler.request.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise HTTPError(403, reason="Another site asks: type the address of this page yourself")
+    BEGUN[:] = [t for t in BEGUN if time.monotonic() - t < 10]  # not in the manager's list yet
+    if max(len(handler.kernel_manager.list_kernel_ids()), len(BEGUN)) >= MOST:
+        raise HTTPError(503, reason=f"{MOST} tabs are open already: close one and wait a minute")
+    BEGUN.append(time.monotonic())
 
 
 def free_port(port: int | None = None) -> int:

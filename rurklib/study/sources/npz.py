@@ -71,8 +71,10 @@ def read_samples(path: Path) -> Pair:
     arrays = _load(path, ".npz", AUDIT_KEYS)
     key_x, key_y = next(keys for keys in AUDIT_KEYS if keys[0] in arrays and keys[1] in arrays)
     x = arrays[key_x]
-    if x.dtype != np.uint8 and x.dtype.kind != "f":
-        raise InputError(f"{path}: {key_x} is {x.dtype}: expected uint8 images or floats")
+    if x.ndim < 2 or (x.dtype != np.uint8 and x.dtype.kind != "f"):
+        raise InputError(
+            f"{path}: {key_x} is {x.dtype} {x.shape}: expected uint8 images or floats, [n, ...]"
+        )
     if key_x != "x" and x.ndim in (3, 4):
         x = _channels_first(x)
     x = np.ascontiguousarray(x if x.dtype == np.uint8 else x.astype(np.float32))

@@ -88,8 +88,18 @@ def write_report(run: Run) -> Path:
     choices = page.Table(_choices(run), "Settings of every method, and their defaults", folded=True)
     blocks += [page.Heading("How it was made"), choices, page.Table(seen, "Environment", True)]
     path = run.folder / "report.html"
-    page.write_page(path, f"Residual knowledge: {run.scenario.name}", blocks)
+    page.write_page(path, _title(run.scenario.name, run.data.name), blocks)
     return path
+
+
+def _title(scenario: str, data: str) -> str:
+    """The page's, with the name of somebody's own data: of a file, of a folder.
+
+    >>> _title("npz", "pneumonia"), _title("fashion", "fashion-mnist")
+    ('Residual knowledge: npz, pneumonia', 'Residual knowledge: fashion')
+    """
+    own = "" if data.split("-")[0] in scenario else f", {data}"
+    return f"Residual knowledge: {scenario}{own}"
 
 
 def _sanity(summary: pd.DataFrame, whole_class: bool) -> str:

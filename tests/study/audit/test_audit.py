@@ -99,6 +99,7 @@ def bad(folder) -> Path:
     np.savez(folder / "objects.npz", x=np.array([{}] * 9), y=y)
     np.savez(folder / "short.npz", x=x, y=y[:5])
     np.savez(folder / "whole.npz", x=x.astype(np.int64), y=y)
+    np.savez(folder / "number.npz", x=np.float32(3), y=y)
     np.savez(folder / "grey.npz", x=255 * np.ones((700, 24), np.float32), y=np.arange(700) % 3)
     np.savez(folder / "narrow.npz", x=np.zeros((700, 20), np.float32), y=np.arange(700) % 3)
     np.savez(folder / "four.npz", x=np.zeros((700, 24), np.float32), y=np.arange(700) % 4)
@@ -117,7 +118,12 @@ def bad(folder) -> Path:
 
 
 CASES = [
-    ({"weights": "m.pth"}, "save them with torch.save(model.state_dict(), ...)"),
+    (
+        {"weights": "m.pth"},
+        "m.pth can't be read as weights (it holds an object of torch.nn.modules.linear.Linear, "
+        "maybe a whole model: expected its weights): where the model was made, save them with "
+        "torch.save(model.state_dict(), 'm.pth')",
+    ),
     ({"weights": "disguised.safetensors"}, "its entry 'best' is a float, expected tensors alone"),
     ({"weights": "old.ckpt"}, "old.ckpt can't be read as weights"),
     ({"weights": "program.pt2"}, "loading one may unpickle"),
@@ -142,15 +148,19 @@ CASES = [
     ({"model": "m.py:lost"}, "can't be applied to a batch of (24,) inputs ('no')"),
     ({"out": "x" * 240}, "has a name of 240 letters"),
     ({"out": "dangling"}, "is a link: name a new or an empty folder"),
+    ({"out": "/proc/x/y"}, "/proc is no folder to write in"),
     ({"level": 0}, "expected a share of false alarms"),
     (
         {"model": "m.py:wide"},
-        "size mismatch for 0.weight: copying a param with shape torch.Size([64, 24])",
+        "original.safetensors doesn't fit the net that --model m.py:wide builds (size mismatch for "
+        "0.weight: copying a param with shape torch.Size([64, 24])",
     ),
+    ({"model": "m.py:wide"}, "): name the function of the net that these weights are of, or give"),
     ({"data": "keys.npz"}, "has the arrays images, labels: expected x, y"),
     ({"data": "objects.npz"}, "can't be read as .npz"),
     ({"data": "short.npz"}, "for 9 samples: expected one whole number each"),
-    ({"data": "whole.npz"}, "x is int64: expected uint8 images or floats"),
+    ({"data": "whole.npz"}, "x is int64 (9, 24): expected uint8 images or floats"),
+    ({"data": "number.npz"}, "x is float32 (): expected uint8 images or floats, [n, ...]"),
     ({"data": "grey.npz"}, "expected values in [0, 1]"),
     ({"data": "narrow.npz"}, "can't be applied to a batch of (20,) inputs"),
     ({"data": "four.npz"}, "expected labels in 0 ... 2"),
@@ -238,6 +248,11 @@ def test_the_folder_appears_whole_or_not_at_all(planted, tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         rurklib.audit(*given, **QUICK, out=tmp_path / "other")
     assert [p.name for p in tmp_path.iterdir()] == ["o"]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")  # empty, and can't be replaced
+    for out in (".", tmp_path / "here"):
+        with pytest.raises(InputError, match="is where you are: name a folder in it"):
+            rurklib.audit(*given, **QUICK, out=out)
 
 
 def test_the_figure_says_what_was_found(planted, tmp_path, monkeypatch):
@@ -265,7 +280,7 @@ def test_the_figure_says_what_was_found(planted, tmp_path, monkeypatch):
     )
     assert nothing.startswith("No residual knowledge detected: ")
     assert "logits from that of re-trained models (p = 0." in nothing
-    assert few == "No verdict from 2 re-trained models"
+    assert few == "No verdict (re-trained models: 2)"  # and so of one
 
 
 def test_held_out_samples_of_other_classes_are_left_out(planted):
@@ -319,7 +334,7 @@ def test_tied_weights_and_the_random_state(tmp_path, same_random_state):
     weights = {"a.weight": torch.eye(3), "a.bias": torch.ones(3), "b.bias": torch.zeros(3)}
     save_file(weights, tmp_path / "w.safetensors")
     with same_random_state():
-        net = built(Tied, tmp_path / "w.safetensors", load_file(tmp_path / "w.safetensors"))
+        net = built(Tied, tmp_path / "w", load_file(tmp_path / "w.safetensors"), "m.py:tied")
     assert net.b.weight is net.a.weight
     assert torch.equal(net.b.weight, torch.eye(3))
     assert not net.training

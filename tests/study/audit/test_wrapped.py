@@ -31,7 +31,7 @@ def test_weights_by_the_inner_nets_names_are_loaded():
     theirs = resnet18(num_classes=3)
     theirs(torch.rand(8, 3, 32, 32))  # in train mode: its statistics move
     theirs.eval()
-    model = built(Wrapped, Path("w.pt"), theirs.state_dict())
+    model = built(Wrapped, Path("w.pt"), theirs.state_dict(), "m.py:build")
     x, mean = torch.rand(2, 3, 32, 32), torch.tensor([0.49, 0.48, 0.45]).view(3, 1, 1)
     with torch.no_grad():
         assert torch.equal(model(x), theirs((x - mean) / 0.25)[:, ORDER])
@@ -45,10 +45,12 @@ def test_what_the_outer_net_could_learn_is_never_left_as_it_was_built():
             super().__init__()
             self.head = nn.Linear(3, 3)
 
-    with pytest.raises(InputError, match=r"doesn't fit the built net"):
-        built(WithHead, Path("w.pt"), resnet18(num_classes=3).state_dict())
+    with pytest.raises(
+        InputError, match=r"w.pt doesn't fit the net that --model m.py:build builds"
+    ):
+        built(WithHead, Path("w.pt"), resnet18(num_classes=3).state_dict(), "m.py:build")
     lacking = {k: v for k, v in resnet18(num_classes=3).state_dict().items() if k != "fc.bias"}
     with pytest.raises(InputError, match=r"fc.bias"):
-        built(Wrapped, Path("w.pt"), lacking)
+        built(Wrapped, Path("w.pt"), lacking, "")
     with pytest.raises(InputError, match=r"strip 'module.'"):
-        built(Wrapped, Path("w.pt"), {f"module.{k}": v for k, v in lacking.items()})
+        built(Wrapped, Path("w.pt"), {f"module.{k}": v for k, v in lacking.items()}, "")

@@ -88,6 +88,23 @@ def test_a_folder_is_locked_by_whatever_name(tmp_path, monkeypatch):
                 pass
 
 
+def test_places_that_are_no_folder_to_write_in_are_one_line(begun):
+    """Fails if a link is followed by --fresh, or what can't be written is called in use."""
+    link = begun.with_name("link")
+    link.symlink_to(begun)
+    for out, more, says in (
+        (link, ["--fresh"], f"link is a link: give --fresh the folder, {begun.resolve()}"),
+        (Path("/proc/x"), [], "/proc is no folder to write in: choose --out"),
+        (begun / "run.json" / "x", [], "run.json: File exists"),
+    ):
+        before = snapshot(begun)
+        result = study_in(out, *more)
+        assert result.exit_code == 2
+        assert says in result.output
+        assert len(result.output.strip().splitlines()) == 1
+        assert snapshot(begun) == before
+
+
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
@@ -113,6 +130,7 @@ def study_in(folder: Path, *more: str):
         (lambda run: edit(run, scenario="cifar10"), [], "run of scenario 'cifar10'"),
         (lambda run: edit(run, format=99), [], "run of format 99"),
         (lambda run: (run / "run.json").write_text("{"), [], "not readable as JSON"),
+        (lambda run: edit(run, settings=None), [], "settings = None: expected the settings"),
         (lambda run: checkpoint(run, b"not a checkpoint"), [], "not a readable checkpoint"),
         (lambda run: foreign(run), [], "foreign checkpoint"),
         (lambda run: None, ["--set", "RURK.tau=0.11"], "was run with RURK.tau"),
@@ -259,10 +277,14 @@ def test_attack_tables_beside_are_lists_of_folders_that_have_one(small_run, tmp_
     assert given["methods"] == ["RURK"]
 
 
-def test_what_notebooks_need_is_named_before_anything_is_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "find_spec", lambda name: name != "seaborn" or None)
-    result = invoke("study", "--out", str(tmp_path / "run"))
+@pytest.mark.parametrize(
+    ("words", "lacks"),
+    [(["study"], "seaborn"), (["sweep", __file__, "--grid", "a=1"], "papermill")],
+)
+def test_what_notebooks_need_is_named_before_anything_is_made(tmp_path, monkeypatch, words, lacks):
+    monkeypatch.setattr(environment, "find_spec", lambda name: name != lacks or None)
+    result = invoke(*words, "--out", str(tmp_path / "run"))
     assert result.exit_code == 2
-    assert "seaborn" in result.output
+    assert lacks in result.output
     assert 'pip install -e ".[study]"' in result.output
     assert not (tmp_path / "run").exists()

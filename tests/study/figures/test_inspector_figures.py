@@ -87,7 +87,8 @@ def test_marks_follow_the_answers_when_the_view_changes():
     figure = Probabilities(first, DIGITS)
     for seed in range(2):
         v = view(seed=seed)
-        figure.update(v)
+        said = figure.update(v)
+        assert ("It isn't Original's answer, but that of" in said) == (v.answers[0] != 9)
         marks = dict(zip(v.names, [t.get_text() for t in figure._said], strict=True))
         for name in ("Original", *METHODS):
             right = v.answers[MODELS.index(name)] == 9

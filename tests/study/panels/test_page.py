@@ -2,10 +2,12 @@
 
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 from click.testing import CliRunner
+from tornado.web import HTTPError
 
 from rurklib.checks import InputError
 from rurklib.study.cli import main
@@ -19,8 +21,8 @@ def served(monkeypatch):
 
     calls = []
 
-    def launch(argv):
-        calls.append((argv, nbformat.read(argv[0], as_version=4)))
+    def launch(argv, config):
+        calls.append((argv, config, nbformat.read(argv[0], as_version=4)))
 
     monkeypatch.setattr(Voila, "launch_instance", launch)
     return calls
@@ -52,14 +54,46 @@ def taken():
 def test_the_address_is_printed_and_it_listens_here_alone(small_run, served):
     done = invoke("--run", small_run, "--port", page.free_port())
     assert done.exit_code == 0, done.output
-    ((argv, book),) = served
+    ((argv, config, book),) = served
     port = next(a for a in argv if a.startswith("--port=")).removeprefix("--port=")
     assert f"http://127.0.0.1:{port}/" in done.output
     assert "--Voila.ip=127.0.0.1" in argv
     assert "--no-browser" in argv
+    assert config.Voila.tornado_settings == {"allow_remote_access": False}
+    assert config.VoilaConfiguration.prelaunch_hook is page.admit
     (cell,) = book.cells
     assert f"inspector_page({str(small_run)!r}, seed=None)" in cell.source
     assert not Path(argv[0]).exists()  # gone with its folder
+
+
+def test_no_other_site_and_no_crowd_starts_processes(monkeypatch):
+    """Fails if pictures of a web page can, or many visitors at the same moment, who aren't in the
+    manager's list yet, or if an earlier crowd keeps everybody out."""
+    monkeypatch.setattr(page, "BEGUN", [])
+    clock, there = [0.0], []
+    monkeypatch.setattr(page, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    manager = SimpleNamespace(list_kernel_ids=lambda: there)
+
+    def visit(**headers):
+        request = SimpleNamespace(headers=headers)
+        page.admit(SimpleNamespace(request=request, kernel_manager=manager))
+
+    def refused(code, **headers):
+        with pytest.raises(HTTPError) as error:
+            visit(**headers)
+        return error.value.status_code == code
+
+    assert refused(403, **{"Sec-Fetch-Site": "cross-site"})
+    for site in ("none", "same-origin", "same-site"):
+        visit(**{"Sec-Fetch-Site": site})
+    for _ in range(page.MOST - 3):
+        visit()
+    assert refused(503)
+    clock[0] = 60.0
+    visit()
+    there[:] = range(page.MOST)
+    clock[0] = 120.0
+    assert refused(503)
 
 
 @pytest.mark.parametrize(
