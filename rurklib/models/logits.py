@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from rurklib import samples
 from rurklib.model_state import evaluating
 
-# Numbers in the inputs of a batch: 1,000 images of CIFAR-10, 20 of 224 pixels. What a net makes of
+# Numbers in the inputs of a batch: 256 images of CIFAR-10, 5 of 224 pixels. What a net makes of
 # them grows alike, and ResNet-50 would take ten gigabytes for 1,000 of the latter.
-MOST = 1000 * 3 * 32 * 32
+MOST = 256 * 3 * 32 * 32
 
 
 def logits(model: nn.Module, x: Tensor) -> Tensor:
