@@ -45,7 +45,9 @@ def test_what_the_outer_net_could_learn_is_never_left_as_it_was_built():
             super().__init__()
             self.head = nn.Linear(3, 3)
 
-    with pytest.raises(InputError, match=r"w.pt doesn't fit the net that --model m.py:build builds"):
+    with pytest.raises(
+        InputError, match=r"w.pt doesn't fit the net that --model m.py:build builds"
+    ):
         built(WithHead, Path("w.pt"), resnet18(num_classes=3).state_dict(), "m.py:build")
     lacking = {k: v for k, v in resnet18(num_classes=3).state_dict().items() if k != "fc.bias"}
     with pytest.raises(InputError, match=r"fc.bias"):
