@@ -53,6 +53,7 @@ def audit(
     title: str = "Audit of a model",
     hashes: Mapping[str, str] | None = None,
     indices: Sequence[int] | None = None,
+    given: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> ResidualKnowledge:
     """Measure what ``model`` still knows of the forget samples (x, y), and write it down.
@@ -69,6 +70,7 @@ def audit(
             roc.csv, roc.png and report.html; new or empty. None: nothing is written.
         hashes: what the inputs are known by, by name; written down as they are.
         indices: where in your data each of the forget samples is [n], for samples.csv.
+        given: what :func:`read_audit` was told, written down for ``rurk inspect --audit``.
         taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
         test, level: as :func:`rurklib.residual.verdict.judge`.
 
@@ -98,6 +100,7 @@ def audit(
         asked |= {"taus": [*map(float, taus)], "bounds": bounds and [*bounds]}
         sizes = {"forget": len(x), **{name: len(cx) for name, (cx, _) in controls.items()}}
         asked |= {"samples": sizes, "references": [*result.references], "sha256": hashes or {}}
+        asked |= {"given": given or {}}
         verdict = result.judge("model", test=test, level=level)
         _write(folder, result, verdict, asked, title, indices)
     return result
