@@ -14,10 +14,9 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -32,28 +31,7 @@ from rurklib.study import files
 from rurklib.study.audit.samples import found_at, roc_table, samples_table
 from rurklib.study.environment import needs
 
-if TYPE_CHECKING:  # what draws and writes pages is of the extra "audit"
-    from rurklib.study.report import page
-
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
-READING = (
-    "Left: residual knowledge, with the 95 % interval of the ratio; right: the logit margin above "
-    "the references'. Grey: where one further re-trained model would fall with probability 95 %, "
-    "at each tau. Each control is compared on its own samples."
-)
-ROC = (
-    "Forget samples against held-out ones of their class, by the margin above the references'; "
-    "grey: each re-trained model beside the others. Left: who is found while hardly any is accused."
-)
-NOBODYS = (
-    "Nobody was to forget these: what a verdict says of them is robustness, confidence or damage."
-)
-CAVEAT = (
-    "That a model with no verdict against it has forgotten: smaller effects than the one named "
-    "above stay unseen, and other perturbations were not tried. That an effect is memory: where "
-    "held-out samples show the same, it is robustness or confidence. The references are believed "
-    "to be trained as the model would have been without the forget samples."
-)
 
 
 def audit(
@@ -74,6 +52,8 @@ def audit(
     level: float = 0.05,
     title: str = "Audit of a model",
     hashes: Mapping[str, str] | None = None,
+    indices: Sequence[int] | None = None,
+    given: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> ResidualKnowledge:
     """Measure what ``model`` still knows of the forget samples (x, y), and write it down.
@@ -89,6 +69,8 @@ def audit(
         out: folder for audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png,
             roc.csv, roc.png and report.html; new or empty. None: nothing is written.
         hashes: what the inputs are known by, by name; written down as they are.
+        indices: where in your data each of the forget samples is [n], for samples.csv.
+        given: what :func:`read_audit` was told, written down for ``rurk inspect --audit``.
         taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
         test, level: as :func:`rurklib.residual.verdict.judge`.
 
@@ -103,8 +85,10 @@ def audit(
     folder = None if out is None else free(Path(out))
     checks.inputs(x, bounds)
     checks.labels(y, len(x))
-    given = {HELD_OUT: held_out, RETAINED: retained}
-    controls = {n: checks.pair(pair, n, bounds) for n, pair in given.items() if pair is not None}
+    if indices is not None and len(indices) != len(x):
+        raise checks.InputError(f"{len(indices)} indices for {len(x)} samples: expected one each")
+    pairs = {HELD_OUT: held_out, RETAINED: retained}
+    controls = {n: checks.pair(pair, n, bounds) for n, pair in pairs.items() if pair is not None}
     if HELD_OUT in controls:
         controls[HELD_OUT] = _of_classes(controls[HELD_OUT], y)
     controls = {n: sampled(pair, len(x), seed) for n, pair in controls.items()}
@@ -116,7 +100,9 @@ def audit(
         asked |= {"taus": [*map(float, taus)], "bounds": bounds and [*bounds]}
         sizes = {"forget": len(x), **{name: len(cx) for name, (cx, _) in controls.items()}}
         asked |= {"samples": sizes, "references": [*result.references], "sha256": hashes or {}}
-        _write(folder, result, result.judge("model", test=test, level=level), asked, title)
+        asked |= {"given": given or {}}
+        verdict = result.judge("model", test=test, level=level)
+        _write(folder, result, verdict, asked, title, indices)
     return result
 
 
@@ -152,9 +138,15 @@ def _of_classes(pair: Pair, y: Tensor) -> Pair:
 
 
 def _write(
-    folder: Path, result: ResidualKnowledge, verdict: Verdict, asked: Mapping[str, Any], title: str
+    folder: Path,
+    result: ResidualKnowledge,
+    verdict: Verdict,
+    asked: Mapping[str, Any],
+    title: str,
+    indices: Sequence[int] | None,
 ) -> None:
     """Write an audit's files into ``folder``, which appears when all of them are whole."""
+    from rurklib.study.audit.blocks import READING, ROC, blocks
     from rurklib.study.figures.curves import against_references
     from rurklib.study.figures.lines import roc
     from rurklib.study.figures.style import png
@@ -164,7 +156,7 @@ def _write(
               result.control_results.items()}  # fmt: skip
     able = result.comparable and HELD_OUT in result.control_results  # else a flag says why
     treated = result.exchange("model", level=verdict.level) if able else None
-    samples = samples_table(result) if result.comparable else None
+    samples = samples_table(result, indices) if result.comparable else None
     summary = {
         "verdict": _plain(verdict),
         "exchange": treated and _plain(treated),
@@ -190,8 +182,8 @@ def _write(
             files.write_frame(partial / "roc.csv", found)
             files.write(partial / "roc.png", png(roc(found, title=told), told))
             pictures.append(page.Picture(partial / "roc.png", told, ROC))
-        blocks = _page(result, verdict, others, asked, pictures, treated, samples)
-        page.write_page(partial / "report.html", title, blocks)
+        shown = blocks(result, verdict, others, asked, pictures, treated, samples)
+        page.write_page(partial / "report.html", title, shown)
         partial.chmod(0o755)
         if folder.exists():
             folder.rmdir()  # it is empty, or this raises
@@ -218,35 +210,3 @@ def _headline(verdict: Verdict) -> str:
         return f"No verdict (re-trained models: {verdict.references})"
     what = "No residual knowledge detected" if verdict.finding == NONE else verdict.finding
     return f"{what.capitalize()}: {verdict.size} re-trained models (p = {verdict.p:.2g})"
-
-
-def _page(
-    result: ResidualKnowledge,
-    verdict: Verdict,
-    others: Mapping[str, Verdict],
-    asked: Mapping[str, Any],
-    pictures: Sequence[page.Picture],
-    treated: Exchange | None,
-    samples: pd.DataFrame | None,
-) -> list[page.Block]:
-    """The page's blocks: verdict first, then what casts doubt on it, then the numbers."""
-    from rurklib.study.report import page
-
-    sizes = asked["samples"]
-    told = (
-        f"{sizes['forget']} forget samples, {asked['draws']} copies of each per tau "
-        f"({asked['perturbation']}), {len(result.references)} re-trained references, seed "
-        f"{asked['seed']}. Intervals are for {result.estimand}."
-    )
-    flags = [str(flag) for flag in result.flags] or ["None raised."]
-    answers = [str(verdict), *([str(treated)] if treated else [])]
-    blocks: list[page.Block] = [*map(page.Text, answers), page.Text(told)]
-    blocks += [page.Heading("Flags"), *map(page.Text, flags), page.Heading("Curves"), *pictures]
-    if others:
-        lines = (f"{name} ({sizes[name]} samples): {v}" for name, v in others.items())
-        blocks += [page.Heading("Controls"), page.Text(NOBODYS), *map(page.Text, lines)]
-        blocks.append(page.Table(result.controls, "The controls, one row per tau", folded=True))
-    if samples is not None:
-        blocks += [page.Heading("Samples"), page.Table(samples.head(20), "The best known")]
-    blocks += [page.Heading("Numbers"), page.Table(result.frame, "One row per tau", folded=True)]
-    return [*blocks, page.Heading("What this does not show"), page.Text(CAVEAT)]

@@ -54,7 +54,7 @@ def read_audit(
     forgotten = read_indices(forget, len(x))
     if classes is not None:
         labels(y, len(x), count("classes", classes, 2), f"{data}: y")
-    given: dict[str, Any] = {"x": x[forgotten], "y": y[forgotten]}
+    given: dict[str, Any] = {"x": x[forgotten], "y": y[forgotten], "indices": forgotten}
     for name, path in {"held_out": held_out, "retained": retain}.items():
         if path is None:
             continue
@@ -70,7 +70,7 @@ def read_audit(
     given["references"] = dict(zip(map(str, references), others, strict=True))
     if classes is not None and (told := logits(given["model"], given["x"], given["y"])) != classes:
         raise InputError(f"the model tells {told} classes apart, not the {classes} of --classes")
-    return {name: moved(value, place) for name, value in given.items()}
+    return {n: v if n == "indices" else moved(v, place) for n, v in given.items()}
 
 
 def device_of(name: str) -> torch.device:

@@ -1,5 +1,7 @@
 """Each forget sample in an audit: who is recognised, and how they stand among held-out samples."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -7,10 +9,11 @@ from rurklib.residual.controls import HELD_OUT
 from rurklib.residual.result import ResidualKnowledge
 
 
-def samples_table(result: ResidualKnowledge) -> pd.DataFrame:
+def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = None) -> pd.DataFrame:
     """A row for each forget sample, those that the model knows most beyond the references first.
 
     ``sample`` is its place among the forget samples (0, 1, ..., as ``--forget`` names them),
+    ``index`` that in the data, from ``indices`` [n] (None: there are no others; the same),
     ``label`` its class. Over the whole curve: ``accuracy`` and ``reference_accuracy`` on its
     copies, ``ratio`` of the two (NaN where no reference says it), ``margin`` and
     ``margin_difference`` to the references' mean, in logits. ``rank`` is the share of held-out
@@ -29,6 +32,7 @@ def samples_table(result: ResidualKnowledge) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "sample": np.arange(len(accuracy)),
+            "index": np.arange(len(accuracy)) if indices is None else np.asarray(indices),
             "label": result.y,
             "accuracy": accuracy,
             "reference_accuracy": shares,

@@ -108,7 +108,10 @@ def audit(out: Path, taus: str, bounds: str, fail_on: str, **given: Any) -> None
     known += [Path(given["model"].rpartition(":")[0] or given["model"]), *given["references"]]
     known += map(Path, brought.GIVEN)
     hashes = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in known}
-    result = run(**read, **asked, title=title, hashes=hashes, progress=every_few_seconds())
+    again = {name: placed(value) for name, value in given.items()}
+    result = run(
+        **read, **asked, title=title, hashes=hashes, given=again, progress=every_few_seconds()
+    )
     told = read_json(out / "audit.json")
     answers = [told["verdict"], *([told["exchange"]] if told["exchange"] else [])]
     click.echo("\n".join(answer["sentence"] for answer in answers))
@@ -118,6 +121,15 @@ def audit(out: Path, taus: str, bounds: str, fail_on: str, **given: Any) -> None
     untold = TREATED in named and not told["exchange"]  # the flags above say why
     if untold or any(a["finding"] in FAILURES[word] for a in answers for word in named):
         raise SystemExit(1)
+
+
+def placed(value: Any) -> Any:
+    """Paths, alone or several, and the one in FILE.py:FUNCTION, wherever they are named from."""
+    if isinstance(value, tuple):
+        return [placed(path) for path in value]
+    if isinstance(value, Path) or str(value).rpartition(":")[0].endswith(".py"):
+        return str(Path(value).expanduser().absolute())
+    return value
 
 
 def every_few_seconds(seconds: float = 5.0) -> Callable[[float], None]:

@@ -150,19 +150,27 @@ def tune(
 
 @main.command()
 @options.FINISHED
+@click.option("--audit", type=options.FOLDER, help="a folder of rurk audit instead of a run's")
 @click.option("--seed", type=int, help="experiment seed [default: the run's first]")
 @click.option("--port", type=int, help="where to listen [default: 8866, or the next that is free]")
 @click.option("--no-browser", is_flag=True, help="only print the address")
-def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) -> None:
+def inspect(
+    folder: Path, audit: Path | None, seed: int | None, port: int | None, no_browser: bool
+) -> None:
     """Serve the perturbation inspector of a run as a page on this machine.
 
-    If there is no runs/digits yet, the digits study is run first (minutes).
+    If there is no runs/digits yet, the digits study is run first (minutes). With --audit it is
+    about an audited model, read again from its files, whose code is run again.
     """
+    from rurklib.study.panels.audited import record_of
     from rurklib.study.panels.page import free_port, serve
 
     if port is not None:
         free_port(port)  # known before minutes are spent
-    if folder == options.DIGITS_RUN and not folder.exists():
+    if audit is not None:
+        record_of(audit)  # or --audit would take a run
+        folder = audit
+    elif folder == options.DIGITS_RUN and not folder.exists():
         click.echo(f"{folder} isn't there yet: running the study first")
         with options.locked("digits", folder) as run:
             _study(run, {}, fresh=False)

@@ -41,8 +41,12 @@ def at_edge(axis: Any) -> None:
 class Thumbnails:
     """Forget samples in their order, the one that is looked at framed."""
 
-    def __init__(self, images: np.ndarray, order: Sequence[int], ratios: np.ndarray) -> None:
-        """``images`` [n, c, h, w] in [0, 1]; ``order`` the samples; ``ratios`` [n], NaN: none."""
+    def __init__(
+        self, images: np.ndarray, order: Sequence[int], ratios: np.ndarray, lead: str = "Original"
+    ) -> None:
+        """``images`` [n, c, h, w] in [0, 1]; ``order`` the samples; ``ratios`` [n] of the model
+        ``lead``, NaN: none."""
+        self.lead = lead
         self.images, self.order, self.ratios = images, list(order), ratios
         self._first, self._rows = -1, -(-min(len(self.order), MOST) // COLUMNS)
         self.figure, self._axis, self._title = narrow(
@@ -77,8 +81,8 @@ class Thumbnails:
         ratio = self.ratios[sample]
         known = "no ratio" if np.isnan(ratio) else f"ratio {ratio:.2f}"
         place = f"Number {rank + 1} of {len(self.order)} forget samples, {known}"
-        self._title.set_text(f"{place}\n(by falling residual knowledge of Original)")
-        return f"{place}, in order of Original's residual knowledge. It is sample {sample}."
+        self._title.set_text(f"{place}\n(by falling residual knowledge of {self.lead})")
+        return f"{place}, in order of {self.lead}'s residual knowledge. It is sample {sample}."
 
 
 class Copy:
@@ -191,20 +195,23 @@ class Probabilities:
             share = np.mean(theirs) if row == "Re-train" else float(right[row])
             mark = f"{sum(theirs)}/{len(theirs)}" if row == "Re-train" else "✓" if share else "✗"
             text.set(text=f"{mark} {p:.2f}", color=GOOD if share >= 0.5 else BAD)
-        methods = [r for r in self.rows if r not in ("Original", "Re-train")]
+        lead = self.rows[0]
+        methods = [r for r in self.rows[1:] if r != "Re-train"]
         yes = [m for m in methods if right[m]]
         does, so, ends, its = (
-            ("says", "so do", "", "It is the answer of Original,")
-            if right["Original"]
-            else ("does not say", "but", " do", "It isn't Original's answer, but that of")
+            ("says", "so do", "", f"It is the answer of {lead},")
+            if right[lead]
+            else ("does not say", "but", " do", f"It isn't {lead}'s answer, but that of")
         )
         self._title.set_text(
-            f"Original {does} {name}, {so} {their}\n"
-            f"and {len(yes)} of {len(methods)} unlearned models{ends}"
+            f"{lead} {does} {name}, {so} {their}\n"
+            + (f"and {len(yes)} of {len(methods)} unlearned " if methods else "")
+            + f"models{ends}"
         )
-        own, again = each["Original"][0, y], each["Re-train"][:, y]
+        own, again = each[lead][0, y], each["Re-train"][:, y]
+        others = f" and {', '.join(yes) or 'no unlearned model'}" if methods else ""
         return (
-            f"Probability of {name}: Original {own:.2f}, re-trained models {again.mean():.2f} on "
+            f"Probability of {name}: {lead} {own:.2f}, re-trained models {again.mean():.2f} on "
             f"average ({again.min():.2f} to {again.max():.2f}). {its} "
-            f"{their} models and {', '.join(yes) or 'no unlearned model'}."
+            f"{their} models{others}."
         )

@@ -85,8 +85,9 @@ class Radius:
         """Show a :class:`rurklib.study.inspector.radius.FlipRadius`."""
         self._axis.set_xlim(0, r.reach)
         far, none = f"{r.reach:.3g}", "no change up to" if r.done == r.total else "none yet, of"
+        lead = self.rows[0]
         heads = {
-            "Original": f"Original does not change up to {far}",
+            lead: f"{lead} does not change up to {far}",
             "Re-train": "no re-trained model changes",
         }
         said = []
@@ -108,8 +109,8 @@ class Radius:
                 heads[row] += f", {kept} not at all" if kept else ""
             else:
                 said.append(f"{row} {known[0]:.2g} ({verb})")
-                heads[row] = f"Original {verb} the class at tau {known[0]:.2g}"
-        self._title.set_text(f"{heads['Original']};\n{heads['Re-train']}")
+                heads[row] = f"{row} {verb} the class at tau {known[0]:.2g}"
+        self._title.set_text(f"{heads[lead]};\n{heads['Re-train']}")
         return f"Smallest tau that changes a model's answer, up to {far}: {'; '.join(said)}."
 
 
@@ -122,18 +123,18 @@ class Map:
         )
         self._axis = axis
         axis.tick_params(labelsize=SMALL)
-        axis.set_xlabel("along Original's gradient towards y (L2)", fontsize=9)
         axis.set_ylabel("along a random direction (L2)", fontsize=9)
         at_edge(axis)
         look = {"vmin": -0.5, "vmax": 3.5, "origin": "lower", "interpolation": "nearest"}
         self._image = axis.imshow(np.zeros((2, 2)), **look)
         axis.plot([0], [0], "P", color="white", mec=INK, ms=9, mew=1.1, zorder=5)
-        self._drawn: list[Any] = []  # anew each time: Original's border, the legend
+        self._drawn: list[Any] = []  # anew each time: the first model's border, the legend
 
     def update(self, c: Any) -> str:
         """Show a :class:`rurklib.study.inspector.cut.Cut`: ``c.model`` is the one compared with
         most of the references, ``c.truth`` the class y."""
-        model, name, original = c.model, c.truth, c.says["Original"]
+        model, name, (lead, original) = c.model, c.truth, next(iter(c.says.items()))
+        self._axis.set_xlabel(f"along {lead}'s gradient towards y (L2)", fontsize=9)
         own, most = c.says.get(model, original), c.share >= 0.5
         # A reference in the references' own grey couldn't be told from them.
         color = np.array(to_rgb(INK if model.startswith("Re-train") else style(model)["color"]))
@@ -151,10 +152,10 @@ class Map:
         handles: list[Any] = [
             Patch(fc=k, ec="#777777", lw=0.6, label=n) for k, n in zip(colors, names, strict=True)
         ]
-        if model != "Original" and original.any() and not original.all():
+        if model != lead and original.any() and not original.all():
             border: dict[str, Any] = {"colors": [INK], "linewidths": 1.2}
             self._drawn += [self._axis.contour(c.across, c.up, 1.0 * original, [0.5], **border)]
-            handles.append(Line2D([], [], color=INK, lw=1.2, label="Original's border"))
+            handles.append(Line2D([], [], color=INK, lw=1.2, label=f"{lead}'s border"))
         self._drawn += [self.figure.legend(
             handles=handles, loc="lower left", ncols=2, fontsize=8, frameon=False,
             title=f"says {name}:", title_fontsize=8, alignment="left", borderaxespad=0.2,

@@ -1,7 +1,7 @@
 """A cut through a sample: the plane of the gradient's direction and a random one.
 
-Across runs the direction in which Original's loss of y falls fastest (its L2 gradient), up a
-random direction at right angles to it: the first shows where a search would go, the second what
+Across runs the direction in which the leading model's loss of y falls fastest (its L2 gradient), up
+a random direction at right angles to it: the first shows where a search would go, the second what
 noise meets. Both have length 1, so the axes are L2 distances from the sample.
 """
 
@@ -46,10 +46,10 @@ class Cut:
 def directions(inspector: Inspector, sample: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Two directions of length 1 at right angles, each shaped like the sample.
 
-    Where Original has no gradient, the first is a random one too.
+    Where the leading model has no gradient, the first is a random one too.
     """
     x = samples.as_float(inspector.x[sample : sample + 1])
-    model = inspector.models["Original"]
+    model = inspector.models[inspector.lead]
     with evaluating(model):
         first = ascent(model, x, inspector.y[sample : sample + 1], True)[0]
     stream = generator(seed, sample, device=x.device)
@@ -75,7 +75,7 @@ def cut(
     seed: int = 0,
     points: int = POINTS,
 ) -> Iterator[Cut]:
-    """What Original, the references and ``model`` say on the plane, reported model by model.
+    """What the leading model, the references and ``model`` say on the plane, told one by one.
 
     ``reach`` is the L2 distance to the edge of the picture, ``points`` the number along it; points
     outside the input's bounds are clamped to them, so far from the sample the plane is bent.
@@ -90,7 +90,7 @@ def cut(
     a, b = steps.view(-1, 2, *[1] * x.ndim).unbind(1)
     plane, bounds = x + a * across + b * up, inspector.run.data.bounds
     plane = plane if bounds is None else plane.clamp(*bounds)
-    asked = list(dict.fromkeys(["Original", model, *inspector.references]))
+    asked = list(dict.fromkeys([inspector.lead, model, *inspector.references]))
     says: dict[str, np.ndarray] = {}
     for name in asked:
         answers = inspector.logits(plane, [name])[0].argmax(-1).cpu().numpy()

@@ -36,8 +36,8 @@ class View:
 
     ``image`` and ``copy`` [c, h, w] in the input's units; ``probabilities`` [model, class] and
     ``answers`` [model] are about the copy; ``truth`` is the class y. ``models`` names the first
-    axis: Original, the references, then the unlearned models. ``found_on`` is "" for a perturbation
-    that looks at no model.
+    axis: Original (or what is audited), the references, then the unlearned models. ``found_on`` is
+    "" for a perturbation that looks at no model.
     """
 
     sample: int
@@ -72,7 +72,7 @@ class View:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Rows of a picture: Original, the re-trained models together, each unlearned model."""
+        """Rows of a picture: the first model, the re-trained together, each unlearned model."""
         rows = ("Re-train" if m in self.references else m for m in self.models)
         return tuple(dict.fromkeys(rows))
 
@@ -95,6 +95,8 @@ class Inspector:
     ``models`` maps "Original", "Re-train 1000", ... and the methods to nets, loaded once.
     """
 
+    stream = SEED
+
     def __init__(self, run: Run, seed: int | None = None) -> None:
         self.run = run
         self.seed = seed_of(run, seed)
@@ -104,18 +106,26 @@ class Inspector:
         self.ids = {"Original": ModelId("Original", self.seed), **again}
         self.ids |= {method: ModelId(method, self.seed) for method in run.scenario.methods}
         self.references, nets = tuple(again), load_models(run, list(self.ids.values()))
-        self.models: dict[str, nn.Module] = {name: nets[n] for name, n in self.ids.items()}
+        self._prepare({name: nets[n] for name, n in self.ids.items()})
+
+    def _prepare(self, models: dict[str, nn.Module]) -> None:
+        self.models = models
         self._example = samples.as_float(self.x[:64])
         self.forwards = {n: accelerate(m, self._example) for n, m in self.models.items()}
         self._searched: dict[str, Any] = {}  # modules
 
+    @property
+    def lead(self) -> str:
+        """The first model, which pictures are about: "Original"."""
+        return next(iter(self.models))
+
     @cached_property
     def _known(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.hits("Original")
+        return self.hits(self.lead)
 
     @cached_property
     def ratios(self) -> np.ndarray:
-        """Original's residual knowledge of each sample, [sample].
+        """Residual knowledge of each sample under the leading model, [sample].
 
         Hits are summed over the radii above 0, under the run's first perturbation. NaN where no
         reference ever recognises a copy.
@@ -124,9 +134,9 @@ class Inspector:
 
     @cached_property
     def order(self) -> np.ndarray:
-        """Samples by falling residual knowledge of Original, int [sample].
+        """Samples by falling residual knowledge of the leading model, int [sample].
 
-        One that Original recognises and no reference ever does has no ratio and comes first; one
+        One that it recognises and no reference ever does has no ratio and comes first; one
         that nobody recognises tells nothing and comes last.
         """
         own, _ = self._known
@@ -165,9 +175,9 @@ class Inspector:
         many = (len(draws), *[1] * (x.ndim - 1))
         if tau == 0:
             return x.repeat(many)
-        streams = [generator(SEED, sample // BLOCK, i, device=x.device) for i in draws]
+        streams = [generator(self.stream, sample // BLOCK, i, device=x.device) for i in draws]
         if not rule.gradient_based:
-            model = self.models["Original"]  # not looked at
+            model = self.models[self.lead]  # not looked at
             blocks = [rule.sample(model, xs, ys, tau, g, bounds) for g in streams]
             return torch.cat([copies[at : at + 1] for copies in blocks])
         model = self._search_on(found_on)

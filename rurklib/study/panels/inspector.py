@@ -45,8 +45,8 @@ class InspectorPanel(Panel):
         self._samples = {i: f"{k + 1}: {texts[i]}" for k, i in enumerate(order)}
         first = {
             "sample": order[0], "kind": "Gaussian", "norm": NORMS[0],
-            "aim": AIMS[0], "tau": float(self.taus[-1]), "draw": 0, "found_on": "Original",
-            "steps": STEPS, "model": "Original",
+            "aim": AIMS[0], "tau": float(self.taus[-1]), "draw": 0, "found_on": inspector.lead,
+            "steps": STEPS, "model": inspector.lead,
         }  # fmt: skip
         opened, images = self._seen(first), samples.as_float(inspector.x).cpu().numpy()
         copy, l2 = {"sample", *ASKED}, reach("uniform-l2", self.taus, self.pixels)
@@ -55,7 +55,7 @@ class InspectorPanel(Panel):
             self._offered,
             self._seen,
             {
-                "samples": Thumbnails(images, order, ratios),
+                "samples": Thumbnails(images, order, ratios, inspector.lead),
                 "copy": Copy(opened, inspector.classes),
                 "probabilities": Probabilities(opened, inspector.classes),
             },

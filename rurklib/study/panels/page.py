@@ -23,6 +23,7 @@ import ipywidgets
 from rurklib.checks import InputError
 from rurklib.study import files
 from rurklib.study.inspector.view import Inspector, seed_of
+from rurklib.study.panels.audited import RECORD, AuditInspector
 from rurklib.study.panels.guide import guided
 from rurklib.study.panels.inspector import InspectorPanel
 from rurklib.study.run import open_existing
@@ -42,11 +43,19 @@ MOST = 6  # visitors at once: each takes some 450 MB
 BEGUN: list[float] = []  # when processes of visitors were started
 
 
+def inspector_of(folder: Path, seed: int | None = None) -> Inspector:
+    """The inspector of an audit's folder, or of a finished run's."""
+    if (folder / RECORD).exists():
+        return AuditInspector(folder)
+    return Inspector(open_existing(folder), seed)
+
+
 def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Widget:
-    """The panel of the finished run in ``folder``, under a heading; a message if it can't be."""
+    """The panel of the finished run or audit in ``folder``, under a heading; a message if it can't
+    be."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # a log line is no part of a page
-            panel = InspectorPanel(Inspector(open_existing(folder), seed))
+            panel = InspectorPanel(inspector_of(Path(folder), seed))
     except (InputError, OSError) as error:
         return ipywidgets.HTML(
             '<div role="alert" style="line-height: 1.5"><h1>No run to inspect</h1>'
@@ -54,14 +63,17 @@ def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Wi
             "<p>Mend the folder, then load this page again.</p></div>"
         )
     inspector = panel.inspector
+    audited = isinstance(inspector, AuditInspector)
+    first = "" if audited else f"models of seed {inspector.seed} and "
     head = ipywidgets.HTML(
         '<div style="line-height: 1.4"><h1 style="font-size: 1.5em; margin: 0.3em 0">'
-        f"{TITLE}</h1><p style='margin: 0 0 0.6em'>{html.escape(inspector.run.title)}; models of "
-        f"seed {inspector.seed} and {len(inspector.references)} re-trained without them. "
+        f"{TITLE}</h1><p style='margin: 0 0 0.6em'>{html.escape(inspector.run.title)}; "
+        f"{first}{len(inspector.references)} models re-trained without them. "
         "Choose a sample and a small change to it, and see which models still know its class.</p>"
         "</div>"
     )
-    return ipywidgets.VBox([head, guided(panel)], layout={"overflow": "visible"})
+    body = panel.widget if audited else guided(panel)  # whose steps are a study's story
+    return ipywidgets.VBox([head, body], layout={"overflow": "visible"})
 
 
 def serve(
@@ -72,13 +84,18 @@ def serve(
     browser: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve the inspector of a finished run until it is interrupted; ``say`` is told the address.
+    """Serve the inspector of a finished run or an audit until it is interrupted; ``say`` is told
+    the address.
 
     ``port`` None: 8866, or the next that is free. Raises InputError before anything is served for a
-    folder that is no finished run, a seed that it hasn't, a port in use, or if Voila is missing.
+    folder that is neither, a seed that it hasn't, a port in use, or if Voila is missing.
     """
-    run = open_existing(folder)
-    seed_of(run, seed)
+    if (folder / RECORD).exists():
+        threads = AuditInspector(folder).run.scenario.threads  # whatever is wrong is told now
+    else:
+        run = open_existing(folder)
+        threads = run.scenario.threads
+        seed_of(run, seed)
     try:
         from traitlets.config import Config
         from voila.app import Voila
@@ -88,7 +105,7 @@ def serve(
             "rurklib"
         ) from None
     free = free_port(port)
-    os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)  # kernels inherit it
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # kernels inherit it
     code = "from rurklib.study.panels import inspector_page\n\n"
     code += f"inspector_page({str(folder.resolve())!r}, seed={seed!r})"
     nbformat = files.nbformat()

@@ -1,10 +1,12 @@
 """Who is known best, and who is told from held-out samples: by hand, and by scikit-learn."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
 
 import rurklib
+from rurklib import InputError
 from rurklib.study.audit.samples import found_at, roc_table, samples_table
 
 
@@ -30,6 +32,24 @@ def test_samples_are_ranked_among_those_held_out(planted):
     hits = result.counts["model"].hits[:, :, first].sum(axis=1) / 8
     assert (row.accuracy, row.reference_accuracy) == pytest.approx((hits[0], hits[1:].mean()))
     assert table["rank"].mean() > 0.55  # it learnt them by heart
+    assert table["index"].equals(table["sample"])
+    named = samples_table(result, planted.forget + 100)
+    assert named["index"].tolist() == (planted.forget[table["sample"].tolist()] + 100).tolist()
+    with pytest.raises(InputError, match="3 indices for 45 samples: expected one each"):
+        rurklib.audit(planted.original, planted.references, x, y, indices=[1, 2, 3])
+
+
+def test_each_sample_is_found_in_the_data_again(planted, folder, tmp_path, audit):
+    """Through the command, which is given indices in no order. Fails if they are its places among
+    the forget samples, or go with other rows."""
+    mixed = planted.forget.flip(0)[:20]
+    np.save(folder / "mixed.npy", mixed.numpy())
+    assert audit(forget="mixed.npy", out=tmp_path / "o", taus="0", draws=1).exit_code == 0
+    table = pd.read_csv(tmp_path / "o" / "samples.csv")
+    assert table.columns[:3].tolist() == ["sample", "index", "label"]
+    assert sorted(table["index"]) == sorted(mixed.tolist())
+    assert (mixed.numpy()[table["sample"]] == table["index"]).all()
+    assert (planted.y.numpy()[table["index"]] == table.label).all()
 
 
 def test_the_roc_is_scikit_learns(planted):
