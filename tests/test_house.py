@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CORE, STUDY, TESTS, SCRIPTS = 9289, 11977, 21054, 633
+CORE, STUDY, TESTS, SCRIPTS = 9787, 12272, 21930, 636
 LONGEST, LONGEST_TEST = 250, 350
 ONE_IDEA = {"uncertainty.py"}  # intervals, predictions and tests of one quantity, read together
 
