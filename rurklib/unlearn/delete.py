@@ -46,7 +46,7 @@ def masked(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 @method(
     "DELETE",
     sgd=SGD(epochs=20, lr=1e-3, weight_decay=0.0),
-    search={"lr": (1e-4, 0.03), "epochs": (1, 20)},
+    search={"lr": (1e-5, 0.01), "epochs": (1, 20)},
 )
 def delete(model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sgd: SGD) -> nn.Module:
     """Distil Original without its say on the label, on the forget set."""
