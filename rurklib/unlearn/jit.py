@@ -18,12 +18,13 @@ Notes on this implementation: two readings of step 3 differ in kind. In the offi
 constant, ``gradient="clean"``, the default: m(x) is pulled to where its copies are, not they to it,
 and of a linear model nothing is smoothed on average. As the paper's Algorithm 1 reads both m(x) and
 m(x') learn, ``gradient="both"``: the net does become flat (and the bias of a last layer stays, for
-it cancels), but on digits nothing was forgotten. Copies are clipped to the bounds, and ||x - x'||
-is what is left, as in the code (whose bounds are those of the batch). k is a mean over samples, the
-code's a sum over batches of 128. The code leaves the net in train mode: BatchNorm's running
-statistics drift to those of the forget set, which by itself gives away some of the class; "frozen"
-keeps them, and gives each sample a k of its own. A departure: the rate falls by half a cosine
-(RURK's B.2), which this method's own paper doesn't have; ``schedule="constant"`` keeps it.
+it cancels), but on digits, with frozen statistics, it gave up the other classes first. Copies are
+clipped to the bounds, and ||x - x'|| is what is left, as in the code (whose bounds are those of the
+batch). k is a mean over samples, the code's a sum over batches of 128. The code leaves the net in
+train mode: BatchNorm's running statistics drift to those of the forget set, which by itself gives
+away some of the class; "frozen" keeps them, and gives each sample a k of its own. A departure: the
+rate falls by half a cosine (RURK's B.2), which this method's own paper doesn't have;
+``schedule="constant"`` keeps it.
 
 Hyper-parameters (the official code's, with VGG): tau 0.03 (units of the input), lr 0.01 (its 0.1
 and 0.0003 are for inputs divided by 0.27, and the sum over 128), v 25, gradient "clean", epochs 1,
