@@ -44,7 +44,7 @@ BOOK = {
     "Learn": ["notebooks/README.md", "notebooks/*.ipynb", "notebooks/*/*.ipynb",
               "notebooks/TEACHING.md"],
     "Results": ["figures/try-it.html", "figures/README.md", "figures/*/README.md"],
-    "The package": ["rurklib/README.md", "rurklib/*/README.md"],
+    "The package": ["rurklib/README.md", "rurklib/*/README.md", "tests/README.md"],
     "The project": [f".github/{n}.md" for n in ("CONTRIBUTING", "CHANGELOG", "DATA", "SECURITY")],
 }  # fmt: skip
 ROOMS = ("residual", "perturb", "unlearn", "models", "train", "data", "metrics", "attacks")
