@@ -6,6 +6,7 @@ A *factory* fixture returns a function, so that a test says in its own words wha
 import os
 import random
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from torch import Tensor, nn
 
 from rurklib.study import files
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background; commands inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 files.nbformat()  # tests import it too: once, and soon
 torch.set_num_threads(1)
 collect_ignore = ["benchmarks"]  # they are run by hand

@@ -188,7 +188,7 @@ def test_the_command_alone_makes_what_the_study_makes(tmp_path):
 
 def test_only_the_first_process_writes_a_checkpoint_and_all_wait(tmp_path, monkeypatch):
     run, waited = open_run("digits", tmp_path / "run", seeds=[0], settings=SETTINGS), []
-    monkeypatch.setattr(models, "_trained", lambda run, name, key: run.blank(name.seed))
+    monkeypatch.setattr(models, "_trained", lambda run, name, key: (run.blank(name.seed), 0.0))
     monkeypatch.setattr(processes, "wait", lambda: waited.append(run.checkpoint(name).exists()))
     name = run.trained[0]
     for rank in (1, 0):

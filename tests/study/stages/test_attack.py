@@ -117,7 +117,7 @@ def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(
     assert study_order.run_attacks(there, {"out": str(folder), **few})
     book = nbformat.read(folder / "notebooks" / "07_adaptive_attacks.ipynb", as_version=4)
     assert not [o for c in book.cells for o in c.get("outputs", []) if o.output_type == "error"]
-    drawn = sorted(p.stem for p in (folder / "figures").glob("06_*.png"))
+    drawn = sorted(p.stem for p in (folder / "figures").glob("07_*.png"))
     assert drawn == ["07_attacks", "07_cheats", "07_distance", "07_mapping", "07_masking",
                      "07_membership", "07_outside", "07_relearn", "07_scenarios"]  # fmt: skip
     joined = pd.read_csv(folder / "figures" / "07_scenarios.csv")
