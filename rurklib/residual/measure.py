@@ -69,7 +69,7 @@ def residual_knowledge(
         tolerance: stop drawing at a radius when the 95 % Monte Carlo interval of every ratio is
             within +- tolerance (:mod:`rurklib.residual.sequential`); ``draws`` are then the most.
         precision: "float32"; with "bfloat16", or "auto" on a processor that has it, the same hits
-            are found in bfloat16, about twice as fast (:mod:`rurklib.residual.half`).
+            are found in bfloat16, sooner on convolutional nets (:mod:`rurklib.residual.half`).
         estimand: what the ratio's interval is for: "this forget set" (random are the copies and
             the re-training) or "forget sets like it" (the samples too).
         controls: other samples by name, ``{"held out": (x, y), "retained": (x, y)}``, measured the
