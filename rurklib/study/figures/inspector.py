@@ -199,7 +199,7 @@ class Probabilities:
         methods = [r for r in self.rows[1:] if r != "Re-train"]
         yes = [m for m in methods if right[m]]
         does, so, ends, its = (
-            ("says", "so do", "", f"It is the answer of {lead},")
+            ("says", "so do", "", f"It is the answer of {lead}{',' if methods else ' and'}")
             if right[lead]
             else ("does not say", "but", " do", f"It isn't {lead}'s answer, but that of")
         )
