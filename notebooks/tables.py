@@ -98,9 +98,7 @@ def results(folder: Path) -> pd.DataFrame:
 
 
 def findings(folder: Path) -> pd.DataFrame:
-    summary = folder / "summary.csv"
-    known = pd.read_csv(summary) if summary.exists() else None
-    return findings_table(pd.read_csv(folder / "verdicts.csv"), known)
+    return findings_table(*(pd.read_csv(folder / f"{n}.csv") for n in ("verdicts", "summary")))
 
 
 def choices(folder: Path) -> pd.DataFrame:

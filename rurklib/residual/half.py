@@ -2,14 +2,15 @@
 
 Whether a copy is recognised depends on the largest logit alone, and bfloat16 moves logits by a few
 hundredths. So all copies are asked in bfloat16, and those whose two best logits are so close that
-this might decide are asked again in float32: every hit and every miss is float32's. How close that
-is, is measured on the copies at hand: one in sixteen of each batch is asked both ways, and a lead
-of less than four times the largest difference found there is in doubt (two errors, one a logit, and
-as much again).
+this might decide are asked again in float32: hits and misses are float32's. How close that is, is
+measured on the copies at hand: one in sixteen of each batch is asked both ways, and a lead of less
+than four times the largest difference found there is in doubt (two errors, one a logit, and as much
+again). So a hit could differ where errors are twice those of the copies asked both ways; none was
+seen to.
 
 Logits that nobody doubted stay bfloat16's, less their mean error on the copies asked both ways: it
 is mostly that of rounded weights, the same for all copies, and would stay in a mean of margins.
-``tests/residual/test_half.py`` says how little is left.
+``tests/residual/test_half.py`` says how little is left, for samples of one class.
 """
 
 import copy

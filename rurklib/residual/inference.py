@@ -102,7 +102,7 @@ def sooner(form: Forward, model: nn.Module, example: Tensor) -> Forward:
     """The form with most answers found in bfloat16, or as it is, with the reason."""
     try:
         call = in_half(fold_batchnorm(model), form.call, example)
-        return Forward(call, max(BATCH, form.batch_size))
+        return Forward(call, max(form.batch_size, min(BATCH, 4 * form.batch_size)))
     except Exception as error:
         return replace(form, reason=f"in float32: {error}".splitlines()[0])
 

@@ -21,7 +21,7 @@ class Measurement:
     what suits it. ``tolerance``: stop drawing at a radius when the 95 % Monte Carlo interval of
     every ratio is within +- tolerance (:mod:`rurklib.residual.sequential`); ``draws`` are then the
     most. ``precision``: "float32", or "bfloat16" or "auto", which find the same hits in bfloat16 on
-    processors that have it (:mod:`rurklib.residual.half`); margins differ in their fourth digit.
+    processors that have it (:mod:`rurklib.residual.half`); margins are those of bfloat16.
 
     Making one raises InputError for a value that can't be used; nobody checks them again.
     """

@@ -18,6 +18,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from rurklib.checks import InputError
+
 Precision = Literal["float32", "bfloat16", "auto"]
 
 
@@ -44,14 +46,21 @@ def computing(
     """Inside the block ``model``, and whatever is copied from it, computes in ``precision``.
 
     Its logits are float32 all the same, so that losses are. ``channels_last``: the layout of images
-    and 4-d weights (None: with bfloat16). A block in such a block changes nothing.
+    and 4-d weights (None: with bfloat16). A block in such a block changes nothing. Raises
+    InputError for a model whose ``forward`` is an attribute of its own, as hooks of some libraries
+    make it: there is no telling what a copy of it would ask.
     """
     device = next(model.parameters()).device
     half = resolved(precision, device) == "bfloat16"
     last = half if channels_last is None else channels_last
-    if not (half or last) or "forward" in vars(model):
+    if not (half or last) or casts(model):
         yield
         return
+    if "forward" in vars(model):
+        raise InputError(
+            f"precision = {precision!r}: this {type(model).__name__}'s forward was replaced on the "
+            'object itself; expected that of its class: use precision="float32"'
+        )
     layouts = [(p, p.data.stride()) for p in model.parameters()]
     if last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -63,6 +72,7 @@ def computing(
             logits = type(self).forward(self, x)
         return logits.float() if half else logits
 
+    forward.casts = True  # type: ignore[attr-defined]
     # A bound method: a deep copy of the model is given one of its own.
     model.forward = types.MethodType(forward, model)  # type: ignore[method-assign]
     try:
@@ -74,6 +84,12 @@ def computing(
                 p.data = torch.empty_strided(p.shape, stride, dtype=p.dtype, device=device).copy_(p)
 
 
+def casts(model: nn.Module) -> bool:
+    """Whether :func:`computing` changed its forward, or that of what it was copied from."""
+    return hasattr(vars(model).get("forward"), "casts")
+
+
 def plain(model: nn.Module) -> None:
     """Let a model, or a copy made in a block of :func:`computing`, compute as its class says."""
-    vars(model).pop("forward", None)
+    if casts(model):
+        del model.forward

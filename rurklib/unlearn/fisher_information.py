@@ -24,6 +24,7 @@ from torch.func import functional_call, grad, vmap
 
 from rurklib.model_state import evaluating
 from rurklib.samples import as_float
+from rurklib.train.precision import casts
 
 Of = Callable[[Tensor, Tensor], Tensor]  # a sample's logits [1, classes] and label -> a number
 
@@ -60,7 +61,7 @@ def scores(
 def _uncast(model: nn.Module) -> Iterator[None]:
     """Without the casts of :func:`rurklib.train.precision.computing`, which vmap can't combine with
     BatchNorm's float32: derivatives of single samples are float32's."""
-    cast = {part: vars(part).pop("forward") for part in model.modules() if "forward" in vars(part)}
+    cast = {part: vars(part).pop("forward") for part in model.modules() if casts(part)}
     try:
         yield
     finally:

@@ -136,3 +136,13 @@ def test_the_whole_measurement_is_the_same_and_models_are_left_alone():
 
 def test_lead():
     assert lead(torch.tensor([[1.0, 5.0, 3.0], [2.0, 2.0, 0.0]])).tolist() == [2.0, 0.0]
+
+
+def test_large_images_are_not_shown_256_at_a_time():
+    """Their activations would take gigabytes."""
+    net = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net.append(nn.Linear(16, 2))
+    x = torch.rand(4, 3, 224, 224)
+    alone, half = (accelerate(net, x, precision=p) for p in ("float32", "bfloat16"))
+    assert not half.reason
+    assert half.batch_size <= 4 * alone.batch_size < 64

@@ -1,6 +1,7 @@
 """What numbers a method computes in is no method's concern: all of them take ``precision``."""
 
 import copy
+import types
 from typing import ClassVar
 
 import pytest
@@ -84,3 +85,16 @@ def test_after_an_error_nothing_casts(watched):
     with pytest.raises(RuntimeError), computing(watched, "bfloat16"):
         watched(torch.rand(2, 5, 6, 6))
     assert "forward" not in vars(watched)
+
+
+@pytest.mark.parametrize("name", ["GD", "SSD"])
+def test_a_forward_of_the_models_own_is_left_to_it_and_not_cast(name, cnn, images):
+    """As some libraries' hooks replace it on the object. Fails if a method takes it away."""
+    x, y = images(14)
+    net = cnn()
+    net.forward = types.MethodType(lambda self, x: 2 * type(self).forward(self, x), net)
+    pairs = (x[:10], y[:10]), (x[10:], y[10:])
+    out = unlearn(name, net, *pairs, seed=0)
+    assert torch.equal(out(x), 2 * type(out).forward(out, x))
+    with pytest.raises(InputError, match="forward was replaced on the object"):
+        unlearn(name, net, *pairs, seed=0, precision="bfloat16")

@@ -62,20 +62,19 @@ def answer(verdicts: pd.DataFrame) -> str:
     return "\n".join(["Verdict in most seeds", *(f"  {f}: {who}" for f, who in found.items())])
 
 
-def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame | None) -> pd.DataFrame:
+def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     """One row per method: its models' ratios, and the rule's verdicts counted by seeds, as text.
 
     ``verdicts`` as ``rurklib.study.stages.measure`` gives them; from ``summary`` come unlearn and
-    test accuracy, Avg. Gap and LiRA's AUC, as in :func:`results_table` (None: not known yet). Where
-    no ratio is defined, a whole class being forgotten, differences and margins stand in its place.
-    "All seeds, p" joins
+    test accuracy, Avg. Gap and LiRA's AUC, as in :func:`results_table`. Where no ratio is defined,
+    a whole class being forgotten, differences and margins stand in its place. "All seeds, p" joins
     the seeds' p as the rule joins its parts (:func:`rurklib.residual.parts.combined`): seeds share
     their references, so three findings of three aren't three confirmations; this p is below 0.05
     for about one in twenty methods that leave nothing, however much they share
     (tests/residual/test_parts.py). "Treated differently" counts seeds by the test that needs no
     re-trained model, if it was asked.
     """
-    small = None if summary is None else results_table(summary, gaps=False).set_index("method")
+    small = results_table(summary, gaps=False).set_index("method")
     beside = ["unlearn %", "test %", "Avg. Gap", "LiRA AUC"]
     rows, shown = [], {"ratio (seeds)": "ratio_of_means"}
     if verdicts.ratio_of_means.isna().all():
@@ -89,7 +88,7 @@ def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame | None) -> pd.D
                 "verdict (seeds)": findings_of(its),
                 **({"treated differently": in_seeds(its.treated)} if "treated" in its else {}),
                 "all seeds, p": "-" if math.isnan(p) else f"{p:.2g}",
-                **({} if small is None else small.loc[method, beside]),
+                **small.loc[method, beside],
             }
         )
     return pd.DataFrame(rows)

@@ -97,12 +97,17 @@ def test_places_that_are_no_folder_to_write_in_are_one_line(begun):
         (Path("/proc/x"), [], "/proc is no folder to write in: choose --out"),
         (begun / "run.json" / "x", [], "run.json: File exists"),
     ):
-        before = snapshot(begun)
-        result = study_in(out, *more)
-        assert result.exit_code == 2
-        assert says in result.output
-        assert len(result.output.strip().splitlines()) == 1
-        assert snapshot(begun) == before
+        refused(begun, says, out, *more)
+
+
+def refused(run: Path, says: str, *words) -> None:
+    """A study is refused in one line, and ``run`` left as it was."""
+    before = snapshot(run)
+    result = study_in(*words)
+    assert result.exit_code == 2
+    assert says in result.output
+    assert len(result.output.strip().splitlines()) == 1
+    assert snapshot(run) == before
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -138,12 +143,7 @@ def study_in(folder: Path, *more: str):
 )
 def test_a_run_folder_that_is_not_this_run_is_left_alone(begun, harm, words, says):
     harm(begun)
-    before = snapshot(begun)
-    result = study_in(begun, *words)
-    assert result.exit_code == 2
-    assert says in result.output
-    assert len(result.output.strip().splitlines()) == 1
-    assert snapshot(begun) == before
+    refused(begun, says, begun, *words)
 
 
 def test_a_file_or_a_strangers_folder_is_never_overwritten_even_with_fresh(tmp_path):
