@@ -66,8 +66,7 @@ def killed(tmp_path_factory, shipped) -> tuple[Path, dict[str, int]]:
         process = subprocess.Popen(
             [*command(out, SMALL), "--with", own], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True, text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background
-        )  # fmt: skip  # commands ignore it, and hand that on
+        )  # fmt: skip
         deadline = time.monotonic() + 180
         while len(list((out / "models").glob("*.safetensors"))) == before:
             if time.monotonic() > deadline:
