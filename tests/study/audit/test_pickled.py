@@ -17,22 +17,20 @@ class Trap:
         return Path.touch, (Path("sprung"),)
 
 
-@pytest.mark.parametrize("wrapped", ["bare", "state_dict", "model"])
-def test_weights_as_people_have_them_are_read_elsewhere(folder, tmp_path, wrapped):
+def test_weights_as_people_have_them_are_read_elsewhere(folder, tmp_path, monkeypatch):
     """Also by DataParallel, and within a trainer's checkpoint. Fails if this process unpickles."""
     ours = folder / "original.safetensors"
     own = load_file(ours)
-    found = (
-        own
-        if wrapped == "bare"
-        else {"epoch": 3, wrapped: {f"module.{k}": v for k, v in own.items()}}
-    )
-    torch.save(found, tmp_path / "m.pt")
-    read = read_weights([ours, tmp_path / "m.pt"])
-    loaded = read[tmp_path / "m.pt"]
-    assert read[ours].keys() == own.keys()
-    assert loaded.keys() == own.keys()
-    assert all(torch.equal(loaded[k], own[k]) for k in own)
+    paths = [tmp_path / f"{name}.pt" for name in ("bare", "state_dict", "model")]
+    torch.save(own, paths[0])
+    for path in paths[1:]:
+        torch.save({"epoch": 3, path.stem: {f"module.{k}": v for k, v in own.items()}}, path)
+    monkeypatch.setattr(torch, "load", None)
+    read = read_weights([ours, *paths])
+    for loaded in read.values():
+        assert loaded.keys() == own.keys()
+        assert all(torch.equal(loaded[k], own[k]) for k in own)
+    assert list(read) == [ours, *paths]
 
 
 def test_a_pickle_that_runs_code_runs_none(tmp_path, monkeypatch):

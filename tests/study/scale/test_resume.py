@@ -171,6 +171,7 @@ from test_resume import trained
 from rurklib.study import files
 from pathlib import Path
 torch.set_num_threads(1)
+torch.optim.SGD([torch.zeros(1)], lr=1.0)  # loads what each child would load: seconds
 out, random = Path(sys.argv[1]), random.Random(int(sys.argv[3]))
 
 def child(name, path=None):
