@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-from tables import FIGURES, write_answers, write_tables
+from tables import FIGURES, write_answers, write_tables, write_which
 
 from rurklib.checks import InputError
 from rurklib.study.files import read_json, replacing
@@ -70,7 +70,8 @@ def publish(run: Path) -> None:
     if trials.exists():
         shutil.copy(trials, target / trials.name)
     write_answers()
-    for page in (FIGURES / "README.md", target / "README.md"):
+    write_which()
+    for page in (ROOT / "README.md", FIGURES / "README.md", target / "README.md"):
         write_tables(page)
 
 

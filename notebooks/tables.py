@@ -15,6 +15,7 @@ import pandas as pd
 from rurklib.study.files import write_frame
 from rurklib.study.report import findings_table, results_table, versus_paper_text
 from rurklib.study.report.tables import findings_of
+from rurklib.study.report.which import compared, published, which_table, which_to_use
 from rurklib.study.stages.tune import chosen_trials
 
 FIGURES = Path(__file__).parent.parent / "figures"
@@ -69,6 +70,11 @@ def write_answers() -> None:
     write_frame(FIGURES / "beyond-images" / "answers.csv", pd.DataFrame(rows))
 
 
+def write_which() -> None:
+    """``which.csv``: all methods on all data of which both tests were asked, as ``rurk which``."""
+    write_frame(FIGURES / "which" / "which.csv", compared(published(FIGURES)))
+
+
 def write_tables(page: Path) -> None:
     """The page with its tables as the CSVs are now, if there is such a page."""
     if page.exists():
@@ -84,7 +90,10 @@ def with_tables(text: str) -> str:
             return found[0]
         return found[1] + markdown(TABLES[found[3]](FIGURES / found[2]))
 
-    return MARK.sub(table, text)
+    def sentence(found: re.Match[str]) -> str:
+        return found[1] + which_to_use(pd.read_csv(FIGURES / "which" / "which.csv"))
+
+    return SAID.sub(sentence, MARK.sub(table, text))
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -156,7 +165,9 @@ def curves_beside(folder: Path) -> pd.DataFrame:
 MARK = re.compile(
     r"(<!-- figures/([\w/-]+)/(\w+\.csv): made by \S+ -->\n)(?:\|.*\n|not measured yet\n)*"
 )
+SAID = re.compile(r"(<!-- which to use: made by \S+ -->\n *)[^\n]*")
 TABLES = {
+    "which.csv": lambda folder: which_table(pd.read_csv(folder / "which.csv")),
     "summary.csv": results,
     "verdicts.csv": findings,
     "answers.csv": as_it_is("answers.csv"),

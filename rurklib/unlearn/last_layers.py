@@ -80,7 +80,7 @@ def reset(modules: list[nn.Module], seed: int) -> None:
         if initialise is None and next(part.parameters(recurse=False), None) is not None:
             raise checks.InputError(
                 f"{type(part).__name__} has no reset_parameters(): it can't be re-initialised; "
-                "give it one, or choose k so that it isn't among the last layers"
+                "give it one, or a k (of EU-k) by which it isn't among the last layers"
             )
     # A stream of its own, or a net of one layer would get the weights that Original started from.
     with seeded(mixed_seed(seed, 4)):

@@ -65,7 +65,7 @@ def folder(own, nothing_brought, tmp_path_factory) -> Path:
     study.unlearn(run)
     summary = study.summarise(run)
     study.measure(run)
-    table = study.verdicts(study.residual(run, "brighter"))
+    table = study.verdicts(study.residual(run, "brighter", controls=["held out"]))
     table.to_csv(out / "verdicts.csv")
     (out / "tables.txt").write_text(f"{results_table(summary)}\n{findings_table(table, summary)}")
     nothing_brought()
@@ -81,6 +81,7 @@ def test_all_that_a_file_holds_is_in_every_table(folder, own):
     assert set(frame.perturbation[frame.method == "Unsure"]) == {"gaussian", "brighter"}
     assert "Unsure" in set(pd.read_csv(folder / "verdicts.csv").method)
     assert (folder / "tables.txt").read_text().count("Unsure") == 2
+    assert "\n  Unsure " in invoke("which", folder).output.replace("\n", "\n  ")
     known = json.loads((folder / "run.json").read_text())["brought"]
     assert [its["path"] for its in known] == [str(path) for path in own]
     assert known[0]["sha256"] == hashlib.sha256(own[0].read_bytes()).hexdigest()

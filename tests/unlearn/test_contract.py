@@ -176,6 +176,8 @@ def test_layers_that_are_frozen_stay_and_the_others_change(name, task):
     before = model.state_dict()
     changed = {k for k, v in out.state_dict().items() if not torch.equal(v, before[k])}
     learned = {k for k, p in model.named_parameters() if p.requires_grad}
+    if name == "Retrain-quarter":  # it has no option: BatchNorm's statistics are new as well
+        learned = before.keys() - {"0.weight"}
     if name in ("CF-k", "CR", "EU-k"):
         learned = {"5.weight", "5.bias"}
     assert changed == (learned & changed if "SSD" in name else learned)  # they select some
@@ -188,6 +190,7 @@ WRONG = [
     ("BadTeacher", "temperature", 0.0), ("BadTeacher", "retain_share", 1.2),
     ("JiT", "tau", 0.0), ("JiT", "v", 0), ("JiT", "gradient", "noisy"),
     ("LFSSD", "alpha", -1.0), ("LFSSD", "dampening", -0.1), ("NTK", "residual", "logit"),
+    ("Retrain-quarter", "share", 1.5), ("Retrain-quarter", "recipe", "fast"),
     ("SalUn", "share", -0.1), ("SalUn", "share", 1.5), ("SCRUB", "max_epochs", 4),
     ("SSD", "alpha", -1.0), ("SSD", "alpha", math.nan), ("SSD", "dampening", -0.1),
     ("UNSIR", "lam", math.nan), ("UNSIR", "repair_lr", -0.1), ("UNSIR", "samples", 0),
@@ -208,7 +211,7 @@ def test_an_unknown_method_is_told_the_nearest():
         unlearn("neggrad", None, None, None)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "Retrain-quarter"])  # it has a recipe
 def test_an_unknown_hyper_parameter_is_told_the_nearest(name, task):
     with pytest.raises(InputError, match=r"unknown hyper-parameter of .*'batch_siz'.*'batch_size'"):
         unlearn(name, *task, batch_siz=1)

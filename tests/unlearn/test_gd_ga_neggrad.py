@@ -78,7 +78,7 @@ def test_without_what_sets_it_apart_it_is_gd_to_the_bit(name, without, batchnorm
 
 
 FORGET_ALONE = ("BoundaryShrink", "DELETE", "GA", "JiT")
-RETAIN_ALONE = ("CF-k", "EU-k", "Fisher", "GD", "NGD", "l1-sparse")
+RETAIN_ALONE = ("CF-k", "EU-k", "Fisher", "GD", "NGD", "Retrain-quarter", "l1-sparse")
 
 
 @pytest.mark.parametrize("name", [*FORGET_ALONE, *RETAIN_ALONE])

@@ -20,6 +20,7 @@ from rurklib.study.cli.audit import audit
 from rurklib.study.cli.page import page
 from rurklib.study.cli.sweep import sweep
 from rurklib.study.cli.train import train
+from rurklib.study.cli.which import which
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.unlearn.contract import METHODS
 
@@ -36,6 +37,7 @@ Examples:
   rurk page --run runs/digits --out try.html    the like for anybody: one file, no server
   rurk attack --run runs/digits                 adaptive attacks on a finished study
   rurk sweep NOTEBOOK --grid tau=0,0.01         a notebook for every cell of a grid
+  rurk which runs/digits runs/cifar5            which method to use, of those and re-training
   rurk scenarios                                what can be studied; with a name, every setting
   rurk audit --help                             models of your own, against re-trained ones
   rurk study --with my_method.py --out runs/my  a method (law, metric ...) of your own beside ours
@@ -77,7 +79,7 @@ def main() -> None:
     """Measure and remove residual knowledge in unlearned classifiers."""
 
 
-for command in (train, page, sweep, audit, attack):
+for command in (train, page, sweep, audit, attack, which):
     main.add_command(command)
 
 

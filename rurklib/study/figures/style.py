@@ -44,6 +44,7 @@ STYLE: dict[str, tuple[str, str]] = {
     "DELETE": (_C[6], "s"),
     "JiT": (_C[2], "P"),
     "UNSIR": (_C[1], "X"),
+    "Retrain-quarter": ("#7a7a7a", "D"),
     "RURK": (_C[2], "*"),
     "NoisyRURK": (_C[2], "p"),
     "Noise-brittle": (_C[3], "8"),  # two that cheat

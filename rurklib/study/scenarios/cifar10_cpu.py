@@ -35,4 +35,5 @@ CIFAR10_CPU = replace(
     taus=(*CIFAR10.taus, 0.06, 0.1),
     perturbations=("gaussian",),
     draws=2,
+    methods={**CIFAR10.methods, "Retrain-quarter": {}},
 )  # fmt: skip

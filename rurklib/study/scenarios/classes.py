@@ -22,7 +22,7 @@ the ratio 0 and reads as over-forgotten, where by the right ones it is where it 
 
 from dataclasses import replace
 
-from rurklib.study.scenarios.images import CIFAR5, DIGITS, FIRST
+from rurklib.study.scenarios.images import CIFAR5, CONTROL, DIGITS, FIRST
 from rurklib.study.scenarios.scenario import tuned
 
 DIGITS_CLASS = replace(
@@ -30,12 +30,12 @@ DIGITS_CLASS = replace(
     name="digits-class",
     title="digits, a whole class",
     forget_share=1.0,
-    methods=tuned("digits-class", f"{FIRST} RURK"),
+    methods=tuned("digits-class", f"{FIRST} RURK {CONTROL}"),
 )
 CIFAR5_CLASS = replace(
     CIFAR5,
     name="cifar5-class",
     title="small CIFAR-5, a whole class",
     forget_share=1.0,
-    methods=tuned("cifar5", f"{FIRST} RURK"),
+    methods=tuned("cifar5", f"{FIRST} RURK {CONTROL}"),
 )

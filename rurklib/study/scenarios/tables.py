@@ -22,7 +22,7 @@ BREAST_CANCER = Scenario(
     forget_class=0,
     recipe=Recipe(epochs=100, batch_size=32),
     taus=(0.0, 0.02, 0.04, 0.06, 0.08, 0.1),
-    methods=tuned("breast-cancer", "GD NGD GA NegGrad+ SCRUB SSD RURK"),
+    methods=tuned("breast-cancer", "GD NGD GA NegGrad+ SCRUB SSD RURK Retrain-quarter"),
 )
 
 IRIS = Scenario(
@@ -33,5 +33,5 @@ IRIS = Scenario(
     forget_class=1,
     recipe=Recipe(epochs=100, batch_size=16),
     taus=(0.0, 0.02, 0.04, 0.06, 0.08, 0.1),
-    methods=tuned("iris", "GD NGD GA NegGrad+ SCRUB RURK"),
+    methods=tuned("iris", "GD NGD GA NegGrad+ SCRUB RURK Retrain-quarter"),
 )

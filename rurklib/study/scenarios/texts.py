@@ -24,7 +24,7 @@ from rurklib.study.scenarios.scenario import Scenario, tuned
 from rurklib.study.sources.text import text
 from rurklib.train.spec import Recipe
 
-METHODS = "GD NGD GA NegGrad+ EU-k CF-k SCRUB SSD RURK"
+METHODS = "GD NGD GA NegGrad+ EU-k CF-k SCRUB SSD RURK Retrain-quarter"
 
 SMS = Scenario(
     name="sms",

@@ -23,7 +23,7 @@ from rurklib.study.scale.engine import AtScale
 from rurklib.study.sources import rows
 from rurklib.study.stages.parallel import on_terminal, parallel
 from rurklib.train.fit import fit
-from rurklib.unlearn.contract import METHODS
+from rurklib.unlearn.contract import METHODS, defaults
 
 
 def train(run: Run) -> dict[ModelId, nn.Module]:
@@ -148,7 +148,7 @@ def _key(run: Run, name: ModelId) -> str:
     inputs = {"kind": method, "seed": seed, "split": run.split.digest, "net": s.model}
     inputs |= brought.code(s.model)
     if method in METHODS:
-        inputs["hyperparameters"] = {**s.hyperparameters(method), **_told(run)}
+        inputs["hyperparameters"] = {**s.hyperparameters(method), **_told(run, method)}
         inputs["parent"] = files.digest(run.checkpoint(ModelId("Original", seed)))
         return key([build, METHODS[method]], inputs)
     more: Any = {SMOOTHED: noisy_copies, SAME_PRIOR: rehearsed, HALF: forget_part_of_a_class}
@@ -229,18 +229,18 @@ def unlearned(
         run.pair("retain"),
         run.pair("forget"),
         seed=seed if unlearning_seed is None else unlearning_seed,
-        **{**values, **_told(run)},
+        **{**values, **_told(run, method)},
     )
 
 
-def _told(run: Run) -> dict[str, Any]:
+def _told(run: Run, method: str) -> dict[str, Any]:
     """What a method doesn't take for granted: inputs that are no images in [0, 1], numbers that are
-    not float32."""
-    told: dict[str, Any] = {}
-    if run.data.bounds != (0.0, 1.0):
-        told["bounds"] = run.data.bounds
+    not float32; to one that asks, how re-trained models are trained."""
+    told: dict[str, Any] = {} if run.data.bounds == (0.0, 1.0) else {"bounds": run.data.bounds}
     if run.scenario.recipe.precision != "float32":
         told["precision"] = run.scenario.recipe.precision
+    if "recipe" in defaults(method):
+        told["recipe"] = run.scenario.training("Re-train")
     return told
 
 

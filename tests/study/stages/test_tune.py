@@ -186,7 +186,7 @@ def test_trials_of_a_grid_are_the_methods_models(run, table):
         assert row.test_accuracy == accuracy(model, *test)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [n for n in METHODS if n != "Retrain-quarter"])  # isn't tuned
 def test_spaces_hold_usable_values_and_no_combination_that_a_method_refuses(name, cnn, images):
     """Fails if two values, each usable, exclude one another: a search would die in the middle."""
     assert SEARCH[name], f"{name} has no search space"
