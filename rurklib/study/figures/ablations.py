@@ -22,14 +22,14 @@ def ablation_panels(
     ``frame`` has columns group, method, seed, the swept parameters, ``quantity`` and its bands: one
     row a model and cell. ``choices`` gives each group's parameter and its name for the axis. Marks
     are means over seeds, bars their range; grey is what re-trained models show in that cell, for
-    where other samples are forgotten they differ too.
+    where other samples are forgotten they differ too. Ratios share one scale.
     """
     ylabel, _, _, target = QUANTITIES[quantity]
     methods = [m for m in frame.method.unique() if m != "Re-train"]
     apart = {m: 0.18 * (k - (len(methods) - 1) / 2) for k, m in enumerate(methods)}
     with panels(
         {group: name for group, (_, name) in choices.items()}, title=title, size=(3.7, 2.5),
-        ylabel=ylabel, about="the forget set of each cell",
+        ylabel=ylabel, about="the forget set of each cell", sharey=quantity == "ratio_of_means",
     ) as (figure, axes):  # fmt: skip
         for group, axis in axes.items():
             parameter, part = choices[group][0], frame[frame.group == group]

@@ -18,7 +18,7 @@ from rurklib.study.figures.scaffold import (
     panels,
     spread,
 )
-from rurklib.study.figures.style import DOTTED, INK, style
+from rurklib.study.figures.style import CROWDED, DOTTED, INK, found, style
 
 # what it is, the references' range, the prediction for a further one, where nothing is left
 QUANTITIES: dict[str, tuple[str, tuple[str, str] | None, tuple[str, str] | None, float]] = {
@@ -35,8 +35,8 @@ QUANTITIES: dict[str, tuple[str, tuple[str, str] | None, tuple[str, str] | None,
         None, ("margin_predict_low", "margin_predict_high"), 0.0,
     ),
 }  # fmt: skip
+FLOOR = {"ratio_of_means": 0.0}  # what a quantity can't be below
 
-CROWDED = 6  # lines in one picture; with more, each method gets a panel of its own
 REACH, LEAST = 8, 0.25  # a panel goes as far as so many times its bands' reach, and not less
 
 
@@ -49,7 +49,6 @@ def residual_curves(
     quantity: str | Sequence[str] = "ratio_of_means",
     unit: str | Mapping[Any, str] = "sd of the noise, pixels in [0, 1]",
     about: str = "this forget set",
-    share: bool = False,
 ) -> Figure:
     """Residual knowledge over tau for each method: mean over seeds as line, their range as shade.
 
@@ -60,9 +59,10 @@ def residual_curves(
     the light one is pointwise, and says so: at *each* tau 95 of 100 further models are inside.
     Of a method with one model, bars are the 95 % interval of the ratio.
 
-    Methods share a panel; more than six have one each, the others behind it as hair lines. With
-    ``by``, a column, there is a panel for each of its values (in ``titles``: value: title);
-    ``unit``, of tau, may then be a mapping too, and ``share`` gives all panels one scale. A panel
+    Methods share a panel; more than six have one each, the others behind it as hair lines, and if
+    there is a column ``verdict`` its look instead of their own. With ``by``, a column, there is a
+    panel for each of its values (in ``titles``: value: title); ``unit``, of tau, may then be a
+    mapping too. Panels share tau where they share its unit, and in a row their scale. A panel
     has room for its bands and shows up to eight times as much to either side of no residual
     knowledge: where a curve ends beyond that, the number is written at the edge.
     """
@@ -72,7 +72,10 @@ def residual_curves(
     names = {m: m for m in methods} if each else panel_names(frame, by, titles)
     keys = {(name, q): text for name, text in names.items() for q in asked}
     columns = min(5 if each else len(asked) if len(asked) > 1 else 3, len(keys))
-    sharex, sharey = share or each or len(asked) > 1, "col" if len(asked) > 1 else share or each
+    sharex = isinstance(unit, str)
+    sharey = "col" if len(asked) > 1 else each or "row"
+    told = frame.groupby("method").verdict.first() if each and "verdict" in frame else {}
+    looks = {m: style(m) | (found(told[m]) if m in told else {}) for m in methods}
     label = QUANTITIES[asked[0]][0] if len(asked) == 1 else ""
     with panels(
         keys, title=title, columns=columns, about=about, ylabel=label,
@@ -84,13 +87,14 @@ def residual_curves(
         for (name, which), axis in axes.items():
             rows = frame[frame[by] == name] if by else frame
             own = [name] if each else [m for m in methods if m in set(rows.method)]
-            limits[axis], ends[axis] = _draw(axis, rows, which, own, methods if each else [])
+            mine = {m: looks[m] for m in own}
+            limits[axis], ends[axis] = _draw(axis, rows, which, mine, methods if each else [])
             axis.set_ylabel("" if label else textwrap.fill(QUANTITIES[which][0], 24), fontsize=9)
         for axis in limits:
             alike = set(axis.get_shared_y_axes().get_siblings(axis)) & set(limits)
             low, high = zip(*(limits[a] for a in alike), strict=True)
             axis.set_ylim(min(low), max(high))
-            _mark_beyond(axis, ends[axis])
+            _mark_beyond(axis, ends[axis], looks)
     return figure
 
 
@@ -114,20 +118,20 @@ def bands(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """What re-trained models do among themselves, by tau: low, high (their range), predict_low,
     predict_high (a further one, 95 % at each tau); NaN where a quantity has no such band. Under a
     perturbation that is found on a model, each model's prediction depends a little on its copies:
-    the first model's is taken."""
+    the first model's is taken. No ratio is below 0, nor is its band."""
     _, span, predict, _ = QUANTITIES[quantity]
     # The references' own rows are predictions from one fewer: take a model's.
     rows = frame[frame.method != "Re-train"] if (frame.method != "Re-train").any() else frame
     first = rows.groupby("tau").first()
-    found = first.reindex(columns=[*(span or ("", "")), *(predict or ("", ""))])
-    return found.set_axis(list(BOUNDS), axis=1).astype(float)
+    null = first.reindex(columns=[*(span or ("", "")), *(predict or ("", ""))]).astype(float)
+    return null.set_axis(list(BOUNDS), axis=1).clip(lower=FLOOR.get(quantity))
 
 
 def _draw(
-    axis: Axes, rows: pd.DataFrame, quantity: str, methods: Sequence[str], others: Sequence[str]
+    axis: Axes, rows: pd.DataFrame, quantity: str, looks: Mapping[str, dict], others: Sequence[str]
 ) -> tuple[tuple[float, float], dict[str, float]]:
-    """The bands, ``others`` as hair lines and the curves of ``methods``. Returns the limits that a
-    panel needs, and where the curves end."""
+    """The bands, ``others`` as hair lines and the curves of ``looks`` (method: look). Returns the
+    limits that a panel needs, and where the curves end."""
     null, target = bands(rows, quantity), QUANTITIES[quantity][3]
     grey_bands(axis, null, further=POINTWISE)
     axis.axhline(target, **DOTTED)
@@ -135,27 +139,28 @@ def _draw(
         mean = rows[rows.method == other].groupby("tau")[quantity].mean()
         axis.plot(mean.index, mean, color="#bbbbbb", lw=0.6, zorder=1, label=None if k else HAIR)
     ends, points = {}, [target]
-    for method in methods:
+    for method, look in looks.items():
         its = rows[rows.method == method]
-        curve = spread(axis, its, "tau", quantity, method, label=None if others else method)
+        look = {"label": None if others else method, **look}
+        curve = spread(axis, its, "tau", quantity, method, **look)
         ends[method] = float(curve["mean"].iloc[-1])
         points += [curve["min"].min(), curve["max"].max()]
         if quantity == "ratio_of_means" and "ratio_low" in its and its.tau.is_unique:
             bars = its.tau, its.ratio_low, its.ratio_high
-            axis.vlines(*bars, lw=1.4, color=style(method)["color"])
+            axis.vlines(*bars, lw=1.4, color=look["color"])
             points += [bars[1].min(), bars[2].max()]
     ticks = [null.index[k] for k in (0, len(null) // 2, -1)]
     axis.set_xticks(ticks, [f"{t:.2g}" for t in ticks])
     low, high = null.min(axis=None), null.max(axis=None)
     wide = np.nanmax([high - target, target - low, 0.0])
     reach = max(REACH * wide, LEAST) if wide > 0 else np.inf  # a class forgotten whole has no band
-    low = max(np.nanmin([low, *points]), target - reach)
+    low = max(np.nanmin([low, *points]), target - reach, FLOOR.get(quantity, -np.inf))
     high = min(np.nanmax([high, *points]), target + reach)
     margin = 0.06 * (high - low) or 0.05
     return (low - margin, high + margin), ends
 
 
-def _mark_beyond(axis: Axes, ends: Mapping[str, float]) -> None:
+def _mark_beyond(axis: Axes, ends: Mapping[str, float], looks: Mapping[str, dict]) -> None:
     """Write at the edge of a panel where the curves end that leave it."""
     low, high = axis.get_ylim()
     for arrow, out, edge, side in (
@@ -164,6 +169,6 @@ def _mark_beyond(axis: Axes, ends: Mapping[str, float]) -> None:
     ):
         words = [f"{arrow} {m + ' ' if len(ends) > 1 else ''}{v:.2f}" for m, v in out.items()]
         if out:
-            color = INK if len(out) > 1 else style(*out)["color"]
+            color = INK if len(out) > 1 else looks[next(iter(out))]["color"]
             axis.text(0.98, edge, "\n".join(words), transform=axis.transAxes, ha="right", va=side,
                       fontsize=9, color=color)  # fmt: skip

@@ -16,7 +16,7 @@ from rurklib.study.figures.scaffold import (
     panel_names,
     panels,
 )
-from rurklib.study.figures.style import BAND, DOTTED, FURTHER, style
+from rurklib.study.figures.style import BAND, DOTTED, FURTHER, found, style
 
 GREYS = ["null_low", "null_high", "predict_low", "predict_high"]
 
@@ -39,9 +39,10 @@ def dots(
     """A row for each value of the column ``rows``, and in it the number ``x`` of each method.
 
     ``frame`` has the columns method, ``rows`` and ``x``. Panels are those of several ``x`` (column:
-    title), or of the values of the column ``by`` (in ``titles``: value: title). ``bars``: "sd"
-    draws each value pale, their mean and standard deviation over them; "quartiles" the median,
-    quartiles and range; two columns an interval at each value; "" values alone, joined by a line.
+    title), or of the values of the column ``by`` (in ``titles``: value: title). ``bars``: "range"
+    draws each value pale, their mean and range over them; "quartiles" the median, quartiles and
+    range; two columns an interval at each value; "" values alone, joined by a line. With a column
+    ``verdict`` marks look like what it says, a verdict or a side, not like their method.
 
     Grey is what re-trained models show: where they have a row, their mean and range (or median and
     quartiles) across all; else in each row null_low to null_high, their range, and predict_low to
@@ -49,7 +50,8 @@ def dots(
     than marks and ranges need is cut off. Dotted: ``centre``, a number or a column's mean.
     """
     if isinstance(x, Mapping):
-        frame = frame.melt(list({"method", rows}), list(x), var_name="of", value_name="value")
+        kept = [c for c in dict.fromkeys(("method", rows, "verdict")) if c in frame]
+        frame = frame.melt(kept, list(x), var_name="of", value_name="value")
         titles, by, x = x, "of", "value"
     keys, names = panel_names(frame, by, titles), list(frame[rows].unique())
     names = names if rows == "method" else sorted(names)
@@ -69,8 +71,10 @@ def dots(
                 if rows != "method":
                     axis.plot(its[x], [at] * len(its), color="#bbbbbb", lw=0.8, zorder=1)
                 for method, own in its.groupby("method", sort=False):
-                    label = None if rows == "method" else str(method)
-                    _marks(axis, own, x, at, bars, {**style(str(method)), "label": label})
+                    look = style(str(method)) | {"label": None if rows == "method" else method}
+                    judged = "verdict" in own and method != "Re-train"
+                    looks = [found(v) if judged else look for v in own.get("verdict", own.method)]
+                    _marks(axis, own, x, at, bars, [{**its, "ls": ""} for its in looks])
             if {"null_low", "predict_low"} <= set(frame):
                 needed = frame[[x, "null_low", "null_high"]]
                 low, high = needed.min(axis=None), needed.max(axis=None)
@@ -97,22 +101,23 @@ def _greys(
 
 
 def _marks(
-    axis: Axes, own: pd.DataFrame, x: str, at: int, bars: str | tuple[str, str], look: dict
+    axis: Axes, own: pd.DataFrame, x: str, at: int, bars: str | tuple[str, str], looks: list[dict]
 ) -> None:
-    """One method's values in one row."""
-    values, color = own[x], look["color"]
+    """One method's values in one row, and how each looks."""
+    values, look, colors = own[x], looks[0], [its["color"] for its in looks]
     if bars == "quartiles":
         low, first, middle, third, high = values.quantile([0, 0.25, 0.5, 0.75, 1])
-        axis.hlines(at, low, high, color=color, lw=0.8)
-        axis.hlines(at, first, third, color=color, lw=3.5)
+        axis.hlines(at, low, high, color=colors[0], lw=0.8)
+        axis.hlines(at, first, third, color=colors[0], lw=3.5)
         axis.plot(middle, at, ms=8, mec="white", **look)
-    elif bars == "sd":
-        sd = values.std(ddof=1) if len(values) > 1 else 0.0
-        axis.scatter(values, [at] * len(values), s=22, alpha=0.45, lw=0, **look)
-        axis.hlines(at, values.mean() - sd, values.mean() + sd, color=color, lw=1.6)
+    elif bars == "range":
+        small = {"color": colors[0], "marker": look["marker"], "alpha": 0.45, "lw": 0}
+        axis.scatter(values, [at] * len(values), s=22, **small)
+        axis.hlines(at, values.min(), values.max(), color=colors[0], lw=1.6)
         axis.plot(values.mean(), at, ms=8, **look)
     else:
         rows = at + 0.22 * (np.arange(len(own)) - (len(own) - 1) / 2)  # seeds stand apart
         if bars:
-            axis.hlines(rows, own[bars[0]], own[bars[1]], color=color, lw=0.8)
-        axis.plot(values, rows, ls="", ms=7.5 if len(own) == 1 else 4.5, **look)
+            axis.hlines(rows, own[bars[0]], own[bars[1]], colors=colors, lw=0.8)
+        for value, row, its in zip(values, rows, looks, strict=True):
+            axis.plot(value, row, ms=7.5 if len(own) == 1 else 4.5, **its)

@@ -5,33 +5,33 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from rurklib.study.figures.scaffold import method_axis, panel_names, panels
-from rurklib.study.figures.style import DOTTED, INK, style
+from rurklib.study.figures.scaffold import WIDEST, method_axis, panel_names, panels
+from rurklib.study.figures.style import COLD, DOTTED, INK, WARM, style
 
 FULL = 8.0  # standard deviations at which a colour is full
 BINS = 16  # of a histogram
-COLD, MIDDLE, WARM = sns.diverging_palette(245, 45, s=85, l=55, n=3)
+CELL = 0.46  # inches, of an attack on a method
+HEAT = LinearSegmentedColormap.from_list("heat", [COLD, "#ececec", WARM]).with_extremes(bad="white")
 
 
-def attack_heat(
-    cells: pd.DataFrame, by: str, titles: Mapping[str, str], *, title: str, stacked: bool = False
-) -> Figure:
-    """A panel for each value of the column ``by``: attacks in rows, methods in columns; with
-    ``stacked`` panels are below each other, attacks in columns.
+def attack_heat(cells: pd.DataFrame, by: str, titles: Mapping[str, str], *, title: str) -> Figure:
+    """A panel for each value of the column ``by``: attacks in rows, methods in columns; where these
+    would be wider than a page, panels are below each other, attacks in columns.
 
     ``cells`` as :func:`rurklib.study.stages.attack_tables` gives them, one for each panel, attack
     and method; ``titles`` names the panels shown. The number is how many seeds are outside the
     prediction for a further re-trained model, with + or - for the side (and /, where both occur).
-    Colour: t, orange above the re-trained models, blue below. Blank: no seed is outside, or nothing
-    can be said.
+    Colour: t, orange above the re-trained models, blue below. Grey: no seed is outside; white: not
+    tried, or nothing can be said.
     """
     names = panel_names(cells, by, titles)
+    stacked = 2.5 + CELL * len(names) * cells.method.nunique() > WIDEST
     down, across = ("method", "attack") if stacked else ("attack", "method")
-    return _heats(cells, by, names, title, (down, across), 0.46, 1 if stacked else len(names),
+    return _heats(cells, by, names, title, (down, across), CELL, 1 if stacked else len(names),
                   "standard deviations of a\nfurther re-trained model")  # fmt: skip
 
 
@@ -57,18 +57,18 @@ def _heats(
     """Panels of :func:`_heat`, ``beside`` each other, whose cells are ``cell`` inches wide;
     ``axes_of``: what is down, what across."""
     shown = cells[cells[by].isin(names)]
-    shown = shown.assign(t=shown.t.where(shown.above + shown.below > 0))
+    shown = shown.assign(t=shown.t.where(shown.above + shown.below > 0, 0 * shown.t))
     rows, columns = (list(dict.fromkeys(shown[c])) for c in axes_of)
     stacked = beside == 1
     with panels(
         names, title=title, columns=beside, sharex=stacked, sharey=not stacked,
-        size=(max(2.5 / beside + cell * len(columns), 8.1 / beside), 0.9 + 0.3 * len(rows)),
+        size=(max(2.5 / beside + cell * len(columns), 8.1 / beside), 0.9 + 0.25 * len(rows)),
     ) as (figure, axes):  # fmt: skip
         for name, axis in axes.items():
             image = _heat(axis, shown[shown[by] == name], *axes_of, rows, columns)
         shrink = 0.7 * beside / len(names)
         bar = figure.colorbar(image, ax=[*axes.values()], shrink=shrink, pad=0.01, extend="both")
-        bar.set_label(label, fontsize=9)
+        bar.set_label(f"{label}; white: not known", fontsize=9)
         bar.outline.set_visible(False)  # type: ignore[operator]
     return figure
 
@@ -77,9 +77,8 @@ def _heat(
     axis: Axes, cells: pd.DataFrame, down: str, across: str, rows: list[str], columns: list[str]
 ) -> Any:
     """One panel: a coloured cell with its counts for each value of two columns."""
-    colors = sns.diverging_palette(245, 45, s=85, l=55, as_cmap=True).with_extremes(bad="#f4f4f4")
     t = cells.pivot(index=down, columns=across, values="t").reindex(index=rows, columns=columns)
-    image = axis.imshow(np.ma.masked_invalid(t), cmap=colors, vmin=-FULL, vmax=FULL, aspect="auto")
+    image = axis.imshow(np.ma.masked_invalid(t), cmap=HEAT, vmin=-FULL, vmax=FULL, aspect="auto")
     for cell in cells.itertuples():
         sides = [f"+{cell.above}"] * bool(cell.above) + [f"−{cell.below}"] * bool(cell.below)
         at = columns.index(getattr(cell, across)), rows.index(getattr(cell, down))
@@ -116,7 +115,6 @@ def outside_bars(shares: pd.DataFrame, halves: Mapping[str, str], *, title: str)
             axis.barh(at, -100 * its.below, color=COLD, height=0.75)
             for x, line in ((0, "-"), (-2.5, ":"), (2.5, ":")):
                 axis.axvline(x, **{**DOTTED, "ls": line})
-            axis.tick_params(axis="y", labelsize=9)
         first = next(iter(axes.values()))
         method_axis(first, methods)
         first.set_xlim(-100, 100)

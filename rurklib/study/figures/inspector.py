@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import blended_transform_factory
 
 from rurklib.study.figures.images import BAD, GOOD, grey, shown
-from rurklib.study.figures.style import BAND, INK, canvas, style
+from rurklib.study.figures.style import BAND, INK, canvas
 
 WIDTH, SMALL = 3.6, 8.5  # inches at 100 dots: a phone's width; points
 COLUMNS, MOST = 15, 60  # thumbnails in a row, and in the picture
@@ -138,7 +138,7 @@ def magnification(largest: float) -> float:
 
 
 class Probabilities:
-    """A row of bars for each model, a bar for each class, the true class marked.
+    """A row of bars for each model, in colour by whether it says the true class, which is marked.
 
     The re-trained models share a row: bars are their mean, lines the range.
     """
@@ -162,9 +162,8 @@ class Probabilities:
         axis.hlines(np.arange(1, rows + 1), -0.6, n - 0.4, color="#dddddd", lw=0.6, zorder=1)
         self._truth = Rectangle((0, 0), 0.92, rows, color=BAND, alpha=0.55, lw=0, zorder=0)
         axis.add_patch(self._truth)
-        colors = [style(r)["color"] for r in self.rows for _ in range(n)]
         points = 72 * (WIDTH - room(self.rows) - 0.72) / (n + 0.2)  # from a class to the next
-        self._bars = axis.vlines([], 0, 0, colors=colors, linewidths=0.76 * points)
+        self._bars = axis.vlines([], 0, 0, linewidths=0.76 * points)
         self._spread = axis.vlines([], 0, 0, colors=INK, linewidths=1.3, zorder=4)
         beside = {"x": n - 0.3, "s": "", "fontsize": SMALL}
         self._said = [axis.text(y=r + 0.62, va="center", **beside) for r in range(rows)]
@@ -191,10 +190,13 @@ class Probabilities:
         right = dict(zip(view.models, view.recognised, strict=True))
         theirs = [right[r] for r in view.references]
         their = f"{sum(theirs)} of {len(theirs)} re-trained"
+        colors = []
         for text, row, p in zip(self._said, self.rows, mean[:, y], strict=True):
             share = np.mean(theirs) if row == "Re-train" else float(right[row])
             mark = f"{sum(theirs)}/{len(theirs)}" if row == "Re-train" else "✓" if share else "✗"
-            text.set(text=f"{mark} {p:.2f}", color=GOOD if share >= 0.5 else BAD)
+            colors.append(GOOD if share >= 0.5 else BAD)
+            text.set(text=f"{mark} {p:.2f}", color=colors[-1])
+        self._bars.set_color(np.repeat(colors, len(self.classes)))
         lead = self.rows[0]
         methods = [r for r in self.rows[1:] if r != "Re-train"]
         yes = [m for m in methods if right[m]]

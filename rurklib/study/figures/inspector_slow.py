@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from rurklib.study.figures.inspector import SMALL, at_edge, narrow, room
-from rurklib.study.figures.style import DOTTED, INK, style
+from rurklib.study.figures.style import CROWDED, DOTTED, INK, style
 
 
 class RunningRatio:
@@ -56,7 +56,8 @@ class RunningRatio:
 
 
 class Radius:
-    """The smallest tau at which each model changes its mind, in a row for each."""
+    """The smallest tau at which each model changes its mind, in a row for each; of many models the
+    re-trained ones alone look their own way."""
 
     def __init__(self, rows: Sequence[str]) -> None:
         self.rows = list(rows)
@@ -72,7 +73,9 @@ class Radius:
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.hlines(range(n), 0, 1, transform=axis.get_yaxis_transform(), color="#e3e3e3", lw=0.7)
         look = {"s": 36, "lw": 1.0, "clip_on": False, "zorder": 3}
-        self._marks = [axis.scatter([], [], **style(row), **look) for row in self.rows]
+        own = n <= CROWDED + 2
+        self._looks = [style(r if own or r == "Re-train" else self.rows[0]) for r in self.rows]
+        self._marks = [axis.scatter([], [], **its, **look) for its in self._looks]
         there = {"transform": axis.get_yaxis_transform(), "ha": "center", "va": "center"}
         box = {"boxstyle": "square,pad=0.1", "fc": "white", "lw": 0}
         there |= {"bbox": box, "fontsize": 8, "color": "#555555"}
@@ -95,7 +98,7 @@ class Radius:
             before, radius = r.of(row)
             known, kept = radius[~np.isnan(radius)], int(np.isnan(radius).sum())
             self._marks[k].set_offsets(np.stack([radius, np.full(len(radius), k)], axis=1))
-            color = style(row)["color"]
+            color = self._looks[k]["color"]
             self._marks[k].set_facecolor([color if b else "white" for b in before])
             self._marks[k].set_edgecolor(["#444444" if b else color for b in before])
             self._none[k].set_text("" if len(known) else f"{none} {far}")

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rurklib.study.figures.curves import QUANTITIES
+from rurklib.study.figures.curves import FLOOR, QUANTITIES
 from rurklib.study.figures.scaffold import BOUNDS, RANGE, grey_bands, panel_names, panels, spread
 from rurklib.study.figures.style import BAND, DOTTED, FURTHER, INK, LOOKS, style
 
@@ -137,7 +138,7 @@ def band_growth(
         # A prediction from three references is so wide that it would flatten everything else.
         reach = 3 * (mean[[quantity, *span]] - target).abs().max(axis=None)
         reach = reach if reach > 0 else 0.1  # no spread, or nothing defined
-        right.set_ylim(target - reach, target + reach)
+        right.set_ylim(max(target - reach, FLOOR.get(quantity, -np.inf)), target + reach)
         for axis in (left, right):
             axis.axhline(target, **DOTTED)
     return figure

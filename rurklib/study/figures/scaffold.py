@@ -15,6 +15,7 @@ RANGE, PREDICT = "range of the re-trained models", "a further re-trained model, 
 POINTWISE = PREDICT + " at each tau"  # over a whole curve one leaves it more often
 BOUNDS = ("low", "high", "predict_low", "predict_high")  # columns of both bands
 HAIR = "the other methods, means"  # thin lines behind a panel's own
+WIDEST = 10.8  # inches: as wide as a page's text, where 9 points can still be read
 
 
 @contextmanager
@@ -31,30 +32,29 @@ def panels(
 ) -> Iterator[tuple[Figure, dict[Any, Axes]]]:
     """A figure with a panel for each of ``names`` (key: title), by their keys; ``size`` in inches.
 
-    On leaving, each panel has its title and ``xlabel`` (where x is shared the lowest, or of more
-    than three the middle one). What was drawn with a label stands in a legend below, each label
-    once; on its right the greys, and what they are ``about`` ("this forget set"). ``shared``:
-    matplotlib's ``sharex`` and ``sharey``.
+    On leaving, each panel has its title, and its ``xlabel``, or all have one below them. What was
+    drawn with a label stands in a legend below, each label once; on its right the greys, and what
+    they are ``about`` ("this forget set"). No figure is wider than a page. ``shared``: matplotlib's
+    ``sharex`` and ``sharey``.
     """
     columns = min(columns, len(names))
     rows = -(-len(names) // columns)
-    figure, grid = canvas(
-        rows, columns, width=max(size[0] * columns + 0.4, 7.2), height=size[1] * rows + 0.9,
-        squeeze=False, **shared,
-    )  # fmt: skip
+    width, height = min(max(size[0] * columns + 0.4, 7.2), WIDEST), size[1] * rows + 0.9
+    figure, grid = canvas(rows, columns, width=width, height=height, squeeze=False, **shared)
     axes = dict(zip(names, grid.flat, strict=False))
     yield figure, axes
     for axis in grid.flat[len(names) :]:
         axis.set_axis_off()
+    each = dict.fromkeys(names, xlabel) if isinstance(xlabel, str) else xlabel
+    alike, middle = len({*each.values()}) == 1, (columns - 1) // 2
     for k, (key, axis) in enumerate(axes.items()):
         axis.set_title(names[key], loc="left", fontsize=10.5)
         axis.spines[["top", "right"]].set_visible(False)
         own = shared.get("sharex") not in (True, "col")  # each row has its scale
-        lowest = k + columns >= len(names)
-        axis.tick_params(labelbottom=own or lowest)
-        if own or (lowest and (columns < 4 or k == len(names) - 1 - columns // 2)):
-            text = xlabel if isinstance(xlabel, str) else xlabel[key]
-            axis.set_xlabel(text, fontsize=9.5)
+        axis.tick_params(labelbottom=own or k + columns >= len(names))
+        if not alike or (k % columns == middle and k + columns >= len(names)):
+            at = 0.5 if columns % 2 or not alike else 1.05  # between two panels
+            axis.set_xlabel(textwrap.fill(each[key], int(12 * width)), fontsize=9.5, x=at)
     figure.supylabel(textwrap.fill(ylabel, int(11 * size[1] * rows)), fontsize=10.5)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, wrap=True)
     _legends(figure, about)
@@ -88,7 +88,9 @@ def _legends(figure: Figure, about: str) -> None:
 
 def method_axis(axis: Axes, names: Sequence[str]) -> None:
     """A row for each name, the first one on top."""
-    axis.set_yticks(range(len(names)), names, fontsize=9)
+    axis.set_yticks(range(len(names)), names)
+    for other in axis.get_shared_y_axes().get_siblings(axis):
+        other.tick_params(axis="y", labelsize=9)
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.grid(axis="y", color="#eeeeee")
     axis.set_axisbelow(True)

@@ -1,4 +1,5 @@
-"""One look for all figures: a method has the same colour and marker everywhere."""
+"""One look for all figures: a few methods have the same colour and marker everywhere, many the
+colour and marker of what was found of them."""
 
 import io
 from typing import Any
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 _C = [matplotlib.colors.to_hex(c) for c in sns.color_palette("colorblind", 10)]
 
 INK, BAND, FURTHER = "#222222", "#bebebe", "#e0e0e0"
+COLD, WARM = "#1f7fc4", "#d55e00"  # below and above re-trained models
 DOTTED: dict[str, Any] = {"color": "#555555", "lw": 0.8, "ls": ":"}  # where nothing is left
 
 # Of what is no method, in order: colour, marker and line.
@@ -18,6 +20,24 @@ LOOKS: list[dict[str, Any]] = [
     {"color": _C[k], "marker": marker, "ls": ("-", "--", "-.", ":")[i % 4]}
     for i, (k, marker) in enumerate(zip((0, 3, 2, 1, 4, 5, 9, 7), "oD^svPX<", strict=True))
 ]
+
+CROWDED = 6  # lines in one picture; of more methods a hue each tells nothing
+
+# What was found of a model: colour, marker and line; the last for whatever else is said. To be told
+# apart by any eye, and in grey by marker and line.
+VERDICTS: dict[str, tuple[str, str, str]] = {
+    "residual knowledge": (WARM, "^", "-"),
+    "none detected": ("#00734f", "o", "-."),
+    "over-forgotten": (COLD, "v", "--"),
+    "differs by seed": ("#8a3d8f", "D", ":"),
+    "cannot be judged": ("#6b6b6b", "X", ":"),
+}
+# Where one number is placed, in place of a verdict, and what a legend calls that.
+SIDES = {
+    "above": ("residual knowledge", "above re-trained models"),
+    "inside": ("none detected", "as re-trained models"),
+    "below": ("over-forgotten", "below re-trained models"),
+}
 
 STYLE: dict[str, tuple[str, str]] = {
     "Original": (INK, "o"),
@@ -51,6 +71,14 @@ STYLE: dict[str, tuple[str, str]] = {
     "Damped": (_C[5], "H"),
     "Smoothed": (_C[0], "d"),  # the control that is trained with noise
 }
+
+
+def found(said: Any) -> dict[str, Any]:
+    """Colour, marker, line and legend of a verdict or a side (a name in VERDICTS or SIDES)."""
+    verdict, label = SIDES.get(said, (said, said))
+    if verdict not in VERDICTS:
+        verdict = label = "cannot be judged"
+    return {**dict(zip(("color", "marker", "ls"), VERDICTS[verdict], strict=True)), "label": label}
 
 
 def style(method: str) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def draw_controls(of: Scale, rows: pd.DataFrame, samples: Mapping[str, int]) -> 
     )
     figure = residual_curves(
         rows, by="control", titles={name: f"{name} ({n} samples)" for name, n in samples.items()},
-        unit=of.unit, quantity=of.quantity, share=True, about="these samples", title=title,
+        unit=of.unit, quantity=of.quantity, about="these samples", title=title,
     )  # fmt: skip
     alt = (
         "Residual knowledge over tau of Original, RURK and a re-trained model trained with noise, "

@@ -72,12 +72,13 @@ def draw_curves(of: Scale, curve: pd.DataFrame, verdicts: pd.DataFrame) -> Any:
         f"{listed(ends[of.quantity])}; {of.limit} ends at {ceiling:.2f}."
     )
     unit = f"{of.unit}, pixels in [0, 1]"
-    figure = residual_curves(curve, quantity=of.quantity, unit=unit, title=title)
+    told = curve.assign(verdict=curve.method.map(said))
+    figure = residual_curves(told, quantity=of.quantity, unit=unit, title=title)
     return save_figure(of.run, figure, "03_curves", data=curve, alt=alt)
 
 
-def draw_margins(of: Scale, curve: pd.DataFrame) -> Any:
-    """Logit margins over tau: "03_margins"."""
+def draw_margins(of: Scale, curve: pd.DataFrame, verdicts: pd.DataFrame) -> Any:
+    """Logit margins over tau, in the verdicts' colours: "03_margins"."""
     value, low, high = "margin_difference", "margin_predict_low", "margin_predict_high"
     own = curve[curve.method == "Original"].groupby("tau")[[value, high]].mean()
     title = "Logit margins: no prediction for a further re-trained model from fewer than three"
@@ -93,6 +94,8 @@ def draw_margins(of: Scale, curve: pd.DataFrame) -> Any:
         + listed(last.groupby("method", sort=False)[value].mean(), "{} {:+.1f}")
     )
     unit = f"{of.unit}, pixels in [0, 1]"
-    figure = residual_curves(curve, quantity=value, unit=unit, title=title)
+    said = verdicts.groupby("method").finding.agg(in_most)
+    told = curve.assign(verdict=curve.method.map(said))
+    figure = residual_curves(told, quantity=value, unit=unit, title=title)
     data = curve[["method", "seed", "tau", value, low, high]]
     return save_figure(of.run, figure, "03_margins", data=data, alt=alt)

@@ -35,6 +35,6 @@ def draw_accuracies(run: Run, frame: pd.DataFrame) -> Any:
         "Original knows {Original:.0f} % of the forget samples, re-trained models {Re-train:.0f} %"
     )
     labels = {part: f"{name} accuracy (%)" for part, name in names.items()}
-    figure = dots(frame, labels, bars="sd", title=title.format_map(mean.forget))
+    figure = dots(frame, labels, bars="range", title=title.format_map(mean.forget))
     alt = "Accuracy of Original and of the re-trained models on forget, held-out and test samples; "
     return save_figure(run, figure, "01_accuracy", data=frame, alt=alt + "; ".join(told))

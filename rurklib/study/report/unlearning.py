@@ -1,5 +1,6 @@
 """Figures of notebook 2: what becomes of a loss's terms, of every method, of a looser clip."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,11 +36,12 @@ def draw_terms(run: Run, history: Sequence[Mapping[str, float]]) -> Any:
 def draw_methods(run: Run, summary: pd.DataFrame) -> Any:
     """Every method beside the re-trained models, by five numbers: "02_accuracy"."""
     mean = summary.groupby("method", sort=False).mean(numeric_only=True)
-    others, auc = mean.drop(["Original", "Re-train"]).lira_auc, mean.lira_auc
-    sd = summary[summary.method == "Re-train"].lira_auc.std()
-    sides = others > 0.5 + 2 * sd, others < 0.5 - 2 * sd
-    surer, less = (", ".join(others.index[side]) or "no method" for side in sides)
-    title = "Sample by sample (LiRA), Original is surer than re-trained models "
+    auc, sd = mean.lira_auc, summary[summary.method == "Re-train"].lira_auc.std()
+    far, limits = (auc - 0.5) / (2 * sd), [-math.inf, -1, 1, math.inf]
+    side = pd.cut(far, limits, labels=["below", "inside", "above"])
+    others = side.drop(["Original", "Re-train"])
+    surer, less = (", ".join(others.index[others == s]) or "no method" for s in ("above", "below"))
+    title = "Sample by sample (LiRA: colours), Original is surer than re-trained models "
     title += f"(AUC {auc['Original']:.2f}"
     if sd == sd:
         title += f" against {auc['Re-train']:.2f} ± {sd:.2f}).\nBeyond two of their sd still are: "
@@ -48,7 +50,8 @@ def draw_methods(run: Run, summary: pd.DataFrame) -> Any:
         title += ");\ntwo references are too few to say by chance or not"
     columns = {**SHOWN, "mia": "MIA (% called unseen)", "lira_auc": "LiRA (AUC)",
                "relearn_steps": "re-learn time (steps)"}  # fmt: skip
-    figure = dots(summary, columns, bars="sd", columns=5, title=title)
+    told = summary.assign(verdict=summary.method.map(side))
+    figure = dots(told, columns, bars="range", columns=5, title=title)
     alt = (
         "Unlearn accuracy, test accuracy, MIA, LiRA and re-learn time of every method, each seed a "
     )

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rurklib.study.figures.curves import against_references, bands, residual_curves
-from rurklib.study.figures.style import style
+from rurklib.study.figures.style import found, style
 
 TAUS = [0.0, 0.1, 0.2]
 FEW = {"Original": 1.1, "GD": 1.08, "RURK": 1.0}
@@ -138,21 +138,42 @@ def test_ratios_that_are_not_defined_leave_a_gap_and_no_error(levels, which):
         assert not shown["RURK"].texts
 
 
+def test_many_methods_look_like_their_verdicts_and_few_like_themselves():
+    told = dict.fromkeys(MANY, "over-forgotten") | {"Original": "residual knowledge", "CR": "?"}
+    rows = frame(MANY)
+    figure = residual_curves(rows.assign(verdict=rows.method.map(told)), title="finding")
+    for method, axis in by_title(figure).items():
+        (own,) = [li for li in axis.get_lines() if li.get_marker() not in ("None", "")]
+        look = found(told[method])
+        assert (own.get_color(), own.get_marker()) == (look["color"], look["marker"])
+    assert by_title(figure)["SSD"].texts[0].get_color() == found("over-forgotten")["color"]
+    assert {"residual knowledge", "over-forgotten", "cannot be judged"} < set(legend(figure))
+    (axis,) = residual_curves(frame(FEW).assign(verdict="over-forgotten"), title="t").axes
+    assert curve(axis, "GD")[-1] == pytest.approx(1.085)
+
+
+def test_no_ratio_is_below_zero_nor_is_its_band():
+    """A t prediction from three references may be. Fails if an axis then counts below 0."""
+    rows = frame(FEW).assign(predict_low=-0.8, predict_high=2.8)
+    assert (bands(rows, "ratio_of_means").predict_low == 0).all()
+    axis = residual_curves(rows, title="t").axes[0]
+    assert [t for t in axis.get_yticks() if axis.get_ylim()[0] <= t < -1e-9] == []
+
+
 @pytest.mark.parametrize("share", [True, False])
 def test_each_panel_shows_its_own_rows(share):
     rows = pd.concat([frame({"Original": 1.2}, law="a"), frame({"Original": 1.4}, law="b")])
     units = "rate" if share else {"a": "sd", "b": "L-inf"}
     figure = residual_curves(rows, by="law", titles={"b": "second", "a": "first"}, title="t",
-                             share=share, unit=units, about="these samples")  # fmt: skip
+                             unit=units, about="these samples")  # fmt: skip
     shown = by_title(figure)
     assert list(shown) == ["second", "first"]
     for title, level in (("first", 1.2), ("second", 1.4)):
         assert curve(shown[title], "Original")[-1] == pytest.approx(level + 0.005)
     assert legend(figure)[1] == "range of the re-trained models (these samples)"
-    limits = {a.get_ylim() for a in shown.values()}
-    assert len(limits) == (1 if share else 2)
+    assert len({a.get_ylim() for a in shown.values()}) == 1  # they stand in a row
     assert [a.get_xlabel() for a in shown.values()] == (
-        ["tau (rate)"] * 2 if share else ["tau (L-inf)", "tau (sd)"]
+        ["tau (rate)", ""] if share else ["tau (L-inf)", "tau (sd)"]
     )
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rurklib.study.figures.dots import dots
-from rurklib.study.figures.style import style
+from rurklib.study.figures.style import found, style
 
 
 def marks(axis, method) -> dict[int, list[float]]:
@@ -22,17 +22,17 @@ def boxes(axis) -> list:
     return [c.get_paths()[0].get_extents() for c in axis.collections if c.get_zorder() < 0.5]
 
 
-def test_a_mark_is_the_mean_beside_each_seed_and_its_spread():
+def test_a_mark_is_the_mean_beside_each_seed_and_their_range():
     frame = pd.DataFrame(
         {"method": ["Original"] * 2 + ["Re-train"] * 3, "a": [1.0, 3, 5, 6, 10], "b": 0.0}
     )
-    first, second = dots(frame, {"a": "A", "b": "B"}, bars="sd", title="t").axes
+    first, second = dots(frame, {"a": "A", "b": "B"}, bars="range", title="t").axes
     assert (first.get_title("left"), second.get_title("left")) == ("A", "B")
     assert marks(first, "Original") == {0: [2.0]}
     assert marks(first, "Re-train") == {1: [7.0]}
     assert [t.get_text() for t in first.get_yticklabels()] == ["Original", "Re-train"]
     (bar,) = next(c for c in first.collections if hasattr(c, "get_segments")).get_segments()
-    assert bar[:, 0] == pytest.approx([2 - 2**0.5, 2 + 2**0.5])
+    assert bar[:, 0].tolist() == [1, 3]
     assert [p.get_x() for p in first.patches] == [5]  # the re-trained models' range
     assert [p.get_width() for p in first.patches] == [5]
 
@@ -90,6 +90,23 @@ def test_each_seed_has_its_interval():
     assert 0.5 in [line.get_xdata()[0] for line in axes[0].get_lines()]
 
 
+@pytest.mark.parametrize("bars", ["range", ("low", "high")])
+def test_marks_look_like_what_was_found(bars):
+    """Fails if a seed has another one's side, or the re-trained models have a verdict."""
+    rows = {"method": ["GD", "GD", "Re-train"], "v": [3.0, 1.0, 0.9], "low": 0.5, "high": 3.5}
+    told = {"verdict": ["above", "inside" if bars != "range" else "above", "above"]}
+    (axis,) = dots(pd.DataFrame(rows | told), "v", bars=bars, title="t").axes
+    seen = {li.get_xdata()[0]: li for li in axis.get_lines() if li.get_marker() != "None"}
+    looks = {3.0: found("above"), 1.0: found("inside"), 0.9: style("Re-train")}
+    looks = looks if bars != "range" else {2.0: found("above"), 0.9: style("Re-train")}
+    for x, look in looks.items():
+        assert (seen[x].get_color(), seen[x].get_marker()) == (look["color"], look["marker"])
+    words = {t.get_text() for legend in axis.figure.legends for t in legend.get_texts()}
+    assert words - {"range of the re-trained models"} == {
+        look["label"] for look in looks.values() if "label" in look
+    }
+
+
 @pytest.mark.parametrize("shared", [False, True, "row"])
 def test_every_scale_of_its_own_has_its_numbers(shared):
     """Fails if rows of panels with different scales show the last one's alone."""
@@ -98,7 +115,7 @@ def test_every_scale_of_its_own_has_its_numbers(shared):
     figure.draw_without_rendering()
     numbers = [a.xaxis.get_tick_params()["labelbottom"] for a in figure.axes]
     assert numbers == [shared is not True] * 2 + [True] * 2
-    assert [bool(a.get_xlabel()) for a in figure.axes] == numbers
+    assert [a.get_xlabel() for a in figure.axes] == ["", "", "x", ""]  # once, below all
 
 
 def test_quartiles_and_range():

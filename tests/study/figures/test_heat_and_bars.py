@@ -41,7 +41,8 @@ def test_the_heat_table_has_a_cell_each_with_its_count():
     image = left.images[0].get_array()
     assert image[0, 0] == 5
     assert image[0, 1] == -3
-    assert np.ma.getmaskarray(image).tolist() == [[False, False], [True, False]]  # none outside
+    assert image[1, 0] == 0  # none outside
+    assert not np.ma.getmaskarray(image).any()
     assert left.images[0].cmap(0.95)[0] > left.images[0].cmap(0.95)[2]  # above: warm
     assert left.images[0].cmap(0.05)[0] < left.images[0].cmap(0.05)[2]  # below: cold
     assert png(figure, "alt")
@@ -63,25 +64,27 @@ def test_measures_are_side_by_side_with_their_seeds_counted():
     written = {tuple(map(int, t.get_position())): t.get_text() for t in left.texts}
     assert written == {(0, 0): "+2", (1, 0): "−1", (0, 1): "", (1, 1): ""}
     assert left.images[0].get_array()[0].tolist() == [4, -2]
-    assert np.ma.getmaskarray(left.images[0].get_array())[1].all()
+    assert left.images[0].get_array()[1].tolist() == [0, 0]
     assert {t.get_text() for t in right.texts} == {"+2"}
 
 
 def test_stacked_panels_have_scenarios_below_each_other_and_attacks_across():
-    """Fails if rows and columns are confused, or a scenario's cells go to another's panel."""
+    """Where they would be too wide. Fails if rows and columns are confused, or a scenario's cells
+    go to another's panel."""
     other = rows()
     other.loc[other.method == "RURK", ["t", "finding"]] = [6.0, "above"]
     other = other[other.attack == "noise"]
-    level = cells(rows(), cifar5=other).query("statistic == 'level'")
+    more = [rows().query("method == 'RURK'").assign(method=f"M{k}") for k in range(9)]
+    level = cells(pd.concat([rows(), *more]), cifar5=other).query("statistic == 'level'")
     titles = {"digits": "first", "cifar5": "second"}
-    figure = attack_heat(level, "scenario", titles, title="t", stacked=True)
+    figure = attack_heat(level, "scenario", titles, title="t")
     top, bottom = figure.axes[:2]
     assert top.get_position().y0 > bottom.get_position().y0
-    assert [t.get_text() for t in top.get_yticklabels()] == ["Original", "RURK"]
+    assert [t.get_text() for t in top.get_yticklabels()][:2] == ["Original", "RURK"]
     assert [t.get_text() for t in bottom.get_xticklabels()] == ["noise", "distance"]
-    assert top.images[0].get_array()[:, 0].tolist() == [5, -3]
+    assert top.images[0].get_array()[:, 0].tolist() == [5, *[-3] * 10]
     below = bottom.images[0].get_array()
-    assert below[:, 0].tolist() == [5, 6]
+    assert below[:2, 0].tolist() == [5, 6]
     assert np.ma.getmaskarray(below)[:, 1].all()  # not tried there
     written = {tuple(map(int, t.get_position())): t.get_text() for t in bottom.texts}
     assert written == {(0, 0): "+2", (0, 1): "+2"}
@@ -100,7 +103,7 @@ def test_bars_are_shares_to_the_right_above_and_to_the_left_below():
     )
     axis = figure.axes[0]
     assert axis.get_title(loc="left") == "digits: on it"
-    assert "of up to 2 attacks" in figure.axes[-1].get_xlabel()
+    assert "of up to 2 attacks" in "".join(a.get_xlabel() for a in figure.axes)
     ends = [[b.get_width() for b in bars] for bars in axis.containers]
     assert ends == [[50, 0], [0, -50]]  # above: Original; below: RURK, in half of what was tried
     assert [t.get_text() for t in axis.get_yticklabels()] == ["Original", "RURK"]

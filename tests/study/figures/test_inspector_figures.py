@@ -11,6 +11,7 @@ from matplotlib.text import Text
 
 import rurklib
 from rurklib.study.figures import inspector_slow
+from rurklib.study.figures.images import BAD, GOOD
 from rurklib.study.figures.inspector import Copy, Probabilities, Thumbnails, magnification
 from rurklib.study.figures.inspector_slow import Map, Radius
 from rurklib.study.figures.style import style
@@ -93,6 +94,8 @@ def test_marks_follow_the_answers_when_the_view_changes():
         for name in ("Original", *METHODS):
             right = v.answers[MODELS.index(name)] == 9
             assert marks[name].startswith("✓" if right else "✗")
+            bar = figure._bars.get_color()[v.names.index(name) * len(DIGITS)]
+            assert bar.tolist() == list(to_rgba(GOOD if right else BAD))
         title = figure._title.get_text()
         assert ("does not say" in title) == (v.answers[0] != 9)
         legible(figure.figure)
@@ -162,7 +165,7 @@ def test_radii_are_filled_where_a_class_is_lost_and_hollow_where_it_is_found():
     for name in ("RURK", "CR"):
         assert marks[name].get_offsets()[0][0] == radius[MODELS.index(name)]
     assert marks["RURK"].get_facecolor()[0][:3].tolist() == [1, 1, 1]
-    assert marks["CR"].get_facecolor()[0].tolist() == list(to_rgba(style("CR")["color"]))
+    assert marks["CR"].get_facecolor()[0].tolist() == list(to_rgba(style("Original")["color"]))
     assert len(marks["Re-train"].get_offsets()) == 12
     assert "GD does not change" in said
     assert "RURK 0.4 (re-recognises)" in said

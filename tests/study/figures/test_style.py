@@ -9,8 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from rurklib.study.figures.scaffold import panels
-from rurklib.study.figures.style import STYLE, canvas, png, style
+from rurklib.study.figures.scaffold import WIDEST, panels
+from rurklib.study.figures.style import STYLE, VERDICTS, canvas, found, png, style
 from rurklib.unlearn.contract import METHODS
 
 # What a reader without one kind of cone sees, for linear RGB (Machado et al., 2009, severity 1).
@@ -47,6 +47,27 @@ def test_methods_with_the_same_marker_differ_in_colour_for_any_eye(eye):
         if style(a)["marker"] == style(b)["marker"]:
             seen = [lightness_and_colour(style(m)["color"], SEEN_BY[eye]) for m in (a, b)]
             assert np.linalg.norm(seen[0] - seen[1]) > 10, (a, b)
+
+
+def test_verdicts_are_told_apart_by_any_eye_and_in_grey():
+    """By colour for each eye, and without it by marker alone. Fails if two share one, if a side
+    looks unlike its verdict, or if what is not known looks like none detected."""
+    looks = [found(v) for v in VERDICTS]
+    assert [look["label"] for look in looks] == list(VERDICTS)
+    assert len({look["marker"] for look in looks}) == len(VERDICTS)
+    assert len({look["ls"] for look in looks[:3]}) == 3
+    for eye, (a, b) in itertools.product(SEEN_BY.values(), itertools.combinations(looks, 2)):
+        seen = [lightness_and_colour(look["color"], eye) for look in (a, b)]
+        assert np.linalg.norm(seen[0] - seen[1]) > 10, (a, b)
+    alike = {"above": "residual knowledge", "inside": "none detected", "below": "over-forgotten"}
+    for side, verdict in {**alike, "": "cannot be judged"}.items():
+        assert found(side)["marker"] == found(verdict)["marker"]
+    assert found(np.nan) == found("cannot be judged")
+
+
+def test_no_figure_is_wider_than_a_page():
+    with panels(dict.fromkeys("abcdef", ""), title="t", columns=6) as (figure, _):
+        assert figure.get_figwidth() == WIDEST
 
 
 def test_the_methods_of_the_first_figures_keep_their_looks():
