@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -136,7 +137,8 @@ class ResidualKnowledge:
     def __repr__(self) -> str:
         """What there is to read: a verdict on each model, and the flags. Numbers: ``frame``."""
         told = [f"{name}: {self.judge(name)}" for name in self.models]
-        return "\n".join(told + [f"flag, {flag.name}: {flag.message}" for flag in self.flags])
+        told += [f"flag, {flag.name}: {flag.message}" for flag in self.flags]
+        return "\n".join(textwrap.fill(line, 96) for line in told)  # a notebook breaks in words
 
     @property
     def comparable(self) -> bool:

@@ -159,8 +159,47 @@ def test_keys_alone_reach_and_move_everything(page):
     assert any(r == "BUTTON:export P" for r in roles)
 
 
-def test_on_a_phone_nothing_is_cut_off(chromium, address):
+def test_sliders_are_named_and_say_what_is_set(page):
+    """To a screen reader, which would else read a step's number."""
+    page.get_by_label("perturbation", exact=True).select_option("Gaussian")
+    tau = page.get_by_role("slider", name="tau", exact=True)
+    for key, said in (("Home", "0"), *[("ArrowRight", f"0.0{k}") for k in (1, 2, 3)]):
+        tau.press(key)
+        page.wait_for_function(
+            "([slider, said]) => slider.getAttribute('aria-valuetext') == said",
+            arg=[tau.element_handle(), said],
+        )
+
+
+def test_a_click_on_a_thumbnail_chooses_it(page, inspector):
+    box = page.get_by_role("img").first.bounding_box()
+    for place in (16, 2):  # of fifteen in a row
+        row, column = divmod(place, 15)
+        x, y = (column + 0.5) / 15, (0.45 + 0.235 * row) / 1.125
+        page.mouse.click(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+        wait_for(page, f"Number {place + 1} of 45 forget samples")
+
+
+def test_a_page_loads_nothing_from_elsewhere_and_says_when_its_server_is_gone(
+    chromium, run, tmp_path
+):
+    tab, loaded = chromium.new_page(), []
+    tab.on("response", lambda r: loaded.append(r.url))
+    with inspector_page(run, tmp_path) as found:
+        tab.goto(found, timeout=WAIT * 1000)
+        ratio = tab.get_by_text("The band is the 95 % interval")  # drawn unasked
+        ratio.wait_for(timeout=WAIT * 1000)
+        assert [url for url in loaded if "127.0.0.1" not in url and url[:5] != "data:"] == []
+        assert "counted already" not in tab.inner_text("body")
+    wait_for(tab, "The inspector has stopped")
+    tab.close()
+
+
+def test_on_a_phone_nothing_is_cut_off_and_tau_is_below_its_copy(chromium, address):
     tab = opened(chromium, address, 390, 844)
+    copy = tab.get_by_role("img", name="Forget sample").bounding_box()
+    tau = tab.get_by_role("slider", name="tau", exact=True).bounding_box()
+    assert 0 < tau["y"] + tau["height"] - copy["y"] < 844  # both are on one screen
     wider = tab.evaluate(
         "[...document.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > 391"
         " && e.getClientRects().length && !e.closest('.noUi-target'))"
