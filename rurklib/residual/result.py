@@ -94,10 +94,8 @@ class ResidualKnowledge:
         if not self.references:
             return without_references(test, level, self.estimand)
         verdict = judge(*self._values(name), test=test, level=level, estimand=self.estimand)
-        if (beside := self.control_results.get(control.HELD_OUT)) and verdict.finding in (
-            RESIDUAL,
-            OVER,
-        ):
+        beside, found = self.control_results.get(control.HELD_OUT), (RESIDUAL, OVER)
+        if beside and verdict.finding in found:
             their = beside.judge(name, test=verdict.test, level=level)
             own, apart = (test_statistics(*r._values(name)) for r in (self, beside))
             note = control.compared(verdict, their, own, apart)
