@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -93,10 +94,8 @@ class ResidualKnowledge:
         if not self.references:
             return without_references(test, level, self.estimand)
         verdict = judge(*self._values(name), test=test, level=level, estimand=self.estimand)
-        if (beside := self.control_results.get(control.HELD_OUT)) and verdict.finding in (
-            RESIDUAL,
-            OVER,
-        ):
+        beside, found = self.control_results.get(control.HELD_OUT), (RESIDUAL, OVER)
+        if beside and verdict.finding in found:
             their = beside.judge(name, test=verdict.test, level=level)
             own, apart = (test_statistics(*r._values(name)) for r in (self, beside))
             note = control.compared(verdict, their, own, apart)
@@ -136,7 +135,8 @@ class ResidualKnowledge:
     def __repr__(self) -> str:
         """What there is to read: a verdict on each model, and the flags. Numbers: ``frame``."""
         told = [f"{name}: {self.judge(name)}" for name in self.models]
-        return "\n".join(told + [f"flag, {flag.name}: {flag.message}" for flag in self.flags])
+        told += [f"flag, {flag.name}: {flag.message}" for flag in self.flags]
+        return "\n".join(textwrap.fill(line, 96) for line in told)  # a notebook breaks in words
 
     @property
     def comparable(self) -> bool:

@@ -4,6 +4,7 @@ package computes for the same state."""
 import shutil
 import statistics
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -38,24 +39,34 @@ def inspector(run) -> Inspector:
 
 
 @pytest.fixture(scope="module")
-def address(chromium, run, tmp_path_factory) -> str:
-    with inspector_page(run, tmp_path_factory.mktemp("page")) as found:
-        yield found
+def server():
+    """What closes the server when it is closed."""
+    with ExitStack() as stack:
+        yield stack
 
 
 @pytest.fixture(scope="module")
-def page(chromium, address):
+def address(chromium, run, server, tmp_path_factory) -> str:
+    return server.enter_context(inspector_page(run, tmp_path_factory.mktemp("page")))
+
+
+@pytest.fixture(scope="module")
+def loaded() -> list[str]:
+    """The addresses that ``page`` asked."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def page(chromium, address, loaded):
     """The page on a desk, loaded once for the tests that only look and choose."""
-    tab = opened(chromium, address, 1280, 900)
-    yield tab
-    tab.close()
-
-
-def opened(chromium, address, width, height):
-    tab = chromium.new_page(viewport={"width": width, "height": height})
+    tab = chromium.new_page(viewport={"width": 1280, "height": 900})
+    tab.on("response", lambda r: loaded.append(r.url))
     tab.goto(address, timeout=WAIT * 1000)
     tab.get_by_role("button", name=READY).wait_for(timeout=WAIT * 1000)
-    return tab
+    wait_for(tab, "The band is the 95 % interval")  # drawn unasked
+    assert "counted already" not in tab.inner_text("body")
+    yield tab
+    tab.close()
 
 
 def wait_for(tab, words: str) -> float:
@@ -159,8 +170,32 @@ def test_keys_alone_reach_and_move_everything(page):
     assert any(r == "BUTTON:export P" for r in roles)
 
 
+def test_sliders_are_named_and_say_what_is_set(page):
+    """To a screen reader, which would else read a step's number."""
+    page.get_by_label("perturbation", exact=True).select_option("Gaussian")
+    tau = page.get_by_role("slider", name="tau", exact=True)
+    for key, said in (("Home", "0"), *[("ArrowRight", f"0.0{k}") for k in (1, 2, 3)]):
+        tau.press(key)
+        page.wait_for_function(
+            "([slider, said]) => slider.getAttribute('aria-valuetext') == said",
+            arg=[tau.element_handle(), said],
+        )
+
+
+def test_a_click_on_a_thumbnail_chooses_it(page, inspector):
+    box = page.get_by_role("img").first.bounding_box()
+    for place in (16, 2):  # of fifteen in a row
+        row, column = divmod(place, 15)
+        x, y = (column + 0.5) / 15, (0.45 + 0.235 * row) / 1.125
+        page.mouse.click(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+        wait_for(page, f"Number {place + 1} of 45 forget samples")
+
+
 def test_on_a_phone_nothing_is_cut_off(page):
     page.set_viewport_size({"width": 390, "height": 844})
+    copy = page.get_by_role("img", name="Forget sample").bounding_box()
+    tau = page.get_by_role("slider", name="tau", exact=True).bounding_box()
+    assert 0 < tau["y"] + tau["height"] - copy["y"] < 844  # tau and its copy are on one screen
     wider = page.evaluate(
         "[...document.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > 391"
         " && e.getClientRects().length && !e.closest('.noUi-target'))"
@@ -190,3 +225,11 @@ def test_notebook_5_in_jupyterlab(chromium, inspector, tmp_path):
         assert not tab.locator(".jp-RenderedText[data-mime-type$=stderr]").count()
         choose(tab, inspector)
         tab.close()
+
+
+def test_a_page_loads_nothing_from_elsewhere_and_says_when_its_server_is_gone(page, server, loaded):
+    """The last test that has this server."""
+    assert [url for url in loaded if "127.0.0.1" not in url and url[:5] != "data:"] == []
+    assert len(loaded) > 5
+    server.close()
+    wait_for(page, "The inspector has stopped")

@@ -70,6 +70,14 @@ class Thumbnails:
         self._axis.add_patch(self._frame)
         self._tile, self._first = (h, w), first
 
+    @property
+    def tiles(self) -> tuple[Any, ...]:
+        """Which control a click sets and where the thumbnails are, for a panel: margins (left, top,
+        right, bottom) as shares of the picture, columns, rows, the first and the last."""
+        at, last = self._axis.get_position(), min(self._first + MOST, len(self.order)) - 1
+        margins = [at.x0, 1 - at.y1, 1 - at.x1, at.y0]
+        return "sample", margins, COLUMNS, self._rows, self._first, last
+
     def update(self, view: Any) -> str:
         """Frame the view's sample."""
         sample = view.sample

@@ -91,7 +91,8 @@ def estimator_gap(frame: pd.DataFrame, *, title: str, unit: str) -> Figure:
     long = long.assign(line=long["of"].map(AVERAGES), panel=panel.fillna("residual knowledge"))
     figure = lines(long, "tau", title=title, by="panel", group="line", xlabel=f"tau ({unit})",
                    sharey=False)  # fmt: skip
-    figure.axes[1].set_ylim(bottom=0)
+    top = max(figure.axes[1].get_ylim()[1], 0.1)
+    figure.axes[1].set_ylim(-0.03 * top, top)
     return figure
 
 

@@ -55,7 +55,7 @@ def steps(inspector: Inspector) -> list[Step]:
         f"Of the study's {copies} copies of it, Original recognises {hits['Original'][first]}. "
         "Move draw: each is another copy, and bars say how sure each model is of it.",
         f"Of the same copies, models that never saw it recognise {near}; {keeper}, which was made "
-        f"to forget it, {hits[keeper][first]}. Press running ratio: 1 is as if it never saw it.",
+        f"to forget it, {hits[keeper][first]}. In the running ratio 1 is as if it never saw it.",
         f"Another {word_of(inspector.run)}. {least} was made to forget it and recognises "
         f"{hits[least][hard]} of {copies} copies, where models that never saw it recognise {far}: "
         "to fail where a stranger wouldn't gives it away too.",

@@ -4,6 +4,7 @@ Nothing is computed here. A slider is answered by ``Inspector.view``; what takes
 buttons and vanishes as soon as it is about something else than what is set.
 """
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,18 @@ from rurklib.study.panels.picture import png, status
 
 MOST_STEPS, TAUS = 40, 40
 
-ASKED = ("kind", "norm", "aim", "tau", "draw", "found_on", "steps")  # about the copy
+ASKED = ("tau", "draw", "kind", "norm", "aim", "found_on", "steps")  # about the copy
+HELP = {
+    "sample": "a forgotten sample; first the one that is known most beyond re-trained models",
+    "tau": "how large the change is",
+    "draw": "which of the random copies",
+    "kind": "how copies are changed: at random (Gaussian, uniform), or by a search on a model",
+    "norm": "how a change is measured: its largest number (L-inf), its length (L2), its sum (L1)",
+    "aim": "towards y: copies that the model would say y of; away from y: that it wouldn't",
+    "found_on": "the model that FGSM and PGD search on",
+    "steps": "how many steps PGD takes",
+    "model": "whose running ratio and map are drawn",
+}
 COLUMNS = (
     ("samples", "sample", "copy", *ASKED),
     ("probabilities", "export"),
@@ -64,17 +76,22 @@ class InspectorPanel(Panel):
                     "running ratio",
                     lambda s: running(inspector, **_asked(s, "tau", "found_on", "steps", "model")),
                     RunningRatio(),
+                    "how often the model recognises copies of the sample, relative to re-trained "
+                    "models, as copies are added: 1 is as if it never saw it",
+                    unasked=True,
                 ),
                 "radius": Slow(
                     "radius of each model",
                     lambda s: radii(inspector, reach=self.reach(s),
                                     **_asked(s, "draw", "found_on", "steps")),
                     Radius(opened.names),
+                    "the smallest tau at which each model changes its answer",
                 ),
                 "map": Slow(
                     "map of the plane",
                     lambda s: cut(inspector, s["sample"], l2, model=s["model"]),
                     Map(),
+                    "which models say y around the sample, in a plane through it",
                 ),
             },
             columns=COLUMNS,
@@ -104,7 +121,7 @@ class InspectorPanel(Panel):
         taus = {round(most * k / TAUS, 6) for k in range(TAUS + 1)} | {s["tau"]}
         models, norms = {name: name for name in self.inspector.models}, KINDS[s["kind"]]
         draws = range(self.inspector.run.scenario.draws)
-        return {
+        offered = {
             "sample": Choice("sample", self._samples),
             "kind": Choice("perturbation", {kind: kind for kind in KINDS}),
             "norm": Choice("norm", {n: n for n in norms or NORMS}, len(norms) > 1),
@@ -117,6 +134,7 @@ class InspectorPanel(Panel):
             "steps": Choice("PGD steps", range(1, MOST_STEPS + 1), rule.search is not None),
             "model": Choice("model", models),
         }  # fmt: skip
+        return {name: replace(choice, help=HELP[name]) for name, choice in offered.items()}
 
     def _adapted(self, old: State, values: State) -> State:
         """A norm that the new kind hasn't becomes L-inf; tau keeps its share of the perturbation's

@@ -6,6 +6,7 @@ for the stop button; where no loop runs (a script, a test), :meth:`Job.start` en
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ import ipywidgets
 
 from rurklib.checks import InputError
 from rurklib.study.panels.picture import status
+
+PAUSE = 0.3  # seconds without a move before work begins by itself
 
 
 class Job:
@@ -49,6 +52,16 @@ class Job:
             asyncio.run(self._work(self._turn))
         else:
             self.task = loop.create_task(self._work(self._turn))
+
+    def start_soon(self) -> None:
+        """Begin unasked, when nothing has moved for a moment; only in a kernel's loop."""
+        with contextlib.suppress(RuntimeError):
+            self.task = asyncio.get_running_loop().create_task(self._later(self._turn))
+
+    async def _later(self, turn: int) -> None:
+        await asyncio.sleep(PAUSE)
+        if turn == self._turn:
+            self.start()
 
     def stop(self) -> None:
         """Stop after the step in hand; what was reported stays as it is."""

@@ -39,6 +39,10 @@ OPTIONS = (  # listen here alone, show no code, stop processes that nobody looks
     "--MappingKernelManager.cull_interval=10",
     "--MappingKernelManager.cull_idle_timeout=30",  # one with a tab isn't idle
 )
+OWN = (
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' ws:; "
+    "frame-ancestors 'self'"
+)
 MOST = 6  # visitors at once: each takes some 450 MB
 BEGUN: list[float] = []  # when processes of visitors were started
 
@@ -56,6 +60,8 @@ def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Wi
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # a log line is no part of a page
             panel = InspectorPanel(inspector_of(Path(folder), seed))
+            audited = isinstance(panel.inspector, AuditInspector)
+            body = panel.widget if audited else guided(panel)  # whose steps are a study's story
     except (InputError, OSError) as error:
         return ipywidgets.HTML(
             '<div role="alert" style="line-height: 1.5"><h1>No run to inspect</h1>'
@@ -63,7 +69,6 @@ def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Wi
             "<p>Mend the folder, then load this page again.</p></div>"
         )
     inspector = panel.inspector
-    audited = isinstance(inspector, AuditInspector)
     first = "" if audited else f"models of seed {inspector.seed} and "
     head = ipywidgets.HTML(
         '<div style="line-height: 1.4"><h1 style="font-size: 1.5em; margin: 0.3em 0">'
@@ -72,7 +77,6 @@ def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Wi
         "Choose a sample and a small change to it, and see which models still know its class.</p>"
         "</div>"
     )
-    body = panel.widget if audited else guided(panel)  # whose steps are a study's story
     return ipywidgets.VBox([head, body], layout={"overflow": "visible"})
 
 
@@ -115,8 +119,10 @@ def serve(
         nbformat.write(book, Path(home) / f"{NAME}.ipynb")
         say(f"inspector of {folder}: http://{HOST}:{free}/  (Ctrl-C to stop)")
         told = [str(Path(home) / f"{NAME}.ipynb"), f"--port={free}", *OPTIONS]
-        hosts = {"tornado_settings": {"allow_remote_access": False}}  # of other names: refused
-        guarded = Config(Voila=hosts, VoilaConfiguration={"prelaunch_hook": admit})
+        # Of other names: refused. From other sites, as Voila's template would: nothing is loaded.
+        settings = {"allow_remote_access": False, "headers": {"Content-Security-Policy": OWN}}
+        hook = {"prelaunch_hook": admit}
+        guarded = Config(Voila={"tornado_settings": settings}, VoilaConfiguration=hook)
         Voila.launch_instance(argv=told if browser else [*told, "--no-browser"], config=guarded)
 
 

@@ -15,7 +15,7 @@ import ipywidgets
 
 from rurklib import checks
 from rurklib.study.panels.job import Job
-from rurklib.study.panels.picture import Picture, Shown
+from rurklib.study.panels.picture import Picture, Shown, explained
 
 State = dict[str, Any]  # the settings by name
 PHONE = 372  # pixels: a column as wide as a phone
@@ -24,11 +24,13 @@ PHONE = 372  # pixels: a column as wide as a phone
 @dataclass(frozen=True)
 class Choice:
     """What can be set: values with their labels, or a range of whole numbers. Names are offered as
-    a menu, numbers as a slider. ``used`` False: it means nothing for what is set now."""
+    a menu, numbers as a slider. ``used`` False: it means nothing for what is set now. ``help`` says
+    in a line what it is."""
 
     text: str
     options: Mapping[Any, str] | range
     used: bool = True
+    help: str = ""
 
     @property
     def named(self) -> bool:
@@ -57,7 +59,7 @@ class Choice:
         w = ipywidgets
         kind = w.IntSlider if isinstance(self.options, range) else w.SelectionSlider
         return (w.Dropdown if self.named else kind)(
-            **self.traits, value=value, description=self.text,
+            **self.traits, value=value, description=self.text, tooltip=self.help,
             style={"description_width": "7em"}, layout={"width": "auto", "margin": "2px 0"},
         )  # fmt: skip
 
@@ -65,11 +67,14 @@ class Choice:
 @dataclass(frozen=True)
 class Slow:
     """Work behind a button: ``begin(state)`` yields reports, each with ``done`` and ``total``, and
-    ``picture`` shows them until a field changes that they are about."""
+    ``picture`` shows them until a field changes that they are about. ``help`` as of a choice;
+    ``unasked``: in a kernel it begins by itself."""
 
     label: str
     begin: Callable[[State], Iterator[Any]]
     picture: Picture
+    help: str = ""
+    unasked: bool = False
 
 
 class Panel:
@@ -121,6 +126,7 @@ class Panel:
                 job.forget()
                 self.said.pop(name, None)
                 self.shown[name].hide()
+                self._begin(name)
         self._draw(changed)
 
     def part(self, name: str) -> list[ipywidgets.Widget]:
@@ -131,10 +137,11 @@ class Panel:
     @cached_property
     def widget(self) -> ipywidgets.Widget:
         """Columns that wrap: side by side on a desk, one below the other on a phone."""
-        self.controls = {n: self._control(n, c) for n, c in self._choices(self.state).items()}
+        offered = self._choices(self.state)
+        self.controls = {n: self._control(n, c) for n, c in offered.items()}
         self.jobs = {n: self._job(n, slow) for n, slow in self.slow.items()}
         drawn = {**self.pictures, **{n: slow.picture for n, slow in self.slow.items()}}
-        self.shown = {n: Shown(picture.figure) for n, picture in drawn.items()}
+        self.shown = {n: Shown(picture) for n, picture in drawn.items()}
         for name, said in self.said.items():
             self.shown[name].show(said)
         columns = []
@@ -143,8 +150,17 @@ class Panel:
             wide = max([PHONE, *(p.pixels + 12 for p in parts if isinstance(p, Shown))])
             layout = {"width": f"{wide}px", "max_width": "100%", "margin": "0 14px 0 0"}
             columns.append(ipywidgets.VBox(parts, layout=layout))
+        for name in self.jobs:
+            self._begin(name)
         flow = {"display": "flex", "flex_flow": "row wrap", "align_items": "flex-start"}
-        return ipywidgets.Box(columns, layout={**flow, "width": "100%", "overflow": "visible"})
+        named = {c.text: c.help for c in offered.values()}
+        named |= {s.label: s.help for s in self.slow.values()}
+        parts = [*columns, ipywidgets.HTML(explained(named))]
+        return ipywidgets.Box(parts, layout={**flow, "width": "100%", "overflow": "visible"})
+
+    def _begin(self, name: str) -> None:
+        if self.slow[name].unasked:
+            self.jobs[name].start_soon()
 
     def _check(self, state: State) -> None:
         for name, choice in self._choices(state).items():

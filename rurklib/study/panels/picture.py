@@ -8,11 +8,16 @@ can't carry any, so it is an ``img`` in an HTML widget). The sentence below it s
 import base64
 import html
 import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import ipywidgets
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+SCRIPT = Path(__file__).with_name("panel.js").read_text("utf-8")
 
 
 class Picture(Protocol):
@@ -40,11 +45,18 @@ def status(said: str) -> str:
     return frame.format(words) if words else ""
 
 
+def explained(named: Mapping[str, str]) -> str:
+    """What each control does, as HTML that opens on a click; nothing where nothing is said."""
+    told = "<br>".join(f"<b>{n}</b>: {html.escape(said)}" for n, said in named.items() if said)
+    return told and f"<details><summary>What each control does</summary>{told}</details>"
+
+
 class Shown(ipywidgets.VBox):
     """A figure and its description as a widget, out of sight until :meth:`show` renders it."""
 
-    def __init__(self, figure: Figure) -> None:
-        self._figure, self.pixels = figure, round(figure.get_figwidth() * figure.dpi)
+    def __init__(self, picture: Picture) -> None:
+        self._picture, figure = picture, picture.figure
+        self.pixels = round(figure.get_figwidth() * figure.dpi)
         layout = {"width": f"{self.pixels}px", "max_width": "100%", "margin": "0"}
         self._image = ipywidgets.HTML(layout=layout)
         self._words = ipywidgets.HTML(layout={"width": "auto", "margin": "0 0 6px 0"})
@@ -56,13 +68,17 @@ class Shown(ipywidgets.VBox):
         self.layout.display = "none"
 
     def show(self, said: str) -> None:
-        """Show the figure as it is now; ``said`` describes it in a sentence or two."""
-        content = base64.b64encode(png(self._figure)).decode()
-        width, height = self._figure.canvas.get_width_height()
+        """Show the figure as it is now; ``said`` describes it in a sentence or two. Where the
+        picture has ``tiles``, a click on one chooses it (panel.js)."""
+        content = base64.b64encode(png(self._picture.figure)).decode()
+        width, height = self._picture.figure.canvas.get_width_height()
+        tiles = json.dumps(getattr(self._picture, "tiles", ()))[1:-1]
+        click, cursor = (f"rurkPanel.choose(event, {tiles})", "pointer") if tiles else ("", "auto")
         # Width and height keep the place while the next picture is decoded: no jump, no flicker.
         self._image.value = (
             f'<img alt="{html.escape(said)}" width="{width}" height="{height}" '
-            'style="display: block; max-width: 100%; height: auto" '
+            f'style="display: block; max-width: 100%; height: auto; cursor: {cursor}" '
+            f'onload="{html.escape(SCRIPT)}" onclick="{html.escape(click)}" '
             f'src="data:image/png;base64,{content}">'
         )
         self._words.value = status(said)

@@ -103,7 +103,8 @@ def curves_table(frame: pd.DataFrame, *, differences: bool = False) -> pd.DataFr
     wide = frame.pivot_table(index=keys, columns="tau", values=quantity, sort=False)
     band = taus.groupby(["perturbation", "tau"])[[*(span or ()), *(predict or ())]].first()
     band = band.unstack().stack(level=0, future_stack=True).rename_axis(keys)
-    return pd.concat([wide, band]).round(3).reset_index().rename_axis(columns=None)
+    table = pd.concat([wide, band]).round(3).reset_index().rename_axis(columns=None)
+    return table.rename(columns=lambda c: f"tau {c:g}" if isinstance(c, float) else str(c))
 
 
 def findings_of(verdicts: pd.DataFrame) -> str:

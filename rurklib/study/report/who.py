@@ -39,7 +39,7 @@ def draw_who(
     alike = len(set(labels)) == 1  # or samples of any class are forgotten
     word = run.data.classes[int(labels[0])] if alike else "its class"
     images, copies = (part.cpu().numpy() for part in (shown.images, shown.copies))
-    title = f"Of {len(labels)} noisy copies {_told(right, shown.tau)}"
+    title = f"Of {len(labels)} noisy copies (tau {shown.tau:g}) {_told(right)}"
     return save_figure(
         run,
         who(images, copies, {**right, **words}, title=title, word=word),
@@ -53,7 +53,7 @@ def draw_who(
     )
 
 
-def _told(right: Mapping[str, np.ndarray], tau: float) -> str:
+def _told(right: Mapping[str, np.ndarray]) -> str:
     """How many copies are recognised by Original, by re-trained models, and by other methods."""
     mean = {line: r.sum(1).mean() for line, r in right.items()}
     theirs, original = mean.pop(RETRAINED), mean.pop("Original")
@@ -61,5 +61,5 @@ def _told(right: Mapping[str, np.ndarray], tau: float) -> str:
     if len(mean) >= NAMED:
         (least, low), (most, high) = (f(mean.items(), key=lambda o: o[1]) for f in (min, max))
         told = [f"methods from {low:.2g} ({least}) to {high:.2g} ({most})"]
-    whose = f"Original recognises {original:.2g}, re-trained models {theirs:.2g} on average"
-    return f"{whose}\ntau {tau:g}{'; ' if told else ''}{', '.join(told)}"
+    whose = f"Original recognises {original:.2g},\nre-trained models {theirs:.2g} on average"
+    return f"{whose}{'; ' if told else ''}{', '.join(told)}"

@@ -176,7 +176,7 @@ def residual(
     references = run.names("Re-train")
     keys = question.keys([*models, *references])
     todo = [n for n in keys if not fresh(question.file(n), keys[n], ARRAYS)]
-    if there := len(keys) - len(todo):
+    if todo and (there := len(keys) - len(todo)):
         print(f"{perturbation}: {there} of {len(keys)} models are counted already")
     # Copies are made once for the models of a share. Where counting takes minutes, shares are
     # small: each is kept when it is done, and said.

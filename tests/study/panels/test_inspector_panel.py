@@ -1,6 +1,7 @@
 """The inspector's panel without a browser: set a value, read the state, look at what is shown."""
 
 import asyncio
+import html
 import io
 import math
 
@@ -54,6 +55,7 @@ def test_it_opens_on_the_sample_with_the_largest_ratio_at_the_largest_tau(panel)
     looks_as_set(panel)
 
 
+LABELS = ("running ratio", "radius of each model", "map of the plane")  # of buttons
 MOVES = {"sample": 17, "aim": "away from y", "tau": 0.96, "draw": 5, "found_on": "GD", "steps": 3}
 MOVES["model"] = "RURK"
 
@@ -229,6 +231,36 @@ def test_in_a_running_loop_the_slider_is_free_and_cancel_works(panel):
         assert (job.running, job.report, job.said) == (False, None, "")
 
     asyncio.run(session())
+
+
+def test_in_a_running_loop_the_ratio_is_drawn_unasked(panel):
+    """And anew when it is about something else, not before nothing has moved for a moment."""
+
+    async def drawn() -> str:
+        job = panel.jobs["ratio"]
+        for _ in range(1000):
+            if job.said == "done":
+                return panel.said["ratio"]
+            await asyncio.sleep(0.01)
+        return f"never done: {job.said}"
+
+    async def session():
+        panel.set(tau=0.1)
+        assert not panel.jobs["ratio"].running
+        assert (await drawn()).startswith("Original: ")
+        panel.set(model="GD")
+        assert "ratio" not in panel.said
+        assert (await drawn()).startswith("GD: ")
+        assert panel.jobs["radius"].report is None
+
+    asyncio.run(session())
+
+
+def test_every_control_has_its_line_of_help(panel):
+    told = panel.widget.children[-1].value
+    for name in (*(c.description for c in panel.controls.values()), *LABELS):
+        assert f"<b>{name}</b>: " in told, name
+    assert all(html.escape(c.tooltip) in told for c in panel.controls.values())
 
 
 def test_export_writes_the_picture_and_one_row_for_each_view(panel, small_run):

@@ -28,14 +28,16 @@ def served(monkeypatch):
     return calls
 
 
-def test_a_page_shows_the_run_and_one_of_no_run_is_a_message(tmp_path, small_run):
+def test_a_page_shows_the_run_and_one_of_no_run_is_a_message(tmp_path, small_run, capsys):
     shown = page.inspector_page(tmp_path / "<b>none")
     assert 'role="alert"' in shown.value
     assert "&lt;b&gt;none is not a run" in shown.value
     assert "this run has 0" in page.inspector_page(small_run, seed=5).value
+    capsys.readouterr()
     head = page.inspector_page(small_run).children[0].value
     assert "45 of class 9 forgotten" in head
     assert "half" not in head
+    assert not capsys.readouterr().out  # lines of a log would stand above it
 
 
 def invoke(*words):
@@ -59,7 +61,7 @@ def test_the_address_is_printed_and_it_listens_here_alone(small_run, served):
     assert f"http://127.0.0.1:{port}/" in done.output
     assert "--Voila.ip=127.0.0.1" in argv
     assert "--no-browser" in argv
-    assert config.Voila.tornado_settings == {"allow_remote_access": False}
+    assert config.Voila.tornado_settings["allow_remote_access"] is False
     assert config.VoilaConfiguration.prelaunch_hook is page.admit
     (cell,) = book.cells
     assert f"inspector_page({str(small_run)!r}, seed=None)" in cell.source
