@@ -99,5 +99,6 @@ def scrub(
             step, model(x), target, y, alpha=alpha, gamma=gamma, temperature=temperature
         )
 
-    steps = max_epochs * a_pass.steps(len(forget[0])) + sgd.steps(len(retain[0]))
+    away, near = (a_pass.steps(len(sets[step][0])) for step in ("max", "min"))
+    steps = [near + away * (epoch < max_epochs) for epoch in range(sgd.epochs)]
     return sgd.minimise(model, loss, schedule(), steps=steps)  # the student's weights alone

@@ -88,10 +88,32 @@ for command in (train, page, sweep, audit, attack, which):
 @click.option("--jobs", default=1, show_default=True, help="models made at a time")
 @click.option("--fresh", is_flag=True, help="throw away what is in the run folder")
 @click.option("--tables-only", "tables", is_flag=True, help="no notebooks: hours less at scale")
-def study(scenario: str, folder: Path, choices: Any, jobs: int, fresh: bool, tables: bool) -> None:
+@click.option(
+    "--every-epoch",
+    "methods",
+    multiple=True,
+    metavar="METHOD",
+    help="also the verdict after each of its epochs, as a figure (again for each)",
+)
+def study(
+    scenario: str,
+    folder: Path,
+    choices: Any,
+    jobs: int,
+    fresh: bool,
+    tables: bool,
+    methods: tuple[str, ...],
+) -> None:
     """Train, unlearn, measure and report; what is finished already is skipped."""
+    from rurklib.study.stages.trajectory import every_epoch, has_epochs
+
     with options.locked(scenario, folder, fresh=fresh, jobs=jobs, **choices) as run:
-        _study(run, choices, fresh, tables)
+        for method in methods:
+            has_epochs(one_of("method", method, run.scenario.methods))
+        run = _study(run, choices, fresh, tables)
+        for method in methods:
+            every_epoch(run, method)
+            click.echo(f"every epoch: {run.folder / 'figures' / f'03_every_epoch_{method}.png'}")
 
 
 @main.command()
@@ -179,7 +201,7 @@ def inspect(
     serve(folder, seed=seed, port=port, browser=not no_browser, say=click.echo)
 
 
-def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = False) -> None:
+def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = False) -> Any:
     import pandas as pd
 
     from rurklib import study
@@ -200,6 +222,7 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
     verdicts, summary = (pd.read_csv(run.folder / f"{n}.csv") for n in ("verdicts", "summary"))
     click.echo(f"\n{findings_table(verdicts, summary).to_string(index=False)}\n")
     click.echo(f"{answer(verdicts)}\nreport: {run.folder / 'report.html'}")
+    return run
 
 
 @main.command()

@@ -47,9 +47,9 @@ def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mappin
         "original": load_model(run, ModelId("Original", seed)),
         "split": run.split.digest,
         "taus": run.scenario.taus,
-        "perturbation": _perturbation(run),
+        "perturbation": random_law(run),
         "values": {**defaults(method), **values},
-        **brought.code(_perturbation(run)),
+        **brought.code(random_law(run)),
     }
     wanted = key([METHODS[method], accuracy, count_hits], made_from)
 
@@ -69,7 +69,7 @@ def numbers(run: Run, model: nn.Module) -> Mapping[str, list[float]]:
     nearby, on perturbed forget samples, one for each radius above 0."""
     x, y = run.pair("forget")
     taus = [t for t in run.scenario.taus if t > 0]
-    asked = Measurement(taus, _perturbation(run), DRAWS, bounds=run.data.bounds)
+    asked = Measurement(taus, random_law(run), DRAWS, bounds=run.data.bounds)
     hits = count_hits({"model": model}, x, y, asked).of("model")
     return {
         "retain": [accuracy(model, *run.pair("retain"))],
@@ -79,7 +79,7 @@ def numbers(run: Run, model: nn.Module) -> Mapping[str, list[float]]:
     }
 
 
-def _perturbation(run: Run) -> str:
+def random_law(run: Run) -> str:
     """The first of the scenario's that needs no gradient."""
     random = (p for p in run.scenario.perturbations if not PERTURBATIONS[p].gradient_based)
     return next(random, "gaussian")
