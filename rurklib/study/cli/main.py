@@ -84,10 +84,16 @@ for command in (train, page, sweep, audit, attack):
 @main.command()
 @options.of_a_study
 @click.option("--jobs", default=1, show_default=True, help="models made at a time")
-@click.option("--fresh", is_flag=True, help="throw away what is in the run folder")
+@click.option(
+    "--fresh", is_flag=True, help="throw away what is in the run folder; train every model here"
+)
 @click.option("--tables-only", "tables", is_flag=True, help="no notebooks: hours less at scale")
 def study(scenario: str, folder: Path, choices: Any, jobs: int, fresh: bool, tables: bool) -> None:
-    """Train, unlearn, measure and report; what is finished already is skipped."""
+    """Train, unlearn, measure and report; what is finished already is skipped.
+
+    The models of the digits study come with the package, and are taken as long as the code that
+    trains is that which they were made by.
+    """
     with options.locked(scenario, folder, fresh=fresh, jobs=jobs, **choices) as run:
         _study(run, choices, fresh, tables)
 
@@ -159,8 +165,8 @@ def inspect(
 ) -> None:
     """Serve the perturbation inspector of a run as a page on this machine.
 
-    If there is no runs/digits yet, the digits study is run first (minutes). With --audit it is
-    about an audited model, read again from its files, whose code is run again.
+    If there is no runs/digits yet, its models are taken from the package, or made (minutes). With
+    --audit it is about an audited model, read again from its files, whose code is run again.
     """
     from rurklib.study.panels.audited import record_of
     from rurklib.study.panels.page import free_port, serve
@@ -170,10 +176,8 @@ def inspect(
     if audit is not None:
         record_of(audit)  # or --audit would take a run
         folder = audit
-    elif folder == options.DIGITS_RUN and not folder.exists():
-        click.echo(f"{folder} isn't there yet: running the study first")
-        with options.locked("digits", folder) as run:
-            _study(run, {}, fresh=False)
+    else:
+        options.begin_digits(folder)
     serve(folder, seed=seed, port=port, browser=not no_browser, say=click.echo)
 
 
@@ -181,7 +185,9 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
     import pandas as pd
 
     from rurklib import study
+    from rurklib.study import files, shipped
     from rurklib.study.run import open_run
+    from rurklib.study.stages import models
 
     with options.notebooks(run) as study_order:
         from rurklib.study.report.tables import answer, findings_table
@@ -189,6 +195,7 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
         run = open_run(run.scenario.name, run.folder, **choices, jobs=run.jobs, fresh=fresh)
         seeds = ", ".join(map(str, run.seeds))
         click.echo(f"{run.title}\nseeds {seeds}; {run.scenario.references} references")
+        models.look(run)
         given = {"scenario": run.scenario.name, "seeds": list(run.seeds), "jobs": run.jobs}
         given |= {"out": str(run.folder.resolve()), "settings": choices.get("settings", {})}
         if tables_only:
@@ -197,6 +204,8 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
             study_order.run_notebooks(run, given, say=click.echo)
     verdicts, summary = (pd.read_csv(run.folder / f"{n}.csv") for n in ("verdicts", "summary"))
     click.echo(f"\n{findings_table(verdicts, summary).to_string(index=False)}\n")
+    if others := files.read_json(run.folder / "env.json").get(shipped.NOTED):
+        click.echo(f"models: {others}; --fresh trains them\n")
     click.echo(f"{answer(verdicts)}\nreport: {run.folder / 'report.html'}")
 
 
