@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CORE, STUDY, TESTS, SCRIPTS = 9806, 12527, 22181, 642
+CORE, STUDY, TESTS, SCRIPTS = 9806, 12541, 22184, 642
 LONGEST, LONGEST_TEST = 250, 350
 ONE_IDEA = {"uncertainty.py"}  # intervals, predictions and tests of one quantity, read together
 

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 a notebook or a cell of a sweep failed (its message and pl
 
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,8 @@ def inspect(
     If there is no runs/digits yet, its models are taken from the package, or made (minutes). With
     --audit it is about an audited model, read again from its files, whose code is run again.
     """
+    from rurklib import study
+    from rurklib.study.inspector.view import seed_of
     from rurklib.study.panels.audited import record_of
     from rurklib.study.panels.page import free_port, serve
 
@@ -176,8 +179,9 @@ def inspect(
     if audit is not None:
         record_of(audit)  # or --audit would take a run
         folder = audit
-    else:
-        options.begin_digits(folder)
+    elif run := options.begin_digits(folder):
+        one = replace(run, seeds=(seed_of(run, seed),))
+        study.residual(one, run.scenario.perturbations[0])  # counted here, where it is seen
     serve(folder, seed=seed, port=port, browser=not no_browser, say=click.echo)
 
 

@@ -82,11 +82,11 @@ def locked(scenario: str, folder: Path, **choices: Any) -> Iterator[Any]:
         yield run
 
 
-def begin_digits(folder: Path, jobs: int = 1) -> None:
-    """Where the default run isn't there yet: the models of the digits study, from the package or
-    made here, and nothing else."""
+def begin_digits(folder: Path, jobs: int = 1) -> Any:
+    """Where the default run isn't there yet, it is begun, and returned: the models of the digits
+    study, from the package or made here, and nothing else."""
     if folder != DIGITS_RUN or folder.exists():
-        return
+        return None
     from rurklib import study
 
     click.echo(f"{folder} isn't there yet: its models first")
@@ -94,6 +94,7 @@ def begin_digits(folder: Path, jobs: int = 1) -> None:
         run = study.open_run("digits", folder, jobs=jobs)
         study.train(run)
         study.unlearn(run)
+    return run
 
 
 @contextmanager

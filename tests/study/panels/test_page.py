@@ -14,6 +14,7 @@ from rurklib.checks import InputError
 from rurklib.study.cli import main
 from rurklib.study.notebooks import study_order
 from rurklib.study.panels import page
+from rurklib.study.run import open_existing
 
 
 @pytest.fixture
@@ -143,18 +144,20 @@ def test_without_runs_digits_its_models_come_first_and_only_for_the_default(
 
     def begin(scenario, folder, jobs):
         folder.symlink_to(small_run)
-        return stages.append((scenario, folder, jobs))
+        stages.append((scenario, folder, jobs))
+        return open_existing(folder)
 
     monkeypatch.setattr(study, "open_run", begin)
-    for stage in ("train", "unlearn"):
-        monkeypatch.setattr(study, stage, lambda run, stage=stage: stages.append(stage))
+    for stage in ("train", "unlearn", "residual"):
+        monkeypatch.setattr(study, stage, lambda *_, stage=stage: stages.append(stage))
     words = [command, *(["--no-browser"] if command == "inspect" else [])]
     assert CliRunner().invoke(main.main, [*words, "--run", "runs/other"]).exit_code == 2
     assert not stages
     done = CliRunner().invoke(main.main, words)
     assert done.exit_code == 0, done.output
-    assert stages == [("digits", Path("runs/digits"), 1), "train", "unlearn"]
+    counted = ["residual"] if command == "inspect" else []  # before the page, which would wait
+    assert stages == [("digits", Path("runs/digits"), 1), "train", "unlearn", *counted]
     assert "runs/digits isn't there yet: its models first" in done.output
     CliRunner().invoke(main.main, words)
-    assert len(stages) == 3
+    assert len(stages) == 3 + len(counted)
     assert len(served) == 2
