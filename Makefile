@@ -35,7 +35,8 @@ lint: $(VENV)/.rurklib-test
 	$(BIN)/mypy rurklib
 	$(BIN)/lint-imports
 
-# Run the study afresh and commit what it shows: notebooks with outputs, figures with their CSV.
+# Run the study afresh and commit what it shows: notebooks with outputs, figures with their CSV, and
+# its models, which come with the package.
 showcase: $(VENV)/.rurklib-study
 	$(BIN)/rurk study --scenario digits --jobs $(JOBS) --fresh
 	$(BIN)/python notebooks/publish.py runs/digits

@@ -7,8 +7,9 @@
 
 They go to ``figures/NAME``, NAME being the folder's, with the trials of ``runs/NAME-tune`` if there
 are any. For the run that the notebooks' own parameters cells describe, the executed notebooks are
-copied too: what a reader sees must be what the cell says. Pictures of other data than those that
-come with scikit-learn are left out, for they may not be ours to copy.
+copied too: what a reader sees must be what the cell says; and its models, if they were trained in
+it (``rurk study --fresh``), become those that come with the package. Pictures of other data than
+those that come with scikit-learn are left out, for they may not be ours to copy.
 
 A sweep's folder is read by notebook 95, which is executed here as it stands, and so is the one cell
 that notebook 6's own parameters describe. ``runs/ablations-NAME`` goes to
@@ -31,6 +32,8 @@ from rurklib.study.files import read_json, replacing
 from rurklib.study.notebooks import notebook
 from rurklib.study.notebooks.study_order import books_of, folder, unlink
 from rurklib.study.run import open_run
+from rurklib.study.shipped import FILE, NOTED
+from rurklib.study.stages.models import ship
 
 # figures that show samples
 OF_DATA = (
@@ -73,6 +76,11 @@ def publish(run: Path) -> None:
     write_which()
     for page in (ROOT / "README.md", FIGURES / "README.md", target / "README.md"):
         write_tables(page)
+    if own and NOTED in read_json(run / "env.json"):
+        print(f"{FILE.name} stays as it is: this run took models from it; --fresh trains them")
+    elif own:
+        names = ship(open_run(name, run, dry=True))
+        print(f"{FILE}: {len(names)} models, {FILE.stat().st_size / 1e6:.1f} MB")
 
 
 def publish_sweep(out: Path) -> None:

@@ -83,7 +83,7 @@ def test_the_wheel_has_all_that_an_installed_package_needs(tmp_path, monkeypatch
         files = set(wheel.namelist())
         wheel.extractall(tmp_path / "there")
     assert "rurklib/py.typed" in files
-    kinds = (".py", ".json", ".md", ".html", ".css", ".js")
+    kinds = (".py", ".json", ".md", ".html", ".css", ".js", ".safetensors")
     ours = [p for p in (ROOT / "rurklib").rglob("*") if p.suffix in kinds]
     assert {p.relative_to(ROOT).as_posix() for p in ours} <= files
     books = [p for p in (ROOT / "notebooks").iterdir() if p.suffix in (".ipynb", ".yaml")]
@@ -105,6 +105,8 @@ def test_runs_and_data_are_ignored_by_git_and_the_package_is_not():
     assert ignored("runs/digits/summary.csv")
     assert ignored("data/cifar10/x.bin")
     assert not ignored("rurklib/data/bundled.py")
+    assert ignored("rurklib/data/x.safetensors")
+    assert not ignored("rurklib/study/trained/digits.safetensors")
 
 
 def test_the_command_answers(monkeypatch, capsys):

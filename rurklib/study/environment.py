@@ -21,8 +21,9 @@ def needs(*modules: str, extra: str) -> None:
 
 
 def surroundings(device: torch.device) -> dict[str, str]:
-    """Versions, platform, processor and the device that is computed on, by name."""
+    """Versions, commit, platform, processor and the device that is computed on, by name."""
     return {
+        "git": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": version("torchvision"),  # importing it takes a second

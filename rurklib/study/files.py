@@ -143,6 +143,12 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], str, dict[str, Any]]:
     return tensors, header["fingerprint"], json.loads(header["record"])
 
 
+def weights_record(path: Path) -> dict[str, Any]:
+    """The record of a checkpoint that is whole, without its weights."""
+    with safe_open(path, "pt") as file:
+        return dict(json.loads(file.metadata()["record"]))
+
+
 def weights_digest(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of names, dtypes, shapes and bytes of a state dict, 16 hex digits."""
     sha = hashlib.sha256()

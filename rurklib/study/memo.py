@@ -11,6 +11,10 @@ The *key* is derived, never listed by hand. It is a hash of
   that its closure took in), so that two functions made by one factory aren't taken for each other;
 - PyTorch's version and the kind of device.
 
+Without the last it is a *content* (:func:`content`), the same on every machine, by which models
+that come with the package are known (:mod:`rurklib.study.shipped`): a second place to look, read
+only.
+
 An artefact carries its key inside itself. So presence means done: a file is there whole under the
 right key, or it is made and moved into place last. There is no second record that could disagree.
 Since inputs count by content, a file that was deleted and made again makes nothing behind it again.
@@ -104,23 +108,37 @@ def fresh(path: Path, key: str, codec: Codec[Any]) -> bool:
     return path.exists() and codec.load(path)[1] == key
 
 
-def key(
-    makers: Callable[..., Any] | Sequence[Callable[..., Any]], inputs: Mapping[str, Any]
-) -> str:
-    """The key of what ``makers`` make of ``inputs``, 16 hex digits.
+def taken(path: Path, content: str, codec: Codec[T], elsewhere: Callable[[str], T | None]) -> bool:
+    """Whether there is something of this content ``elsewhere``; it is then put at ``path``, under
+    the key that it would have if it were made here."""
+    value = elsewhere(content)
+    if value is not None:
+        codec.save(path, value, here(content))
+    return value is not None
+
+
+Makers = Callable[..., Any] | Sequence[Callable[..., Any]]
+
+
+def key(makers: Makers, inputs: Mapping[str, Any]) -> str:
+    """The key of what ``makers`` make of ``inputs`` here, 16 hex digits.
 
     ``makers`` are the functions that do the work, not those that hand it on; see
     :func:`source_of`. Raises TypeError for an input that has no content to be known by.
     """
+    return here(content(makers, inputs))
+
+
+def content(makers: Makers, inputs: Mapping[str, Any]) -> str:
+    """What of a :func:`key` is the same on every machine: the inputs, and the makers' source."""
     group = list(makers) if isinstance(makers, Sequence) else [makers]
-    return digest(
-        {
-            "inputs": inputs,
-            "makers": group,
-            "torch": torch.__version__,
-            "device": "cuda" if torch.cuda.is_available() else "cpu",
-        }
-    )
+    return digest({"inputs": inputs, "makers": group})
+
+
+def here(content: str) -> str:
+    """The key of a content on this machine: PyTorch's version and the kind of device count."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return digest({"content": content, "torch": torch.__version__, "device": device})
 
 
 # --- inputs ---------------------------------------------------------------------------------------

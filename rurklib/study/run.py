@@ -18,9 +18,9 @@ from rurklib import checks
 from rurklib.data.dataset import ANY, Dataset, Split
 from rurklib.data.requests import forget_part_of_a_class, rehearsed
 from rurklib.models import build
-from rurklib.study import files
+from rurklib.study import files, shipped
 from rurklib.study.brought import joined, of_run
-from rurklib.study.environment import commit, surroundings
+from rurklib.study.environment import surroundings
 from rurklib.study.ids import PRETRAIN, ModelId
 from rurklib.study.run_record import RECORD, check_finished, check_folder, flat, recorded
 from rurklib.study.scenarios import SCENARIOS
@@ -39,6 +39,7 @@ class Run:
     jobs: int = 1
     rehearsal: bool = False  # for tuning: the same kind of request about other samples
     brought: Mapping[str, Any] = field(default_factory=dict)  # the user's files, as in run.json
+    trained_here: bool = False  # no model is taken from the package
 
     @cached_property
     def device(self) -> torch.device:
@@ -137,7 +138,7 @@ class Run:
             settings.pop("methods")  # that is what it looks for
         kind, name = "rehearsal" if self.rehearsal else "study", self.scenario.name
         said = {"format": FORMAT, "kind": kind, "scenario": name, "settings": settings}
-        return {**said, **self.brought}
+        return {**said, **self.brought, **({"trained_here": True} if self.trained_here else {})}
 
     def table(self, name: str) -> Path:
         """A table that an earlier stage wrote; a missing one is an error that says which."""
@@ -180,17 +181,18 @@ def open_run(
 
     ``seeds`` are the experiment seeds (None: the scenario's); ``settings`` changes values of the
     scenario by name, as ``--set`` does; ``jobs`` models are made at a time; ``fresh`` throws an
-    earlier run of this scenario in ``out`` away, and no other folder; ``rehearsal`` forgets other
-    samples than a study would, for :mod:`rurklib.study.stages.tune`; ``dry`` checks the choices and
-    the folder, reads no data and writes nothing. ``brought`` are files of your own, executed, whose
-    methods and laws stand beside the scenario's; None: those of the run that is in ``out``, of a
-    new run those that the command was given (``--with``).
+    earlier run of this scenario in ``out`` away, and no other folder, and takes no model from the
+    package; ``rehearsal`` forgets other samples than a study would, for
+    :mod:`rurklib.study.stages.tune`; ``dry`` checks the choices and the folder, reads no data and
+    writes nothing. ``brought`` are files of your own, executed, whose methods and laws stand beside
+    the scenario's; None: those of the run that is in ``out``, of a new run those that the command
+    was given (``--with``).
 
     Raises InputError, before anything is written, for unknown names or values, data that can't be
     used, or if ``out`` is not empty and not a run of this scenario with these settings (with
     ``fresh``, with any settings).
     """
-    own = of_run(Path(out) / RECORD, brought, fresh)
+    own, here = of_run(Path(out) / RECORD, brought, fresh), shipped.trains_here(out, fresh)
     usual = SCENARIOS[checks.one_of("scenario", scenario, SCENARIOS)]
     chosen = joined(usual, settings or {}, own)
     seeds = chosen.seeds if seeds is None else seeds
@@ -202,7 +204,7 @@ def open_run(
         raise checks.InputError(
             f"seeds {sorted(clash)} are those of the re-trained references: choose others"
         )
-    run = Run(Path(out), chosen, tuple(seeds), checks.count("jobs", jobs), rehearsal, own)
+    run = Run(Path(out), chosen, tuple(seeds), checks.count("jobs", jobs), rehearsal, own, here)
     if run.folder.exists():
         check_folder(run.folder, run.described, fresh=fresh)
     if dry:
@@ -218,16 +220,16 @@ def open_run(
         files.write_json(run.folder / RECORD, run.described)
     _ = run.split  # written, or read and checked
     seen = {"threads_per_job": chosen.threads, "seeds": run.seeds, "split_seed": chosen.split_seed}
-    seen |= {"reference_seeds": chosen.reference_seeds, "git": commit(), **own}
+    seen |= {"reference_seeds": chosen.reference_seeds, **own, **shipped.noted(run.folder)}
     files.write_json(run.folder / "env.json", {**surroundings(run.device), **seen})
     return run
 
 
 def open_existing(folder: str | Path) -> Run:
-    """A finished run from its folder alone: what was studied is read from run.json, the seeds from
-    the models that are there. Nothing is written.
+    """A run whose models are all there, from its folder alone: what was studied is read from
+    run.json, the seeds from the models. Nothing is written.
 
-    Raises InputError, with the command that mends it, for a folder that isn't a finished run.
+    Raises InputError, with the command that mends it, for any other folder.
     """
     folder = Path(folder)
     if not (folder / RECORD).exists():
@@ -243,7 +245,6 @@ def open_existing(folder: str | Path) -> Run:
     seeds = sorted(ModelId.parse(path.stem).seed for path in originals)
     run = Run(folder, joined(SCENARIOS[name], chosen, own), tuple(seeds), brought=own)
     check_folder(folder, run.described)
-    needed = originals or [run.checkpoint(ModelId("Original", 0))]
-    needed += [folder / n for n in ("split.json", "summary.csv", "residual_knowledge.csv")]
+    needed = [*(originals or [run.checkpoint(ModelId("Original", 0))]), folder / "split.json"]
     check_finished(folder, name, [*needed, *map(run.checkpoint, run.trained + run.unlearned)])
     return run

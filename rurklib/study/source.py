@@ -70,7 +70,7 @@ def source_of_text(source: str, without: tuple[str, ...] = (), brought: Iterable
     beside = [path.relative_to(FOLDER) for folder in folders for path in folder.glob("*.py")]
     names = {".".join([PACKAGE, *path.with_suffix("").parts]) for path in beside}
     settings = sorted(path for folder in folders for path in folder.rglob("*.json"))
-    texts = [p.read_text("utf-8") for p in settings] + [ast.dump(tree) for tree in own]
+    texts = [p.read_text("utf-8") for p in settings] + [_said(tree) for tree in own]
     return _hash(_reached(reached | names, without), *texts)
 
 
@@ -129,7 +129,18 @@ def _imported_by(module: str) -> frozenset[str]:
 @cache
 def _statements(module: str) -> str:
     """A hash of a module's statements."""
-    return hashlib.sha256(ast.dump(_tree(module)).encode()).hexdigest()
+    return hashlib.sha256(_said(_tree(module)).encode()).hexdigest()
+
+
+def _said(node: Any) -> str:
+    """A syntax tree as text. Of ``ast.dump`` each Python has its own: of what is empty, later ones
+    say less; here nothing is said of it, so that keys are the same under all of them."""
+    if isinstance(node, list):
+        return f"[{','.join(map(_said, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    said = [f"{name}={_said(v)}" for name, v in ast.iter_fields(node) if v not in (None, [])]
+    return f"{type(node).__name__}({','.join(said)})"
 
 
 @cache

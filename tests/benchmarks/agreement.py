@@ -43,8 +43,9 @@ from rurklib.study.figures.heat_and_bars import measure_heat
 from rurklib.study.figures.style import png
 from rurklib.study.ids import ModelId
 from rurklib.study.run import Run, open_existing
+from rurklib.study.stages.making import load_model
 from rurklib.study.stages.measure import residual, samples, verdicts
-from rurklib.study.stages.models import load_model, load_models
+from rurklib.study.stages.models import load_models
 
 RULE, EXCHANGE, U_LIRA = "residual knowledge", "exchange", "U-LiRA"
 # A measure of one model: its function in METRICS, and its column.

@@ -16,7 +16,7 @@ from rurklib.study.notebooks.notebook import read
 from rurklib.study.notebooks.study_order import folder
 from rurklib.study.run import open_run
 from rurklib.study.scenarios.scenario import literal
-from rurklib.study.stages import attack, measure, models
+from rurklib.study.stages import attack, making, measure
 from rurklib.unlearn.contract import METHODS
 
 SMALL = {"epochs": 1, "references": 2, "draws": 1, "taus": [0.0, 0.2], "methods": ["GD", "RURK"],
@@ -60,10 +60,10 @@ def keys(run) -> dict[str, str]:
     """The key of one artefact of every kind."""
     gd, notebook = ModelId("GD", 0), read(folder() / "03_residual_knowledge.ipynb")
     found = {
-        "Original": models._key(run, ModelId("Original", 0)),
-        "Re-train": models._key(run, run.names("Re-train")[0]),
-        "GD": models._key(run, gd),
-        "RURK": models._key(run, ModelId("RURK", 0)),
+        "Original": making.content_of(run, ModelId("Original", 0)),
+        "Re-train": making.content_of(run, run.names("Re-train")[0]),
+        "GD": making.content_of(run, gd),
+        "RURK": making.content_of(run, ModelId("RURK", 0)),
         "attacks": attack._keys(run, [gd], attack.SETTINGS)[gd],
         "curves notebook": source.source_of_text(notebook.python),
     }

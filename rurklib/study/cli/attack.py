@@ -1,4 +1,4 @@
-"""``rurk attack``: every attack on the models of a finished study."""
+"""``rurk attack``: every attack on the models of a study."""
 
 from pathlib import Path
 
@@ -22,18 +22,20 @@ from rurklib.study.cli import options
     "[default: runs/cifar5 and runs/fashion of a checkout, if they are there]",
 )
 def attack(folder: Path, changes: tuple[str, ...], jobs: int, others: tuple[Path, ...]) -> None:
-    """Try every attack on the models of a finished study, and cheating unlearners (notebook 7).
+    """Try every attack on the models of a study, and cheating unlearners (notebook 7).
 
-    Writes attacks.csv, the executed notebook and its figures into the folder.
+    Writes attacks.csv, the executed notebook and its figures into the folder. If there is no
+    runs/digits yet, its models are taken from the package, or made.
     """
     from rurklib.study import files
     from rurklib.study.run import open_existing
     from rurklib.study.stages.attack_tables import ATTACKS_FILE
 
+    options.begin_digits(folder, count("--jobs", jobs))
     run = open_existing(folder)
     if more := set(brought.named("method")) - set(run.scenario.methods):
         raise InputError(f"{folder} was run without {min(more)}: begin with rurk study --with")
-    values = {"out": str(folder.resolve()), "jobs": count("--jobs", jobs)}
+    values = {"out": str(folder.resolve()), "jobs": jobs}
     values |= options.settings(None, changes)
     for other in others:
         if not (other / ATTACKS_FILE).exists():

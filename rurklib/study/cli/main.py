@@ -6,13 +6,13 @@ Exit codes: 0 done; 1 a notebook or a cell of a sweep failed (its message and pl
 
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from rurklib.checks import InputError, one_of
-from rurklib.checks import seeds as read_seeds
 from rurklib.study import brought
 from rurklib.study.cli import options
 from rurklib.study.cli.attack import attack
@@ -20,9 +20,9 @@ from rurklib.study.cli.audit import audit
 from rurklib.study.cli.page import page
 from rurklib.study.cli.sweep import sweep
 from rurklib.study.cli.train import train
+from rurklib.study.cli.tune import tune
 from rurklib.study.cli.which import which
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.unlearn.contract import METHODS
 
 EXAMPLES = """
 \b
@@ -79,14 +79,16 @@ def main() -> None:
     """Measure and remove residual knowledge in unlearned classifiers."""
 
 
-for command in (train, page, sweep, audit, attack, which):
+for command in (train, tune, page, sweep, audit, attack, which):
     main.add_command(command)
 
 
 @main.command()
 @options.of_a_study
 @click.option("--jobs", default=1, show_default=True, help="models made at a time")
-@click.option("--fresh", is_flag=True, help="throw away what is in the run folder")
+@click.option(
+    "--fresh", is_flag=True, help="throw away what is in the run folder; train every model here"
+)
 @click.option("--tables-only", "tables", is_flag=True, help="no notebooks: hours less at scale")
 @click.option(
     "--every-epoch",
@@ -104,7 +106,11 @@ def study(
     tables: bool,
     methods: tuple[str, ...],
 ) -> None:
-    """Train, unlearn, measure and report; what is finished already is skipped."""
+    """Train, unlearn, measure and report; what is finished already is skipped.
+
+    The models of the digits study come with the package, and are taken as long as the code that
+    trains is that which they were made by.
+    """
     from rurklib.study.stages.trajectory import every_epoch, has_epochs
 
     with options.locked(scenario, folder, fresh=fresh, jobs=jobs, **choices) as run:
@@ -114,62 +120,6 @@ def study(
         for method in methods:
             every_epoch(run, method)
             click.echo(f"every epoch: {run.folder / 'figures' / f'03_every_epoch_{method}.png'}")
-
-
-@main.command()
-@options.SCENARIO
-@click.option("--out", type=options.FOLDER, help="folder [default: runs/SCENARIO-tune]")
-@click.option("--methods", help=f"of {', '.join(sorted(METHODS))} [default: all of the scenario]")
-@click.option("--budget", default=24, show_default=True, help="trials of each method")
-@click.option(
-    "--seeds",
-    default="900,901,902,903,904,905",
-    show_default=True,
-    help="Originals of the rehearsal: the first two for every trial, all for the best three",
-)
-@click.option("--references", default=4, show_default=True, help="re-trained models to be near to")
-@options.CHANGES
-@click.option("--jobs", default=1, show_default=True, help="trials made at a time")
-def tune(
-    scenario: str,
-    out: Path | None,
-    methods: str | None,
-    budget: int,
-    seeds: str,
-    references: int,
-    changes: tuple[str, ...],
-    jobs: int,
-) -> None:
-    """Choose hyper-parameters on a rehearsal, with the same budget for every method.
-
-    Other samples are forgotten than in the study, and the validation part is tested on. Every
-    trial is kept in trials.csv; the best settings go to settings.json, which rurk study --settings
-    takes.
-    """
-    from rurklib.study.run import open_run
-    from rurklib.study.stages.tune import chosen_trials
-    from rurklib.study.stages.tune import tune as search
-
-    folder = out or Path("runs") / f"{scenario}-tune"
-    choices: dict[str, Any] = {
-        "seeds": read_seeds(seeds),
-        "settings": {"references": references, **options.settings(None, changes)},
-        "jobs": jobs,
-        "rehearsal": True,
-        "brought": brought.given(),
-    }
-    names = methods.split(",") if methods else None
-    with options.locked(scenario, folder, **choices):
-        table = search(open_run(scenario, folder, **choices), methods=names, budget=budget)
-    click.echo(
-        "distance to re-trained models in percentage points: of the defaults and the best trial on "
-        "the first Originals, and of the best trial on all"
-    )
-    shown = chosen_trials(table)[["method", "defaults", "screened", "score", "settings"]]
-    click.echo(shown.round(2).to_string(index=False))
-    click.echo(f"\nall trials: {folder / 'trials.csv'}")
-    again = "".join(f" --with {path}" for path in brought.GIVEN)
-    click.echo(f"use them: rurk study --settings {folder / 'settings.json'}{again}")
 
 
 @main.command()
@@ -183,9 +133,11 @@ def inspect(
 ) -> None:
     """Serve the perturbation inspector of a run as a page on this machine.
 
-    If there is no runs/digits yet, the digits study is run first (minutes). With --audit it is
-    about an audited model, read again from its files, whose code is run again.
+    If there is no runs/digits yet, its models are taken from the package, or made (minutes). With
+    --audit it is about an audited model, read again from its files, whose code is run again.
     """
+    from rurklib import study
+    from rurklib.study.inspector.view import seed_of
     from rurklib.study.panels.audited import record_of
     from rurklib.study.panels.page import free_port, serve
 
@@ -194,10 +146,9 @@ def inspect(
     if audit is not None:
         record_of(audit)  # or --audit would take a run
         folder = audit
-    elif folder == options.DIGITS_RUN and not folder.exists():
-        click.echo(f"{folder} isn't there yet: running the study first")
-        with options.locked("digits", folder) as run:
-            _study(run, {}, fresh=False)
+    elif run := options.begin_digits(folder):
+        one = replace(run, seeds=(seed_of(run, seed),))
+        study.residual(one, run.scenario.perturbations[0])  # counted here, where it is seen
     serve(folder, seed=seed, port=port, browser=not no_browser, say=click.echo)
 
 
@@ -205,7 +156,9 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
     import pandas as pd
 
     from rurklib import study
+    from rurklib.study import files, shipped
     from rurklib.study.run import open_run
+    from rurklib.study.stages import models
 
     with options.notebooks(run) as study_order:
         from rurklib.study.report.tables import answer, findings_table
@@ -213,6 +166,7 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
         run = open_run(run.scenario.name, run.folder, **choices, jobs=run.jobs, fresh=fresh)
         seeds = ", ".join(map(str, run.seeds))
         click.echo(f"{run.title}\nseeds {seeds}; {run.scenario.references} references")
+        models.look(run)
         given = {"scenario": run.scenario.name, "seeds": list(run.seeds), "jobs": run.jobs}
         given |= {"out": str(run.folder.resolve()), "settings": choices.get("settings", {})}
         if tables_only:
@@ -221,6 +175,8 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
             study_order.run_notebooks(run, given, say=click.echo)
     verdicts, summary = (pd.read_csv(run.folder / f"{n}.csv") for n in ("verdicts", "summary"))
     click.echo(f"\n{findings_table(verdicts, summary).to_string(index=False)}\n")
+    if others := files.read_json(run.folder / "env.json").get(shipped.NOTED):
+        click.echo(f"models: {others}; --fresh trains them\n")
     click.echo(f"{answer(verdicts)}\nreport: {run.folder / 'report.html'}")
     return run
 

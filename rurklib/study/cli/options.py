@@ -46,7 +46,7 @@ FINISHED = click.option(
     type=FOLDER,
     default=DIGITS_RUN,
     show_default=True,
-    help="folder of a finished study",
+    help="folder of a study whose models are there",
 )
 
 
@@ -80,6 +80,21 @@ def locked(scenario: str, folder: Path, **choices: Any) -> Iterator[Any]:
     run = open_run(scenario, folder, **choices, dry=True)
     with files.locked(folder):
         yield run
+
+
+def begin_digits(folder: Path, jobs: int = 1) -> Any:
+    """Where the default run isn't there yet, it is begun, and returned: the models of the digits
+    study, from the package or made here, and nothing else."""
+    if folder != DIGITS_RUN or folder.exists():
+        return None
+    from rurklib import study
+
+    click.echo(f"{folder} isn't there yet: its models first")
+    with locked("digits", folder):
+        run = study.open_run("digits", folder, jobs=jobs)
+        study.train(run)
+        study.unlearn(run)
+    return run
 
 
 @contextmanager

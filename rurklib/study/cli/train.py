@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ def train(scenario: str, folder: Path, choices: dict[str, Any]) -> None:
     """Train the models of a study, and stop before anything is unlearned.
 
     These are Original and Re-train, and what they start from if the scenario pre-trains. What is
-    finished already is skipped; the study takes them as they are.
+    finished already is skipped, nothing is taken from the package; the study takes them as they
+    are.
 
     \b
     Several GPUs train each model together if it is started so:
@@ -32,13 +34,14 @@ def train(scenario: str, folder: Path, choices: dict[str, Any]) -> None:
     if processes.rank() > 0:
         processes.wait()  # for the first one to open the run, which writes
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-            models.train(open_run(scenario, folder, **choices, dry=True))
+            planned = open_run(scenario, folder, **choices, dry=True)
+            models.train(replace(planned, trained_here=True))
             processes.wait()
         return
     with options.locked(scenario, folder, **choices):
         run = open_run(scenario, folder, **choices)
         processes.wait()
         click.echo(run.title)
-        models.train(run)
+        models.train(replace(run, trained_here=True))
         processes.wait()
     click.echo(f"models: {run.folder / 'models'}")

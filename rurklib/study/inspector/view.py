@@ -6,7 +6,7 @@ samples), so what is seen here is what was counted.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import estimates
 from rurklib.residual.counts import BLOCK
 from rurklib.residual.inference import accelerate, laid_out
+from rurklib.residual.result import ResidualKnowledge
 from rurklib.rng import generator
 from rurklib.study.ids import ModelId
 from rurklib.study.inspector.choices import STEPS
@@ -98,8 +99,8 @@ class Inspector:
     stream = SEED
 
     def __init__(self, run: Run, seed: int | None = None) -> None:
-        self.run = run
         self.seed = seed_of(run, seed)
+        self.run = replace(run, seeds=(self.seed,))  # of the others nothing is counted
         self.x, self.y = run.pair("forget")
         self.classes = run.data.classes
         again = {f"Re-train {n.seed}": n for n in run.names("Re-train")}
@@ -143,13 +144,21 @@ class Inspector:
         key = np.where(np.isnan(self.ratios), np.where(own > 0, np.inf, -np.inf), self.ratios)
         return np.argsort(-key, kind="stable")
 
+    @cached_property
+    def _measured(self) -> ResidualKnowledge:
+        return self._measure(None)
+
+    def _measure(self, methods: list[str] | None) -> ResidualKnowledge:
+        """The study's measurement under its first perturbation (None: of all models together)."""
+        return residual(self.run, self.run.scenario.perturbations[0], methods=methods)
+
     def hits(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """The study's hits under its first perturbation, all radii above 0 together, from its
         counts: [sample] of a model, [k, sample] of the references."""
         model = self.ids[checks.one_of("model", name, self.models)]
-        methods = [model.method] if model.method != "Re-train" else []
-        first, taus = self.run.scenario.perturbations[0], np.array(self.run.scenario.taus)
-        own, others = residual(self.run, first, methods=methods).ratios(model)
+        # Whoever begins with the first one needn't wait for the others.
+        measured = self._measure([name]) if name == self.lead else self._measured
+        (own, others), taus = measured.ratios(model), np.array(self.run.scenario.taus)
         above = taus > 0 if (taus > 0).any() else taus == 0
         return own[above].sum(0), others[:, above].sum(1)
 

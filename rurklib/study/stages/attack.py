@@ -26,8 +26,9 @@ from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, fresh, key, memo
 from rurklib.study.run import Run
 from rurklib.study.stages.attack_tables import ATTACKS_FILE, FORGET, HELD_OUT, placement_table
+from rurklib.study.stages.making import load_model
 from rurklib.study.stages.measure import samples
-from rurklib.study.stages.models import digests, load_model, load_models
+from rurklib.study.stages.models import digests, load_models
 from rurklib.study.stages.parallel import parallel
 
 RELEARN = "re-learning"

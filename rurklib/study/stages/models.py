@@ -1,29 +1,19 @@
-"""The models of a run: trained and unlearned, each made once and kept as a checkpoint."""
+"""The models of a run: trained and unlearned, each made once and kept as a checkpoint; or taken
+from the package, which has those of the digits study."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from torch import nn
 
 from rurklib import checks
-from rurklib.data.dataset import Dataset
 from rurklib.data.leak import trained_on
-from rurklib.data.requests import forget_part_of_a_class, rehearsed
-from rurklib.model_state import finite
-from rurklib.models import build, transfer
-from rurklib.residual.controls import noisy_copies
-from rurklib.study import brought, files
-from rurklib.study.ids import HALF, PRETRAIN, SAME_PRIOR, SMOOTHED, ModelId
-from rurklib.study.memo import WEIGHTS, Checkpoint, fresh, key
+from rurklib.study import files, shipped
+from rurklib.study.ids import HALF, SAME_PRIOR, SMOOTHED, ModelId
+from rurklib.study.memo import WEIGHTS, fresh, here, taken
 from rurklib.study.run import Run
-from rurklib.study.scale import processes
-from rurklib.study.scale.engine import AtScale
-from rurklib.study.sources import rows
+from rurklib.study.stages.making import checkpoint_of, content_of, load_model, make
 from rurklib.study.stages.parallel import on_terminal, parallel
-from rurklib.train.fit import fit
-from rurklib.unlearn.contract import METHODS, defaults
+from rurklib.unlearn.contract import METHODS
 
 
 def train(run: Run) -> dict[ModelId, nn.Module]:
@@ -34,8 +24,8 @@ def train(run: Run) -> dict[ModelId, nn.Module]:
     if leak := trained_on(run.data, run.split):
         print(f"warning: {leak}")
     for name in run.pretrained:
-        if not fresh(run.checkpoint(name), wanted := _key(run, name), WEIGHTS):
-            parallel(run, [(_make, (run, name, wanted))], "the model to start from made")
+        if not fresh(run.checkpoint(name), wanted := here(content_of(run, name)), WEIGHTS):
+            parallel(run, [(make, (run, name, wanted))], "the model to start from made")
     return _ensure(run, run.trained)
 
 
@@ -88,163 +78,88 @@ def half_trained(run: Run) -> dict[ModelId, nn.Module]:
 
 
 def load_models(run: Run, names: Sequence[ModelId] | None = None) -> dict[ModelId, nn.Module]:
-    """Models that an earlier stage made (default: all of the run); a missing one is an error."""
+    """Models that an earlier stage made, or that come with the package (default: all of the run); a
+    missing one is an error."""
     names = run.trained + run.unlearned if names is None else [ModelId(*n) for n in names]
+    look(run, names)
     return {name: load_model(run, name) for name in names}
-
-
-def load_model(run: Run, name: ModelId) -> nn.Module:
-    """One model from its checkpoint, if it is there and that model of this run's split."""
-    path = _made(run, name)
-    weights, _, record = files.load_weights(path)
-    known = {"split": run.split.digest, **name._asdict()}
-    for what, expected in known.items():
-        if record.get(what) != expected:
-            raise checks.InputError(
-                f"{path} holds a model of {what} {record.get(what)}, expected {expected}: was it "
-                "copied here? delete it to make it again"
-            )
-    model = run.blank(0)
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise checks.InputError(f"{path} doesn't fit the model {run.scenario.model}") from error
-    return model.eval()
 
 
 def digests(run: Run, names: Sequence[ModelId]) -> dict[ModelId, str]:
     """What keys know models by: the digests of their weights; a missing model is an error."""
-    return {name: files.digest(_made(run, name)) for name in names}
+    look(run, names)
+    return {name: files.digest(checkpoint_of(run, name)) for name in names}
 
 
-def _made(run: Run, name: ModelId) -> Path:
-    """The checkpoint of a model that an earlier stage made."""
-    path = run.checkpoint(name)
-    if not path.exists():
-        stage = "01_train" if name.method in ("Original", "Re-train") else "02_unlearn"
-        stage = "04_what_can_fool_it" if name.method in (SMOOTHED, SAME_PRIOR, HALF) else stage
-        raise run.missing(path, stage)
-    return path
+def ship(run: Run) -> list[ModelId]:
+    """Write all models of a run that were trained here into the package; returns which.
+
+    Raises InputError, and writes nothing, if one was taken from there or made by other code, or if
+    the run has methods of somebody's own.
+    """
+    if run.brought:
+        raise checks.InputError(f"{run.folder} has methods of your own: expected a run without")
+    names = [ModelId.parse(path.stem) for path in sorted((run.folder / "models").glob("[!.]*"))]
+    contents = {content_of(run, name): run.checkpoint(name) for name in names}
+    for content, path in contents.items():
+        if "taken" in files.weights_record(path) or not fresh(path, here(content), WEIGHTS):
+            raise checks.InputError(
+                f"{path} wasn't trained here by today's code: make all anew with: {shipped.COMMAND}"
+            )
+    shipped.write(shipped.FILE, contents, files.read_json(run.folder / "env.json"))
+    return names
+
+
+def look(run: Run, names: Sequence[ModelId] | None = None) -> None:
+    """Take what of these models (default: all of the run) is missing, and what they start from, if
+    it comes with the package."""
+    names = run.trained + run.unlearned if names is None else names
+    first = (ModelId("Original", name.seed) for name in names if name.method in METHODS)
+    missing = [n for n in dict.fromkeys([*first, *names]) if not run.checkpoint(n).exists()]
+    if missing and run.split.digest in shipped.Shelf().splits:
+        _take(run, missing)
+
+
+def _take(run: Run, names: Sequence[ModelId]) -> list[ModelId]:
+    """Those of these models that the package has, put into the run's folder, and said; each after
+    the one that it starts from."""
+    shelf, took = shipped.Shelf(), []
+    for name in () if run.trained_here else names:
+        starts = [ModelId("Original", name.seed)] if name.method in METHODS else run.pretrained
+        if all(run.checkpoint(start).exists() for start in starts):
+            content = content_of(run, name)
+            took += [name] * taken(run.checkpoint(name), content, WEIGHTS, shelf.get)
+    if took:
+        what = "1 model" if len(took) == 1 else f"{len(took)} models"
+        print(f"{what} taken from the package, not trained here ({shelf.said})")
+        _note(run)
+    return took
+
+
+def _note(run: Run) -> None:
+    """Keep env.json right about how many models were taken."""
+    environment = run.folder / "env.json"
+    if environment.exists() and (said := shipped.noted(run.folder)):
+        files.write_json(environment, {**files.read_json(environment), **said})
 
 
 def _ensure(run: Run, names: Sequence[ModelId]) -> dict[ModelId, nn.Module]:
-    """Make the models that are missing or out of date, several at a time; return all."""
-    keys = {name: _key(run, name) for name in names}
-    todo = [n for n in names if not fresh(run.checkpoint(n), keys[n], WEIGHTS)]
-    made, what = len(names) - len(todo), "1 model" if len(names) == 1 else f"{len(names)} models"
+    """Take or make the models that are missing or out of date, several at a time; return all."""
+    keys = {name: here(content_of(run, name)) for name in names}
+    missing = [n for n in names if not fresh(run.checkpoint(n), keys[n], WEIGHTS)]
+    took = _take(run, missing)
+    todo = [name for name in missing if name not in took]
+    made, what = len(names) - len(missing), "1 model" if len(names) == 1 else f"{len(names)} models"
     if made and on_terminal():
         print(f"{made} of {len(names)} models are there already")
-    elif made and not todo:
-        took = sum(WEIGHTS.load(run.checkpoint(n))[0].record["seconds"] for n in names)
-        print(f"{what} there already; making them took {took:.1f} s")
-    stage = f"{len(todo)} of {what} made" if made else f"{what} made"
-    parallel(run, [(_make, (run, name, keys[name])) for name in todo], stage)
+    elif made and not missing:
+        records = [files.weights_record(run.checkpoint(name)) for name in names]
+        shared = any("taken" in record for record in records)
+        whence, where = (", from the package", " where that was done") if shared else ("", "")
+        seconds = sum(record["seconds"] for record in records)
+        print(f"{what} there already{whence}; making them took {seconds:.1f} s{where}")
+    stage = f"{what} made" if len(todo) == len(names) else f"{len(todo)} of {what} made"
+    parallel(run, [(make, (run, name, keys[name])) for name in todo], stage)
+    if todo:
+        _note(run)
     return {name: load_model(run, name) for name in names}
-
-
-def _key(run: Run, name: ModelId) -> str:
-    """What the weights of a model depend on: who makes them, and of what."""
-    s, (method, seed) = run.scenario, name
-    inputs = {"kind": method, "seed": seed, "split": run.split.digest, "net": s.model}
-    inputs |= brought.code(s.model)
-    if method in METHODS:
-        inputs["hyperparameters"] = {**s.hyperparameters(method), **_told(run, method)}
-        inputs["parent"] = files.digest(run.checkpoint(ModelId("Original", seed)))
-        return key([build, METHODS[method]], inputs)
-    more: Any = {SMOOTHED: noisy_copies, SAME_PRIOR: rehearsed, HALF: forget_part_of_a_class}
-    makers: list[Callable[..., Any]] = [build, fit, *([more[method]] if method in more else [])]
-    inputs["training"] = s.training(method)
-    if method == PRETRAIN:
-        inputs["split"] = _pretraining_data(run).digest  # it isn't this split's
-    elif run.pretrained:
-        inputs["start"] = files.digest(run.checkpoint(*run.pretrained))
-    if method == SMOOTHED:
-        inputs["tau"] = max(s.taus)
-    return key(makers, inputs)
-
-
-def _make(run: Run, name: ModelId, wanted: str) -> str:
-    """Train or unlearn one model and write its checkpoint; returns who was made, for the log.
-
-    Where several processes train it together, the first one writes and the others wait.
-    """
-    began, before = time.perf_counter(), 0.0
-    if name.method in METHODS:
-        model = unlearned(run, name.method, name.seed, run.scenario.hyperparameters(name.method))
-    else:
-        model, before = _trained(run, name, wanted)
-    seconds = before + time.perf_counter() - began
-    if not finite(model):
-        raise checks.InputError(
-            f"{name.method} seed {name.seed} diverged: its weights aren't finite; try a smaller "
-            "lr, as in --set lr=0.01"
-        )
-    if processes.rank() == 0:
-        record = {"scenario": run.scenario.name, "split": run.split.digest, **name._asdict()}
-        record["seconds"] = round(seconds, 3)
-        WEIGHTS.save(run.checkpoint(name), Checkpoint(model.state_dict(), record), wanted)
-        _unfinished(run, name).unlink(missing_ok=True)  # of a run that kept more often
-    processes.wait()
-    return f"{name.method} seed {name.seed}"
-
-
-def _trained(run: Run, name: ModelId, wanted: str) -> tuple[nn.Module, float]:
-    """Train a net with the scenario's recipe; it may go on from what a killed run kept, which took
-    so many seconds."""
-    s, (method, seed) = run.scenario, name
-    if method == PRETRAIN:
-        data = _pretraining_data(run)
-        model, (x, y) = run.blank(seed, classes=len(data.classes)), data.train
-    else:
-        model = run.blank(seed)
-        for start in run.pretrained:
-            transfer(model, files.load_weights(run.checkpoint(start))[0])
-        x, y = run.pair("original" if method == "Original" else "retain")
-    if method == HALF:
-        half = forget_part_of_a_class(run.data, forget_class=s.forget_class, seed=s.split_seed)
-        x, y = half.pair(run.data, "retain")
-    if method == SAME_PRIOR:
-        x, y = rehearsed(run.split, run.data).pair(run.data, "retain")
-    if method == SMOOTHED:
-        noisy = noisy_copies if x.shape.numel() <= rows.IN_MEMORY else rows.noisy_rows
-        x, y = noisy(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
-    kept = _unfinished(run, name) if s.keep_every else None
-    engine = AtScale(kept, wanted, every=s.keep_every or 1)
-    return fit(model, x, y, s.training(method), seed=seed, engine=engine), engine.before
-
-
-def _unfinished(run: Run, name: ModelId) -> Path:
-    """The state of an unfinished training: no checkpoint, nor a partial, which opening a run
-    sweeps away."""
-    return run.folder / "models" / f".{name}.kept"
-
-
-def unlearned(
-    run: Run, method: str, seed: int, values: Mapping[str, Any], unlearning_seed: int | None = None
-) -> nn.Module:
-    """The Original of ``seed`` unlearned with some values of a method's hyper-parameters; nothing
-    is kept. ``unlearning_seed`` is the method's, where it isn't Original's."""
-    return METHODS[method](
-        load_model(run, ModelId("Original", seed)),
-        run.pair("retain"),
-        run.pair("forget"),
-        seed=seed if unlearning_seed is None else unlearning_seed,
-        **{**values, **_told(run, method)},
-    )
-
-
-def _told(run: Run, method: str) -> dict[str, Any]:
-    """What a method doesn't take for granted: inputs that are no images in [0, 1], numbers that are
-    not float32; to one that asks, how re-trained models are trained."""
-    told: dict[str, Any] = {} if run.data.bounds == (0.0, 1.0) else {"bounds": run.data.bounds}
-    if run.scenario.recipe.precision != "float32":
-        told["precision"] = run.scenario.recipe.precision
-    if "recipe" in defaults(method):
-        told["recipe"] = run.scenario.training("Re-train")
-    return told
-
-
-def _pretraining_data(run: Run) -> Dataset:
-    """Read when it is needed: a run that holds on to it would carry it into every process."""
-    assert run.scenario.pretrain is not None
-    return run.scenario.pretrain.data(run.scenario.path).to(run.device)

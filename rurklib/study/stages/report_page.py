@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from rurklib.data.leak import trained_on
-from rurklib.study import files
+from rurklib.study import files, shipped
 from rurklib.study.report import page, tables
 from rurklib.study.report.saved import saved_figures
 from rurklib.study.run import Run
@@ -34,6 +34,10 @@ RESULTS = (
     "and z = 0 for a model that never saw them. Re-learn: epochs until Original's forget loss is "
     "reached. Avg. Gap: mean of the four distances."
 )
+SECONDS = (
+    "Models: {}. Seconds are those recorded where a model was trained, and shares of re-training "
+    "are of the seconds there; a run with --fresh has its own."
+)
 CURVES = (
     "Mean over seeds; null_... bound what re-trained models show among themselves, predict_... "
     "where a further one would fall in 95 of 100 cases at each tau."
@@ -55,6 +59,7 @@ def write_report(run: Run) -> Path:
     names = ("summary", "residual_knowledge", "neighbourhoods", "verdicts")
     summary, frame, near, verdicts = (pd.read_csv(run.table(f"{n}.csv")) for n in names)
     who = f"seeds {', '.join(map(str, run.seeds))}; {run.scenario.references} re-trained models"
+    known = files.read_json(run.folder / "env.json")
     question, *told = tables.answer(verdicts).splitlines()
     blocks: list[page.Block] = [page.Text(f"{run.title}; {who}."), page.Heading(question)]
     blocks += [*(page.Text(line.strip()) for line in told), page.Text(MEANING)]
@@ -65,6 +70,7 @@ def write_report(run: Run) -> Path:
         page.Table(tables.findings_table(verdicts, summary), VERDICTS),
         page.Heading("The comparison"),
         page.Table(tables.results_table(summary), RESULTS),
+        *([page.Text(SECONDS.format(others))] if (others := known.get(shipped.NOTED)) else []),
         page.Text(_sanity(summary, run.whole_class)),
         page.Heading("Residual knowledge"),
         page.Table(tables.curves_table(frame, differences=run.whole_class), CURVES),
@@ -83,7 +89,7 @@ def write_report(run: Run) -> Path:
         blocks.append(page.Table(shown, f"{title}; mean over models", folded=True))
     blocks.append(page.Heading("Figures"))
     blocks += [page.Picture(path, alt, alt) for path, alt in saved_figures(run)]
-    facts = [(k, str(v)) for k, v in files.read_json(run.folder / "env.json").items()]
+    facts = [(k, str(v)) for k, v in known.items()]
     seen = pd.DataFrame(facts, columns=["what", "value"])
     choices = page.Table(_choices(run), "Settings of every method, and their defaults", folded=True)
     blocks += [page.Heading("How it was made"), choices, page.Table(seen, "Environment", True)]

@@ -10,8 +10,8 @@ from rurklib.residual.counts import BLOCK
 from rurklib.rng import generator
 from rurklib.samples import as_float
 from rurklib.study.run import Run
+from rurklib.study.stages.making import load_model
 from rurklib.study.stages.measure import residual
-from rurklib.study.stages.models import load_model
 
 
 class Telling(NamedTuple):

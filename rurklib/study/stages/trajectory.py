@@ -15,8 +15,8 @@ from rurklib.study.figures.lines import over_epochs
 from rurklib.study.ids import ModelId
 from rurklib.study.report.saved import save_figure
 from rurklib.study.run import Run
+from rurklib.study.stages.making import unlearned
 from rurklib.study.stages.measure import residual, samples, verdicts
-from rurklib.study.stages.models import unlearned
 from rurklib.study.stages.parallel import parallel
 from rurklib.study.stages.trials import random_law
 from rurklib.train.loop import after_each_pass

@@ -15,7 +15,8 @@ from rurklib.study import brought
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import JSON, key, memo
 from rurklib.study.run import Run
-from rurklib.study.stages.models import digests, load_model, unlearned
+from rurklib.study.stages.making import load_model, unlearned
+from rurklib.study.stages.models import digests
 from rurklib.study.stages.parallel import parallel
 from rurklib.unlearn.contract import METHODS, Diverged, defaults
 

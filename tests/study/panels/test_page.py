@@ -9,9 +9,12 @@ import pytest
 from click.testing import CliRunner
 from tornado.web import HTTPError
 
+from rurklib import study
 from rurklib.checks import InputError
 from rurklib.study.cli import main
+from rurklib.study.notebooks import study_order
 from rurklib.study.panels import page
+from rurklib.study.run import open_existing
 
 
 @pytest.fixture
@@ -132,24 +135,31 @@ def test_the_next_free_port_is_taken(monkeypatch, taken):
         page.free_port()
 
 
-def test_without_runs_digits_the_study_is_run_first_and_only_for_the_default(
-    small_run, tmp_path, monkeypatch, served
+@pytest.mark.parametrize("command", ["inspect", "attack"])
+def test_without_runs_digits_its_models_come_first_and_only_for_the_default(
+    small_run, tmp_path, monkeypatch, served, command
 ):
+    """Fails if a newcomer waits for a whole study, is told to run one, or gets one unasked."""
     monkeypatch.chdir(tmp_path)
-    studied = []
+    monkeypatch.setattr(study_order, "run_attacks", lambda *_, **__: served.append("attacked"))
+    stages = []
 
-    def study(run, values, fresh):
-        studied.append(run.folder)
-        run.folder.parent.mkdir(exist_ok=True)
-        run.folder.symlink_to(small_run)
+    def begin(scenario, folder, jobs):
+        folder.symlink_to(small_run)
+        stages.append((scenario, folder, jobs))
+        return open_existing(folder)
 
-    monkeypatch.setattr(main, "_study", study)
-    assert invoke("--run", "runs/other").exit_code == 2
-    assert not studied
-    done = invoke()
+    monkeypatch.setattr(study, "open_run", begin)
+    for stage in ("train", "unlearn", "residual"):
+        monkeypatch.setattr(study, stage, lambda *_, stage=stage: stages.append(stage))
+    words = [command, *(["--no-browser"] if command == "inspect" else [])]
+    assert CliRunner().invoke(main.main, [*words, "--run", "runs/other"]).exit_code == 2
+    assert not stages
+    done = CliRunner().invoke(main.main, words)
     assert done.exit_code == 0, done.output
-    assert studied == [Path("runs/digits")]
-    assert "running the study first" in done.output
-    invoke()
-    assert len(studied) == 1
+    counted = ["residual"] if command == "inspect" else []  # before the page, which would wait
+    assert stages == [("digits", Path("runs/digits"), 1), "train", "unlearn", *counted]
+    assert "runs/digits isn't there yet: its models first" in done.output
+    CliRunner().invoke(main.main, words)
+    assert len(stages) == 3 + len(counted)
     assert len(served) == 2

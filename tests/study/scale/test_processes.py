@@ -18,7 +18,7 @@ from rurklib.study.cli.main import main
 from rurklib.study.run import open_run
 from rurklib.study.scale import processes
 from rurklib.study.scale.engine import AtScale
-from rurklib.study.stages import models
+from rurklib.study.stages import making
 from rurklib.train.fit import fit
 
 
@@ -188,12 +188,12 @@ def test_the_command_alone_makes_what_the_study_makes(tmp_path):
 
 def test_only_the_first_process_writes_a_checkpoint_and_all_wait(tmp_path, monkeypatch):
     run, waited = open_run("digits", tmp_path / "run", seeds=[0], settings=SETTINGS), []
-    monkeypatch.setattr(models, "_trained", lambda run, name, key: (run.blank(name.seed), 0.0))
+    monkeypatch.setattr(making, "_trained", lambda run, name, key: (run.blank(name.seed), 0.0))
     monkeypatch.setattr(processes, "wait", lambda: waited.append(run.checkpoint(name).exists()))
     name = run.trained[0]
     for rank in (1, 0):
         monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
-        models._make(run, name, "a key")
+        making.make(run, name, "a key")
     assert waited == [False, True]
 
 
