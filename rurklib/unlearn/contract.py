@@ -7,6 +7,7 @@ of its own, refuses weights that aren't finite, and returns the copy in eval mod
 holds the algorithm alone.
 
 One that learns by SGD has a parameter ``sgd``, and its values are hyper-parameters like the others.
+One with a parameter ``recipe`` is told by a study how its re-trained models are trained.
 """
 
 import copy
