@@ -10,11 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-<<<<<<< HEAD
 CORE, STUDY, TESTS, SCRIPTS = 9906, 13003, 22700, 653
-=======
 CORE, STUDY, TESTS, SCRIPTS = 9906, 13003, 22700, 653
->>>>>>> dc937a3e1818ed684022e8e0fefa5f808c36008d
 LONGEST, LONGEST_TEST = 250, 350
 ONE_IDEA = {"uncertainty.py"}  # intervals, predictions and tests of one quantity, read together
 
