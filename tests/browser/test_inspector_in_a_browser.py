@@ -197,7 +197,7 @@ def test_a_page_loads_nothing_from_elsewhere_and_says_when_its_server_is_gone(
 
 def test_on_a_phone_nothing_is_cut_off(chromium, address):
     tab = opened(chromium, address, 390, 844)
-    copy = tab.get_by_role("img", name="Forget sample").bounding_box()
+    copy = tab.get_by_role("img", name="their difference times").bounding_box()
     tau = tab.get_by_role("slider", name="tau", exact=True).bounding_box()
     assert 0 < tau["y"] + tau["height"] - copy["y"] < 844  # tau and its copy are on one screen
     wider = tab.evaluate(
