@@ -41,8 +41,9 @@ def png(figure: Figure) -> bytes:
 def status(said: str) -> str:
     """Words as HTML that a screen reader reads out when they change; nothing if there are none."""
     words = html.escape(said)
-    frame = '<div role="status" aria-live="polite" style="line-height: 1.4">{}</div>'
-    return frame.format(words) if words else ""
+    style = "line-height: 1.4; overflow-wrap: anywhere"  # a path may be wider than a phone
+    frame = '<div role="status" aria-live="polite" style="{}">{}</div>'
+    return frame.format(style, words) if words else ""
 
 
 def explained(named: Mapping[str, str]) -> str:
