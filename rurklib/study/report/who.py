@@ -33,15 +33,15 @@ def draw_who(
         right.setdefault(line, []).append(said.cpu().numpy() == labels)
     right = {line: np.stack(r) for line, r in right.items()}
     first = f"Original (seed {run.seeds[0]})"
-    counted = {"re-trained": shown.retrained, first: shown.original}
-    counts = {f"{m}, of {shown.draws}": [f"{k:.0f}" for k in its] for m, its in counted.items()}
+    counted = {f"re-trained, of {shown.draws}": shown.retrained, first: shown.original}
+    counts = {m: [f"{k:.0f}" for k in its] for m, its in counted.items()}
     words = {line: np.array(its) for line, its in [*counts.items(), *(below or {}).items()]}
     data = {"sample": shown.places, **{m: r.sum(0) for m, r in right.items()}, **words}
     alike = len(set(labels)) == 1  # or samples of any class are forgotten
     word = run.data.classes[int(labels[0])] if alike else "its class"
     images, copies = (part.cpu().numpy() for part in (shown.images, shown.copies))
-    title = f"A noisy copy (tau {shown.tau:g}) of each of the {len(labels)} that {first} leads on "
-    title += f"most:\n{_told(right)}"
+    title = f"Chosen for seed {run.seeds[0]}'s lead: of {len(labels)} noisy copies "
+    title += f"(tau {shown.tau:g}) {_told(right)}"
     return save_figure(
         run,
         who(images, copies, {**right, **words}, title=title, word=word),
@@ -63,5 +63,5 @@ def _told(right: Mapping[str, np.ndarray]) -> str:
     if len(mean) >= NAMED:
         (least, low), (most, high) = (f(mean.items(), key=lambda o: o[1]) for f in (min, max))
         told = [f"methods from {low:.2g} ({least}) to {high:.2g} ({most})"]
-    whose = f"Original recognises {original:.2g}, re-trained models {theirs:.2g} on average"
+    whose = f"Original recognises {original:.2g},\nre-trained models {theirs:.2g} on average"
     return f"{whose}{'; ' if told else ''}{', '.join(told)}"

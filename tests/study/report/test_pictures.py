@@ -126,7 +126,7 @@ def test_who_is_told_by_marks_and_counts(run):
     draw_who(run, "01_who", shown, answers, below={"ratio": ["1.8", "1.2"]})
     told = alt(run, "01_who")
     assert "re-trained models 1 0 of 2, Original 1 1 of 1, GD 0 1 of 1" in told
-    assert "re-trained, of 10 5 6, Original (seed 3), of 10 9 8, ratio 1.8 1.2" in told
+    assert "re-trained, of 10 5 6, Original (seed 3) 9 8, ratio 1.8 1.2" in told
     table = pd.read_csv(run.folder / "figures" / "01_who.csv")
     assert table["sample"].tolist() == [4, 0]
     assert table.GD.tolist() == [0, 1]
