@@ -58,7 +58,7 @@ def draw_per_sample(of: Scale, groups: Mapping[str, np.ndarray], lead: np.ndarra
     most, gained = max(1, round(len(lead) / 10)), np.sort(np.clip(lead, 0, None))[::-1]
     share = 100 * gained[:most].sum() / max(gained.sum(), 1e-9)
     title = f"A tenth of the forget set ({most} of {len(lead)}) carries {share:.0f} % of what "
-    title += f"Original (mean of {len(groups['Original'])} seeds) recognises more"
+    title += "Original recognises more (mean over seeds)"
     what = "share of copies recognised" if of.run.whole_class else "residual knowledge of a sample"
     xlabel = f"{what} at tau {of.largest:g}"
     figure = sample_histogram(groups, xlabel=xlabel, title=title)
@@ -170,7 +170,7 @@ def draw_disagreement(of: Scale, pairs: Mapping[str, pd.DataFrame]) -> Any:
     title = (
         f"On shared noisy copies Original (seed {of.run.seeds[0]}) and a few re-trained models "
         f"differ on {100 * ours.shared:.1f} %\nat tau {of.largest:g}; a model and itself on "
-        f"{100 * same.shared:.0f} %, though for independent ones at least {100 * same.lower:.1f} %"
+        f"{100 * same.shared:.0f} % (on independent copies on {100 * same.lower:.1f} % at least)"
     )
     copies = {
         "independent": "copies of its own for each model",
