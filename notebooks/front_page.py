@@ -9,6 +9,7 @@ average, at the run's largest tau; of each the first copy that the run's measure
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,13 @@ from rurklib.study.run import open_existing
 SHOWN, SHOWN_IMAGES = ("Original", "GD", "RURK", "SalUn"), 4
 
 
-def told(findings: pd.Series) -> str:
-    """The verdict of most seeds, and of how many if not of all."""
+def told(findings: pd.Series, end: pd.Series) -> str:
+    """The verdict of most seeds, of how many if not of all, and whether the mean curve ends below
+    the grey though none is found."""
     n = sum(findings == (most := in_most(findings)))
-    return most + f" ({n} of {len(findings)} seeds)" * (0 < n < len(findings))
+    below = most == "none detected" and bool(end.ratio_of_means < end.predict_low)
+    most += f" ({n} of {len(findings)} seeds)" * (0 < n < len(findings))
+    return most + ", though its mean is below the grey" * below
 
 
 def draw(folder: Path) -> None:
@@ -47,20 +51,21 @@ def draw(folder: Path) -> None:
     write_frame(FIGURES / "front-page.csv", table)
     word = {"9": "nine"}.get(str(run.data.classes[int(shown.labels[0])]), "one of the class")
     found = pd.read_csv(run.folder / "verdicts.csv").groupby("method", sort=False).finding
-    said_of = {m: told(found.get_group(m)) for m in SHOWN}
+    ends = rows[rows.tau == tau].groupby("method", sort=False).mean(numeric_only=True)
+    said_of = {m: told(found.get_group(m), ends.loc[m]) for m in SHOWN}
     whose = {what: [m for m in SHOWN if said_of[m] == what] for what in said_of.values()}
     title = ";  ".join(f"{' and '.join(names)}: {what}" for what, names in whose.items())
+    title = textwrap.fill(title, 100)
     figure = front_page(shown.images.numpy(), shown.copies.numpy(),
                         {"re-trained models": retrained, **said}, rows, title=title,
                         word=word, unit="sd, pixels in [0, 1]")  # fmt: skip
     known = {m: f"{v.sum()} of {v.size}" for m, v in said.items()}
-    ends = rows[rows.tau == tau].groupby("method", sort=False).ratio_of_means.mean()
     alt = (
         f"Left: {SHOWN_IMAGES} forgotten nines, a noisy copy of each, and who still recognises it: "
         + ", ".join(f"{m} {n}" for m, n in known.items())
         + f"; of {len(retrained)} re-trained models {', '.join(map(str, retrained.sum(0)))}. "
         + f"Right: residual knowledge at tau {tau:g}: "
-        + ", ".join(f"{m} {v:.2f}" for m, v in ends.items())
+        + ", ".join(f"{m} {v:.2f}" for m, v in ends.ratio_of_means.items())
         + ", over the grey band of re-trained models."
     )
     write(FIGURES / "front-page.png", png(figure, alt))

@@ -48,6 +48,16 @@ def test_links_and_pictures_point_to_files(path):
             assert (path.parent / link).exists(), link
 
 
+def test_the_front_page_counts_the_methods():
+    """All that come with the package, of which re-training for less long is a control."""
+    from rurklib.study.report.which import CONTROL
+    from rurklib.unlearn.contract import METHODS
+
+    ours = {m for m, f in METHODS.items() if f.__module__.startswith("rurklib.")} - {CONTROL}
+    text = " ".join((ROOT / "README.md").read_text().split())
+    assert f"for {len(ours)} unlearning methods and one control" in text
+
+
 def test_every_fault_names_a_test_that_there_is():
     """tests/README.md: `room/file.py::name`, below tests/."""
     named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "tests" / "README.md").read_text())

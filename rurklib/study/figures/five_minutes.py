@@ -11,6 +11,7 @@ from rurklib.study.figures.style import BAND, DOTTED, INK, canvas, style
 
 SPECIES = ("#de8f05", "#8c3f8c")
 LOOK = {"RURK, too much": {"color": "#d55e00", "marker": "X"}}
+AHEAD, RED = 0.05, "#d1002c"  # a lead that is marked
 
 
 def five_minutes(
@@ -26,8 +27,9 @@ def five_minutes(
 
     ``grid``: the two axes [a], [b]. ``original``, ``retrained``: what Original and each re-trained
     model answer on the grid [b, a], positive for the second species. ``flowers``: a row each with
-    ``sepal``, ``petal``, ``species`` and ``forgotten``. ``copies``: noisy copies [n, 2] of the
-    forgotten ones. ``ratio``: residual knowledge by model; ``band``: that of each re-trained model.
+    ``sepal``, ``petal``, ``species``, ``forgotten`` and, of forgotten ones, ``lead``: on what share
+    more of its copies Original is right than re-trained models. ``copies``: some [n, 2].
+    ``ratio``: residual knowledge by model; ``band``: that of each re-trained model.
 
     Returns the figure, its data (model, ratio, placement) and its alternative text.
     """
@@ -35,7 +37,7 @@ def five_minutes(
     table = pd.DataFrame({"model": list(ratio), "ratio": list(ratio.values())})
     table["placement"] = [placed(value, low, high) for value in table.ratio]
     figure, axes = canvas(width=8.6, height=4.3, mosaic=[["plane", "numbers"]])
-    _plane(axes["plane"], grid, original, retrained, flowers, copies)
+    carried = _plane(axes["plane"], grid, original, retrained, flowers, copies)
     axis = axes["numbers"]
     axis.axhspan(low, high, color=BAND, lw=0, label="retrain band: eight re-trained models")
     axis.axhline(1, **DOTTED)
@@ -57,8 +59,8 @@ def five_minutes(
     figure.suptitle(f"Near the forgotten flowers\n{said}", x=0.01, ha="left", fontsize=12)
     alt = (
         "Left: two species of iris in a plane, its colour by how many re-trained models say which, "
-        "and the line on which Original changes its mind, which bends around forgotten flowers. "
-        "Right: residual knowledge of "
+        "and the line on which Original changes its mind, which bends around forgotten flowers; "
+        f"{carried}. Right: residual knowledge of "
         + ", ".join(f"{n} {v:.2f}" for n, v in ratio.items())
         + f" over the range of the re-trained models, {low:.2f} to {high:.2f}."
     )
@@ -74,7 +76,7 @@ def placed(value: float, low: float, high: float) -> str:
     return "above" if value > high else "below" if value < low else "inside"
 
 
-def _plane(axis, grid, original, retrained, flowers, copies) -> None:
+def _plane(axis, grid, original, retrained, flowers, copies) -> str:
     share = np.mean([field > 0 for field in retrained], axis=0)
     palette = matplotlib.colors.LinearSegmentedColormap.from_list(
         "species", [SPECIES[0], "white", SPECIES[1]]
@@ -91,7 +93,12 @@ def _plane(axis, grid, original, retrained, flowers, copies) -> None:
     axis.plot(
         ringed.sepal, ringed.petal, "o", ms=10, mfc="none", mec=INK, mew=1.1, label="forgotten"
     )
+    hard = flowers[flowers.lead > AHEAD]
+    share = 100 * hard.lead.sum() / max(flowers.lead.clip(0).sum(), 1e-9)
+    carried = f"{len(hard)} flowers have {share:.0f} % of Original's lead"
+    axis.plot(hard.sepal, hard.petal, "o", ms=13, mfc="none", mec=RED, mew=2, label=carried)
     axis.plot(*copies.T, ".", ms=1.2, color=INK, alpha=0.5, label="their noisy copies")
     axis.set_xlabel("length of the sepal (standardised)", fontsize=9.5)
     axis.set_ylabel("length of the petal (standardised)", fontsize=9.5)
     axis.spines[["top", "right"]].set_visible(False)
+    return carried

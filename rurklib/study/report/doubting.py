@@ -14,8 +14,10 @@ from rurklib.study.figures import (
     residual_curves,
     sample_histogram,
 )
+from rurklib.study.ids import SAME_PRIOR
 from rurklib.study.report.measuring import Scale, listed
 from rurklib.study.report.saved import save_figure
+from rurklib.study.report.which import CONTROL
 
 
 def draw_one_reference(of: Scale, alone: pd.DataFrame, fewer: pd.DataFrame) -> Any:
@@ -24,8 +26,8 @@ def draw_one_reference(of: Scale, alone: pd.DataFrame, fewer: pd.DataFrame) -> A
     at = alone[alone.tau == of.largest].groupby("method")[of.quantity]
     own, others = (f"{at.min()[m]:.2f} to {at.max()[m]:.2f}" for m in ("Original", "Re-train"))
     title = (
-        f"By the choice of one reference, Original has {own} at tau {of.largest:g}, "
-        f"a re-trained model {others}"
+        f"By the choice of one reference, Original (seed {of.run.seeds[0]}) has {own} at tau "
+        f"{of.largest:g},\na re-trained model {others}"
     )
     alt = (
         "Left: curves against each single reference; at the largest tau Original ranges from "
@@ -55,12 +57,11 @@ def draw_per_sample(of: Scale, groups: Mapping[str, np.ndarray], lead: np.ndarra
     ``lead`` [samples]: how many more of its copies Original recognises."""
     most, gained = max(1, round(len(lead) / 10)), np.sort(np.clip(lead, 0, None))[::-1]
     share = 100 * gained[:most].sum() / max(gained.sum(), 1e-9)
-    title = (
-        f"A tenth of the forget set ({most} of {len(lead)}) carries {share:.0f} % of what Original "
-    )
+    title = f"A tenth of the forget set ({most} of {len(lead)}) carries {share:.0f} % of what "
+    title += "Original recognises more (mean over seeds)"
     what = "share of copies recognised" if of.run.whole_class else "residual knowledge of a sample"
     xlabel = f"{what} at tau {of.largest:g}"
-    figure = sample_histogram(groups, xlabel=xlabel, title=title + "recognises more")
+    figure = sample_histogram(groups, xlabel=xlabel, title=title)
     data = pd.DataFrame({m: v.mean(0) for m, v in groups.items()}).rename_axis("sample")
     alt = "Histograms of residual knowledge over the forget samples for " + ", ".join(
         f"{m} (median {np.nanmedian(v):.2f}, largest {np.nanmax(v):.2f})" for m, v in groups.items()
@@ -74,7 +75,7 @@ def draw_ranked(of: Scale, images: np.ndarray, value: np.ndarray) -> Any:
     ends = {"most": order[:10], "least": order[-10:][::-1]}
     words = {k: [f"{value[j]:.2f}" for j in i] for k, i in ends.items()}
     first, last = words["most"][0], words["least"][0]
-    title = f"Residual knowledge under Original from {first} down to {last}, by image"
+    title = f"Residual knowledge under Original (mean over seeds) from {first} down to {last}"
     figure = image_rows({k: images[i] for k, i in ends.items()}, captions=words, title=title)
     data = pd.DataFrame({"sample": order, "value": value[order]})
     alt = (
@@ -103,6 +104,18 @@ def draw_controls(of: Scale, rows: pd.DataFrame, samples: Mapping[str, int]) -> 
         + ", ".join(f"{m} on {n} {v:.3f}" for (n, m), v in last.items() if m != "Re-train")
     )
     return save_figure(of.run, figure, "04_controls", data=rows, alt=alt)
+
+
+def left_for_memory(last: pd.DataFrame) -> str:
+    """Who sets the forgotten apart from strangers, in words. ``last``: a row for each method, means
+    over seeds of what :func:`rurklib.study.stages.memory.memory` gives at one tau."""
+    asked = last.drop(["Original", SAME_PRIOR, "Re-train", CONTROL], errors="ignore")
+    apart = asked[asked.memory > asked.memory_high]
+    named = "; ".join(
+        f"with a ratio {where} 1: {', '.join(apart.index[rows]) or 'none'}"
+        for where, rows in {"of at least": apart.ratio >= 1, "below": apart.ratio < 1}.items()
+    )
+    return f"{len(apart)} of {len(asked)} methods set the forgotten apart from strangers ({named})."
 
 
 def draw_laws(of: Scale, rows: pd.DataFrame, panels: Mapping[str, str]) -> Any:
@@ -155,9 +168,9 @@ def draw_disagreement(of: Scale, pairs: Mapping[str, pd.DataFrame]) -> Any:
     data = pd.concat([frame.assign(pair=name) for name, frame in pairs.items()])
     ours, same = (frame.iloc[-1] for frame in pairs.values())
     title = (
-        f"On shared copies Original and re-trained models differ on {100 * ours.shared:.1f} % at "
-        f"tau {of.largest:g}; a model and itself on {100 * same.shared:.0f} %,\n"
-        f"though the bound for independent copies is {100 * same.lower:.1f} %"
+        f"On shared noisy copies Original (seed {of.run.seeds[0]}) and a few re-trained models "
+        f"differ on {100 * ours.shared:.1f} %\nat tau {of.largest:g}; a model and itself on "
+        f"{100 * same.shared:.0f} % (on independent copies on {100 * same.lower:.1f} % at least)"
     )
     copies = {
         "independent": "copies of its own for each model",
@@ -166,10 +179,10 @@ def draw_disagreement(of: Scale, pairs: Mapping[str, pd.DataFrame]) -> Any:
     bounds = "lower", "upper", "between the bounds of Lemma A.4"
     figure = lines(
         data, "tau", by="pair", group=copies, grey=bounds,
-        xlabel=f"tau ({of.unit})", ylabel="adversarial disagreement E[k]", title=title,
+        xlabel=f"tau ({of.unit})", ylabel="disagreement E[k]", title=title,
     )  # fmt: skip
     alt = (
-        "Adversarial disagreement over tau. Original and re-trained models: "
+        "Disagreement on noisy copies over tau. Original and re-trained models: "
         f"{ours.independent:.3f} on copies of their own, {ours.shared:.3f} on shared ones, bounds "
         f"{ours.lower:.3f} to {ours.upper:.3f}. A model and itself: {same.independent:.3f} and "
         f"{same.shared:.3f}, lower bound {same.lower:.3f}."

@@ -73,13 +73,14 @@ def which_to_use(rows: pd.DataFrame) -> str:
     alike = (
         "re-trained by both tests, at a re-trained model's accuracy and within a quarter of its "
     )
-    alike += f"time, on {'all of ' * (len(data) > 1)}{_and(data)}"
+    where = _and(data)
+    alike += f"time, on {f'every data set ({where})' if len(data) > 1 else where}"
     if best == len(data):
         winners = methods.index[methods == best]
         also = f"; so does {SHORTER}" * (again == best)
         return f"{_and(winners)} look{'s' * (len(winners) == 1)} {alike}{also}."
     some = "; ".join(f"{m} on {_where(rows, m)}" for m in methods.index if methods[m])
-    said = f"None of {len(methods)} methods looks {alike}" + f" ({some})" * bool(some)
+    said = f"None of the {len(methods)} methods measured looks {alike}" + f" ({some})" * bool(some)
     if CONTROL not in passed:
         return f"{said}; {SHORTER} wasn't measured."
     where = f"does on {_where(rows, CONTROL)}" if again else "doesn't on any"

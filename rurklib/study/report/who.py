@@ -32,14 +32,16 @@ def draw_who(
         line = RETRAINED if method == "Re-train" else method
         right.setdefault(line, []).append(said.cpu().numpy() == labels)
     right = {line: np.stack(r) for line, r in right.items()}
-    counted = {"re-trained": shown.retrained, "Original": shown.original}
-    counts = {f"{m}, of {shown.draws}": [f"{k:.0f}" for k in its] for m, its in counted.items()}
+    first = f"Original (seed {run.seeds[0]})"
+    counted = {f"re-trained, of {shown.draws}": shown.retrained, first: shown.original}
+    counts = {m: [f"{k:.0f}" for k in its] for m, its in counted.items()}
     words = {line: np.array(its) for line, its in [*counts.items(), *(below or {}).items()]}
     data = {"sample": shown.places, **{m: r.sum(0) for m, r in right.items()}, **words}
     alike = len(set(labels)) == 1  # or samples of any class are forgotten
     word = run.data.classes[int(labels[0])] if alike else "its class"
     images, copies = (part.cpu().numpy() for part in (shown.images, shown.copies))
-    title = f"Of {len(labels)} noisy copies (tau {shown.tau:g}) {_told(right)}"
+    title = f"Chosen for seed {run.seeds[0]}'s lead: of {len(labels)} noisy copies "
+    title += f"(tau {shown.tau:g}) {_told(right)}"
     return save_figure(
         run,
         who(images, copies, {**right, **words}, title=title, word=word),

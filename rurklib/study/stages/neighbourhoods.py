@@ -73,7 +73,7 @@ def disagreement(answers: Mapping[Any, np.ndarray], references: list[Any]) -> di
 
 def neighbourhoods(run: Run, *, draws: int = 20) -> pd.DataFrame:
     """Tables C.6 to C.8 of a run: columns method, seed, tau and those of :func:`from_counts`, with
-    ``disagreement`` for the first seed and the re-trained models (NaN for others).
+    ``disagreement``, of every model, so that a mean over seeds is of the same seeds throughout.
 
     All but ``disagreement`` follow from the run's counts under its first perturbation. Counts don't
     hold which wrong class was said, so the models are asked once more for that, on ``draws``
@@ -82,9 +82,9 @@ def neighbourhoods(run: Run, *, draws: int = 20) -> pd.DataFrame:
     """
     result = residual(run, run.scenario.perturbations[0])
     frame = from_counts(result)
-    asked = [n for n in result.models if n.seed == run.seeds[0]] + [*result.references]
     told: dict[Any, np.ndarray] = {}
     if not PERTURBATIONS[run.scenario.perturbations[0]].gradient_based:
+        asked = [*result.models, *result.references]
         answers = _answers(run, asked, min(draws, run.scenario.draws))
         told = disagreement(answers, [*result.references])
     at = frame.groupby("model", sort=False).cumcount()

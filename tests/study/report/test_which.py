@@ -78,13 +78,13 @@ def test_a_row_a_method_the_best_first(page):
     ("first", "second", "says"),
     [
         ({"Good", "Dear"}, {"Good"}, "Good looks re-trained by both tests,"),
-        ({"Good", "Dear"}, {"Good"}, "within a quarter of its time, on all of a and b."),
-        ({"Good", "Again"}, {"Good", "Again"}, "and b; so does re-training for a quarter"),
-        ({"Good", "Again"}, {"Seen", "Dear"}, "None of 3 methods looks re-trained"),
-        ({"Good", "Again"}, {"Seen"}, "b (Good on a); re-training for a quarter of the epochs does "
-         "on a: re-train for less long."),
+        ({"Good", "Dear"}, {"Good"}, "within a quarter of its time, on every data set (a and b)."),
+        ({"Good", "Again"}, {"Good", "Again"}, "and b); so does re-training for a quarter"),
+        ({"Good", "Again"}, {"Seen", "Dear"}, "None of the 3 methods measured looks re-trained"),
+        ({"Good", "Again"}, {"Seen"}, "b) (Good on a); re-training for a quarter of the epochs "
+         "does on a: re-train for less long."),
         ({"Good"}, {"Seen", "Again"}, "does on b: re-train for less long."),
-        ({"Seen"}, {"Seen"}, "on all of a and b; re-training for a quarter of the epochs wasn't"),
+        ({"Seen"}, {"Seen"}, "(a and b); re-training for a quarter of the epochs wasn't"),
         ({"Good"}, {"Seen", "Poor"}, "a quarter of the epochs doesn't on any."),
     ],
 )  # fmt: skip
