@@ -7,10 +7,13 @@
     const found = handle.closest(".widget-slider").querySelector(`.widget-${part}`);
     return found ? found.textContent : "";
   };
+  const say = (handle, attribute, words) => {
+    if (handle.getAttribute(attribute) !== words) handle.setAttribute(attribute, words);
+  };
   const name = () => {
     for (const handle of handles()) {
-      handle.setAttribute("aria-label", label(handle, "label"));
-      handle.setAttribute("aria-valuetext", label(handle, "readout"));
+      say(handle, "aria-label", label(handle, "label"));
+      say(handle, "aria-valuetext", label(handle, "readout"));
     }
   };
   // A click on a grid of tiles, inside margins that are shares of the picture: its slider goes
@@ -40,7 +43,9 @@
   const alive = () =>
     fetch("voila/static/voila.js", { method: "HEAD", cache: "no-store" }).catch(stopped);
   window.rurkPanel = { choose };
-  new MutationObserver(name).observe(document.body, { subtree: true, childList: true });
+  // The slider sets its own valuetext, a step's number, before or after the readout is there.
+  const changes = { subtree: true, childList: true, attributeFilter: ["aria-valuetext"] };
+  new MutationObserver(name).observe(document.body, changes);
   name();
   if (document.body.dataset.voila) setInterval(alive, 5000);
 })();

@@ -113,7 +113,7 @@ def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(
     other.mkdir()
     table = study.attack_table(there, *study.attacked(there, ["Original", "RURK"], **FEW))
     table.assign(scenario="cifar5").to_csv(other / "attacks.csv", index=False)
-    few = {"methods": ["RURK"], **FEW, "most": 5, "others": [str(other), str(tmp_path / "none")]}
+    few = {"methods": ["RURK"], **FEW, "others": [str(other), str(tmp_path / "none")]}
     assert study_order.run_attacks(there, {"out": str(folder), **few})
     book = nbformat.read(folder / "notebooks" / "07_adaptive_attacks.ipynb", as_version=4)
     assert not [o for c in book.cells for o in c.get("outputs", []) if o.output_type == "error"]
