@@ -100,10 +100,10 @@ def as_expected(nets: Mapping[str, nn.Module], samples: Pair, what: str, share: 
     x, y = samples
     for name, net in nets.items():
         logits(net, x, y, name)
-        got = float((of_all(net, x).argmax(1) == y).double().mean())
-        if got < share:
+        right = int((of_all(net, x).argmax(1) == y).sum())
+        if right < share * len(y):
             raise InputError(
-                f"{name} is right on {got:.3g} of {len(y)} {what} samples, expected {share:g} or "
-                "more (--expect-accuracy): mend normalisation (--mean, --std), the order of labels "
-                "(--label-order), or the weights"
+                f"{name} is right on {right} of {len(y)} {what} samples, {right / len(y):.4g}: "
+                f"expected {share:g} or more (--expect-accuracy); mend normalisation "
+                "(--mean, --std), the order of labels (--label-order), or the weights"
             )

@@ -1,16 +1,23 @@
 """Nets for normalised inputs and another order of labels, and arrays by other names."""
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import nn
 
 from rurklib import InputError
 from rurklib.study.audit.arrays import read_named
 from rurklib.study.audit.fitted import fitted, shown_to
+from rurklib.study.cli.main import main
 from rurklib.study.panels.audited import AuditInspector
+
+README = Path(__file__).parents[3] / "README.md"
 
 
 def test_logits_are_those_that_one_computes_by_hand():
@@ -98,3 +105,35 @@ def test_arrays_of_other_names(tmp_path):
         read_named(tmp_path / "d.npz", "labels,images")
     np.savez(tmp_path / "e.npz", x=images, y=[1, 0])
     assert read_named(tmp_path / "e.npz", "images,labels")[0].shape == images.shape  # held out
+
+
+def test_the_readmes_command_for_pt_files_works_as_it_stands(tmp_path, monkeypatch):
+    """On nets that are right only if the numbers in it arrive: ten pixels, the brightest is the
+    label, outputs in the README's order. With another order it stops, and says what to mend."""
+    (block,) = re.findall(r"have `.pt` files.*?```sh\nrurk (.*?)```", README.read_text(), re.S)
+    words = shlex.split(block.replace("\\\n", ""))
+    order = [int(k) for k in words[words.index("--label-order") + 1].split(",")]
+    monkeypatch.chdir(tmp_path)
+    code = "class Net(nn.Sequential):\n    def __init__(self):\n"
+    code += "        super().__init__(nn.Flatten(), nn.Linear(10, 10))\n"
+    Path("net.py").write_text(f"from torch import nn\n{code}")
+    noise = torch.Generator().manual_seed(0)
+    for path in [word for word in words if word.endswith(".pt")]:
+        weight = torch.eye(10)[order] + 0.01 * torch.randn(10, 10, generator=noise)
+        bias = torch.full((10,), 0.305 / 0.376)
+        torch.save({"1.weight": weight, "1.bias": bias}, path)
+    y = np.arange(60) % 10
+    x = 0.5 * np.eye(10, dtype=np.float32)[y] + np.random.default_rng(0).random((60, 10)) / 10
+    np.savez("data.npz", x=x.reshape(60, 1, 2, 5), y=y)
+    np.save("forget.npy", np.arange(20))
+    np.save("test.npy", np.arange(20, 60))
+    other = [",".join(map(str, reversed(order))) if "," in word else word for word in words]
+    stopped = CliRunner().invoke(main, other)
+    assert stopped.exit_code == 2
+    assert "unlearned.pt is right on 0 of 40 held-out samples, 0: expected 0.985" in stopped.output
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(
+        "Right, without noise: on the forgotten: model 20 of 20, re-trained 20 of 20; on the held-"
+    )
+    assert Path("audit-pt", "report.html").exists()
