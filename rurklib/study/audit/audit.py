@@ -24,10 +24,10 @@ from rurklib import checks
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.exchange import Exchange
 from rurklib.residual.measure import residual_knowledge
-from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, TESTS, Verdict
 from rurklib.samples import Bounds, Pair
 from rurklib.study import files
+from rurklib.study.audit.plain import FORGOTTEN, Audited, counted, in_words, together
 from rurklib.study.audit.samples import found_at, roc_table, samples_table
 from rurklib.study.environment import needs
 
@@ -50,12 +50,13 @@ def audit(
     bounds: Bounds = (0.0, 1.0),
     test: str = JOINT,
     level: float = 0.05,
+    expect_chance: bool = False,
     title: str = "Audit of a model",
     hashes: Mapping[str, str] | None = None,
     indices: Sequence[int] | None = None,
     given: Mapping[str, Any] | None = None,
     **options: Any,
-) -> ResidualKnowledge:
+) -> Audited:
     """Measure what ``model`` still knows of the forget samples (x, y), and write it down.
 
     Args:
@@ -73,9 +74,13 @@ def audit(
         given: what :func:`read_audit` was told, written down for ``rurk inspect --audit``.
         taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
         test, level: as :func:`rurklib.residual.verdict.judge`.
+        expect_chance: references may be at chance (a whole class was forgotten, or the samples are
+            that hard); else there is no verdict where they are.
 
     Returns the measurement: ``result.judge("model", test=..., level=...)`` is the verdict that was
-    written. Raises InputError before anything is measured, and then leaves no folder.
+    written, ``result.right`` how many samples each model is right on without noise.
+
+    Raises InputError before anything is measured, and then leaves no folder.
     """
     if not isinstance(model, nn.Module):
         raise checks.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
@@ -93,9 +98,11 @@ def audit(
         controls[HELD_OUT] = _of_classes(controls[HELD_OUT], y)
     controls = {n: sampled(pair, len(x), seed) for n, pair in controls.items()}
     asked: dict[str, Any] = {"perturbation": perturbation, "draws": draws, "seed": seed}
-    result = residual_knowledge(
+    measured = residual_knowledge(
         model, references, x, y, taus=taus, bounds=bounds, controls=controls, **asked, **options
     )
+    right = counted(measured, model, references, {FORGOTTEN: (x, y), **controls})
+    result = Audited(**vars(measured), expect_chance=expect_chance, right=right)
     if folder is not None:
         asked |= {"taus": [*map(float, taus)], "bounds": bounds and [*bounds]}
         sizes = {"forget": len(x), **{name: len(cx) for name, (cx, _) in controls.items()}}
@@ -139,7 +146,7 @@ def _of_classes(pair: Pair, y: Tensor) -> Pair:
 
 def _write(
     folder: Path,
-    result: ResidualKnowledge,
+    result: Audited,
     verdict: Verdict,
     asked: Mapping[str, Any],
     title: str,
@@ -157,9 +164,12 @@ def _write(
     able = result.comparable and HELD_OUT in result.control_results  # else a flag says why
     treated = result.exchange("model", level=verdict.level) if able else None
     samples = samples_table(result, indices) if result.comparable else None
+    both = together(verdict, treated, others.get(HELD_OUT))
     summary = {
         "verdict": _plain(verdict),
-        "exchange": treated and _plain(treated),
+        "exchange": treated and _plain(treated) | {"sentence": in_words(treated)},
+        "together": both,
+        "right": result.right,
         "flags": [dataclasses.asdict(flag) for flag in result.flags],
         "controls": {name: _plain(other) for name, other in others.items()},
         "measurement": asked,
@@ -182,7 +192,7 @@ def _write(
             files.write_frame(partial / "roc.csv", found)
             files.write(partial / "roc.png", png(roc(found, title=told), told))
             pictures.append(page.Picture(partial / "roc.png", told, ROC))
-        shown = blocks(result, verdict, others, asked, pictures, treated, samples)
+        shown = blocks(result, verdict, others, asked, pictures, treated, samples, both)
         page.write_page(partial / "report.html", title, shown)
         partial.chmod(0o755)
         if folder.exists():

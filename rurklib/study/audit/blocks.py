@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from rurklib.residual.exchange import Exchange
-from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import Verdict
+from rurklib.study.audit.plain import Audited, in_words, said
 from rurklib.study.report import page
 
 READING = (
@@ -33,27 +33,30 @@ CAVEAT = (
 
 
 def blocks(
-    result: ResidualKnowledge,
+    result: Audited,
     verdict: Verdict,
     others: Mapping[str, Verdict],
     asked: Mapping[str, Any],
     pictures: Sequence[page.Picture],
     treated: Exchange | None,
     samples: pd.DataFrame | None,
+    both: str = "",
 ) -> list[page.Block]:
-    """The page's blocks: verdict first, then what casts doubt on it, then the numbers.
+    """The page's blocks: plain counts and verdict first, then what casts doubt on it, then numbers.
 
     ``others`` are the controls' verdicts by name, ``asked`` the measurement's settings as they are
-    written down, ``treated`` and ``samples`` None where they couldn't be asked.
+    written down, ``treated`` and ``samples`` None where they couldn't be asked; ``both``
+    says how both answers are true.
     """
-    sizes = asked["samples"]
+    sizes, k = asked["samples"], len(result.references)
     told = (
         f"{sizes['forget']} forget samples, {asked['draws']} copies of each per tau "
-        f"({asked['perturbation']}), {len(result.references)} re-trained references, seed "
+        f"({asked['perturbation']}), {k or 'no'} re-trained reference{'s' * (k != 1)}, seed "
         f"{asked['seed']}. Intervals are for {result.estimand}."
     )
     flags = [str(flag) for flag in result.flags] or ["None raised."]
-    answers = [str(verdict), *([str(treated)] if treated else [])]
+    answers = [said(result.right or {}), str(verdict), *([in_words(treated)] if treated else [])]
+    answers += [both] * bool(both)
     blocks: list[page.Block] = [*map(page.Text, answers), page.Text(told)]
     blocks += [page.Heading("Flags"), *map(page.Text, flags), page.Heading("Curves"), *pictures]
     if others:

@@ -8,25 +8,25 @@ ONNX files are run by onnxruntime, an optional extra; they give no gradients. Ar
 torch.export.load falls back on torch.load(weights_only=False) and pickle.loads, as of torch 2.13.
 """
 
-import hashlib
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rurklib.checks import InputError, count, disjoint, labels, logits
+from rurklib.checks import InputError, count, disjoint, labels
 from rurklib.rng import seeded
+from rurklib.study.audit.arrays import read_named
+from rurklib.study.audit.fitted import fitted, shown_to
+from rurklib.study.audit.onnx import Onnx
 from rurklib.study.audit.pickled import read_pickled
 from rurklib.study.brought import executed
-from rurklib.study.environment import needs
-from rurklib.study.sources.npz import read_indices, read_samples, said
+from rurklib.study.sources.npz import read_indices, said
 
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
 
@@ -41,16 +41,23 @@ def read_audit(
     retain: Path | None = None,
     classes: int | None = None,
     device: str = "auto",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    label_order: Sequence[float] | None = None,
+    arrays: str | None = None,
 ) -> dict[str, Any]:
     """Everything that an audit needs from its files, as :func:`rurklib.audit`'s arguments.
 
     ``model`` is FILE.py:FUNCTION, with ``weights``, or FILE.onnx; the rest are the files that
     ``rurk audit`` takes. ``device`` is where models and samples are put: "auto" a GPU if there is
-    one. Cheap files first: no code is run before arrays and weights are known to
-    be good. Raises InputError, in one line that names the file, for whatever can't be used.
+    one; ``mean``, ``std`` and ``label_order`` as :func:`rurklib.study.audit.fitted.fitted`,
+    ``arrays`` as :func:`rurklib.study.audit.arrays.read_named`.
+
+    Cheap files first: no code is run before arrays and weights are known to be good. Raises
+    InputError, in one line that names the file, for whatever can't be used.
     """
     place = device_of(device)
-    x, y = read_samples(data)
+    x, y = read_named(data, arrays)
     forgotten = read_indices(forget, len(x))
     if classes is not None:
         labels(y, len(x), count("classes", classes, 2), f"{data}: y")
@@ -59,16 +66,19 @@ def read_audit(
         if path is None:
             continue
         if path.suffix == ".npz":
-            given[name] = read_samples(path)
+            given[name] = read_named(path, arrays)
             disjoint(given["x"], given[name][0], ("forget", str(path)))  # before the slow
             continue
         chosen = read_indices(path, len(x))
         if both := int(torch.isin(chosen, forgotten).sum()):
             raise InputError(f"{path} names {both} samples that {forget} names too: take them out")
         given[name] = x[chosen], y[chosen]
-    given["model"], *others = _nets(model, weights, references)
+    nets = _nets(model, weights, references)
+    nets = fitted(nets, given["x"], given["y"], mean, std, label_order)
+    given["model"], *others = nets
+    told = shown_to(nets[0], given["x"], given["y"])
     given["references"] = dict(zip(map(str, references), others, strict=True))
-    if classes is not None and (told := logits(given["model"], given["x"], given["y"])) != classes:
+    if classes not in (None, told):
         raise InputError(f"the model tells {told} classes apart, not the {classes} of --classes")
     return {n: v if n == "indices" else moved(v, place) for n, v in given.items()}
 
@@ -193,52 +203,3 @@ def read_weights(paths: Sequence[Path]) -> dict[Path, dict[str, Tensor]]:
                 raise InputError(f"{path} is not a safetensors file ({said(error)})") from error
             pickles.append(path)
     return found | read_pickled(pickles)
-
-
-class Onnx(nn.Module):
-    """An ONNX classifier as a module: floats [n, ...] to logits [n, classes], on the CPU.
-
-    A fixed batch size in the file is kept to; the last batch is filled up with repeats.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        needs("onnxruntime", extra="onnx")
-        import onnxruntime
-
-        if not path.is_file():
-            raise InputError(f"{path} does not exist: check the path of the ONNX file")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
-        try:
-            self.session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise InputError(f"{path} is not a readable ONNX file ({said(error)})") from error
-        taken = self.session.get_inputs()
-        kinds = {"tensor(float)": np.float32, "tensor(double)": np.float64}
-        if len(taken) != 1 or taken[0].type not in kinds:
-            got = ", ".join(f"{t.name}: {t.type}" for t in taken)
-            raise InputError(f"{path} takes {got}: expected one float input [n, ...]")
-        self.input, self.kind = taken[0].name, kinds[taken[0].type]
-        size = taken[0].shape[0] if taken[0].shape else None
-        self.size = size if isinstance(size, int) else None
-        sha = hashlib.sha256(path.read_bytes()).digest()  # what it is known by: it has no weights
-        self.register_buffer("sha", torch.tensor(list(sha), dtype=torch.uint8))
-        self.eval()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits [n, classes]."""
-        given = x.detach().cpu().numpy().astype(self.kind)
-        n, size = len(given), self.size or len(given)
-        filled = np.resize(given, (-(-n // size) * size, *given.shape[1:]))
-        try:
-            out = [
-                self.session.run(None, {self.input: filled[i : i + size]})[0]
-                for i in range(0, len(filled), size)
-            ]
-        except Exception as error:  # onnxruntime's own kinds
-            raise RuntimeError(said(error)) from error
-        return torch.from_numpy(np.concatenate(out)[:n]).to(x.device)

@@ -38,7 +38,7 @@ def test_end_to_end(tmp_path, audit):
         record = json.loads((out / "audit.json").read_text())
         findings[name] = record["verdict"]["finding"]
         assert {p.name for p in out.iterdir()} == FILES
-        assert result.output.splitlines()[0] == record["verdict"]["sentence"]
+        assert result.output.splitlines()[1] == record["verdict"]["sentence"]
         assert record["flags"] == []
         assert record["measurement"]["samples"] == {"forget": 45, "held out": 200, "retained": 200}
         assert record["measurement"]["references"][0] == "a0.safetensors"
@@ -75,7 +75,7 @@ def test_the_same_in_python(planted, tmp_path, audit):
 def test_flags_are_printed_and_written(tmp_path, audit):
     result = audit(references=["a0.safetensors", "a1.safetensors"], out=tmp_path / "out")
     assert result.exit_code == 0
-    assert result.output.startswith("No verdict: 2 re-trained models can't show")
+    assert "\nNo verdict: 2 re-trained models can't show" in result.output
     assert "flag: few references: 2 given" in result.output
     record = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert [f["name"] for f in record["flags"]] == ["few references"]
@@ -217,7 +217,7 @@ def test_no_reference_at_all_and_an_exit_code_for_a_pipeline(tmp_path, audit):
             out, some = tmp_path / f"{name}{k}", [f"a{i}.safetensors" for i in range(k)]
             done = audit(weights=f"{name}.safetensors", references=some or None, out=out, **asked)
             codes[name, k] = done.exit_code
-            assert done.output.startswith("No verdict: no re-trained model was given") == (k == 0)
+            assert ("\nNo verdict: no re-trained model was given" in done.output) == (k == 0)
             record = json.loads((out / "audit.json").read_text())
             assert record["exchange"]["sentence"] in done.output
             assert record["exchange"]["n"] == [45, 200]

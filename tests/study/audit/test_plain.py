@@ -1,0 +1,181 @@
+"""What stands first in an audit, and what a set-up that isn't the training's comes to."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import rurklib
+from rurklib.residual.exchange import ALIKE, LESS_SURE, SURER, Exchange
+from rurklib.residual.verdict import NO_VERDICT, NONE, OVER, RESIDUAL
+from rurklib.study.audit.plain import in_words, said, together
+
+WRONG = {"label_order": "1,2,0", "held_out": "test.npz"}  # every model guesses, and worse
+
+
+def right_on(model, samples) -> int:
+    x, y = samples
+    return int((model(x).argmax(1) == y).sum())
+
+
+def test_plain_counts_stand_first(planted, tmp_path, audit):
+    """In the terminal, on the page and in the record. Fails if they are of noisy copies, or tau 0
+    has to be measured for them."""
+    own = [planted.original, *planted.references]
+    counts = {g: [right_on(m, planted.pair(g)) for m in own] for g in ("forget", "held_out")}
+    lines = set()
+    for taus in ("0,0.3", "0.3"):
+        out = tmp_path / taus
+        done = audit(out=out, taus=taus, held_out="test.npz")
+        lines.add(done.output.splitlines()[0])
+        assert done.output.splitlines()[0] in (out / "report.html").read_text()
+        right = json.loads((out / "audit.json").read_text())["right"]
+        assert right["forgotten"].pop("of") == 45
+        assert right["held out"].pop("of") == 200
+        names = ["model", *(f"a{k}.safetensors" for k in range(6))]
+        for group, hits in zip(("forgotten", "held out"), counts.values(), strict=True):
+            assert right[group] == dict(zip(names, hits, strict=True))
+        page = (out / "report.html").read_text()
+        assert page.index("Right, without noise") < page.index("level 0.05")
+    (line,) = lines
+    low, high = (f(counts["forget"][1:]) for f in (min, max))
+    assert f"forgotten: model {counts['forget'][0]} of 45, re-trained {low} ... {high} of" in line
+    result = rurklib.audit(*own[:1], own[1:], *planted.pair("forget"), taus=[0.3], draws=2)
+    assert list(result.right["forgotten"].values()) == [45, *counts["forget"]]
+    for k, told in ((0, "model 3 of 4."), (1, "model 3 of 4, re-trained 2 of 4.")):
+        row = dict(zip(("of", "model", "a")[: k + 2], (4, 3, 2), strict=False))
+        assert said({"forgotten": row}) == f"Right, without noise: on the forgotten: {told}"
+
+
+def test_accuracies_stand_below_by_tau(planted, tmp_path, audit):
+    """Where re-trained models begin to fail is read off them. Fails without the references' row."""
+    done = audit(out=tmp_path / "out")
+    found = rurklib.audit(planted.original, planted.references, *planted.pair("forget"),
+                          taus=[0, 0.1, 0.2], draws=10).frame  # fmt: skip
+    rows = [line.split() for line in done.output.splitlines()]
+    assert ["tau", "0", "0.1", "0.2"] in rows
+    assert ["re-trained", *(f"{a:.3f}" for a in found.reference_accuracy)] in rows
+    assert ["model", *(f"{a:.3f}" for a in found.forget_accuracy)] in rows
+
+
+def test_references_that_guess_give_no_verdict_unless_that_is_meant(tmp_path, audit):
+    """Where every model is shown its classes in another order, nobody is acquitted."""
+    done = audit(out=tmp_path / "wrong", fail_on="flags,over-forgotten", **WRONG)
+    assert done.exit_code == 1, done.output
+    assert "\nNo verdict: it cannot be judged, for re-trained models are right on" in done.output
+    assert "--fail-on flags: references at chance" in done.output
+    assert "--fail-on over-forgotten: no verdict, which acquits nobody" in done.output
+    record = json.loads((tmp_path / "wrong" / "audit.json").read_text())
+    assert (record["verdict"]["finding"], record["verdict"]["p"]) == (NO_VERDICT, None)
+    assert "No verdict" in (tmp_path / "wrong" / "report.html").read_text()
+    plain = audit(out=tmp_path / "fine", fail_on="flags")
+    assert plain.exit_code == 0, plain.output
+
+
+def test_a_whole_class_may_be_at_chance(planted):
+    """Fails if saying so changes nothing, or a result in Python says otherwise than the folder."""
+    x, y = planted.pair("forget")
+    given = planted.original, planted.references, x, (y + 1) % 3  # none of them knows these
+    asked = {"taus": [0, 0.1], "draws": 2}
+    silent = rurklib.audit(*given, **asked)
+    meant = rurklib.audit(*given, **asked, expect_chance=True)
+    assert [f.name for f in meant.flags][:1] == ["references at chance"]
+    assert silent.verdict.finding == NO_VERDICT
+    assert "--expect-chance" in repr(silent).replace("\n", " ")
+    same = rurklib.residual_knowledge(*given, **asked).verdict
+    assert meant.verdict.finding == same.finding != NO_VERDICT
+
+
+def test_no_expected_accuracy_no_audit(planted, tmp_path, audit):
+    """Of each model, on all held-out samples that are given. Exit code 2, one line, no folder."""
+    held_out = planted.pair("held_out")
+    worst = min(right_on(m, held_out) for m in [planted.original, *planted.references]) / 200
+    first = right_on(planted.original, held_out)
+    fine = audit(out=tmp_path / "out", held_out="test.npz", expect_accuracy=worst)
+    assert fine.exit_code == 0, fine.output
+    cases = [
+        ({"held_out": "test.npz", "expect_accuracy": worst + 0.001}, "safetensors is right on"),
+        (WRONG | {"expect_accuracy": 0.7}, "original.safetensors is right on "),
+        ({"expect_accuracy": 0.7}, "--expect-accuracy 0.7 needs --held-out or --retain: samples"),
+        ({"expect_accuracy": 7}, "--expect-accuracy = 7.0: expected a finite number in [0, 1]"),
+        ({"retain": "kept.npy", "expect_accuracy": 1}, " of 255 retained samples, 0."),
+        (
+            {"held_out": "test.npz", "expect_accuracy": 1},
+            f"original.safetensors is right on {first} of 200 held-out samples, {first / 200:.4g}: "
+            "expected 1 or more (--expect-accuracy); mend normalisation (--mean, --std), the "
+            "order of labels (--label-order), or the weights",
+        ),
+    ]
+    for changed, says in cases:
+        done = audit(out=tmp_path / "none", **changed)
+        assert done.exit_code == 2, done.output
+        assert says in done.output
+        assert len(done.output.strip().splitlines()) == 1
+        assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("word", ["residual", "over-forgotten"])
+def test_who_asks_for_a_finding_is_not_answered_by_no_verdict(tmp_path, audit, word):
+    """Fails if a pipeline passes for want of re-trained models."""
+    asked = {"held_out": "test.npz", "taus": "0", "references": None}
+    done = audit(out=tmp_path / "out", fail_on=word, weights="retrained.safetensors", **asked)
+    assert done.exit_code == 1
+    assert f"--fail-on {word}: no verdict, which acquits nobody; it says why above" in done.output
+
+
+def treated(finding: str, references: int = 3) -> Exchange:
+    z = np.array([-3.0 if finding == LESS_SURE else 3.0])
+    return Exchange(0.9 if finding == ALIKE else 0.01, z, z, (45, 200), references)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "held_out", "says"),
+    [
+        (RESIDUAL, ALIKE, RESIDUAL, "above them on the forget samples and on held-out ones"),
+        (RESIDUAL, ALIKE, NONE, "seen by the first alone"),
+        (RESIDUAL, ALIKE, None, "above them on the forget samples; the second"),
+        (OVER, ALIKE, OVER, "So far it knows less of the classes"),
+        (NONE, SURER, NONE, "yet surer of the forget samples than of held-out ones"),
+        (NONE, LESS_SURE, NONE, "yet less sure of the forget samples than of held-out"),
+        (RESIDUAL, LESS_SURE, RESIDUAL, "above re-trained ones on the forget samples, and more so"),
+        (OVER, SURER, OVER, "below re-trained ones on the forget samples, and more so"),
+        (RESIDUAL, SURER, NONE, ""),
+        (OVER, LESS_SURE, NONE, ""),
+        (NONE, ALIKE, RESIDUAL, ""),
+        (NO_VERDICT, SURER, NONE, ""),
+    ],
+)
+def test_two_answers_that_seem_to_contradict_are_explained(first, second, held_out, says):
+    beside = held_out and SimpleNamespace(finding=held_out)
+    told = together(SimpleNamespace(finding=first), treated(second), beside)
+    assert says in told
+    assert told.startswith("Both are true: ") == bool(says)
+    assert told == told.replace("  ", " ").strip()
+    assert together(SimpleNamespace(finding=first), None) == ""
+
+
+def test_the_third_sentence_is_told(folder, tmp_path, audit):
+    """Wherever the other two are. Fails if it is made and shown nowhere."""
+    np.save(folder / "half.npy", np.arange(23))
+    np.save(folder / "rest.npy", np.arange(23, 45))  # the model remembers those as well
+    done = audit(out=tmp_path / "out", forget="half.npy", held_out="rest.npy")
+    record = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert record["exchange"]["finding"] == ALIKE
+    assert record["verdict"]["finding"] == RESIDUAL
+    assert record["together"].startswith("Both are true: ")
+    assert record["together"] in done.output.splitlines()
+    assert record["together"][:60] in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_one_re_trained_model_and_none_in_words(tmp_path, audit):
+    for k, words in ((0, "no re-trained model was"), (1, "1 re-trained model was")):
+        assert in_words(treated(ALIKE, k)).endswith(f"chance would give; {words} subtracted.")
+        files = [f"a{i}.safetensors" for i in range(k)] or None
+        out = tmp_path / str(k)
+        done = audit(out=out, references=files, held_out="test.npz", taus="0")
+        assert f"{words} subtracted." in done.output
+        page = (out / "report.html").read_text()
+        assert f"{words} subtracted." in page
+        assert f"{k or 'no'} re-trained reference{'s' * (k == 0)}, seed 0" in page
+    assert in_words(treated(ALIKE, 2)).endswith("2 re-trained models were subtracted.")
