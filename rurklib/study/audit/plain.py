@@ -130,7 +130,7 @@ def together(verdict: Verdict, treated: Exchange | None, beside: Verdict | None 
             f"Both are true: the first compares with re-trained models, and the model is {side} "
             f"them on the forget samples{' and on held-out ones of their classes too' * too}; the "
             "second compares forget with held-out samples, by their mean margins, and can't tell "
-            f"{treated.n[0]} from {treated.n[1]}. "
+            f"the {treated.n[0]} from the {treated.n[1]}. "
         ) + (
             f"So far it knows {'more' if side == 'above' else 'less'} of the classes, and nothing "
             "shows that it singles the forget samples out."

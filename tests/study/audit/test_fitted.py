@@ -95,10 +95,12 @@ def test_images_without_a_channel_are_told_the_mend():
 def test_arrays_of_other_names(tmp_path):
     """Channels last in what is called images, and kept as they are in what isn't."""
     images = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
-    np.savez(tmp_path / "d.npz", images=images, grey=images[..., 0] / 255, labels=[[1], [0]])
+    arrays = {"images": images, "raw": images, "grey": images[..., 0] / 255}
+    np.savez(tmp_path / "d.npz", **arrays, labels=[[1], [0]])
     x, y = read_named(tmp_path / "d.npz", "images,labels")
     assert (x.shape, x.dtype, y.tolist()) == ((2, 3, 4, 5), torch.uint8, [1, 0])
     assert x[1, 2, 3, 4] == images[1, 3, 4, 2]
+    assert read_named(tmp_path / "d.npz", "raw,labels")[0].shape == images.shape
     x, _ = read_named(tmp_path / "d.npz", "grey,labels")
     assert (x.shape, x.dtype) == ((2, 4, 5), torch.float32)
     with pytest.raises(InputError, match=r"labels is int64 \(2, 1\): expected uint8 images or fl"):
