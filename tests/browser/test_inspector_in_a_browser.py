@@ -173,6 +173,7 @@ def test_keys_alone_reach_and_move_everything(page):
 def test_sliders_are_named_and_say_what_is_set(page):
     """To a screen reader, which would else read a step's number."""
     page.get_by_label("perturbation", exact=True).select_option("Gaussian")
+    page.wait_for_function("document.querySelectorAll('select:disabled').length == 3")
     tau = page.get_by_role("slider", name="tau", exact=True)
     for key, said in (("Home", "0"), *[("ArrowRight", f"0.0{k}") for k in (1, 2, 3)]):
         tau.press(key)
