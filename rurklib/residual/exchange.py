@@ -63,12 +63,13 @@ class Exchange:
         return SURER if self.z[np.abs(self.z).argmax()] > 0 else LESS_SURE
 
     def __str__(self) -> str:
-        at = int(np.abs(self.z).argmax())
+        at, k = int(np.abs(self.z).argmax()), self.references
+        beside = f"{k} re-trained models were" if k > 1 else f"{k or 'no'} re-trained model was"
         return (
             f"{self.finding.capitalize()} (p = {self.p:.2g}, level {self.level:g}): margins of "
             f"{self.n[0]} forget samples are {self.difference[at]:+.3g} logits from those of "
             f"{self.n[1]} held-out ones of their classes, {self.z[at]:+.1f} standard deviations of "
-            f"what chance would give; {self.references} re-trained models were subtracted."
+            f"what chance would give; {beside} subtracted."
         )
 
 

@@ -27,7 +27,7 @@ from rurklib.residual.measure import residual_knowledge
 from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, TESTS, Verdict
 from rurklib.samples import Bounds, Pair
 from rurklib.study import files
-from rurklib.study.audit.plain import FORGOTTEN, Audited, counted, in_words, together
+from rurklib.study.audit.plain import FORGOTTEN, Audited, counted, together
 from rurklib.study.audit.samples import found_at, roc_table, samples_table
 from rurklib.study.environment import needs
 
@@ -167,7 +167,7 @@ def _write(
     both = together(verdict, treated, others.get(HELD_OUT))
     summary = {
         "verdict": _plain(verdict),
-        "exchange": treated and _plain(treated) | {"sentence": in_words(treated)},
+        "exchange": treated and _plain(treated) | {"sentence": str(treated)},
         "together": both,
         "right": result.right,
         "flags": [dataclasses.asdict(flag) for flag in result.flags],

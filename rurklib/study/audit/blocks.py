@@ -9,7 +9,7 @@ import pandas as pd
 
 from rurklib.residual.exchange import Exchange
 from rurklib.residual.verdict import Verdict
-from rurklib.study.audit.plain import Audited, in_words, said
+from rurklib.study.audit.plain import Audited, said
 from rurklib.study.report import page
 
 READING = (
@@ -55,7 +55,7 @@ def blocks(
         f"{asked['seed']}. Intervals are for {result.estimand}."
     )
     flags = [str(flag) for flag in result.flags] or ["None raised."]
-    answers = [said(result.right or {}), str(verdict), *([in_words(treated)] if treated else [])]
+    answers = [said(result.right or {}), str(verdict), *([str(treated)] if treated else [])]
     answers += [both] * bool(both)
     blocks: list[page.Block] = [*map(page.Text, answers), page.Text(told)]
     blocks += [page.Heading("Flags"), *map(page.Text, flags), page.Heading("Curves"), *pictures]

@@ -108,16 +108,6 @@ def by_tau(result: ResidualKnowledge) -> str:
     return "\n".join(f"{name:<12}" + "".join(f"{v:>8}" for v in row) for name, row in rows.items())
 
 
-def in_words(treated: Exchange) -> str:
-    """The second answer as a sentence, for one re-trained model and for none as well."""
-    text = str(treated)  # of many: its words are in the key of every measurement, so mended here
-    if treated.references == 1:
-        return text.replace("1 re-trained models were", "1 re-trained model was")
-    return text if treated.references else text.replace(
-        "0 re-trained models were subtracted", "no re-trained model was subtracted"
-    )  # fmt: skip
-
-
 def together(verdict: Verdict, treated: Exchange | None, beside: Verdict | None = None) -> str:
     """How both answers are true, where they seem to contradict each other; "" where they don't.
     ``beside`` is the verdict on held-out samples."""

@@ -9,7 +9,7 @@ import pytest
 import rurklib
 from rurklib.residual.exchange import ALIKE, LESS_SURE, SURER, Exchange
 from rurklib.residual.verdict import NO_VERDICT, NONE, OVER, RESIDUAL
-from rurklib.study.audit.plain import in_words, said, together
+from rurklib.study.audit.plain import said, together
 
 WRONG = {"label_order": "1,2,0", "held_out": "test.npz"}  # every model guesses, and worse
 
@@ -170,7 +170,7 @@ def test_the_third_sentence_is_told(folder, tmp_path, audit):
 
 def test_one_re_trained_model_and_none_in_words(tmp_path, audit):
     for k, words in ((0, "no re-trained model was"), (1, "1 re-trained model was")):
-        assert in_words(treated(ALIKE, k)).endswith(f"chance would give; {words} subtracted.")
+        assert str(treated(ALIKE, k)).endswith(f"chance would give; {words} subtracted.")
         files = [f"a{i}.safetensors" for i in range(k)] or None
         out = tmp_path / str(k)
         done = audit(out=out, references=files, held_out="test.npz", taus="0")
@@ -178,4 +178,4 @@ def test_one_re_trained_model_and_none_in_words(tmp_path, audit):
         page = (out / "report.html").read_text()
         assert f"{words} subtracted." in page
         assert f"{k or 'no'} re-trained reference{'s' * (k == 0)}, seed 0" in page
-    assert in_words(treated(ALIKE, 2)).endswith("2 re-trained models were subtracted.")
+    assert str(treated(ALIKE, 2)).endswith("2 re-trained models were subtracted.")
