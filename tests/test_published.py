@@ -51,7 +51,7 @@ def mean(name: str) -> pd.DataFrame:
 # 100 shirts and as many held out, half of them recognised: their difference alone has an sd of 7.
 @pytest.mark.parametrize(
     ("name", "apart", "band"),
-    [("digits", 5, 1.028), ("cifar5", 6, 1.077), ("fashion", 14, 1.267)],
+    [("digits", 5, 1.028), ("cifar5", 6, 1.077), ("fashion", 14, 1.141)],
 )
 def test_original_is_found_and_the_retrained_know_no_more_than_the_class(name, apart, band):
     """Fails if a re-trained model saw the forget set, or that is of another kind than the class;
