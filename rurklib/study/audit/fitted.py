@@ -8,30 +8,30 @@ import torch
 from torch import Tensor, nn
 
 from rurklib.checks import InputError, logits, number
+from rurklib.models import Normalized
 from rurklib.models.logits import logits as of_all
 from rurklib.samples import Pair
 
 
-class Fitted(nn.Module):
-    """``net((x - mean) / std)``, with its outputs put in the order of the data's labels.
+class Reordered(nn.Module):
+    """``net(x)`` with its outputs put in the order of the data's labels: ``order`` [classes] is the
+    output for each label."""
 
-    ``mean`` and ``std`` broadcast against a sample [channels, ...]; ``order`` [classes] is the
-    output for each label, None as they come.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, net: nn.Module, mean: Tensor, std: Tensor, order: list[int] | None) -> None:
+    def __init__(self, net: nn.Module, order: list[int]) -> None:
         super().__init__()
         self.net, self.order = net, order
-        self.register_buffer("mean", mean)
-        self.register_buffer("std", std)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [n, classes]: column k is the data's label k."""
-        z = self.net((x - self.mean) / self.std)
-        return z if self.order is None else z[:, self.order]
+        return self.net(x)[:, self.order]
+
+
+def normalised(net: nn.Module, mean: Tensor, std: Tensor) -> nn.Module:
+    """:class:`rurklib.models.Normalized` with numbers that broadcast against a sample [channels,
+    ...]."""
+    whole = Normalized(net)
+    whole.mean, whole.std = mean, std
+    return whole.eval()
 
 
 def fitted(
@@ -42,7 +42,7 @@ def fitted(
     std: Sequence[float] | None = None,
     label_order: Sequence[float] | None = None,
 ) -> list[nn.Module]:
-    """The nets, each within :class:`Fitted` if there is anything to fit, as the data have it.
+    """The nets, normalised and with their outputs reordered as far as there is anything to fit.
 
     ``mean`` and ``std`` are one number, or one for each channel of x [n, channels, ...], in units
     of x (uint8 is read as x / 255; 0 and 1 where only the other is given); ``label_order`` has the
@@ -66,9 +66,9 @@ def fitted(
         torch.tensor(values, dtype=torch.float32).view(shape)
         for values in (mean or [0.0], std or [1.0])
     )
-    order = None
+    nets = [normalised(net, off, by) for net in nets]
     if label_order is not None:
-        told = logits(Fitted(nets[0], off, by, None).eval(), x, y)
+        told = logits(nets[0], x, y)
         if sorted(label_order) != list(range(told)):
             shown = ",".join(f"{label:g}" for label in label_order)
             raise InputError(
@@ -76,7 +76,8 @@ def fitted(
                 f"{told} outputs; give the label that each stands for, the first output's first"
             )
         order = [list(label_order).index(label) for label in range(told)]
-    return [Fitted(net, off, by, order).eval() for net in nets]
+        nets = [Reordered(net, order).eval() for net in nets]
+    return nets
 
 
 def shown_to(net: nn.Module, x: Tensor, y: Tensor) -> int:

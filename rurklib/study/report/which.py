@@ -11,12 +11,13 @@ import pandas as pd
 
 from rurklib.checks import InputError
 from rurklib.residual.exchange import ALIKE
+from rurklib.residual.verdict import NONE
 from rurklib.study import files
 from rurklib.study.run_record import RECORD
+from rurklib.study.scenarios.images import CONTROL
 
-CONTROL, QUARTER = "Retrain-quarter", 0.25
+QUARTER = 0.25
 SHORTER = "re-training for a quarter of the epochs"
-LIKE = "none detected"
 
 
 def compared(folders: list[Path]) -> pd.DataFrame:
@@ -104,7 +105,7 @@ def _of_one(folder: Path) -> pd.DataFrame:
     means = summary.groupby("method").mean(numeric_only=True)
     again = summary[summary.method == "Re-train"].test_accuracy
     asked = verdicts[verdicts.method != "Original"]
-    by = asked.assign(like=asked.finding == LIKE, alike=asked.treated == ALIKE).groupby(
+    by = asked.assign(like=asked.finding == NONE, alike=asked.treated == ALIKE).groupby(
         "method", sort=False
     )
     rows = by[["like", "alike"]].sum()

@@ -11,11 +11,13 @@ from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.placement import in_most
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.spec import Measurement
+from rurklib.study import files
 from rurklib.study.figures.lines import over_epochs
 from rurklib.study.ids import ModelId
+from rurklib.study.memo import ARRAYS, key, memo
 from rurklib.study.report.saved import save_figure
 from rurklib.study.run import Run
-from rurklib.study.stages.making import unlearned
+from rurklib.study.stages.making import content_of, unlearned
 from rurklib.study.stages.measure import residual, samples, verdicts
 from rurklib.study.stages.parallel import parallel
 from rurklib.study.stages.trials import random_law
@@ -82,13 +84,26 @@ def described(frame: pd.DataFrame, method: str) -> str:
 
 
 def _counted(run: Run, method: str, seed: int, asked: Measurement) -> Counts:
-    """The counts of one seed's model after every pass."""
-    seen: list[nn.Module] = []
-    with after_each_pass(seen.append):
-        unlearned(run, method, seed, run.scenario.hyperparameters(method))
-    if not seen:
-        raise checks.InputError(
-            f"every epoch of {method}: it trains by a loop of its own; expected SGD.minimise or fit"
-        )
-    names = (ModelId(f"{method}@{k}", seed) for k in range(1, len(seen) + 1))
-    return count_hits(dict(zip(names, seen, strict=True)), *samples(run, "forget"), asked)
+    """The counts of one seed's model after every pass, from a file if they are known already."""
+    (x, y), name = samples(run, "forget"), ModelId(method, seed)
+
+    def make() -> dict[str, Any]:
+        seen: list[nn.Module] = []
+        with after_each_pass(seen.append):
+            unlearned(run, method, seed, run.scenario.hyperparameters(method))
+        if not seen:
+            raise checks.InputError(
+                f"every epoch of {method}: it trains by a loop of its own; expected SGD.minimise "
+                "or fit"
+            )
+        counts = count_hits(dict(enumerate(seen)), x, y, asked)
+        return {"hits": counts.hits, "margins": counts.margins}
+
+    given = {"model": content_of(run, name), "asked": asked}
+    wanted = key([count_hits], {**given, "samples": files.weights_digest({"x": x, "y": y})})
+    arrays = memo(run.folder / "counts" / "every-epoch" / f"{name}.npz", make, wanted, ARRAYS)
+    names = tuple(ModelId(f"{method}@{k}", seed) for k in range(1, len(arrays["hits"]) + 1))
+    return Counts(
+        arrays["hits"], names, tuple(asked.taus), asked.draws, asked.perturbation, asked.seed,
+        margins=arrays["margins"],
+    )  # fmt: skip

@@ -37,6 +37,17 @@ def test_it_begins_with_original_and_ends_with_the_methods_verdict(run):
     assert alt.endswith(described(frame, "RURK"))
 
 
+def test_what_was_counted_is_not_unlearned_again(run, monkeypatch):
+    """Fails if a long run that died loses the seeds that it had finished."""
+    every_epoch(run, "GD")
+    first = run.folder / "figures" / "03_every_epoch_GD.csv"
+    before = first.read_bytes()
+    first.unlink()
+    monkeypatch.setattr(trajectory, "unlearned", None)
+    every_epoch(run, "GD")
+    assert first.read_bytes() == before
+
+
 def frame(*seeds: str) -> pd.DataFrame:
     """Verdicts epoch by epoch, from Original on, a word for each seed."""
     full = {"r": "residual knowledge", "n": "none detected", "o": "over-forgotten"}
@@ -72,5 +83,6 @@ def test_a_method_without_epochs_is_refused_before_any_work(run, tmp_path, monke
     assert not (tmp_path / "run").exists()
     # One that says it has epochs and doesn't go through the loop that there is.
     monkeypatch.setattr(trajectory, "unlearned", lambda *_: None)
+    (run.folder / "counts" / "every-epoch" / "RURK-seed0.npz").unlink()
     with pytest.raises(InputError, match="by a loop of its own; expected SGD"):
         every_epoch(run, "RURK")
