@@ -21,12 +21,11 @@ from torch import Tensor, nn
 
 from rurklib.checks import InputError, count, disjoint, labels
 from rurklib.rng import seeded
-from rurklib.study.audit.arrays import read_named
 from rurklib.study.audit.fitted import fitted, shown_to
 from rurklib.study.audit.onnx import Onnx
 from rurklib.study.audit.pickled import read_pickled
 from rurklib.study.brought import executed
-from rurklib.study.sources.npz import read_indices, said
+from rurklib.study.sources.npz import read_indices, read_samples, said
 
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
 
@@ -51,13 +50,13 @@ def read_audit(
     ``model`` is FILE.py:FUNCTION, with ``weights``, or FILE.onnx; the rest are the files that
     ``rurk audit`` takes. ``device`` is where models and samples are put: "auto" a GPU if there is
     one; ``mean``, ``std`` and ``label_order`` as :func:`rurklib.study.audit.fitted.fitted`,
-    ``arrays`` as :func:`rurklib.study.audit.arrays.read_named`.
+    ``arrays`` as :func:`rurklib.study.sources.npz.read_samples`.
 
     Cheap files first: no code is run before arrays and weights are known to be good. Raises
     InputError, in one line that names the file, for whatever can't be used.
     """
     place = device_of(device)
-    x, y = read_named(data, arrays)
+    x, y = read_samples(data, arrays)
     forgotten = read_indices(forget, len(x))
     if classes is not None:
         labels(y, len(x), count("classes", classes, 2), f"{data}: y")
@@ -66,7 +65,7 @@ def read_audit(
         if path is None:
             continue
         if path.suffix == ".npz":
-            given[name] = read_named(path, arrays)
+            given[name] = read_samples(path, arrays)
             disjoint(given["x"], given[name][0], ("forget", str(path)))  # before the slow
             continue
         chosen = read_indices(path, len(x))

@@ -61,24 +61,29 @@ def npz(path: str | Path) -> Dataset:
     return Dataset(file.stem, train, test, classes, f"read from {file.name}", groups=groups)
 
 
-def read_samples(path: Path) -> Pair:
-    """Samples and labels of a .npz: arrays x, y, or train_images, train_labels as MedMNIST has.
+def read_samples(path: Path, arrays: str | None = None) -> Pair:
+    """Samples and labels of a .npz: arrays x, y, or train_images, train_labels as MedMNIST has, or
+    before these the two that ``arrays`` names, "images,labels".
 
-    x is uint8 (read as x / 255) or floats, [n, ...]; images with the channels last, [n, h, w, 1 or
-    3], as in ``train_images``, are brought to [n, channels, h, w], and [n, h, w] there to
-    [n, 1, h, w]. ``x`` stays in the layout that the model takes. y: whole numbers [n] or [n, 1].
+    x is uint8 (read as x / 255) or floats, [n, ...]. Where its name ends in "images" and channels
+    are the last, [n, h, w, 1 or 3], they are brought to [n, channels, h, w], and [n, h, w] to
+    [n, 1, h, w]; else it stays in the layout that the model takes. y: whole numbers [n] or [n, 1].
     """
-    arrays = _load(path, ".npz", AUDIT_KEYS)
-    key_x, key_y = next(keys for keys in AUDIT_KEYS if keys[0] in arrays and keys[1] in arrays)
-    x = arrays[key_x]
+    own = tuple(name.strip() for name in (arrays or "x,y").split(","))
+    if len(own) != 2 or not all(own):
+        raise InputError(f"--arrays {arrays}: expected two names, as in --arrays images,labels")
+    sets = list(dict.fromkeys([own, *AUDIT_KEYS]))
+    found = _load(path, ".npz", sets, "; or name them: --arrays IMAGES,LABELS")
+    key_x, key_y = next(keys for keys in sets if found.keys() >= set(keys))
+    x = found[key_x]
     if x.ndim < 2 or (x.dtype != np.uint8 and x.dtype.kind != "f"):
         raise InputError(
             f"{path}: {key_x} is {x.dtype} {x.shape}: expected uint8 images or floats, [n, ...]"
         )
-    if key_x != "x" and x.ndim in (3, 4):
+    if key_x.endswith("images") and (x.ndim == 3 or (x.ndim == 4 and x.shape[3] in (1, 3))):
         x = _channels_first(x)
     x = np.ascontiguousarray(x if x.dtype == np.uint8 else x.astype(np.float32))
-    return torch.from_numpy(x), _whole(path, key_y, arrays[key_y], len(x))
+    return torch.from_numpy(x), _whole(path, key_y, found[key_y], len(x))
 
 
 def read_indices(path: Path, n: int) -> Tensor:
@@ -103,9 +108,9 @@ def said(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _load(path: Path, kind: str, sets: Sequence[tuple[str, ...]] = ()) -> Any:
+def _load(path: Path, kind: str, sets: Sequence[tuple[str, ...]] = (), mend: str = "") -> Any:
     """The array of a ``.npy``; or of a ``.npz`` those that are asked for, by name: all of one of
-    the ``sets``, and what is ``OPTIONAL``."""
+    the ``sets``, and what is ``OPTIONAL``. ``mend`` ends the message if they aren't there."""
     if not path.is_file():
         raise InputError(f"{path} does not exist: check the path of the {kind} file")
     what, arrays, names = str(path), {}, []
@@ -129,7 +134,7 @@ def _load(path: Path, kind: str, sets: Sequence[tuple[str, ...]] = ()) -> Any:
     if sets and not any(arrays.keys() >= set(keys) for keys in sets):
         wanted = " or ".join(", ".join(keys) for keys in sets)
         raise InputError(
-            f"{path} has the arrays {', '.join(names[:8]) or 'none'}: expected {wanted}"
+            f"{path} has the arrays {', '.join(names[:8]) or 'none'}: expected {wanted}{mend}"
         )
     return arrays if sets else found
 

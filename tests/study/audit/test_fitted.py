@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from torch import nn
 
 from rurklib import InputError
-from rurklib.study.audit.arrays import read_named
 from rurklib.study.audit.fitted import fitted, shown_to
 from rurklib.study.cli.main import main
 from rurklib.study.panels.audited import AuditInspector
+from rurklib.study.sources.npz import read_samples
 
 README = Path(__file__).parents[3] / "README.md"
 
@@ -97,16 +97,16 @@ def test_arrays_of_other_names(tmp_path):
     images = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
     arrays = {"images": images, "raw": images, "grey": images[..., 0] / 255}
     np.savez(tmp_path / "d.npz", **arrays, labels=[[1], [0]])
-    x, y = read_named(tmp_path / "d.npz", "images,labels")
+    x, y = read_samples(tmp_path / "d.npz", "images,labels")
     assert (x.shape, x.dtype, y.tolist()) == ((2, 3, 4, 5), torch.uint8, [1, 0])
     assert x[1, 2, 3, 4] == images[1, 3, 4, 2]
-    assert read_named(tmp_path / "d.npz", "raw,labels")[0].shape == images.shape
-    x, _ = read_named(tmp_path / "d.npz", "grey,labels")
+    assert read_samples(tmp_path / "d.npz", "raw,labels")[0].shape == images.shape
+    x, _ = read_samples(tmp_path / "d.npz", "grey,labels")
     assert (x.shape, x.dtype) == ((2, 4, 5), torch.float32)
     with pytest.raises(InputError, match=r"labels is int64 \(2, 1\): expected uint8 images or fl"):
-        read_named(tmp_path / "d.npz", "labels,images")
+        read_samples(tmp_path / "d.npz", "labels,images")
     np.savez(tmp_path / "e.npz", x=images, y=[1, 0])
-    assert read_named(tmp_path / "e.npz", "images,labels")[0].shape == images.shape  # held out
+    assert read_samples(tmp_path / "e.npz", "images,labels")[0].shape == images.shape  # held out
 
 
 def test_the_readmes_command_for_pt_files_works_as_it_stands(tmp_path, monkeypatch):
