@@ -71,7 +71,8 @@ def residual_curves(
     each = not by and len(methods) > CROWDED
     names = {m: m for m in methods} if each else panel_names(frame, by, titles)
     keys = {(name, q): text for name, text in names.items() for q in asked}
-    columns = min(5 if each else len(asked) if len(asked) > 1 else 3, len(keys))
+    alone = len(keys) % 5 == 1  # a panel that would stand in a row of its own
+    columns = min(5 - alone if each else len(asked) if len(asked) > 1 else 3, len(keys))
     sharex = isinstance(unit, str)
     sharey = "col" if len(asked) > 1 else each or "row"
     told = frame.groupby("method").verdict.first() if each and "verdict" in frame else {}

@@ -89,6 +89,13 @@ def test_many_methods_have_a_panel_each(many):
     assert 0.4 < low < 0.9 < 1.1 < high < 1.5
 
 
+@pytest.mark.parametrize("methods", [11, 12])
+def test_no_panel_stands_alone_in_its_row(methods):
+    figure = residual_curves(frame({f"m{k}": 1.0 for k in range(methods)}), title="finding")
+    rows = pd.Series([a.get_subplotspec().rowspan.start for a in by_title(figure).values()])
+    assert rows.value_counts().min() > 1
+
+
 def test_curves_that_leave_one_picture_say_which_they_are():
     (axis,) = residual_curves(frame({"Original": 4.0, "RURK": 0.1}), title="t").axes
     assert [t.get_text() for t in axis.texts] in (["↓ RURK 0.10", "↑ Original 4.00"],
