@@ -9,7 +9,8 @@ from rurklib.study.inspector.cut import cut
 from rurklib.study.inspector.plane import Plane, forget_and_retrain, shares, trajectory
 from rurklib.study.inspector.radius import radii
 from rurklib.study.inspector.running_ratio import running
+from rurklib.study.inspector.tasks import TASKS, question
 from rurklib.study.inspector.view import Inspector
 
-__all__ = ["Inspector", "Plane", "cut", "forget_and_retrain", "radii", "running", "shares"]
-__all__ += ["trajectory"]
+__all__ = ["TASKS", "Inspector", "Plane", "cut", "forget_and_retrain", "question", "radii"]
+__all__ += ["running", "shares", "trajectory"]
