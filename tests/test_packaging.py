@@ -122,7 +122,8 @@ def test_the_command_answers(monkeypatch, capsys):
 def test_importing_loads_nothing_heavy_and_training_needs_no_extra():
     """In a process of its own, which then has none of the extras' packages. Fails if a module
     imports a study's tools at its top, or if `pip install -e .` is not enough for `rurk train`, or
-    for an audit in Python that writes nothing, or ".[audit]" for one that writes its page."""
+    for an audit in Python that writes nothing, or ".[audit]" for one that writes its page; or if
+    the inspector's server waits for what only its page needs."""
     heavy = ("seaborn", "matplotlib", "ipywidgets", "papermill", "sklearn", "IPython", "joblib",
              "distributed", "yaml", "torchvision", "torch._dynamo")  # fmt: skip
     extras = ("nbformat", "papermill", "IPython", "ipywidgets", "seaborn", "matplotlib", "yaml",
@@ -132,7 +133,8 @@ import sys, rurklib
 print([m for m in {heavy!r} if m in sys.modules])
 sys.modules |= dict.fromkeys({extras!r})
 rurklib.audit
-import rurklib.study.cli.main, rurklib.study.cli.train, rurklib.study.stages.models
+import rurklib.study.stages.models
+from rurklib.study.cli import main, serve, train
 for name in {("seaborn", "matplotlib")!r}:
     del sys.modules[name]
 import rurklib.study.cli.audit, rurklib.study.figures.curves, rurklib.study.report.page

@@ -30,6 +30,7 @@ from rurklib.study import files
 from rurklib.study.audit.plain import FORGOTTEN, Audited, counted, together
 from rurklib.study.audit.samples import found_at, roc_table, samples_table
 from rurklib.study.environment import needs
+from rurklib.study.run_record import AUDIT
 
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
 
@@ -178,7 +179,7 @@ def _write(
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.{files.PARTIAL}."))
     try:
-        files.write_json(partial / "audit.json", summary)
+        files.write_json(partial / AUDIT, summary)
         files.write_frame(partial / "residual_knowledge.csv", result.frame)
         if samples is not None:
             files.write_frame(partial / "samples.csv", samples)

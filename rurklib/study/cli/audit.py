@@ -15,6 +15,7 @@ from rurklib.residual.verdict import NO_VERDICT, OVER, RESIDUAL
 from rurklib.study import brought
 from rurklib.study.cli.options import numbers
 from rurklib.study.files import read_json
+from rurklib.study.run_record import AUDIT
 
 
 class Audit(click.Command):
@@ -149,7 +150,7 @@ def audit(
     result = run(
         **read, **asked, title=title, hashes=hashes, given=again, progress=every_few_seconds()
     )
-    told = read_json(out / "audit.json")
+    told = read_json(out / AUDIT)
     answers = [told["verdict"], *([told["exchange"]] if told["exchange"] else [])]
     lines = [said(result.right or {}), *(answer["sentence"] for answer in answers)]
     lines += [told["together"]] * bool(told["together"])

@@ -137,13 +137,14 @@ def inspect(
     --audit it is about an audited model, read again from its files, whose code is run again.
     """
     from rurklib import study
+    from rurklib.study.cli.serve import free_port, serve
     from rurklib.study.inspector.view import seed_of
-    from rurklib.study.panels.audited import record_of
-    from rurklib.study.panels.page import free_port, serve
 
     if port is not None:
         free_port(port)  # known before minutes are spent
     if audit is not None:
+        from rurklib.study.panels.audited import record_of
+
         record_of(audit)  # or --audit would take a run
         folder = audit
     elif run := options.begin_digits(folder):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from rurklib import checks
 from rurklib.perturb.perturbations import PERTURBATIONS
 
+TITLE = "Perturbation inspector"
 NORMS, AIMS = ("L-inf", "L2", "L1"), ("towards y", "away from y")
 # Each kind with the norms that it is offered in. Gaussian noise has no ball: tau is its sd.
 KINDS = {"Gaussian": (), "uniform": NORMS, "FGSM": NORMS[:1], "PGD": NORMS}

@@ -14,8 +14,9 @@ from rurklib.study import files
 from rurklib.study.audit.audit import TAUS
 from rurklib.study.audit.files import read_audit
 from rurklib.study.inspector.view import Inspector
+from rurklib.study.run_record import AUDIT
 
-RECORD, TABLE, LEAD = "audit.json", "samples.csv", "Audited"
+TABLE, LEAD = "samples.csv", "Audited"
 PATHS = ("weights", "data", "forget", "held_out", "retain")
 
 
@@ -55,9 +56,9 @@ class AuditInspector(Inspector):
 def record_of(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """What an audit asked, and the arguments of ``read_audit``. InputError if ``folder`` isn't one
     that ``rurk audit`` wrote, without references or of ONNX files, or if a file is another now."""
-    if not (folder / RECORD).exists() or not (folder / TABLE).exists():
-        raise checks.InputError(f"{folder} is no audit: expected {RECORD} and {TABLE} in it")
-    asked = files.read_json(folder / RECORD).get("measurement", {})
+    if not (folder / AUDIT).exists() or not (folder / TABLE).exists():
+        raise checks.InputError(f"{folder} is no audit: expected {AUDIT} and {TABLE} in it")
+    asked = files.read_json(folder / AUDIT).get("measurement", {})
     given = dict(asked.get("given", {}))
     if not given.get("references") or str(given["model"]).endswith(".onnx"):
         raise checks.InputError(

@@ -1,6 +1,9 @@
 """The inspector's page: what it shows, and what is refused before anything is served."""
 
+import base64
+import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +14,7 @@ from tornado.web import HTTPError
 
 from rurklib import study
 from rurklib.checks import InputError
-from rurklib.study.cli import main
+from rurklib.study.cli import main, serve
 from rurklib.study.notebooks import study_order
 from rurklib.study.panels import page
 from rurklib.study.run import open_existing
@@ -57,7 +60,7 @@ def taken():
 
 
 def test_the_address_is_printed_and_it_listens_here_alone(small_run, served):
-    done = invoke("--run", small_run, "--port", page.free_port())
+    done = invoke("--run", small_run, "--port", serve.free_port())
     assert done.exit_code == 0, done.output
     ((argv, config, book),) = served
     port = next(a for a in argv if a.startswith("--port=")).removeprefix("--port=")
@@ -65,23 +68,43 @@ def test_the_address_is_printed_and_it_listens_here_alone(small_run, served):
     assert "--Voila.ip=127.0.0.1" in argv
     assert "--no-browser" in argv
     assert config.Voila.tornado_settings["allow_remote_access"] is False
-    assert config.VoilaConfiguration.prelaunch_hook is page.admit
-    (cell,) = book.cells
-    assert f"inspector_page({str(small_run)!r}, seed=None)" in cell.source
+    assert config.VoilaConfiguration.prelaunch_hook is serve.admit
+    assert f"inspector_page({str(small_run)!r}, seed=None)" in book.cells[1].source
     assert not Path(argv[0]).exists()  # gone with its folder
+
+
+def test_what_notebook_5_drew_first_is_shown_until_the_panel_is_there(small_run, tmp_path, served):
+    """Fails if a run without it can't be served, or a picture of other models than those served."""
+    drawn = tmp_path / "run"
+    shutil.copytree(small_run, drawn)
+    (drawn / "figures").mkdir(exist_ok=True)
+    (drawn / serve.FIRST).write_bytes(b"picture")
+    (drawn / serve.FIRST).with_suffix(".json").write_text('{"alt": "a <nine>"}')
+    for run in (small_run, drawn):
+        assert invoke("--run", run).exit_code == 0
+    first, second = (book.cells for _, _, book in served)
+    assert "img" not in first[0].source
+    assert "a &lt;nine&gt;" in second[0].source
+    assert base64.b64encode(b"picture").decode() in second[0].source
+    for cells in (first, second):
+        for cell in cells:
+            compile(cell.source, "cell", "exec")
+    run = replace(open_existing(drawn), seeds=(1, 0))
+    assert serve.poster(run, None) == serve.poster(run, 1) != ""
+    assert serve.poster(run, 0) == ""
 
 
 def test_no_other_site_and_no_crowd_starts_processes(monkeypatch):
     """Fails if pictures of a web page can, or many visitors at the same moment, who aren't in the
     manager's list yet, or if an earlier crowd keeps everybody out."""
-    monkeypatch.setattr(page, "BEGUN", [])
+    monkeypatch.setattr(serve, "BEGUN", [])
     clock, there = [0.0], []
-    monkeypatch.setattr(page, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(serve, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     manager = SimpleNamespace(list_kernel_ids=lambda: there)
 
     def visit(**headers):
         request = SimpleNamespace(headers=headers)
-        page.admit(SimpleNamespace(request=request, kernel_manager=manager))
+        serve.admit(SimpleNamespace(request=request, kernel_manager=manager))
 
     def refused(code, **headers):
         with pytest.raises(HTTPError) as error:
@@ -91,12 +114,12 @@ def test_no_other_site_and_no_crowd_starts_processes(monkeypatch):
     assert refused(403, **{"Sec-Fetch-Site": "cross-site"})
     for site in ("none", "same-origin", "same-site"):
         visit(**{"Sec-Fetch-Site": site})
-    for _ in range(page.MOST - 3):
+    for _ in range(serve.MOST - 3):
         visit()
     assert refused(503)
     clock[0] = 60.0
     visit()
-    there[:] = range(page.MOST)
+    there[:] = range(serve.MOST)
     clock[0] = 120.0
     assert refused(503)
 
@@ -128,11 +151,11 @@ def test_a_seed_or_a_port_that_is_not_to_be_had_is_refused(small_run, served, ta
 
 
 def test_the_next_free_port_is_taken(monkeypatch, taken):
-    monkeypatch.setattr(page, "PORT", taken)
-    assert page.free_port() > taken
-    monkeypatch.setattr(page, "TRIES", 1)
+    monkeypatch.setattr(serve, "PORT", taken)
+    assert serve.free_port() > taken
+    monkeypatch.setattr(serve, "TRIES", 1)
     with pytest.raises(InputError, match="choose another with --port"):
-        page.free_port()
+        serve.free_port()
 
 
 @pytest.mark.parametrize("command", ["inspect", "attack"])
