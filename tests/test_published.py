@@ -293,7 +293,7 @@ def test_nothing_published_names_a_folder_of_the_machine_that_made_it():
         assert not absolute.search(path.read_text(encoding="utf-8")), path.name
 
 
-@pytest.mark.parametrize("name", ["digits", "cifar5"])
+@pytest.mark.parametrize("name", ["digits", "cifar5", "fashion"])
 def test_what_rurks_terms_do_is_told_as_it_was_measured(name):
     """On the page of ablations, and of digits on the front page; from the rows of single seeds."""
     table = read(f"ablations/{name}/variants_by_seed.csv")

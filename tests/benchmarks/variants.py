@@ -91,14 +91,17 @@ def main() -> None:
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a variant as a page shows it: mean +- standard deviation over seeds."""
-    rows = []
+    """A row a variant as a page shows it: mean +- standard deviation over the seeds that didn't
+    diverge; of a single one, its number."""
+    rows, digits = [], {**dict.fromkeys(SHOWN, 2), **dict.fromkeys(ENDS, 3)}
     for (base, variant), part in table.groupby(["settings", "variant"], sort=False):
-        told = {n.replace("_", " "): f"{part[n].mean():.2f} ± {part[n].std():.2f}" for n in SHOWN}
-        told |= {n.replace("_", " "): f"{part[n].mean():.3f} ± {part[n].std():.3f}" for n in ENDS}
-        if part[SHOWN].isna().all(None):
-            told = dict.fromkeys(told, "") | {"retain accuracy": "diverged"}
-        counts = part.finding.value_counts() if "finding" in part else {}
+        left = part[part[SHOWN].notna().all(axis=1)]
+        told = {}
+        for name, n in digits.items():
+            spread = f" ± {left[name].std():.{n}f}" if len(left) > 1 else ""
+            told[name.replace("_", " ")] = f"{left[name].mean():.{n}f}{spread}" if len(left) else ""
+        counts = left.finding.value_counts().to_dict() if len(left) else {}
+        counts |= {"diverged": len(part) - len(left)} if len(left) < len(part) else {}
         told["verdict (seeds)"] = ", ".join(f"{n} {finding}" for finding, n in counts.items())
         rows.append({"settings": base, "variant": variant, **told})
     return pd.DataFrame(rows)
