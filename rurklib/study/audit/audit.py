@@ -21,18 +21,30 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
+from rurklib.residual.controls import HELD_OUT, RETAINED, drawn, sampled
 from rurklib.residual.exchange import Exchange
+from rurklib.residual.flag import flag
 from rurklib.residual.measure import residual_knowledge
 from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, TESTS, Verdict
 from rurklib.samples import Bounds, Pair
 from rurklib.study import files
-from rurklib.study.audit.plain import FORGOTTEN, Audited, counted, together
+from rurklib.study.audit.plain import (
+    ALL,
+    CHANCE,
+    FORGOTTEN,
+    Audited,
+    counted,
+    named,
+    of_all_classes,
+    said,
+    together,
+)
 from rurklib.study.audit.samples import found_at, roc_table, samples_table
 from rurklib.study.environment import needs
 from rurklib.study.run_record import AUDIT
 
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
+MOST = 2000  # samples of all classes that models are asked once, without noise
 
 
 def audit(
@@ -95,6 +107,7 @@ def audit(
         raise checks.InputError(f"{len(indices)} indices for {len(x)} samples: expected one each")
     pairs = {HELD_OUT: held_out, RETAINED: retained}
     controls = {n: checks.pair(pair, n, bounds) for n, pair in pairs.items() if pair is not None}
+    several = {n + ALL: p for n, p in controls.items() if not bool(torch.isin(p[1], y).all())}
     if HELD_OUT in controls:
         controls[HELD_OUT] = _of_classes(controls[HELD_OUT], y)
     controls = {n: sampled(pair, len(x), seed) for n, pair in controls.items()}
@@ -102,8 +115,14 @@ def audit(
     measured = residual_knowledge(
         model, references, x, y, taus=taus, bounds=bounds, controls=controls, **asked, **options
     )
-    right = counted(measured, model, references, {FORGOTTEN: (x, y), **controls})
-    result = Audited(**vars(measured), expect_chance=expect_chance, right=right)
+    nets = named(measured, model, references)
+    right = counted(measured, nets, {FORGOTTEN: (x, y), **controls})
+    flags = list(measured.flags)
+    for what, pair in list(several.items())[:1]:  # held out if there are
+        right[what], guess = of_all_classes(nets, drawn(pair, MOST, seed), measured.models[0])
+        flags += flag(CHANCE, guess) if CHANCE not in {f.name for f in flags} else []
+    told = {**vars(measured), "flags": flags}
+    result = Audited(**told, expect_chance=expect_chance, right=right)
     if folder is not None:
         asked |= {"taus": [*map(float, taus)], "bounds": bounds and [*bounds]}
         sizes = {"forget": len(x), **{name: len(cx) for name, (cx, _) in controls.items()}}
@@ -163,9 +182,10 @@ def _write(
     others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in
               result.control_results.items()}  # fmt: skip
     able = result.comparable and HELD_OUT in result.control_results  # else a flag says why
+    able = able and not (result.guessed or result.unasked)
     treated = result.exchange("model", level=verdict.level) if able else None
     samples = samples_table(result, indices) if result.comparable else None
-    both = together(verdict, treated, others.get(HELD_OUT))
+    both = result.unasked or together(verdict, treated, others.get(HELD_OUT))
     summary = {
         "verdict": _plain(verdict),
         "exchange": treated and _plain(treated) | {"sentence": str(treated)},
@@ -175,7 +195,7 @@ def _write(
         "controls": {name: _plain(other) for name, other in others.items()},
         "measurement": asked,
     }
-    figure = against_references(result.frame, result.controls, title=_headline(verdict))
+    figure = against_references(result.frame, result.controls, title=_headline(verdict, result))
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.{files.PARTIAL}."))
     try:
@@ -215,9 +235,10 @@ def _plain(told: Verdict | Exchange) -> dict[str, Any]:
     return finite(dataclasses.asdict(told) | {"finding": told.finding, "sentence": str(told)})
 
 
-def _headline(verdict: Verdict) -> str:
-    """The verdict as a figure's title."""
+def _headline(verdict: Verdict, result: Audited) -> str:
+    """The verdict as a figure's title, with what anybody can check."""
     if verdict.finding == NO_VERDICT:
         return f"No verdict (re-trained models: {verdict.references})"
     what = "No residual knowledge detected" if verdict.finding == NONE else verdict.finding
-    return f"{what.capitalize()}: {verdict.size} re-trained models (p = {verdict.p:.2g})"
+    right = said({FORGOTTEN: (result.right or {})[FORGOTTEN]}).rstrip(".")
+    return f"{what.capitalize()} (p\u00a0=\u00a0{verdict.p:.2g}). {right}"

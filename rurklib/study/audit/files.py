@@ -65,6 +65,11 @@ def read_audit(
         if path is None:
             continue
         if path.suffix == ".npz":
+            if path.resolve() == data.resolve():
+                raise InputError(
+                    f"{path} is --data itself, and {name.replace('_', ' ')} samples are others: "
+                    "save them as an .npz of their own, by the same names, or give .npy indices"
+                )
             given[name] = read_samples(path, arrays)
             disjoint(given["x"], given[name][0], ("forget", str(path)))  # before the slow
             continue
@@ -199,6 +204,9 @@ def read_weights(paths: Sequence[Path]) -> dict[Path, dict[str, Tensor]]:
             with path.open("rb") as file:
                 zipped = file.read(1) in (b"\x80", b"P")  # a pickle, or a zip that holds one
             if not zipped and path.suffix not in PICKLES:
-                raise InputError(f"{path} is not a safetensors file ({said(error)})") from error
+                raise InputError(
+                    f"{path} is not a file of weights: expected safetensors, or a state_dict in a "
+                    f".pt or .pth ({said(error)})"
+                ) from error
             pickles.append(path)
     return found | read_pickled(pickles)

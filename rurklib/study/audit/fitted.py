@@ -68,7 +68,7 @@ def fitted(
     )
     nets = [normalised(net, off, by) for net in nets]
     if label_order is not None:
-        told = logits(nets[0], x, y)
+        told = shown_to(nets[0], x, y)
         if sorted(label_order) != list(range(told)):
             shown = ",".join(f"{label:g}" for label in label_order)
             raise InputError(

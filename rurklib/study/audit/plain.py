@@ -2,7 +2,9 @@
 
 A set-up that isn't the training's (pixels normalised otherwise, labels in another order) makes all
 models guess, and models that guess alike acquit. So the counts stand first, and where re-trained
-models are at chance there is no verdict.
+models are at chance there is no verdict. Models that always say the forgotten class know all of it,
+and are told by samples of other classes. Held-out samples of another kind than the forget samples
+tell nothing, and what would be said beside them isn't.
 """
 
 from __future__ import annotations
@@ -13,32 +15,42 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from rurklib.models.logits import logits
+from rurklib.residual.controls import HELD_OUT, RETAINED
 from rurklib.residual.exchange import ALIKE, LESS_SURE, SURER, Exchange
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, OVER, RESIDUAL, Verdict
 from rurklib.samples import Pair
 
-CHANCE = "references at chance"  # the flag
-FORGOTTEN = "forgotten"
+CHANCE, UNLIKE = "references at chance", "references unlike held-out samples"  # flags
+FORGOTTEN, ALL = "forgotten", ", all classes"
+GROUPS = {  # in a sentence
+    FORGOTTEN: "the forgotten", HELD_OUT: "held-out ones of their classes",
+    HELD_OUT + ALL: "held-out ones of all classes", RETAINED: "retained ones",
+    RETAINED + ALL: "retained ones of all classes",
+}  # fmt: skip
+RISE = 0.02  # of a share, that is no chance of few samples
 
 
 @dataclass(frozen=True, repr=False)
 class Audited(ResidualKnowledge):
     """A measurement whose verdict is none where re-trained models are at chance, unless that is
-    meant (``expect_chance``). ``right``: how many samples without noise each model is right on, by
-    group ("forgotten", and the controls), {"of": n, "model": hits, a reference's name: hits}."""
+    meant (``expect_chance``), and says nothing of held-out samples of another kind. ``right``: how
+    many samples without noise each model is right on, by group (``GROUPS``), {"of": n, "model":
+    hits, a reference's name: hits}."""
 
     expect_chance: bool = False
     right: Mapping[str, Mapping[str, int]] | None = None
 
     def judge(self, name: Any, *, test: str = JOINT, level: float = 0.05) -> Verdict:
         """As :meth:`ResidualKnowledge.judge`, but for references that guess."""
-        verdict = super().judge(name, test=test, level=level)
+        alone = replace(self, control_results={}) if UNLIKE in self.flagged else self
+        verdict = ResidualKnowledge.judge(alone, name, test=test, level=level)
         guessing = [flag for flag in self.flags if flag.name == CHANCE]
-        if not guessing or self.expect_chance or verdict.finding == NO_VERDICT:
+        if not self.guessed or verdict.finding == NO_VERDICT:
             return verdict
         note = (
             f"it cannot be judged, for re-trained models are right on "
@@ -48,21 +60,47 @@ class Audited(ResidualKnowledge):
         )
         return replace(verdict, finding=NO_VERDICT, p=math.nan, note=note)
 
+    @property
+    def flagged(self) -> set[str]:
+        """The names of the flags."""
+        return {flag.name for flag in self.flags}
 
-def counted(
+    @property
+    def guessed(self) -> bool:
+        """Whether re-trained models guess, which wasn't meant: nothing can be said then."""
+        return CHANCE in self.flagged and not self.expect_chance
+
+    @property
+    def unasked(self) -> str:
+        """Why nobody was asked whether forget samples are treated unlike held-out ones; "" if
+        nothing stood against it."""
+        if UNLIKE not in self.flagged or self.guessed:
+            return ""
+        return (
+            "Whether the forget samples are treated unlike held-out ones wasn't asked: models that "
+            "saw neither are right on other shares of them, so the two are of different kinds (see "
+            "the flag). Give held-out samples that were drawn as the forget samples were."
+        )
+
+
+def named(
     result: ResidualKnowledge,
     model: nn.Module,
     references: Sequence[nn.Module] | Mapping[str, nn.Module],
-    groups: Mapping[str, Pair],
+) -> dict[Any, nn.Module]:
+    """The model and its references by the names that the measurement gave them."""
+    (own,) = result.models
+    if isinstance(references, Mapping):
+        return {own: model, **references}
+    return {own: model} | {f"reference-{k}": net for k, net in enumerate(references)}
+
+
+def counted(
+    result: ResidualKnowledge, nets: Mapping[Any, nn.Module], groups: Mapping[str, Pair]
 ) -> dict[str, dict[str, int]]:
     """``Audited.right``: from the counts at tau 0, or where that was not measured from one pass of
-    model and references (as the measurement was given them) over the ``groups``."""
+    the nets, by name, over the ``groups``."""
     (own,) = result.models
-    nets: dict[Any, nn.Module] = {own: model}
-    if isinstance(references, Mapping):
-        nets |= references
-    else:
-        nets |= {f"reference-{k}": net for k, net in enumerate(references)}
     found = {}
     for group, (x, y) in groups.items():
         its = result if group == FORGOTTEN else result.control_results[group]
@@ -79,6 +117,29 @@ def counted(
     return found
 
 
+def of_all_classes(
+    nets: Mapping[Any, nn.Module], pair: Pair, own: Any
+) -> tuple[dict[str, int], str]:
+    """On samples (x, y) of several classes: a row of ``Audited.right``, and what share of a class
+    the references (all but ``own``) are right on, if that is guessing; else "".
+
+    Guessing is a mean over classes of one in their number, within two standard errors.
+    """
+    x, y = pair
+    hits = {name: logits(net, x).argmax(1) == y for name, net in nets.items()}
+    row = {"of": len(y)} | {str(name): int(its.sum()) for name, its in hits.items()}
+    others, kinds = [its.double() for name, its in hits.items() if name != own], y.unique()
+    if not others:
+        return row, ""
+    asked = torch.stack(others)
+    recall = torch.stack([asked[:, y == c].mean() for c in kinds])
+    many = len(others) * torch.stack([(y == c).sum() for c in kinds])
+    error = float((recall * (1 - recall) / many).sum().sqrt()) / len(kinds)
+    if (mean := float(recall.mean())) - 2 * error > 1 / len(kinds):
+        return row, ""
+    return row, f"{100 * mean:.0f} % of each class, on average over {len(kinds)} classes"
+
+
 def said(right: Mapping[str, Mapping[str, int]]) -> str:
     """The counts in a line.
 
@@ -90,7 +151,7 @@ def said(right: Mapping[str, Mapping[str, int]]) -> str:
         own, others = row["model"], [row[name] for name in row if name not in ("of", "model")]
         low, high = min(others, default=0), max(others, default=0)
         theirs = f"{low} ... {high}" if low < high else f"{low}"
-        parts.append(f"on the {group.replace(' ', '-')}: model {own} of {row['of']}")
+        parts.append(f"on {GROUPS.get(group, group)}: model {own} of {row['of']}")
         parts[-1] += f", re-trained {theirs} of {row['of']}" * bool(others)
     return f"Right, without noise: {'; '.join(parts)}."
 
@@ -106,6 +167,18 @@ def by_tau(result: ResidualKnowledge) -> str:
     if result.references:
         rows["re-trained"] = [f"{a:.3f}" for a in frame.reference_accuracy]
     return "\n".join(f"{name:<12}" + "".join(f"{v:>8}" for v in row) for name, row in rows.items())
+
+
+def rising(result: ResidualKnowledge) -> str:
+    """That noise makes re-trained models right more often, if it does: a sentence, or ""."""
+    share = result.frame.reference_accuracy.to_numpy(float)
+    if not result.references or not share[-1] > share[0] + RISE:
+        return ""
+    return (
+        f"Under noise re-trained models say these labels more often ({share[0]:.3f} at the first "
+        f"tau, {share[-1]:.3f} at the last): it drives answers towards the class, and larger taus "
+        "tell less here. Take smaller ones, and tau 0."
+    )
 
 
 def together(verdict: Verdict, treated: Exchange | None, beside: Verdict | None = None) -> str:

@@ -54,7 +54,7 @@ ASKED = ("perturbation", "draws", "seed", "test", "level", "expect_chance")  # h
     "there are held-out samples",
 )
 @click.option("--data", type=FILE, required=True, help=".npz: x, y (or MedMNIST's train_images)")
-@click.option("--arrays", metavar="X,Y", help="what x and y are called in .npz files, if otherwise")
+@click.option("--arrays", metavar="X,Y", help="what x and y are called in .npz files, all of them")
 @click.option("--forget", type=FILE, required=True, help=".npy: indices into it of what to forget")
 @click.option("--held-out", type=FILE, help="samples nobody trained on: .npy indices, or .npz")
 @click.option("--retain", type=FILE, help="samples all trained on: .npy indices, or .npz")
@@ -66,7 +66,8 @@ ASKED = ("perturbation", "draws", "seed", "test", "level", "expect_chance")  # h
     "--expect-accuracy",
     type=float,
     metavar="SHARE",
-    help="refuse (2) if a model or reference is right on less of --held-out (or of --retain)",
+    help="refuse (2) if a model or reference is right on less of --held-out (or of --retain): a "
+    "little below the least accurate one's",
 )
 @click.option(
     "--expect-chance",
@@ -115,7 +116,7 @@ def audit(
     from rurklib.study.audit.audit import free
     from rurklib.study.audit.files import read_audit
     from rurklib.study.audit.fitted import as_expected
-    from rurklib.study.audit.plain import by_tau, said
+    from rurklib.study.audit.plain import by_tau, rising, said
 
     named = [word for word in fail_on.split(",") if word]
     for word in named:
@@ -153,7 +154,7 @@ def audit(
     told = read_json(out / AUDIT)
     answers = [told["verdict"], *([told["exchange"]] if told["exchange"] else [])]
     lines = [said(result.right or {}), *(answer["sentence"] for answer in answers)]
-    lines += [told["together"]] * bool(told["together"])
+    lines += [text for text in (told["together"], rising(result)) if text]
     lines += [f"flag: {flag}" for flag in result.flags]
     click.echo("\n".join([*lines, "", by_tau(result), "", f"report: {out / 'report.html'}"]))
     if failed := failures(named, answers, [flag.name for flag in result.flags]):
@@ -191,9 +192,10 @@ def every_few_seconds(seconds: float = 5.0) -> Callable[[float], None]:
     def tell(part: float) -> None:
         nonlocal said
         now = time.monotonic()
-        if part and now - said >= seconds:
+        if part and (now - said >= seconds or (part >= 1 and said > began)):
             said, left = now, (now - began) * (1 - part) / part
-            click.echo(f"{part:.0%} of the copies counted, about {left:.0f} s left", err=True)
+            more = f", about {left:.0f} s left" * (part < 1)
+            click.echo(f"{part:.0%} of the copies counted{more}", err=True)
 
     return tell
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -108,6 +109,7 @@ def bad(folder) -> Path:
     np.save(folder / "none.npy", np.array([], np.int64))
     np.save(folder / "real.npy", np.array([0.5]))
     np.save(folder / "overlap.npy", np.array([44, 45]))
+    shutil.copy(folder / "data.npz", folder / "again.npz")
     (folder / "leaves.py").write_text("raise SystemExit(0)\n")
     (folder / "broken.py").write_text("import nothing_like_it\n")
     (folder / "dangling").symlink_to(folder / "nowhere")
@@ -125,7 +127,7 @@ CASES = [
     ),
     ({"weights": "disguised.safetensors"}, "its entry 'best' is a float, expected tensors alone"),
     ({"weights": "program.pt2"}, "loading one may unpickle"),
-    ({"weights": "text.safetensors"}, "is not a safetensors file"),
+    ({"weights": "text.safetensors"}, "is not a file of weights: expected safetensors, or"),
     ({"weights": "gone.safetensors"}, "gone.safetensors does not exist"),
     ({"weights": "lacks.safetensors"}, 'Missing key(s) in state_dict: "2.bias"'),
     ({"weights": "extra.safetensors"}, 'Unexpected key(s) in state_dict: "extra"'),
@@ -170,7 +172,8 @@ CASES = [
     ({"forget": "real.npy"}, "expected indices of samples"),
     ({"forget": "data.npz"}, "holds an archive of arrays: expected a .npy file"),
     ({"held_out": "overlap.npy"}, "overlap.npy names 1 samples that"),
-    ({"held_out": "data.npz"}, "are in the forget set too"),
+    ({"held_out": "data.npz"}, "data.npz is --data itself"),
+    ({"held_out": "again.npz"}, "are in the forget set too"),
     ({"out": "full"}, "is not empty: name a new or an empty folder"),
     ({"out": "full", "weights": "gone.safetensors"}, "is not empty"),  # before files are read
     ({"out": "m.py"}, "is a file: name a new or an empty folder"),
@@ -253,7 +256,7 @@ def test_the_folder_appears_whole_or_not_at_all(planted, tmp_path, monkeypatch):
 
 
 def test_the_figure_says_what_was_found(planted, tmp_path, monkeypatch):
-    """Its title is the finding, with effect and p, for whichever test was asked for."""
+    """Its title is the finding, with p and plain counts, for whichever test was asked for."""
     titles = []
     home = sys.modules[against_references.__module__]
     monkeypatch.setattr(
@@ -271,12 +274,10 @@ def test_the_figure_says_what_was_found(planted, tmp_path, monkeypatch):
     ):
         rurklib.audit(model, references, x, y, test=test, out=tmp_path / str(k), **QUICK)
     found, nothing, few = titles
-    assert found.startswith(
-        "Residual knowledge: over the curve the mean accuracy is 1.189 times that of re-trained "
-        "models (p ="
-    )
-    assert nothing.startswith("No residual knowledge detected: ")
-    assert "logits from that of re-trained models (p = 0." in nothing
+    right = "Right, without noise: on the forgotten: model 45 of 45, re-trained 37 ... 39 of 45"
+    assert found.startswith("Residual knowledge (p\u00a0=\u00a03")
+    assert found.endswith(f"). {right}")
+    assert nothing.startswith("No residual knowledge detected (p\u00a0=\u00a00.")
     assert few == "No verdict (re-trained models: 2)"  # and so of one
 
 

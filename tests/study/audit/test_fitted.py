@@ -136,6 +136,6 @@ def test_the_readmes_command_for_pt_files_works_as_it_stands(tmp_path, monkeypat
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     assert done.output.startswith(
-        "Right, without noise: on the forgotten: model 20 of 20, re-trained 20 of 20; on the held-"
+        "Right, without noise: on the forgotten: model 20 of 20, re-trained 20 of 20; on held-out "
     )
     assert Path("audit-pt", "report.html").exists()

@@ -4,12 +4,15 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from torch import nn
 
 import rurklib
 from rurklib.residual.exchange import ALIKE, LESS_SURE, SURER, Exchange
 from rurklib.residual.verdict import NO_VERDICT, NONE, OVER, RESIDUAL
-from rurklib.study.audit.plain import said, together
+from rurklib.study.audit.plain import UNLIKE, rising, said, together
 
 WRONG = {"label_order": "1,2,0", "held_out": "test.npz"}  # every model guesses, and worse
 
@@ -71,6 +74,73 @@ def test_references_that_guess_give_no_verdict_unless_that_is_meant(tmp_path, au
     assert "No verdict" in (tmp_path / "wrong" / "report.html").read_text()
     plain = audit(out=tmp_path / "fine", fail_on="flags")
     assert plain.exit_code == 0, plain.output
+
+
+class Always(nn.Module):
+    """Answers class 1 to everything, and is more or less sure of it."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        weight = torch.randn(24, generator=torch.Generator().manual_seed(seed))
+        self.register_buffer("weight", weight)
+
+    def forward(self, x):
+        sure = 40 + x.flatten(1) @ self.weight
+        return torch.stack([torch.zeros_like(sure), sure, torch.zeros_like(sure)], 1)
+
+
+def test_models_that_always_say_the_forgotten_class_acquit_nobody(planted, tmp_path):
+    """They are right on all of it, so only samples of other classes tell. Fails if these aren't
+    asked, if good models are called guessing, or held-out ones of one class are counted twice."""
+    x, y = (a[planted.y[:45] == 1] for a in planted.pair("forget"))
+    shown = {"held_out": planted.pair("held_out"), "taus": [0, 0.1], "draws": 4}
+    model, *others = (Always(seed).eval() for seed in range(5))
+    for told in ({}, {"expect_chance": True}):
+        result = rurklib.audit(model, others, x, y, **shown, **told, out=tmp_path / str(len(told)))
+        assert [f.name for f in result.flags] == ["references at chance"]
+        assert "33 % of each class, on average over 3 classes" in result.flags[0].message
+        ones = int((planted.pair("held_out")[1] == 1).sum())
+        assert set(result.right["held out, all classes"].values()) == {200, ones}
+        assert result.right["held out"]["model"] == result.right["held out"]["of"] == ones
+        assert (result.verdict.finding == NO_VERDICT) == (not told)
+        record = json.loads((tmp_path / str(len(told)) / "audit.json").read_text())
+        assert (record["exchange"] is None) == (not told)
+    good = rurklib.audit(planted.original, planted.references, x, y, **shown)
+    assert good.flags == []
+    assert good.right["held out, all classes"]["of"] == 200
+    only = planted.pair("held_out")[0][:66], torch.ones(66, dtype=torch.int64)
+    alone = rurklib.audit(model, others, x, y, **{**shown, "held_out": only})
+    assert "held out, all classes" not in alone.right
+
+
+def test_held_out_samples_of_another_kind_are_no_control(planted, tmp_path):
+    """Fails if a sentence is said beside them: that held-out samples (don't) show it, or that some
+    are treated unlike others."""
+    x, y = planted.pair("forget")
+    other = planted.pair("held_out")[0], (planted.pair("held_out")[1] + 1) % 3  # nobody knows these
+    asked = {"held_out": other, "taus": [0, 0.1], "draws": 4, "out": tmp_path / "out"}
+    result = rurklib.audit(planted.original, planted.references, x, y, **asked)
+    assert UNLIKE in result.flagged
+    assert result.verdict.finding == RESIDUAL
+    assert "Held-out samples" not in str(result.verdict)
+    record = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert record["exchange"] is None
+    assert "wasn't asked" in record["together"]
+    assert record["together"][:50] in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_noise_that_drives_answers_towards_the_class_is_told():
+    """Of shares that rise, and of no others."""
+    for shares, told in (
+        ([0.9, 0.95, 1.0], "0.900 at the first"),
+        ([0.9, 1.0, 0.9], ""),
+        ([1], ""),
+    ):
+        frame = pd.DataFrame({"reference_accuracy": shares})
+        assert told in rising(SimpleNamespace(frame=frame, references=("a",)))
+        assert bool(rising(SimpleNamespace(frame=frame, references=("a",)))) == bool(told)
+    nobody = pd.DataFrame({"reference_accuracy": [np.nan, np.nan]})
+    assert rising(SimpleNamespace(frame=nobody, references=())) == ""
 
 
 def test_a_whole_class_may_be_at_chance(planted):

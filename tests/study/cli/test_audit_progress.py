@@ -13,4 +13,7 @@ def test_a_long_audit_says_what_is_left(capsys, monkeypatch):
     tell = every_few_seconds(15)
     for part in (0.25, 0.5, 1.0):
         tell(part)
-    assert capsys.readouterr() == ("", "50% of the copies counted, about 20 s left\n")
+    told = "50% of the copies counted, about 20 s left\n100% of the copies counted\n"
+    assert capsys.readouterr() == ("", told)
+    every_few_seconds(100)(1.0)
+    assert capsys.readouterr() == ("", "")
