@@ -267,9 +267,8 @@ def test_the_cheat_is_caught_as_often_as_the_front_page_says():
 
 
 def test_forgotten_shirts_are_found_at_one_percent_false_positives_as_said():
-    rows = read("fashion/attacks.csv")
-    rows = rows[(rows.attack == "confidence (LiRA)") & (rows.statistic == "calibrated tpr")]
-    rurk = rows[rows.method == "RURK"]
+    rows = read("fashion/attacks.csv").query("attack == 'confidence (LiRA)' and method == 'RURK'")
+    rurk = rows[rows.statistic == "calibrated tpr"]
     assert (rurk.value > rurk.predict_high).all()
     found, high = 100 * rurk.value.mean(), 100 * rurk.predict_high.mean()
     told(RESULTS, "shirts", f"{found:.0f} %", f"{high:.0f} %")
@@ -313,14 +312,8 @@ def test_what_is_said_of_a_class_forgotten_whole():
     """Who says nothing of it, whom the margin tells all the same, and RURK by either references."""
     rows = read("digits-class/class_references.csv", largest=True).groupby("method", sort=False)
     last = rows[["forget_accuracy", "margin_difference", "half_ratio"]].mean()
-    assert set(last.index[last.forget_accuracy == 0]) == {
-        "NegGrad+",
-        "EU-k",
-        "SCRUB",
-        "SSD",
-        "Re-train",
-        CONTROL,
-    }
+    silent = {"NegGrad+", "EU-k", "SCRUB", "SSD", "Re-train", CONTROL}
+    assert set(last.index[last.forget_accuracy == 0]) == silent
     found = read("digits-class/verdicts.csv").groupby("method").finding
     assert set(found.nunique()[found.nunique() > 1].index) == {"SCRUB", CONTROL}
     assert (found.get_group("NegGrad+") == "over-forgotten").all()
