@@ -52,7 +52,7 @@ def mean(name: str) -> pd.DataFrame:
 # 100 shirts and as many held out, half of them recognised: their difference alone has an sd of 7.
 @pytest.mark.parametrize(
     ("name", "apart", "band"),
-    [("digits", 5, 1.028), ("cifar5", 6, 1.077), ("fashion", 14, 1.141)],
+    [("digits", 5, 1.028), ("cifar5", 6, 1.115), ("fashion", 14, 1.141)],
 )
 def test_original_is_found_and_the_retrained_know_no_more_than_the_class(name, apart, band):
     """Fails if a re-trained model saw the forget set, or that is of another kind than the class;
@@ -91,8 +91,8 @@ def test_the_ordering_agrees_with_the_papers_as_far_as_the_page_says():
              "GA": 0.050}  # fmt: skip
     frame = read("cifar5/residual_knowledge.csv")
     ours = frame[frame.tau == 0.03].groupby("method").ratio_of_means.mean()[list(paper)]
-    assert ours.corr(pd.Series(paper), method="spearman") == pytest.approx(0.27, abs=0.005)
-    told(FIGURES / "cifar5" / "README.md", "0.27")
+    assert ours.corr(pd.Series(paper), method="spearman") == pytest.approx(0.31, abs=0.005)
+    told(FIGURES / "cifar5" / "README.md", "0.31")
 
 
 def test_the_controls_tell_what_the_front_page_says():
