@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 from servers import WAIT, inspector_page, lab, parameters, run_all
 
+from rurklib.study.cli.serve import FIRST
 from rurklib.study.figures.inspector import Copy, Probabilities
+from rurklib.study.files import write_json
 from rurklib.study.inspector.radius import radii
 from rurklib.study.inspector.view import Inspector
 from rurklib.study.run import open_existing
@@ -27,9 +29,13 @@ SLOW = 1.5  # seconds that a slider step may take here: a loaded machine, a brow
 
 @pytest.fixture(scope="module")
 def run(small_run, tmp_path_factory) -> Path:
-    """A copy of the run that this file may write into and harm."""
+    """A copy of the run that this file may write into and harm, with a picture of notebook 5's."""
     folder = tmp_path_factory.mktemp("inspected") / "digits"
     shutil.copytree(small_run, folder)
+    first = folder / FIRST
+    first.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (40, 20), "red").save(first)
+    write_json(first.with_suffix(".json"), {"alt": "drawn before"})
     return folder
 
 
@@ -61,9 +67,13 @@ def page(chromium, address, loaded):
     """The page on a desk, loaded once for the tests that only look and choose."""
     tab = chromium.new_page(viewport={"width": 1280, "height": 900})
     tab.on("response", lambda r: loaded.append(r.url))
-    tab.goto(address, timeout=WAIT * 1000)
+    tab.goto(address, timeout=WAIT * 1000, wait_until="commit")
+    drawn = tab.get_by_role("img", name="drawn before")
+    drawn.wait_for(timeout=WAIT * 1000)  # before there is a panel, and not after
+    assert tab.get_by_role("button", name=READY).count() == 0
     tab.get_by_role("button", name=READY).wait_for(timeout=WAIT * 1000)
     wait_for(tab, "The band is the 95 % interval")  # drawn unasked
+    assert not drawn.is_visible()
     assert "counted already" not in tab.inner_text("body")
     yield tab
     tab.close()
