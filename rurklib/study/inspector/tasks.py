@@ -33,7 +33,7 @@ class Task(NamedTuple):
 def question(inspector: Inspector, task: Task) -> str:
     """What is to be found, in the words of a run."""
     words = {"word": word_of(inspector.run), "lead": inspector.lead, "tau": _far(inspector)}
-    return task.text.format(label=inspector.classes[int(inspector.y[0])], **words)
+    return task.text.format(**words)
 
 
 def example(inspector: Inspector, task: Task) -> State | None:
@@ -49,28 +49,36 @@ def only_original(inspector: Inspector, state: State) -> Answer:
     knows, of = _knows(inspector, state), len(inspector.references)
     many = sum(knows[name] for name in inspector.references)
     if not knows[inspector.lead]:
-        return Answer(False, f"{inspector.lead} doesn't know this copy either: try another draw.")
+        return Answer(False, f"{inspector.lead} doesn't know this copy: try another draw.")
     if many:
-        said = f"{many} of {of} re-trained models know this copy as well: try another draw, or a"
-        return Answer(False, f"{said} sample further to the front.")
-    said = f"{inspector.lead} knows it, and none of {of} models that never saw it does"
-    return Answer(True, f"{said}: of this copy, that is residual knowledge.")
+        said = f"This copy is known to {many} of {of} re-trained models as well"
+        return Answer(False, f"{said}: try another draw or sample.")
+    said = f"{inspector.lead} knows this copy, and none of {of} re-trained models does. You looked"
+    return Answer(True, f"{said} for it, so it proves nothing yet: the running ratio counts all.")
 
 
 def too_hard(inspector: Inspector, state: State) -> Answer:
-    """Is the running ratio of an unlearned model below 1, its interval and all?"""
+    """Is an unlearned model's running ratio below 1, its interval and all, as some of re-trained
+    models are, and does it know fewer copies than each of these?"""
     if said := _not_noise(inspector, state):
         return Answer(False, said)
     model = state["model"]
     if model in (inspector.lead, *inspector.references):
         return Answer(False, f"{model} wasn't made to forget: choose a method as model.")
-    asked = {k: state[k] for k in ("sample", "tau", "model", "found_on", "steps")}
-    *_, last = running(inspector, perturbation=_law(state), **asked)
+    asked = {k: state[k] for k in ("sample", "tau", "found_on", "steps")}
+    asked["perturbation"] = _law(state)
+    *_, last = running(inspector, model=model, **asked)
     ratio, low, high = (float(a[-1]) for a in (last.ratio, last.low, last.high))
-    told = f"{model} has {ratio:.2f} [{low:.2f}, {high:.2f}] after {last.done} copies"
+    told = f"{model}: ratio {ratio:.2f} ({low:.2f} to {high:.2f}) after {last.done} copies"
     if not high < 1:
         return Answer(False, f"{told}, not wholly below 1: try another model or sample.")
-    return Answer(True, f"{told}: it fails where models that never saw it don't.")
+    copies = inspector.copies(draws=range(last.done), **asked)
+    answers = inspector.logits(copies, inspector.references).argmax(-1)
+    known = (answers == inspector.y[state["sample"]]).sum(1).tolist()
+    told += f". It knows {last.hits[-1]}, re-trained models {min(known)} to {max(known)}"
+    if last.hits[-1] >= min(known):
+        return Answer(False, f"{told}, one of them as few: try another model or sample.")
+    return Answer(True, f"{told}: it fails where models that never saw the sample don't.")
 
 
 def not_fooled(inspector: Inspector, state: State) -> Answer:
@@ -82,13 +90,14 @@ def not_fooled(inspector: Inspector, state: State) -> Answer:
         return Answer(False, f"Search on a re-trained model (found on), not on {model}.")
     before, after = (_knows(inspector, s) for s in ({**state, "tau": 0.0}, state))
     if not before[model]:
-        return Answer(False, f"{model} doesn't know even the unchanged image: try another.")
+        return Answer(False, f"{model} doesn't know even the unchanged image: try another sample.")
     if after[model]:
-        return Answer(False, f"{model} still knows it: take a larger tau, or more steps.")
+        more = ", or more steps" if state["kind"] == "PGD" else ""
+        return Answer(False, f"{model} still knows it: take a larger tau{more}.")
     if not after[lead]:
         return Answer(False, f"{lead} is fooled as well: take a smaller tau, or another sample.")
-    said = f"{model} is fooled by a change that was made for it, and {lead} isn't. Is the smallest"
-    return Answer(True, f"{said} that fools {lead} larger? Press radius of each model.")
+    said = f"{model} is fooled by a change made for it, {lead} isn't. Must one made for {lead} be"
+    return Answer(True, f"{said} larger? Choose {lead} as found on; press radius of each model.")
 
 
 def _noisy(inspector: Inspector) -> Iterator[State]:
@@ -114,22 +123,22 @@ def _searched(inspector: Inspector) -> Iterator[State]:
 TASKS = (
     Task(
         "Only Original",
-        "Find a noisy copy of a forgotten {word} (Gaussian, tau {tau:g} or more) of which {lead} "
-        "says {label}, and no re-trained model does.",
+        "Find a noisy copy of a forgotten {word} (Gaussian, tau {tau:g} or more) that {lead} "
+        "recognises and no re-trained model does.",
         only_original,
         _noisy,
     ),
     Task(
-        "Too hard",
-        "Find a forgotten {word} and a method that overdid it: a running ratio below 1, its whole "
-        "interval (Gaussian, tau {tau:g} or more).",
+        "Overdone",
+        "Find a forgotten {word} and a model that overdid it: the whole band of its ratio is below "
+        "1, and it knows fewer copies than each re-trained model (Gaussian, tau {tau:g} or more).",
         too_hard,
         _pushed,
     ),
     Task(
         "Not fooled",
-        "Find a change of a forgotten {word}, by FGSM or PGD away from y on a re-trained model, "
-        "after which this model no longer says {label}, as it did before, and {lead} still does.",
+        "Find a change to a forgotten {word} that fools a re-trained model and not {lead}: by FGSM "
+        "or PGD, away from y (the true class), found on this re-trained model.",
         not_fooled,
         _searched,
     ),

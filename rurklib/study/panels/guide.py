@@ -28,6 +28,7 @@ def guided(panel: InspectorPanel) -> ipywidgets.Widget:
         buttons.append(ipywidgets.Button(description=f"{number}. {step.name}"))
         buttons[-1].on_click(partial(go, step))
     parts = [ipywidgets.Box(buttons, layout=FLOW), words, tasks(panel), panel.widget]
+    panel.controls["sample"].observe(lambda _: setattr(words, "value", ""), "value")
     return ipywidgets.VBox(parts, layout={"overflow": "visible"})
 
 
@@ -54,6 +55,11 @@ def tasks(panel: InspectorPanel) -> ipywidgets.Widget:
             panel.set(**found)
             checked(_)
 
+    def moved(_: Any) -> None:
+        said.value = said.value and status("Something was moved: check again.")
+
+    for control in panel.widget and panel.controls.values():  # there once the widget is
+        control.observe(moved, "value")
     buttons = [ipywidgets.Button(description=f"Find: {task.name}") for task in TASKS]
     for button, task in zip(buttons, TASKS, strict=True):
         button.on_click(partial(choose, task))

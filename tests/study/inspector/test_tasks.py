@@ -25,6 +25,17 @@ def pushed(inspector) -> Inspector:
     return other
 
 
+def test_a_method_that_knows_as_few_as_a_re_trained_model_did_not_overdo_it(pushed, answers):
+    """Its ratio is below 1 all the same, and so is that of a re-trained model."""
+    other, never = copy(pushed), pushed.forwards["GD"]
+    nine = SimpleNamespace(of_many=lambda copies: never.of_many(copies).roll(9, 1))
+    known = dict.fromkeys(pushed.references, nine) | {"Re-train 1000": never}
+    other.forwards = pushed.forwards | known
+    right, why = BY_NAME["Overdone"].check(other, answers["Overdone"])
+    assert not right
+    assert "after 12 copies. It knows 0, re-trained models 0 to 12, one of them as few" in why
+
+
 @pytest.fixture(scope="module")
 def answers(pushed) -> dict[str, dict]:
     """Settings that answer each task, as its search finds them."""
@@ -46,7 +57,7 @@ def test_examples_are_answers_by_the_models_themselves(inspector, answers):
     }
     assert asked["Original"]
     assert not any(asked[name] for name in inspector.references)
-    s, draws = answers["Too hard"], range(inspector.run.scenario.draws)
+    s, draws = answers["Overdone"], range(inspector.run.scenario.draws)
     assert s["model"] in ("GD", "RURK")
     assert np.mean([knows(inspector, r, s, "gaussian", draws) for r in inspector.references]) > 0.5
     s = answers["Not fooled"]
@@ -63,10 +74,10 @@ def test_examples_are_answers_by_the_models_themselves(inspector, answers):
         ("Only Original", {"tau": 0.1}, "tau is 0.1: move it to 0.2"),
         ("Only Original", {"sample": "easy"}, "3 of 3 re-trained models"),
         ("Only Original", {"tau": 0.4}, "Original doesn't know"),
-        ("Too hard", {"kind": "uniform"}, "not uniform"),
-        ("Too hard", {"model": "Original"}, "Original wasn't made to forget"),
-        ("Too hard", {"model": "Re-train 1000"}, "Re-train 1000 wasn't made to forget"),
-        ("Too hard", {"sample": "easy", "model": "GD"}, "not wholly below 1"),
+        ("Overdone", {"kind": "uniform"}, "not uniform"),
+        ("Overdone", {"model": "Original"}, "Original wasn't made to forget"),
+        ("Overdone", {"model": "Re-train 1000"}, "Re-train 1000 wasn't made to forget"),
+        ("Overdone", {"sample": "easy", "model": "GD"}, "not wholly below 1"),
         ("Not fooled", {"kind": "Gaussian"}, "FGSM or PGD"),
         ("Not fooled", {"aim": AIMS[0]}, "away from y"),
         ("Not fooled", {"found_on": "Original"}, "not on Original"),
@@ -99,7 +110,9 @@ def test_buttons_ask_check_and_show_one(inspector, pushed):
         show.click()
         assert "✓" in said.value
         assert task.check(pushed, panel.state).right
+        panel.set(tau=0.1)
+        assert "check again" in said.value
     row, _, acts, said = guided(InspectorPanel(inspector)).children[2].children
-    row.children[1].click()  # too hard: as it is, no method here is
+    row.children[1].click()  # overdone: as it is, no method here is
     acts.children[1].click()
     assert "None was found" in said.value

@@ -54,3 +54,5 @@ def test_a_button_sets_the_panel_and_says_so(inspector, told):
         assert {k: panel.state[k] for k in step.settings} == step.settings
         assert step.heading in words.value
         assert 'role="status"' in words.value
+    panel.set(sample=int(inspector.order[-1]))
+    assert not words.value
