@@ -60,7 +60,7 @@ def five_minutes(
     alt = (
         "Left: two species of iris in a plane, its colour by how many re-trained models say which, "
         "and the line on which Original changes its mind, which bends around forgotten flowers; "
-        f"{carried}. Right: residual knowledge of "
+        f"{carried or 'no flower has a lead worth a ring'}. Right: residual knowledge of "
         + ", ".join(f"{n} {v:.2f}" for n, v in ratio.items())
         + f" over the range of the re-trained models, {low:.2f} to {high:.2f}."
     )
@@ -95,8 +95,9 @@ def _plane(axis, grid, original, retrained, flowers, copies) -> str:
     )
     hard = flowers[flowers.lead > AHEAD]
     share = 100 * hard.lead.sum() / max(flowers.lead.clip(0).sum(), 1e-9)
-    carried = f"{len(hard)} flowers have {share:.0f} % of Original's lead"
-    axis.plot(hard.sepal, hard.petal, "o", ms=13, mfc="none", mec=RED, mew=2, label=carried)
+    who = f"{len(hard)} flowers have" if len(hard) > 1 else "one flower has"
+    carried = f"{who} {share:.0f} % of Original's lead" if len(hard) else ""
+    axis.plot(hard.sepal, hard.petal, "o", ms=13, mfc="none", mec=RED, mew=2, label=carried or None)
     axis.plot(*copies.T, ".", ms=1.2, color=INK, alpha=0.5, label="their noisy copies")
     axis.set_xlabel("length of the sepal (standardised)", fontsize=9.5)
     axis.set_ylabel("length of the petal (standardised)", fontsize=9.5)

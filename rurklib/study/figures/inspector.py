@@ -213,6 +213,8 @@ class Probabilities:
             if right[lead]
             else ("does not say", "but", " do", f"It isn't {lead}'s answer, but that of")
         )
+        if not right[lead] and not yes and not any(theirs):
+            so, ends = "nor do", ""  # nobody does
         self._title.set_text(
             f"{lead} {does} {name}, {so} {their}\n"
             + (f"and {len(yes)} of {len(methods)} unlearned " if methods else "")

@@ -30,7 +30,7 @@ class RunningRatio:
         axis.axhline(1, **DOTTED)
         self._band = axis.fill_between([], [], alpha=0.25, lw=0)
         (self._line,) = axis.plot([], [], lw=1.8)
-        self._note = axis.text(0.5, 0.5, "", transform=axis.transAxes, ha="center", fontsize=9)
+        self._note = axis.text(0.5, 0.7, "", transform=axis.transAxes, ha="center", fontsize=9)
 
     def update(self, r: Any) -> str:
         """Show a :class:`rurklib.study.inspector.running_ratio.RunningRatio`."""
@@ -45,13 +45,18 @@ class RunningRatio:
         self._axis.set(xlim=(0, max(r.total, 2)), ylim=(0, min(top, 12.0)))
         self._note.set_text("" if len(n) else "undefined: no re-trained model\nrecognises any copy")
         hits = f"{r.hits[-1]} of {r.done} copies, a re-trained one {r.reference_hits[-1]:.1f}"
-        after, between = f"after {r.done} draws", f"({r.low[-1]:.2f} to {r.high[-1]:.2f})"
-        sure = "for certain" if r.certain else f"{between} {after}"
-        ratio = f"no ratio {after}" if np.isnan(r.ratio[-1]) else f"ratio {r.ratio[-1]:.2f} {sure}"
+        none, sure = bool(np.isnan(r.ratio[-1])), "for certain"
+        if not r.certain:
+            sure = f"({r.low[-1]:.2f} to {r.high[-1]:.2f})"
+        ratio = "no ratio" if none else f"ratio {r.ratio[-1]:.2f} {sure}"
         self._title.set_text(f"{r.model}: {ratio};\nrecognises {hits}")
+        after = f" after {r.done} draw{'s' * (r.done > 1)}" * (none or not r.certain)
+        said = f"{r.model}: {ratio}{after}. It recognises {hits} on average."
+        if none or r.certain:
+            return said
         return (
-            f"{r.model}: {ratio}. It recognises {hits} on average. The band is the 95 % interval "
-            f"over copies of this sample, against these {r.references} re-trained models."
+            f"{said} The band is the 95 % interval over copies of this sample, against these "
+            f"{r.references} re-trained models."
         )
 
 

@@ -52,17 +52,29 @@ def steps(inspector: Inspector) -> list[Step]:
     hard, view = int(below.argmax()), {"kind": "Gaussian", "tau": float(s.taus[-1])}
     near, far = (f"{others[:, i].min()} to {others[:, i].max()}" for i in (first, hard))
     told = (
-        f"Of the study's {copies} copies of it, Original recognises {hits['Original'][first]}. "
-        "Move draw: each is another copy, and bars say how sure each model is of it.",
-        f"Of the same copies, models that never saw it recognise {near}; {keeper}, which was made "
-        f"to forget it, {hits[keeper][first]}. In the running ratio 1 is as if it never saw it.",
+        f"Over all taus, of the study's {copies} copies of it, Original recognises "
+        f"{hits['Original'][first]}. Move draw: each is another copy, and bars say how sure each "
+        "model is of it.",
+        f"Of the same copies they recognise {near}; {keeper}, which was made to forget it, "
+        f"{hits[keeper][first]}. In the running ratio 1 is as if it never saw it.",
         f"Another {word_of(inspector.run)}. {least} was made to forget it and recognises "
         f"{hits[least][hard]} of {copies} copies, where models that never saw it recognise {far}: "
         "to fail where a stranger wouldn't gives it away too.",
     )
-    shown = ((first, "Original"), (first, keeper), (hard, least))
+    draw = _draw_of(inspector, hard, least, float(s.taus[-1]))
+    shown = ((first, "Original", 0), (first, keeper, 0), (hard, least, draw))
     return [
         Step(name, heading.format(word=word_of(inspector.run)),
-             {"sample": sample, "model": model, **view}, text)
-        for name, heading, (sample, model), text in zip(NAMES, HEADINGS, shown, told, strict=True)
+             {"sample": sample, "model": model, "draw": draw, **view}, text)
+        for name, heading, (sample, model, draw), text in zip(NAMES, HEADINGS, shown, told,
+                                                              strict=True)
     ]  # fmt: skip
+
+
+def _draw_of(inspector: Inspector, sample: int, model: str, tau: float) -> int:
+    """The noisy copy that a model doesn't recognise and the most re-trained models do."""
+    draws, lead = range(inspector.run.scenario.draws), inspector.lead
+    copies = inspector.copies(sample, "gaussian", tau, draws, lead, 1)
+    said = inspector.logits(copies, (model, *inspector.references)).argmax(-1)
+    right = (said == inspector.y[sample]).cpu().numpy()
+    return int((right[1:].mean(0) - right[0]).argmax())

@@ -108,7 +108,7 @@ def _noisy(inspector: Inspector) -> Iterator[State]:
 
 def _pushed(inspector: Inspector) -> Iterator[State]:
     hard = steps(inspector)[-1].settings
-    for sample in (hard["sample"], *inspector.order[::-1][:TRIED].tolist()):
+    for sample in (*inspector.order[::-1][:TRIED].tolist(), hard["sample"]):  # the step's: last
         yield _set(inspector, sample=sample, model=hard["model"])
 
 

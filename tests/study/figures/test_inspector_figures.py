@@ -150,7 +150,9 @@ def test_the_running_ratio_and_its_gaps():
     assert "ratio 1.03 (0.93 to 1.13) after 30 draws" in said
     legible(figure.figure)
     empty = RunningRatio("GD", 12, n, n, 0.0 * n, 0 * ratio * np.nan, ratio, ratio, 100)
-    assert "no ratio after 30 draws" in figure.update(empty)
+    said = figure.update(empty)
+    assert "no ratio after 30 draws" in said
+    assert "band" not in said
     legible(figure.figure)
 
 

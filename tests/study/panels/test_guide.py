@@ -37,6 +37,11 @@ def test_they_say_what_the_study_counted(inspector, told):
     assert f"recognise {low} to {high}; {keeper}, " in told[1].text
     least = min(("GD", "RURK"), key=lambda m: hits[m].sum())
     assert told[2].settings["model"] == least
+    s, known = told[2].settings, {}
+    for name in inspector.models:
+        copy = inspector.copies(s["sample"], "gaussian", s["tau"], [s["draw"]], "Original", 1)
+        known[name] = bool(inspector.models[name](copy).argmax(1) == 9)
+    assert (known[least], known[inspector.references[0]]) == (False, True)
     gap = others.min(0) - hits[least]
     assert gap[hard] == gap[hits["Original"] >= others.min(0)].max()
     assert f"recognises {hits[least][hard]} of 24 copies" in told[2].text
