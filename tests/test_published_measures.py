@@ -54,3 +54,20 @@ def test_what_is_said_of_the_fields_other_measures():
     assert (costs.loc[nearest.index].max() <= costs.loc[ours] / 50).all()
     picture = Image.open(FIGURES / "measures" / "agreement.png")
     assert f'alt="{picture.text["Description"]}"' in page
+
+
+def test_robust_nets_keep_more_than_others():
+    """Original's ratio with and without adversarial training, as both pages say it."""
+    rows = {
+        name: pd.read_csv(FIGURES / name / "residual_knowledge.csv").query("method == 'Original'")
+        for name in ("digits", "digits-robust")
+    }
+    plain, robust = (r.groupby("tau").ratio_of_means.mean() for r in rows.values())
+    assert (robust[[0.0, 0.2]] > plain[[0.0, 0.2]]).all()
+    assert robust.idxmax() == 0.4
+    numbers = [f"{v:.3f}" for v in (robust[0.0], plain[0.0], robust[0.2], robust[0.4])]
+    for page in (FIGURES / "README.md", FIGURES / "digits-robust" / "README.md"):
+        assert all(n in page.read_text(encoding="utf-8") for n in numbers), page
+    verdicts = pd.read_csv(FIGURES / "digits-robust" / "verdicts.csv").groupby("method").finding
+    kept = verdicts.agg(lambda found: set(found) == {"residual knowledge"})
+    assert set(kept[kept].index) == {"Original", "GD", "SSD", "RURK"}
