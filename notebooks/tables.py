@@ -166,20 +166,16 @@ MARK = re.compile(
     r"(<!-- figures/([\w/-]+)/(\w+\.csv): made by \S+ -->\n)(?:\|.*\n|not measured yet\n)*"
 )
 SAID = re.compile(r"(<!-- which to use: made by \S+ -->\n *)[^\n]*")
+AS_IT_IS = ("answers", "95_table_c4", "95_table_c5", "variants", "schedules", "noisy", "measures")
+AS_IT_IS += ("agreement_digits", "agreement_cifar5", "level", "power")
 TABLES = {
     "which.csv": lambda folder: which_table(pd.read_csv(folder / "which.csv")),
     "summary.csv": results,
     "verdicts.csv": findings,
-    "answers.csv": as_it_is("answers.csv"),
     "trials.csv": choices,
-    "95_table_c4.csv": as_it_is("95_table_c4.csv"),
-    "95_table_c5.csv": as_it_is("95_table_c5.csv"),
-    "variants.csv": as_it_is("variants.csv"),
-    "schedules.csv": as_it_is("schedules.csv"),
-    "noisy.csv": as_it_is("noisy.csv"),
     "class_references.csv": class_rows,
     "memory.csv": memory_rows,
-    **{f: as_it_is(f) for f in ("measures.csv", "agreement_digits.csv", "agreement_cifar5.csv")},
+    **{f"{name}.csv": as_it_is(f"{name}.csv") for name in AS_IT_IS},
     "99_table.csv": table_beside,
     "99_curves.csv": curves_beside,
 }

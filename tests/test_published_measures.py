@@ -71,3 +71,25 @@ def test_robust_nets_keep_more_than_others():
     verdicts = pd.read_csv(FIGURES / "digits-robust" / "verdicts.csv").groupby("method").finding
     kept = verdicts.agg(lambda found: set(found) == {"residual knowledge"})
     assert set(kept[kept].index) == {"Original", "GD", "SSD", "RURK"}
+
+
+def test_the_exact_test_has_its_level_and_the_page_says_what_the_rows_do():
+    """By data and K too; and where it sees more of few samples than the rule, and where less."""
+    rows, page = read("exchange/exchange.csv"), (FIGURES / "exchange" / "README.md").read_text()
+    shares = {
+        what: rows[what].dropna().str.split(" ").str[0].astype(float)
+        for what in ("exchange, level", "rule, level", "exchange, power", "rule, power")
+    }
+    level = shares["exchange, level"]
+    assert level.mean() == pytest.approx(5, abs=0.5)
+    said = f"in {level.mean():.1f} % of {len(rows)} cells' cases, "
+    for by in ("data", "K"):
+        means = level.groupby(rows[by]).mean()
+        said += f"{means.min():.1f} to {means.max():.1f} % by {by}" + " and " * (by == "data")
+    assert said in page
+    assert f"rule of record calls {shares['rule, level'].mean():.1f} % of them here" in page
+    cell = rows.assign(**shares).set_index(["data", "n", "K"])
+    for name, n, more in (("CIFAR-10", 25, 1), ("Fashion-MNIST", 25, 1), ("X-rays", 250, -1)):
+        ours, rule = cell.loc[(name, n, 6), ["exchange, power", "rule, power"]]
+        assert (ours - rule) * more > 0, name
+        assert f"{rule:.0f} %" in page or f"{rule:.0f} and" in page

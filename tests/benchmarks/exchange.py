@@ -12,9 +12,13 @@ each time. (With one draw for all, a lucky one would be found in every net: mode
 about one request share its luck.) Power: Originals, about their own n and 150 that they never saw.
 Both by the test with K references, and by the rule of record where K >= 3, each net with several
 draws.
+
+Written to --out: exchange.csv, a row for each data set, n and K; level.csv and power.csv, which the
+page shows; power.png, whose alternative text is printed. They are written after each data set.
 """
 
 import argparse
+import re
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +33,8 @@ from torch import Tensor
 from rurklib.residual.exchange import exchange
 from rurklib.residual.uncertainty import held_out
 from rurklib.residual.verdict import NONE, judge
+from rurklib.study.figures.scaffold import panels
+from rurklib.study.figures.style import INK, png
 
 RETRAINED, ORIGINALS, POOL, HELD = 26, 12, 250, 150
 NUMBERS, SIZES, TAUS = (10, 25, 50, 100, 250), (0, 1, 2, 3, 6, 12), (0.0, 0.05, 0.1)
@@ -120,18 +126,83 @@ def shown(called: list[bool]) -> str:
     return f"{100 * np.mean(called):.0f} [{100 * low:.0f}, {100 * high:.0f}]"
 
 
+def cells(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """A row for each data set and n, a column for each test and K: level, or power."""
+    tests = {"exchange": "K = {}", "rule": "the rule, K = {}"}
+    wide = [
+        rows.pivot(index=["data", "n"], columns="K", values=f"{test}, {kind}")
+        .dropna(axis=1, how="all").rename(columns=name.format)
+        for test, name in tests.items()
+    ]  # fmt: skip
+    table = pd.concat(wide, axis=1).loc[list(dict.fromkeys(zip(rows.data, rows.n, strict=True)))]
+    return table.reset_index()
+
+
+def draw(rows: pd.DataFrame, level: str):
+    """Power over n, a panel for each data set: the test with 0, 1 and 6 references, and the rule
+    with 6; bars are the intervals of the tables."""
+    looks = {
+        ("exchange", 0): ("#999999", "s"), ("exchange", 1): ("#56b4e9", "v"),
+        ("exchange", 6): ("#0072b2", "o"), ("rule", 6): ("#d55e00", "D"),
+    }  # fmt: skip
+    names = {name: name for name in dict.fromkeys(rows.data)}
+    with panels(
+        names, title=f"How often is a model found that saw the forgotten? {level}", columns=2,
+        xlabel="samples forgotten", ylabel="models found (%)", size=(4.4, 2.6), sharey=True,
+    ) as (figure, axes):  # fmt: skip
+        for name, axis in axes.items():
+            for (test, k), (color, marker) in looks.items():
+                own = rows[(rows.data == name) & (k == rows.K)]
+                found = np.array([re.findall(r"\d+", v) for v in own[f"{test}, power"]], float)
+                what = "the rule" if test == "rule" else "treated differently?"
+                axis.plot(own.n, found[:, 0], color=color, marker=marker, label=f"{what} K = {k}",
+                          ls="--" if test == "rule" else "-")  # fmt: skip
+                axis.vlines(own.n, found[:, 1], found[:, 2], color=color, lw=1, alpha=0.6)
+            axis.axhline(100 * LEVEL, color=INK, lw=0.8, ls=":")
+            axis.set(xscale="log", xticks=NUMBERS, xticklabels=NUMBERS, ylim=(-3, 103))
+            axis.minorticks_off()
+    return figure
+
+
+def mean_level(rows: pd.DataFrame, test: str) -> str:
+    """The share of false alarms over all cells, in percent."""
+    shares = rows[f"{test}, level"].dropna().str.extract(r"(\d+)")[0].astype(float)
+    return f"{shares.mean():.1f} %"
+
+
+def write(rows: pd.DataFrame, out: Path) -> str:
+    """All files; returns the picture's alternative text."""
+    out.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(out / "exchange.csv", index=False)
+    for kind in ("level", "power"):
+        cells(rows, kind).to_csv(out / f"{kind}.csv", index=False)
+    level = f"False alarms: {mean_level(rows, 'exchange')}, by the rule {mean_level(rows, 'rule')}"
+    most = rows[(rows.n == NUMBERS[-1]) & rows.K.isin((0, 1, 6))]
+    told = "; ".join(
+        f"{name}: "
+        + ", ".join(f"{r['exchange, power'].split()[0]} % by {r['K']}" for _, r in own.iterrows())
+        for name, own in most.groupby("data", sort=False)
+    )
+    alt = (
+        f"A panel for each of {rows.data.nunique()} data sets: models found, in percent, over how "
+        "many samples were forgotten, by the exchangeability test with no, one and six re-trained "
+        f"models and by the rule with six. {level}. With {NUMBERS[-1]} forgotten: {told}."
+    )
+    (out / "power.png").write_bytes(png(draw(rows, level), alt))
+    return alt
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", choices=PROBLEMS, nargs="+", default=list(PROBLEMS))
-    parser.add_argument("--out", type=Path, default=Path("runs/exchange.csv"))
+    parser.add_argument("--out", type=Path, default=Path("runs/exchange"))
     given = parser.parse_args()
     rows = []
     for name in given.only:
         rows += problem(name, given.data, np.random.default_rng(0))
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(rows).to_csv(given.out, index=False)
-    print(pd.DataFrame(rows).to_string())
+        alt = write(pd.DataFrame(rows), given.out)
+    print(alt)
 
 
 if __name__ == "__main__":
