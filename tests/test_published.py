@@ -262,8 +262,7 @@ def test_the_cheat_is_caught_as_often_as_the_front_page_says():
         asked.append(len(rows))
         caught.append(list(rows[rows].index))
     assert caught[0] == ["verdict on retained samples"]
-    told(RESULTS, f"1 of {asked[0]}", "{} and {} of {}".format(*map(len, caught[1:]), asked[1]))
-    assert asked[1] == asked[2]
+    told(RESULTS, *(f"{len(c)} of {n}" for c, n in zip(caught, asked, strict=True)))
 
 
 def test_forgotten_shirts_are_found_at_one_percent_false_positives_as_said():
