@@ -3,7 +3,8 @@
     python tests/browser/screenshots.py --run runs/digits --out figures/inspector
 
 Writes page.png, phone.png, lab.png, lab-dark.png and inspector.gif (a second of choosing tau), and
-prints how long slider steps took from key to picture.
+prints how long it took from the command to a first picture and to the panel, and slider steps from
+key to picture.
 """
 
 import argparse
@@ -36,10 +37,14 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
+        tab, began = browser.new_page(viewport={"width": 850, "height": 850}), time.perf_counter()
         with inspector_page(run, Path(home)) as address:
-            tab = browser.new_page(viewport={"width": 850, "height": 850})
-            tab.goto(address, timeout=WAIT * 1000)
+            tab.goto(address, timeout=WAIT * 1000, wait_until="commit")
+            tab.locator("#first img").wait_for(timeout=WAIT * 1000)
+            took = time.perf_counter() - began
             tab.get_by_role("button", name=READY).wait_for(timeout=WAIT * 1000)
+            panel = time.perf_counter() - began
+            print(f"from the command to a first picture {took:.1f} s, to the panel {panel:.1f} s")
             animate(tab, asked.out / "inspector.gif")
             press_all(tab)
             tab.set_viewport_size({"width": 1230, "height": 1790})
