@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rurklib.data.dataset import ANY
+from rurklib.study.inspector.choices import STEPS
 from rurklib.study.inspector.view import Inspector
 from rurklib.study.run import Run
 
@@ -61,7 +62,8 @@ def steps(inspector: Inspector) -> list[Step]:
         f"{hits[least][hard]} of {copies} copies, where models that never saw it recognise {far}: "
         "to fail where a stranger wouldn't gives it away too.",
     )
-    draw = _draw_of(inspector, hard, least, float(s.taus[-1]))
+    least_right, others_right = recognised(inspector, hard, least, float(s.taus[-1]))
+    draw = int((others_right.mean(0) - least_right).argmax())  # that the most others recognise
     shown = ((first, "Original", 0), (first, keeper, 0), (hard, least, draw))
     return [
         Step(name, heading.format(word=word_of(inspector.run)),
@@ -71,10 +73,13 @@ def steps(inspector: Inspector) -> list[Step]:
     ]  # fmt: skip
 
 
-def _draw_of(inspector: Inspector, sample: int, model: str, tau: float) -> int:
-    """The noisy copy that a model doesn't recognise and the most re-trained models do."""
+def recognised(
+    inspector: Inspector, sample: int, model: str, tau: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which of all Gaussian copies of a sample a model recognises, bool [draw], and which each of
+    the re-trained models, [k, draw]."""
     draws, lead = range(inspector.run.scenario.draws), inspector.lead
-    copies = inspector.copies(sample, "gaussian", tau, draws, lead, 1)
-    said = inspector.logits(copies, (model, *inspector.references)).argmax(-1)
-    right = (said == inspector.y[sample]).cpu().numpy()
-    return int((right[1:].mean(0) - right[0]).argmax())
+    copies = inspector.copies(sample, "gaussian", tau, draws, lead, STEPS)
+    said = inspector.logits(copies, (model, *inspector.references)).argmax(-1).cpu().numpy()
+    own, *others = said == int(inspector.y[sample])
+    return own, np.stack(others)

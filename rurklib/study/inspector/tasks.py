@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from rurklib.study.inspector.choices import AIMS, NORMS, STEPS, perturbation_named
-from rurklib.study.inspector.running_ratio import running
-from rurklib.study.inspector.steps import steps, word_of
+from rurklib.study.inspector.running_ratio import ratio_so_far
+from rurklib.study.inspector.steps import recognised, steps, word_of
 from rurklib.study.inspector.view import Inspector
 
 State = Mapping[str, Any]  # the settings of the inspector's panel, by name
@@ -65,18 +65,14 @@ def too_hard(inspector: Inspector, state: State) -> Answer:
     model = state["model"]
     if model in (inspector.lead, *inspector.references):
         return Answer(False, f"{model} wasn't made to forget: choose a method as model.")
-    asked = {k: state[k] for k in ("sample", "tau", "found_on", "steps")}
-    asked["perturbation"] = _law(state)
-    *_, last = running(inspector, model=model, **asked)
-    ratio, low, high = (float(a[-1]) for a in (last.ratio, last.low, last.high))
-    told = f"{model}: ratio {ratio:.2f} ({low:.2f} to {high:.2f}) after {last.done} copies"
+    own, others = recognised(inspector, state["sample"], model, state["tau"])
+    ratio, low, high = (float(a[-1]) for a in ratio_so_far(own, others))
+    told = f"{model}: ratio {ratio:.2f} ({low:.2f} to {high:.2f}) after {len(own)} copies"
     if not high < 1:
         return Answer(False, f"{told}, not wholly below 1: try another model or sample.")
-    copies = inspector.copies(draws=range(last.done), **asked)
-    answers = inspector.logits(copies, inspector.references).argmax(-1)
-    known = (answers == inspector.y[state["sample"]]).sum(1).tolist()
-    told += f". It knows {last.hits[-1]}, re-trained models {min(known)} to {max(known)}"
-    if last.hits[-1] >= min(known):
+    known = others.sum(1)
+    told += f". It knows {own.sum()}, re-trained models {known.min()} to {known.max()}"
+    if own.sum() >= known.min():
         return Answer(False, f"{told}, one of them as few: try another model or sample.")
     return Answer(True, f"{told}: it fails where models that never saw the sample don't.")
 
