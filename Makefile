@@ -8,8 +8,10 @@ VENV ?= $(or $(VIRTUAL_ENV),$(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(CONDA
 TORCH ?=
 ARGS ?=
 BIN = $(VENV)/bin
-# Compiling ahead what is never imported is a third of the installation.
+# Compiling ahead what is never imported is a third of the installation. What is imported is compiled
+# once, and kept: containers like to forbid that, and each of dozens of processes compiles PyTorch.
 QUIET = --quiet --no-compile
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: study inspect site test lint showcase clean
 

@@ -103,15 +103,15 @@ def test_finished_models_are_read_and_other_settings_asked_anew(run, attacked, m
 
 @pytest.mark.slow
 def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(
-    small_run, tmp_path, monkeypatch
+    run, attacked, tmp_path, monkeypatch
 ):
     """With tiny parameters: all figures, their data and alt text, and nothing done twice."""
     folder = tmp_path / "digits"
-    shutil.copytree(small_run, folder)
+    shutil.copytree(run.folder, folder)
     there = open_existing(folder)
     other = tmp_path / "cifar5"
     other.mkdir()
-    table = study.attack_table(there, *study.attacked(there, ["Original", "RURK"], **FEW))
+    table = study.attack_table(there, *attacked)
     table.assign(scenario="cifar5").to_csv(other / "attacks.csv", index=False)
     few = {"methods": ["RURK"], **FEW, "others": [str(other), str(tmp_path / "none")]}
     assert study_order.run_attacks(there, {"out": str(folder), **few})
