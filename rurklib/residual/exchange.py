@@ -28,7 +28,7 @@ is found here, to the one side as to the other.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +46,8 @@ class Exchange:
 
     ``z`` [tau] is how far apart the two groups' margins are at each radius, in standard deviations
     of a relabelling (positive: surer of the forgotten); ``difference`` [tau] the same in logits;
-    ``p`` of the largest over the curve. ``n``: samples (forgotten, held out) that were compared.
+    ``p`` of the largest over the curve. ``n``: samples (forgotten, held out) that were compared;
+    ``taus``, if they were named.
     """
 
     p: float
@@ -55,6 +56,7 @@ class Exchange:
     n: tuple[int, int]
     references: int
     level: float = 0.05
+    taus: tuple[float, ...] = ()
 
     @property
     def finding(self) -> str:
@@ -65,11 +67,12 @@ class Exchange:
     def __str__(self) -> str:
         at, k = int(np.abs(self.z).argmax()), self.references
         beside = f"{k} re-trained models were" if k > 1 else f"{k or 'no'} re-trained model was"
+        where = f", at tau = {self.taus[at]:g} where they are farthest apart," if self.taus else ""
         return (
             f"{self.finding.capitalize()} (p = {self.p:.2g}, level {self.level:g}): margins of "
-            f"{self.n[0]} forget samples are {self.difference[at]:+.3g} logits from those of "
-            f"{self.n[1]} held-out ones of their classes, {self.z[at]:+.1f} standard deviations of "
-            f"what chance would give; {beside} subtracted."
+            f"{self.n[0]} forget samples are{where} {self.difference[at]:+.3g} logits from those "
+            f"of {self.n[1]} held-out ones of their classes, {self.z[at]:+.1f} standard deviations "
+            f"of what chance would give; {beside} subtracted."
         )
 
 
@@ -79,6 +82,7 @@ def exchange(
     y: np.ndarray,
     held_out_y: np.ndarray,
     *,
+    taus: Sequence[float] = (),
     relabellings: int = RELABELLINGS,
     seed: int = 0,
     level: float = 0.05,
@@ -87,7 +91,7 @@ def exchange(
 
     ``forget`` [1 + k, tau, n] and ``held_out`` [1 + k, tau, m]: mean logit margins over copies, of
     the model first and then of k >= 0 references, in logits; finite. ``y`` [n], ``held_out_y`` [m]:
-    labels. Classes that only one of the groups has are left out.
+    labels. Classes that only one of the groups has are left out. ``taus`` name the radii in words.
 
     Raises InputError where no class has samples of both, or margins aren't finite.
 
@@ -122,7 +126,7 @@ def exchange(
     largest = np.abs(z).max(axis=1)
     p = float((largest >= largest[0] * (1 - 1e-9)).mean())
     m = int(np.isin(held_out_y, classes).sum())
-    return Exchange(p, z[0], apart[0], (n, m), len(forget) - 1, level)
+    return Exchange(p, z[0], apart[0], (n, m), len(forget) - 1, level, tuple(taus))
 
 
 def _means_apart(

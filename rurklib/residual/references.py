@@ -1,6 +1,6 @@
 """Are the references what they should be? Distinct, alike, and better than chance.
 
-A verdict believes that the references are what the model would have been. Three ways in which they
+A verdict believes that the references are what the model would have been. Four ways in which they
 aren't can be read off their own answers, before anybody looks at the model:
 
 - *Copies of each other* make a spread of nothing, and certainty out of it. References that answer
@@ -9,7 +9,12 @@ aren't can be read off their own answers, before anybody looks at the model:
   (:func:`outstanding`).
 - *A broken set-up* (labels in another order, pixels divided by 255 twice) leaves them at or below
   chance on everything (:func:`at_chance`), where no ratio means anything.
+- *Right on other shares of the forget than of held-out samples* (:func:`unlike`), though they saw
+  neither: one did, or the two are of different kinds and the held-out ones no control.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -19,6 +24,7 @@ from rurklib.residual.parts import PARTS, combined, statistics
 
 SAME = 1e-3  # answers that differ by less, in units of how they vary, are the same answers
 LEVEL = 0.03  # at which one is flagged: in 5 % of sets of good references (README.md)
+UNLIKE = 0.01  # the same for shares of forget and held-out samples, for all of them together
 
 
 def copies(values: np.ndarray, models: int = 0) -> dict[int, int]:
@@ -72,3 +78,18 @@ def at_chance(hits: np.ndarray, draws: uncertainty.Draws, classes: int) -> bool:
     """Whether references [k, tau, sample] are right no more often than by guessing, at the first
     tau: in one of ``classes`` cases or fewer, on average."""
     return bool(uncertainty.share(hits, draws)[:, 0].mean() <= 1 / classes)
+
+
+def unlike(right: Mapping[Any, tuple[int, int]], of: tuple[int, int]) -> dict[Any, float]:
+    """The references that are right on another share of the forget than of the held-out samples of
+    the same classes, and p: Fisher's exact test, at ``UNLIKE`` for all of them together.
+
+    ``right``: how many each is right on, of the first and of the second kind, ``of`` so many.
+    """
+    from scipy import stats
+
+    ps = {
+        name: float(stats.fisher_exact([[a, of[0] - a], [b, of[1] - b]]).pvalue)
+        for name, (a, b) in right.items()
+    }
+    return {name: p for name, p in ps.items() if p < UNLIKE / len(ps)}

@@ -17,6 +17,7 @@ from rurklib.residual.counts import Counts
 from rurklib.residual.exchange import Exchange, exchange
 from rurklib.residual.flag import Flag
 from rurklib.residual.parts import test_statistics
+from rurklib.residual.references import unlike
 from rurklib.residual.uncertainty import ESTIMANDS, Draws, Pair
 from rurklib.residual.verdict import JOINT, OVER, RESIDUAL, Verdict, judge, without_references
 
@@ -115,9 +116,32 @@ class ResidualKnowledge:
         groups = [r.counts[name] for r in (self, beside)]
         shown = [name, *(r for r in self.references if r != name)]
         margins = [np.asarray(c.margins)[[c.models.index(n) for n in shown]] for c in groups]
-        labels = [np.zeros(m.shape[-1]) if r.y is None else r.y for m, r in
-                  zip(margins, (self, beside), strict=True)]  # fmt: skip
-        return exchange(*margins, *labels, level=level, seed=seed)
+        taus, y, others = groups[0].taus, self._labels, beside._labels
+        return exchange(margins[0], margins[1], y, others, taus=taus, level=level, seed=seed)
+
+    @property
+    def unlike_held_out(self) -> dict[Any, float]:
+        """References that are right, at the first tau, on another share of the forget samples than
+        of held-out ones of their classes, and p (:func:`rurklib.residual.references.unlike`). With
+        any, these are of different kinds, and :meth:`exchange` tells nothing."""
+        beside = self.control_results.get(control.HELD_OUT)
+        if beside is None:
+            return {}
+        y, others = self._labels, beside._labels
+        of = ((self, np.isin(y, others)), (beside, np.isin(others, y)))
+
+        def right(name: Hashable) -> tuple[int, int]:
+            shown = ((r.counts[name], same) for r, same in of)
+            a, b = ((c.of(name)[0] > c.drawn[0] / 2)[same].sum() for c, same in shown)
+            return int(a), int(b)
+
+        sizes = int(of[0][1].sum()), int(of[1][1].sum())
+        return unlike({r: right(r) for r in self.references}, sizes)
+
+    @property
+    def _labels(self) -> np.ndarray:
+        n = next(iter(self.counts.values())).hits.shape[-1]
+        return np.zeros(n) if self.y is None else self.y
 
     def _values(self, name: Hashable) -> tuple[Any, ...]:
         """Hits, what they are out of, and margins, as judge takes them."""

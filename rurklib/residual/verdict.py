@@ -101,7 +101,8 @@ class Verdict:
         if none and found:
             text += f" This run would have found {' or '.join(found)} in 80 % of cases."
             much = self.detectable_margin > 3 and math.isinf(self.detectable_ratio)
-            text += " That is much: more references or larger taus would tell more." * much
+            more = "more references would tell more, and so would radii at which they err"
+            text += f" That is much: {more}." * much
         return f"{text} {self.note}".rstrip()
 
 

@@ -113,11 +113,32 @@ def test_a_measurement_has_it_where_held_out_samples_were_measured(cnn, images):
     assert found.difference == pytest.approx(apart)
     assert found.n == (12, 12)
     assert found.references == 3
+    farthest = np.abs(found.z).argmax()
+    assert f"are, at tau = {found.taus[farthest]:g} where" in str(found)
+    assert f"apart, {apart[farthest]:+.3g} logits" in str(found)
     assert result.exchange("reference-0").references == 2
     assert str(result.judge("model")) in " ".join(repr(result).split())
     alone = rurklib.residual_knowledge(models["m0"], references, x[:12], y[:12], taus=[0.0])
     with pytest.raises(InputError, match="controls="):
         alone.exchange("model")
+
+
+def test_held_out_samples_of_another_kind_are_told(planted):
+    """By right answers at the first tau, on samples of the classes that both have. Fails if labels
+    of other classes count, or another tau's answers."""
+    (x, y), (hx, hy) = planted.pair("forget"), planted.pair("held_out")
+
+    def unlike(some, labels):
+        return rurklib.residual_knowledge(
+            planted.original, planted.references, x[some], y[some],
+            controls={"held out": (hx, labels)}, taus=[0.0, 5.0], draws=3,
+        ).unlike_held_out  # fmt: skip
+
+    everyone, one = y >= 0, y == 0
+    assert unlike(everyone, hy) == {}
+    assert list(unlike(everyone, (hy + 1) % 3)) == [f"reference-{k}" for k in range(6)]
+    assert unlike(one, torch.where(hy == 0, 0, 3 - hy)) == {}
+    assert unlike(one, (hy + 1) % 3)
 
 
 @pytest.mark.parametrize("law", ["gaussian", "pgd"])

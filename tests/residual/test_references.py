@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rurklib.residual.references import at_chance, copies, outstanding
+from rurklib.residual.references import at_chance, copies, outstanding, unlike
 
 DRAWS = 20
 
@@ -56,3 +56,16 @@ def test_guessing():
     hits[:, 1] = DRAWS  # at the first tau alone
     assert at_chance(hits, DRAWS, 5)
     assert not at_chance(hits, DRAWS, 6)
+
+
+def test_other_shares_of_samples_that_nobody_saw():
+    """Fails if the level is spent by each of them, or fewer isn't a difference as more is."""
+    right = {"more": (40, 20), "fewer": (20, 40), "as many": (30, 29)}
+    found = unlike(right, (40, 40))
+    assert list(found) == ["more", "fewer"]
+    assert found["more"] == found["fewer"] == pytest.approx(7.8e-8, rel=0.01)
+    alone = {"one": (12, 5)}  # p = 0.004 ... 0.01: enough for one, not for each of six
+    (p,) = unlike(alone, (12, 12)).values()
+    assert 0.01 / 6 < p < 0.01
+    assert unlike({f"{k}": (12, 5) for k in range(6)}, (12, 12)) == {}
+    assert unlike({}, (12, 12)) == {}

@@ -31,15 +31,14 @@ CONTROL = {"Retrain-quarter": ("nnn", "aaa", 91, 0.27)}
 def page(tmp_path):
     """``page("name", methods)``: a page's folder; re-trained models have 90 and 94 %."""
 
-    def make(name: str, methods: dict, held_out: float = 71) -> Path:
+    def make(name: str, methods: dict) -> Path:
         folder = tmp_path / name
         folder.mkdir()
         rows = {m: [(accuracy, share)] * 3 for m, (_, _, accuracy, share) in methods.items()}
         rows["Re-train"] = [(90, 1.0), (94, 1.0)]
         summary = [(m, *row) for m, its in rows.items() for row in its]
         columns = ["method", "test_accuracy", "share_of_retrain"]
-        table = pd.DataFrame(summary, columns=columns)
-        table.assign(unlearn_accuracy=10, held_out_accuracy=held_out).to_csv(folder / "summary.csv")
+        pd.DataFrame(summary, columns=columns).to_csv(folder / "summary.csv")
         judged = [
             (m, FINDING[f], TREATED[t])
             for m, (found, treated, *_) in methods.items()
@@ -124,13 +123,6 @@ def test_what_lacks_a_table_or_a_test_is_refused(page, tmp_path):
     empty = CliRunner().invoke(main, ["which", str(tmp_path)])
     assert empty.exit_code == 2
     assert len(empty.output.strip().splitlines()) == 1
-
-
-def test_held_out_samples_of_another_kind_are_no_second_test(page, tmp_path):
-    near, far = page("near", METHODS, held_out=70), page("far", METHODS, held_out=69)
-    assert published(tmp_path) == [near]
-    with pytest.raises(InputError, match=r"right on 90 % of the forget and 69 % of the held-out"):
-        compared([near, far])
 
 
 def test_the_pages_say_what_the_published_tables_do(tmp_path, monkeypatch):
