@@ -101,8 +101,7 @@ class Verdict:
         if none and found:
             text += f" This run would have found {' or '.join(found)} in 80 % of cases."
             much = self.detectable_margin > 3 and math.isinf(self.detectable_ratio)
-            more = "more references would tell more, and so would radii at which they err"
-            text += f" That is much: {more}." * much
+            text += " More references, or radii at which they err, would tell more." * much
         return f"{text} {self.note}".rstrip()
 
 

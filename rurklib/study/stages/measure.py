@@ -216,9 +216,8 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
     ("above", "inside" or "below" what a further re-trained model would show, "" with fewer than
     three), p_ratio; then the verdict of the rule (:mod:`rurklib.residual.verdict`), which is the
     only one: finding, p and effect (logits); what p each of its parts has (``P_OF``); and, if
-    held-out samples were measured beside, and references are right on as many of those as of the
-    forgotten, whether forgotten samples are ``treated`` unlike those
-    (:mod:`rurklib.residual.exchange`), and p_treated.
+    held-out samples of the same kind were measured beside, whether forgotten samples are
+    ``treated`` unlike those (:mod:`rurklib.residual.exchange`), and p_treated.
 
     ``by_ratio`` is where a point of the curve lies in a picture, pointwise, and no second verdict.
     Each model is judged alone: a mean over seeds can lie inside where single seeds are outside on

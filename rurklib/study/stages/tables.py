@@ -18,18 +18,20 @@ def tables(run: Run) -> Path:
     """Train, unlearn, measure; every table, the curves and report.html, whose path is returned.
 
     No notebook: those also train by hand what they explain, and ask about further perturbations.
-    They can be executed later in the same folder, and take what is there. Where as much
-    of a class is retained as forgotten there is memory.csv besides
+    They can be executed later in the same folder, and take what is there. Where as much of a class
+    is retained as forgotten, and held-out samples are of the same kind, there is memory.csv besides
     (:func:`rurklib.study.stages.memory.memory`).
     """
     train(run)
     unlearn(run)
     law, frame = run.scenario.perturbations[0], measure(run)
-    judged = verdicts(residual(run, law, controls=[HELD_OUT]))
+    result = residual(run, law, controls=[HELD_OUT])
+    judged = verdicts(result)
     files.write_frame(run.folder / "verdicts.csv", judged)
     scale = scale_of(run, law, run.scenario.references)
     draw_curves(scale, frame[frame.perturbation == law], judged)
-    if run.split.of_class(run.pair("retain")[1]).sum() >= len(run.split.forget):
+    halved = run.split.of_class(run.pair("retain")[1]).sum() >= len(run.split.forget)
+    if halved and not result.unlike_held_out:
         memory(run)
     neighbourhoods(run)
     summarise(run)
