@@ -113,6 +113,8 @@ def outside_bars(shares: pd.DataFrame, halves: Mapping[str, str], *, title: str)
             at = [methods.index(m) for m in its.method]
             axis.barh(at, 100 * its.above, color=WARM, height=0.75)
             axis.barh(at, -100 * its.below, color=COLD, height=0.75)
+            for row in set(range(len(methods))) - set(at):
+                axis.text(5, row, "not tried", va="center", fontsize=7.5, color=INK)
             for x, line in ((0, "-"), (-2.5, ":"), (2.5, ":")):
                 axis.axvline(x, **{**DOTTED, "ls": line})
         first = next(iter(axes.values()))

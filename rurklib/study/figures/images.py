@@ -84,7 +84,7 @@ def who_knows(
     axis.set(xlim=(-1.75, n), ylim=(2.2 + row * len(said), 0))
     axis.set_aspect("equal")
     axis.set_axis_off()
-    axis.set_title(f"Who still says {word}?", fontsize=10.5, loc="left")
+    axis.set_title(f"Who still says {word}?", fontsize=10.5, loc="left", pad=9)
 
 
 def _cell(known: Any) -> tuple[str, str, float]:

@@ -108,7 +108,17 @@ def test_bars_are_shares_to_the_right_above_and_to_the_left_below():
     assert ends == [[50, 0], [0, -50]]  # above: Original; below: RURK, in half of what was tried
     assert [t.get_text() for t in axis.get_yticklabels()] == ["Original", "RURK"]
     assert len(figure.axes) == 2
+    assert not [t for a in figure.axes for t in a.texts]
     assert png(figure, "alt")
+
+
+def test_a_method_that_was_not_tried_is_not_shown_as_never_outside():
+    one = share_outside(cells(rows())).assign(above=0.0, below=0.0)
+    other = one[one.method != "RURK"].assign(scenario="cifar5")
+    figure = outside_bars(pd.concat([one, other]), {"level": "on it"}, title="t")
+    said = {a.get_title(loc="left"): [(t.get_text(), t.get_position()[1]) for t in a.texts]
+            for a in figure.axes}  # fmt: skip
+    assert said == {"digits: on it": [], "cifar5: on it": [("not tried", 1)]}
 
 
 def test_a_histogram_counts_samples_and_leaves_out_those_without_a_ratio():
