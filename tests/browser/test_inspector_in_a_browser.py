@@ -215,6 +215,14 @@ def test_on_a_phone_nothing_is_cut_off(page):
     assert wider == []
     for picture in page.get_by_role("img").all():
         assert picture.bounding_box()["width"] <= 390
+    page.get_by_role("button", name="Find: ").first.click()  # what is asked stays in sight
+    wait_for(page, "show one")
+    page.mouse.move(200, 300)
+    for far in (0, 3000):
+        page.mouse.wheel(0, far)
+        page.wait_for_timeout(300)
+        box = page.get_by_role("button", name="check", exact=True).bounding_box()
+        assert 0 < box["y"] < box["y"] + box["height"] <= 844
 
 
 @pytest.mark.parametrize(

@@ -195,8 +195,8 @@ def test_a_verdict_in_words():
     assert str(none).startswith("No residual knowledge detected (p = 0.4")
     assert str(none).endswith("would have found 0.9 logits or a ratio of 1.04 in 80 % of cases.")
     blunt = dataclasses.replace(none, detectable_margin=12.0, detectable_ratio=math.inf)
-    assert str(blunt).endswith("12 logits in 80 % of cases. More references, or radii at which they "
-                               "err, would tell more.")  # fmt: skip
+    more = " More references, or radii at which they err, would tell more."
+    assert str(blunt).endswith("would have found 12 logits in 80 % of cases." + more)
     over = dataclasses.replace(verdict, finding="over-forgotten", effect=-1.234, note="Mind this.")
     assert str(over).startswith("Over-forgotten (p = ")
     alone = dataclasses.replace(verdict, test="hits")

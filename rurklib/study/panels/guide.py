@@ -1,4 +1,4 @@
-"""Above the inspector's panel: guided steps, whose buttons set it, and tasks that it checks."""
+"""Around the inspector's panel: guided steps, whose buttons set it, and tasks that it checks."""
 
 from functools import partial
 from typing import Any
@@ -11,30 +11,46 @@ from rurklib.study.panels.inspector import InspectorPanel
 from rurklib.study.panels.picture import status
 
 FLOW = {"display": "flex", "flex_flow": "row wrap"}
+# What is asked and answered stays in sight, whatever is moved: also on a phone's small screen.
+BAR = """<style>
+body[data-voila] :is(.lm-BoxPanel, .lm-BoxPanel-child) { contain: none !important; }
+.rurk-bar:has([role=status]) { position: fixed; bottom: 0; left: 0; right: 0; z-index: 8;
+  max-height: 45vh; overflow: auto; padding: 0.4em 0.8em; box-shadow: 0 -2px 4px #0003;
+  background: var(--jp-layout-color0, white); }
+</style>"""
 
 
 def guided(panel: InspectorPanel) -> ipywidgets.Widget:
-    """The panel below a row of buttons, one for each of its three steps
-    (:func:`rurklib.study.inspector.steps.steps`), and one for each task. In between everything can
-    be moved."""
-    words = ipywidgets.HTML()
+    """The panel between two rows of buttons and a bar: a button for each of its three steps
+    (:func:`rurklib.study.inspector.steps.steps`) and for each task; the bar has what they say. In
+    between everything can be moved."""
+    words, (found, asked) = ipywidgets.HTML(), tasks(panel)
 
     def go(step: Step, _: Any) -> None:
         panel.set(**step.settings)
-        words.value = status(f"{step.heading}. {step.text}")
+        words.value, asked.layout.display = status(f"{step.heading}. {step.text}"), "none"
+
+    def find(_: Any) -> None:
+        words.value, asked.layout.display = "", None
 
     buttons = []
     for number, step in enumerate(steps(panel.inspector), 1):
         buttons.append(ipywidgets.Button(description=f"{number}. {step.name}"))
         buttons[-1].on_click(partial(go, step))
-    parts = [ipywidgets.Box(buttons, layout=FLOW), words, tasks(panel), panel.widget]
+    for button in found:
+        button.on_click(find)
+    bar = ipywidgets.VBox([ipywidgets.HTML(BAR), words, asked])
+    bar.add_class("rurk-bar")
     panel.controls["sample"].observe(lambda _: setattr(words, "value", ""), "value")
-    return ipywidgets.VBox(parts, layout={"overflow": "visible"})
+    rows = [ipywidgets.Box(row, layout=FLOW) for row in (buttons, found)]
+    room = {"overflow": "visible", "padding": "0 0 14em 0"}  # below the panel, for the bar
+    return ipywidgets.VBox([*rows, panel.widget, bar], layout=room)
 
 
-def tasks(panel: InspectorPanel) -> ipywidgets.Widget:
-    """A button for each of :data:`rurklib.study.inspector.tasks.TASKS`. One says what is to be
-    found; *check* says whether what is set shows it, or what is missing; *show one* sets it."""
+def tasks(panel: InspectorPanel) -> tuple[list[ipywidgets.Button], ipywidgets.Widget]:
+    """A button for each of :data:`rurklib.study.inspector.tasks.TASKS`, and what one shows: what is
+    to be found; *check*, whether what is set shows it, or what is missing; *show one*, which sets
+    it."""
     asked, said = ipywidgets.HTML(), ipywidgets.HTML()
     check, show = (ipywidgets.Button(description=text) for text in ("check", "show one"))
     chosen = [TASKS[0]]
@@ -66,4 +82,4 @@ def tasks(panel: InspectorPanel) -> ipywidgets.Widget:
     check.on_click(checked)
     show.on_click(shown)
     row = ipywidgets.Box([check, show], layout=FLOW | {"display": "none"})
-    return ipywidgets.VBox([ipywidgets.Box(buttons, layout=FLOW), asked, row, said])
+    return buttons, ipywidgets.VBox([asked, row, said])
