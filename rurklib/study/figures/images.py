@@ -3,6 +3,7 @@
 What is no image is shown as numbers in grey: a row of them as bars, a text as a column a word.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,8 +47,11 @@ def who(
     as a figure."""
     row = 0.42 if len(said) < 8 else 0.3
     wide, high = len(images) + 1.75, 2.4 + row * len(said)
-    figure, axis = canvas(width=max(0.72 * wide, 5.0), height=0.72 * high + 0.5)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, wrap=True)
+    width = max(0.72 * wide, 5.0)
+    # Broken here, so that the layout leaves room for every line.
+    lines = textwrap.wrap(title, int(12 * width), break_on_hyphens=False)
+    figure, axis = canvas(width=width, height=0.72 * high + 0.3 + 0.2 * len(lines))
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=11.5)
     who_knows(axis, images, copies, said, word, row)
     return figure
 
@@ -84,7 +88,7 @@ def who_knows(
     axis.set(xlim=(-1.75, n), ylim=(2.2 + row * len(said), 0))
     axis.set_aspect("equal")
     axis.set_axis_off()
-    axis.set_title(f"Who still says {word}?", fontsize=10.5, loc="left", pad=9)
+    axis.set_title(f"Who still says {word}?", fontsize=10.5, loc="left")
 
 
 def _cell(known: Any) -> tuple[str, str, float]:
