@@ -3,6 +3,7 @@
     python tests/benchmarks/residual_knowledge.py            # some minutes on one core
     python tests/benchmarks/residual_knowledge.py --quick    # about a minute, rougher
     python tests/benchmarks/residual_knowledge.py --memory   # peak memory of 20,000 x 100 x 11
+    python tests/benchmarks/residual_knowledge.py --data --run runs/cifar10-cpu   # a run's own nets
 
 The loop takes one pair of models at a time, one draw at a time, batches of 128, and torchattacks'
 GN or PGD (targeted at the label). Both sides run in one process on one thread, turn by turn, and
@@ -18,7 +19,9 @@ precision are compared with those of the models themselves on the same copies.
 
 Nets are trained here for a few epochs, on scikit-learn's digits (44 forgotten images of 8x8) and
 on made-up images of CIFAR's size (100 of 3x32x32), so that the adaptive column means something:
-``cifar5-sized`` is the small CNN that small CIFAR-5 has, ``cifar10-cpu`` that scenario's net.
+``cifar5-sized`` is the small CNN that small CIFAR-5 has, ``cifar10-cpu`` that scenario's net. Nets
+that know little leave many copies in doubt, which bfloat16 has to ask again: ``--run`` takes a
+finished run's (twelve that aren't its first six re-trained ones, and a hundred forget samples).
 """
 
 import argparse
@@ -27,6 +30,7 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 import torch
 import torchattacks
@@ -40,6 +44,9 @@ from rurklib.residual.counts import count_hits
 from rurklib.residual.inference import accelerate, laid_out
 from rurklib.residual.spec import Measurement
 from rurklib.rng import generator
+from rurklib.study.ids import ModelId
+from rurklib.study.run import open_existing
+from rurklib.study.stages.models import load_model
 from rurklib.train.fit import fit
 from rurklib.train.precision import Precision, processor_has_bfloat16
 
@@ -64,6 +71,17 @@ def made_up(n: int, seed: int) -> tuple[Tensor, Tensor]:
     y = torch.randint(0, 5, (n,), generator=gen)
     noise = torch.randn(n, 3, 32, 32, generator=gen)
     return (0.5 + 0.015 * templates[y] + 0.2 * noise).clamp(0, 1), y
+
+
+def of_run(folder: Path) -> tuple[Nets, Nets, Tensor, Tensor]:
+    """The same of a finished run."""
+    run = open_existing(folder)
+    references = run.names("Re-train")[:6]
+    there = [ModelId.parse(path.stem) for path in sorted(run.folder.glob("models/*.safetensors"))]
+    models = [name for name in there if name not in references][:METHODS]
+    x, y = run.pair("forget")
+    nets = [{str(n): load_model(run, n) for n in names} for names in (models, references)]
+    return *nets, rurklib.checks.as_float(x[:100]), y[:100]
 
 
 def prepare(data: str) -> tuple[Nets, Nets, Tensor, Tensor]:
@@ -158,7 +176,8 @@ def measure(
     models, references, x, y = made
     models = dict(list(models.items())[:methods])
     references = dict(list(references.items())[:k])
-    everyone, taus, turns = {**models, **references}, TAUS[data], options.turns
+    everyone, turns = {**models, **references}, options.turns
+    taus = TAUS.get(data, TAUS["cifar5-sized"])
     draws = options.draws or (DRAWS if data == "digits" else 20)
     # A pair costs the same whatever the pair, a radius whatever the radius: some stand for all.
     pairs, radii = models, taus
@@ -200,7 +219,7 @@ def measure(
             row += f" {limit:7.1%} {plain:9.2f}x"
             for tolerance in TOLERANCES:
                 began = time.process_time()
-                drawn = ours(DRAWS, tolerance).counts["m0"].drawn[1:]
+                drawn = ours(DRAWS, tolerance).counts[next(iter(models))].drawn[1:]
                 seconds = time.process_time() - began
                 fewer = DRAWS * len(drawn) / drawn.sum()
                 row += f" {slow / seconds:7.1f}x ({fewer:4.1f}x fewer)"
@@ -234,6 +253,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one turn, digits and noise alone")
     parser.add_argument("--memory", action="store_true", help="measure peak memory instead")
     parser.add_argument("--data", nargs="*", default=list(TAUS), choices=list(TAUS))
+    parser.add_argument("--run", type=Path, help="besides, the nets of this finished run")
     parser.add_argument(
         "--laws", nargs="*", default=["gaussian", "pgd"], choices=["gaussian", "pgd"]
     )
@@ -253,8 +273,8 @@ def main() -> None:
         "data          law        M  K   the loop      ours   ratio bfloat16   limit bare nets"
         + "".join(f"  adaptive, +-{t:<10}" for t in TOLERANCES)
     )
-    for data in options.data:
-        made = prepare(data)
+    for data in [*options.data, *filter(None, [options.run and options.run.name])]:
+        made = prepare(data) if data in options.data else of_run(options.run)
         for law in options.laws:
             for methods in (METHODS, 1):
                 for k in (1, 6):
