@@ -11,19 +11,21 @@ from rurklib.study.panels.inspector import InspectorPanel
 from rurklib.study.panels.picture import status
 
 FLOW = {"display": "flex", "flex_flow": "row wrap"}
-# What is asked and answered stays in sight, whatever is moved: also on a phone's small screen.
+# On a page of its own, what is asked and answered stays in sight below, whatever is moved, for a
+# phone's screen is small. In JupyterLab it stands between the buttons and the panel.
 BAR = """<style>
 body[data-voila] :is(.lm-BoxPanel, .lm-BoxPanel-child) { contain: none !important; }
-.rurk-bar:has([role=status]) { position: fixed; bottom: 0; left: 0; right: 0; z-index: 8;
-  max-height: 45vh; overflow: auto; padding: 0.4em 0.8em; box-shadow: 0 -2px 4px #0003;
-  background: var(--jp-layout-color0, white); }
+body[data-voila] .rurk-guided { padding-bottom: 14em; }
+body[data-voila] .rurk-bar:has([role=status]) { position: fixed; bottom: 0; left: 0; right: 0;
+  z-index: 8; max-height: 45vh; overflow: auto; padding: 0.4em 0.8em; background: white;
+  box-shadow: 0 -2px 4px #0003; }
 </style>"""
 
 
 def guided(panel: InspectorPanel) -> ipywidgets.Widget:
-    """The panel between two rows of buttons and a bar: a button for each of its three steps
-    (:func:`rurklib.study.inspector.steps.steps`) and for each task; the bar has what they say. In
-    between everything can be moved."""
+    """The panel below two rows of buttons, one for each of its three steps
+    (:func:`rurklib.study.inspector.steps.steps`) and one for each task, and a bar with what they
+    say. In between everything can be moved."""
     words, (found, asked) = ipywidgets.HTML(), tasks(panel)
 
     def go(step: Step, _: Any) -> None:
@@ -43,8 +45,9 @@ def guided(panel: InspectorPanel) -> ipywidgets.Widget:
     bar.add_class("rurk-bar")
     panel.controls["sample"].observe(lambda _: setattr(words, "value", ""), "value")
     rows = [ipywidgets.Box(row, layout=FLOW) for row in (buttons, found)]
-    room = {"overflow": "visible", "padding": "0 0 14em 0"}  # below the panel, for the bar
-    return ipywidgets.VBox([*rows, panel.widget, bar], layout=room)
+    whole = ipywidgets.VBox([*rows, bar, panel.widget], layout={"overflow": "visible"})
+    whole.add_class("rurk-guided")
+    return whole
 
 
 def tasks(panel: InspectorPanel) -> tuple[list[ipywidgets.Button], ipywidgets.Widget]:

@@ -97,7 +97,7 @@ def test_what_is_missing_is_named(inspector, answers, name, change, said):
 
 def test_buttons_ask_check_and_show_one(inspector, pushed):
     panel = InspectorPanel(pushed)
-    _, row, _, bar = guided(panel).children
+    _, row, bar, _ = guided(panel).children
     asked, acts, said = bar.children[2].children
     check, show = acts.children
     for button, task in zip(row.children, TASKS, strict=True):
@@ -113,7 +113,7 @@ def test_buttons_ask_check_and_show_one(inspector, pushed):
         assert task.check(pushed, panel.state).right
         panel.set(tau=0.1)
         assert "check again" in said.value
-    _, row, _, bar = guided(InspectorPanel(inspector)).children
+    _, row, bar, _ = guided(InspectorPanel(inspector)).children
     acts, said = bar.children[2].children[1:]
     row.children[1].click()  # overdone: as it is, no method here is
     acts.children[1].click()

@@ -49,7 +49,7 @@ def test_they_say_what_the_study_counted(inspector, told):
 
 def test_a_button_sets_the_panel_and_says_so(inspector, told):
     panel = InspectorPanel(inspector)
-    box, _, _, bar = guided(panel).children
+    box, _, bar, _ = guided(panel).children
     words = bar.children[1]
     assert [b.description for b in box.children] == [
         f"{n}. {s.name}" for n, s in enumerate(told, 1)
