@@ -28,9 +28,9 @@ site: $(VENV)/.rurklib-site
 	rm -rf build/site && mkdir -p build/site/source
 	$(BIN)/python -m sphinx -W --keep-going -c notebooks -d build/site/doctrees $(ARGS) build/site/source build/site/html
 
-# One worker more than processors: some of them wait for a browser or a kernel.
+# A worker for each processor: one more, waiting for browsers and kernels, made it a minute slower.
 test: $(VENV)/.rurklib-test
-	$(BIN)/python -m pytest -q -n $$(( $(JOBS) + 1 )) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.rurklib-test
 	$(BIN)/ruff check rurklib tests notebooks

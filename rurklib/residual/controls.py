@@ -7,7 +7,7 @@ often, and its forget ratio is above 1 with nothing remembered. So the same is m
   as well; memory of the forget samples does not.
 - ``"retained"``: samples that both the model and the references trained on. An unlearning method
   that damaged the model shows here.
-- a model trained with noise (:func:`noisy_copies`), to see what smoothness alone does.
+- a model trained with noise (:func:`rurklib.residual.noisy_copies`), to see what smoothness alone does.
 
 A control is measured exactly like the forget set: same perturbation, radii, draws and seed, its own
 references' spread, its own prediction intervals. It never changes the forget set's numbers.
@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from rurklib import checks, samples
-from rurklib.perturb.noise import gaussian
 from rurklib.residual import uncertainty
 from rurklib.residual.parts import PARTS, TestStatistic, combined
 from rurklib.residual.verdict import JOINT, Verdict
@@ -104,37 +103,3 @@ def compared(
     if found or (a * b > 0 and abs(b) >= abs(a) / 4):
         return f"Held-out samples show a part of it ({numbers})."
     return f"Held-out samples do not show it ({numbers})."
-
-
-def noisy_copies(
-    x: Tensor,
-    y: Tensor,
-    tau: float,
-    *,
-    copies: int = 3,
-    seed: int = 0,
-    bounds: samples.Bounds = (0.0, 1.0),
-) -> samples.Pair:
-    """(x, y) with ``copies`` Gaussian copies of each sample (sd tau) beside it: what to train the
-    third control on, a model that is smoother and remembers no more.
-
-    Train it on the retain set as the references were, but for the noise, and measure it as a model:
-    its curve is what smoothness alone does. (Or on all that Original saw: what smoothness adds.)
-
-    Shapes: x [n, ...] -> [n (1 + copies), ...] float, y int64 [n] -> [n (1 + copies)].
-
-    >>> import torch, rurklib
-    >>> x, y = torch.rand(20, 1, 4, 4), torch.arange(20) % 2
-    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
-    >>> smooth = rurklib.train.fit(net, *noisy_copies(x, y, 0.1), seed=0, epochs=1, lr=0.1)
-    """
-    checks.inputs(x, bounds)
-    checks.labels(y, len(x))
-    checks.number("tau", tau, 0.0)
-    checks.count("copies", copies)
-    x = samples.as_float(x)
-    noisy = [
-        gaussian(x, tau, generator=generator(seed, 0, 0, i, device=x.device), bounds=bounds)
-        for i in range(copies)
-    ]
-    return torch.cat([x, *noisy]), y.repeat(1 + copies)

@@ -9,7 +9,8 @@ from scipy import stats
 
 from rurklib import Counts, InputError, ResidualKnowledge, residual_knowledge
 from rurklib.residual import verdict as verdicts
-from rurklib.residual.controls import compared, noisy_copies, sampled
+from rurklib.residual.controls import compared, sampled
+from rurklib.residual.smoother import noisy_copies
 from rurklib.residual.verdict import NONE, RESIDUAL, Verdict, judge
 
 OPTIONS = {"taus": [0.0, 0.1, 0.2, 0.3], "draws": 30}

@@ -13,7 +13,7 @@ from rurklib.data.dataset import Dataset
 from rurklib.data.requests import forget_part_of_a_class, rehearsed
 from rurklib.model_state import finite
 from rurklib.models import build, transfer
-from rurklib.residual.controls import noisy_copies
+from rurklib.residual.smoother import noisy_copies
 from rurklib.study import brought, files
 from rurklib.study.ids import HALF, PRETRAIN, SAME_PRIOR, SMOOTHED, ModelId
 from rurklib.study.memo import WEIGHTS, Checkpoint, content
