@@ -118,3 +118,16 @@ def test_verdicts_say_who_is_treated_differently(small_run):
     assert in_seeds([SURER, ALIKE, SURER]) == "2 surer, 1 alike"
     bare = study.verdicts(study.residual(run, "gaussian"))
     assert "treated differently" not in findings_table(bare, summary)
+
+
+def test_held_out_samples_of_another_kind_say_nothing_of_who_is_treated_differently(small_run):
+    """Fails if samples that re-trained models don't know are a control all the same."""
+    result = study.residual(open_existing(small_run), "gaussian", controls=["held out"])
+    beside = result.control_results["held out"]
+    counts = next(iter(beside.counts.values()))
+    none = dict.fromkeys(beside.counts, replace(counts, hits=0 * counts.hits))
+    strangers = replace(result, control_results={"held out": replace(beside, counts=none)})
+    assert result.unlike_held_out == {}
+    assert set(strangers.unlike_held_out) == set(result.references)
+    both, one = study.verdicts(result), study.verdicts(strangers)
+    assert list(both.columns.difference(one.columns)) == ["p_treated", "treated"]
