@@ -24,7 +24,7 @@ from rurklib.residual.parts import PARTS, combined, statistics
 
 SAME = 1e-3  # answers that differ by less, in units of how they vary, are the same answers
 LEVEL = 0.03  # at which one is flagged: in 5 % of sets of good references (README.md)
-UNLIKE = 0.01  # the same for shares of forget and held-out samples, for all of them together
+OF_SHARES = 0.01  # the same for shares of forget and held-out samples, for all of them together
 
 
 def copies(values: np.ndarray, models: int = 0) -> dict[int, int]:
@@ -82,9 +82,9 @@ def at_chance(hits: np.ndarray, draws: uncertainty.Draws, classes: int) -> bool:
 
 def unlike(right: Mapping[Any, tuple[int, int]], of: tuple[int, int]) -> dict[Any, float]:
     """The references that are right on another share of the forget than of the held-out samples of
-    the same classes, and p: Fisher's exact test, at ``UNLIKE`` for all of them together.
+    the same classes, and p: Fisher's exact test, at ``OF_SHARES`` for all of them together.
 
-    ``right``: how many each is right on, of the first and of the second kind, ``of`` so many.
+    ``right``: on how many forget and held-out samples each is right; ``of``: how many there are.
     """
     from scipy import stats
 
@@ -92,4 +92,4 @@ def unlike(right: Mapping[Any, tuple[int, int]], of: tuple[int, int]) -> dict[An
         name: float(stats.fisher_exact([[a, of[0] - a], [b, of[1] - b]]).pvalue)
         for name, (a, b) in right.items()
     }
-    return {name: p for name, p in ps.items() if p < UNLIKE / len(ps)}
+    return {name: p for name, p in ps.items() if p < OF_SHARES / len(ps)}

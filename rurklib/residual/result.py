@@ -123,20 +123,19 @@ class ResidualKnowledge:
     def unlike_held_out(self) -> dict[Any, float]:
         """References that are right, at the first tau, on another share of the forget samples than
         of held-out ones of their classes, and p (:func:`rurklib.residual.references.unlike`). With
-        any, these are of different kinds, and :meth:`exchange` tells nothing."""
+        any, one saw them or the two are of different kinds, and :meth:`exchange` tells nothing."""
         beside = self.control_results.get(control.HELD_OUT)
         if beside is None:
             return {}
-        y, others = self._labels, beside._labels
-        of = ((self, np.isin(y, others)), (beside, np.isin(others, y)))
+        same = np.isin(beside._labels, self._labels)
 
         def right(name: Hashable) -> tuple[int, int]:
-            shown = ((r.counts[name], same) for r, same in of)
-            a, b = ((c.of(name)[0] > c.drawn[0] / 2)[same].sum() for c, same in shown)
-            return int(a), int(b)
+            both = (r.counts[name] for r in (self, beside))
+            a, b = (c.of(name)[0] > c.drawn[0] / 2 for c in both)
+            return int(a.sum()), int(b[same].sum())
 
-        sizes = int(of[0][1].sum()), int(of[1][1].sum())
-        return unlike({r: right(r) for r in self.references}, sizes)
+        sizes = len(self._labels), int(same.sum())
+        return unlike({r: right(r) for r in self.references}, sizes) if same.any() else {}
 
     @property
     def _labels(self) -> np.ndarray:

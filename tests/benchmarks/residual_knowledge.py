@@ -79,6 +79,8 @@ def of_run(folder: Path) -> tuple[Nets, Nets, Tensor, Tensor]:
     references = run.names("Re-train")[:6]
     there = [ModelId.parse(path.stem) for path in sorted(run.folder.glob("models/*.safetensors"))]
     models = [name for name in there if name not in references][:METHODS]
+    assert len(models) == METHODS, f"{folder} has {len(models)} more models, expected {METHODS}"
+    TAUS["its nets"] = list(run.scenario.taus[:11])
     x, y = run.pair("forget")
     nets = [{str(n): load_model(run, n) for n in names} for names in (models, references)]
     return *nets, rurklib.checks.as_float(x[:100]), y[:100]
@@ -177,7 +179,7 @@ def measure(
     models = dict(list(models.items())[:methods])
     references = dict(list(references.items())[:k])
     everyone, turns = {**models, **references}, options.turns
-    taus = TAUS.get(data, TAUS["cifar5-sized"])
+    taus = TAUS[data]
     draws = options.draws or (DRAWS if data == "digits" else 20)
     # A pair costs the same whatever the pair, a radius whatever the radius: some stand for all.
     pairs, radii = models, taus
@@ -273,8 +275,9 @@ def main() -> None:
         "data          law        M  K   the loop      ours   ratio bfloat16   limit bare nets"
         + "".join(f"  adaptive, +-{t:<10}" for t in TOLERANCES)
     )
-    for data in [*options.data, *filter(None, [options.run and options.run.name])]:
-        made = prepare(data) if data in options.data else of_run(options.run)
+    sets = [(data, partial(prepare, data)) for data in options.data]
+    for data, make in [*sets, *[("its nets", partial(of_run, options.run))] * bool(options.run)]:
+        made = make()
         for law in options.laws:
             for methods in (METHODS, 1):
                 for k in (1, 6):

@@ -1,5 +1,6 @@
 """Around the inspector's panel: guided steps, whose buttons set it, and tasks that it checks."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -26,21 +27,19 @@ def guided(panel: InspectorPanel) -> ipywidgets.Widget:
     """The panel below two rows of buttons, one for each of its three steps
     (:func:`rurklib.study.inspector.steps.steps`) and one for each task, and a bar with what they
     say. In between everything can be moved."""
-    words, (found, asked) = ipywidgets.HTML(), tasks(panel)
+    words, (found, asked, close) = ipywidgets.HTML(), tasks(panel)
 
     def go(step: Step, _: Any) -> None:
+        close()
         panel.set(**step.settings)
-        words.value, asked.layout.display = status(f"{step.heading}. {step.text}"), "none"
-
-    def find(_: Any) -> None:
-        words.value, asked.layout.display = "", None
+        words.value = status(f"{step.heading}. {step.text}")
 
     buttons = []
     for number, step in enumerate(steps(panel.inspector), 1):
         buttons.append(ipywidgets.Button(description=f"{number}. {step.name}"))
         buttons[-1].on_click(partial(go, step))
     for button in found:
-        button.on_click(find)
+        button.on_click(lambda _: setattr(words, "value", ""))
     bar = ipywidgets.VBox([ipywidgets.HTML(BAR), words, asked])
     bar.add_class("rurk-bar")
     panel.controls["sample"].observe(lambda _: setattr(words, "value", ""), "value")
@@ -50,10 +49,14 @@ def guided(panel: InspectorPanel) -> ipywidgets.Widget:
     return whole
 
 
-def tasks(panel: InspectorPanel) -> tuple[list[ipywidgets.Button], ipywidgets.Widget]:
-    """A button for each of :data:`rurklib.study.inspector.tasks.TASKS`, and what one shows: what is
-    to be found; *check*, whether what is set shows it, or what is missing; *show one*, which sets
-    it."""
+def tasks(
+    panel: InspectorPanel,
+) -> tuple[list[ipywidgets.Button], ipywidgets.Widget, Callable[[], None]]:
+    """Buttons, one for each of :data:`rurklib.study.inspector.tasks.TASKS`; what they fill; and a
+    function that empties it again.
+
+    A button says what is to be found. Then *check* says whether what is set shows it, or what is
+    missing, and *show one* sets it."""
     asked, said = ipywidgets.HTML(), ipywidgets.HTML()
     check, show = (ipywidgets.Button(description=text) for text in ("check", "show one"))
     chosen = [TASKS[0]]
@@ -77,6 +80,9 @@ def tasks(panel: InspectorPanel) -> tuple[list[ipywidgets.Button], ipywidgets.Wi
     def moved(_: Any) -> None:
         said.value = said.value and status("Something was moved: check again.")
 
+    def close() -> None:
+        asked.value, said.value, row.layout.display = "", "", "none"
+
     for control in panel.widget and panel.controls.values():  # there once the widget is
         control.observe(moved, "value")
     buttons = [ipywidgets.Button(description=f"Find: {task.name}") for task in TASKS]
@@ -85,4 +91,4 @@ def tasks(panel: InspectorPanel) -> tuple[list[ipywidgets.Button], ipywidgets.Wi
     check.on_click(checked)
     show.on_click(shown)
     row = ipywidgets.Box([check, show], layout=FLOW | {"display": "none"})
-    return buttons, ipywidgets.VBox([asked, row, said])
+    return buttons, ipywidgets.VBox([asked, row, said]), close

@@ -62,3 +62,19 @@ def test_a_button_sets_the_panel_and_says_so(inspector, told):
         assert 'role="status"' in words.value
     panel.set(sample=int(inspector.order[-1]))
     assert not words.value
+
+
+def test_a_step_and_a_task_take_each_others_place(inspector):
+    """Fails if the bar stays, empty, when a step's words are gone."""
+    steps, found, bar, _ = guided(InspectorPanel(inspector)).children
+    _, words, asked = bar.children
+    question, row, said = asked.children
+    found.children[0].click()
+    row.children[0].click()
+    assert question.value
+    assert said.value
+    steps.children[0].click()
+    assert words.value
+    assert (question.value, said.value, row.layout.display) == ("", "", "none")
+    found.children[0].click()
+    assert (words.value, row.layout.display) == ("", "flex")
