@@ -67,7 +67,7 @@ class Exchange:
     def __str__(self) -> str:
         at, k = int(np.abs(self.z).argmax()), self.references
         beside = f"{k} re-trained models were" if k > 1 else f"{k or 'no'} re-trained model was"
-        where = f", at tau = {self.taus[at]:g} where chance is least like it," if self.taus else ""
+        where = f", at tau = {self.taus[at]:g} (chance explains it least)," if self.taus else ""
         return (
             f"{self.finding.capitalize()} (p = {self.p:.2g}, level {self.level:g}): margins of "
             f"{self.n[0]} forget samples are{where} {self.difference[at]:+.3g} logits from those "
