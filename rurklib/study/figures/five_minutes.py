@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
 
 from rurklib.study.figures.style import BAND, DOTTED, INK, canvas, style
@@ -15,21 +16,20 @@ AHEAD, RED = 0.05, "#d1002c"  # a lead that is marked
 
 
 def five_minutes(
-    grid: Sequence[np.ndarray],
-    original: np.ndarray,
-    retrained: Sequence[np.ndarray],
-    flowers: pd.DataFrame,
-    copies: np.ndarray,
+    models: Mapping[str, torch.nn.Module],
+    retrained: Sequence[torch.nn.Module],
+    flowers: tuple[torch.Tensor, torch.Tensor, Sequence[str]],
+    forget: torch.Tensor,
+    copies: torch.Tensor,
     ratio: Mapping[str, float],
     band: Sequence[float],
 ) -> tuple[Figure, pd.DataFrame, str]:
     """Decision lines beside residual knowledge on the retrain band.
 
-    ``grid``: the two axes [a], [b]. ``original``, ``retrained``: what Original and each re-trained
-    model answer on the grid [b, a], positive for the second species. ``flowers``: a row each with
-    ``sepal``, ``petal``, ``species``, ``forgotten`` and, of forgotten ones, ``lead``: on what share
-    more of its copies Original is right than re-trained models. ``copies``: some [n, 2].
-    ``ratio``: residual knowledge by model; ``band``: that of each re-trained model.
+    ``models``: by name, Original among them, each from two measurements to two logits;
+    ``retrained`` likewise. ``flowers``: their measurements [n, 2], species [n] and the species'
+    names. ``forget``: which of them are to be forgotten [f]; ``copies``: noisy copies of these
+    [draws, f, 2]. ``ratio``: residual knowledge by model; ``band``: of each re-trained one.
 
     Returns the figure, its data (model, ratio, placement) and its alternative text.
     """
@@ -37,7 +37,7 @@ def five_minutes(
     table = pd.DataFrame({"model": list(ratio), "ratio": list(ratio.values())})
     table["placement"] = [placed(value, low, high) for value in table.ratio]
     figure, axes = canvas(width=8.6, height=4.3, mosaic=[["plane", "numbers"]])
-    carried = _plane(axes["plane"], grid, original, retrained, flowers, copies)
+    carried = _plane(axes["plane"], models["Original"], retrained, flowers, forget, copies)
     axis = axes["numbers"]
     axis.axhspan(low, high, color=BAND, lw=0, label="retrain band: eight re-trained models")
     axis.axhline(1, **DOTTED)
@@ -76,29 +76,39 @@ def placed(value: float, low: float, high: float) -> str:
     return "above" if value > high else "below" if value < low else "inside"
 
 
-def _plane(axis, grid, original, retrained, flowers, copies) -> str:
-    share = np.mean([field > 0 for field in retrained], axis=0)
+def _plane(axis, original, retrained, flowers, forget, copies) -> str:
+    x, y, names = flowers
+    grid = [torch.linspace(c.min() - 0.4, c.max() + 0.4, 150) for c in x.T]
+    points = torch.cartesian_prod(*grid)
+
+    def field(model):  # positive where it says the second species
+        return model(points).diff().reshape(150, 150).T.numpy()
+
+    def right(model):  # on what share of each forgotten flower's copies
+        return (model(copies).argmax(-1) == y[forget]).float().mean(0)
+
+    with torch.no_grad():
+        share = np.mean([field(model) > 0 for model in retrained], axis=0)
+        border = field(original)
+        lead = right(original) - torch.stack([right(model) for model in retrained]).mean(0)
     palette = matplotlib.colors.LinearSegmentedColormap.from_list(
         "species", [SPECIES[0], "white", SPECIES[1]]
     )
     axis.pcolormesh(*grid, share, cmap=palette, alpha=0.35, shading="nearest", rasterized=True)
-    axis.contour(*grid, original, levels=[0.0], colors=INK, linewidths=2.0)
+    axis.contour(*grid, border, levels=[0.0], colors=INK, linewidths=2.0)
     axis.plot([], [], color=INK, lw=2.0, label="Original changes its mind here")
-    for (species, one), marker, color in zip(
-        flowers.groupby("species"), "os", SPECIES, strict=True
-    ):
-        axis.plot(one.sepal, one.petal, marker, ms=5, mfc=color, mec="white", mew=0.5,
-                  label=f"{species} (shade: so say re-trained models)")  # fmt: skip
-    ringed = flowers[flowers.forgotten]
-    axis.plot(
-        ringed.sepal, ringed.petal, "o", ms=10, mfc="none", mec=INK, mew=1.1, label="forgotten"
-    )
-    hard = flowers[flowers.lead > AHEAD]
-    share = 100 * hard.lead.sum() / max(flowers.lead.clip(0).sum(), 1e-9)
+    for kind, (name, marker, color) in enumerate(zip(names, "os", SPECIES, strict=True)):
+        axis.plot(*x[y == kind].T.numpy(), marker, ms=5, mfc=color, mec="white", mew=0.5,
+                  label=f"{name} (shade: so say re-trained models)")  # fmt: skip
+    axis.plot(*x[forget].T.numpy(), "o", ms=10, mfc="none", mec=INK, mew=1.1, label="forgotten")
+    ahead = lead > AHEAD
+    hard = x[forget][ahead]
+    percent = 100 * lead[ahead].sum() / lead.clip(0).sum().clip(1e-9)
     who = f"{len(hard)} flowers have" if len(hard) > 1 else "one flower has"
-    carried = f"{who} {share:.0f} % of Original's lead" if len(hard) else ""
-    axis.plot(hard.sepal, hard.petal, "o", ms=13, mfc="none", mec=RED, mew=2, label=carried or None)
-    axis.plot(*copies.T, ".", ms=1.2, color=INK, alpha=0.5, label="their noisy copies")
+    carried = f"{who} {percent:.0f} % of Original's lead" if len(hard) else ""
+    axis.plot(*hard.T.numpy(), "o", ms=13, mfc="none", mec=RED, mew=2, label=carried or None)
+    axis.plot(*copies[:40].flatten(0, 1).T.numpy(), ".", ms=1.2, color=INK, alpha=0.5,
+              label="their noisy copies")  # fmt: skip
     axis.set_xlabel("length of the sepal (standardised)", fontsize=9.5)
     axis.set_ylabel("length of the petal (standardised)", fontsize=9.5)
     axis.spines[["top", "right"]].set_visible(False)

@@ -1,6 +1,6 @@
 """What a run says to people: saved figures, tables as text, and one HTML page."""
 
-from rurklib.study.report.saved import save_figure, saved_figures
+from rurklib.study.report.saved import save_figure, saved_figures, shown
 from rurklib.study.report.tables import (
     curves_table,
     findings_table,
@@ -17,6 +17,7 @@ __all__ = [
     "save_figure",
     "saved_figures",
     "share_within",
+    "shown",
     "versus_paper",
     "versus_paper_text",
 ]

@@ -30,6 +30,11 @@ def save_figure(run: Run | Path, figure: Figure, name: str, *, data: pd.DataFram
     return Image(content, alt=alt, width=round(figure.get_figwidth() * 100))
 
 
+def shown(table: pd.DataFrame, precision: int = 3) -> Any:
+    """A table as a notebook shows it: without its index, numbers to ``precision`` decimals."""
+    return table.style.hide(axis="index").format(precision=precision)
+
+
 def saved_figures(run: Run | Path) -> list[tuple[Path, str]]:
     """(picture, alt text) of every figure that the run's notebooks have saved."""
     pictures = sorted(_figures(run).glob("*.png"))
