@@ -1,5 +1,6 @@
 """The notebooks that teach, executed in miniature: what they show to be equal is equal; and each
-exercise's check refuses the stub and three typical mistakes, and lets the solution pass."""
+exercise's check refuses the stub and three typical mistakes, and lets the solution pass. So do the
+exercises of the other notebooks, whose cells stand alone and are executed without the rest."""
 
 import ast
 import re
@@ -13,8 +14,12 @@ from rurklib import study
 from rurklib.study.notebooks import study_order
 from rurklib.study.run import open_run
 
-pytestmark = pytest.mark.slow
 BOOKS = [path.stem for path in sorted(study_order.folder().glob("0[0-4]_*.ipynb"))]
+ALONE = {
+    path.stem: path
+    for path in sorted(study_order.folder().glob("*.ipynb"))
+    if path.stem not in BOOKS and "<summary>A solution" in path.read_text(encoding="utf-8")
+}
 SMALL = {"epochs": 4, "references": 3, "draws": 5, "taus": [0.0, 0.2], "methods": ["GD", "RURK"],
          "GD.epochs": 2}  # fmt: skip
 GIVEN = {"seeds": [0], "settings": SMALL, "searched_draws": 1}
@@ -27,6 +32,9 @@ APART = (
     "drawn = [rng.permutation(both) for _ in range(times)]\n"
     "apart = np.array([d[:n].mean() - d[n:].mean() for d in drawn])\n"
 )
+OFF = "off = abs(ratio - 1)\n"
+AS_GOOD = "return ~((off <= off[:, None]) & (accuracy >= accuracy[:, None])"
+BETTER = " & ((off < off[:, None]) | (accuracy > accuracy[:, None]))).any(1)"
 # What students get wrong, by the function that is to be written: bodies of it.
 MISTAKES = {
     "residual": [
@@ -89,6 +97,45 @@ MISTAKES = {
         "model, *others = forgotten / strangers\nreturn model / np.mean(others)",  # arithmetic
         "return forgotten[0] / strangers[0]",  # without re-trained models
     ],
+    "so_far": [
+        "return np.where(others.any(0), own / np.maximum(others.mean(0), 1e-9), np.nan)",  # of one
+        "return own.cumsum() / np.maximum(others.mean(0).cumsum(), 1e-9)",  # a ratio without hits
+        "return own.sum() / others.mean(0).sum()",  # after the last draw alone
+    ],
+    "first_change": [
+        "return taus[np.argmax(says != says[0])]",  # 0 where it never changes
+        "return taus[~says][0] if not says.all() else math.nan",  # as if all began right
+        "near, far = 0, len(taus) - 1\n"  # by halving: a model may change back
+        "while far - near > 1:\n"
+        "    middle = (near + far) // 2\n"
+        "    near, far = (middle, far) if says[middle] == says[0] else (near, middle)\n"
+        "return taus[far] if (says != says[0]).any() else math.nan",
+    ],
+    "left": [
+        "return [word for word in words if rng.random() < rate]",  # what should go stays
+        "for word in words:\n"  # a word behind one that goes is passed over
+        "    if rng.random() < rate:\n"
+        "        words.remove(word)\n"
+        "return words",
+        "gone = rng.choice(len(words), round(rate * len(words)), replace=False)\n"  # always so many
+        "return [word for n, word in enumerate(words) if n not in gone]",
+    ],
+    "share_lead": [
+        "more, less = (n / (n + others) for n in (kept + forgotten, kept))\n"
+        "return math.log(more / less)",  # shares of all, where it takes odds
+        "return math.log(kept / (kept + forgotten))",  # the wrong way round
+        "return (kept + forgotten) / kept",  # no logarithm
+    ],
+    "gap": [
+        "return abs(own - retrained.mean(0)).mean()",  # the mean of gaps
+        "return abs((own.mean(0) - retrained.mean(0)).mean())",  # numbers that cancel
+        "return abs(own.mean(0) - retrained.mean(0))",  # four of them
+    ],
+    "unbeaten": [
+        "off = ratio\n" + AS_GOOD + BETTER,  # the lower, the better
+        OFF + "return ~((off < off[:, None]) & (accuracy > accuracy[:, None])).any(1)",  # in both
+        OFF + AS_GOOD + ").any(1)",  # each beats itself
+    ],
 }
 
 
@@ -101,6 +148,53 @@ def exercises(book: nbformat.NotebookNode) -> dict[int, str]:
     return {n - 1: "\n\n\n".join(blocks) for n, blocks in code.items()}
 
 
+def answers(source: str, solution: str, room: dict) -> tuple[str, list[str]]:
+    """The function that a cell asks for, and what its check says: of the stub, of each mistake and
+    of the solution. ``room`` is where the cell was executed; a folded solution's other lines are
+    the caller's."""
+    body = ast.parse(source).body
+    stub = next(node for node in body if isinstance(node, ast.FunctionDef))
+    head = f"def {stub.name}({ast.unparse(stub.args)}):\n"
+    written = [head + textwrap.indent(wrong, "    ") for wrong in MISTAKES[stub.name]]
+    check = ast.unparse(body[-1])
+    said = [eval(check, room)]
+    for code in (*written, solution.split("\n\n\n")[0]):
+        exec(code, room)
+        said.append(eval(check, room))
+    return stub.name, said
+
+
+def judge(check: str, said: list[str]) -> None:
+    """The stub isn't right, nor are three mistakes, of which it says how; the solution is."""
+    stub, *mistakes, solution = said
+    assert stub == f"{check} returns nothing yet"
+    assert len(mistakes) == 3
+    assert [wrong for wrong in mistakes if not re.search(r"\d|gradient", wrong)] == [], (
+        "it says how"
+    )
+    assert solution == "right"
+
+
+def test_each_notebook_that_does_not_teach_has_exercises_too():
+    """All but 6, whose exercises are those of 95, and 99, which is tables."""
+    assert {name[:2] for name in ALONE} >= {"05", "08", "95"}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_exercises_that_stand_alone_tell_solutions_from_mistakes(name):
+    """Each cell in an empty room: fails if it leans on the notebook, or if its check is fooled."""
+    book = nbformat.read(ALONE[name], as_version=4)
+    known = exercises(book)
+    assert len(known) == 2
+    for number, solution in known.items():
+        cell, room = book.cells[number], {}
+        exec(cell.source, room)
+        check, said = answers(cell.source, solution, room)
+        judge(check, said)
+        (shown,) = cell.outputs
+        assert shown.data["text/plain"] == repr(said[0])
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A run with its models, as the notebooks before each leave it."""
@@ -111,6 +205,7 @@ def folder(tmp_path_factory) -> Path:
     return run.folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOOKS)
 def test_what_is_shown_equal_is_and_checks_tell_solutions_from_mistakes(
     name, folder, monkeypatch, capsys
@@ -126,20 +221,11 @@ def test_what_is_shown_equal_is_and_checks_tell_solutions_from_mistakes(
         if "parameters" in cell.metadata.get("tags", []):
             room |= {"out": str(folder), **{k: v for k, v in GIVEN.items() if k in room}}
         if number in known:
-            stub, *_, last = ast.parse(cell.source).body
-            head = f"def {stub.name}({ast.unparse(stub.args)}):\n"
-            written = [head + textwrap.indent(body, "    ") for body in MISTAKES[stub.name]]
-            told[stub.name] = [eval(ast.unparse(last), room)]
-            solution, *more = known[number].split("\n\n\n")
-            for code in (*written, solution):
-                exec(code, room)
-                told[stub.name].append(eval(ast.unparse(last), room))
-            exec("\n".join(more), room)
-    for check, (stub, *mistakes, solution) in told.items():
-        assert stub == f"{check} returns nothing yet"
-        assert len(mistakes) == 3
-        assert all(re.search(r"\d|gradient", said) for said in mistakes), "it says how"
-        assert solution == "right"
+            check, said = answers(cell.source, known[number], room)
+            told[check] = said
+            exec("\n".join(known[number].split("\n\n\n")[1:]), room)
+    for check, said in told.items():
+        judge(check, said)
     shown_equal(name, capsys.readouterr().out)
 
 
