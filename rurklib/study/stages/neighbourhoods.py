@@ -24,6 +24,7 @@ from rurklib.study.ids import ModelId
 from rurklib.study.run import Run
 from rurklib.study.stages.measure import residual
 from rurklib.study.stages.models import load_models
+from rurklib.study.stages.parallel import parallel
 
 # What is counted, and the paper's table of it.
 TABLES = {
@@ -85,7 +86,8 @@ def neighbourhoods(run: Run, *, draws: int = 20) -> pd.DataFrame:
     told: dict[Any, np.ndarray] = {}
     if not PERTURBATIONS[run.scenario.perturbations[0]].gradient_based:
         asked = [*result.models, *result.references]
-        answers = _answers(run, asked, min(draws, run.scenario.draws))
+        tasks = [(_answers, (run, name, min(draws, run.scenario.draws))) for name in asked]
+        answers = dict(zip(asked, parallel(run, tasks, "answers to the same copies"), strict=True))
         told = disagreement(answers, [*result.references])
     at = frame.groupby("model", sort=False).cumcount()
     values = [told[m][k] if m in told else np.nan for m, k in zip(frame.model, at, strict=True)]
@@ -104,21 +106,18 @@ def paper_table(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.reset_index().rename_axis(columns=None)
 
 
-def _answers(run: Run, names: list[ModelId], draws: int) -> dict[ModelId, np.ndarray]:
-    """The class that each model says of the same copies, [tau, draw, sample]."""
+def _answers(run: Run, name: ModelId, draws: int) -> np.ndarray:
+    """The class that a model says of copies that are the same for all, [tau, draw, sample]."""
     x, y = run.pair("forget")
     x, s = samples.as_float(x), run.scenario
-    nets = load_models(run, names)
-    rule, first = PERTURBATIONS[s.perturbations[0]], next(iter(nets.values()))
-    how = s.recipe.precision
-    forms = {name: accelerate(net, x[:64], precision=how) for name, net in nets.items()}
-    said: dict[ModelId, list[np.ndarray]] = {name: [] for name in names}
+    net = load_models(run, [name])[name]
+    rule = PERTURBATIONS[s.perturbations[0]]
+    form = accelerate(net, x[:64], precision=s.recipe.precision)
+    said = []
     with torch.inference_mode():
         for tau in s.taus:
             for i in range(draws):
                 stream = generator(0, 60, i, device=x.device)
-                copies = rule.sample(first, x, y, tau, stream, run.data.bounds)
-                for name, form in forms.items():
-                    said[name].append(form.of_many(laid_out(copies)).argmax(1).cpu().numpy())
-    shape = (len(s.taus), draws, len(y))
-    return {name: np.stack(its).reshape(shape) for name, its in said.items()}
+                copies = rule.sample(net, x, y, tau, stream, run.data.bounds)
+                said.append(form.of_many(laid_out(copies)).argmax(1).cpu().numpy())
+    return np.stack(said).reshape(len(s.taus), draws, len(y))
