@@ -27,6 +27,11 @@ APART = (
     "drawn = [rng.permutation(both) for _ in range(times)]\n"
     "apart = np.array([d[:n].mean() - d[n:].mean() for d in drawn])\n"
 )
+HALF = (
+    "k, upper = len(references), (1 + confidence) / 2\n"
+    "half = stats.t.ppf(upper, k - 1) * references.std(ddof=1)"
+)
+ENDS = "return references.mean() - half, references.mean() + half"
 # What students get wrong, by the function that is to be written: bodies of it.
 MISTAKES = {
     "residual": [
@@ -84,6 +89,19 @@ MISTAKES = {
         "model, *others = forgotten / strangers\nreturn model / np.mean(others)",  # arithmetic
         "return forgotten[0] / strangers[0]",  # without re-trained models
     ],
+    "prediction": [
+        HALF + " / np.sqrt(k)\n" + ENDS,  # where the mean of all is
+        HALF.replace("stats.t.ppf(upper, k - 1)", "1.96") + " * np.sqrt(1 + 1 / k)\n" + ENDS,
+        HALF.replace("ddof=1", "ddof=0") + " * np.sqrt(1 + 1 / k)\n" + ENDS,  # as if K were all
+    ],
+    "calibrated_auc": [
+        "return ((forgotten[:, None] > held_out) + (forgotten[:, None] == held_out) / 2).mean()",
+        "a = (forgotten - others_forgotten.mean())[:, None]\n"  # one mean for all samples
+        "b = held_out - others_held_out.mean()\n"
+        "return ((a > b) + (a == b) / 2).mean()",
+        "a = (forgotten - others_forgotten.mean(axis=0))[:, None]\n"
+        "return (a > held_out - others_held_out.mean(axis=0)).mean()",  # ties for nothing
+    ],
 }
 
 
@@ -94,6 +112,27 @@ def exercises(book: nbformat.NotebookNode) -> dict[int, str]:
     after = {n: re.search(folded, c.source, re.S) for n, c in enumerate(book.cells)}
     code = {n: re.findall(r"```python\n(.*?)```", f[1], re.S) for n, f in after.items() if f}
     return {n - 1: "\n\n\n".join(blocks) for n, blocks in code.items()}
+
+
+@pytest.mark.parametrize("name", ["07_adaptive_attacks"])
+def test_exercises_that_stand_alone_tell_solutions_from_mistakes(name):
+    """Each cell in an empty room: fails if it leans on the notebook, or if its check is fooled."""
+    book = nbformat.read(study_order.folder() / f"{name}.ipynb", as_version=4)
+    known = exercises(book)
+    assert len(known) == 2
+    for number, solution in known.items():
+        cell, room = book.cells[number], {}
+        exec(cell.source, room)
+        *_, stub, _, last = ast.parse(cell.source).body
+        head = f"def {stub.name}({ast.unparse(stub.args)}):\n"
+        written = [head + textwrap.indent(wrong, "    ") for wrong in MISTAKES[stub.name]]
+        said = [eval(ast.unparse(last), room)]
+        for code in (*written, solution):
+            exec(code, room)
+            said.append(eval(ast.unparse(last), room))
+        assert (said[0], said[-1]) == (f"{stub.name} returns nothing yet", "right")
+        assert len(written) == 3
+        assert all(re.search(r"\d", wrong) for wrong in said[1:-1]), "it says how"
 
 
 @pytest.fixture(scope="module")
