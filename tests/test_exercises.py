@@ -35,6 +35,11 @@ APART = (
 OFF = "off = abs(ratio - 1)\n"
 AS_GOOD = "return ~((off <= off[:, None]) & (accuracy >= accuracy[:, None])"
 BETTER = " & ((off < off[:, None]) | (accuracy > accuracy[:, None]))).any(1)"
+HALF = (
+    "k, upper = len(references), (1 + confidence) / 2\n"
+    "half = stats.t.ppf(upper, k - 1) * references.std(ddof=1)"
+)
+ENDS = "return references.mean() - half, references.mean() + half"
 # What students get wrong, by the function that is to be written: bodies of it.
 MISTAKES = {
     "residual": [
@@ -136,6 +141,19 @@ MISTAKES = {
         OFF + "return ~((off < off[:, None]) & (accuracy > accuracy[:, None])).any(1)",  # in both
         OFF + AS_GOOD + ").any(1)",  # each beats itself
     ],
+    "prediction": [
+        HALF + " / np.sqrt(k)\n" + ENDS,  # where the mean of all is
+        HALF.replace("stats.t.ppf(upper, k - 1)", "1.96") + " * np.sqrt(1 + 1 / k)\n" + ENDS,
+        HALF.replace("ddof=1", "ddof=0") + " * np.sqrt(1 + 1 / k)\n" + ENDS,  # as if K were all
+    ],
+    "calibrated_auc": [
+        "return ((forgotten[:, None] > held_out) + (forgotten[:, None] == held_out) / 2).mean()",
+        "a = (forgotten - others_forgotten.mean())[:, None]\n"  # one mean for all samples
+        "b = held_out - others_held_out.mean()\n"
+        "return ((a > b) + (a == b) / 2).mean()",
+        "a = (forgotten - others_forgotten.mean(axis=0))[:, None]\n"
+        "return (a > held_out - others_held_out.mean(axis=0)).mean()",  # ties for nothing
+    ],
 }
 
 
@@ -177,7 +195,7 @@ def judge(check: str, said: list[str]) -> None:
 
 def test_each_notebook_that_does_not_teach_has_exercises_too():
     """All but 6, whose exercises are those of 95, and 99, which is tables."""
-    assert {name[:2] for name in ALONE} >= {"05", "08", "95"}
+    assert {name[:2] for name in ALONE} >= {"05", "07", "08", "95"}
 
 
 @pytest.mark.parametrize("name", ALONE)

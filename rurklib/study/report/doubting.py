@@ -14,8 +14,9 @@ from rurklib.study.figures import (
     residual_curves,
     sample_histogram,
 )
+from rurklib.study.figures.scaffold import listed
 from rurklib.study.ids import SAME_PRIOR
-from rurklib.study.report.measuring import Scale, listed
+from rurklib.study.report.measuring import Scale
 from rurklib.study.report.saved import save_figure
 from rurklib.study.report.which import CONTROL
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from rurklib.residual.placement import in_most
 from rurklib.study.figures import QUANTITIES, residual_curves
+from rurklib.study.figures.scaffold import listed
 from rurklib.study.report.saved import save_figure
 from rurklib.study.run import Run
 
@@ -43,11 +44,6 @@ def scale_of(run: Run, law: str, references: int) -> Scale:
         limits, limit = predict, "what a further re-trained model would show"
     unit = "sd of the noise" if law == "gaussian" else law
     return Scale(run, law, unit, quantity, limits, limit, run.scenario.taus[-1])
-
-
-def listed(values: pd.Series, form: str = "{} {:.2f}") -> str:
-    """Numbers with their names, in words."""
-    return ", ".join(form.format(name, value) for name, value in values.items())
 
 
 def draw_curves(of: Scale, curve: pd.DataFrame, verdicts: pd.DataFrame) -> Any:
