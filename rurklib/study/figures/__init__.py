@@ -1,6 +1,5 @@
 """Figures: frames and arrays in, matplotlib figures out. Nothing here knows of models or runs."""
 
-from rurklib.study.figures.ablations import ablation_panels, pareto
 from rurklib.study.figures.curves import QUANTITIES, against_references, residual_curves
 from rurklib.study.figures.dots import dots
 from rurklib.study.figures.five_minutes import five_minutes
@@ -10,7 +9,6 @@ from rurklib.study.figures.lines import band_growth, estimator_gap, lines
 
 __all__ = [
     "QUANTITIES",
-    "ablation_panels",
     "against_references",
     "attack_heat",
     "band_growth",
@@ -20,7 +18,6 @@ __all__ = [
     "image_rows",
     "lines",
     "outside_bars",
-    "pareto",
     "residual_curves",
     "sample_histogram",
     "who",

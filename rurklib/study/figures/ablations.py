@@ -1,4 +1,8 @@
-"""What a choice does: the number that comes out over the values that go in, and what it costs."""
+"""What a choice does: the number that comes out over the values that go in, and what it costs.
+
+Pictures of notebook 95 come with what they show and with an alternative text. Their ``frame`` has a
+row a model and cell of a sweep, at the largest tau, ``method`` being whose choices were swept.
+"""
 
 from collections.abc import Mapping
 
@@ -70,6 +74,116 @@ def pareto(frame: pd.DataFrame, *, title: str, groups: Mapping[str, str]) -> Fig
             axes[""].plot(*own[own.group == group][where].to_numpy().T, label=name, **look)
         axes[""].axhline(0, **DOTTED)
     return figure
+
+
+def choices_figure(
+    frame: pd.DataFrame, choices: Mapping[str, tuple[str, str]], method: str
+) -> tuple[Figure, pd.DataFrame, str]:
+    """What each choice does to the ratio, and in how many of the method's cells nothing is found.
+
+    ``frame`` and ``choices`` as :func:`ablation_panels` takes them, with the column finding. The
+    span of a choice is that of the means over seeds of its values. Returns the figure, its rows of
+    ``frame`` and its alternative text.
+    """
+    shown = frame[frame.group.isin(choices)]
+    own = shown[shown.method == method]
+    means = {
+        name: own[own.group == group].groupby(parameter).ratio_of_means.mean()
+        for group, (parameter, name) in choices.items()
+    }
+    span = pd.Series({name: its.max() - its.min() for name, its in means.items()})
+    span = span.sort_values(ascending=False)
+    none = (own.finding == "none detected").sum()
+    title = (
+        f"{method}'s mean ratio moves most with {span.index[0]} (by {span.iloc[0]:.2f}), least "
+        f"with {span.index[-1]} ({span.iloc[-1]:.2f});\n"
+        f"nothing is detected in {none} of {len(own)} cells"
+    )
+    alt = (
+        f"Residual knowledge at the largest tau of Original and {method} for each value of what "
+        "was swept. Range of the means over values: "
+        + ", ".join(f"{name} {value:.2f}" for name, value in span.items())
+        + "."
+    )
+    return ablation_panels(shown, choices, title=title), shown, alt
+
+
+def requests_figure(
+    frame: pd.DataFrame, requests: Mapping[str, tuple[str, str]], method: str
+) -> tuple[Figure, pd.DataFrame, str]:
+    """Logit margins where other samples are forgotten, and in how many cells Original is found out.
+
+    As :func:`choices_figure`, with the margin's columns: where a whole class is forgotten no ratio
+    is defined. Returns the figure, its rows of ``frame`` and its alternative text.
+    """
+    shown = frame[frame.group.isin(requests)]
+    original = shown[shown.method == "Original"]
+    found = (original.finding == "residual knowledge").groupby(original.group).agg(["sum", "size"])
+    count = {group: f"{its['sum']} of {its['size']}" for group, its in found.iterrows()}
+    title = "Cells in which the verdict on Original is residual knowledge:\n" + ", ".join(
+        f"{group} {count[group]}" for group in requests
+    )
+    alt = (
+        f"Logit margin of Original and {method} above the re-trained mean for other requests. The "
+        "verdict on Original is residual knowledge in: "
+        + ", ".join(f"{requests[group][1]} {said}" for group, said in count.items())
+        + "."
+    )
+    figure = ablation_panels(shown, requests, quantity="margin_difference", title=title)
+    return figure, shown, alt
+
+
+def norms_figure(
+    frame: pd.DataFrame, norms: Mapping[str, str], method: str
+) -> tuple[Figure, pd.DataFrame, str]:
+    """Trained on noise in one ball, measured in each: a panel for each of ``norms`` (law: name).
+
+    ``frame`` is that of one group, whose columns perturbation and law say which ball it was.
+    Returns the figure, ``frame`` with the law as its group, and its alternative text.
+    """
+    shown = frame.assign(group=frame.law)
+    own = frame[frame.method == method].groupby(["perturbation", "law"], sort=False)
+    mean = own.ratio_of_means.mean().unstack()
+    low, high = mean.min(axis=None), mean.max(axis=None)
+    title = (
+        f"Whatever ball {method} is trained on, its ratio is {low:.3f} to {high:.3f} in all three"
+    )
+    alt = (
+        f"Residual knowledge of Original and {method} trained on uniform noise in three balls, "
+        "measured in three: "
+        + "; ".join(
+            f"{norms[a]} on {norms[b]} {value:.3f}" for (a, b), value in mean.stack().items()
+        )
+    )
+    choices = {law: ("perturbation", f"trained on; measured in {n}") for law, n in norms.items()}
+    return ablation_panels(shown, choices, title=title), shown, alt
+
+
+def costs_figure(
+    frame: pd.DataFrame, groups: Mapping[str, str], method: str
+) -> tuple[Figure, pd.DataFrame, str]:
+    """Logit margin against test accuracy, and which cells are within two sd of re-trained models.
+
+    ``frame`` and ``groups`` as :func:`pareto` takes them. Returns the figure, what it shows of
+    ``frame`` and its alternative text.
+    """
+    shown = frame[frame.group.isin(groups)]
+    cells, cloud = (shown[shown.method == m] for m in (method, "Re-train"))
+    near = cells[cells.margin_sd.abs() <= 2]
+    count, best = f"{len(near)} of {len(cells)} cells", f"{near.test_accuracy.max():.1f} %"
+    again = f"{cloud.test_accuracy.min():.1f} to {cloud.test_accuracy.max():.1f} %"
+    title = f"Within two sd of re-trained models at the largest tau: {count};\n"
+    alt = (
+        "Margin in standard deviations of the re-trained models against test accuracy: "
+        f"{count} lie within two sd"
+    )
+    if len(near):
+        title += f"the best has test accuracy {best}, re-trained models {again}"
+        alt += f", the best at {best}"
+    else:
+        title += f"re-trained models have test accuracy {again}"
+    kept = ["group", "cell", "seed", "method", "test_accuracy", "retain_accuracy", "margin_sd"]
+    return pareto(shown, title=title, groups=groups), shown[[*kept, "ratio_of_means"]], f"{alt}."
 
 
 def _short(value: object) -> str:

@@ -115,6 +115,30 @@ def against_references(
                            unit="units of the input", about="the same samples")  # fmt: skip
 
 
+def cell_curve(
+    frame: pd.DataFrame, method: str, *, law: str, quantity: str
+) -> tuple[Figure, pd.DataFrame, str]:
+    """One cell of a sweep, notebook 6's: ``method`` beside Original over tau, under ``law``.
+
+    ``frame`` as :func:`residual_curves` takes it, with test_accuracy in percent. Returns the
+    figure, ``frame`` and its alternative text.
+    """
+    last = frame[frame.tau == frame.tau.max()].set_index("method")
+    (own, mine), (before, after) = (
+        last.loc[["Original", method], column] for column in (quantity, "test_accuracy")
+    )
+    title = (
+        f"At the largest tau Original has {own:.3f}, {method} {mine:.3f};\n"
+        f"test accuracy {before:.1f} and {after:.1f} %"
+    )
+    alt = (
+        f"Residual knowledge of Original and {method} over tau with the bands of re-trained "
+        f"models. At the largest tau {own:.3f} and {mine:.3f}."
+    )
+    unit = f"{law}, units of the input"
+    return residual_curves(frame, quantity=quantity, unit=unit, title=title), frame, alt
+
+
 def bands(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """What re-trained models do among themselves, by tau: low, high (their range), predict_low,
     predict_high (a further one, 95 % at each tau); NaN where a quantity has no such band. Under a

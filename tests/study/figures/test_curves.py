@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rurklib.study.figures.curves import against_references, bands, residual_curves
+from rurklib.study.figures.curves import against_references, bands, cell_curve, residual_curves
 from rurklib.study.figures.style import found, style
 
 TAUS = [0.0, 0.1, 0.2]
@@ -218,3 +218,19 @@ def test_without_ratios_an_audit_shows_the_difference():
     assert greys(left) == [pytest.approx((-0.2, 0.2))]
     assert "Pr[m" in left.get_ylabel()
     assert curve(right, "model") == [1.0] * 3
+
+
+def test_a_cell_says_what_is_left_at_its_largest_tau():
+    """Fails if another tau's or another model's number is told."""
+    rows = frame({"Original": 1.1, "RURK": 1.02})[lambda f: f.seed == 0]
+    rows = rows.assign(test_accuracy=rows.method.map({"Original": 99.0, "RURK": 98.04}))
+    figure, data, alt = cell_curve(rows, "RURK", law="gaussian", quantity="ratio_of_means")
+    title = figure.get_suptitle()
+    assert title.startswith(
+        "At the largest tau Original has 1.100, RURK 1.020;\ntest accuracy 99.0"
+    )
+    assert title.endswith("and 98.0 %")
+    assert alt.endswith("At the largest tau 1.100 and 1.020.")
+    assert data is rows
+    _, _, alt = cell_curve(rows, "RURK", law="gaussian", quantity="difference")
+    assert alt.endswith("At the largest tau 0.100 and 0.020.")
