@@ -18,6 +18,7 @@ BOOKS = sorted(study_order.folder().glob("*.ipynb"))
 RESEARCH = sorted(study_order.folder().glob("research/*.ipynb"))
 TAUGHT = ("00", "01", "02", "03", "04")  # what it does, in lines that a student could write
 LONGEST = 16  # lines of a function
+WIDEST = 100  # characters of a line of code that JupyterLab shows at 1280 pixels without scrolling
 PARAMETER = re.compile(r"^(\w+): (\w+) = (.+?)  # (.+)$")
 
 
@@ -113,6 +114,14 @@ def test_a_notebook_tells_and_calls_and_defines_little(path):
         story = "\n".join(c.source for c in book.cells if c.cell_type == "markdown")
         assert "What this doesn't show" in story
         assert "## Exercise" in story
+
+
+@pytest.mark.parametrize("path", BOOKS + RESEARCH, ids=lambda p: p.stem)
+def test_no_line_of_code_scrolls_sideways(path):
+    """Parameters apart, whose help stands behind them."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", []):
+            assert [line for line in cell.source.splitlines() if len(line) > WIDEST] == []
 
 
 @pytest.mark.parametrize("path", BOOKS + RESEARCH, ids=lambda p: p.stem)
