@@ -1,18 +1,20 @@
 """Residual knowledge among the field's other measures: who agrees with whom, and at what cost.
 
-    python tests/benchmarks/agreement.py --run runs/digits --run runs/cifar5 --out figures/measures
+    python tests/benchmarks/agreement.py --run runs/digits --run runs/cifar5 --run runs/cifar10-cpu
 
 Reads the models of finished studies. Every measure is taken of every model, on the same forget
 samples and beside the same re-trained models. Its verdict is the package's: above, inside or below
 what a further re-trained model would show (t prediction, 95 %, rurklib.residual.placement), from
 what each re-trained model has beside the others. Residual knowledge has the verdict that the study
 wrote down, by the rule of record, and its number is the ratio at the largest tau; the
-exchangeability test has its own, on 20 noisy copies of each sample, which are counted here. So are
-those by which re-trained models are judged beside the others: what is found of them, by any
-measure, is a false alarm. U-LiRA attacks a method's models together, so three re-trained ones.
+exchangeability test has its own, on 20 noisy copies of each sample (or as many as the study has, if
+fewer), which are counted here. So are those by which re-trained models are judged beside the
+others: what is found of them, by any measure, is a false alarm. U-LiRA attacks a method's models
+together, so three re-trained ones.
 
-Written to the folder: cells.csv, a row for each data set, measure and model; measures.csv and
-agreement_DATA.csv, which README.md shows; agreement.png, whose alternative text is printed.
+Written to the folder of ``--out``: cells.csv, a row for each data set, measure and model;
+measures.csv and agreement_DATA.csv, which README.md shows; agreement.png, whose alternative text is
+printed.
 """
 
 import argparse
@@ -74,9 +76,9 @@ NEEDS = {  # beside the model and the forget samples
 ORDER = tuple(NEEDS)
 SIDES = {RESIDUAL: "above", SURER: "above", OVER: "below", LESS_SURE: "below"}
 OUTSIDE = ("above", "below")
-COPIES = 20  # of each sample at each tau, for the exchange test
+COPIES = 20  # of each sample at each tau, for the exchange test; or the study's, if fewer
 RETRAINED, TRAINING = "Re-train", "to re-train a model"
-DATA = {"digits": "digits", "cifar5": "small CIFAR-5"}
+DATA = {"digits": "digits", "cifar5": "small CIFAR-5", "cifar10-cpu": "CIFAR-10"}
 
 Cell = dict[str, object]
 Names = Sequence[ModelId]
@@ -162,9 +164,10 @@ def costs(run: Run, given: Mapping[str, Any], read: Read, result: ResidualKnowle
     found |= {RULE: timed(result.judge, first), EXCHANGE: timed(result.exchange, first)}
     s, law = run.scenario, run.scenario.perturbations[0]
     asked = [(RULE, "forget", s.draws)]
-    asked += [(EXCHANGE, part, COPIES) for part in ("forget", "held_out")]
+    asked += [(EXCHANGE, part, min(COPIES, s.draws)) for part in ("forget", "held_out")]
     for measure, part, draws in asked:
-        (x, y), of = samples(run, part), Measurement(s.taus, law, draws, bounds=run.data.bounds)
+        (x, y), how = samples(run, part), {"precision": s.recipe.precision}
+        of = Measurement(s.taus, law, draws, bounds=run.data.bounds, **how)
         found[measure] += timed(count_hits, {first: model}, as_float(x), y, of)
     trained = pd.read_csv(run.table("summary.csv"))
     found[TRAINING] = trained.seconds[trained.method == RETRAINED].mean()
@@ -224,8 +227,9 @@ def picture(cells: pd.DataFrame) -> tuple[bytes, str]:
         for d, row in original.iterrows()
     ]
     agreed = ", ".join(f"{m} {share:.0f} %" for m, share in with_us.items())
+    *others, final = (DATA[d] for d in original.index)
     alt = (
-        f"A panel each for {' and '.join(DATA[d] for d in original.index)}: methods in rows, ten "
+        f"A panel each for {', '.join(others)} and {final}: methods in rows, ten "
         "measures in columns, how many seeds are above or below re-trained models. Models on which "
         f"a measure agrees with residual knowledge: {agreed}. Measures that don't tell Original "
         f"from re-trained models in most seeds: {'; '.join(blind)}."
@@ -248,9 +252,9 @@ def main() -> None:
         nets = load_models(run, [*judged, *references])
         keys = dict.fromkeys(key for key, _ in COLUMNS.values())
         read = {key: {n: look(key, said, net) for n, net in nets.items()} for key in keys}
-        law = run.scenario.perturbations[0]
+        law, draws = run.scenario.perturbations[0], min(COPIES, run.scenario.draws)
         result, beside = (
-            residual(run, law, part=part, draws=COPIES) for part in ("forget", "held_out")
+            residual(run, law, part=part, draws=draws) for part in ("forget", "held_out")
         )
         result = replace(result, control_results={HELD_OUT: beside})
         rows = by_columns(read, judged, references) + by_copies(run, result)
