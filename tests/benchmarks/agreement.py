@@ -263,7 +263,9 @@ def main() -> None:
         every.append(cells.sort_values("measure", key=lambda m: m.map(ORDER.index), kind="stable"))
         found = costs(run, said, read, result)
         is_null = cells.method == RETRAINED
-        table[f"{DATA[name]}: seconds a model"] = [f"{found[m]:.2g}" for m in table.measure]
+        table[f"{DATA[name]}: seconds a model"] = [
+            f"{float(f'{found[m]:.2g}'):g}" for m in table.measure
+        ]
         table["models outside"] = counted(cells[~is_null], table.measure)
         table["re-trained ones outside"] = counted(cells[is_null], table.measure)
         table = table.rename(columns={c: f"{DATA[name]}: {c}" for c in table.columns[-2:]})
