@@ -239,7 +239,7 @@ def test_what_is_said_of_attacks_is_in_the_table():
     three = "{}, {} and {}".format
     for page in (RESULTS, head_of("07_adaptive_attacks")):
         digits, cifar5, fashion = above["Original"]
-        told(page, "Original", f"{digits} and {cifar5}", "of 21", f"{fashion} of 19")
+        told(page, "Original", f"{digits} and {cifar5}", "of 21", f"{fashion} of 20")
         told(page, "RURK", three(*above["RURK"]), f"under {three(*below['RURK'])}")
         told(page, f"{below['EU-k', 'digits']} of 21")
         for method in ("Original", "RURK"):
