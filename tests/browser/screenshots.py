@@ -65,7 +65,8 @@ def main() -> None:
                 button = tab.get_by_role("button", name=READY)
                 button.wait_for(timeout=WAIT * 1000)
                 # The last cell pulls the view down when it is done: then back to the panel.
-                tab.get_by_text("first_change returns nothing yet").last.wait_for(timeout=WAIT * 1000)
+                ended = tab.get_by_text("first_change returns nothing yet").last
+                ended.wait_for(timeout=WAIT * 1000)
                 for _ in range(4):  # cells above are laid out as they come into view, and move it
                     tab.get_by_label("perturbation", exact=True).scroll_into_view_if_needed()
                     tab.wait_for_timeout(800)
