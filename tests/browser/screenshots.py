@@ -17,7 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
-from servers import WAIT, inspector_page, lab, parameters, run_all
+from servers import WAIT, inspector_page, lab, parameters, run_all, to_panel
 from test_inspector_in_a_browser import READY, wait_for
 
 from rurklib.study.run import open_existing
@@ -64,12 +64,7 @@ def main() -> None:
                 run_all(tab)
                 button = tab.get_by_role("button", name=READY)
                 button.wait_for(timeout=WAIT * 1000)
-                # The last cell pulls the view down when it is done: then back to the panel.
-                ended = tab.get_by_text("first_change returns nothing yet").last
-                ended.wait_for(timeout=WAIT * 1000)
-                for _ in range(4):  # cells above are laid out as they come into view, and move it
-                    tab.get_by_label("perturbation", exact=True).scroll_into_view_if_needed()
-                    tab.wait_for_timeout(800)
+                to_panel(tab)
                 shoot(tab, asked.out / f"lab{'-dark' if dark else ''}.png")
                 tab.close()
         browser.close()

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from servers import WAIT, inspector_page, lab, parameters, run_all
+from servers import WAIT, inspector_page, lab, parameters, run_all, to_panel
 
 from rurklib.study.cli.serve import FIRST
 from rurklib.study.figures.inspector import Copy, Probabilities
@@ -241,6 +241,7 @@ def test_notebook_5_in_jupyterlab(chromium, inspector, tmp_path):
         tab.goto(found, timeout=WAIT * 1000)
         run_all(tab)
         tab.get_by_role("button", name=READY).wait_for(timeout=WAIT * 1000)
+        to_panel(tab)
         assert not tab.locator(".jp-RenderedText[data-mime-type$=stderr]").count()
         choose(tab, inspector)
         tab.close()

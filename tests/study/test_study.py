@@ -112,7 +112,7 @@ def stamps(folder: Path) -> dict[str, int]:
     return {
         str(p.relative_to(folder)): p.stat().st_mtime_ns
         for p in sorted(folder.rglob("*"))
-        if p.is_file()
+        if p.is_file() and ".partial." not in p.name  # what a kill leaves was never finished
     }
 
 
