@@ -2,7 +2,8 @@
 
     python tests/benchmarks/intervals.py
 
-The worlds are those of tests/residual/test_uncertainty.py and test_verdict.py, with more of them.
+The worlds are those of tests/residual/test_uncertainty.py and
+test_verdict_in_worlds.py, with more of them.
 """
 
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 def main() -> None:
     sys.path.insert(0, str(Path(__file__).parent.parent / "residual"))
     import test_uncertainty as intervals
-    import test_verdict as verdicts
+    import test_verdict_in_worlds as verdicts
 
     from rurklib.residual.uncertainty import ratio_interval
 
@@ -42,10 +43,8 @@ def main() -> None:
             cells = []
             for k in (3, 6, 10):
                 rng = np.random.default_rng(k)
-                found = [
-                    verdicts.judged(verdicts.scores(rng, k, shift), rng, test=test).finding
-                    for _ in range(worlds)
-                ]
+                drawn = (verdicts.scores(rng, k, shift) for _ in range(worlds))
+                found = [verdicts.judged(s, rng, tests=[test])[test].finding for s in drawn]
                 cells.append(f"{100 - 100 * found.count('none detected') / worlds:.1f}")
             print(f"| `{test}` | " + " | ".join(cells) + " |")
 
