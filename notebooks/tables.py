@@ -147,6 +147,19 @@ def memory_rows(folder: Path) -> pd.DataFrame:
     return table.rename(columns="tau {:g}".format).reset_index().rename_axis(columns=None)
 
 
+def gradient_rows(folder: Path) -> pd.DataFrame:
+    """Ratios on copies that FGSM and PGD found, with the paper's in brackets; where a further
+    re-trained model would be."""
+    rows = pd.read_csv(folder / "by_gradient.csv")
+    rows["at"] = rows.perturbation.str.upper() + ", tau " + rows.tau.map("{:g}".format)
+    papers = rows.paper.map(" (paper {:.3f})".format).where(rows.paper.notna(), "")
+    rows["cell"] = rows.ratio_of_means.map("{:.3f}".format) + papers
+    table = rows.pivot(index="method", columns="at", values="cell").loc[rows.method.unique()]
+    band = rows.predict_low.map("{:.3f}".format) + " to " + rows.predict_high.map("{:.3f}".format)
+    table.loc["a further re-trained model"] = band.groupby(rows["at"]).first()
+    return table[rows["at"].unique()].reset_index().rename_axis(columns=None)
+
+
 def as_it_is(table: str) -> Callable[[Path], pd.DataFrame]:
     return lambda folder: pd.read_csv(folder / table, dtype=str, keep_default_na=False)
 
@@ -175,6 +188,7 @@ TABLES = {
     "trials.csv": choices,
     "class_references.csv": class_rows,
     "memory.csv": memory_rows,
+    "by_gradient.csv": gradient_rows,
     **{f"{name}.csv": as_it_is(f"{name}.csv") for name in AS_IT_IS},
     "99_table.csv": table_beside,
     "99_curves.csv": curves_beside,

@@ -79,7 +79,7 @@ def placed(value: float, low: float, high: float) -> str:
 def _plane(axis, original, retrained, flowers, forget, copies) -> str:
     x, y, names = flowers
     grid = [torch.linspace(c.min() - 0.4, c.max() + 0.4, 150) for c in x.T]
-    points = torch.cartesian_prod(*grid)
+    points, sides = torch.cartesian_prod(*grid), [side.numpy() for side in grid]
 
     def field(model):  # positive where it says the second species
         return model(points).diff().reshape(150, 150).T.numpy()
@@ -94,8 +94,8 @@ def _plane(axis, original, retrained, flowers, forget, copies) -> str:
     palette = matplotlib.colors.LinearSegmentedColormap.from_list(
         "species", [SPECIES[0], "white", SPECIES[1]]
     )
-    axis.pcolormesh(*grid, share, cmap=palette, alpha=0.35, shading="nearest", rasterized=True)
-    axis.contour(*grid, border, levels=[0.0], colors=INK, linewidths=2.0)
+    axis.pcolormesh(*sides, share, cmap=palette, alpha=0.35, shading="nearest", rasterized=True)
+    axis.contour(*sides, border, levels=[0.0], colors=INK, linewidths=2.0)
     axis.plot([], [], color=INK, lw=2.0, label="Original changes its mind here")
     for kind, (name, marker, color) in enumerate(zip(names, "os", SPECIES, strict=True)):
         axis.plot(*x[y == kind].T.numpy(), marker, ms=5, mfc=color, mec="white", mew=0.5,

@@ -25,7 +25,7 @@ def parallel(
     line for all with what ``stage`` says was done. Of results that aren't text, it is said now and
     then how many there are.
     """
-    began = said = time.perf_counter()
+    began, spent, said = time.perf_counter(), 0.0, time.perf_counter()
     jobs = min(run.jobs, len(tasks))
     work = ((Carried(), run.scenario.threads, *task) for task in tasks)
     if jobs <= 1:
@@ -35,16 +35,17 @@ def parallel(
 
         stream = Parallel(n_jobs=jobs, return_as="generator")(delayed(_task)(*w) for w in work)
     results = []
-    for result in stream:
-        results.append(result)
+    for result, took in stream:
+        results.append(f"{result}: {took:.1f} s" if isinstance(result, str) else result)
+        spent += took
         told = isinstance(result, str)
         if not (told or stage):
             continue
         done, todo, now = len(results), len(tasks) - len(results), time.perf_counter()
-        minutes = (now - began) / done * todo / 60
+        minutes = spent / done * todo / jobs / 60  # what others are at counts as to be done
         left = f", about {minutes:.0f} min left" if minutes >= 1 else ""
         if (told and on_terminal()) or (todo and now - said >= SPARSE):
-            print(f"{result if told else stage} ({done} of {len(tasks)}{left})", flush=True)
+            print(f"{results[-1] if told else stage} ({done} of {len(tasks)}{left})", flush=True)
             said = now
     if stage and results and not on_terminal():
         print(f"{stage} in {time.perf_counter() - began:.1f} s", flush=True)
@@ -56,12 +57,14 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _task(_: Carried, threads: int, function: Callable[..., Any], arguments: tuple) -> Any:
+def _task(
+    _: Carried, threads: int, function: Callable[..., Any], arguments: tuple
+) -> tuple[Any, float]:
+    """A task's result, and the seconds that it took."""
     began, before = time.perf_counter(), torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         result = function(*arguments)
     finally:
         torch.set_num_threads(before)
-    took = time.perf_counter() - began
-    return f"{result}: {took:.1f} s" if isinstance(result, str) else result
+    return result, time.perf_counter() - began

@@ -44,6 +44,22 @@ def test_their_relatives_ask_for_the_same(name):
     assert (other.image_size is None) == name.startswith("cifar10")
 
 
+def test_photographs_on_a_cpu_are_the_same_request():
+    """Imagenette at 64 pixels. Fails if it forgets something else than its larger relative, has
+    other methods than the paper, too few re-trained models for a band, or smaller images."""
+    small, large = SCENARIOS["imagenette-cpu"], SCENARIOS["imagenette"]
+    for field in ("data", "forget_class", "forget_share", "seeds", "test_images"):
+        assert getattr(small, field) == getattr(large, field), field
+    assert [*small.methods] == [*BASELINES.split(), "Retrain-quarter"]
+    assert {m: small.hyperparameters(m) for m in large.methods} == {
+        m: large.hyperparameters(m) for m in large.methods
+    }
+    assert set(large.taus) < set(small.taus)
+    assert len(small.reference_seeds) >= 6
+    assert small.image_size >= 64
+    assert small.model == SCENARIOS["cifar10-cpu"].model
+
+
 def test_the_fast_one_has_a_schedule_and_tens_of_references():
     fast = SCENARIOS["cifar10-fast"]
     assert len(fast.reference_seeds) == 20

@@ -52,14 +52,21 @@ def test_a_long_stage_is_told_now_and_then(run, capsys, monkeypatch):
     assert last.startswith("4 models made in ")
 
 
-def test_of_long_work_it_is_said_how_long_it_will_still_take(run, capsys, monkeypatch, terminal):
-    """Ten minutes for each of four: fails if what is done counts as to be done."""
-    watch = iter(range(0, 60_000, 600))
-    monkeypatch.setattr(jobs, "time", SimpleNamespace(perf_counter=lambda: next(watch)))
-    monkeypatch.setattr(jobs, "_task", lambda _, threads, function, arguments: function(*arguments))
+@pytest.mark.parametrize(("at_once", "minutes"), [(1, [30, 20, 10]), (2, [15, 10, 5])])
+def test_of_long_work_it_is_said_how_long_it_will_still_take(
+    run, capsys, monkeypatch, terminal, at_once, minutes
+):
+    """Ten minutes for each of four: fails if what is done counts as to be done, or if one after the
+    other is reckoned where two are made at a time."""
+    run.jobs = at_once
+    monkeypatch.setattr(jobs, "_task", _ten_minutes)
     parallel(run, TASKS, "4 models made")
     told = [re.findall(r"about (\d+) min", said) for said in capsys.readouterr().out.splitlines()]
-    assert told == [["30"], ["20"], ["10"], []]
+    assert told == [*([str(left)] for left in minutes), []]
+
+
+def _ten_minutes(_, threads, function, arguments):
+    return function(*arguments), 600.0
 
 
 def test_of_results_that_are_no_text_it_is_said_how_many_there_are(run, capsys, monkeypatch):
