@@ -4,8 +4,9 @@ Imagenette (J. Howard) is ten easily told classes of ImageNet, 9,469 + 3,925 pho
 in for the paper's ImageNet-100, whose code path it takes (a folder of images, decoded once) and
 whose radii it has, at a size that a CPU trains on: four times the pixels of CIFAR-10, a sixth of
 its images. The forgotten class is the first in alphabetical order, as there: half of 955 English
-springers. The net is that of ``cifar10-cpu``, with its recipe, in batches of 128. Methods have the paper's CIFAR-10
-values, which are not tuned for these images; its Fig. 3 has four of them on ImageNet-100.
+springers. The net is that of ``cifar10-cpu``, with its recipe, in batches of 128. Methods have the
+paper's CIFAR-10 values, which are not tuned for these images; its Fig. 3 has four of them on
+ImageNet-100.
 
     rurk study --scenario imagenette-cpu --set path=imagenette --jobs 2 --tables-only
 
