@@ -1,11 +1,15 @@
-"""RURK taken apart: which term does what, the paper's B.4, BatchNorm and the clip.
+r"""RURK taken apart: which term does what, the paper's B.4, BatchNorm and the clip.
 
     python tests/benchmarks/variants.py --scenario digits --out runs/variants
     python tests/benchmarks/variants.py --scenario cifar5 --set path=cifar10.npz --out runs/variants
+    python tests/benchmarks/variants.py --scenario cifar10-cpu --set path=cifar10.npz \
+        --set references=12 --seeds 131 42 7 --settings tuned --only "both, BatchNorm train" \
+        --out runs/variants
 
 Each variant starts from the paper's hyper-parameters and from those that were tuned for the
-scenario, on three seeds, against six re-trained models that all share. A variant that is there
-already is skipped; SCENARIO/variants.csv (mean +- standard deviation over seeds) comes last.
+scenario (``cifar10-cpu`` has the paper's of its Table 1), on three seeds, against six re-trained
+models that all share. A variant that is there already is skipped; SCENARIO/variants.csv (mean +-
+standard deviation over seeds) comes last.
 """
 
 import argparse
@@ -66,14 +70,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/variants"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--settings", nargs="+", choices=["paper", "tuned"])
+    parser.add_argument("--only", nargs="+", choices=[*VARIANTS], default=[*VARIANTS])
     given = parser.parse_args()
     settings = {k: literal(v) for k, v in (item.split("=", 1) for item in given.set)}
     settings = {"references": 6, **settings}
     tuned = SCENARIOS[given.scenario].hyperparameters("RURK")
     bases = {"paper": {**tuned, **defaults("RURK")}, "tuned": tuned}
     rows = []
-    for base, start in bases.items():
-        for variant, changed in VARIANTS.items():
+    for base, start in ((b, bases[b]) for b in given.settings or bases):
+        for variant, changed in ((v, VARIANTS[v]) for v in given.only):
             for seed in given.seeds:
                 name = f"{given.scenario}-{base}-{variant}-{ModelId('RURK', seed)}"
                 file = given.out / f"{''.join(c if c.isalnum() else '-' for c in name)}.json"
