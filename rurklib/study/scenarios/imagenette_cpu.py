@@ -27,6 +27,6 @@ IMAGENETTE_CPU = replace(
     recipe=replace(CPU.recipe, batch_size=128),
     keep_every=CPU.keep_every,
     taus=CPU.taus,
-    draws=4,
+    draws=CPU.draws,
     methods={**PAPERS, "Retrain-quarter": {}},
 )
