@@ -148,16 +148,18 @@ def memory_rows(folder: Path) -> pd.DataFrame:
 
 
 def gradient_rows(folder: Path) -> pd.DataFrame:
-    """Ratios on copies that FGSM and PGD found, with the paper's in brackets; where a further
-    re-trained model would be."""
+    """Ratios on copies that FGSM and PGD found, where a further re-trained model would be, and the
+    paper's ratio; the verdict on each curve."""
     rows = pd.read_csv(folder / "by_gradient.csv")
     rows["at"] = rows.perturbation.str.upper() + ", tau " + rows.tau.map("{:g}".format)
-    papers = rows.paper.map(" (paper {:.3f})".format).where(rows.paper.notna(), "")
-    rows["cell"] = rows.ratio_of_means.map("{:.3f}".format) + papers
+    numbers = rows[["ratio_of_means", "predict_low", "predict_high"]].to_numpy()
+    papers = rows.paper.map("; {:.3f}".format).where(rows.paper.notna(), "")
+    rows["cell"] = [f"{r:.3f} [{low:.3f}, {high:.3f}]" for r, low, high in numbers] + papers
     table = rows.pivot(index="method", columns="at", values="cell").loc[rows.method.unique()]
-    band = rows.predict_low.map("{:.3f}".format) + " to " + rows.predict_high.map("{:.3f}".format)
-    table.loc["a further re-trained model"] = band.groupby(rows["at"]).first()
-    return table[rows["at"].unique()].reset_index().rename_axis(columns=None)
+    table = table[rows["at"].unique()]
+    for law, part in rows.groupby("perturbation", sort=False):
+        table[f"verdict, {law.upper()}"] = part.groupby("method").finding.first()
+    return table.reset_index().rename_axis(columns=None)
 
 
 def as_it_is(table: str) -> Callable[[Path], pd.DataFrame]:

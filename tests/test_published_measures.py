@@ -115,3 +115,26 @@ def test_what_all_of_cifar10_costs():
     said += [f"calls {unseen.min():.0f} to {unseen.max():.0f} % of them unseen"]
     said += [f"of re-trained models {mean.mia['Re-train']:.0f} %"]
     assert all(part in page for part in said), said
+
+
+def test_copies_found_on_a_model_flatter_it_re_trained_or_not():
+    """Fails if the page doesn't say what FGSM and PGD give a re-trained model, or who leaves it."""
+    page = (FIGURES / "cifar10-cpu" / "README.md").read_text(encoding="utf-8")
+    rows = read("cifar10-cpu/by_gradient.csv")
+    assert rows.drop_duplicates(["perturbation", "method"]).shape[0] == 2 * 15
+    own = rows[rows.method == "Original"].set_index(["perturbation", "tau"])
+    assert (own.predict_low > 1).all()
+    low, high = (100 * (own[f"predict_{end}"]["fgsm"] - 1) for end in ("low", "high"))
+    said = [f"by {low[0.0063]:.0f} to {high[0.0063]:.0f} % at the smallest"]
+    said += [f"{low[0.0314]:.0f} to {high[0.0314]:.0f} % at the largest"]
+    said += [
+        f"{own.paper['fgsm', 0.0063]:.3f} for",
+        f"and {own.paper['pgd', 0.0063]:.3f} under PGD",
+    ]
+    assert (own.paper[:, 0.0063] < own.predict_high[:, 0.0063]).all()
+    beyond = (own.ratio_of_means - own.predict_high)["fgsm"]
+    said += ["by {:.3f}, {:.3f} and {:.3f} under FGSM".format(*beyond)]
+    assert (own.ratio_of_means <= own.predict_high)["pgd"].all()
+    found = rows[rows.method.isin(["Original", "RURK"])].groupby("method").finding.agg(set)
+    assert found.to_dict() == {"Original": {"residual knowledge"}, "RURK": {"none detected"}}
+    assert all(part in " ".join(page.split()) for part in said), said
