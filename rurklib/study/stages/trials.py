@@ -20,7 +20,7 @@ from rurklib.study.stages.models import digests
 from rurklib.study.stages.parallel import parallel
 from rurklib.unlearn.contract import METHODS, Diverged, defaults
 
-DRAWS = 20  # perturbed copies a sample and radius: accuracies here are averages over many samples
+DRAWS = 20  # copies a sample and radius, or the scenario's: accuracies are averages over samples
 
 
 def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -70,13 +70,15 @@ def numbers(run: Run, model: nn.Module) -> Mapping[str, list[float]]:
     nearby, on perturbed forget samples, one for each radius above 0."""
     x, y = run.pair("forget")
     taus = [t for t in run.scenario.taus if t > 0]
-    asked = Measurement(taus, random_law(run), DRAWS, bounds=run.data.bounds)
+    draws, precision = min(DRAWS, run.scenario.draws), run.scenario.recipe.precision
+    law = random_law(run)
+    asked = Measurement(taus, law, draws, bounds=run.data.bounds, precision=precision)
     hits = count_hits({"model": model}, x, y, asked).of("model")
     return {
         "retain": [accuracy(model, *run.pair("retain"))],
         "unlearn": [100 - accuracy(model, x, y)],
         "test": [accuracy(model, *run.pair("test"))],
-        "nearby": (100 * hits.mean(axis=1) / DRAWS).tolist(),
+        "nearby": (100 * hits.mean(axis=1) / draws).tolist(),
     }
 
 

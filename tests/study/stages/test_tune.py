@@ -11,12 +11,14 @@ from click.testing import CliRunner
 
 from rurklib.checks import InputError
 from rurklib.metrics.accuracy import accuracy
+from rurklib.residual.counts import count_hits
 from rurklib.study.cli.main import main
 from rurklib.study.ids import ModelId
 from rurklib.study.run import open_run
 from rurklib.study.scenarios import SCENARIOS
+from rurklib.study.stages import trials as one_trial
 from rurklib.study.stages import tune
-from rurklib.study.stages.models import load_models
+from rurklib.study.stages.models import load_models, train
 from rurklib.study.stages.trials import trials
 from rurklib.unlearn.contract import METHODS, SEARCH, check, defaults, unlearn
 
@@ -52,6 +54,22 @@ def planted(monkeypatch):
         monkeypatch.setattr(tune, "settings_of", lambda name, budget, seed: drawn)
 
     return plant
+
+
+@pytest.mark.parametrize(("asked", "shown"), [({}, 20), ({"draws": 3}, 3)])
+def test_a_trial_shows_no_more_copies_than_the_study(tmp_path, monkeypatch, asked, shown):
+    """Fails if a study of two copies an image is tuned by twenty."""
+    run, seen = rehearsal(tmp_path / "t", **SMALL | asked), []
+    train(run)
+
+    def counted(models, x, y, asked):
+        seen.append(asked.draws)
+        return count_hits(models, x, y, asked)
+
+    monkeypatch.setattr(one_trial, "count_hits", counted)
+    found = one_trial.trial(run, "GA", 900, {})
+    assert seen == [shown]
+    assert 0 <= found["nearby"][0] <= 100
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.8, 1.0])
