@@ -204,8 +204,11 @@ def test_a_click_on_a_thumbnail_chooses_it(page, inspector):
 
 def test_on_a_phone_nothing_is_cut_off(page):
     page.set_viewport_size({"width": 390, "height": 844})
-    copy = page.get_by_role("img", name="their difference times").bounding_box()
-    tau = page.get_by_role("slider", name="tau", exact=True).bounding_box()
+    pictured = page.get_by_role("img", name="their difference times")
+    slider = page.get_by_role("slider", name="tau", exact=True)
+    for each in (pictured, slider):
+        each.wait_for()  # where all is slow, a picture may still be on its way
+    copy, tau = pictured.bounding_box(), slider.bounding_box()
     assert 0 < tau["y"] + tau["height"] - copy["y"] < 844  # tau and its copy are on one screen
     wider = page.evaluate(
         "[...document.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > 391"
