@@ -138,3 +138,16 @@ def test_copies_found_on_a_model_flatter_it_re_trained_or_not():
     found = rows[rows.method.isin(["Original", "RURK"])].groupby("method").finding.agg(set)
     assert found.to_dict() == {"Original": {"residual knowledge"}, "RURK": {"none detected"}}
     assert all(part in " ".join(page.split()) for part in said), said
+
+
+def test_batchnorm_decides_what_rurk_does_to_all_of_cifar10():
+    """Both modes' ratios and accuracies, as the page has them."""
+    page = " ".join((FIGURES / "cifar10-cpu" / "README.md").read_text(encoding="utf-8").split())
+    train = read("cifar10-cpu/variants_by_seed.csv").mean(numeric_only=True)
+    rows = read("cifar10-cpu/residual_knowledge.csv").query("method == 'RURK'")
+    frozen = rows.groupby("tau").ratio_of_means.mean()
+    test = read("cifar10-cpu/summary.csv").query("method == 'RURK'").test_accuracy.mean()
+    said = [f"come to {frozen[0.0]:.3f} at tau 0 and {frozen[0.1]:.3f} at 0.1, with {test:.1f} %"]
+    ends = f"{train.ratio_at_first_tau:.3f} and {train.ratio_at_last_tau:.3f}"
+    said += [f"in train mode to {ends}, with {train.test_accuracy:.1f} %"]
+    assert all(part in page for part in said), said
