@@ -151,3 +151,18 @@ def test_batchnorm_decides_what_rurk_does_to_all_of_cifar10():
     ends = f"{train.ratio_at_first_tau:.3f} and {train.ratio_at_last_tau:.3f}"
     said += [f"in train mode to {ends}, with {train.test_accuracy:.1f} %"]
     assert all(part in page for part in said), said
+
+
+def test_one_original_of_photographs_is_above_re_trained_models():
+    """Imagenette's page: Original's ratio and the limit beside it, and what is found of whom."""
+    page = " ".join((FIGURES / "imagenette-cpu" / "README.md").read_text(encoding="utf-8").split())
+    rows = read("imagenette-cpu/residual_knowledge.csv")
+    own = rows[rows.method == "Original"].set_index("tau")
+    pairs = [(own.ratio_of_means[t], own.predict_high[t]) for t in (0.0, 0.0188, 0.0314)]
+    said = [f"{ratio:.3f} ({high:.3f}) at" for ratio, high in pairs]
+    assert own.ratio_of_means.idxmax() == 0.0188
+    assert own.index[own.ratio_of_means > own.predict_high].max() == 0.0282
+    assert all(part in page for part in said), said
+    found = read("imagenette-cpu/verdicts.csv").set_index("method").finding
+    assert {*found[["Original", "GD", "NGD", "SSD"]]} == {"residual knowledge"}
+    assert found["RURK"] == "none detected"
