@@ -33,8 +33,8 @@ def main() -> None:
     run = open_existing(given.run)
     s, seed = run.scenario, run.seeds[0]
     x, y = (part[: given.samples] for part in run.pair("forget"))
-    nets = {m: load_models(run, [ModelId(m, seed)]) for m in ("Original", *s.methods)}
-    models = {m: net for m, found in nets.items() for net in found.values()}
+    shown = load_models(run, [ModelId(m, seed) for m in ("Original", *s.methods)])
+    models = {name.method: net for name, net in shown.items()}
     references = [*load_models(run, run.names("Re-train")).values()]
     curves = pd.read_csv(notebooks_folder() / "paper_fig_2.csv")
     papers = curves.set_index(["perturbation", "method", "tau"]).ratio
