@@ -50,17 +50,23 @@ def same_prior(run: Run) -> dict[ModelId, nn.Module]:
 
     Forgetting half of a small class makes the class rarer, and a re-trained model says it less
     often of *every* sample: a part of Original's lead is that and no memory. This model has the
-    references' numbers of samples, in all and of each class, and has seen the forget set: what it
-    shows there is memory alone, and what Original shows beyond it is the class's share.
+    references' numbers of samples, in all and of each class (one more where half of an odd number
+    is forgotten), and has seen the forget set: what it shows there is memory alone, and what
+    Original shows beyond it is the class's share.
 
     Raises InputError where nothing of the class is retained that could be left out instead.
     """
-    if len(run.split.forget) > int(run.split.of_class(run.pair("retain")[1]).sum()):
+    if not halved(run):
         raise checks.InputError(
             f"less of {run.forgotten} is retained than forgotten: no others can be left out in its "
             "place; choose a forget_share of at most 0.5"
         )
     return _ensure(run, run.names(SAME_PRIOR))
+
+
+def halved(run: Run) -> bool:
+    """Whether as much of the class is retained as forgotten, or one fewer of an odd number."""
+    return int(run.split.of_class(run.pair("retain")[1]).sum()) + 1 >= len(run.split.forget)
 
 
 def half_trained(run: Run) -> dict[ModelId, nn.Module]:

@@ -8,7 +8,7 @@ from rurklib.study.report.measuring import draw_curves, scale_of
 from rurklib.study.run import Run
 from rurklib.study.stages.measure import measure, residual, verdicts
 from rurklib.study.stages.memory import memory
-from rurklib.study.stages.models import train, unlearn
+from rurklib.study.stages.models import halved, train, unlearn
 from rurklib.study.stages.neighbourhoods import neighbourhoods
 from rurklib.study.stages.report_page import write_report
 from rurklib.study.stages.summary import summarise
@@ -30,8 +30,7 @@ def tables(run: Run) -> Path:
     files.write_frame(run.folder / "verdicts.csv", judged)
     scale = scale_of(run, law, run.scenario.references)
     draw_curves(scale, frame[frame.perturbation == law], judged)
-    halved = run.split.of_class(run.pair("retain")[1]).sum() >= len(run.split.forget)
-    if halved and not result.unlike_held_out:
+    if halved(run) and not result.unlike_held_out:
         memory(run)
     neighbourhoods(run)
     summarise(run)
