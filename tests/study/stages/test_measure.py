@@ -145,7 +145,7 @@ def test_the_smoothed_control_never_saw_a_forget_sample(run):
 
 def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, tmp_path):
     """Trained on as many samples of each class as a reference, the forget set among them. Fails if
-    it is trained on all, or without the forget set."""
+    it is trained on all, or without the forget set, or if half of 15 samples is too much."""
     split = rehearsed(run.split, run.data)
     assert set(run.split.forget) <= set(split.retain)
     assert len(split.retain) == len(run.split.retain)
@@ -158,6 +158,13 @@ def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, 
     for a, b in zip(control.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     assert study.residual(run, "gaussian", methods=["Same-prior"]).models == (("Same-prior", 0),)
+    odd = open_run("digits", tmp_path / "odd", seeds=[0], settings=SMALL | {"train_images": 150})
+    classes = [
+        s.pair(odd.data, "retain")[1].bincount()[odd.split.forget_class].item()
+        for s in (odd.split, rehearsed(odd.split, odd.data))
+    ]
+    assert len(odd.split.forget) == 8 and classes == [7, 8]
+    assert list(study.same_prior(odd)) == [("Same-prior", 0)]
     most = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL | {"forget_share": 0.6})
     with pytest.raises(InputError, match=r"forget_share of at most 0\.5"):
         study.same_prior(most)
