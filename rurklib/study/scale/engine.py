@@ -1,4 +1,5 @@
-"""The engine of large trainings: several processes under torchrun, and a state that is kept."""
+"""The engine of large trainings: several processes under torchrun, a state that is kept, and a word
+now and then about how far it is."""
 
 import time
 from collections.abc import Callable
@@ -11,6 +12,9 @@ from rurklib import checks
 from rurklib.study.scale import processes, resume
 from rurklib.train.fit import Engine
 from rurklib.train.spec import Recipe
+
+
+PATIENCE = 30.0  # seconds until a process says how far a training is; each time twice as long
 
 
 class AtScale(Engine):
@@ -26,13 +30,20 @@ class AtScale(Engine):
         key: says what is trained, and how: whatever moves a bit. How often the state is kept and
             how many processes there are don't.
         every: after how many passes it is kept, again and again; at least 1.
+        name: what is trained; of a long one is printed now and then, ever more seldom, how far it
+            is. Nothing is where it is empty.
 
     Raises InputError if there are more processes than samples in a batch, or if they don't agree on
     what has been kept.
     """
 
-    def __init__(self, kept: Path | None = None, key: str = "", *, every: int = 5) -> None:
+    said, wait = 0.0, PATIENCE  # of a process, whatever it trains
+
+    def __init__(
+        self, kept: Path | None = None, key: str = "", *, every: int = 5, name: str = ""
+    ) -> None:
         self.kept, self.key, self.every = kept, key, checks.count("every", every)
+        self.name = name
         self.called: Callable[[Tensor], Tensor] | None = None
         self.unwrap: Callable[[], None] = lambda: None
         self.before = 0.0  # seconds that processes before this one spent on what was kept
@@ -69,9 +80,14 @@ class AtScale(Engine):
         file = self.kept if processes.rank() == 0 else None  # the first process writes
         if done < self.epochs:
             processes.reseed(self.seed, done)
+            now = time.perf_counter()
+            spent = self.before + now - self.began
             if file is not None and done % self.every == 0:
-                spent = self.before + time.perf_counter() - self.began
                 resume.write(file, self.key, self.model, self.optimizer, done, spent)
+            silent = now - max(AtScale.said, self.began)
+            if self.name and processes.rank() == 0 and silent >= AtScale.wait:
+                print(f"{self.name}: {done} of {self.epochs} epochs in {spent:.0f} s", flush=True)
+                AtScale.said, AtScale.wait = now, 2 * AtScale.wait
             return
         self.unwrap()
         if file is not None:

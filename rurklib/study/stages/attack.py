@@ -20,6 +20,7 @@ from rurklib.metrics.relearn import relearn_epochs
 from rurklib.models import build
 from rurklib.residual.controls import RETAINED, drawn
 from rurklib.residual.spec import Measurement
+from rurklib.residual.uncertainty import MIN_REFERENCES
 from rurklib.samples import Pair, as_float
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
@@ -80,12 +81,18 @@ def attacked(
     ``settings``: ``draws`` and ``seed`` of noisy copies; steps, queries and share, as
     :class:`rurklib.attacks.AttackSetting` has them; ``shots``, how many samples the few-shot attack
     has; and ``most``, as :func:`class_parts` takes it. Each model's are a file in ``attacks/``; a
-    finished one is read.
+    finished one is read. Raises InputError for fewer than three references.
     """
     known = ["Original", *run.scenario.methods, *EVASIVE]
     chosen = known if methods is None else [checks.one_of("method", m, known) for m in methods]
     for name in settings:
         checks.one_of("setting of the attacks", name, SETTINGS)
+    if run.scenario.references < MIN_REFERENCES:
+        raise checks.InputError(
+            f"{run.folder} has {run.scenario.references} re-trained models: expected "
+            f"{MIN_REFERENCES} or more, for two can't show how much a third may differ; make a "
+            "study of more, as with --set references=12"
+        )
     s, settings = run.scenario, {**SETTINGS, **settings}  # naming a default is no other question
     draws, seed = settings.pop("draws"), settings.pop("seed")
     measured = Measurement(s.taus, s.perturbations[0], draws, seed, run.data.bounds)

@@ -122,7 +122,7 @@ def _trained(run: Run, name: ModelId, wanted: str) -> tuple[nn.Module, float]:
         noisy = noisy_copies if x.shape.numel() <= rows.IN_MEMORY else rows.noisy_rows
         x, y = noisy(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
     kept = _unfinished(run, name) if s.keep_every else None
-    engine = AtScale(kept, wanted, every=s.keep_every or 1)
+    engine = AtScale(kept, wanted, every=s.keep_every or 1, name=f"{method} seed {seed}")
     return fit(model, x, y, s.training(method), seed=seed, engine=engine), engine.before
 
 

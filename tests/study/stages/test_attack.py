@@ -14,7 +14,7 @@ from rurklib.metrics.relearn import few_shots
 from rurklib.models.logits import logit_margin
 from rurklib.samples import as_float
 from rurklib.study.notebooks import study_order
-from rurklib.study.run import open_existing
+from rurklib.study.run import open_existing, open_run
 from rurklib.study.stages.attack import RELEARN, _sources
 
 FEW = {"draws": 2, "steps": 3, "queries": 4, "shots": 4, "most": 12}
@@ -140,6 +140,13 @@ def test_unknown_names_are_refused(run):
         study.attacked(run, ["RURK"], drawz=3)
     with pytest.raises(InputError, match="unknown evasive unlearner"):
         study.evasive_model(run, ("Clever", 0))
+
+
+def test_two_references_are_refused_before_anything_is_attacked(tmp_path):
+    two = open_run("digits", tmp_path / "two", seeds=[0], settings={"references": 2})
+    with pytest.raises(InputError, match="two can't show how much a third may differ"):
+        study.attacked(two)
+    assert not (tmp_path / "two" / "attacks").exists()
 
 
 def test_parts_may_be_cut_and_the_validation_part_is_in_none_of_them(run, monkeypatch):
