@@ -1,10 +1,14 @@
 """All of CIFAR-10, and photographs, on a CPU: their pages say what their tables do."""
 
+import runpy
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pytest
 
 FIGURES = Path(__file__).parent.parent / "figures"
+DRAWS = Path(__file__).parent / "benchmarks" / "draws.py"
 
 
 def read(name: str) -> pd.DataFrame:
@@ -22,6 +26,30 @@ def test_what_all_of_cifar10_costs():
     unseen = mean.mia[["RandomLabels", "SalUn", "BadTeacher"]]
     said += [f"calls {unseen.min():.0f} to {unseen.max():.0f} % of them unseen"]
     said += [f"of re-trained models {mean.mia['Re-train']:.0f} %"]
+    assert all(part in page for part in said), said
+
+
+def test_what_the_draws_add_is_told_without_bias():
+    """Two draws of 40,000 samples, each with a share of its own, against the sum that it stands
+    for. Fails if the share of a sample is taken for that of all, or K for K - 1."""
+    rng, n = np.random.default_rng(0), 40_000
+    p = rng.beta(0.5, 0.3, n)
+    hits = rng.binomial(2, p, (6, 2, n))
+    (row,) = runpy.run_path(str(DRAWS))["spent"](hits, (0.0, 0.1), 2).itertuples()
+    assert row.tau == 0.1
+    assert row.copies == 2 * n
+    assert row.draws_se == pytest.approx(100 * np.sqrt((p * (1 - p)).sum() / 2) / n, rel=0.01)
+    accuracy = 100 * hits[:, 1].mean(-1) / 2
+    assert row.reference_sd == pytest.approx(accuracy.std(ddof=1))
+
+
+def test_two_draws_suffice_for_all_of_cifar10():
+    page = " ".join((FIGURES / "cifar10-cpu" / "README.md").read_text(encoding="utf-8").split())
+    rows = read("cifar10-cpu/draws.csv")
+    most = rows.max()
+    said = [f"accuracy by {most.draws_se:.2f} of a point at most"]
+    said += [f"at most {most.share_of_variance:.1f} % of the variance"]
+    said += [f"band would be {most.with_more:.1f} % narrower"]
     assert all(part in page for part in said), said
 
 

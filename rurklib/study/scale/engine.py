@@ -13,7 +13,6 @@ from rurklib.study.scale import processes, resume
 from rurklib.train.fit import Engine
 from rurklib.train.spec import Recipe
 
-
 PATIENCE = 30.0  # seconds until a process says how far a training is; each time twice as long
 
 

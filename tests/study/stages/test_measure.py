@@ -163,7 +163,8 @@ def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, 
         s.pair(odd.data, "retain")[1].bincount()[odd.split.forget_class].item()
         for s in (odd.split, rehearsed(odd.split, odd.data))
     ]
-    assert len(odd.split.forget) == 8 and classes == [7, 8]
+    assert len(odd.split.forget) == 8
+    assert classes == [7, 8]
     assert list(study.same_prior(odd)) == [("Same-prior", 0)]
     most = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL | {"forget_share": 0.6})
     with pytest.raises(InputError, match=r"forget_share of at most 0\.5"):
