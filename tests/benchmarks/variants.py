@@ -5,10 +5,15 @@ r"""RURK taken apart: which term does what, the paper's B.4, BatchNorm and the c
     python tests/benchmarks/variants.py --scenario cifar10-cpu --set path=cifar10.npz \
         --set references=12 --seeds 131 42 7 --settings tuned --only "both, BatchNorm train" \
         --out runs/variants
+    rurk tune --scenario cifar10-cpu --set path=cifar10.npz --methods RURK --budget 8 \
+        --seeds 900,901 --jobs 2
+    python tests/benchmarks/variants.py --scenario cifar10-cpu --set path=cifar10.npz \
+        --set references=12 --seeds 131 42 7 --settings rehearsal --only "both terms" \
+        --tuned runs/cifar10-cpu-tune/settings.json --out runs/variants
 
 Each variant starts from the paper's hyper-parameters and from those that were tuned for the
-scenario (``cifar10-cpu`` has the paper's of its Table 1), on three seeds, against six re-trained
-models that all share. A variant that is there already is skipped; SCENARIO/variants.csv (mean +-
+scenario (``cifar10-cpu`` has the paper's of its Table 1; "rehearsal" are those of --tuned), on
+three seeds, against six re-trained models that all share. A variant that is there already is skipped; SCENARIO/variants.csv (mean +-
 standard deviation over seeds) comes last.
 """
 
@@ -70,13 +75,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/variants"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--settings", nargs="+", choices=["paper", "tuned"])
+    parser.add_argument("--settings", nargs="+", choices=["paper", "tuned", "rehearsal"])
+    parser.add_argument("--tuned", type=Path, help="settings.json of rurk tune")
     parser.add_argument("--only", nargs="+", choices=[*VARIANTS], default=[*VARIANTS])
     given = parser.parse_args()
     settings = {k: literal(v) for k, v in (item.split("=", 1) for item in given.set)}
     settings = {"references": 6, **settings}
     tuned = SCENARIOS[given.scenario].hyperparameters("RURK")
     bases = {"paper": {**tuned, **defaults("RURK")}, "tuned": tuned}
+    if given.tuned:
+        found = files.read_json(given.tuned)
+        own = {k.removeprefix("RURK."): v for k, v in found.items() if k.startswith("RURK.")}
+        bases["rehearsal"] = {**tuned, **own}
     rows = []
     for base, start in ((b, bases[b]) for b in given.settings or bases):
         for variant, changed in ((v, VARIANTS[v]) for v in given.only):
