@@ -13,8 +13,8 @@ r"""RURK taken apart: which term does what, the paper's B.4, BatchNorm and the c
 
 Each variant starts from the paper's hyper-parameters and from those that were tuned for the
 scenario (``cifar10-cpu`` has the paper's of its Table 1; "rehearsal" are those of --tuned), on
-three seeds, against six re-trained models that all share. A variant that is there already is skipped; SCENARIO/variants.csv (mean +-
-standard deviation over seeds) comes last.
+three seeds, against six re-trained models that all share. A variant that is there already is
+skipped; SCENARIO/variants.csv (mean +- standard deviation over seeds) comes last.
 """
 
 import argparse

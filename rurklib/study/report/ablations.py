@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from rurklib.metrics.accuracy import gap_of_means
-from rurklib.study.report.tables import PAPER
+from rurklib.study.report.tables import PAPER, mean_sd
 
 PERCENT = ("retain", "unlearn", "test", "mia")
 NUMBERS = ("ratio_of_means", "retain_accuracy", "unlearn_accuracy", "test_accuracy", "mia",
@@ -102,6 +102,4 @@ def terms_table(
 
 
 def _spread(values: pd.Series, digits: int = 2) -> str:
-    """Mean ± standard deviation; of one value no deviation."""
-    spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{spread}"
+    return mean_sd(values.mean(), values.std(), digits)

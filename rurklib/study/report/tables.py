@@ -41,12 +41,12 @@ def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
     headings = {c: h for m in METRICS.values() for c, h in m.columns.items() if c in mean and h[0]}
     for column in PERCENT:
         table[headings.pop(column)[0]] = [
-            _text(mean.at[m, column], sd.at[m, column], 2)
+            mean_sd(mean.at[m, column], sd.at[m, column], 2)
             + (f" ({away.at[m, column]:.2f})" if gaps and m != "Re-train" else "")
             for m in mean.index
         ]
     for column, (label, digits) in {**headings, "seconds": ("seconds", 1)}.items():
-        table[label] = [_text(mean.at[m, column], sd.at[m, column], digits) for m in mean.index]
+        table[label] = [mean_sd(mean.at[m, column], sd.at[m, column], digits) for m in mean.index]
     for column, (label, cap) in CAPPED.items():
         if column in summary:
             capped = summary.groupby("method", sort=False)[column].max() > cap
@@ -199,7 +199,8 @@ def _spread(values: pd.Series) -> str:
     return f"{values.mean():.3f} ({values.min():.3f} ... {values.max():.3f})"
 
 
-def _text(mean: float, sd: float, digits: int) -> str:
+def mean_sd(mean: float, sd: float, digits: int) -> str:
+    """Mean ± standard deviation as text, the latter only where there is one; "-" for NaN."""
     if mean != mean:
         return "-"
     return f"{mean:.{digits}f}" + (f" ± {sd:.{digits}f}" if sd == sd else "")
