@@ -168,6 +168,10 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
         seeds = ", ".join(map(str, run.seeds))
         click.echo(f"{run.title}\nseeds {seeds}; {run.scenario.references} references")
         models.look(run)
+        parts = (run.trained, run.unlearned)
+        todo = [sum(not run.checkpoint(n).exists() for n in names) for names in parts]
+        if any(todo):
+            click.echo(f"{todo[0]} models to train, {todo[1]} to unlearn")
         given = {"scenario": run.scenario.name, "seeds": list(run.seeds), "jobs": run.jobs}
         given |= {"out": str(run.folder.resolve()), "settings": choices.get("settings", {})}
         if tables_only:

@@ -123,6 +123,7 @@ def test_all_of_cifar10_in_miniature(tmp_path, monkeypatch):
     given = []
     result = CliRunner().invoke(main, [*command, "--tables-only"])
     assert result.exit_code == 0, result.output
+    assert "\n3 models to train, 3 to unlearn\n" in result.output
     folder = tmp_path / "run"
     assert open_existing(folder).scenario.train_images == 100
     summary = pd.read_csv(folder / "summary.csv")
@@ -147,5 +148,6 @@ def test_all_of_cifar10_in_miniature(tmp_path, monkeypatch):
     )
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
+    assert "to train" not in result.output  # all are there
     assert given == ["01_train"]
     assert (folder / "figures" / "01_samples.png").exists()
