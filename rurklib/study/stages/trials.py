@@ -82,6 +82,11 @@ def numbers(run: Run, model: nn.Module) -> Mapping[str, list[float]]:
     }
 
 
+def numbers_of(run: Run, name: ModelId) -> Mapping[str, list[float]]:
+    """:func:`numbers` of one of the run's own models."""
+    return numbers(run, load_model(run, name))
+
+
 def random_law(run: Run) -> str:
     """The first of the scenario's that needs no gradient."""
     random = (p for p in run.scenario.perturbations if not PERTURBATIONS[p].gradient_based)

@@ -34,9 +34,9 @@ from rurklib.rng import mixed_seed
 from rurklib.study import files
 from rurklib.study.run import Run
 from rurklib.study.scenarios.scenario import literal
-from rurklib.study.stages.models import load_models, train
+from rurklib.study.stages.models import train
 from rurklib.study.stages.parallel import parallel
-from rurklib.study.stages.trials import numbers, trial
+from rurklib.study.stages.trials import numbers_of, trial
 from rurklib.unlearn.contract import SEARCH, defaults
 
 SCREEN, FINALISTS = 2, 3
@@ -63,7 +63,7 @@ def tune(
     for name in chosen:
         checks.one_of("method", name, run.scenario.methods)
     train(run)
-    references = [numbers(run, m) for m in load_models(run, run.names("Re-train")).values()]
+    references = parallel(run, [(numbers_of, (run, name)) for name in run.names("Re-train")])
     target = {key: np.mean([r[key] for r in references], axis=0) for key in SCORED.values()}
     tried = {name: settings_of(name, budget, seed) for name in chosen}
 
