@@ -162,6 +162,16 @@ def gradient_rows(folder: Path) -> pd.DataFrame:
     return table.reset_index().rename_axis(columns=None)
 
 
+def modes(folder: Path) -> pd.DataFrame:
+    """What a method does with BatchNorm's statistics moving and frozen, mean over seeds."""
+    rows = pd.read_csv(folder / "batchnorm.csv").groupby("batchnorm", sort=False)
+    mean = rows[["unlearn_accuracy", "test_accuracy"]].mean().round(2)
+    mean["largest change of a weight"] = rows.moved.max().map("{:.0e}".format).replace("0e+00", "0")
+    names = {"unlearn_accuracy": "unlearn %", "test_accuracy": "test %"}
+    modes = {"train": "GA, BatchNorm train", "frozen": "GA, BatchNorm frozen"}
+    return mean.rename(columns=names, index=modes).rename_axis("model").reset_index()
+
+
 def as_it_is(table: str) -> Callable[[Path], pd.DataFrame]:
     return lambda folder: pd.read_csv(folder / table, dtype=str, keep_default_na=False)
 
@@ -191,6 +201,7 @@ TABLES = {
     "class_references.csv": class_rows,
     "memory.csv": memory_rows,
     "by_gradient.csv": gradient_rows,
+    "batchnorm.csv": modes,
     **{f"{name}.csv": as_it_is(f"{name}.csv") for name in AS_IT_IS},
     "99_table.csv": table_beside,
     "99_curves.csv": curves_beside,

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rurklib.unlearn import ga
+
 FIGURES = Path(__file__).parent.parent / "figures"
 DRAWS = Path(__file__).parent / "benchmarks" / "draws.py"
 
@@ -136,3 +138,34 @@ def test_two_thirds_of_it_show_on_photographs_that_nobody_trained_on():
     assert above[above > 0].to_dict() == {0.0251: 3, 0.0282: 3, 0.0314: 2}
     assert 0.6 < (own.held_out_ratio[0.0] - 1) / (own.ratio[0.0] - 1) < 0.7
     assert read("imagenette-cpu/draws.csv").share_of_variance.max().round(1) == 1.5
+
+
+def test_at_the_papers_rate_ga_is_batchnorms_statistics_alone():
+    """Fails if a page, or the method's docstring, says more of it than was seen."""
+    pages = {}
+    for data in ("cifar10-cpu", "imagenette-cpu"):
+        rows = read(f"{data}/batchnorm.csv").set_index(["seed", "batchnorm"])
+        page = (FIGURES / data / "README.md").read_text(encoding="utf-8")
+        unlearn, moved = rows.unlearn_accuracy.unstack(), rows.moved.unstack()
+        frozen = (unlearn.frozen - unlearn.Original).abs().max()
+        pages[data] = " ".join(page.split()), unlearn.mean(), moved.train.max(), frozen
+    page, mean, moved, frozen = pages["cifar10-cpu"]
+    assert f"forgets {mean.train - mean.Original:.0f} points more" in page
+    assert f"more than {moved:.0e}".replace("e-0", "e-") in page
+    assert round(frozen, 1) == 0.1
+    assert f"from {100 - mean.Original:.0f} to {100 - mean.train:.0f} %" in (ga.__doc__ or "")
+    page, mean, moved, frozen = pages["imagenette-cpu"]
+    assert f"forgets {mean.train - mean.Original:.0f} points" in page
+    assert f"more than {moved:.0e}".replace("e-0", "e-") in page
+    assert frozen == 0
+
+
+@pytest.mark.parametrize("data", ["cifar10-cpu", "imagenette-cpu"])
+def test_how_far_a_re_trained_model_is_from_the_others_in_average_gap(data):
+    """Fails if a ranking by Avg. Gap stands there without what chance alone comes to."""
+    rows = read(f"{data}/summary.csv")
+    own = rows[rows.method == "Re-train"]
+    own = own[["retain_accuracy", "unlearn_accuracy", "test_accuracy", "mia"]]
+    gaps = [(own.loc[i] - own.drop(i).mean()).abs().mean() for i in own.index]
+    page = " ".join((FIGURES / data / "README.md").read_text(encoding="utf-8").split())
+    assert f"between {min(gaps):.2f} and {max(gaps):.2f} from the mean of the others" in page

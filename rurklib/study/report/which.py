@@ -81,8 +81,8 @@ def which_to_use(rows: pd.DataFrame) -> str:
         winners = methods.index[methods == best]
         also = f"; so does {SHORTER}" * (again == best)
         return f"{_and(winners)} look{'s' * (len(winners) == 1)} {alike}{also}."
-    some = "; ".join(f"{m} on {_where(rows, m)}" for m in methods.index if methods[m])
-    said = f"None of the {len(methods)} methods measured looks {alike}" + f" ({some})" * bool(some)
+    some = [f"; {m} does on {_where(rows, m)}" for m in methods.index if methods[m]]
+    said = f"None of the {len(methods)} methods measured looks {alike}{''.join(some)}"
     if CONTROL not in passed:
         return f"{said}; {SHORTER} wasn't measured."
     where = f"does on {_where(rows, CONTROL)}" if again else "doesn't on any"
