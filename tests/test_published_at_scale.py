@@ -104,7 +104,7 @@ def test_originals_of_photographs_are_above_re_trained_models_whatever_the_noise
     ends = mean.ratio_of_means.unstack()[[0.0, 0.0314]]
     said += [f"{ends[0.0][m]:.2f} to {ends[0.0314][m]:.2f}" for m in ("NegGrad+", "SCRUB", "GA")]
     said += ["{:.3f} to {:.3f}, none detected in two".format(*ends.loc["RURK"])]
-    said += ["has ({:.3f}; {:.3f})".format(*ends.loc["SSD"])]
+    said += ["has ({:.3f} at tau 0, {:.3f} at 0.031)".format(*ends.loc["SSD"])]
     assert all(part in page for part in said), said
     seeds = rows[rows.method == "Original"].assign(
         above=lambda r: r.ratio_of_means > r.predict_high

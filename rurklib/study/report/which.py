@@ -86,7 +86,7 @@ def which_to_use(rows: pd.DataFrame) -> str:
     if CONTROL not in passed:
         return f"{said}; {SHORTER} wasn't measured."
     where = f"does on {_where(rows, CONTROL)}" if again else "doesn't on any"
-    so = ": re-train for less long" * (0 < again >= best)
+    so = ": simply re-train for fewer epochs" * (0 < again >= best)
     return f"{said}; {SHORTER} {where}{so}."
 
 

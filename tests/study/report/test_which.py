@@ -82,8 +82,8 @@ def test_a_row_a_method_the_best_first(page):
         ({"Good", "Again"}, {"Good", "Again"}, "and b); so does re-training for a quarter"),
         ({"Good", "Again"}, {"Seen", "Dear"}, "None of the 3 methods measured looks re-trained"),
         ({"Good", "Again"}, {"Seen"}, "b); Good does on a; re-training for a quarter of the epochs "
-         "does on a: re-train for less long."),
-        ({"Good"}, {"Seen", "Again"}, "does on b: re-train for less long."),
+         "does on a: simply re-train for fewer epochs."),
+        ({"Good"}, {"Seen", "Again"}, "does on b: simply re-train for fewer epochs."),
         ({"Seen"}, {"Seen"}, "(a and b); re-training for a quarter of the epochs wasn't"),
         ({"Good"}, {"Seen", "Poor"}, "a quarter of the epochs doesn't on any."),
     ],
