@@ -20,7 +20,9 @@ and would decide alone. The best finalist is chosen by its mean over all rehears
 
 Trial 0 is the method's defaults (the paper's values where it gives them), written out, for a
 scenario may have other values that a winning trial has to replace; the others are drawn from the
-space that its file names (``@method(..., search=...)``), the same number for all.
+space that its file names (``@method(..., search=...)``), the same number for all. That space was
+laid out for small data: where all of it is too much, as RURK's is on all of CIFAR-10, settings of
+one's own are tried beside the drawn ones (``tries``).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,14 +39,19 @@ from rurklib.study.scenarios.scenario import literal
 from rurklib.study.stages.models import train
 from rurklib.study.stages.parallel import parallel
 from rurklib.study.stages.trials import numbers_of, trial
-from rurklib.unlearn.contract import SEARCH, defaults
+from rurklib.unlearn.contract import SEARCH, check, defaults
 
 SCREEN, FINALISTS = 2, 3
 SCORED = {"retain": "retain", "unlearn": "unlearn", "validation": "test", "nearby": "nearby"}
 
 
 def tune(
-    run: Run, *, methods: Sequence[str] | None = None, budget: int = 24, seed: int = 0
+    run: Run,
+    *,
+    methods: Sequence[str] | None = None,
+    budget: int = 24,
+    seed: int = 0,
+    tries: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> pd.DataFrame:
     """Try ``budget`` settings of each method (default: all of the scenario) on a rehearsal.
 
@@ -52,8 +59,8 @@ def tune(
     unlearn, validation and nearby (distance to the re-trained models in percentage points); and
     score, their mean. Writes ``settings.json``, the best trial of each method in the form that
     ``rurk study --settings`` takes. Finished trials are kept and not repeated. ``seed`` decides
-    the draws from the spaces. Trials of other methods in the folder stay; those of ``methods`` are
-    returned.
+    the draws from the spaces; ``tries`` holds, for some methods, more settings to be tried. Trials
+    of other methods in the folder stay; those of ``methods`` are returned.
     """
     if not run.rehearsal:
         raise checks.InputError("tune needs a rehearsal: open_run(..., rehearsal=True)")
@@ -62,10 +69,13 @@ def tune(
     chosen = list(run.scenario.methods if methods is None else methods)
     for name in chosen:
         checks.one_of("method", name, run.scenario.methods)
+    for name, more in (tries or {}).items():
+        for values in more:
+            check(checks.one_of("method", name, chosen), values)
     train(run)
     references = parallel(run, [(numbers_of, (run, name)) for name in run.names("Re-train")])
     target = {key: np.mean([r[key] for r in references], axis=0) for key in SCORED.values()}
-    tried = {name: settings_of(name, budget, seed) for name in chosen}
+    tried = {n: [*settings_of(n, budget, seed), *(tries or {}).get(n, [])] for n in chosen}
 
     def rows(asked: Mapping[str, Iterable[int]], seeds: Sequence[int]) -> list[dict[str, Any]]:
         these = [(n, t, s) for n, its in asked.items() for t in its for s in seeds]

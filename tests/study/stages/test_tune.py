@@ -188,6 +188,17 @@ def test_finished_trials_are_kept_and_other_methods_with_them(run, table):
     assert own == tune.best(table[table.method == "SSD"])
 
 
+def test_settings_of_ones_own_are_tried_beside_the_drawn_ones(run, table):
+    """Fails if they replace drawn trials, or a wrong name is found after hours of training."""
+    own = {"lr": 0.02, "epochs": 1}
+    more = tune.tune(run, methods=["GD"], budget=3, tries={"GD": [own]})
+    pd.testing.assert_frame_equal(more[:-1], table[table.method == "GD"].reset_index(drop=True))
+    assert (more.trial.iloc[-1], more.settings.iloc[-1]) == (3, "lr=0.02; epochs=1")
+    for tries in ({"GD": [{"rate": 0.1}]}, {"SSD": [{"alpha": 1.0}]}):
+        with pytest.raises(InputError, match=r"rate|method"):
+            tune.tune(run, methods=["GD"], budget=3, tries=tries)
+
+
 def test_trials_of_a_grid_are_the_methods_models(run, table):
     """By hand. Fails if an entry is left out, or the scenario's values don't stand behind it."""
     (original,) = load_models(run, [ModelId("Original", 900)]).values()
@@ -233,8 +244,12 @@ def test_a_study_is_not_tuned_and_experiment_seeds_stay_apart(tmp_path):
 def test_the_command_writes_settings_that_a_study_takes(tmp_path):
     words = ["tune", "--out", str(tmp_path / "t"), "--methods", "GD", "--budget", "2", "--seeds",
              "900", "--references", "2", "--set", "epochs=1", "--set", "taus=0,0.2"]  # fmt: skip
-    done = CliRunner().invoke(main, words)
+    wrong = CliRunner().invoke(main, [*words, "--try", "GD lr"])
+    assert 'expected "METHOD: NAME=VALUE' in wrong.output
+    done = CliRunner().invoke(main, [*words, "--try", "GD: lr=0.003; epochs=1"])
     assert done.exit_code == 0, done.output
+    tried = pd.read_csv(tmp_path / "t" / "trials.csv").settings
+    assert tried.tolist()[2:] == ["lr=0.003; epochs=1"]
     settings = json.loads((tmp_path / "t" / "settings.json").read_text())
     assert settings.keys() == {f"GD.{key}" for key in SEARCH["GD"]}
     chosen = open_run("digits", tmp_path / "s", settings=settings).scenario.methods["GD"]
