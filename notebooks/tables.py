@@ -191,8 +191,9 @@ MARK = re.compile(
     r"(<!-- figures/([\w/-]+)/([\w-]+\.csv): made by \S+ -->\n)(?:\|.*\n|not measured yet\n)*"
 )
 SAID = re.compile(r"(<!-- which to use: made by \S+ -->\n *)[^\n]*")
-AS_IT_IS = ("answers", "95_table_c4", "95_table_c5", "variants", "schedules", "noisy", "measures")
-AS_IT_IS += (*(f"agreement_{d}" for d in ("digits", "cifar5", "cifar10-cpu")), "level", "power")
+AS_IT_IS = ("answers", "95_table_c4", "95_table_c5", "variants", "rehearsal", "schedules", "noisy")
+AS_IT_IS += (*(f"agreement_{d}" for d in ("digits", "cifar5", "cifar10-cpu")), "measures")
+AS_IT_IS += ("level", "power")
 TABLES = {
     "which.csv": lambda folder: which_table(pd.read_csv(folder / "which.csv")),
     "summary.csv": results,
