@@ -189,4 +189,8 @@ def test_rurk_tuned_on_a_rehearsal_is_told_from_nobody():
     gaps = read("cifar10-cpu/summary.csv").groupby("method").average_gap.mean()
     said += [f"Avg. Gap {mean.average_gap:.2f}, where they have {gaps.RURK:.2f}"]
     said += [f"wasn't tuned, {gaps.NGD:.2f};"]
+    said += ["surer of the forgotten than of held-out airplanes in three of three seeds"]
+    judged = read("cifar10-cpu/rehearsal_verdicts.csv").query("method == 'RURK'")
+    assert judged.finding.tolist() == seeds.finding.tolist()
+    assert judged.treated.tolist() == ["surer of the forgotten"] * 3
     assert all(part in page for part in said), said
