@@ -79,6 +79,8 @@ def main() -> None:
     parser.add_argument("--tuned", type=Path, help="settings.json of rurk tune")
     parser.add_argument("--only", nargs="+", choices=[*VARIANTS], default=[*VARIANTS])
     given = parser.parse_args()
+    if "rehearsal" in (given.settings or []) and not given.tuned:
+        parser.error("--settings rehearsal needs --tuned: the settings.json that rurk tune wrote")
     settings = {k: literal(v) for k, v in (item.split("=", 1) for item in given.set)}
     settings = {"references": 6, **settings}
     tuned = SCENARIOS[given.scenario].hyperparameters("RURK")

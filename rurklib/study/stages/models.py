@@ -66,7 +66,8 @@ def same_prior(run: Run) -> dict[ModelId, nn.Module]:
 
 def halved(run: Run) -> bool:
     """Whether as much of the class is retained as forgotten, or one fewer of an odd number."""
-    return int(run.split.of_class(run.pair("retain")[1]).sum()) + 1 >= len(run.split.forget)
+    kept = int(run.split.of_class(run.pair("retain")[1]).sum())
+    return 0 < kept >= len(run.split.forget) - 1
 
 
 def half_trained(run: Run) -> dict[ModelId, nn.Module]:
