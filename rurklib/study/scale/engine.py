@@ -62,6 +62,8 @@ class AtScale(Engine):
         state = {} if self.kept is None else resume.read(self.kept, self.key)
         done = resume.restore(state, model, optimizer) if state else 0
         self.before, self.began = float(state.get("seconds", 0.0)), time.perf_counter()
+        self.a_pass = recipe.steps(n) // recipe.epochs
+        self.steps = done * self.a_pass
         processes.agree(done, f"passes done in {self.kept}")
         processes.reseed(seed, done)
         return done
@@ -74,19 +76,25 @@ class AtScale(Engine):
             loss.backward()
         else:
             processes.fabric().backward(loss)
+        self.steps += 1
+        if self.name and processes.rank() == 0:
+            self.tell(time.perf_counter())
+
+    def tell(self, now: float) -> None:
+        """Say how far the training is, if nothing was said for long; a pass alone may be long."""
+        done = self.steps / self.a_pass
+        if now - max(AtScale.said, self.began) >= AtScale.wait and done < self.epochs:
+            spent = self.before + now - self.began
+            print(f"{self.name}: {done:.1f} of {self.epochs} epochs in {spent:.0f} s", flush=True)
+            AtScale.said, AtScale.wait = now, 2 * AtScale.wait
 
     def after_pass(self, done: int) -> None:
         file = self.kept if processes.rank() == 0 else None  # the first process writes
         if done < self.epochs:
             processes.reseed(self.seed, done)
-            now = time.perf_counter()
-            spent = self.before + now - self.began
             if file is not None and done % self.every == 0:
+                spent = self.before + time.perf_counter() - self.began
                 resume.write(file, self.key, self.model, self.optimizer, done, spent)
-            silent = now - max(AtScale.said, self.began)
-            if self.name and processes.rank() == 0 and silent >= AtScale.wait:
-                print(f"{self.name}: {done} of {self.epochs} epochs in {spent:.0f} s", flush=True)
-                AtScale.said, AtScale.wait = now, 2 * AtScale.wait
             return
         self.unwrap()
         if file is not None:

@@ -113,15 +113,15 @@ def test_what_a_killed_process_spent_is_counted(killed, tmp_path, monkeypatch):
     path, clock = tmp_path / "a.kept", iter(range(1000))
     watch = SimpleNamespace(perf_counter=lambda: float(next(clock)))
     monkeypatch.setattr(engine, "time", watch)
-    killed(25, path)  # kept after passes 2 and 4: a clock that was read four times by then
+    killed(25, path)  # kept after passes 2 and 4: a clock that was read twice since it began
     going_on = AtScale(path, "key")
     fit(net(), *data(), **OPTIONS, engine=going_on)
-    assert going_on.before == 4.0
+    assert going_on.before == 2.0
 
 
 def test_a_long_training_says_how_far_it_is_ever_more_seldom(tmp_path, monkeypatch, capsys):
-    """20 seconds a pass. Fails if minutes pass in silence before the first model is there, if every
-    pass is told, or if a training without a name says anything."""
+    """20 seconds a step, five a pass. Fails if minutes pass in silence before the first pass is
+    done, if every step is told, or if a training without a name says anything."""
     clock = iter(range(0, 10**6, 20))
     monkeypatch.setattr(engine, "time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
     monkeypatch.setattr(AtScale, "said", 0.0)
@@ -129,7 +129,7 @@ def test_a_long_training_says_how_far_it_is_ever_more_seldom(tmp_path, monkeypat
     fit(net(), *data(), **OPTIONS, engine=AtScale())
     assert capsys.readouterr().out == ""
     fit(net(), *data(), **OPTIONS, engine=AtScale(name="Original seed 0"))
-    said = [f"Original seed 0: {n} of 6 epochs in {20 * n} s" for n in (2, 5)]
+    said = [f"Original seed 0: {n / 5:.1f} of 6 epochs in {20 * n} s" for n in (2, 5, 11, 23)]
     assert capsys.readouterr().out.splitlines() == said
 
 
