@@ -178,7 +178,7 @@ def test_rurk_tuned_on_a_rehearsal_is_told_from_nobody():
     trials = read("cifar10-cpu/trials.csv").groupby("settings", sort=False).score.mean()
     near = {f: trials[f"lambda_f={f}; lambda_a=0.00045"] for f in (0.03, 0.02, 0.015)}
     assert min(near.values()) == near[0.02]
-    said = [f"(at least {trials[:8].min():.0f} points from"]
+    said = [f"(at least {trials[:8].min():.1f} points from"]
     said += [f"RURK is {near[0.03]:.2f} points away"]
     said += [f"with 0.02 {near[0.02]:.2f}, with 0.015 {near[0.015]:.2f}."]
     seeds = read("cifar10-cpu/rehearsal_by_seed.csv")

@@ -95,7 +95,7 @@ def test_the_exact_test_has_its_level_and_the_page_says_what_the_rows_do():
     rule = shares["rule, level"]
     assert f"rule of record calls {rule.mean():.1f} % of them here" in page
     front = " ".join((FIGURES.parent / "README.md").read_text().split())
-    assert f"on four others for {rule[rows.K == 6].mean():.1f} %" in front
+    assert f"and for {rule[rows.K == 6].mean():.1f} % on four others" in front
     cell = rows.assign(**shares).set_index(["data", "n", "K"])
     for name, n, more in (("CIFAR-10", 25, 1), ("Fashion-MNIST", 25, 1), ("X-rays", 250, -1)):
         ours, rule = cell.loc[(name, n, 6), ["exchange, power", "rule, power"]]

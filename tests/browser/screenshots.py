@@ -23,7 +23,8 @@ from test_inspector_in_a_browser import READY, wait_for
 from rurklib.study.run import open_existing
 
 COLORS = 128  # of the animation
-LAST = 2  # of the sentences below the pictures, the one that a slider changes last
+# The picture that a slider changes last.
+BARS = "[...document.images].find(e => e.alt.startsWith('Probability of'))"
 
 
 def main() -> None:
@@ -75,12 +76,11 @@ def animate(tab: Page, path: Path) -> None:
     tau = tab.get_by_role("slider").nth(1)
     frames, took = [], []
     for key in ("Home", *["ArrowRight"] * 30):
-        before = tab.get_by_role("status").nth(LAST).inner_text()
+        before = tab.evaluate(f"{BARS}.src")
         began = time.perf_counter()
         tau.press(key)
-        tab.wait_for_function(
-            f"w => document.querySelectorAll('[role=status]')[{LAST}].innerText != w", arg=before
-        )
+        tab.wait_for_function(f"was => {BARS}.src != was", arg=before)
+        tab.evaluate(f"{BARS}.decode().then(() => new Promise(f => requestAnimationFrame(f)))")
         took.append(time.perf_counter() - began)
         frames.append(Image.open(io.BytesIO(tab.screenshot())).convert("RGB"))
     small = [f.resize((600, 600), Image.Resampling.LANCZOS) for f in frames[2::2]]

@@ -17,7 +17,11 @@ from rurklib.study.run_record import RECORD
 from rurklib.study.scenarios.images import CONTROL
 
 QUARTER = 0.25
-SHORTER = "re-training for a quarter of the epochs"
+SHORTER = "the control, re-training for a quarter of the epochs,"
+PASSING = (
+    "To pass is to look re-trained by both tests, to be as accurate as the worst re-trained model, "
+    "and to take at most a quarter of re-training's time, or what the control takes."
+)
 
 
 def compared(folders: list[Path]) -> pd.DataFrame:
@@ -72,22 +76,19 @@ def which_to_use(rows: pd.DataFrame) -> str:
     passed = rows.groupby("method", sort=False).passed.sum()
     methods, again = passed.drop(CONTROL, errors="ignore"), int(passed.get(CONTROL, 0))
     data, best = list(rows.data.unique()), max(methods, default=0)
-    alike = (
-        "re-trained by both tests, at a re-trained model's accuracy and within a quarter of its "
-    )
-    where = _and(data)
-    alike += f"time, on {f'every data set ({where})' if len(data) > 1 else where}"
+    where = f"every data set ({_and(data)})" if len(data) > 1 else data[0]
     if best == len(data):
         winners = methods.index[methods == best]
         also = f"; so does {SHORTER}" * (again == best)
-        return f"{_and(winners)} look{'s' * (len(winners) == 1)} {alike}{also}."
-    some = [f"; {m} does on {_where(rows, m)}" for m in methods.index if methods[m]]
-    said = f"None of the {len(methods)} methods measured looks {alike}{''.join(some)}"
-    if CONTROL not in passed:
-        return f"{said}; {SHORTER} wasn't measured."
-    where = f"does on {_where(rows, CONTROL)}" if again else "doesn't on any"
-    so = ": simply re-train for fewer epochs" * (0 < again >= best)
-    return f"{said}; {SHORTER} {where}{so}."
+        return f"{_and(winners)} pass{'es' * (len(winners) == 1)} on {where}{also}. {PASSING}"
+    wide = int(rows[rows.method != CONTROL].method.value_counts().eq(len(data)).sum())
+    many = f"{len(methods)} methods" + f" (measured everywhere: {wide})" * (wide < len(methods))
+    some = [f"; {m} passes on {_where(rows, m)}" for m in methods.index if methods[m]]
+    said = f"None of {many} passes on {where}{''.join(some)}; {SHORTER}"
+    there = f"passes on {_where(rows, CONTROL) if again else 'none'}"
+    there = there if CONTROL in passed else "wasn't measured"
+    so = ": there, simply re-train for fewer epochs" * (0 < again >= best)
+    return f"{said} {there}{so}. {PASSING}"
 
 
 def _of_one(folder: Path) -> pd.DataFrame:

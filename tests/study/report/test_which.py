@@ -77,15 +77,15 @@ def test_a_row_a_method_the_best_first(page):
 @pytest.mark.parametrize(
     ("first", "second", "says"),
     [
-        ({"Good", "Dear"}, {"Good"}, "Good looks re-trained by both tests,"),
-        ({"Good", "Dear"}, {"Good"}, "within a quarter of its time, on every data set (a and b)."),
-        ({"Good", "Again"}, {"Good", "Again"}, "and b); so does re-training for a quarter"),
-        ({"Good", "Again"}, {"Seen", "Dear"}, "None of the 3 methods measured looks re-trained"),
-        ({"Good", "Again"}, {"Seen"}, "b); Good does on a; re-training for a quarter of the epochs "
-         "does on a: simply re-train for fewer epochs."),
-        ({"Good"}, {"Seen", "Again"}, "does on b: simply re-train for fewer epochs."),
-        ({"Seen"}, {"Seen"}, "(a and b); re-training for a quarter of the epochs wasn't"),
-        ({"Good"}, {"Seen", "Poor"}, "a quarter of the epochs doesn't on any."),
+        ({"Good", "Dear"}, {"Good"}, "Good passes on every data set (a and b). To pass is"),
+        ({"Good", "Dear"}, {"Seen"}, "s (measured everywhere: 0) passes on every data"),
+        ({"Good", "Again"}, {"Good", "Again"}, "and b); so does the control, re-training"),
+        ({"Good", "Again"}, {"Seen", "Dear"}, "None of 3 methods (measured everywhere"),
+        ({"Good", "Again"}, {"Seen"}, "Good passes on a; the control, re-training for a quarter of "
+         "the epochs, passes on a: there, simply re-train for fewer epochs."),
+        ({"Good"}, {"Seen", "Again"}, "passes on b: there, simply re-train for fewer epochs."),
+        ({"Seen"}, {"Seen"}, "the control, re-training for a quarter of the epochs, wasn't"),
+        ({"Good"}, {"Seen", "Poor"}, "a quarter of the epochs, passes on none. To"),
     ],
 )  # fmt: skip
 def test_the_sentence_follows_from_the_rows(page, first, second, says):
