@@ -178,9 +178,11 @@ def test_rurk_tuned_on_a_rehearsal_is_told_from_nobody():
     trials = read("cifar10-cpu/trials.csv").groupby("settings", sort=False).score.mean()
     near = {f: trials[f"lambda_f={f}; lambda_a=0.00045"] for f in (0.03, 0.02, 0.015)}
     assert min(near.values()) == near[0.02]
-    said = [f"(at least {trials[:8].min():.1f} points from"]
-    said += [f"RURK is {near[0.03]:.2f} points away"]
-    said += [f"with 0.02 {near[0.02]:.2f}, with 0.015 {near[0.015]:.2f}."]
+    said = [
+        f"(at least {trials[:8].min():.1f} points from",
+        f"RURK is {near[0.03]:.2f} points away",
+        f"with 0.02 {near[0.02]:.2f}, with 0.015 {near[0.015]:.2f}.",
+    ]
     seeds = read("cifar10-cpu/rehearsal_by_seed.csv")
     told = ["none", "one", "two", "three"][(seeds.finding != "none detected").sum()]
     said += [f"from re-trained models in {told} of three seeds"]
@@ -189,6 +191,11 @@ def test_rurk_tuned_on_a_rehearsal_is_told_from_nobody():
     gaps = read("cifar10-cpu/summary.csv").groupby("method").average_gap.mean()
     said += [f"Avg. Gap {mean.average_gap:.2f}, where they have {gaps.RURK:.2f}"]
     said += [f"wasn't tuned, {gaps.NGD:.2f};"]
+    ours = read("cifar10-cpu/rehearsal_memory.csv").groupby("tau")
+    at = ours.mean(numeric_only=True).loc[[0.0, 0.0314]]
+    said += ["to {:.3f} at tau 0 and {:.3f} at 0.031".format(*at.held_out_ratio)]
+    said += ["stand out by {:.0f} and {:.0f} %, as Original's".format(*100 * (at.memory - 1))]
+    said += ["(p {:.3f} to {:.3f})".format(*ours.p.agg(["min", "max"]).loc[0.0])]
     said += ["surer of the forgotten than of held-out airplanes in three of three seeds"]
     judged = read("cifar10-cpu/rehearsal_verdicts.csv").query("method == 'RURK'")
     assert judged.finding.tolist() == seeds.finding.tolist()
