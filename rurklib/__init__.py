@@ -3,11 +3,11 @@
 The public names::
 
     rurklib.residual_knowledge   how much more a model recognises near forget samples than
-                                 re-trained models do
-    rurklib.audit                the same with controls and a verdict, written to a folder
+                                 re-trained models do: a ResidualKnowledge, made of Counts
+    rurklib.audit                the same for one model, with controls, a report and files
     rurklib.unlearn, METHODS     make a model forget, by a method's name; defaults(name)
     rurklib.rurk_loss            the RURK loss (Eq. 6, Algorithm 1)
-    rurklib.gaussian, fgsm, pgd  perturbed copies of samples; PERTURBATIONS has all, by name
+    rurklib.gaussian, fgsm, pgd  perturbed copies, away from y unless told; PERTURBATIONS: by name
     rurklib.data, models, train  data sets, nets and training
     rurklib.metrics              numbers about a model: accuracy, attacks, re-learning
     rurklib.InputError           what is raised for input that can't be used

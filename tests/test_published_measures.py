@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.metrics import cohen_kappa_score
 
 FIGURES = Path(__file__).parent.parent / "figures"
 
@@ -47,9 +48,13 @@ def test_what_is_said_of_the_fields_other_measures():
     assert (original[[ours, "U-LiRA", "KLoM", "epsilon"]] == 3).all()
     assert outside.exchange.loc["cifar5", "RURK"].all()
     shares = "{:.0f}, {:.0f} and {:.0f} %".format(*nearest)
+    rule, theirs = outside[ours], [outside[m] for m in nearest.index]
+    kappas = "kappa {:.2f}, {:.2f} and {:.2f}".format(*(cohen_kappa_score(rule, m) for m in theirs))
+    too = "inside they call {}, {} and {} inside".format(*((~m[~rule]).sum() for m in theirs))
     said = [f"{shares} of {len(outside)}", f"{outside.exchange['cifar5'].sum()} of 75 models"]
     zrf = "{:.0f}, {:.0f} and {:.0f} %".format(*(d.ZRF for d in (digits, *others)))
-    said += [f"for {digits.exchange:.0f} %", zrf]
+    said += [f"for {digits.exchange:.0f} %", zrf, kappas, too]
+    said += [f"calls {rule.sum()} of {len(rule)} so", f"with it for {100 * rule.mean():.0f} %"]
     all_of_it = outside.loc["cifar10-cpu"]
     assert all_of_it[["U-LiRA", "KLoM", "epsilon", "activation", "JS"]].all(axis=None)
     alike = all_of_it.index[~all_of_it[ours]].get_level_values("method")

@@ -14,7 +14,7 @@ show; far *below* 0.5 they show as well, being less certain than an unseen sampl
 
 The control ``held_out_auc`` is the chance that a forget sample's z is above that of a sample of the
 same class that no model saw. A model that saw more of a class is surer of *all* its samples: on
-digits, Original has an ``auc`` of 0.92 ... 0.98 but a ``held_out_auc`` of 0.56 ... 0.67.
+digits, Original has an ``auc`` of 0.86 ... 0.94 but a ``held_out_auc`` of 0.56 ... 0.67.
 
 Notes on this implementation: sigma is one for all samples, pooled over the references' spread
 around each sample's own mean, as Carlini et al. advise for few shadow models. ``auc`` needs none.

@@ -10,7 +10,7 @@ Notes on this implementation: the paper gives neither the data nor the optimiser
   retain set beside it, the count would mostly measure how long a large set takes.
 - Optimiser: plain SGD at a constant lr, no weight decay. A schedule that falls to zero over 30
   epochs would make an epoch's worth depend on its number. The defaults are chosen on digits, where
-  they tell re-trained models apart (4 ... 14 epochs); at lr 1e-2 all need a few, at 3e-4 most more
+  they tell re-trained models apart (7 ... 10 epochs); at lr 1e-2 all need a few, at 3e-4 most more
   than 30. Compare only numbers that were made with the same values and the same forget set.
 - The net stays in eval mode: BatchNorm keeps its running statistics. A batch of one class would
   drag them away, and then the loss that is lowered is not the loss that is measured.

@@ -1,8 +1,8 @@
 """Perturbed copies of a sample: pure functions ``(model, x, y, tau, ...) -> x'``.
 
 Pixels live in [0, 1] and tau is in those units; where a text is edited, tau is the rate. Every x'
-lies inside its ball and inside the bounds; tau = 0 returns x; the model and the global random state
-are left as found.
+lies inside the bounds, and its ball if there is one; tau = 0 returns x; the model and the global
+random state are left as found.
 
 ``PERTURBATIONS`` names the ways in which residual knowledge draws neighbours. All have one
 signature, ``.sample(model, x, y, tau, generator, bounds)``: a random one ignores model and y; a

@@ -1,4 +1,4 @@
-"""What looks wrong about a measurement: flags that warn and never change a number.
+"""What looks wrong about a measurement: flags, which warn.
 
 Input that makes a measurement meaningless is refused (``InputError``) before any work: softmax
 outputs, NaN, images outside their bounds. What can be measured, but may not mean what one thinks,

@@ -8,8 +8,8 @@ Each part stands for the whole curve by one number, and one two-sided prediction
 - ``"scaled margin"``: the same after each model's margins were divided by their own standard
   deviation over samples, and multiplied by the references' mean one. Deaf to a common factor, and
   less sharp for knowledge of a few samples, which widens that deviation.
-- ``"soft hits"``: the log-odds of the mean probability of the answer, averaged over taus. Between
-  margins and hits: a copy that is surely known, or surely missed, counts for no more than one.
+- ``"soft hits"``: the log-odds of the mean probability, one from each sample's mean margin,
+  averaged over taus. Between margins and hits: what is surely known counts for no more than one.
 - ``"hits"``: the log-odds of the accuracy, averaged over taus: the paper's counts, no confidence.
 - ``"hits at the first tau"``: the same there alone; at tau = 0, accuracy on the samples. Where
   noise makes re-trained models differ, it can tell what the whole curve can't.
@@ -33,10 +33,10 @@ TestStatistic = tuple[np.ndarray, np.ndarray, float]
 
 
 def combined(p: Sequence[float]) -> float:
-    """One p for several p, whatever depends on what: the Cauchy combination, truncated at 1/2.
+    """One p for several p that depend on each other: the Cauchy combination, truncated at 1/2.
 
-    The mean of cot(pi p_i) is close to a standard Cauchy variable far out, however the p_i depend
-    on each other (Liu & Xie 2020, doi:10.1080/01621459.2018.1554485). Terms of p_i > 1/2 are set to
+    The mean of cot(pi p_i) is nearly standard Cauchy far out, for correlated normal statistics too
+    (Liu & Xie 2020, doi:10.1080/01621459.2018.1554485), not for any. Terms of p_i > 1/2 are set to
     0 (Fang et al. 2023), so that a part that sees nothing takes nothing away: the outcome is below
     the level whenever one of n p is below level / n. NaN (a part that can't be computed) is left
     out; NaN if all are.

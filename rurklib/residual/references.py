@@ -23,7 +23,7 @@ from rurklib.residual import uncertainty
 from rurklib.residual.parts import PARTS, combined, statistics
 
 SAME = 1e-3  # answers that differ by less, in units of how they vary, are the same answers
-LEVEL = 0.03  # at which one is flagged: in 5 % of sets of good references (README.md)
+LEVEL = 0.03  # nominal: one is flagged in 3.7 % of sets of good references (README.md)
 OF_SHARES = 0.01  # the same for shares of forget and held-out samples, for all of them together
 
 

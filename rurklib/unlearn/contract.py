@@ -137,7 +137,7 @@ def check(name: str, values: Mapping[str, Any]) -> None:
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """The hyper-parameters of a method with their default values."""
+    """A method's hyper-parameters with their defaults; raises InputError for an unknown name."""
     signature = inspect.signature(METHODS[checks.one_of("method", name, METHODS)])
     keywords = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
     return {p.name: p.default for p in keywords if p.name != "seed"}
@@ -161,8 +161,8 @@ def unlearn(
             sample, on the model's device.
         seed: decides every random choice of the method.
         hyperparameters: the method's own; see its docstring. An unknown one is an error. Every
-            method has ``precision``: "float32" (default), "bfloat16" or "auto", of whatever it asks
-            the model (:mod:`rurklib.train.precision`).
+            method has ``bounds`` ((0, 1); None: inputs have no range) and ``precision``: "float32"
+            (default), "bfloat16" or "auto", of what the model is asked (rurklib.train.precision).
 
     Returns the unlearned model in eval mode. Raises InputError before any work if something can't
     be used, and :class:`Diverged`, an InputError, if the weights didn't stay finite.

@@ -98,7 +98,7 @@ def audit(
     logits out, normalisation inside (or --mean and --std). It is imported and called, so the code
     in that file is run, as in those of --with; nothing else is: weights are safetensors or a
     state_dict in a .pt file, which another process reads by PyTorch's restricted loader, and arrays
-    are plain numbers. ONNX files need onnxruntime (pip install -e ".[onnx]" in the clone of
+    are plain numbers. ONNX files need onnxruntime (pip install -e ".[audit,onnx]" in the clone of
     rurklib) and copies made without gradients.
 
     Prints how many samples each is right on, both answers, and accuracies by tau; writes
