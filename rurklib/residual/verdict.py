@@ -128,10 +128,10 @@ def judge(
         null_margins: like ``null_hits``.
         test: ``"joint"``, the rule; or one part alone, a name in ``TESTS``. Choose before looking:
             five parts at 5 % are not one.
-        level: the share of false alarms accepted, 0 ... 1.
+        level: the share of false alarms accepted, 1e-6 ... 0.999.
         estimand: for the effect's interval (see ``uncertainty``); p doesn't depend on it.
     """
-    checks.number("level", level, 0.0, 1.0)
+    checks.number("level", level, 1e-6, 0.999)
     checks.one_of("estimand", estimand, ESTIMANDS)
     checks.one_of("test", test, TESTS)
     if margins is not None and not (np.isfinite(margins[0]).all() & np.isfinite(margins[1]).all()):
@@ -175,8 +175,8 @@ def judge(
     effect = _effect(hits, draws, None if of_hits else margins, 1 - level, estimand)
     alpha = level / (len(ps) if test == JOINT else 1)  # what one part needs to be heard for sure
     can = {n: float(uncertainty.detectable(v[1], v[2], alpha=alpha)) for n, v in shown.items()}
-    shift = can.get(test if test in PARTS[:2] else "margin", math.nan)
-    ratio = _as_ratio(hits[1], draws, can["hits"])
+    shift = math.nan if of_hits else can[test if test in PARTS[:2] else "margin"]
+    ratio = math.nan if test in OF_MARGINS else _as_ratio(hits[1], draws, can["hits"])
     return Verdict(
         finding, test, level, k, p, *effect, estimand, shift, ratio, ps, note, leading, away
     )

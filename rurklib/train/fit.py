@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rurklib import checks
 from rurklib.rng import generator, seeded
 from rurklib.train.adversarial import STREAM, led_astray
 from rurklib.train.augment import augmentation
@@ -68,10 +69,13 @@ def fit(
         engine: what computes the steps; :class:`rurklib.study.scale.AtScale` is the other one.
         values: fields of the recipe that are to be different.
 
-    Raises InputError for values that can't be used, or if a step doesn't fit into a GPU's memory.
+    Raises InputError for samples, labels or values that can't be used, or if a step doesn't fit
+    into a GPU's memory.
     """
-    recipe = replace(recipe or Recipe(), **values)
-    engine = engine or Engine()
+    if isinstance(x, Tensor):  # rows are read when they are asked for
+        checks.inputs(x, None)
+    checks.labels(y, len(x))
+    recipe, engine = replace(recipe or Recipe(), **values), engine or Engine()
     augmentation(recipe.augment, tuple(x.shape[1:]))
     device = next(model.parameters()).device
     steps = recipe.steps(len(x))

@@ -120,6 +120,13 @@ def test_a_class_that_was_forgotten():
     by_hits = knows.judge("m", test="hits")
     assert (by_hits.unit, by_hits.effect) == ("accuracy", pytest.approx(0.54))
     assert "+0.54" in str(by_hits)
+    for test in TESTS[1:]:  # nothing is said to be within reach of what wasn't asked
+        of_margins = "margin" in test or test.startswith("soft")
+        asked = forgotten.judge("m", test=test)
+        unasked = asked.detectable_ratio if of_margins else asked.detectable_margin
+        assert np.isnan(unasked), test
+    with pytest.raises(InputError, match="level = 0: expected a finite number in"):
+        knows.judge("m", level=0)
     assert "ratio of" not in str(forgotten.verdict)
     assert np.isnan(forgotten.verdict.detectable_ratio)
 

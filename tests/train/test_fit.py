@@ -95,6 +95,21 @@ def test_rows_that_are_read_when_asked_for_are_as_good_as_a_tensor():
     assert max(rows.read) <= 8
 
 
+@pytest.mark.parametrize(
+    ("x", "y", "says"),
+    [
+        (data()[0][:0], data()[1][:0], "expected a non-empty batch"),
+        (data()[0], torch.arange(99), "holds 99 labels for"),
+        (data()[0], data()[1].int(), "expected an int64 tensor"),
+        (data()[0].float().fill_(torch.nan), data()[1], "hold NaN or infinity"),
+    ],
+)
+def test_samples_and_labels_that_cannot_be_used_are_named(x, y, says):
+    """Before a step is taken. Fails if too many labels, say, train in silence on the first."""
+    with pytest.raises(InputError, match=says):
+        fit(net(), x, y, **OPTIONS)
+
+
 def test_batches_are_moved_to_the_models_device():
     """ "meta" is the other device that every machine has. Bytes are moved, floats made there."""
     x, y = data()
