@@ -66,13 +66,13 @@ class Exchange:
 
     def __str__(self) -> str:
         at, k = int(np.abs(self.z).argmax()), self.references
-        beside = f"{k} re-trained models were" if k > 1 else f"{k or 'no'} re-trained model was"
-        where = f", at tau = {self.taus[at]:g} (chance explains it least)," if self.taus else ""
+        beside = f"the mean of {k} re-trained models" if k > 1 else f"{k or 'no'} re-trained model"
+        where = f"at tau = {self.taus[at]:g}, where chance explains it least, " if self.taus else ""
         return (
-            f"{self.finding.capitalize()} (p = {self.p:.2g}, level {self.level:g}): margins of "
-            f"{self.n[0]} forget samples are{where} {self.difference[at]:+.3g} logits from those "
-            f"of {self.n[1]} held-out ones of their classes, {self.z[at]:+.1f} standard deviations "
-            f"of what chance would give; {beside} subtracted."
+            f"{self.finding.capitalize()} (p = {self.p:.2g}, level {self.level:g}): {where}margins "
+            f"of {self.n[0]} forget samples are {self.difference[at]:+.3g} logits from those of "
+            f"{self.n[1]} held-out ones of their classes, {self.z[at]:+.1f} standard deviations "
+            f"of what chance would give; {beside} was subtracted."
         )
 
 

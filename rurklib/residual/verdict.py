@@ -90,7 +90,7 @@ class Verdict:
         what = "No residual knowledge detected" if none else self.finding.capitalize()
         between = f" ({100 * (1 - self.level):g} % interval {self.low:.3g} to {self.high:.3g})"
         between *= self._told_by_effect
-        reach = "as a further one could be" if none else "more than a further one would be"
+        reach = f"{'within' if none else 'beyond'} what a further one would show"
         by = "" if self.test == JOINT else f"by {self.test} alone, "
         text = (
             f"{what} ({by}p = {self.p:.2g}, level {self.level:g}): {self.size} "
@@ -99,7 +99,7 @@ class Verdict:
         found = [f"{self.detectable_margin:.2g} logits"] * math.isfinite(self.detectable_margin)
         found += [f"a ratio of {self.detectable_ratio:.3g}"] * math.isfinite(self.detectable_ratio)
         if none and found:
-            text += f" This run would have found {' or '.join(found)} in 80 % of cases."
+            text += f" A run like this finds {' or '.join(found)} in four of five cases."
             much = self.detectable_margin > 3 and math.isinf(self.detectable_ratio)
             text += " More references, or radii at which they err, would tell more." * much
         return f"{text} {self.note}".rstrip()

@@ -114,8 +114,8 @@ def test_a_measurement_has_it_where_held_out_samples_were_measured(cnn, images):
     assert found.n == (12, 12)
     assert found.references == 3
     farthest = np.abs(found.z).argmax()
-    assert f"are, at tau = {found.taus[farthest]:g} (" in str(found)
-    assert f"), {apart[farthest]:+.3g} logits" in str(found)
+    assert f"at tau = {found.taus[farthest]:g}, where" in str(found)
+    assert f"are {apart[farthest]:+.3g} logits" in str(found)
     with pytest.raises(InputError, match="1 taus for margins at 2"):
         exchange(np.zeros((1, 2, 3)), np.zeros((1, 2, 3)), np.ones(3), np.ones(3), taus=[0.0])
     assert result.exchange("reference-0").references == 2

@@ -196,19 +196,19 @@ def test_a_verdict_in_words():
     assert str(verdict) == (
         "Residual knowledge (p = 0.0031, level 0.05): over the curve the mean logit "
         "margin is +1.23 logits from that of the average of 6 re-trained models (95 % interval "
-        "0.8 to 1.6), more than a further one would be."
+        "0.8 to 1.6), beyond what a further one would show."
     )
     none = dataclasses.replace(verdict, finding="none detected", p=0.4)
     assert str(none).startswith("No residual knowledge detected (p = 0.4")
-    assert str(none).endswith("would have found 0.9 logits or a ratio of 1.04 in 80 % of cases.")
+    assert str(none).endswith("finds 0.9 logits or a ratio of 1.04 in four of five cases.")
     blunt = dataclasses.replace(none, detectable_margin=12.0, detectable_ratio=math.inf)
     more = " More references, or radii at which they err, would tell more."
-    assert str(blunt).endswith("would have found 12 logits in 80 % of cases." + more)
+    assert str(blunt).endswith("finds 12 logits in four of five cases." + more)
     over = dataclasses.replace(verdict, finding="over-forgotten", effect=-1.234, note="Mind this.")
     assert str(over).startswith("Over-forgotten (p = ")
     alone = dataclasses.replace(verdict, test="hits")
     assert str(alone).startswith("Residual knowledge (by hits alone, p = ")
-    assert str(over).endswith("would be. Mind this.")
+    assert str(over).endswith("would show. Mind this.")
     for part, told in {
         "hits at the first tau": "at the first tau the odds of a right answer are 0.5 times",
         "soft hits": "over the curve the odds of the answer's mean probability are 0.5 times",
@@ -216,7 +216,7 @@ def test_a_verdict_in_words():
     }.items():
         led = dataclasses.replace(over, leading=part, shift=-math.log(2))
         assert f"level 0.05): {told} th" in str(led)
-        assert "of the average of 6 re-trained models, more than" in str(led)
+        assert "of the average of 6 re-trained models, beyond" in str(led)
 
 
 def test_a_finding_is_told_by_a_number_on_its_side():

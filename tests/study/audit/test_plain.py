@@ -248,4 +248,4 @@ def test_one_re_trained_model_and_none_in_words(tmp_path, audit):
         page = (out / "report.html").read_text()
         assert f"{words} subtracted." in page
         assert f"{k or 'no'} re-trained reference{'s' * (k == 0)}, seed 0" in page
-    assert str(treated(ALIKE, 2)).endswith("2 re-trained models were subtracted.")
+    assert str(treated(ALIKE, 2)).endswith("the mean of 2 re-trained models was subtracted.")
