@@ -49,8 +49,8 @@ def fgsm(
 ) -> Tensor:
     """One signed gradient step of size tau: x' = clip(x +- tau * sign(grad)), in the L-inf ball.
 
-    Shapes: x [n, ...] float inside ``bounds``, y int64 [n] -> [n, ...]. tau = 0 returns a copy.
-    A coordinate with zero gradient stays where it is. Raises InputError for what can't be used.
+    Away from y; towards it if ``targeted``, as ``perturbation="fgsm"`` is. x [n, ...] float inside
+    ``bounds``, y int64 [n] -> [n, ...]; tau = 0: a copy. Raises InputError for what can't be used.
     """
     x = checked(x, tau, bounds)
     _check_labelled(model, x, y)

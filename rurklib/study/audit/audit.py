@@ -86,9 +86,9 @@ def audit(
         indices: where in your data each of the forget samples is [n], for samples.csv.
         given: what :func:`read_audit` was told, written down for ``rurk inspect --audit``.
         taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
-        test, level: as :func:`rurklib.residual.verdict.judge`.
-        expect_chance: references may be at chance (a whole class was forgotten, or the samples are
-            that hard); else there is no verdict where they are.
+        test, level: as :func:`rurklib.residual.verdict.judge`, level below 0.5; ``result.verdict``
+            is the rule's at 5 %, whatever they were.
+        expect_chance: references may be at chance (a whole class was forgotten); else no verdict.
 
     Returns the measurement: ``result.judge("model", test=..., level=...)`` is the verdict that was
     written, ``result.right`` how many samples each model is right on without noise.
