@@ -9,16 +9,18 @@ Algorithm:
     2. start from Original and minimise the loss of the retain set, of the pairs (x', y'), and
        (``true_labels``) of the forget set with its own labels, together by SGD
 
-Notes on this implementation: Algorithm 1 takes what PGD-50 finds in the first ball that holds
-something, which is up to twice as far as it need be: on digits 0.68 where 0.45 would do. The
-nearest is what the paper wants and argues with, so here DDN looks for it, as many steps long, and
-goes back to the border. To keep the forget samples with their true labels beside their neighbours
-with wrong ones is the paper's setting: the boundary is to come close to them, which lowers the
-confidence, not to cross them. ``true_labels=False`` leaves them out. y' is Original's own answer,
-so that these labels are wrong but no news to it. Nothing is drawn in step 1. A sample that Original
-gets wrong already is its own neighbour. One that has none after DOUBLINGS (a net that always gives
-one answer) has no x' and is left out. A departure: the rate falls by half a cosine (RURK's B.2),
-which this method's own paper doesn't have; ``schedule="constant"`` keeps it.
+Notes on this implementation: the official code isn't Algorithm 1: it stops each sample where it
+first crosses, with a first radius of 0.04, and its rate falls in steps. Algorithm 1 takes what
+PGD-50 finds in the first ball that holds something, which is up to twice as far as it need be: on
+digits 0.68 where 0.45 would do. The nearest is what the paper wants and argues with, so here DDN
+looks for it, as many steps long, and goes back to the border. To keep the forget samples with their
+true labels beside their neighbours with wrong ones is the paper's setting: the boundary is to come
+close to them, which lowers the confidence, not to cross them. ``true_labels=False`` leaves them
+out. y' is Original's own answer, so that these labels are wrong but no news to it. Nothing is drawn
+in step 1. A sample that Original gets wrong already is its own neighbour. One that has none after
+DOUBLINGS (a net that always gives one answer) has no x' and is left out. A departure: the rate
+falls by half a cosine (RURK's B.2), which this method's own paper doesn't have;
+``schedule="constant"`` keeps it.
 
 Hyper-parameters (paper's defaults): steps 50 (of the search); of our own: epsilon 0.5 (units of the
 input; the first radius), epochs 10, lr 1e-2, momentum 0.9, weight_decay 5e-4, batch_size 128,

@@ -14,7 +14,7 @@ and forget samples share batches. No labels are used. Both teachers are in eval 
 net's BatchNorm has its initial statistics there. The paper's optimiser is Adam with lr 1e-4; SGD
 needs more, so lr is that of the other methods. A departure: the rate falls by half a cosine (RURK's
 B.2), which this method's own paper doesn't have; ``schedule="constant"`` keeps it. KL is SCRUB's,
-with the factor temperature^2.
+with the factor temperature^2, a mean over samples; the official code divides by the classes too.
 
 Hyper-parameters (paper's defaults): temperature 1.0, retain_share 0.3, epochs 1; lr 1e-2, momentum
 0.9, weight_decay 0.0, batch_size 128 (256 there), batchnorm "train", schedule "cosine".

@@ -9,12 +9,13 @@ Algorithm:
     2. y' = the class that Original gives x'; if that is still the sample's own, the next
     3. start from Original and minimise  L(w, (x, y'))  over the forget set by SGD
 
-Notes on this implementation: y' is found once, at Original, and taught on the clean sample. Where
-tau is too small to cross a boundary the paper's code would teach the true label; the paper wants
-the nearest but incorrect one, and so does this. Nothing holds the retain set: as with GA, a few
-steps too many give away more of the class than the samples. With ``batchnorm="train"`` the running
-statistics drift to those of the forget set. A departure: the rate falls by half a cosine (RURK's
-B.2), which this method's own paper doesn't have; ``schedule="constant"`` keeps it.
+Notes on this implementation: y' is found once, at Original, and taught on the clean sample (the
+code rounds x' to multiples of 1 / 255; this doesn't). Where tau is too small to cross a boundary
+the paper's code would teach the true label; the paper wants the nearest but incorrect one, and so
+does this. Nothing holds the retain set: as with GA, a few steps too many give away more of the
+class than the samples. With ``batchnorm="train"`` the running statistics drift to those of the
+forget set. A departure: the rate falls by half a cosine (RURK's B.2), which this method's own paper
+doesn't have; ``schedule="constant"`` keeps it.
 
 Hyper-parameters (paper's defaults): tau 0.1 (units of the input), epochs 10, lr 1e-5, momentum 0.9;
 weight_decay 0.0, batch_size 128, batchnorm "train", schedule "cosine".

@@ -9,14 +9,15 @@ Algorithm:
     3. w <- w + n,  n ~ N(0, alpha / B)
 
 Notes on this implementation: the expectation over labels is exact, as in the official code (one
-backward pass a class); with the given labels a well-fitted net has gradients near zero, and B
-comes out a thousand times smaller (digits). The variance before alpha is 1 / (B + 1e-8), at most
+backward pass a class); with the given labels a well-fitted net has gradients near zero, and B comes
+out a thousand times smaller (digits). The variance before alpha is 1 / (B + 1e-8), at most
 ``ceiling``, as there: a weight that the retain set never uses would else be drowned. Note that a
 net at accuracy 1 has B below 1e-3 almost everywhere, so that the noise is nearly white under the
-official ceiling; 1e4 with a smaller alpha lets B speak. Left out are the rules of the official
-code that the paper doesn't state: variances averaged over a layer's inputs, ten times more on
-BatchNorm and the last layer, the forgotten class's row set to zero. BatchNorm's running statistics
-stay.
+official ceiling; 1e4 with a smaller alpha lets B speak. Variance alpha / B is the official code's
+and Hsu et al.'s; the paper derives one proportional to B^(-1/2). Left out are the code's rules that
+the paper doesn't state: variances averaged over a layer's inputs, ten times more on BatchNorm and
+the last layer (under a lower ceiling, 1e2, there), the forgotten class's row set to zero.
+BatchNorm's running statistics stay.
 
 Hyper-parameters (paper's defaults, "as official"): alpha 1e-6 (units: squared weight times
 information of one sample; official 1e-7 to 3e-6), ceiling 1e3 (of the variance before alpha),

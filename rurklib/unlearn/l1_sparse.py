@@ -14,8 +14,8 @@ departure: the rate falls by half a cosine (RURK's B.2), which this method's own
 ``schedule="constant"`` keeps it.
 
 Hyper-parameters (the official code's defaults): epochs 10, lr 1e-2, momentum 0.9, weight_decay
-5e-4; gamma 5e-4 (what is much depends on the net and on how long it is trained: tune it),
-batch_size 128 (256 there), batchnorm "train", schedule "cosine".
+5e-4; gamma 5e-4 (0.2 there; what is much depends on the net and on how long it is trained: tune
+it), batch_size 128 (256 there), batchnorm "train", schedule "cosine".
 """
 
 import itertools

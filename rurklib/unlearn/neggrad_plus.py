@@ -7,9 +7,11 @@ Algorithm:
     2. for each batch of the retain set take the next batch of the forget set
     3. minimise  L(w, S_r) - beta * L(w, S_f)  by SGD with a clipped gradient
 
-Notes on this implementation: RURK without its perturbed term, lambda_f being beta. The forget
-batches start over (reshuffled) when used up. A departure: the rate falls by half a cosine (RURK's
-B.2), which this method's own paper doesn't have; ``schedule="constant"`` keeps it.
+Notes on this implementation: Hsu et al.'s form, RURK without its perturbed term, lambda_f being
+beta. Kurmanji et al.'s beta weighs the retain term and 1 - beta the forget term, without a clip:
+this beta is their (1 - beta) / beta, this lr their beta * lr. The forget batches start over
+(reshuffled) when used up. A departure: the rate falls by half a cosine (RURK's B.2), which this
+method's own paper doesn't have; ``schedule="constant"`` keeps it.
 
 Hyper-parameters (paper's defaults): beta 0.001 (weight of the forget term), epochs 1, lr 1e-2,
 momentum 0.9, weight_decay 1e-4, clip 1.0, batch_size 128, batchnorm "train", schedule "cosine".

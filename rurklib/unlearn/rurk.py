@@ -21,8 +21,8 @@ The paper's variants, and the values that give them::
 
 Notes on this implementation: Algorithm 1 prints ``w + grad Loss``; descent is meant. With the label
 condition v copies are drawn, and those that the net being updated (in eval mode) doesn't recognise
-are dropped. As in Eq. 6 the mean is over the members of each sample's V first, then over samples:
-a sample with few members weighs as much as any other, one with none contributes 0.
+are dropped. As in Eq. 6 the mean is over the members of each sample's V first, then over samples: a
+sample with few members weighs as much as any other, one with none contributes 0.
 
 B.4 says, in short: torchattacks maximise the loss, so pick a random y' != y, solve max_z l(w,
 (z, y')), and flip the regulariser's sign, to encourage the label y' near forget samples. Here: each
@@ -35,7 +35,8 @@ What the paper doesn't say is how BatchNorm is treated: in train mode a batch of
 alone is normalised by its own statistics, not those that the model is used with. The default here
 is ``batchnorm="frozen"``; "train" is what ``model.train()`` in the usual training loop does. On
 digits, with settings tuned for frozen statistics, that over-forgets; on small CIFAR-5 it makes no
-difference to the mean (notebooks 2 and 95).
+difference to the mean (notebooks 2 and 95). B.2's cap of 200 iterations, which would end within the
+first of its two epochs, isn't followed.
 
 Hyper-parameters (paper's defaults): tau 0.03 (units of the input), lambda_f 0.03, lambda_a 0.03
 (0.00045 on CIFAR-10), v 1 (copies a sample), perturbation "gaussian" (a name in

@@ -11,13 +11,13 @@ Algorithm:
        weights outside the mask stay as they are, to the bit
 
 Notes on this implementation: the mask ranks the weights of all layers together, as the official
-code; of equal ones as many are taken as the share asks for. g is taken in eval mode at Original
-(the code takes a step between batches). Weight decay enters through the loss, so that it too stops
-at the mask. The wrong labels exclude the true one, as the paper says (its code includes it), and
-are drawn anew in each pass, as in the code. Retain and forget samples share batches (the code does
-so on CIFAR-100, and takes turns on CIFAR-10). BatchNorm's running statistics are no weights: with
-``batchnorm="train"`` they move. A departure: the rate falls by half a cosine (RURK's B.2), which
-this method's own paper doesn't have; ``schedule="constant"`` keeps it.
+code; of equal ones as many are taken as the share asks for. g is taken in eval mode at Original (a
+version of the code takes a step between batches). Weight decay enters through the loss, so that it
+too stops at the mask. The wrong labels exclude the true one, as the paper says (its code includes
+it), and are drawn anew in each pass, as in the code. Retain and forget samples share batches (the
+code does so on CIFAR-100, and takes turns on CIFAR-10). BatchNorm's running statistics are no
+weights: with ``batchnorm="train"`` they move. A departure: the rate falls by half a cosine (RURK's
+B.2), which this method's own paper doesn't have; ``schedule="constant"`` keeps it.
 
 Hyper-parameters (the official code's, for a tenth of CIFAR-10): share 0.5, epochs 10, lr 0.013,
 momentum 0.9, weight_decay 5e-4; batch_size 128 (256 there), batchnorm "train", schedule "cosine".

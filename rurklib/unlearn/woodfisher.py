@@ -9,8 +9,8 @@ Algorithm:
     2. F = damping * I + mean of g_i g_i^T, g_i the gradients of ``samples`` retained samples
     3. w <- w + alpha * F^{-1} p (g_f - g_r)
 
-Notes on this implementation: p (g_f - g_r) is the gradient of the loss on all data less that on
-the retain set, which the step is to undo. WoodFisher puts the g_i g_i^T in one after another
+Notes on this implementation: p (g_f - g_r) is the gradient of the loss on all data less that on the
+retain set, which the step is to undo. WoodFisher puts the g_i g_i^T in one after another
 (Sherman-Morrison). All at once is Woodbury's identity: the same inverse, to the rounding, and one
 matrix of samples x samples to factorise. The official unlearning code keeps a single vector of the
 recursion instead of one for each sample, which is another matrix than F unless all g_i are
@@ -18,9 +18,9 @@ parallel. Its damping is 1, where WoodFisher has 1e-5; at 1 the steps of a well-
 g_i are small, come to plain gradient ascent. samples x weights numbers are held. BatchNorm is in
 eval mode, its running statistics stay.
 
-Hyper-parameters (the official code's defaults): alpha 1.0 (the Newton step; 0.2 there, and tuned),
-damping 1.0, samples 1000 (drawn, if there are more), batch_size 16 (that many copies of the weights
-are held; the result doesn't depend on it).
+Hyper-parameters: alpha 1.0 (the Newton step; in the official code 0.2, and tuned), damping 1.0,
+samples 1000 (drawn, if there are more), batch_size 16 (that many copies of the weights are held;
+the result doesn't depend on it).
 """
 
 import torch

@@ -6,7 +6,7 @@ from torch import nn
 
 from rurklib import unlearn
 from rurklib.perturb.noise import normal
-from rurklib.rng import generator
+from rurklib.rng import generator, seeded
 from rurklib.unlearn.jit import lipschitz
 
 BARE = {"momentum": 0.0, "weight_decay": 0.0, "bounds": None}
@@ -61,3 +61,15 @@ def test_a_copy_that_clipping_takes_back_counts_nothing(linear, rng):
     x = torch.zeros(64, 1, dtype=torch.float64)
     k = lipschitz(net, x, tau=0.1, v=8, generator=rng(0))
     assert 0.8 < float(k.detach()) < 1.2
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(4), nn.Dropout(0.5)])
+def test_nor_does_it_where_train_mode_gives_it_other_logits(layer):
+    """Binary inputs on their bounds: copies of whole samples come back. Fails with weights of 1e34,
+    for what a batch's statistics or dropout change was divided by next to nothing."""
+    with seeded(0):
+        net = nn.Sequential(nn.Linear(4, 4), layer, nn.Linear(4, 2))
+        x = torch.randint(0, 2, (8, 4)).float()
+    y = torch.arange(8) % 2
+    forgot = unlearn("JiT", net, (torch.full((8, 4), 0.5), y), (x, y), seed=0)
+    assert max(float(p.detach().abs().max()) for p in forgot.parameters()) < 10
