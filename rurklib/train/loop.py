@@ -135,6 +135,13 @@ def learn(
                     nn.utils.clip_grad_norm_(weights, clip)
                 optimizer.step()
                 schedule.step()
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            "a batch of one sample, of which BatchNorm in train mode makes nothing: expected two "
+            'at least; with batchnorm="frozen" one will do'
+        ) from error
     except torch.cuda.OutOfMemoryError as error:
         raise InputError(
             f"out of memory in a step ({str(error).splitlines()[0]}): lower batch_size, as in "

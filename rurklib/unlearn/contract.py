@@ -23,7 +23,7 @@ from rurklib import checks
 from rurklib.model_state import finite
 from rurklib.rng import seeded
 from rurklib.samples import Pair
-from rurklib.train.precision import Precision, computing, plain
+from rurklib.train.precision import Precision, casts, computing, plain
 from rurklib.train.spec import SGD
 
 Method = Callable[..., nn.Module]  # (model, retain, forget, *, seed=0, **hyperparameters)
@@ -78,13 +78,19 @@ def method(
             checks.disjoint(retain[0], forget[0])
             checks.logits(model, *retain)
             checks.logits(model, *forget)
+            if not any(p.requires_grad for p in model.parameters()):
+                raise checks.InputError(
+                    "every parameter of the model is frozen (requires_grad is False), so that "
+                    "nothing can be unlearned: expected one that learns; model.requires_grad_(True)"
+                )
             if sgd is not None:
                 own = {key: values.pop(key) for key in flat if key in values}
                 values["sgd"] = replace(sgd, **own)
             start = copy.deepcopy(model)
             with seeded(seed), computing(start, precision):
                 out = algorithm(start, retain, forget, seed=seed, **values).eval()
-            plain(out)
+            if not casts(model):  # else a method within a method: the outer one's precision holds
+                plain(out)
             if not finite(out):
                 less = "lr" if "lr" in defaults(name) else "change"
                 raise Diverged(

@@ -109,6 +109,8 @@ def cr(
     checks.number("sigma", sigma, low=0.0)
     model.eval()
     head = head_of(model, retain[0])
+    if not all(p.requires_grad for p in head.parameters()):
+        raise checks.InputError("the head is frozen (requires_grad is False): CR makes a new one")
     zr, zf = (features(model, head, x, batch_size) for x in (retain[0], forget[0]))
     z = torch.cat([zr, zf])
     noise = generator(seed, 3, device=z.device)

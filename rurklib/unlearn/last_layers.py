@@ -17,6 +17,7 @@ where their running statistics move. Here "re-initialised" and "frozen" cover Ba
 
 from collections.abc import Iterator
 
+import torch
 from torch import nn
 
 from rurklib import checks
@@ -45,7 +46,13 @@ def layers(model: nn.Module) -> list[list[nn.Module]]:
 def _owners(module: nn.Module, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple, nn.Module]]:
     """The outermost modules that own parameters themselves, and leaves with a state."""
     children = list(module.named_children())
-    if next(module.parameters(recurse=False), None) is not None or not children:
+    own = [name for name, _ in module.named_parameters(recurse=False)]
+    if own and sum(p.ndim > 1 for _, child in children for p in child.parameters()) > 1:
+        raise checks.InputError(
+            f"{type(module).__name__} owns {', '.join(own)} beside several layers, which count as "
+            "one then: expected parameters in modules of their own; wrap them in one"
+        )
+    if own or not children:
         if module.state_dict():
             yield path, module
     else:
@@ -73,7 +80,8 @@ def last_layers(model: nn.Module, k: int | None = None) -> list[nn.Module]:
 
 def reset(modules: list[nn.Module], seed: int) -> None:
     """Re-initialise ``modules`` in place by their own ``reset_parameters``, BatchNorm's running
-    statistics included. ``seed`` decides the weights; the global random state isn't touched."""
+    statistics included. ``seed`` decides the weights; the global random state isn't touched.
+    Raises InputError for a module that has no such function, or one that leaves its weights."""
     parts = [part for module in modules for part in module.modules()]
     initialisers = [getattr(part, "reset_parameters", None) for part in parts]
     for part, initialise in zip(parts, initialisers, strict=True):
@@ -82,11 +90,18 @@ def reset(modules: list[nn.Module], seed: int) -> None:
                 f"{type(part).__name__} has no reset_parameters(): it can't be re-initialised; "
                 "give it one, or a k (of EU-k) by which it isn't among the last layers"
             )
+    matrices = [p for module in modules for p in module.parameters() if p.ndim > 1]
+    before = [p.detach().clone() for p in matrices]
     # A stream of its own, or a net of one layer would get the weights that Original started from.
     with seeded(mixed_seed(seed, 4)):
         for initialise in initialisers:
             if initialise is not None:
                 initialise()
+    if any(p.any() and torch.equal(p, old) for p, old in zip(matrices, before, strict=True)):
+        raise checks.InputError(
+            "a weight is the same after its module's reset_parameters(), as under the old forms of "
+            "weight_norm and spectral_norm: expected torch.nn.utils.parametrizations, or none"
+        )
 
 
 def fine_tune(
@@ -100,6 +115,11 @@ def fine_tune(
     """
     part = nn.ModuleList(trained)
     learning = {id(p) for p in part.parameters()}
+    if not any(p.requires_grad for p in part.parameters()):
+        raise checks.InputError(
+            "all parameters of these layers are frozen (requires_grad is False): expected one that "
+            "learns; take a larger k, or requires_grad_(True)"
+        )
     frozen = [p for p in model.parameters() if p.requires_grad and id(p) not in learning]
     model.eval()
     for p in frozen:

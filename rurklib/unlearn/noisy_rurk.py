@@ -31,8 +31,10 @@ samples at a time: memory, not the algorithm).
 
 import math
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import checks
@@ -93,6 +95,8 @@ def renyi_epsilon(
     best, powers, total = math.inf, 0.0, 0.0  # sums of c^2(k - t) and c^(k - t)
     for k in range(1, steps + 1):
         grown = lipschitz ** (k - 1)
+        if grown > 1e150:  # its square would overflow; the cost hardly moves any more
+            break
         powers, total = powers + grown**2, total + grown
         gone = 2 * radius * lipschitz**k  # of the distance at the start, at the end
         cost = gone**2 / powers + 2 * lr * apart * gone * total / powers + k * (lr * apart) ** 2
@@ -133,15 +137,21 @@ def noisy_rurk(
     checks.count("steps", steps)
     checks.count("batch_size", batch_size)
     n, m = len(retain[0]), len(forget[0])
-    pieces = min(-(-n // batch_size), m)  # each has samples of both
-    cuts = [torch.arange(k).tensor_split(pieces) for k in (n, m)]
-    parts = [[slice(int(k[0]), int(k[-1]) + 1) for k in both] for both in zip(*cuts, strict=True)]
+    pieces = -(-n // batch_size)
+    cuts = [torch.arange(k).tensor_split(min(pieces, k)) for k in (n, m)]
+    ranges = [[slice(int(part[0]), int(part[-1]) + 1) for part in cut] for cut in cuts]
+    parts = list(zip_longest(*ranges))  # the last ones without forget samples, if those are few
     weights = [p for p in model.parameters() if p.requires_grad]
     copies, noise = (generator(seed, k, device=weights[0].device) for k in (3, 4))
     for _ in range(steps):
         model.eval().zero_grad(set_to_none=True)
         for a, b in parts:
-            kept, lost = ((as_float(x[at]), y[at]) for (x, y), at in ((retain, a), (forget, b)))
+            kept = as_float(retain[0][a]), retain[1][a]
+            if b is None:
+                loss = F.cross_entropy(model(kept[0]), kept[1])
+                (loss * (len(kept[1]) / n)).backward()
+                continue
+            lost = as_float(forget[0][b]), forget[1][b]
             terms = rurk_loss(model, kept, lost, tau=tau, v=v, generator=copies, bounds=bounds)
             ascent = lambda_f * terms.forget + lambda_a * terms.perturbed
             (terms.retain * (len(kept[1]) / n) - ascent * (len(lost[1]) / m)).backward()

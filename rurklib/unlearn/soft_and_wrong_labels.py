@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rurklib import checks
+
 
 def distillation_kl(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
     """temperature^2 * KL(teacher || student) of the softened logits [n, classes], batch mean.
@@ -22,6 +24,8 @@ def distillation_kl(student: Tensor, teacher: Tensor, temperature: float = 4.0) 
 
 def wrong_labels(y: Tensor, classes: int, generator: torch.Generator) -> Tensor:
     """A label other than ``y`` in 0 ... ``classes`` - 1 for each sample, all wrong labels equally
-    likely. ``y`` is int64 [n]; ``generator`` is on its device."""
+    likely. ``y`` is int64 [n]; ``generator`` is on its device. Raises InputError for one class."""
+    if classes < 2:
+        raise checks.InputError(f"{classes} output: expected two classes at least, to be wrong in")
     shift = torch.randint(1, classes, y.shape, generator=generator, device=y.device)
     return (y + shift) % classes
