@@ -8,6 +8,7 @@ from rurklib import InputError, unlearn
 from rurklib.rng import seeded
 from rurklib.train.precision import casts
 from rurklib.unlearn.noisy_rurk import renyi_epsilon
+from rurklib.unlearn.soft_and_wrong_labels import wrong_labels
 
 
 def data(n: int = 40) -> tuple[tuple, tuple]:
@@ -88,6 +89,8 @@ def test_one_sample_and_one_output_are_named():
     with pytest.raises(InputError, match='batchnorm="frozen" one will do'):
         unlearn("GA", net, retain, (x[:1], y[:1]))
     assert unlearn("GA", net, retain, (x[:1], y[:1]), batchnorm="frozen") is not net
+    with pytest.raises(InputError, match="1 output: expected two classes at least"):
+        wrong_labels(y[:1], 1, torch.Generator())
 
 
 def test_few_forget_samples_do_not_enlarge_the_batches_of_the_retained():

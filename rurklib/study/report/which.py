@@ -85,8 +85,8 @@ def which_to_use(rows: pd.DataFrame) -> str:
     many = f"{len(methods)} methods" + f" (measured everywhere: {wide})" * (wide < len(methods))
     some = [f"; {m} passes on {_where(rows, m)}" for m in methods.index if methods[m]]
     said = f"None of {many} passes on {where}{''.join(some)}; {SHORTER}"
-    there = f"passes on {_where(rows, CONTROL) if again else 'none'}"
-    there = there if CONTROL in passed else "wasn't measured"
+    where = _where(rows, CONTROL) if again else "none"
+    there = f"passes on {where}" if CONTROL in passed else "wasn't measured"
     so = ": there, simply re-train for fewer epochs" * (0 < again >= best)
     return f"{said} {there}{so}. {PASSING}"
 
