@@ -216,10 +216,12 @@ def picture(cells: pd.DataFrame) -> tuple[bytes, str]:
     side = side.loc[list(dict.fromkeys(shown.data))]
     with_us = {m: 100 * alike(side, RULE, m).mean() for m in ORDER[1:]}
     most, least = max(with_us, key=with_us.get), min(with_us, key=with_us.get)
+    every = f"calling all models unlike would for {100 * side[RULE].isin(OUTSIDE).mean():.0f} %"
     title = (
-        f"Is a model unlike re-trained ones? {most} agrees with residual knowledge on "
-        f"{with_us[most]:.0f} % of models,\n{least} on {with_us[least]:.0f} %. Numbers: seeds of "
-        "three above (+) and below (−) what a further re-trained model would show"
+        f"Is a model unlike re-trained ones? {most} agrees with residual knowledge for "
+        f"{with_us[most]:.0f} % of models,\n{least} for {with_us[least]:.0f} %; {every}. "
+        "Numbers: seeds of three\n"
+        "above (+) and below (−) what a further re-trained model would show"
     )
     original = side.xs("Original", level="method").isin(OUTSIDE).groupby("data", sort=False).sum()
     blind = [
@@ -227,6 +229,7 @@ def picture(cells: pd.DataFrame) -> tuple[bytes, str]:
         for d, row in original.iterrows()
     ]
     agreed = ", ".join(f"{m} {share:.0f} %" for m, share in with_us.items())
+    agreed += f"; {every}"
     *others, final = (DATA[d] for d in original.index)
     alt = (
         f"A panel each for {', '.join(others)} and {final}: methods in rows, ten "
