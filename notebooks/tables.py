@@ -135,13 +135,16 @@ def class_rows(folder: Path) -> pd.DataFrame:
 def memory_rows(folder: Path) -> pd.DataFrame:
     """Means over seeds at tau 0, where the paper's radii end and beyond: the ratio on forgotten
     samples, on held-out ones of their class, and the one over the other, with where the models'
-    intervals say that a further re-trained one would be."""
+    intervals say that a further re-trained one would be. A dash: in a seed it can't be told."""
     rows = pd.read_csv(folder / "memory.csv")
     rows = rows[rows.tau.isin([0.0, 0.0157, 0.0314, 0.06, 0.1]) & (rows.method != "Re-train")]
-    mean = rows.groupby(["method", "tau"], sort=False).mean(numeric_only=True).reset_index()
+    seeds = rows.groupby(["method", "tau"], sort=False)
+    mean = seeds.mean(numeric_only=True)
+    left = mean.memory.where(seeds.memory.count() == seeds.memory.size())
+    mean = mean.assign(left=left.map("{:.3f}".format).where(left.notna(), "–")).reset_index()
     between = mean.memory_low.map("{:.3f}".format) + " to " + mean.memory_high.map("{:.3f}".format)
     cell = mean.ratio.map("{:.3f}".format) + " / " + mean.held_out_ratio.map("{:.3f}".format)
-    mean["cell"] = cell + ": " + mean.memory.map("{:.3f}".format)
+    mean["cell"] = cell + ": " + mean.left
     table = mean.pivot(index="method", columns="tau", values="cell").loc[mean.method.unique()]
     table.loc["a further re-trained model"] = between.groupby(mean.tau).first()
     return table.rename(columns="tau {:g}".format).reset_index().rename_axis(columns=None)

@@ -83,7 +83,7 @@ def masking(
         g = generator(seed, 40)
         guessed = random_search(model, x, y, tau, generator=g, queries=queries, bounds=bounds)[1]
         flat = (ascent(model, x, y, False) == 0).flatten(1).all(1)
-        far = margin(searched(model, 5 * tau, max(counts))) > 0
+        far = model(searched(model, 5 * tau, max(counts))).argmax(1) == y
     means = np.array([float(a.mean()) for a in after])
     worse = len(means) > 1 and np.diff(means).max() > 0.01 * max(means[0] - means.min(), 0.01)
     signs = ["more steps make the search worse"] if worse else []

@@ -20,8 +20,8 @@ it is tried on, so look at what re-trained models get. The competition runs furt
 maps epsilons to points. Three unlearned models and twelve re-trained ones that don't overlap at all
 have a lower limit of 0.10, the competition's 512 and 512 have 4.93 (tests/metrics/test_epsilon.py).
 A study's column is therefore a departure: one epsilon for a model, of all forget samples pooled
-after the re-trained mean of each was taken off. The limits then take samples as independent, and
-they share their models.
+after the re-trained mean of each was taken off, and brought to one spread (:func:`pooled`). The
+limits then take samples as independent, and they share their models.
 """
 
 from collections.abc import Sequence
@@ -90,12 +90,17 @@ def rate_limit(count: np.ndarray, n: int, tail: float) -> np.ndarray:
 
 
 def pooled(unlearned: np.ndarray, retrained: np.ndarray, *, delta: float = DELTA) -> Epsilon:
-    """One epsilon of one model [n] beside K >= 2 re-trained ones [K, n], each less the others'
-    mean: arrays of one number."""
+    """One epsilon of one model [n] beside K >= 2 re-trained ones [K, n], each less the mean of all
+    re-trained ones and brought to the spread of a single model: arrays of one number.
+
+    What a model is off a mean that it isn't in varies by 1 + 1/K, one that is in it by 1 - 1/K, and
+    an attack would tell the two by that alone; beside the mean of the *others* it would too, by
+    1 + 1/K and 1 + 1/(K - 1): one more re-trained model would have 0.5 with two, 0.1 with three.
+    """
     own, others = matching(np.asarray(unlearned)[None], retrained)
     k, mean = len(others), others.mean(axis=0)
-    away = (others - mean) * (k / (k - 1))  # each re-trained model less the mean of the *others*
-    return epsilon((own - mean).reshape(-1, 1), away.reshape(-1, 1), delta=delta)
+    own, others = (own - mean) * (k / (k + 1)) ** 0.5, (others - mean) * (k / (k - 1)) ** 0.5
+    return epsilon(own.reshape(-1, 1), others.reshape(-1, 1), delta=delta)
 
 
 @metric(reading=forget_margins, epsilon_low=("", 2))

@@ -1,19 +1,18 @@
 """Perturbations found by gradient: FGSM (Goodfellow et al. 2015) and PGD (Madry et al. 2018).
 
-``targeted=False`` moves away from the label y (raises its cross-entropy); ``targeted=True`` moves
-*towards* y (lowers it), which is how residual knowledge is looked for: a point near x that the
-model still recognises as y.
+``targeted=False`` moves away from the label y (up its cross-entropy); ``targeted=True`` moves
+*towards* y (down), which is how residual knowledge is looked for: a point near x that the model
+still recognises as y.
 
 The model is left as found: eval mode inside, its own modes after; gradients are taken with respect
 to the input alone, so no ``.grad`` of a weight is touched. The loss is summed over the batch, never
-averaged, so a sample's perturbation doesn't depend on who else is in its batch. :func:`fgsm` and
-:func:`pgd` check what they are given; :func:`step` and :func:`search` don't.
+averaged, so a sample's search doesn't depend on who else is in its batch (its random start does).
+:func:`fgsm` and :func:`pgd` check what they are given; :func:`step` and :func:`search` don't.
 """
 
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import checks
@@ -23,17 +22,18 @@ from rurklib.samples import Bounds
 
 
 def ascent(model: nn.Module, x: Tensor, y: Tensor, targeted: bool) -> Tensor:
-    """Gradient of the summed cross-entropy with respect to x, pointing where the search goes.
+    """Gradient of the summed log-odds against y with respect to x, pointing where the search goes.
 
-    The cross-entropy is written as softplus(log sum exp of the other logits - logit of y): the
-    same function, but for a confident net the usual form rounds p_y - 1 to 0 in float32, so that
-    the label's own logit drops out of the gradient and the search goes astray.
+    Log-odds are log sum exp of the other logits - logit of y. The cross-entropy is their softplus,
+    so its gradient is this one times p(not y), sample by sample, and has its direction, which is
+    all that a search takes. But for a confident net that factor is 0 in float32: multiply the
+    logits by 30, and a search by cross-entropy stays where it is.
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         logits, own = model(x), y[:, None]
         others = logits.scatter(1, own, -math.inf).logsumexp(1)
-        loss = F.softplus(others - logits.gather(1, own)[:, 0]).sum()
+        loss = (others - logits.gather(1, own)[:, 0]).sum()
         (gradient,) = torch.autograd.grad(loss, x)
     return -gradient if targeted else gradient
 

@@ -91,10 +91,13 @@ def compared(
     p = combined(list(ps.values())) if verdict.test == JOINT else ps[shown]
     pair = forget_statistics[shown], held_out_statistics[shown]
     a, b = (float(s[0] - np.nan_to_num(uncertainty.spread(s[1], s[2])[0])) for s in pair)
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return ""  # a flag says so
     unit = "logits" if shown in ("margin", "scaled margin") else "log-odds"
     numbers = f"{b:+.3g} {unit} against {a:+.3g}, p of the difference {p:.2g}"
     found = held_out.finding == verdict.finding
-    if (found and p >= verdict.level) or (abs(b) >= abs(a) and a * b > 0):
+    half = a * b > 0 and abs(b) >= abs(a) / 2
+    if (found and half and p >= verdict.level) or (abs(b) >= abs(a) and a * b > 0):
         return (
             f"Held-out samples, that nobody trained on, stand as {'high' if a > 0 else 'low'} "
             f"({numbers}): not memory of these samples, but robustness, confidence or knowledge "
@@ -102,4 +105,6 @@ def compared(
         )
     if found or (a * b > 0 and abs(b) >= abs(a) / 4):
         return f"Held-out samples show a part of it ({numbers})."
-    return f"Held-out samples do not show it ({numbers})."
+    if p < verdict.level:
+        return f"Held-out samples do not show it ({numbers})."
+    return f"Whether held-out samples show it as well can't be told ({numbers})."

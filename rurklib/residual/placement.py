@@ -32,11 +32,14 @@ class Placement(NamedTuple):
     finding: str
 
 
-def placement(value: float, references: Sequence[float] | np.ndarray) -> Placement:
+def placement(
+    value: float, references: Sequence[float] | np.ndarray, *, left_out: bool = False
+) -> Placement:
     """Place a number among those of K references, each computed as the number was.
 
     References must be computed with themselves left out where the statistic looks at references.
-    NaN throughout with fewer than three references, if a number isn't finite, and where references
+    ``left_out`` where it takes their mean off, as calibration does: such a number of a reference is
+    off the mean of the *other* references already, and varies more by K / (K - 1). NaN throughout with fewer than three references, if a number isn't finite, and where references
     don't vary: six that say the same to the last digit can't show how much a seventh might differ.
     """
     others = np.asarray(references, np.float64)
@@ -46,7 +49,7 @@ def placement(value: float, references: Sequence[float] | np.ndarray) -> Placeme
         nan = math.nan
         return Placement(float(value), mean, nan, nan, nan, nan, "")
     # Each reference less the mean of the others, as uncertainty.spread asks for.
-    below = (others - mean) * len(others) / (len(others) - 1)
+    below = (others - mean) * (1.0 if left_out else len(others) / (len(others) - 1))
     low, high = (mean + float(limit) for limit in uncertainty.predict(below))
     t = (value - mean) / float(uncertainty.spread(below)[1])
     p = float(uncertainty.p_value(np.array(value - mean), below))

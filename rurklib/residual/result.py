@@ -145,6 +145,8 @@ class ResidualKnowledge:
     def _values(self, name: Hashable) -> tuple[Any, ...]:
         """Hits, what they are out of, and margins, as judge takes them."""
         margins = self.pairs(name, "margins") if self._has_margins(name) else (None, ())
+        if margins[0] and not all(np.isfinite(values).all() for values in margins[0]):
+            margins = (None, ())  # a flag says so
         return (*self.pairs(name), self.counts[name].drawn, *margins)
 
     @property

@@ -63,9 +63,11 @@ def ratio_interval(
     some = b > 0
     a_, b_ = np.where(a > 0, a, 1.0), np.where(some, b, 1.0)
     noise = _copies(p, draws) / a_**2
-    half = _half(p / a_[:, None], q / b_[:, None], noise, _least(q) / b_, estimand, level)
+    least = _least(p[None]) / a_, _least(q) / b_
+    half = _half(p / a_[:, None], q / b_[:, None], noise, least, estimand, level)
     low, high = a / b_ * np.exp(-half), a / b_ * np.exp(half)
-    unseen = -np.log((1 - level) / 2) / (draws * own.shape[-1])
+    tries = draws if estimand == ESTIMANDS[0] else 1  # of samples yet to come, each is one
+    unseen = -np.log((1 - level) / 2) / (tries * own.shape[-1])
     high = np.where(a > 0, high, unseen / b_ + 0 * half)
     return np.where(some, low, np.nan), np.where(some, high, np.nan)
 
@@ -84,7 +86,8 @@ def difference_interval(
     from the copies is then left to the references' spread.
     """
     a, b = share(own, draws), share(others, draws)
-    half = _half(a, b, _copies(a, draws), _least(b), estimand, level)
+    least = _least(a[None]), _least(b)
+    half = _half(a, b, _copies(a, draws), least, estimand, level)
     middle = a.mean(-1) - b.mean((0, -1))
     return middle - half, middle + half
 
@@ -107,21 +110,22 @@ def _alike(found: np.ndarray) -> np.ndarray:
 
 
 def _least(found: np.ndarray) -> np.ndarray:
-    """Least standard deviation to believe of references' accuracies, [tau]: half a sample where
-    accuracies are whole numbers of samples. Six that agree to the sample don't make it certain
-    that a seventh would. Elsewhere 0, as for margins."""
+    """Least standard deviation to believe of models' accuracies [k, tau, sample], [tau]: half a
+    sample where accuracies are whole numbers of samples. Six that agree to the sample don't make it
+    certain that a seventh would, nor samples that are all right that others are. Elsewhere 0, as
+    for margins."""
     return np.where(_alike(found), 0.5 / found.shape[-1], 0.0)
 
 
 def _half(
-    a: np.ndarray, b: np.ndarray, noise: np.ndarray, least: np.ndarray, estimand: str, level: float
+    a: np.ndarray, b: np.ndarray, noise: np.ndarray, least: Interval, estimand: str, level: float
 ) -> np.ndarray:
-    """Half the width of an interval for mean(a) - mean(b), [tau]."""
+    """Half the width of an interval for mean(a) - mean(b), [tau]; ``least``: that of either."""
     checks.one_of("estimand", estimand, ESTIMANDS)
     (k, tau, n), tail = b.shape, 1 - (1 - level) / 2
     if k < MIN_REFERENCES:
         return np.full(tau, np.nan)
-    retraining = np.maximum(b.mean(-1).var(0, ddof=1), least**2) / k
+    retraining = np.maximum(b.mean(-1).var(0, ddof=1), least[1] ** 2) / k
     rest, quantile = noise, special.ndtri(tail)
     if estimand == ESTIMANDS[1]:
         if n < 2:
@@ -129,8 +133,9 @@ def _half(
         per_sample = b.mean(0)
         both = b - b.mean(-1, keepdims=True) - per_sample + per_sample.mean(-1)[:, None]
         interaction = (both**2).sum((0, -1)) / ((k - 1) * (n - 1)) / (k * n)
-        retraining = np.maximum(retraining - interaction, least**2 / k)
-        rest, quantile = (a - per_sample).var(-1, ddof=1) / n, special.stdtrit(n - 1, tail)
+        retraining = np.maximum(retraining - interaction, least[1] ** 2 / k)
+        rest = np.maximum((a - per_sample).var(-1, ddof=1) / n, least[0] ** 2)
+        quantile = special.stdtrit(n - 1, tail)
     total = retraining + rest
     weighted = special.stdtrit(k - 1, tail) * retraining + quantile * rest
     return np.divide(weighted, np.sqrt(total), out=np.zeros(tau), where=total > 0)
@@ -220,8 +225,8 @@ def spread(below: np.ndarray, least: np.ndarray | float = 0.0) -> tuple[np.ndarr
 
     ``below`` [k, ...] are the references' deviations, each from the mean of the other k - 1. On
     shared copies they are k / (k - 1) times those from the mean of all, so this is the ordinary
-    prediction: mean 0, and s sqrt(1 + 1 / k). Where each is probed on copies of its
-    own, the mean is what a model gains by that. NaN where references don't vary: what a further
+    prediction: mean 0, and s sqrt(1 + 1 / k). Where each is probed on copies of its own, the mean
+    is what a model gains by that, and s is near the right one (exact if models' gains are alike). NaN where references don't vary: what a further
     one would show can't be told from them.
     """
     k = len(below)

@@ -16,7 +16,8 @@ import numpy as np
 
 from rurklib import checks
 from rurklib.residual import uncertainty
-from rurklib.residual.parts import OF_MARGINS, PARTS, combined, in_sd, test_statistics, unit_of
+from rurklib.residual.effect import as_ratio, effect_of_hits, effect_of_margins
+from rurklib.residual.parts import OF_MARGINS, PARTS, combined, test_statistics
 from rurklib.residual.references import copies
 from rurklib.residual.uncertainty import ESTIMANDS, MIN_REFERENCES, Draws, Pair
 
@@ -41,9 +42,11 @@ class Verdict:
     (where only hits were kept, or by a test of hits; a difference, unit accuracy, where no
     reference recognises anything). ``p`` asks more: could a further re-trained model be that far
     away? So an interval without 0 and a large p go together well. ``detectable_margin`` (logits)
-    and ``detectable_ratio`` are effects that are found in at least 80 % of such runs (inf: not even
-    a model that is always right). NaN is what can't be known; ``note`` says why, or warns.
+    and ``detectable_ratio`` are effects that one part finds in 80 % of runs whose re-trained models
+    vary as these do, which few tell badly (inf: not even a model that is always right). NaN is what can't be known; ``note`` says why, or warns.
     ``leading`` is the part with the least p, and ``shift`` what it found, in logits or log-odds.
+    ``gained``: copies are searched for on each model, re-trained ones gain something on those found
+    on themselves, and both numbers are distances from what they show there.
     """
 
     finding: str
@@ -62,6 +65,7 @@ class Verdict:
     note: str = ""
     leading: str = ""
     shift: float = math.nan
+    gained: bool = False
 
     @property
     def size(self) -> str:
@@ -91,15 +95,17 @@ class Verdict:
         between = f" ({100 * (1 - self.level):g} % interval {self.low:.3g} to {self.high:.3g})"
         between *= self._told_by_effect
         reach = f"{'within' if none else 'beyond'} what a further one would show"
+        copies = " on copies found on themselves" * self.gained
         by = "" if self.test == JOINT else f"by {self.test} alone, "
         text = (
             f"{what} ({by}p = {self.p:.2g}, level {self.level:g}): {self.size} "
-            f"the average of {self.references} re-trained models{between}, {reach}."
+            f"the average of {self.references} re-trained models{copies}{between}, {reach}."
         )
         found = [f"{self.detectable_margin:.2g} logits"] * math.isfinite(self.detectable_margin)
         found += [f"a ratio of {self.detectable_ratio:.3g}"] * math.isfinite(self.detectable_ratio)
         if none and found:
-            text += f" A run like this finds {' or '.join(found)} in four of five cases."
+            text += " If re-trained models vary as these do, a run like this finds "
+            text += f"{' or '.join(found)} in four of five cases."
             much = self.detectable_margin > 3 and math.isinf(self.detectable_ratio)
             text += " More references, or radii at which they err, would tell more." * much
         return f"{text} {self.note}".rstrip()
@@ -134,7 +140,7 @@ def judge(
     checks.number("level", level, 1e-6, 0.999)
     checks.one_of("estimand", estimand, ESTIMANDS)
     checks.one_of("test", test, TESTS)
-    if margins is not None and not (np.isfinite(margins[0]).all() & np.isfinite(margins[1]).all()):
+    if margins is not None and not all(np.isfinite(values).all() for values in margins):
         margins = None  # a flag says so
     if margins is None and test in OF_MARGINS:
         raise checks.InputError(
@@ -159,6 +165,9 @@ def judge(
             if differ < MIN_REFERENCES
             else f"the {test} test can't be computed from these counts"
         )
+    elif differ < k and margins is not None:  # hits of different models can be the same
+        finding, p = NO_VERDICT, math.nan
+        note = f"of the {k} re-trained models {k - differ} are copies of others: give each once"
     else:
         shifts = {n: float(own - np.nan_to_num(uncertainty.spread(below, least)[0])) for
                   n, (own, below, least) in shown.items()}  # fmt: skip
@@ -169,16 +178,19 @@ def judge(
         finding = NONE if p >= level else RESIDUAL if sides[leading] else OVER
         note = _disagreement(ps, sides, finding, level) if test == JOINT else ""
     of_hits = test.startswith("hits") or margins is None
-    if margins is not None and test == "scaled margin":
-        unit = unit_of(margins)
-        margins = in_sd(margins[0]) * unit, in_sd(margins[1]) * unit
-    effect = _effect(hits, draws, None if of_hits else margins, 1 - level, estimand)
+    if margins is None or of_hits:
+        *effect, gained = effect_of_hits(hits, null_hits, draws, 1 - level, estimand)
+    else:
+        scaled = test == "scaled margin"
+        *effect, gained = effect_of_margins(
+            margins, null_margins, 1 - level, estimand, scaled=scaled
+        )
     alpha = level / (len(ps) if test == JOINT else 1)  # what one part needs to be heard for sure
     can = {n: float(uncertainty.detectable(v[1], v[2], alpha=alpha)) for n, v in shown.items()}
     shift = math.nan if of_hits else can[test if test in PARTS[:2] else "margin"]
-    ratio = math.nan if test in OF_MARGINS else _as_ratio(hits[1], draws, can["hits"])
+    ratio = math.nan if test in OF_MARGINS else as_ratio(hits[1], draws, can["hits"])
     return Verdict(
-        finding, test, level, k, p, *effect, estimand, shift, ratio, ps, note, leading, away
+        finding, test, level, k, p, *effect, estimand, shift, ratio, ps, note, leading, away, gained
     )
 
 
@@ -217,34 +229,3 @@ def _disagreement(
     if heard <= {"margin", "soft hits"}:
         text += " It may be confidence rather than memory."
     return text
-
-
-def _effect(
-    hits: Pair, draws: Draws, margins: Pair | None, level: float, estimand: str
-) -> tuple[float, float, float, str]:
-    """Distance from the average reference over the whole curve, its interval, its unit."""
-    if margins is not None:
-        a, b = (m.mean(-2, keepdims=True) for m in margins)
-        low, high = uncertainty.difference_interval(a, b, estimand=estimand, level=level)
-        return float(a.mean() - b.mean()), float(low[0]), float(high[0]), "logits"
-    # Streams of copies are shared by all taus, so a mean over taus may be as noisy as one of them.
-    few = int(np.min(draws))
-    a, b = (uncertainty.share(h, draws).mean(-2, keepdims=True) * few for h in hits)
-    if b.any():
-        low, high = uncertainty.ratio_interval(a, b, few, estimand=estimand, level=level)
-        return float(a.mean() / b.mean()), float(low[0]), float(high[0]), "ratio"
-    low, high = uncertainty.difference_interval(a, b, few, estimand=estimand, level=level)
-    return float((a.mean() - b.mean()) / few), float(low[0]), float(high[0]), "accuracy"
-
-
-def _as_ratio(others: np.ndarray, draws: Draws, shift: float) -> float:
-    """A shift of the references' log-odds as a ratio of accuracies; NaN if they have none, inf if
-    a model that is always right would not have shifted by that."""
-    n = others.shape[-1]
-    odds = uncertainty.log_odds(others, draws).mean()
-    if not others.any():
-        return math.nan
-    if odds + shift > np.log(2 * n + 1):
-        return math.inf
-    accuracy = uncertainty.accuracy(np.array([odds, odds + shift]), n)
-    return float(accuracy[1] / accuracy[0])

@@ -65,7 +65,7 @@ def bad_teacher(
     checks.number("temperature", temperature, low=1e-6)
     checks.number("retain_share", retain_share, 0.0, 1.0)
     competent, incompetent = copy.deepcopy(model).eval(), copy.deepcopy(model).eval()
-    reset([incompetent], seed)
+    reset([incompetent], seed, frozen_too=True)
     n = math.ceil(retain_share * len(retain[0]))
     some = torch.randperm(len(retain[0]), generator=generator(seed, 3))[:n].to(retain[0].device)
     x = torch.cat([retain[0][some], forget[0]])

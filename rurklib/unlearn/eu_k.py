@@ -34,7 +34,5 @@ def eu_k(
 ) -> nn.Module:
     """Re-initialise the last k layers and train them on the retain set."""
     last = last_layers(model, k)
-    frozen = {n: p.detach().clone() for n, p in model.named_parameters() if not p.requires_grad}
     reset(last, seed)
-    model.load_state_dict(frozen, strict=False)  # what can't learn anew stays as it is
     return fine_tune(model, last, retain, seed=seed, sgd=sgd)

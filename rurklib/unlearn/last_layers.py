@@ -78,10 +78,11 @@ def last_layers(model: nn.Module, k: int | None = None) -> list[nn.Module]:
     return [module for layer in found[-k:] for module in layer]
 
 
-def reset(modules: list[nn.Module], seed: int) -> None:
+def reset(modules: list[nn.Module], seed: int, *, frozen_too: bool = False) -> None:
     """Re-initialise ``modules`` in place by their own ``reset_parameters``, BatchNorm's running
-    statistics included. ``seed`` decides the weights; the global random state isn't touched.
-    Raises InputError for a module that has no such function, or one that leaves its weights."""
+    statistics included; frozen parameters stay as they are, for they can't learn anew, unless
+    ``frozen_too``. ``seed`` decides the weights; the global random state isn't touched. Raises
+    InputError for a module that has no such function, or one that leaves its weights."""
     parts = [part for module in modules for part in module.modules()]
     initialisers = [getattr(part, "reset_parameters", None) for part in parts]
     for part, initialise in zip(parts, initialisers, strict=True):
@@ -90,18 +91,25 @@ def reset(modules: list[nn.Module], seed: int) -> None:
                 f"{type(part).__name__} has no reset_parameters(): it can't be re-initialised; "
                 "give it one, or a k (of EU-k) by which it isn't among the last layers"
             )
-    matrices = [p for module in modules for p in module.parameters() if p.ndim > 1]
-    before = [p.detach().clone() for p in matrices]
+    weights = [p for module in modules for p in module.parameters()]
+    before = [p.detach().clone() for p in weights]
+    with torch.no_grad():
+        for p in weights:
+            p.fill_(torch.nan)  # whatever is so afterwards wasn't re-initialised
     # A stream of its own, or a net of one layer would get the weights that Original started from.
     with seeded(mixed_seed(seed, 4)):
         for initialise in initialisers:
             if initialise is not None:
                 initialise()
-    if any(p.any() and torch.equal(p, old) for p, old in zip(matrices, before, strict=True)):
+    if any(bool(p.isnan().any()) for p in weights):
         raise checks.InputError(
-            "a weight is the same after its module's reset_parameters(), as under the old forms of "
-            "weight_norm and spectral_norm: expected torch.nn.utils.parametrizations, or none"
+            "a weight is the same after its module's reset_parameters(), as under weight_norm and "
+            "spectral_norm: expected a net without them, or a reset_parameters() that sets it"
         )
+    with torch.no_grad():
+        for p, old in zip(weights, before, strict=True):
+            if not (p.requires_grad or frozen_too):
+                p.copy_(old)
 
 
 def fine_tune(

@@ -40,9 +40,7 @@ def retrain_quarter(
     recipe: Recipe | None = None,
 ) -> nn.Module:
     """Re-train from scratch on the retain set, for a quarter of the epochs."""
-    frozen = {k: p.detach().clone() for k, p in model.named_parameters() if not p.requires_grad}
     reset([model], seed)
-    model.load_state_dict(frozen, strict=False)
     return fit(model, *retain, shortened(recipe, share), seed=seed)
 
 

@@ -74,6 +74,7 @@ NEEDS = {  # beside the model and the forget samples
     "MIA": "retained and test samples",
 }
 ORDER = tuple(NEEDS)
+LEFT_OUT = "LiRA"  # takes the re-trained models' mean off; what re-trained ones have is wider
 SIDES = {RESIDUAL: "above", SURER: "above", OVER: "below", LESS_SURE: "below"}
 OUTSIDE = ("above", "below")
 COPIES = 20  # of each sample at each tau, for the exchange test; or the study's, if fewer
@@ -126,7 +127,7 @@ def by_attack(margins: Mapping[ModelId, Any], judged: Names, references: Names) 
 
 def placed(measure: str, name: ModelId, own: float, null: Sequence[float] | np.ndarray) -> Cell:
     """A number among those of re-trained models."""
-    its = placement(own, null)
+    its = placement(own, null, left_out=measure == LEFT_OUT)
     row = {"measure": measure, **name._asdict(), "value": own, "retrained": its.reference}
     row |= {"low": its.predict_low, "high": its.predict_high, "p": its.p}
     return row | {"away": np.sign(its.t) * stats.norm.isf(its.p / 2), "side": its.finding}

@@ -80,7 +80,7 @@ def test_each_sample_has_its_own():
 
 def test_pooled_samples_have_their_means_taken_off():
     """Catches samples that are mixed before their hardness is taken off, and a re-trained model
-    that is compared with a mean it is in."""
+    that is compared with a mean it is in as if it weren't."""
     rng = np.random.default_rng(1)
     hard = rng.normal(0, 50, 30)
     others = hard + rng.normal(0, 1, (6, 30))
@@ -88,10 +88,19 @@ def test_pooled_samples_have_their_means_taken_off():
     found = pooled(own[0] + 20, others)
     assert found.low[0] == pytest.approx(epsilon(column(range(30)), column(range(-180, 0))).low[0])
     rest = np.stack([o - np.delete(others, k, 0).mean(0) for k, o in enumerate(others)])
-    expected = epsilon(column(own[1] - others.mean(0)), column(rest.ravel()))
+    one, other = (own[1] - others.mean(0)) / (7 / 6) ** 0.5, rest / (6 / 5) ** 0.5  # one spread
+    expected = epsilon(column(one), column(other.ravel()))
     assert np.array(pooled(own[1], others)) == pytest.approx(np.array(expected))
     assert epsilon_column(own[1], list(others)) == expected.low[0]
     assert np.isnan(epsilon_column(own[1], [others[0]]))
+
+
+@pytest.mark.parametrize("k", [2, 3, 6])
+def test_one_more_re_trained_model_has_next_to_no_epsilon(k):
+    """Margins of K + 1 nets that differ by chance alone, ten times. Fails if few references make
+    an epsilon: 0.5 and 0.1 with two and three if each is left beside the mean of the others."""
+    nets = np.random.default_rng(k).normal(size=(10, k + 1, 2000))
+    assert np.mean([pooled(own, others).low for own, *others in nets]) < 0.05
 
 
 def test_a_delta_that_is_none_is_refused():

@@ -306,3 +306,21 @@ def test_what_can_not_be_used_is_refused(cnn, images, rng):
         fgsm(net, images(3)[0], y, 0.1)
     with pytest.raises(InputError, match=r"expected a torch.nn.Module"):
         fgsm(net.forward, x, y, 0.1)
+
+
+@pytest.mark.parametrize("times", [1.0, 30.0, 300.0])
+@pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
+def test_a_net_that_is_sure_is_searched_as_well(times, p, linear, rng):
+    """Logits times a constant: the same copies. Fails if the search follows a loss whose gradient
+    is 0 in float32 where p_y is 1."""
+    x, y = torch.rand(8, 20, generator=rng(0)), torch.ones(8, dtype=torch.int64)
+    weight = torch.randn(3, 20, generator=rng(1))
+    bias = torch.tensor([0.0, 20.0, 0.0])
+    plain, sure = (
+        linear((k * weight).tolist(), (k * bias).tolist(), dtype=torch.float32)
+        for k in (1.0, times)
+    )
+    found, same = (pgd(net, x, y, 0.3, p, random_start=False) for net in (plain, sure))
+    assert (found - x).abs().max() > 0.01
+    nearer = [(plain(z)[:, 1] - plain(x)[:, 1]).mean().item() for z in (found, same)]
+    assert nearer[1] == pytest.approx(nearer[0], rel=0.2)

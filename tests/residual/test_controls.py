@@ -1,5 +1,6 @@
 """Controls: measured like the forget set, and they tell memory from robustness."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -48,16 +49,36 @@ def test_robustness_raises_it_as_well(planted, train):
 
 @pytest.mark.parametrize(
     ("beside", "said"),
-    [(3.0, "samples show a part of it (+3"), (1.0, "do not show it (+1"), (-3.0, "do not show it")],
+    [
+        (3.0, "samples show a part of it (+3"),
+        (1.0, "do not show it (+1"),
+        (-3.0, "do not show it"),
+        (math.nan, ""),
+    ],
 )
 def test_a_part_is_called_a_part_though_it_is_no_finding(beside, said):
     """+6 logits on the forgotten, and so much on held-out samples, of references that differ by 2
     or more there: fails if a half is said not to show, for it is inside."""
     one = np.array([-2.0, 2.0, 0.5, -1.5, 1.0])
+    near = one + np.array([0.1, -0.1, 0.2, 0.0, -0.2])
     told = Verdict(RESIDUAL, "margin", 0.05, 5, 0.01, 6, 4, 8, "logits", "", 1, 2, leading="margin")
-    beside = {"margin": (np.array(beside), one, 0.0)}
-    other = replace(told, finding=NONE)
-    assert said in compared(told, other, {"margin": (np.array(6.0), one, 0.0)}, beside)
+    held_out = {"margin": (np.array(beside), near, 0.0)}
+    other, forgotten = replace(told, finding=NONE), {"margin": (np.array(6.0), one, 0.0)}
+    note = compared(told, other, forgotten, held_out)
+    assert said in note
+    assert bool(note) == bool(said)
+
+
+def test_what_chance_can_make_is_not_said_to_be_absent():
+    """+6 logits beside +1, of references that are high on the one and low on the other: p 0.13.
+    Fails if held-out samples are said not to show it; or, found beside +2.5, to stand as high."""
+    one = np.array([-2.0, 2.0, 0.5, -1.5, 1.0])
+    told = Verdict(RESIDUAL, "margin", 0.05, 5, 0.01, 6, 4, 8, "logits", "", 1, 2, leading="margin")
+    forgotten, other = {"margin": (np.array(6.0), one, 0.0)}, replace(told, finding=NONE)
+    note = compared(told, other, forgotten, {"margin": (np.array(1.0), one[::-1], 0.0)})
+    assert note.startswith("Whether held-out samples show it as well can't be told (+1 logits")
+    note = compared(told, told, forgotten, {"margin": (np.array(2.5), one[::-1], 0.0)})
+    assert "show a part of it" in note
 
 
 def test_a_retrained_model_has_no_note(planted):
@@ -132,8 +153,8 @@ def test_the_held_out_samples_are_judged_by_the_same_test():
     names = ("m", *(f"r{i}" for i in range(6)))
     margins = 0.0 + np.array([0.0, 1, -1, 2, -2, 3, -3])[:, None, None] + np.zeros((7, 1, 20))
 
-    def beside(hits_of_m: int, **more) -> ResidualKnowledge:
-        hits = own.copy()[:, None]
+    def beside(hits_of_m: int, turned: int = 0, **more) -> ResidualKnowledge:
+        hits = np.concatenate([own[:1], np.roll(own[1:], turned, 0)])[:, None]
         hits[0] = hits_of_m
         counts = Counts(hits, names, (0.1,), 100, "gaussian", 0, margins=margins)
         return ResidualKnowledge(dict.fromkeys(names, counts), ("m",), names[1:], True, **more)
@@ -141,7 +162,7 @@ def test_the_held_out_samples_are_judged_by_the_same_test():
     result = beside(60, control_results={"held out": beside(59)})
     assert "show a part of it" in result.judge("m", test="hits").note
     assert result.judge("m", test="margin").note == ""
-    slightly = beside(60, control_results={"held out": beside(44)})
+    slightly = beside(60, control_results={"held out": beside(44, turned=1)})
     assert "do not show it" in slightly.judge("m", test="hits").note
     assert "a part of it" in slightly.judge("m", test="hits", level=0.2).note
 

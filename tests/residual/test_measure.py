@@ -156,6 +156,34 @@ def test_nan_is_never_a_hit(cnn, images):
     assert set(result.verdict.parts) == {"hits", "hits at the first tau"}
 
 
+def test_nan_on_a_held_out_sample_is_flagged_and_says_nothing(linear):
+    """A model that has no answer on one of them. Fails if that is silent, or if the sentence on
+    held-out samples has a number that is none."""
+    g = torch.Generator().manual_seed(0)
+    x, held_out = 0.9 * torch.rand(2, 30, 4, generator=g, dtype=torch.float64)
+
+    def of(bias: float) -> nn.Module:
+        return linear([[0.0] * 4, [2.0] * 4], [0.0, bias])
+
+    class Sometimes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = of(-2.0)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.where(x[:, :1] > 0.95, torch.nan, self.net(x))
+
+    held_out[3, 0] = 1.0
+    references = [of(-4.0 + 0.05 * k) for k in range(5)]
+    y = torch.ones(30, dtype=torch.int64)
+    given = {"taus": [0.0, 0.01], "draws": 3, "controls": {"held out": (held_out, y)}}
+    result = residual_knowledge(Sometimes(), references, x, y, **given)
+    assert "not finite" in [f.name for f in result.flags]
+    assert result.verdict.finding == "residual knowledge"
+    assert "nan" not in str(result.verdict)
+    assert "Held-out samples" in str(residual_knowledge(of(-2.0), references, x, y, **given))
+
+
 def test_a_random_law_shares_its_copies(cnn, images):
     (x, y), m = images(4), cnn()
     result = residual_knowledge(m, {"r": cnn(1)}, x, y, taus=[0.1], draws=5)

@@ -29,6 +29,18 @@ def test_false_alarms_are_five_in_a_hundred():
     assert np.mean(outside) == pytest.approx(0.05, abs=0.015)
 
 
+@pytest.mark.parametrize("k", [3, 6])
+def test_what_leaves_the_reference_out_has_five_in_a_hundred_too(k):
+    """Each less the mean of the others. Fails if those are spread out once more (2.3 and 2.7 %)."""
+    draws = np.random.default_rng(k).normal(size=(4000, k + 1))
+    own, others = draws[:, 0], draws[:, 1:]
+    value = own - others.mean(1)
+    null = others - (others.sum(1, keepdims=True) - others) / (k - 1)
+    both = zip(value, null, strict=True)
+    outside = [placement(v, n, left_out=True).finding != "inside" for v, n in both]
+    assert np.mean(outside) == pytest.approx(0.05, abs=0.012)
+
+
 def test_where_nothing_can_be_said_nothing_is():
     for value, references in ((1.0, [1.0, 2.0]), (math.nan, [1, 2, 3]), (1.0, [1, math.nan, 2]),
                               (1.0, [1.0] * 3), (1.1, [1.0] * 3), (9.0, [1 / 3] * 6)):  # fmt: skip

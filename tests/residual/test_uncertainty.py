@@ -186,6 +186,22 @@ def test_a_ratio_of_zero_and_an_undefined_one():
     assert 0 < columns["p_value"] < 1
 
 
+def test_samples_that_are_answered_alike_are_few_beside_those_like_them():
+    """50 samples, all of them always right or never, 100 draws each; references that vary. Fails if
+    copies of one sample count as samples of their population, or 50 are taken for all."""
+    others = np.array([40, 44, 48, 52])[:, None, None] + np.zeros((4, 1, 50), int)
+    others[..., ::2] += 1
+    alike = {share: np.full((1, 50), share * 100) for share in (0, 1)}
+    (_, this), (_, like) = (
+        uncertainty.ratio_interval(alike[0], others, 100, estimand=e) for e in ESTIMANDS
+    )
+    assert this * others.mean() / 100 == pytest.approx(-np.log(0.025) / 5000)
+    assert like * others.mean() / 100 == pytest.approx(-np.log(0.025) / 50)
+    for found in (uncertainty.ratio_interval, uncertainty.difference_interval):
+        narrow = found(alike[1], np.full((4, 1, 50), 99) + others % 2, 100, estimand=ESTIMANDS[1])
+        assert narrow[1] - narrow[0] > 2 * 0.5 / 50
+
+
 @pytest.mark.parametrize("k", [1, 2])
 def test_fewer_than_three_references_say_nothing(k):
     own, others = np.array([[8, 9]]), np.arange(2 * k).reshape(k, 1, 2) + 4

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from rurklib import Counts, ResidualKnowledge
 from rurklib.residual.uncertainty import held_out
 from rurklib.residual.verdict import TESTS, judge
 
@@ -92,3 +93,28 @@ def test_more_confidence_is_not_memory():
     assert found(worlds, "hits") < 0.15
     alarms = [v["joint"] for v in worlds if v["joint"].finding == "residual knowledge"]
     assert np.mean(["may be confidence" in v.note for v in alarms]) > 0.8
+
+
+@pytest.mark.parametrize("test", ["margin", "scaled margin", "hits", "joint"])
+def test_a_number_is_on_the_side_of_its_finding_where_copies_are_searched_for(test):
+    """Each model loses 2 logits on copies found on itself, and none on others' copies; the model
+    knows 1 more than re-trained ones. Fails if what a search gains is taken for a lack of
+    knowledge: the plain distance is -1."""
+    rng = np.random.default_rng(0)
+    names = ("m", *(f"r{i}" for i in range(6)))
+    knows = np.array([1.0, *rng.normal(0, 0.1, 6)])[:, None, None] + rng.normal(0, 2, 60)
+    counts = {}
+    for i, name in enumerate(names):
+        margins = knows + rng.normal(0, 0.2, (7, 3, 60))
+        margins[i] -= 2
+        hits = rng.binomial(50, 1 / (1 + np.exp(-margins)))
+        counts[name] = Counts(hits, names, (0.1, 0.2, 0.3), 50, "pgd", 0, name, margins)
+    verdict = ResidualKnowledge(counts, ("m",), names[1:], True).judge("m", test=test)
+    assert verdict.finding == "residual knowledge"
+    assert verdict.gained
+    nothing, wanted = (1.0, 1.3) if verdict.unit == "ratio" else (0.0, 1.0)
+    assert verdict.effect == pytest.approx(wanted, abs=0.25)
+    assert nothing < verdict.low < verdict.effect < verdict.high
+    assert "re-trained models on copies found on themselves" in str(verdict)
+    if test == "margin":
+        assert verdict.effect == pytest.approx(verdict.shift)

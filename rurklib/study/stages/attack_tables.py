@@ -59,7 +59,8 @@ def placement_table(
                     _statistics(r, other[:k] + other[k + 1 :]) for k, r in enumerate(other)
                 ]
             for statistic, (value, low, high) in _statistics(_about(own, at), other).items():
-                place = placement(value, [n[statistic][0] for n in nulls[attack, at]])
+                null = [n[statistic][0] for n in nulls[attack, at]]
+                place = placement(value, null, left_out=statistic == "calibrated auc")
                 row = {"attack": attack, "statistic": statistic, "model": name, "low": low}
                 rows.append({**row, "high": high, **place._asdict()})
     return pd.DataFrame(rows)

@@ -220,12 +220,13 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
     ``treated`` unlike those (:mod:`rurklib.residual.exchange`), and p_treated.
 
     ``by_ratio`` is where a point of the curve lies in a picture, pointwise, and no second verdict.
-    Each model is judged alone: a mean over seeds can lie inside where single seeds are outside on
-    both sides.
+    A mean over seeds can lie inside where single seeds are outside on both sides.
     """
     rows, comparable = [], HELD_OUT in result.control_results and not result.unlike_held_out
     for name in result.models:
         last, treated = result.rows(name).iloc[-1], {}
+        off = last.ratio_of_means - last[["predict_low", "predict_high"]].mean()
+        off = last.difference if math.isnan(off) else off  # no reference says the class
         if comparable:
             test = result.exchange(name)
             treated = {"treated": test.finding, "p_treated": test.p}
@@ -234,8 +235,7 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
                 **name._asdict(),
                 **last[["tau", "ratio_of_means", "predict_low", "predict_high"]],
                 **last[["difference", "margin_difference"]],
-                # By accuracies: also where no reference says the class, and no ratio is defined.
-                "by_ratio": by_p(last.difference, last.p_value),
+                "by_ratio": by_p(off, last.p_value),
                 "p_ratio": last.p_value,
                 **verdict_row(result.judge(name)),
                 **treated,

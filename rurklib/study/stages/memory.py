@@ -31,7 +31,8 @@ def memory(run: Run, *, equal_shares: bool = True) -> pd.DataFrame:
 
     Columns: method, seed, tau, ratio (accuracy on copies of the forgotten over the references'
     mean), held_out_ratio, memory (the one over the other) with memory_low and memory_high, between
-    which 95 % of further re-trained models are expected, and p. NaN where nothing is recognised.
+    which 95 % of further re-trained models are expected, and p. NaN where a model, or one of the
+    re-trained ones, recognises none of either: no memory and no p follow from a zero.
 
     Raises InputError where less of the class is retained than forgotten.
     """
@@ -61,7 +62,8 @@ def beyond(forgotten: np.ndarray, held_out: np.ndarray) -> dict[str, np.ndarray]
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio, other = (part[0] / part[1:].mean(0) for part in (forgotten, held_out))
-        d = np.log(forgotten) - np.log(held_out)
+        some = (forgotten > 0) & (held_out > 0)  # a zero isn't infinitely little: it is too few
+        d = np.where(some, np.log(forgotten) - np.log(held_out), np.nan)
         own, rest = d[0] - d[1:].mean(0), d[1:]
         below = (rest - rest.mean(0)) * len(rest) / max(len(rest) - 1, 1)
         low, high = uncertainty.predict(below)

@@ -6,6 +6,7 @@ import pytest
 
 from rurklib.checks import InputError
 from rurklib.metrics.membership import membership
+from rurklib.residual.placement import placement
 from rurklib.study.stages.attack_tables import (
     FORGET,
     HELD_OUT,
@@ -135,6 +136,8 @@ def test_a_reference_is_left_out_of_its_own_calibration():
         sides = [numbers[k][p] - np.mean([n[p] for n in rest], 0) for p in (FORGET, HELD_OUT)]
         wanted.append(membership(*sides).auc)
     assert row.reference == pytest.approx(np.mean(wanted))
+    low, high = placement(row.value, wanted, left_out=True)[2:4]
+    assert (row.predict_low, row.predict_high) == pytest.approx((low, high))
 
 
 def test_several_targets_are_compared_about_the_same_one():

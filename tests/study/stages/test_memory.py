@@ -36,8 +36,14 @@ def test_the_interval_is_where_one_more_reference_is_expected():
 
 
 def test_where_nothing_is_recognised_memory_is_not_a_number():
-    nothing = np.array([[0.5], [0.4], [0.0], [0.3]])
-    assert np.isnan(beyond(nothing, np.full((4, 1), 0.5))["memory_low"]).all()
+    """A zero on either side, of the model or of a re-trained one. Catches memory that is infinite,
+    or none at all, with a p of exactly 0."""
+    some, full = np.array([[0.5], [0.4], [0.5], [0.3]]), np.full((4, 1), 0.5)
+    for i in range(4):
+        nothing = some * (np.arange(4) != i)[:, None]
+        for found in (beyond(nothing, full), beyond(full, nothing)):
+            assert np.isnan([found["memory"], found["p"]]).all()
+            assert np.isnan(found["memory_low"]).all() == (i > 0)
 
 
 def test_a_run_has_it_for_every_model_and_the_ratio_is_that_of_its_curve(small_run):

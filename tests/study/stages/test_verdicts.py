@@ -54,6 +54,21 @@ def test_each_model_is_judged_alone(result):
     assert table.loc[("RURK", 1)].finding == "none detected"
 
 
+def test_a_point_above_its_band_is_called_so_where_copies_are_searched_for(result):
+    """Everybody loses 17 of 20 samples on copies found on themselves, the model none. Fails if the
+    side is that of the plain difference, which the others' 21 make one of +1 sample."""
+    names = tuple(n for n in (*result.models, *result.references) if n != ModelId("GD", 0))
+    found = {}
+    for name in names:
+        its = {n: 21 + n.seed % 3 for n in names}
+        its[name] = 18 if name == ("GD", 1) else its[name] - 17
+        found[name] = replace(counts(its), perturbation="fgsm", found_on=name)
+    table = study.verdicts(ResidualKnowledge(found, (ModelId("GD", 1),), result.references))
+    assert table.ratio_of_means[0] < 1
+    assert table.ratio_of_means[0] > table.predict_high[0]
+    assert table.by_ratio.tolist() == ["above"]
+
+
 def test_the_verdict_is_the_rules_and_its_parts_stand_beside(result):
     """Fails if finding and p are one part's, or if a part's p stands under another's name."""
     for row in study.verdicts(result).itertuples():
