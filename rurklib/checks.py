@@ -150,14 +150,22 @@ def logits(model: Any, x: Tensor, y: Tensor, what: str = "model") -> int:
             "replace what works in place, such as x -= mean by x = x - mean"
         )
     if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(probe):
-        got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        raise InputError(f"{what} returned {got} for {len(probe)} samples: expected [n, classes]")
+        got = tuple(out.shape) if isinstance(out, Tensor) else f"a {type(out).__name__}"
+        raise InputError(
+            f"{what} returned {got} for {len(probe)} samples: expected logits [n, classes], and "
+            "nothing beside them"
+        )
     if not bool(torch.isfinite(out).all()):
         raise InputError(f"{what} returned NaN or infinity: its weights or inputs are broken")
     sums = out.double().sum(1)
     if bool((out >= 0).all()) and bool((sums - 1).abs().max() < 1e-4):
         raise InputError(
             f"{what} returned probabilities (rows sum to 1): expected logits; remove the softmax"
+        )
+    if out.shape[1] == 1 and int(y.max()) == 1:
+        raise InputError(
+            f"{what} returned one logit for each sample, as before a sigmoid, and y has two "
+            "classes: expected a logit for each; return torch.cat([0 * z, z], 1)"
         )
     labels(y, len(x), out.shape[1], "y")
     return int(out.shape[1])

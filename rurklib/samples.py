@@ -25,6 +25,11 @@ def take(x: Tensor, index: Any) -> Tensor:
     return x[index] if isinstance(x, Tensor) else x.take(index)
 
 
+def of_one_kind(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both as they are; or as floats, where one is uint8 and the other isn't."""
+    return (a, b) if a.dtype == b.dtype else (as_float(a), as_float(b))
+
+
 def copies(x: Tensor, of: Tensor) -> Tensor:
     """Which samples of ``x`` stand in ``of`` too, byte for byte: bool [len(x)] on the CPU.
 

@@ -47,9 +47,7 @@ def checked(
         what = f"control {name!r}"
         pairs[name] = cx, cy = checks.pair(data, what, bounds)
         checks.labels(cy, len(cx), classes, f"{what} y")
-        alike = cx.dtype == x.dtype or cx.shape[1:] != x.shape[1:]
-        both = (x, cx) if alike else (samples.as_float(x), samples.as_float(cx))
-        checks.disjoint(*both, names=("forget", what))
+        checks.disjoint(*samples.of_one_kind(x, cx), ("forget", what))
     return pairs
 
 
@@ -93,15 +91,19 @@ def compared(
     a, b = (float(s[0] - np.nan_to_num(uncertainty.spread(s[1], s[2])[0])) for s in pair)
     if not (math.isfinite(a) and math.isfinite(b)):
         return ""  # a flag says so
-    unit = "logits" if shown in ("margin", "scaled margin") else "log-odds"
-    numbers = f"{b:+.3g} {unit} against {a:+.3g}, p of the difference {p:.2g}"
+    margin = {"margin": " logits", "scaled margin": " scaled logits"}.get(shown)
+    apart = f"{b:+.3g}{margin} against {a:+.3g}"
+    if margin is None:
+        apart = f"{math.exp(b):.3g} times the odds against {math.exp(a):.3g} times"
+    numbers = f"{apart}, p of the difference {p:.2g}"
     found = held_out.finding == verdict.finding
     half = a * b > 0 and abs(b) >= abs(a) / 2
     if (found and half and p >= verdict.level) or (abs(b) >= abs(a) and a * b > 0):
+        what = "robustness, confidence or knowledge of their class"
         return (
             f"Held-out samples, that nobody trained on, stand as {'high' if a > 0 else 'low'} "
-            f"({numbers}): not memory of these samples, but robustness, confidence or knowledge "
-            "of their class."
+            f"({numbers}): not {'memory' if a > 0 else 'the forgetting'} of these samples, but "
+            f"{what if a > 0 else 'a class that was lost, or damage'}."
         )
     if found or (a * b > 0 and abs(b) >= abs(a) / 4):
         return f"Held-out samples show a part of it ({numbers})."

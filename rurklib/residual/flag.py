@@ -33,9 +33,13 @@ MEANS = {
     "reference unlike the others": ", more than re-trained models differ: was it trained on them, "
     "or from a model that was? A reference that knows the forget samples hides that the model "
     "does. Re-train it, or leave it out",
-    "references at chance": ": no better than guessing, so there is nothing to compare with. "
-    "Labels in another order, pixels divided by 255 twice, colours swapped? As it should be only "
-    "where a whole class was forgotten: there, read the difference",
+    "references at chance": ": no better than guessing, so there is nothing to compare with. Are "
+    "labels in another order (fewer are right then than by guessing), pixels normalised otherwise "
+    "than in training or divided by 255 twice, colours swapped? As it should be only where a whole "
+    "class was forgotten: there, read the column difference",
+    "reference at chance": " guesses where the others don't (never trained, diverged, labels in "
+    "another order?). It widens what re-trained models are believed to show, and so acquits: "
+    "re-train it, or leave it out",
     "not finite": " answered NaN or infinity on some copies. That is never a hit, and margins are "
     "left out of the verdict: mend the model, or take smaller taus",
     "depends on the batch": ": the same samples get other answers in a smaller batch (BatchNorm "

@@ -39,8 +39,9 @@ def placement(
 
     References must be computed with themselves left out where the statistic looks at references.
     ``left_out`` where it takes their mean off, as calibration does: such a number of a reference is
-    off the mean of the *other* references already, and varies more by K / (K - 1). NaN throughout with fewer than three references, if a number isn't finite, and where references
-    don't vary: six that say the same to the last digit can't show how much a seventh might differ.
+    off the mean of the *other* references already, and varies more by K / (K - 1). NaN throughout
+    with fewer than three references, if a number isn't finite, and where references don't vary: six
+    that say the same to the last digit can't show how much a seventh might differ.
     """
     others = np.asarray(references, np.float64)
     mean = float(others.mean()) if others.size else math.nan

@@ -226,8 +226,8 @@ def spread(below: np.ndarray, least: np.ndarray | float = 0.0) -> tuple[np.ndarr
     ``below`` [k, ...] are the references' deviations, each from the mean of the other k - 1. On
     shared copies they are k / (k - 1) times those from the mean of all, so this is the ordinary
     prediction: mean 0, and s sqrt(1 + 1 / k). Where each is probed on copies of its own, the mean
-    is what a model gains by that, and s is near the right one (exact if models' gains are alike). NaN where references don't vary: what a further
-    one would show can't be told from them.
+    is what a model gains by that, and s is near the right one (exact if models' gains are alike).
+    NaN where references don't vary: what a further one would show can't be told from them.
     """
     k = len(below)
     if k < MIN_REFERENCES:

@@ -26,7 +26,7 @@ TESTS = (JOINT, *PARTS)
 RESIDUAL, NONE, OVER = "residual knowledge", "none detected", "over-forgotten"
 NO_VERDICT = "no verdict"
 ODDS = {  # parts that are log-odds, and of what
-    "soft hits": "over the curve the odds of the answer's mean probability",
+    "soft hits": "over the curve the odds of the label's mean probability",
     "hits": "over the curve the odds of a right answer",
     PARTS[-1]: "at the first tau the odds of a right answer",
 }
@@ -43,7 +43,8 @@ class Verdict:
     reference recognises anything). ``p`` asks more: could a further re-trained model be that far
     away? So an interval without 0 and a large p go together well. ``detectable_margin`` (logits)
     and ``detectable_ratio`` are effects that one part finds in 80 % of runs whose re-trained models
-    vary as these do, which few tell badly (inf: not even a model that is always right). NaN is what can't be known; ``note`` says why, or warns.
+    vary as these do, which few tell badly (inf: not even a model that is always right). NaN is what
+    can't be known; ``note`` says why, or warns.
     ``leading`` is the part with the least p, and ``shift`` what it found, in logits or log-odds.
     ``gained``: copies are searched for on each model, re-trained ones gain something on those found
     on themselves, and both numbers are distances from what they show there.
@@ -80,7 +81,10 @@ class Verdict:
             return f"over the curve the {size} that of"
         if self.leading in ODDS:
             return f"{ODDS[self.leading]} are {math.exp(self.shift):.3g} times those of"
-        return f"over the curve the {self.leading} is {self.shift:+.3g} logits from that of"
+        return (
+            f"over the curve the margin, each model's scaled to one spread over samples, is "
+            f"{self.shift:+.3g} logits from that of"
+        )
 
     @property
     def _told_by_effect(self) -> bool:
@@ -179,19 +183,18 @@ def judge(
         note = _disagreement(ps, sides, finding, level) if test == JOINT else ""
     of_hits = test.startswith("hits") or margins is None
     if margins is None or of_hits:
-        *effect, gained = effect_of_hits(hits, null_hits, draws, 1 - level, estimand)
+        size = effect_of_hits(hits, null_hits, draws, 1 - level, estimand)
     else:
         scaled = test == "scaled margin"
-        *effect, gained = effect_of_margins(
-            margins, null_margins, 1 - level, estimand, scaled=scaled
-        )
+        size = effect_of_margins(margins, null_margins, 1 - level, estimand, scaled=scaled)
     alpha = level / (len(ps) if test == JOINT else 1)  # what one part needs to be heard for sure
     can = {n: float(uncertainty.detectable(v[1], v[2], alpha=alpha)) for n, v in shown.items()}
     shift = math.nan if of_hits else can[test if test in PARTS[:2] else "margin"]
     ratio = math.nan if test in OF_MARGINS else as_ratio(hits[1], draws, can["hits"])
     return Verdict(
-        finding, test, level, k, p, *effect, estimand, shift, ratio, ps, note, leading, away, gained
-    )
+        finding, test, level, k, p, size.value, size.low, size.high, size.unit, estimand,
+        shift, ratio, ps, note, leading, away, size.gained,
+    )  # fmt: skip
 
 
 def without_references(test: str, level: float, estimand: str) -> Verdict:

@@ -250,7 +250,7 @@ def test_references_that_cannot_judge_are_told_through_the_measurement(planted):
         planted.retrained, planted.references, x, (y + 1) % 3, taus=[0.0], draws=1
     )
     assert raised(off)[0] == "references at chance"
-    assert "Labels in another order" in off.flags[0].message
+    assert "labels in another order" in off.flags[0].message
     assert all("(above tau = 0) measure" in f.message for f in off.flags[1:])
 
 

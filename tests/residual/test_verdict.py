@@ -211,8 +211,9 @@ def test_a_verdict_in_words():
     assert str(over).endswith("would show. Mind this.")
     for part, told in {
         "hits at the first tau": "at the first tau the odds of a right answer are 0.5 times",
-        "soft hits": "over the curve the odds of the answer's mean probability are 0.5 times",
-        "scaled margin": "over the curve the scaled margin is -0.693 logits from",
+        "soft hits": "over the curve the odds of the label's mean probability are 0.5 times",
+        "scaled margin": "over the curve the margin, each model's scaled to one spread over "
+        "samples, is -0.693 logits from",
     }.items():
         led = dataclasses.replace(over, leading=part, shift=-math.log(2))
         assert f"level 0.05): {told} th" in str(led)

@@ -8,7 +8,6 @@ audit`` does the same from files (:mod:`rurklib.study.audit.files`).
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import shutil
 import tempfile
@@ -16,34 +15,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.residual.controls import HELD_OUT, RETAINED, drawn, sampled
-from rurklib.residual.exchange import Exchange
-from rurklib.residual.flag import flag
 from rurklib.residual.measure import residual_knowledge
 from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, TESTS, Verdict
-from rurklib.samples import Bounds, Pair
+from rurklib.samples import Bounds, Pair, of_one_kind
 from rurklib.study import files
+from rurklib.study.audit.chance import CHANCE, of_all_classes
 from rurklib.study.audit.plain import (
     ALL,
-    CHANCE,
     FORGOTTEN,
     Audited,
+    as_json,
     counted,
     named,
-    of_all_classes,
     said,
     together,
 )
-from rurklib.study.audit.samples import found_at, roc_table, samples_table
+from rurklib.study.audit.samples import found_at, rests_on, roc_table, samples_table
 from rurklib.study.environment import needs
 from rurklib.study.run_record import AUDIT
 
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
+PLAIN = ("gaussian", "uniform-linf", "fgsm", "fgsm-untargeted", "pgd", "pgd-untargeted")
 MOST = 2000  # samples of all classes that models are asked once, without noise
 
 
@@ -93,7 +90,7 @@ def audit(
     Returns the measurement: ``result.judge("model", test=..., level=...)`` is the verdict that was
     written, ``result.right`` how many samples each model is right on without noise.
 
-    Raises InputError before anything is measured, and then leaves no folder.
+    Raises InputError before anything is measured, and leaves no folder then.
     """
     if not isinstance(model, nn.Module):
         raise checks.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
@@ -103,11 +100,24 @@ def audit(
     folder = None if out is None else free(Path(out))
     checks.inputs(x, bounds)
     checks.labels(y, len(x))
+    if (
+        bounds
+        and (most := max(checks.taus(taus))) > bounds[1] - bounds[0]
+        and perturbation in PLAIN
+    ):
+        raise checks.InputError(
+            f"taus reach {most:g}, and inputs span {bounds[0]:g} ... {bounds[1]:g}: nothing is left "
+            "of a sample then; expected radii in units of the input (grey levels / 255)"
+        )
     if indices is not None and len(indices) != len(x):
         raise checks.InputError(f"{len(indices)} indices for {len(x)} samples: expected one each")
     pairs = {HELD_OUT: held_out, RETAINED: retained}
     controls = {n: checks.pair(pair, n, bounds) for n, pair in pairs.items() if pair is not None}
-    several = {n + ALL: p for n, p in controls.items() if not bool(torch.isin(p[1], y).all())}
+    if len(controls) == 2:
+        both = of_one_kind(controls[RETAINED][0], controls[HELD_OUT][0])
+        checks.disjoint(*both, ("retained", "held-out"))
+    several = {n + ALL: p for n, p in controls.items() if not torch.isin(p[1], y).all()}
+    whole = several or {n: p for n, p in controls.items() if len(p[1].unique()) > 1}
     if HELD_OUT in controls:
         controls[HELD_OUT] = _of_classes(controls[HELD_OUT], y)
     controls = {n: sampled(pair, len(x), seed) for n, pair in controls.items()}
@@ -118,9 +128,14 @@ def audit(
     nets = named(measured, model, references)
     right = counted(measured, nets, {FORGOTTEN: (x, y), **controls})
     flags = list(measured.flags)
-    for what, pair in list(several.items())[:1]:  # held out if there are
-        right[what], guess = of_all_classes(nets, drawn(pair, MOST, seed), measured.models[0])
-        flags += flag(CHANCE, guess) if CHANCE not in {f.name for f in flags} else []
+    for what, pair in list(whole.items())[:1]:  # held out if there are
+        too = not several and len(y.unique()) > 1  # held-out samples may be of another kind
+        sides = [drawn(pair, MOST, seed), *([(x, y)] if too else [])]
+        row, guess = of_all_classes(nets, sides, measured.models[0])
+        right |= {what: row} if several else {}
+        flags += guess if CHANCE not in {f.name for f in flags} else []
+    if CHANCE in {f.name for f in flags}:  # nets that guess differ by chance
+        flags = [f for f in flags if f.name != "reference unlike the others"]
     told = {**vars(measured), "flags": flags}
     result = Audited(**told, expect_chance=expect_chance, right=right)
     if folder is not None:
@@ -181,18 +196,20 @@ def _write(
 
     others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in
               result.control_results.items()}  # fmt: skip
-    able = result.comparable and HELD_OUT in result.control_results  # else a flag says why
-    able = able and not (result.guessed or result.unasked)
+    able = result.comparable and HELD_OUT in result.control_results
+    able = able and not (result.guessed or result.unasked)  # else a flag says why
     treated = result.exchange("model", level=verdict.level) if able else None
     samples = samples_table(result, indices) if result.comparable else None
+    alone = rests_on(result, verdict, indices) if result.comparable else ""
     both = result.unasked or together(verdict, treated, others.get(HELD_OUT))
+    both = f"{alone} {both}".strip()
     summary = {
-        "verdict": _plain(verdict),
-        "exchange": treated and _plain(treated) | {"sentence": str(treated)},
+        "verdict": as_json(verdict),
+        "exchange": treated and as_json(treated) | {"sentence": str(treated)},
         "together": both,
         "right": result.right,
         "flags": [dataclasses.asdict(flag) for flag in result.flags],
-        "controls": {name: _plain(other) for name, other in others.items()},
+        "controls": {name: as_json(other) for name, other in others.items()},
         "measurement": asked,
     }
     figure = against_references(result.frame, result.controls, title=_headline(verdict, result))
@@ -221,18 +238,6 @@ def _write(
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _plain(told: Verdict | Exchange) -> dict[str, Any]:
-    """A verdict as JSON holds it, which has no NaN: None for what isn't a finite number."""
-
-    def finite(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {k: finite(v) for k, v in value.items()}
-        value = value.tolist() if isinstance(value, np.ndarray) else value
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return finite(dataclasses.asdict(told) | {"finding": told.finding, "sentence": str(told)})
 
 
 def _headline(verdict: Verdict, result: Audited) -> str:

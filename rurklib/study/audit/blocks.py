@@ -39,7 +39,8 @@ NOBODYS = (
 )
 WORDS = (
     "Recognised: the model's answer to a copy is its label. Ratio: how often that is so, divided "
-    "by re-trained models' mean. Margin: the label's logit less the largest other one. The rule "
+    "by re-trained models' mean. Margin: the label's logit less the log-sum-exp of the others, "
+    "which is the log-odds of the label. The rule "
     "asks five questions of the whole curve, and its answer is one p: of the mean margin; the "
     "scaled margin (in units of how widely a model's margins spread, so that one that is merely "
     "surer of everything doesn't stand out); soft hits (the label's probability); hits (copies "

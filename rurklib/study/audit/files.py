@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from rurklib.checks import InputError, count, disjoint, labels
 from rurklib.rng import seeded
+from rurklib.samples import of_one_kind
 from rurklib.study.audit.fitted import fitted, shown_to
 from rurklib.study.audit.onnx import Onnx
 from rurklib.study.audit.pickled import read_pickled
@@ -71,7 +72,7 @@ def read_audit(
                     "save them as an .npz of their own, by the same names, or give .npy indices"
                 )
             given[name] = read_samples(path, arrays)
-            disjoint(given["x"], given[name][0], ("forget", str(path)))  # before the slow
+            disjoint(*of_one_kind(given["x"], given[name][0]), ("forget", str(path)))
             continue
         chosen = read_indices(path, len(x))
         if both := int(torch.isin(chosen, forgotten).sum()):
@@ -165,6 +166,8 @@ def built(
     if not isinstance(model, nn.Module):
         kind = type(model).__name__
         raise InputError(f"the model's function returned a {kind}: expected a torch.nn.Module")
+    if bad := [k for k, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]:
+        raise InputError(f"{weights}: {bad[0]} holds NaN or infinity: re-train the model")
     parallel = all(k.startswith("module.") for k in tensors)
     learnt = len(list(model.parameters()))
     inner = [n for n, m in model.named_children() if len(list(m.parameters())) == learnt]

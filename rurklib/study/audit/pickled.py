@@ -80,5 +80,7 @@ if __name__ == "__main__":
     except Exception as error:  # whatever it is: it ends here, and the last line says it
         if found := re.search(r"GLOBAL ([\w.]+)", str(error)):  # code, which isn't looked for
             sys.exit(f"it holds an object of {found[1]}, maybe a whole model: expected its weights")
+        if "TorchScript" in str(error):
+            sys.exit("it is TorchScript: load it where it was made, and save its weights")
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         sys.exit(kind + (str(error).strip().splitlines() or [""])[0])

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from rurklib.models.logits import logits
@@ -24,8 +23,9 @@ from rurklib.residual.exchange import ALIKE, LESS_SURE, SURER, Exchange
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, OVER, RESIDUAL, Verdict
 from rurklib.samples import Pair
+from rurklib.study.audit.chance import ALONE, CHANCE
 
-CHANCE, UNLIKE = "references at chance", "references unlike held-out samples"  # flags
+UNLIKE = "references unlike held-out samples"  # a flag
 FORGOTTEN, ALL = "forgotten", ", all classes"
 GROUPS = {  # in a sentence
     FORGOTTEN: "the forgotten", HELD_OUT: "held-out ones of their classes",
@@ -49,15 +49,19 @@ class Audited(ResidualKnowledge):
         """As :meth:`ResidualKnowledge.judge`, but for references that guess."""
         alone = replace(self, control_results={}) if UNLIKE in self.flagged else self
         verdict = ResidualKnowledge.judge(alone, name, test=test, level=level)
-        guessing = [flag for flag in self.flags if flag.name == CHANCE]
         if not self.guessed or verdict.finding == NO_VERDICT:
             return verdict
-        note = (
-            f"it cannot be judged, for re-trained models are right on "
-            f"{guessing[0].message.partition(':')[0]}, which is guessing: mend the set-up "
-            "(normalisation, order of labels), or, where a whole class was forgotten or the "
-            "samples are that hard, say that it is meant (--expect-chance)"
-        )
+        seen = {flag.name: flag.message for flag in self.flags}
+        if CHANCE in seen:
+            note = (
+                f"re-trained models are right on {seen[CHANCE].partition(':')[0]}, which is no "
+                "better than guessing: mend the set-up (normalisation, order of labels), or, where "
+                "a whole class was forgotten or the samples are that hard, say that it is meant "
+                "(--expect-chance)"
+            )
+        else:
+            note = f"{seen[ALONE].partition(' guesses')[0]} guesses where other references don't: "
+            note += "re-train it or leave it out, or say that it is meant (--expect-chance)"
         return replace(verdict, finding=NO_VERDICT, p=math.nan, note=note)
 
     @property
@@ -67,8 +71,8 @@ class Audited(ResidualKnowledge):
 
     @property
     def guessed(self) -> bool:
-        """Whether re-trained models guess, which wasn't meant: nothing can be said then."""
-        return CHANCE in self.flagged and not self.expect_chance
+        """Whether re-trained models guess, or one does, which wasn't meant: nothing can be said."""
+        return bool({CHANCE, ALONE} & self.flagged) and not self.expect_chance
 
     @property
     def unasked(self) -> str:
@@ -117,29 +121,6 @@ def counted(
     return found
 
 
-def of_all_classes(
-    nets: Mapping[Any, nn.Module], pair: Pair, own: Any
-) -> tuple[dict[str, int], str]:
-    """On samples (x, y) of several classes: a row of ``Audited.right``, and what share of a class
-    the references (all but ``own``) are right on, if that is guessing; else "".
-
-    Guessing is a mean over classes of one in their number, within two standard errors.
-    """
-    x, y = pair
-    hits = {name: logits(net, x).argmax(1) == y for name, net in nets.items()}
-    row = {"of": len(y)} | {str(name): int(its.sum()) for name, its in hits.items()}
-    others, kinds = [its.double() for name, its in hits.items() if name != own], y.unique()
-    if not others:
-        return row, ""
-    asked = torch.stack(others)
-    recall = torch.stack([asked[:, y == c].mean() for c in kinds])
-    many = len(others) * torch.stack([(y == c).sum() for c in kinds])
-    error = float((recall * (1 - recall) / many).sum().sqrt()) / len(kinds)
-    if (mean := float(recall.mean())) - 2 * error > 1 / len(kinds):
-        return row, ""
-    return row, f"{100 * mean:.0f} % of each class, on average over {len(kinds)} classes"
-
-
 def said(right: Mapping[str, Mapping[str, int]]) -> str:
     """The counts in a line.
 
@@ -169,16 +150,28 @@ def by_tau(result: ResidualKnowledge) -> str:
     return "\n".join(f"{name:<12}" + "".join(f"{v:>8}" for v in row) for name, row in rows.items())
 
 
-def rising(result: ResidualKnowledge) -> str:
+def rising(result: Audited) -> str:
     """That noise makes re-trained models right more often, if it does: a sentence, or ""."""
     share = result.frame.reference_accuracy.to_numpy(float)
-    if not result.references or not share[-1] > share[0] + RISE:
+    if not result.references or result.guessed or not share[-1] > share[0] + RISE:
         return ""
     return (
         f"Under noise re-trained models say these labels more often ({share[0]:.3f} at the first "
         f"tau, {share[-1]:.3f} at the last): it drives answers towards the class, and larger taus "
         "tell less here. Take smaller ones, and tau 0."
     )
+
+
+def as_json(told: Verdict | Exchange) -> dict[str, Any]:
+    """A verdict as JSON holds it, which has no NaN: None for what isn't a finite number."""
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: finite(v) for k, v in value.items()}
+        value = value.tolist() if isinstance(value, np.ndarray) else value
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return finite(asdict(told) | {"finding": told.finding, "sentence": str(told)})
 
 
 def together(verdict: Verdict, treated: Exchange | None, beside: Verdict | None = None) -> str:

@@ -1,12 +1,14 @@
 """Each forget sample in an audit: who is recognised, and how they stand among held-out samples."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from rurklib.residual.controls import HELD_OUT
 from rurklib.residual.result import ResidualKnowledge
+from rurklib.residual.verdict import OVER, RESIDUAL, Verdict
 
 
 def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = None) -> pd.DataFrame:
@@ -45,6 +47,34 @@ def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = Non
     if HELD_OUT in result.control_results:
         table["rank"] = 1 - _as_sure(result, name)
     return table.iloc[np.argsort(-apart, kind="stable")].reset_index(drop=True)
+
+
+def rests_on(
+    result: ResidualKnowledge, verdict: Verdict, indices: Sequence[int] | None = None
+) -> str:
+    """That a finding hangs on one forget sample, in a sentence; "" if it doesn't.
+
+    The sample that stands furthest on the finding's side is left out, and all is judged again: a
+    model may remember one sample of many, and who asks whether *these* are forgotten must know.
+    """
+    (name,) = result.models
+    if verdict.finding not in (RESIDUAL, OVER) or result.counts[name].hits.shape[-1] < 3:
+        return ""
+    apart = _apart(result, name) * (1 if verdict.finding == RESIDUAL else -1)
+    one = int(apart.argmax())
+    less = {}
+    for n, c in result.counts.items():
+        hits, margins = np.delete(c.hits, one, -1), np.delete(np.asarray(c.margins), one, -1)
+        less[n] = replace(c, hits=hits, margins=margins)
+    rest = replace(result, counts=less, y=np.delete(np.asarray(result.y), one), control_results={})
+    without = rest.judge(name, test=verdict.test, level=verdict.level)
+    if without.finding == verdict.finding:
+        return ""
+    which = one if indices is None else int(indices[one])
+    return (
+        f"The finding rests on one sample, index {which}: without it the answer is "
+        f"{without.finding} (p = {without.p:.2g})."
+    )
 
 
 def roc_table(result: ResidualKnowledge) -> pd.DataFrame:

@@ -94,12 +94,18 @@ def read_indices(path: Path, n: int) -> Tensor:
     if found.dtype.kind not in "iu" or found.ndim != 1 or len(found) == 0:
         raise InputError(
             f"{path} is {found.dtype} {found.shape}: expected indices of samples, whole numbers [k]"
+            " (.astype(int), .flatten()), at least one"
         )
+    if found.shape == (n,) and set(found.tolist()) == {0, 1}:
+        raise InputError(f"{path} holds 0 and 1, one for each sample: a mask? use .astype(bool)")
     low, high = int(found.min()), int(found.max())
     if low < 0 or high >= n:
-        raise InputError(f"{path} spans {low} ... {high}: expected indices in 0 ... {n - 1}")
+        raise InputError(
+            f"{path} spans {low} ... {high}: expected indices in 0 ... {n - 1}, counted from 0"
+        )
     if len(np.unique(found)) < len(found):
-        raise InputError(f"{path} names {len(found) - len(np.unique(found))} samples twice")
+        twice = len(found) - len(np.unique(found))
+        raise InputError(f"{path} names {twice} samples twice: expected each once (numpy.unique)")
     return torch.from_numpy(found.astype(np.int64))
 
 
@@ -124,8 +130,10 @@ def _load(path: Path, kind: str, sets: Sequence[tuple[str, ...]] = (), mend: str
                         what = f"{path}: {key}"
                         arrays[key] = found[key]
     except Exception as error:  # zipfile, OSError, EOFError, ValueError (objects): not readable
+        text = path.suffix in (".csv", ".tsv", ".txt")  # of which NumPy says that it is pickled
         raise InputError(
-            f"{what} can't be read as {kind} ({said(error)}): write it with numpy.save"
+            f"{what} can't be read as {kind} ({'it is text' if text else said(error)}): write it "
+            "with numpy.save"
             f"{'z' if kind == '.npz' else ''}, numbers only, nothing pickled"
         ) from error
     if isinstance(found, np.ndarray) != (kind == ".npy"):
@@ -162,7 +170,8 @@ def _whole(file: Path, key: str, y: np.ndarray, n: int) -> Tensor:
     if y.dtype.kind not in "iu" or y.shape not in ((n,), (n, 1)):
         raise InputError(
             f"{file}: {key} is {y.dtype} {y.shape} for {n} samples: expected one whole number "
-            "each, [n] or [n, 1]; choose one column, or convert them with .astype('int64')"
+            "each, [n] or [n, 1]; choose one column, or use .astype('int64'), of names "
+            "numpy.unique(y, return_inverse=True)[1], of one-hot rows y.argmax(1)"
         )
     return torch.from_numpy(y.reshape(n).astype(np.int64))
 

@@ -109,6 +109,8 @@ def bad(folder) -> Path:
     np.save(folder / "none.npy", np.array([], np.int64))
     np.save(folder / "real.npy", np.array([0.5]))
     np.save(folder / "overlap.npy", np.array([44, 45]))
+    np.save(folder / "mask.npy", np.arange(700) % 2)
+    (folder / "table.csv").write_text("0,1\n")
     shutil.copy(folder / "data.npz", folder / "again.npz")
     (folder / "leaves.py").write_text("raise SystemExit(0)\n")
     (folder / "broken.py").write_text("import nothing_like_it\n")
@@ -127,6 +129,9 @@ CASES = [
     ),
     ({"weights": "disguised.safetensors"}, "its entry 'best' is a float, expected tensors alone"),
     ({"weights": "program.pt2"}, "loading one may unpickle"),
+    ({"forget": "mask.npy"}, "one for each sample: a mask? use .astype(bool)"),
+    ({"forget": "table.csv"}, "table.csv can't be read as .npy (it is text): write it with numpy"),
+    ({"taus": "0,8,16"}, "taus reach 16, and inputs span 0 ... 1: nothing is left of a sample"),
     ({"weights": "text.safetensors"}, "is not a file of weights: expected safetensors, or"),
     ({"weights": "gone.safetensors"}, "gone.safetensors does not exist"),
     ({"weights": "lacks.safetensors"}, 'Missing key(s) in state_dict: "2.bias"'),
