@@ -106,7 +106,7 @@ def audit(
         and perturbation in PLAIN
     ):
         raise checks.InputError(
-            f"taus reach {most:g}, and inputs span {bounds[0]:g} ... {bounds[1]:g}: nothing is left "
+            f"taus reach {most:g}, inputs span {bounds[0]:g} ... {bounds[1]:g}: nothing is left "
             "of a sample then; expected radii in units of the input (grey levels / 255)"
         )
     if indices is not None and len(indices) != len(x):

@@ -131,7 +131,7 @@ CASES = [
     ({"weights": "program.pt2"}, "loading one may unpickle"),
     ({"forget": "mask.npy"}, "one for each sample: a mask? use .astype(bool)"),
     ({"forget": "table.csv"}, "table.csv can't be read as .npy (it is text): write it with numpy"),
-    ({"taus": "0,8,16"}, "taus reach 16, and inputs span 0 ... 1: nothing is left of a sample"),
+    ({"taus": "0,8,16"}, "taus reach 16, inputs span 0 ... 1: nothing is left of a sample"),
     ({"weights": "text.safetensors"}, "is not a file of weights: expected safetensors, or"),
     ({"weights": "gone.safetensors"}, "gone.safetensors does not exist"),
     ({"weights": "lacks.safetensors"}, 'Missing key(s) in state_dict: "2.bias"'),
