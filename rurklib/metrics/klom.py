@@ -59,7 +59,8 @@ def klom_normal(unlearned: np.ndarray, retrained: np.ndarray) -> np.ndarray:
     """KL of normal distributions of one spread, for each sample, in nats, [n]; for few models.
 
     Margins as :func:`klom` takes them, m >= 1. NaN with fewer than two re-trained models, or if
-    these don't differ. Under the null its mean is (1 / m + 1 / K) / 2 and not 0.
+    these don't differ. Under the null its mean is about (1 / m + 1 / K) / 2 and not 0: more where
+    samples move together.
     """
     own, others = matching(unlearned, retrained)
     spread = others.var(axis=0, ddof=1).mean() if len(others) > 1 else 0.0
