@@ -59,6 +59,8 @@ def tensors_of(found: Any) -> dict[str, Tensor]:
     """
     for name in WRAPPED:
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
+            if other := [n for n in WRAPPED if n != name and isinstance(found.get(n), Mapping)]:
+                raise InputError(f"it holds {name!r} and {other[0]!r}, two models: expected one")
             found = found[name]
     if not isinstance(found, Mapping) or not found:
         raise InputError(f"it holds a {type(found).__name__}, expected a state_dict")

@@ -33,6 +33,18 @@ def test_weights_as_people_have_them_are_read_elsewhere(folder, tmp_path, monkey
     assert list(read) == [ours, *paths]
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_of_two_models_in_a_checkpoint_none_is_chosen_in_silence(tmp_path):
+    """Averaged weights are another model. Fails if the one that isn't served is audited."""
+    own = {"w": torch.ones(1)}
+    torch.save({"model": own, "ema": own}, tmp_path / "m.pt")
+    with pytest.raises(InputError, match="it holds 'model' and 'ema', two models: expected one"):
+        read_weights([tmp_path / "m.pt"])
+    torch.jit.script(torch.nn.Linear(1, 1)).save(tmp_path / "script.pt")
+    with pytest.raises(InputError, match=r"script\.pt can't be read as weights \(it is TorchScript"):
+        read_weights([tmp_path / "script.pt"])
+
+
 def test_a_pickle_that_runs_code_runs_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"w": torch.ones(1), "x": Trap()}, "m.pt")
