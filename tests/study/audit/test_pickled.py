@@ -41,7 +41,9 @@ def test_of_two_models_in_a_checkpoint_none_is_chosen_in_silence(tmp_path):
     with pytest.raises(InputError, match="it holds 'model' and 'ema', two models: expected one"):
         read_weights([tmp_path / "m.pt"])
     torch.jit.script(torch.nn.Linear(1, 1)).save(tmp_path / "script.pt")
-    with pytest.raises(InputError, match=r"script\.pt can't be read as weights \(it is TorchScript"):
+    with pytest.raises(
+        InputError, match=r"script\.pt can't be read as weights \(it is TorchScript"
+    ):
         read_weights([tmp_path / "script.pt"])
 
 
