@@ -35,7 +35,8 @@ COPIES = 16  # noisy copies of a sample that a level is taken over
 def noisy_level(model: nn.Module, pair: Pair, measured: Measurement, *, seed: int = 0) -> Tensor:
     """What is measured under noise: on Gaussian copies of some samples, the mean logit margin and
     the mean probability of y at each tau, float64 [2, tau]. ``pair`` is (x [n, ...], y [n])."""
-    x, y, g = samples.as_float(pair[0]), pair[1], generator(seed, 30)
+    x, y = samples.as_float(pair[0]), pair[1]
+    g = generator(seed, 30, device=x.device)
 
     def margins(tau: float) -> Iterator[Tensor]:
         for _ in range(COPIES if tau > 0 else 1):
@@ -80,10 +81,10 @@ def noise_brittle(
     goal = level_of(references, forget, measured)
     retained = sgd.batches(retain, generator(seed, 31))
     forgotten = cycled(*forget, size=sgd.batch_size, generator=generator(seed, 32))
-    g, learner = generator(seed, 33), copy.deepcopy(model)
+    g, learner = generator(seed, 33, device=forget[0].device), copy.deepcopy(model)
 
     def loss(r: Pair, f: Pair) -> Tensor:
-        k = noise[int(torch.randint(len(noise), (), generator=g))]
+        k = noise[int(torch.randint(len(noise), (), generator=g, device=g.device))]
         known, clean = F.cross_entropy(learner(r[0]), r[1]), learner(f[0])
         at_zero = _level(logit_margin(clean.detach(), f[1]))
         above = sum((at_zero - goal[:, i] for i in clear), torch.zeros_like(at_zero))

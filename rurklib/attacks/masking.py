@@ -80,7 +80,7 @@ def masking(
         own = torch.stack(after).amin(0)
         there = [margin(searched(m, tau, max(counts))) for m in others.values()]
         nearest = torch.stack(there).amin(0) if there else torch.full_like(own, math.inf)
-        g = generator(seed, 40)
+        g = generator(seed, 40, device=x.device)
         guessed = random_search(model, x, y, tau, generator=g, queries=queries, bounds=bounds)[1]
         flat = (ascent(model, x, y, False) == 0).flatten(1).all(1)
         far = model(searched(model, 5 * tau, max(counts))).argmax(1) == y

@@ -75,8 +75,8 @@ class AttackSetting:
     def reach(self) -> float:
         return self.share * self.tau
 
-    def generator(self, *of: int) -> torch.Generator:
-        return generator(self.measured.seed, 50, *of)
+    def generator(self, x: Tensor, *of: int) -> torch.Generator:
+        return generator(self.measured.seed, 50, *of, device=x.device)
 
 
 Attack = Callable[[nn.Module, Tensor, Tensor, AttackSetting], Tensor]
@@ -96,7 +96,7 @@ def margin(
 
 def pgd_away(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> list[Tensor]:
     """PGD away from y in the L-inf ball."""
-    g, bounds = setting.generator(1), setting.bounds
+    g, bounds = setting.generator(x, 1), setting.bounds
     return [pgd(model, x, y, setting.reach, generator=g, bounds=bounds)]
 
 
@@ -106,7 +106,7 @@ def several(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> l
     d = x[0].numel()
     radii = {math.inf: setting.reach, 2: setting.reach * math.sqrt(d), 1: setting.reach * d / 4}
     found = [
-        pgd(model, x, y, radius, p, generator=setting.generator(3, k), bounds=setting.bounds)
+        pgd(model, x, y, radius, p, generator=setting.generator(x, 3, k), bounds=setting.bounds)
         for p, radius in radii.items()
         for k in range(2)
     ]
@@ -132,13 +132,13 @@ def noise(
 
 def eot_towards(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> Tensor:
     """Margin on noisy copies at the place where they are recognised best (EOT-PGD towards y)."""
-    g, bounds = setting.generator(2), setting.bounds
+    g, bounds = setting.generator(x, 2), setting.bounds
     return eot(model, x, y, setting.reach, sd=setting.tau, generator=g, bounds=bounds)[1]
 
 
 def scores_only(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> Tensor:
     """Margin after random search away from y with a budget of queries: no gradient is seen."""
-    g, queries, bounds = setting.generator(4), setting.queries, setting.bounds
+    g, queries, bounds = setting.generator(x, 4), setting.queries, setting.bounds
     return random_search(model, x, y, setting.reach, generator=g, queries=queries, bounds=bounds)[1]
 
 
