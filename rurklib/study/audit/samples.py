@@ -55,7 +55,8 @@ def rests_on(
     """That a finding hangs on one forget sample, in a sentence; "" if it doesn't.
 
     The sample that stands furthest on the finding's side is left out, and all is judged again: a
-    model may remember one sample of many, and who asks whether *these* are forgotten must know.
+    model may remember one sample of many, and who asks whether *these* are forgotten must know. A p
+    that is then above the level by less than as much again says nothing: any p grows by that.
     """
     (name,) = result.models
     if verdict.finding not in (RESIDUAL, OVER) or result.counts[name].hits.shape[-1] < 3:
@@ -68,7 +69,7 @@ def rests_on(
         less[n] = replace(c, hits=hits, margins=margins)
     rest = replace(result, counts=less, y=np.delete(np.asarray(result.y), one), control_results={})
     without = rest.judge(name, test=verdict.test, level=verdict.level)
-    if without.finding == verdict.finding:
+    if without.finding == verdict.finding or not without.p >= 2 * verdict.level:
         return ""
     which = one if indices is None else int(indices[one])
     return (

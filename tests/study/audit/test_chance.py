@@ -14,6 +14,7 @@ from rurklib.residual.verdict import NO_VERDICT, RESIDUAL
 from rurklib.rng import generator
 from rurklib.study.audit.chance import ALONE, CHANCE, of_all_classes
 from rurklib.study.audit.files import built
+from rurklib.study.audit.samples import rests_on
 
 ASKED = {"taus": [0, 0.1], "draws": 4}
 
@@ -91,7 +92,13 @@ def test_a_finding_that_rests_on_one_sample_says_so(planted, tmp_path):
     others = planted.references
     asked = {"held_out": planted.pair("held_out"), "indices": [*range(100, 145)], **ASKED}
     for name, model in (("one", One()), ("all", planted.original)):
-        rurklib.audit(model, others, x, y, out=tmp_path / name, test="margin", **asked)
+        result = rurklib.audit(model, others, x, y, out=tmp_path / name, test="margin", **asked)
+        if name == "one":
+            told = rests_on(result, result.judge("model", test="margin"))
+            p = float(told.partition("(p = ")[2].partition(")")[0])
+            near = result.judge("model", test="margin", level=0.7 * p)
+            assert near.finding == RESIDUAL
+            assert rests_on(result, near) == ""  # just above the level then
     told, of_all = (
         json.loads((tmp_path / n / "audit.json").read_text())["together"] for n in ("one", "all")
     )
