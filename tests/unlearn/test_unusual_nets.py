@@ -7,6 +7,7 @@ from torch import nn
 from rurklib import InputError, unlearn
 from rurklib.rng import seeded
 from rurklib.train.precision import casts
+from rurklib.unlearn.last_layers import reset
 from rurklib.unlearn.noisy_rurk import renyi_epsilon
 from rurklib.unlearn.soft_and_wrong_labels import wrong_labels
 
@@ -45,6 +46,15 @@ def test_a_layer_that_keeps_its_weights_is_not_called_new():
     nn.utils.spectral_norm(net[-1])
     with pytest.raises(InputError, match="the same after its module's reset_parameters"):
         unlearn("EU-k", net, *data(), k=1)
+
+
+def test_weights_are_made_anew_by_what_made_them_before():
+    """Reset twice by one seed: the same weights. Fails if that is taken for weights that stay."""
+    net = mlp()
+    reset([net], 0)
+    first = [p.detach().clone() for p in net.parameters()]
+    reset([net], 0)
+    assert all(torch.equal(p, old) for p, old in zip(net.parameters(), first, strict=True))
 
 
 def test_frozen_weights_stay_and_a_frozen_head_is_not_replaced():
