@@ -40,7 +40,8 @@ from rurklib.study.environment import needs
 from rurklib.study.run_record import AUDIT
 
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
-PLAIN = ("gaussian", "uniform-linf", "fgsm", "fgsm-untargeted", "pgd", "pgd-untargeted")
+# Whose tau is in units of the input, and no norm of a whole perturbation.
+IN_UNITS = ("gaussian", "uniform-linf", "fgsm", "fgsm-untargeted", "pgd", "pgd-untargeted")
 MOST = 2000  # samples of all classes that models are asked once, without noise
 
 
@@ -103,7 +104,7 @@ def audit(
     if (
         bounds
         and (most := max(checks.taus(taus))) > bounds[1] - bounds[0]
-        and perturbation in PLAIN
+        and perturbation in IN_UNITS
     ):
         raise checks.InputError(
             f"taus reach {most:g}, inputs span {bounds[0]:g} ... {bounds[1]:g}: nothing is left "
