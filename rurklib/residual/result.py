@@ -94,11 +94,11 @@ class ResidualKnowledge:
         beside, its note says whether they show the same."""
         if not self.references:
             return without_references(test, level, self.estimand)
-        verdict = judge(*self._values(name), test=test, level=level, estimand=self.estimand)
+        verdict = judge(*self.values(name), test=test, level=level, estimand=self.estimand)
         beside, found = self.control_results.get(control.HELD_OUT), (RESIDUAL, OVER)
         if beside and verdict.finding in found:
             their = beside.judge(name, test=verdict.test, level=level)
-            own, apart = (test_statistics(*r._values(name)) for r in (self, beside))
+            own, apart = (test_statistics(*r.values(name)) for r in (self, beside))
             note = control.compared(verdict, their, own, apart)
             verdict = replace(verdict, note=f"{verdict.note} {note}".strip())
         return verdict
@@ -142,7 +142,7 @@ class ResidualKnowledge:
         n = next(iter(self.counts.values())).hits.shape[-1]
         return np.zeros(n) if self.y is None else self.y
 
-    def _values(self, name: Hashable) -> tuple[Any, ...]:
+    def values(self, name: Hashable) -> tuple[Any, ...]:
         """Hits, what they are out of, and margins, as judge takes them."""
         margins = self.pairs(name, "margins") if self._has_margins(name) else (None, ())
         if margins[0] and not all(np.isfinite(values).all() for values in margins[0]):

@@ -35,7 +35,7 @@ from rurklib.study.audit.plain import (
     said,
     together,
 )
-from rurklib.study.audit.samples import found_at, rests_on, roc_table, samples_table
+from rurklib.study.audit.samples import rests_on, samples_table
 from rurklib.study.environment import needs
 from rurklib.study.run_record import AUDIT
 
@@ -79,7 +79,8 @@ def audit(
         retained: samples (x, y) that both trained on. Of each control, at most 200 samples or as
             many as there are forget samples are used, drawn by ``seed``.
         out: folder for audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png,
-            roc.csv, roc.png and report.html; new or empty. None: nothing is written.
+            rule.csv, rule.png, roc.csv, roc.png and report.html; new or empty. None: nothing is
+            written.
         hashes: what the inputs are known by, by name; written down as they are.
         indices: where in your data each of the forget samples is [n], for samples.csv.
         given: what :func:`read_audit` was told, written down for ``rurk inspect --audit``.
@@ -189,10 +190,8 @@ def _write(
     indices: Sequence[int] | None,
 ) -> None:
     """Write an audit's files into ``folder``, which appears when all of them are whole."""
-    from rurklib.study.audit.blocks import READING, ROC, blocks
-    from rurklib.study.figures.curves import against_references
-    from rurklib.study.figures.lines import roc
-    from rurklib.study.figures.style import png
+    from rurklib.study.audit.blocks import blocks
+    from rurklib.study.audit.pictures import drawn as pictured
     from rurklib.study.report import page
 
     others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in
@@ -213,7 +212,6 @@ def _write(
         "controls": {name: as_json(other) for name, other in others.items()},
         "measurement": asked,
     }
-    figure = against_references(result.frame, result.controls, title=_headline(verdict, result))
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.{files.PARTIAL}."))
     try:
@@ -223,14 +221,7 @@ def _write(
             files.write_frame(partial / "samples.csv", samples)
         if others:
             files.write_frame(partial / "controls.csv", result.controls)
-        files.write(partial / "curves.png", png(figure, str(verdict)))
-        pictures = [page.Picture(partial / "curves.png", str(verdict), READING)]
-        if treated:
-            found = roc_table(result)
-            told = found_at(found)
-            files.write_frame(partial / "roc.csv", found)
-            files.write(partial / "roc.png", png(roc(found, title=told), told))
-            pictures.append(page.Picture(partial / "roc.png", told, ROC))
+        pictures = pictured(partial, result, verdict, treated, _headline(verdict, result))
         shown = blocks(result, verdict, others, asked, pictures, treated, samples, both)
         page.write_page(partial / "report.html", title, shown)
         partial.chmod(0o755)

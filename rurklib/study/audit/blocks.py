@@ -20,16 +20,6 @@ PLAINLY = {
     NO_VERDICT: "No verdict",
 }
 SET_UP = ("mean", "std", "label_order", "arrays")  # said as they were given
-READING = (
-    "Left: residual knowledge, with the 95 % interval of the ratio; right: the logit margin above "
-    "the references'. Grey: where one further re-trained model would fall with probability 95 %, "
-    "at each tau. Each control is compared on its own samples."
-)
-ROC = (
-    "Forget samples against held-out ones of their class, by the margin above the references'; "
-    "grey: each re-trained model beside the others. Left: who is found while hardly any is "
-    "accused: how well single samples can be told. It decides nothing, the answers above do."
-)
 BEST = (
     "The twenty that the model knows most beyond re-trained models (margin_difference, in logits);"
     " index is a sample's place in the data. samples.csv has all"

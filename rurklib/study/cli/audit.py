@@ -102,8 +102,8 @@ def audit(
     rurklib) and copies made without gradients.
 
     Prints how many samples each is right on, both answers, and accuracies by tau; writes
-    audit.json, residual_knowledge.csv, samples.csv, controls.csv, roc.csv, both pictures and
-    report.html. Exit code 0 whatever they are, but for --fail-on, where asking for a finding of
+    audit.json, residual_knowledge.csv, samples.csv, controls.csv, rule.csv, roc.csv, the pictures
+    and report.html. Exit code 0 whatever they are, but for --fail-on, where asking for a finding of
     which there is no verdict is 1 too; 2 for bad input.
 
     \b

@@ -83,6 +83,19 @@ def dots(
     return figure
 
 
+def rule(frame: pd.DataFrame, *, title: str) -> Figure:
+    """Where a model stands by each question of the verdict's rule, on the forget set and controls.
+
+    ``frame`` has the columns of, part, verdict, deviation and :data:`GREYS`, all numbers in
+    standard deviations (:func:`rurklib.study.audit.pictures.rule_table`).
+    """
+    return dots(
+        frame.rename(columns={"part": "method"}), "deviation", title=title, by="of", centre=0.0,
+        xlabel="0: where a further re-trained model is expected; 1: its standard deviation",
+        columns=3, sharex=True,
+    )  # fmt: skip
+
+
 def _greys(
     axis: Axes, part: pd.DataFrame, x: str, rows: str, names: list, bars: str | tuple[str, str]
 ) -> None:

@@ -17,13 +17,14 @@ import rurklib
 from rurklib import InputError
 from rurklib.residual.exchange import ALIKE
 from rurklib.residual.verdict import NONE, RESIDUAL
+from rurklib.study.audit import pictures
 from rurklib.study.audit.files import build_function, built
 from rurklib.study.figures import against_references
 from rurklib.study.report import page
 from rurklib.study.sources.npz import read_indices, read_samples
 
 FILES = {"audit.json", "residual_knowledge.csv", "samples.csv", "controls.csv", "curves.png",
-         "roc.csv", "roc.png", "report.html"}  # fmt: skip
+         "rule.csv", "rule.png", "roc.csv", "roc.png", "report.html"}  # fmt: skip
 QUICK = {"taus": [0], "draws": 1}
 
 
@@ -47,7 +48,7 @@ def test_end_to_end(tmp_path, audit):
         assert frame.tau.tolist() == [0.0, 0.1, 0.2]
         assert pd.read_csv(out / "controls.csv").control.value_counts().tolist() == [3, 3]
         html = (out / "report.html").read_text()
-        assert html.count("data:image/png;base64,") == 2
+        assert html.count("data:image/png;base64,") == 3
         assert "http" not in html
         assert record["verdict"]["sentence"][:60] in html
         assert (out / "curves.png").read_bytes()[:4] == b"\x89PNG"
@@ -263,9 +264,8 @@ def test_the_folder_appears_whole_or_not_at_all(planted, tmp_path, monkeypatch):
 def test_the_figure_says_what_was_found(planted, tmp_path, monkeypatch):
     """Its title is the finding, with p and plain counts, for whichever test was asked for."""
     titles = []
-    home = sys.modules[against_references.__module__]
     monkeypatch.setattr(
-        home,
+        pictures,
         "against_references",
         lambda *a, title: titles.append(title) or against_references(*a, title=title),
     )
