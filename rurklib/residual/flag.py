@@ -26,6 +26,9 @@ MEANS = {
     "as well on both. More on forget samples: was a reference trained on them, or on near copies "
     "of them? Fewer: the forget samples are of another kind (harder, mislabelled, other shares of "
     "the classes), and the held-out ones no control. Check the split",
+    "forget samples elsewhere": " of the data forget samples stand again, byte for byte. "
+    "References that were trained on those know what was to be forgotten, and hide that the model "
+    "does. Take copies out of what references are trained on, or name them as forgotten too",
     "few references": " given. How much re-trained models differ among themselves can't be told "
     "from so few: there is no interval and no verdict. Re-train at least three, better six",
     "references alike": ": they answer alike on every copy, so they are one model, and the copy "

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.residual.controls import HELD_OUT, RETAINED, drawn, sampled
+from rurklib.residual.flag import Flag
 from rurklib.residual.measure import residual_knowledge
 from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, TESTS, Verdict
 from rurklib.samples import Bounds, Pair, of_one_kind
@@ -66,6 +67,7 @@ def audit(
     hashes: Mapping[str, str] | None = None,
     indices: Sequence[int] | None = None,
     given: Mapping[str, Any] | None = None,
+    flags: Sequence[Flag] = (),
     **options: Any,
 ) -> Audited:
     """Measure what ``model`` still knows of the forget samples (x, y), and write it down.
@@ -83,6 +85,7 @@ def audit(
             written.
         hashes: what the inputs are known by, by name; written down as they are.
         indices: where in your data each of the forget samples is [n], for samples.csv.
+        flags: what looks wrong already, to stand among the measurement's.
         given: what :func:`read_audit` was told, written down for ``rurk inspect --audit``.
         taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
         test, level: as :func:`rurklib.residual.verdict.judge`, level below 0.5; ``result.verdict``
@@ -129,7 +132,7 @@ def audit(
     )
     nets = named(measured, model, references)
     right = counted(measured, nets, {FORGOTTEN: (x, y), **controls})
-    flags = list(measured.flags)
+    flags = [*flags, *measured.flags]
     for what, pair in list(whole.items())[:1]:  # held out if there are
         too = not several and len(y.unique()) > 1  # held-out samples may be of another kind
         sides = [drawn(pair, MOST, seed), *([(x, y)] if too else [])]

@@ -20,8 +20,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rurklib.checks import InputError, count, disjoint, labels
+from rurklib.residual.flag import flag, some
 from rurklib.rng import seeded
-from rurklib.samples import of_one_kind
+from rurklib.samples import copies, of_one_kind
 from rurklib.study.audit.fitted import fitted, shown_to
 from rurklib.study.audit.onnx import Onnx
 from rurklib.study.audit.pickled import read_pickled
@@ -62,6 +63,7 @@ def read_audit(
     if classes is not None:
         labels(y, len(x), count("classes", classes, 2), f"{data}: y")
     given: dict[str, Any] = {"x": x[forgotten], "y": y[forgotten], "indices": forgotten}
+    given["flags"] = flag("forget samples elsewhere", _elsewhere(x, forgotten))
     for name, path in {"held_out": held_out, "retained": retain}.items():
         if path is None:
             continue
@@ -85,7 +87,15 @@ def read_audit(
     given["references"] = dict(zip(map(str, references), others, strict=True))
     if classes not in (None, told):
         raise InputError(f"the model tells {told} classes apart, not the {classes} of --classes")
-    return {n: v if n == "indices" else moved(v, place) for n, v in given.items()}
+    return {n: v if n in ("indices", "flags") else moved(v, place) for n, v in given.items()}
+
+
+def _elsewhere(x: Tensor, forgotten: Tensor) -> str:
+    """Which samples that aren't named as forgotten equal one that is; "" if none do."""
+    again = copies(x, x[forgotten])
+    again[forgotten] = False
+    at = [str(i) for i in again.nonzero().flatten().tolist()]
+    return f"at index {some(at)}" if at else ""
 
 
 def device_of(name: str) -> torch.device:

@@ -1,5 +1,7 @@
 """Who is known best, and who is told from held-out samples: by hand, and by scikit-learn."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,6 +52,31 @@ def test_each_sample_is_found_in_the_data_again(planted, folder, tmp_path, audit
     assert sorted(table["index"]) == sorted(mixed.tolist())
     assert (mixed.numpy()[table["sample"]] == table["index"]).all()
     assert (planted.y.numpy()[table["index"]] == table.label).all()
+
+
+def test_copies_of_forget_samples_in_the_data_are_told(planted, folder, tmp_path, audit):
+    """References may have been trained on them. Fails if they pass in silence, if a forget sample
+    counts as its own copy, or if one that is named as forgotten too does."""
+    x, y = planted.x.numpy(), planted.y.numpy()
+    at = planted.forget[[3, 3, 8]].numpy()
+    np.savez(folder / "again.npz", x=np.concatenate([x, x[at]]), y=np.concatenate([y, y[at]]))
+    both = np.append(planted.forget.numpy(), [len(x), len(x) + 1])
+    np.save(folder / "both.npy", both)
+    told = {}
+    for name, changed in {
+        "once": {},
+        "again": {"data": "again.npz"},
+        "named": {"data": "again.npz", "forget": "both.npy"},
+    }.items():
+        result = audit(out=tmp_path / name, taus="0", draws=1, **changed)
+        assert result.exit_code == 0, result.output
+        flags = json.loads((tmp_path / name / "audit.json").read_text())["flags"]
+        told[name] = [f["message"] for f in flags if f["name"] == "forget samples elsewhere"]
+    n = len(x)
+    assert told["once"] == []
+    (message,) = told["again"]
+    assert message.startswith(f"at index {n}, {n + 1}, {n + 2} of the data forget samples stand ")
+    assert told["named"] == [message.replace(f"{n}, {n + 1}, {n + 2}", f"{n + 2}")]
 
 
 def test_the_roc_is_scikit_learns(planted):
