@@ -18,7 +18,6 @@ import torch
 from tables import FIGURES
 
 from rurklib import study
-from rurklib.residual.placement import in_most
 from rurklib.study.figures.front_page import front_page
 from rurklib.study.figures.style import png
 from rurklib.study.files import write, write_frame
@@ -27,13 +26,12 @@ from rurklib.study.run import open_existing
 SHOWN, SHOWN_IMAGES = ("Original", "GD", "RURK", "SalUn"), 4
 
 
-def told(findings: pd.Series, end: pd.Series) -> str:
-    """The verdict of most seeds, of how many if not of all, and whether the mean curve ends below
-    the grey though none is found."""
-    n = sum(findings == (most := in_most(findings)))
-    below = most == "none detected" and bool(end.ratio_of_means < end.predict_low)
-    most += f" ({n} of {len(findings)} seeds)" * (0 < n < len(findings))
-    return most + ", though its mean is below the grey" * below
+def told(findings: pd.Series) -> str:
+    """The verdict, or each of them and in how many seeds."""
+    counts = findings.value_counts()
+    if len(counts) == 1:
+        return str(counts.index[0])
+    return ", ".join(f"{what} in {n} of {len(findings)} seeds" for what, n in counts.items())
 
 
 def draw(folder: Path) -> None:
@@ -52,7 +50,7 @@ def draw(folder: Path) -> None:
     word = {"9": "nine"}.get(str(run.data.classes[int(shown.labels[0])]), "one of the class")
     found = pd.read_csv(run.folder / "verdicts.csv").groupby("method", sort=False).finding
     ends = rows[rows.tau == tau].groupby("method", sort=False).mean(numeric_only=True)
-    said_of = {m: told(found.get_group(m), ends.loc[m]) for m in SHOWN}
+    said_of = {m: told(found.get_group(m)) for m in SHOWN}
     whose = {what: [m for m in SHOWN if said_of[m] == what] for what in said_of.values()}
     title = ";  ".join(f"{' and '.join(names)}: {what}" for what, names in whose.items())
     title = textwrap.fill(title, 100)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from rurklib.residual.verdict import NONE, OVER, RESIDUAL
 from rurklib.study.files import write_frame
 from rurklib.study.report import findings_table, results_table, versus_paper_text
 from rurklib.study.report.tables import findings_of
@@ -32,6 +33,12 @@ DATA = {
     "beyond-images/08_breast-cancer": "breast cancer (table), half of a class",
     "beyond-images/08_iris": "Iris (table), half of a class",
 }
+
+PAGES = (  # in the order of their columns
+    "digits", "cifar5", "fashion", "cifar10-cpu", "imagenette-cpu", "pneumonia", "digits-robust",
+    "digits-class",
+)  # fmt: skip
+LETTERS = {RESIDUAL: "R", OVER: "O", NONE: "n"}
 
 RATIOS = (
     "residual_knowledge_"  # whose verdicts are in verdicts.csv; 08_sms's in 08_sms_verdicts.csv
@@ -71,8 +78,16 @@ def write_answers() -> None:
 
 
 def write_which() -> None:
-    """``which.csv``: all methods on all data of which both tests were asked, as ``rurk which``."""
+    """``which.csv``: all methods on all data of which both tests were asked, as ``rurk which``.
+    ``glance.csv``: the verdict on each method and data set, a letter for each seed."""
     write_frame(FIGURES / "which" / "which.csv", compared(published(FIGURES)))
+    columns = {}
+    for page in PAGES:
+        judged = pd.read_csv(FIGURES / page / "verdicts.csv").sort_values("seed")
+        letters = judged.finding.map(LETTERS).groupby(judged.method, sort=False).sum()
+        columns[page] = letters
+    glance = pd.concat(columns, axis=1).fillna("").rename_axis("method")
+    write_frame(FIGURES / "which" / "glance.csv", glance.reset_index())
 
 
 def write_tables(page: Path) -> None:
@@ -196,7 +211,7 @@ MARK = re.compile(
 SAID = re.compile(r"(<!-- which to use: made by \S+ -->\n *)[^\n]*")
 AS_IT_IS = ("answers", "95_table_c4", "95_table_c5", "variants", "rehearsal", "schedules", "noisy")
 AS_IT_IS += (*(f"agreement_{d}" for d in ("digits", "cifar5", "cifar10-cpu")), "measures")
-AS_IT_IS += ("level", "power")
+AS_IT_IS += ("level", "power", "glance")
 TABLES = {
     "which.csv": lambda folder: which_table(pd.read_csv(folder / "which.csv")),
     "summary.csv": results,
