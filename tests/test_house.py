@@ -1,7 +1,7 @@
 """The house stays small: lines of its floors and files, a docstring for whatever is public.
 
 The numbers are a ratchet: lower them when a change takes lines away, raise one only with its reason
-in rurklib/README.md.
+in tests/README.md.
 """
 
 import ast

@@ -132,27 +132,6 @@ def test_the_front_page_counts_seeds_as_the_verdicts_do():
     told(RESULTS, "RURK", ", ".join(f"{r:.3f}" for r in rurk))
 
 
-def test_every_verdict_stands_in_one_table():
-    """A letter for each seed of each page, and what is said of the rows."""
-    glance = pd.read_csv(FIGURES / "which" / "glance.csv", keep_default_na=False, index_col=0)
-    pages = {p.parent.name: pd.read_csv(p) for p in FIGURES.glob("*/verdicts.csv")}
-    assert set(glance) == set(pages)
-    words = {"R": "residual knowledge", "O": "over-forgotten", "n": "none detected"}
-    for data, table in pages.items():
-        for method, its in table.groupby("method"):
-            letters = glance.loc[method, data]
-            assert [words[a] for a in letters] == list(its.sort_values("seed").finding)
-        assert set(glance.index[glance[data] != ""]) == set(table.method)
-    for always in ("GD", "CF-k"):
-        assert set("".join(glance.loc[always])) == {"R"}
-    assert (glance.loc["GD"] == "RRR").all() and glance.shape[1] == 8  # the front page says so
-    assert not [m for m in glance.index if set("".join(glance.loc[m])) == {"n"}]
-    most = {d: max("ROn", key=letters.count) for d, letters in glance.loc["RURK"].items()}
-    assert [d for d in most if most[d] == "n"] == ["digits", "imagenette-cpu"]
-    assert [d for d in most if most[d] == "O"] == ["cifar5", "cifar10-cpu", "pneumonia"]
-    told(RESULTS, "GD and CF-k leave residual knowledge wherever they were tried")
-
-
 def test_rurk_lowers_the_class_more_than_what_it_was_to_forget():
     """On three data sets, at the largest tau, in one place of the front page."""
     numbers = []

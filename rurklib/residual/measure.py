@@ -58,6 +58,9 @@ def residual_knowledge(
         y: their labels, int64 [n].
         taus: radii, in units of the input (0.03 of [0, 1] is about 8 of 255 grey levels).
         perturbation: a name in ``rurklib.perturb.PERTURBATIONS``: gaussian, uniform-l2, pgd ...
+            Here ``fgsm`` and ``pgd`` move copies *towards* y, as the paper does, and
+            ``fgsm-untargeted`` and ``pgd-untargeted`` away from it; the functions
+            ``rurklib.fgsm`` and ``rurklib.pgd`` move away unless ``targeted=True``.
         draws: copies per sample and tau (the paper's c = 100).
         seed: decides the copies.
         found_on: the model that a gradient-based perturbation searches on. None: each model is
@@ -79,7 +82,7 @@ def residual_knowledge(
 
     Returns an object with integer ``.counts``, a tidy ``.frame`` and a ``.verdict`` (one, or one by
     name; ``print`` it), ``.controls`` like the frame, and ``.flags``, a list of what looks wrong
-    (empty: clean; a flag never changes a number). Models are left as found.
+    (empty: clean; README.md says which of them change the outcome). Models are left as found.
     Raises InputError, before anything is measured, for inputs or models that can't be used.
 
     >>> import torch, rurklib
