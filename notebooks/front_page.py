@@ -31,7 +31,7 @@ def told(findings: pd.Series) -> str:
     counts = findings.value_counts()
     if len(counts) == 1:
         return str(counts.index[0])
-    return ", ".join(f"{what} in {n} of {len(findings)} seeds" for what, n in counts.items())
+    return ", ".join(f"{what} in {n}" for what, n in counts.items()) + f" of {len(findings)} seeds"
 
 
 def draw(folder: Path) -> None:
