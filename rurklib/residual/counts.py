@@ -22,7 +22,7 @@ from rurklib import checks, samples
 from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
 from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
-from rurklib.residual.inference import Forward, accelerate, even_pieces, laid_out
+from rurklib.residual.inference import Forward, accelerate, laid_out
 from rurklib.residual.sequential import STEP, tolerance_met
 from rurklib.residual.spec import Measurement
 from rurklib.rng import generator
@@ -222,12 +222,12 @@ def _copies(
         streams = [generator(*s, device=x.device) for s in seeds[at : at + per_batch]]
         r = len(streams)
         xs, ys = x.repeat(r, *[1] * (x.ndim - 1)), y.repeat(r)
-        pieces = even_pieces(len(xs), source.batch_size)
+        k = -(-len(xs) // source.batch_size)  # pieces, as alike as possible
         if rule.search or not rule.random:  # each sample is searched for on its own
             starts = (
                 torch.cat([rule.start(x, tau, g, bounds) for g in streams]) if rule.start else xs
             )
-            cut = zip(xs.split(pieces), ys.split(pieces), starts.split(pieces), strict=True)
+            cut = zip(xs.tensor_split(k), ys.tensor_split(k), starts.tensor_split(k), strict=True)
             copies = [
                 rule.search(model, laid_out(a), b, tau, laid_out(start), bounds)
                 if rule.search

@@ -57,13 +57,7 @@ class Forward:
 
     def of_many(self, x: Tensor) -> Tensor:
         """Logits of any number of inputs, ``batch_size`` at a time at most."""
-        return torch.cat([self.call(a) for a in x.split(even_pieces(len(x), self.batch_size))])
-
-
-def even_pieces(n: int, size: int) -> list[int]:
-    """Whole numbers that sum to n, as alike as possible and none larger than ``size``."""
-    k = -(-n // size)
-    return [n // k + (i < n % k) for i in range(k)]
+        return torch.cat([self.call(a) for a in x.tensor_split(-(-len(x) // self.batch_size))])
 
 
 def accelerate(
