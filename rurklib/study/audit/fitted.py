@@ -26,14 +26,6 @@ class Reordered(nn.Module):
         return self.net(x)[:, self.order]
 
 
-def normalised(net: nn.Module, mean: Tensor, std: Tensor) -> nn.Module:
-    """:class:`rurklib.models.Normalized` with numbers that broadcast against a sample [channels,
-    ...]."""
-    whole = Normalized(net)
-    whole.mean, whole.std = mean, std
-    return whole.eval()
-
-
 def fitted(
     nets: Sequence[nn.Module],
     x: Tensor,
@@ -66,7 +58,9 @@ def fitted(
         torch.tensor(values, dtype=torch.float32).view(shape)
         for values in (mean or [0.0], std or [1.0])
     )
-    nets = [normalised(net, off, by) for net in nets]
+    nets = [Normalized(net).eval() for net in nets]
+    for net in nets:
+        net.mean, net.std = off, by  # they broadcast against a sample [channels, ...]
     if label_order is not None:
         told = shown_to(nets[0], x, y)
         if sorted(label_order) != list(range(told)):
