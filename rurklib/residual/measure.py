@@ -94,7 +94,7 @@ def residual_knowledge(
     True
     """
     single = isinstance(model, nn.Module)
-    models, references = _named(model, references)
+    models, references = named(model, references)
     if not references and control.HELD_OUT not in (controls or {}):
         raise checks.InputError(
             "references is empty: expected at least one re-trained model, or held-out samples, "
@@ -166,7 +166,7 @@ def residual_knowledge(
     return replace(result, references=kept, control_results=beside, flags=flagged)
 
 
-def _named(
+def named(
     model: nn.Module | Mapping[str, nn.Module],
     references: Sequence[nn.Module] | Mapping[str, nn.Module],
 ) -> tuple[Mapping[str, nn.Module], Mapping[str, nn.Module]]:

@@ -21,21 +21,12 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.residual.controls import HELD_OUT, RETAINED, drawn, sampled
 from rurklib.residual.flag import Flag
-from rurklib.residual.measure import residual_knowledge
+from rurklib.residual.measure import named, residual_knowledge
 from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, TESTS, Verdict
 from rurklib.samples import Bounds, Pair, of_one_kind
 from rurklib.study import files
 from rurklib.study.audit.chance import CHANCE, of_all_classes
-from rurklib.study.audit.plain import (
-    ALL,
-    FORGOTTEN,
-    Audited,
-    as_json,
-    counted,
-    named,
-    said,
-    together,
-)
+from rurklib.study.audit.plain import ALL, FORGOTTEN, Audited, as_json, counted, said, together
 from rurklib.study.audit.samples import rests_on, samples_table
 from rurklib.study.environment import needs
 from rurklib.study.run_record import AUDIT
@@ -130,7 +121,8 @@ def audit(
     measured = residual_knowledge(
         model, references, x, y, taus=taus, bounds=bounds, controls=controls, **asked, **options
     )
-    nets = named(measured, model, references)
+    own, others = named(model, references)
+    nets = {**own, **others}
     right = counted(measured, nets, {FORGOTTEN: (x, y), **controls})
     flags = [*flags, *measured.flags]
     for what, pair in list(whole.items())[:1]:  # held out if there are

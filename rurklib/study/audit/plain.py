@@ -10,7 +10,7 @@ tell nothing, and what would be said beside them isn't.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -85,18 +85,6 @@ class Audited(ResidualKnowledge):
             "saw neither are right on other shares of them, so the two are of different kinds (see "
             "the flag). Give held-out samples that were drawn as the forget samples were."
         )
-
-
-def named(
-    result: ResidualKnowledge,
-    model: nn.Module,
-    references: Sequence[nn.Module] | Mapping[str, nn.Module],
-) -> dict[Any, nn.Module]:
-    """The model and its references by the names that the measurement gave them."""
-    (own,) = result.models
-    if isinstance(references, Mapping):
-        return {own: model, **references}
-    return {own: model} | {f"reference-{k}": net for k, net in enumerate(references)}
 
 
 def counted(
