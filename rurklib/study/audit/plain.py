@@ -100,9 +100,8 @@ def counted(
         for name in (own, *result.references):
             counts = its.counts[name]
             if 0 in counts.taus:
-                at = list(counts.taus).index(0)
-                drawn = np.broadcast_to(counts.drawn, (len(counts.taus),))[at]
-                row[str(name)] = int((2 * counts.of(name)[at] > drawn).sum())
+                at = counts.taus.index(0)
+                row[str(name)] = int((2 * counts.of(name)[at] > counts.drawn[at]).sum())
             else:
                 row[str(name)] = int((logits(nets[name], x).argmax(1) == y).sum())
         found[group] = row
