@@ -84,15 +84,9 @@ def test_quantiles_over_samples():
 
 
 def test_disagreement_bounds_by_hand():
-    """Eq. 5 with p = 0.75, 0.25, 0 and r p = 1, 0.5, 0. Fails if r p is taken as undefined where
-    p = 0, or if p is squared after averaging something else."""
-    low, high = estimates.disagreement_bounds(OWN[:1], OTHERS[:, :1], 10)
-    assert low == pytest.approx(np.array([[0.25, 0.375, 0]]))
-    assert high == pytest.approx(np.array([[0.25, 0.875, 1]]))
-
-
-def test_disagreement_bounds_where_draws_differ():
-    """20 draws at tau_1: q = 0.4, 0.1, 0.2 and p = 0.2, 0.05, 0 there."""
+    """Eq. 5 with p = 0.75, 0.25, 0 and r p = 1, 0.5, 0; with 20 draws at tau_1 p = 0.2, 0.05, 0 and
+    r p = 0.4, 0.1, 0.2 there. Fails if r p is taken as undefined where p = 0, if p is squared after
+    averaging something else, or if one number of draws is taken for all."""
     low, high = estimates.disagreement_bounds(OWN, OTHERS, np.array([10, 20]))
     assert low == pytest.approx(np.array([[0.25, 0.375, 0], [0.32, 0.095, 0.2]]))
     assert high == pytest.approx(np.array([[0.25, 0.875, 1], [0.92, 0.995, 1]]))
