@@ -226,17 +226,23 @@ def test_log_odds_and_back():
     assert uncertainty.accuracy(np.array([-50.0, 50.0]), 4) == pytest.approx([0, 1])
 
 
-def test_references_that_never_err_do_not_convict():
-    """Six references are right on all 45 images; the model misses one of them. A seventh might have
-    as well (Laplace: 1 in 8). Fails if their spread of 0 is believed."""
-    others = np.full((6, 1, 45), 100)
-    own = others[0].copy()
-    own[0, 0] = 0
-    columns = uncertainty.hits_against_null((own, others), uncertainty.held_out(others), 100)
+@pytest.mark.parametrize(("samples", "missed", "others_too"), [(45, 0, 30), (71, 8, 8)])
+def test_references_that_agree_do_not_convict(samples, missed, others_too):
+    """Six references are right on all 45 images, and the model misses one of them; or all of them
+    miss the same 8 of 71, and the model 7 of these. A seventh might have done so as well (Laplace:
+    1 in 8). Fails if their agreement counts as certainty: p was 0 then."""
+    others = np.full((6, 1, samples), 10)
+    others[:, 0, :missed] = 0
+
+    def where_the_first_differ(n):
+        own = others[0].copy()
+        own[0, :n] = 10 - own[0, :n]
+        return uncertainty.hits_against_null((own, others), uncertainty.held_out(others), 10)
+
+    columns = where_the_first_differ(1)
+    assert columns["predict_low"] < 1 <= columns["predict_high"]
     assert columns["p_value"] > 0.1
-    own[0, :30] = 0
-    columns = uncertainty.hits_against_null((own, others), uncertainty.held_out(others), 100)
-    assert columns["p_value"] < 0.01
+    assert where_the_first_differ(others_too)["p_value"] < 0.01
 
 
 def test_least_spread_is_for_rare_events_and_whole_samples():
@@ -255,22 +261,6 @@ def test_least_spread_is_for_rare_events_and_whole_samples():
     p = 25.5 / 46
     assert uncertainty.least_spread(alike, 100) == pytest.approx(0.5 / (46 * p * (1 - p)))
     assert uncertainty.least_spread(100 - mixed, 100) > 0  # few hits are as rare as few misses
-
-
-def test_one_sample_more_than_references_that_agree_is_no_finding():
-    """Six references miss the same 8 of 71 samples. Fails if their agreement counts as certainty:
-    p was 0 then."""
-    others = np.full((6, 1, 71), 10)
-    others[:, 0, :8] = 0
-    own = others[0].copy()
-    own[0, 0] = 10
-    columns = uncertainty.hits_against_null((own, others), uncertainty.held_out(others), 10)
-    assert columns["predict_low"] < 1 < columns["predict_high"]
-    assert columns["p_value"] > 0.1
-    own[0, :8] = 10
-    assert uncertainty.hits_against_null((own, others), uncertainty.held_out(others), 10)[
-        "p_value"
-    ] < 0.01  # fmt: skip
 
 
 def test_what_a_further_reference_would_gain_ends_at_always_right():
