@@ -47,38 +47,30 @@ def test_robustness_raises_it_as_well(planted, train):
     assert str(verdict).endswith("knowledge of their class.")
 
 
+ONE = np.array([-2.0, 2.0, 0.5, -1.5, 1.0])  # references differ by so much on the forgotten
+NEAR, APART = ONE + np.array([0.1, -0.1, 0.2, 0.0, -0.2]), ONE[::-1]  # and on held-out samples
+
+
 @pytest.mark.parametrize(
-    ("beside", "said"),
+    ("beside", "others", "finding", "said"),
     [
-        (3.0, "samples show a part of it (+3"),
-        (1.0, "do not show it (+1"),
-        (-3.0, "do not show it"),
-        (math.nan, ""),
+        (3.0, NEAR, NONE, "samples show a part of it (+3"),
+        (1.0, NEAR, NONE, "do not show it (+1"),
+        (-3.0, NEAR, NONE, "do not show it"),
+        (math.nan, NEAR, NONE, ""),
+        (1.0, APART, NONE, "Whether held-out samples show it as well can't be told (+1 logits"),
+        (2.5, APART, RESIDUAL, "show a part of it"),
     ],
 )
-def test_a_part_is_called_a_part_though_it_is_no_finding(beside, said):
-    """+6 logits on the forgotten, and so much on held-out samples, of references that differ by 2
-    or more there: fails if a half is said not to show, for it is inside."""
-    one = np.array([-2.0, 2.0, 0.5, -1.5, 1.0])
-    near = one + np.array([0.1, -0.1, 0.2, 0.0, -0.2])
+def test_what_is_said_of_so_many_logits_beside_six(beside, others, finding, said):
+    """+6 logits on the forgotten, and so much on held-out samples. Fails if a half is said not to
+    show where it is inside; or, where references are high on the one and low on the other (p 0.13),
+    held-out samples are said not to show it, or to stand as high."""
     told = Verdict(RESIDUAL, "margin", 0.05, 5, 0.01, 6, 4, 8, "logits", "", 1, 2, leading="margin")
-    held_out = {"margin": (np.array(beside), near, 0.0)}
-    other, forgotten = replace(told, finding=NONE), {"margin": (np.array(6.0), one, 0.0)}
-    note = compared(told, other, forgotten, held_out)
+    forgotten, held_out = {"margin": (np.array(6.0), ONE, 0.0)}, (np.array(beside), others, 0.0)
+    note = compared(told, replace(told, finding=finding), forgotten, {"margin": held_out})
     assert said in note
     assert bool(note) == bool(said)
-
-
-def test_what_chance_can_make_is_not_said_to_be_absent():
-    """+6 logits beside +1, of references that are high on the one and low on the other: p 0.13.
-    Fails if held-out samples are said not to show it; or, found beside +2.5, to stand as high."""
-    one = np.array([-2.0, 2.0, 0.5, -1.5, 1.0])
-    told = Verdict(RESIDUAL, "margin", 0.05, 5, 0.01, 6, 4, 8, "logits", "", 1, 2, leading="margin")
-    forgotten, other = {"margin": (np.array(6.0), one, 0.0)}, replace(told, finding=NONE)
-    note = compared(told, other, forgotten, {"margin": (np.array(1.0), one[::-1], 0.0)})
-    assert note.startswith("Whether held-out samples show it as well can't be told (+1 logits")
-    note = compared(told, told, forgotten, {"margin": (np.array(2.5), one[::-1], 0.0)})
-    assert "show a part of it" in note
 
 
 def test_a_retrained_model_has_no_note(planted):
