@@ -9,12 +9,19 @@ PLANE = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.0, "tau": 0.05, "v": 2}
 
 
 @pytest.fixture(scope="session")
-def inspector(small_run):
-    """The inspector of ``small_run``; what a test sets on it stays."""
-    from rurklib.study.inspector.view import Inspector
+def run(small_run):
+    """``small_run``, opened; what a test makes in it stays."""
     from rurklib.study.run import open_existing
 
-    return Inspector(open_existing(small_run))
+    return open_existing(small_run)
+
+
+@pytest.fixture(scope="session")
+def inspector(run):
+    """The inspector of ``small_run``; what a test sets on it stays."""
+    from rurklib.study.inspector.view import Inspector
+
+    return Inspector(run)
 
 
 @pytest.fixture(scope="session")

@@ -21,11 +21,6 @@ FEW = {"draws": 2, "steps": 3, "queries": 4, "shots": 4, "most": 12}
 
 
 @pytest.fixture(scope="module")
-def run(small_run):
-    return open_existing(small_run)
-
-
-@pytest.fixture(scope="module")
 def attacked(run):
     return study.attacked(run, ["Original", "RURK", "Damped"], **FEW)
 

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from rurklib import study
-from rurklib.study.run import open_existing
 from rurklib.study.stages.memory import beyond
 
 
@@ -46,9 +45,8 @@ def test_where_nothing_is_recognised_memory_is_not_a_number():
             assert np.isnan(found["memory_low"]).all() == (i > 0)
 
 
-def test_a_run_has_it_for_every_model_and_the_ratio_is_that_of_its_curve(small_run):
+def test_a_run_has_it_for_every_model_and_the_ratio_is_that_of_its_curve(run):
     """Fails if a model is measured against itself, or held-out samples are taken for forgotten."""
-    run = open_existing(small_run)
     told = study.memory(run)
     assert set(told.method) == {"Original", "Same-prior", "Re-train", *run.scenario.methods}
     curve = pd.read_csv(run.folder / "residual_knowledge.csv").query("perturbation == 'gaussian'")

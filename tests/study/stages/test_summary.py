@@ -28,11 +28,6 @@ def made(folder, **settings):
 
 
 @pytest.fixture(scope="module")
-def run(small_run):
-    return open_existing(small_run)
-
-
-@pytest.fixture(scope="module")
 def summary(run):
     return pd.read_csv(run.table("summary.csv"))
 
@@ -93,12 +88,10 @@ def test_the_gap_is_over_the_four_percentages(summary):
     np.testing.assert_allclose(summary.average_gap, gaps, atol=1e-6)
 
 
-def test_a_metric_of_ones_own_has_its_column_in_the_summary_and_in_tables(
-    small_run, summary, tmp_path
-):
+def test_a_metric_of_ones_own_has_its_column_in_the_summary_and_in_tables(run, summary, tmp_path):
     """One that looks at a model, one that compares it with references, and one of the whole table;
     nothing else of the table changes. Fails if a reference is compared with itself."""
-    shutil.copytree(small_run, tmp_path / "digits")
+    shutil.copytree(run.folder, tmp_path / "digits")
     before = dict(METRICS)
 
     @metric(of_forget=("shown", 1))
@@ -119,7 +112,7 @@ def test_a_metric_of_ones_own_has_its_column_in_the_summary_and_in_tables(
     finally:
         for name in METRICS.keys() - before.keys():
             METRICS.pop(name)
-    assert (table.of_forget == len(open_existing(small_run).split.forget)).all()
+    assert (table.of_forget == len(run.split.forget)).all()
     assert table.others_seen.tolist() == [3 if m == "Re-train" else 4 for m in table.method]
     assert (table.twice == 2 * table.of_forget).all()
     assert [c for c in table.columns if c not in summary] == ["of_forget", "others_seen", "twice"]

@@ -9,14 +9,8 @@ from click.testing import CliRunner
 from rurklib import InputError, study
 from rurklib.study.cli.main import main
 from rurklib.study.report.saved import saved_figures
-from rurklib.study.run import open_existing
 from rurklib.study.stages import trajectory
 from rurklib.study.stages.trajectory import described, every_epoch, has_epochs
-
-
-@pytest.fixture(scope="module")
-def run(small_run):
-    return open_existing(small_run)
 
 
 def test_it_begins_with_original_and_ends_with_the_methods_verdict(run):

@@ -13,7 +13,6 @@ from rurklib.residual.parts import PARTS, combined
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.study.ids import ModelId
 from rurklib.study.report.tables import findings_table
-from rurklib.study.run import open_existing
 
 
 def counts(hits):
@@ -118,9 +117,8 @@ def test_where_no_ratio_is_defined_the_table_reads_differences(result, summary):
     assert "nan" not in table.loc["GD", "margin (seeds)"]
 
 
-def test_verdicts_say_who_is_treated_differently(small_run):
+def test_verdicts_say_who_is_treated_differently(run):
     """By the test of each model, beside held-out samples alone; counted by seeds in the table."""
-    run = open_existing(small_run)
     result = study.residual(run, "gaussian", controls=["held out"])
     assert set(result.control_results) == {"held out"}
     judged = study.verdicts(result)
@@ -135,9 +133,9 @@ def test_verdicts_say_who_is_treated_differently(small_run):
     assert "treated differently" not in findings_table(bare, summary)
 
 
-def test_held_out_samples_of_another_kind_say_nothing_of_who_is_treated_differently(small_run):
+def test_held_out_samples_of_another_kind_say_nothing_of_who_is_treated_differently(run):
     """Fails if samples that re-trained models don't know are a control all the same."""
-    result = study.residual(open_existing(small_run), "gaussian", controls=["held out"])
+    result = study.residual(run, "gaussian", controls=["held out"])
     beside = result.control_results["held out"]
     counts = next(iter(beside.counts.values()))
     none = dict.fromkeys(beside.counts, replace(counts, hits=0 * counts.hits))
