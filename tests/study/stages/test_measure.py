@@ -16,23 +16,6 @@ from rurklib.study import files
 from rurklib.study.run import open_run
 from rurklib.train import fit
 
-SMALL = {
-    "epochs": 1,
-    "references": 3,
-    "draws": 4,
-    "taus": [0.0, 0.2],
-    "methods": ["GD"],
-    "GD.epochs": 1,
-}
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    run = open_run("digits", tmp_path_factory.mktemp("measure") / "r", seeds=[0], settings=SMALL)
-    study.train(run)
-    study.unlearn(run)
-    return run
-
 
 def stamps(run):
     return {p: p.stat().st_mtime_ns for p in (run.folder / "counts").rglob("*.npz")}
@@ -99,7 +82,7 @@ def test_what_takes_long_is_kept_a_few_models_at_a_time(run, monkeypatch):
     before = stamps(run)
     with pytest.raises(InputError, match="not readable"):
         study.residual(run, "gaussian", **asked)
-    assert len(stamps(run)) == len(before) + 3  # five models are two shares
+    assert len(stamps(run)) == len(before) + 2  # six models are three shares
     monkeypatch.undo()
     ours = study.residual(run, "gaussian", **asked)
     other = by_hand(run, "gaussian", "forget", *asked.values())
@@ -158,7 +141,8 @@ def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, 
     for a, b in zip(control.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     assert study.residual(run, "gaussian", methods=["Same-prior"]).models == (("Same-prior", 0),)
-    odd = open_run("digits", tmp_path / "odd", seeds=[0], settings=SMALL | {"train_images": 150})
+    few = {"epochs": 1, "train_images": 150}
+    odd = open_run("digits", tmp_path / "odd", seeds=[0], settings=few)
     classes = [
         s.pair(odd.data, "retain")[1].bincount()[odd.split.forget_class].item()
         for s in (odd.split, rehearsed(odd.split, odd.data))
@@ -166,20 +150,17 @@ def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, 
     assert len(odd.split.forget) == 8
     assert classes == [7, 8]
     assert list(study.same_prior(odd)) == [("Same-prior", 0)]
-    most = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL | {"forget_share": 0.6})
+    most = open_run("digits", tmp_path / "r", seeds=[0], settings={"forget_share": 0.6})
     with pytest.raises(InputError, match=r"forget_share of at most 0\.5"):
         study.same_prior(most)
 
 
-def test_bad_questions_are_refused_before_any_work(run):
-    with pytest.raises(InputError, match="perturbation"):
-        study.residual(run, "laplace")
-    with pytest.raises(InputError, match="part"):
-        study.residual(run, "gaussian", part="test")
+def test_a_bad_question_is_refused_before_any_work(run):
+    """The values of a Measurement: tests/residual/test_spec.py."""
     with pytest.raises(InputError, match="draws"):
         study.residual(run, "gaussian", draws=0)
-    with pytest.raises(InputError, match="tau"):
-        study.residual(run, "gaussian", taus=[-1.0])
+    with pytest.raises(InputError, match="part"):
+        study.residual(run, "gaussian", part="test")
 
 
 def test_a_checkpoint_copied_over_another_methods_is_refused(run, tmp_path):
