@@ -184,14 +184,6 @@ def test_nan_on_a_held_out_sample_is_flagged_and_says_nothing(linear):
     assert "Held-out samples" in str(residual_knowledge(of(-2.0), references, x, y, **given))
 
 
-def test_a_random_law_shares_its_copies(cnn, images):
-    (x, y), m = images(4), cnn()
-    result = residual_knowledge(m, {"r": cnn(1)}, x, y, taus=[0.1], draws=5)
-    assert result.counts["model"] is result.counts["r"]
-    assert result.counts["r"].models == ("model", "r")
-    assert result.counts["r"].found_on is None
-
-
 @pytest.mark.parametrize("law", ["fgsm", "pgd"])
 def test_a_gradient_law_probes_every_model_on_its_own_copies(law, cnn, images):
     """Fails if all are probed with the copies found on the first model."""
@@ -240,16 +232,6 @@ def test_transfer_from_a_model_passed_in(cnn, images):
     assert np.array_equal(result.counts["model"].of("model"), expected.of("m"))
     random = residual_knowledge(cnn(0), [cnn(1)], x, y, taus=[0.05], draws=2, found_on="model")
     assert random.counts["model"].found_on is None  # no model is looked at
-
-
-def test_references_by_position_or_by_name(cnn, images):
-    (x, y), m, r = images(4), cnn(), [cnn(1), cnn(2)]
-    options = {"taus": [0.2], "draws": 5}
-    by_position = residual_knowledge(m, r, x, y, **options)
-    by_name = residual_knowledge(m, {"p": r[0], "q": r[1]}, x, y, **options)
-    assert by_position.references == ("reference-0", "reference-1")
-    assert by_name.references == ("p", "q")
-    assert by_position.frame.equals(by_name.frame)
 
 
 def test_models_are_left_as_found(cnn, images, left_as_found, same_random_state):
