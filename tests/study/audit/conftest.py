@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
+from torch import nn
 
+from rurklib.rng import generator
 from rurklib.study.cli.main import main
 
 CODE = """
@@ -63,6 +66,20 @@ def folder(planted, tmp_path_factory) -> Path:
     hx, hy = planted.pair("held_out")
     np.savez(at / "test.npz", x=hx.numpy(), y=hy.numpy()[:, None])
     return at
+
+
+@pytest.fixture
+def always() -> Callable[[int, int], nn.Module]:
+    """``always(answer, seed)``: a net that gives one answer, whatever it is shown, and is surer of
+    it here than there."""
+
+    def make(answer: int, seed: int) -> nn.Module:
+        net = nn.Linear(24, 3)
+        net.weight.data = 0.1 * torch.randn(3, 24, generator=generator(seed))
+        net.bias.data = 9.0 * nn.functional.one_hot(torch.tensor(answer), 3)
+        return net.eval()
+
+    return make
 
 
 @pytest.fixture

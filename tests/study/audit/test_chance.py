@@ -11,7 +11,6 @@ from torch import nn
 import rurklib
 from rurklib.checks import InputError
 from rurklib.residual.verdict import NO_VERDICT, RESIDUAL
-from rurklib.rng import generator
 from rurklib.study.audit.chance import ALONE, CHANCE, of_all_classes
 from rurklib.study.audit.files import built
 from rurklib.study.audit.samples import rests_on
@@ -19,25 +18,16 @@ from rurklib.study.audit.samples import rests_on
 ASKED = {"taus": [0, 0.1], "draws": 4}
 
 
-def always(x: torch.Tensor, seed: int = 0) -> nn.Module:
-    """A net that says 0, whatever it is shown, and is surer of it here than there."""
-    net = nn.Linear(x.shape[1], 3)
-    with torch.no_grad():
-        net.weight.copy_(0.1 * torch.randn(3, x.shape[1], generator=generator(seed)))
-        net.bias.copy_(torch.tensor([9.0, 0.0, 0.0]))
-    return net.eval()
-
-
 @pytest.mark.parametrize("expect_chance", [False, True])
-def test_nets_that_give_one_answer_acquit_nobody(planted, expect_chance):
+def test_nets_that_give_one_answer_acquit_nobody(planted, always, expect_chance):
     """As without the normalisation: right on the share of one class, which is more than 1/3 of
     unequal classes. Fails if that isn't seen where forget samples are of every class; or if one of
     such nets is called one that saw them."""
     x, y = planted.pair("forget")
     some = torch.nonzero((y == 0) | (torch.arange(45) < 12)).flatten()
-    nets = [always(x, k) for k in range(1, 6)]
+    model, *nets = (always(0, seed) for seed in range(6))
     given = {"held_out": planted.pair("held_out"), "expect_chance": expect_chance, **ASKED}
-    result = rurklib.audit(always(x), nets, x[some], y[some], **given)
+    result = rurklib.audit(model, nets, x[some], y[some], **given)
     assert (y[some] == 0).double().mean() > 0.5
     assert CHANCE in result.flagged
     assert "reference unlike the others" not in result.flagged
@@ -45,7 +35,7 @@ def test_nets_that_give_one_answer_acquit_nobody(planted, expect_chance):
     assert told == (result.verdict.finding == NO_VERDICT) == (not expect_chance)
 
 
-def test_one_that_guesses_among_good_references_acquits_nobody(planted):
+def test_one_that_guesses_among_good_references_acquits_nobody(planted, always):
     """An untrained one of six. Fails if its spread lets the model pass in silence, or if a good
     reference is called such."""
     x, y = planted.pair("forget")
@@ -53,7 +43,7 @@ def test_one_that_guesses_among_good_references_acquits_nobody(planted):
     good = rurklib.audit(planted.original, planted.references, x, y, **given)
     assert ALONE not in good.flagged
     assert good.verdict.finding == RESIDUAL
-    mixed = {f"a{i}": net for i, net in enumerate(planted.references)} | {"raw": always(x)}
+    mixed = {f"a{i}": net for i, net in enumerate(planted.references)} | {"raw": always(0, 0)}
     result = rurklib.audit(planted.original, mixed, x, y, **given)
     assert ALONE in result.flagged
     assert result.verdict.finding == NO_VERDICT
@@ -64,7 +54,7 @@ def test_one_that_guesses_among_good_references_acquits_nobody(planted):
     assert meant.verdict.finding != NO_VERDICT
 
 
-def test_few_samples_make_nobody_guess_alone(planted):
+def test_few_samples_make_nobody_guess_alone(planted, always):
     """Of twelve samples one reference is right on eight, which a guess may be, and the others on
     ten: fails if it is called one that guesses where the others don't."""
     y = torch.arange(12) % 2
@@ -76,7 +66,7 @@ def test_few_samples_make_nobody_guess_alone(planted):
     assert of_all_classes(nets | {9: nets[2]}, [(torch.eye(12), y)], own=9)[1] == []
     x, y = planted.pair("held_out")
     nets = dict(enumerate(planted.references))
-    row, flags = of_all_classes(nets | {9: always(x)}, [(x, y)], own=0)
+    row, flags = of_all_classes(nets | {9: always(0, 0)}, [(x, y)], own=0)
     assert [f.name for f in flags] == [ALONE]
     assert row["of"] == 200
     assert row["9"] == int((y == 0).sum())

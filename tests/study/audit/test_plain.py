@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import nn
 
 import rurklib
 from rurklib.residual.exchange import ALIKE, LESS_SURE, SURER, Exchange
@@ -76,25 +75,12 @@ def test_references_that_guess_give_no_verdict_unless_that_is_meant(tmp_path, au
     assert plain.exit_code == 0, plain.output
 
 
-class Always(nn.Module):
-    """Answers class 1 to everything, and is more or less sure of it."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        weight = torch.randn(24, generator=torch.Generator().manual_seed(seed))
-        self.register_buffer("weight", weight)
-
-    def forward(self, x):
-        sure = 40 + x.flatten(1) @ self.weight
-        return torch.stack([torch.zeros_like(sure), sure, torch.zeros_like(sure)], 1)
-
-
-def test_models_that_always_say_the_forgotten_class_acquit_nobody(planted, tmp_path):
+def test_models_that_always_say_the_forgotten_class_acquit_nobody(planted, tmp_path, always):
     """They are right on all of it, so only samples of other classes tell. Fails if these aren't
     asked, if good models are called guessing, or held-out ones of one class are counted twice."""
     x, y = (a[planted.y[:45] == 1] for a in planted.pair("forget"))
     shown = {"held_out": planted.pair("held_out"), "taus": [0, 0.1], "draws": 4}
-    model, *others = (Always(seed).eval() for seed in range(5))
+    model, *others = (always(1, seed) for seed in range(5))
     for told in ({}, {"expect_chance": True}):
         result = rurklib.audit(model, others, x, y, **shown, **told, out=tmp_path / str(len(told)))
         assert [f.name for f in result.flags] == ["references at chance"]
