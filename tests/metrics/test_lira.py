@@ -122,4 +122,5 @@ def test_as_a_metric_it_takes_readings_and_says_nothing_with_fewer_than_two_refe
     others = list(zip(refs, held_out_refs, strict=True))
     expected = lira(own, refs, held_out, held_out_refs)
     assert lira_columns((own, held_out), others) == (expected.auc, expected.mean_z)
+    assert np.isfinite(lira_columns((own, held_out), others[:2])).all()
     assert np.isnan(lira_columns((own, held_out), others[:1])).all()

@@ -124,13 +124,6 @@ def test_a_metric_of_ones_own_has_its_column_in_the_summary_and_in_tables(run, s
     assert not {"", "others_seen", "of_forget"} & set(shown.columns)
 
 
-def test_two_references_leave_no_world_to_compare_a_reference_with(tmp_path):
-    """One other reference has no spread: NaN for the references, a number for the others."""
-    isnan = summarise(made(tmp_path / "digits")).set_index("method").lira_auc.isna()
-    assert isnan["Re-train"].all()
-    assert not isnan.drop("Re-train").any()
-
-
 def test_a_forgotten_class_is_judged_by_the_other_classes_and_by_differences(tmp_path):
     """Fails if test accuracy still asks for the forgotten class, or the ratio is made up where
     no reference ever says it."""
