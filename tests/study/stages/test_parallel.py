@@ -16,6 +16,7 @@ def line(k: int) -> str:
 
 
 TASKS = [(line, (k,)) for k in range(4)]
+SMALL = {"epochs": 1, "references": 2, "train_images": 100}
 
 
 @pytest.fixture
@@ -86,8 +87,7 @@ def test_nothing_is_said_of_no_work_or_of_work_without_a_stage(run, capsys, task
 
 def test_models_that_are_there_say_what_they_took(tmp_path, capsys):
     """As where they were made: how many, and how long. Fails if it is a line more than that."""
-    settings = {"epochs": 1, "references": 2, "train_images": 100}
-    run = open_run("digits", tmp_path / "r", seeds=[0], settings=settings)
+    run = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL)
     study.train(run)
     assert re.fullmatch(r"3 models made in \d+\.\d s\n", capsys.readouterr().out)
     study.train(run)
@@ -99,12 +99,7 @@ def test_models_that_are_there_say_what_they_took(tmp_path, capsys):
 
 
 def test_on_a_terminal_models_that_are_there_are_counted(tmp_path, capsys, terminal):
-    run = open_run(
-        "digits",
-        tmp_path / "r",
-        seeds=[0],
-        settings={"epochs": 1, "references": 2, "train_images": 100},
-    )
+    run = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL)
     study.train(run)
     lines = capsys.readouterr().out.splitlines()
     assert [text.split(":")[0] for text in lines] == [
