@@ -1,9 +1,41 @@
-"""What tests of the study share: an inspector of a small run, a plane, files brought along."""
+"""What tests of the study share: the command, an inspector of a small run, a plane, files brought
+along."""
 
+import itertools
 import re
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="session")
+def rurk():
+    """``rurk(*words, settings={})``: the command in this process, what it said and its code."""
+    from click.testing import CliRunner
+
+    from rurklib.study.cli.main import main
+
+    def run(*words, settings=()):
+        changes = (("--set", f"{name}={value}") for name, value in dict(settings).items())
+        return CliRunner().invoke(main, [*map(str, words), *itertools.chain(*changes)])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def refused(rurk):
+    """``refused(says, *words)``: bad input; the line that tells it. The code is 2."""
+
+    def ask(says, *words, **more):
+        done = rurk(*words, **more)
+        assert done.exit_code == 2, done.output
+        assert says in done.output
+        assert len(done.output.strip().splitlines()) == 1
+        assert len(done.output) < 1000
+        return done.output
+
+    return ask
+
 
 PLANE = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.0, "tau": 0.05, "v": 2}
 

@@ -12,14 +12,12 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_notebook
 
 from rurklib import METHODS, study
 from rurklib.checks import InputError
 from rurklib.residual.spec import Measurement
 from rurklib.study import brought
-from rurklib.study.cli.main import main
 from rurklib.study.notebooks import notebook, study_order
 from rurklib.study.report.tables import findings_table, results_table
 from rurklib.study.run import open_existing, open_run
@@ -34,10 +32,6 @@ from rurklib.attacks.registry import ATTACKS
 
 ATTACKS["loudest"] = lambda model, x, y, setting: model(x).amax(1)
 """
-
-
-def invoke(*words):
-    return CliRunner().invoke(main, list(map(str, words)))
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +66,7 @@ def folder(own, nothing_brought, tmp_path_factory) -> Path:
     return out
 
 
-def test_all_that_a_file_holds_is_in_every_table(folder, own):
+def test_all_that_a_file_holds_is_in_every_table(folder, own, rurk):
     """Fails if the scenario has to name it, or a process of joblib doesn't know it."""
     summary = pd.read_csv(folder / "summary.csv")
     assert list(summary.method.unique()) == ["Original", "Re-train", "GD", "Unsure"]
@@ -81,7 +75,7 @@ def test_all_that_a_file_holds_is_in_every_table(folder, own):
     assert set(frame.perturbation[frame.method == "Unsure"]) == {"gaussian", "brighter"}
     assert "Unsure" in set(pd.read_csv(folder / "verdicts.csv").method)
     assert (folder / "tables.txt").read_text().count("Unsure") == 2
-    assert "\n  Unsure " in invoke("which", folder).output.replace("\n", "\n  ")
+    assert "\n  Unsure " in rurk("which", folder).output.replace("\n", "\n  ")
     known = json.loads((folder / "run.json").read_text())["brought"]
     assert [its["path"] for its in known] == [str(path) for path in own]
     assert known[0]["sha256"] == hashlib.sha256(own[0].read_bytes()).hexdigest()
@@ -206,7 +200,7 @@ def test_an_ablation_and_an_attack_have_their_rows(folder, own, tmp_path):
 
 
 @pytest.mark.slow
-def test_every_kernel_of_a_sweep_knows_the_files(own, tmp_path):
+def test_every_kernel_of_a_sweep_knows_the_files(own, tmp_path, rurk):
     """Fails if only the command does: this notebook knows the core alone."""
     parameters = new_code_cell("method = 'GD'\nout = ''", metadata={"tags": ["parameters"]})
     work = """
@@ -217,19 +211,19 @@ open(f"{out}/rows.csv", "w").write(f"lr\\n{rate}")
     book = tmp_path / "book.ipynb"
     nbformat.write(new_notebook(cells=[parameters, new_code_cell(work)]), book)
     words = ["sweep", book, "--grid", "method=Unsure", "--out", tmp_path / "s"]
-    done = invoke(*words, "--with", own[0])
+    done = rurk(*words, "--with", own[0])
     assert done.exit_code == 0, done.output
     (row,) = pd.read_csv(tmp_path / "s" / "results.csv").to_dict("records")
     assert (row["method"], row["lr"]) == ("Unsure", 0.01)
 
 
-def test_an_audit_asks_under_a_law_of_ones_own(folder, own, tmp_path):
+def test_an_audit_asks_under_a_law_of_ones_own(folder, own, tmp_path, rurk):
     code = "from rurklib.models import build as b\nbuild = lambda: b('small-cnn', 1, 10, seed=0)"
     (tmp_path / "m.py").write_text(code)
     x, y = open_existing(folder).pair("forget")
     np.savez(tmp_path / "d.npz", x=x.numpy(), y=y.numpy())
     np.save(tmp_path / "f.npy", np.arange(10))
-    said = invoke(
+    said = rurk(
         "audit", "--model", f"{tmp_path / 'm.py'}:build", "--data", tmp_path / "d.npz",
         "--weights", folder / "models" / "Unsure-seed0.safetensors", "--references",
         *sorted((folder / "models").glob("Re-train*")), "--forget", tmp_path / "f.npy",
@@ -274,16 +268,12 @@ def mine(model):
         (None, "expected a Python file of yours"),
     ],
 )
-def test_a_file_of_no_use_is_refused_in_one_line_and_leaves_nothing(tmp_path, text, says):
+def test_a_file_of_no_use_is_refused_in_one_line_and_leaves_nothing(tmp_path, refused, text, says):
     path = tmp_path / "mine.py"
     if text:
         path.write_text(text)
     before = {kind: dict(brought.registry(kind)) for kind in brought.REGISTRIES}
-    result = invoke("scenarios", "--with", path)
-    assert result.exit_code == 2
-    assert says in result.output
-    assert "mine.py" in result.output
-    assert len(result.output.strip().splitlines()) == 1
+    assert "mine.py" in refused(says, "scenarios", "--with", path)
     assert {kind: dict(brought.registry(kind)) for kind in brought.REGISTRIES} == before
     assert str(path) not in brought.LOADED
 
@@ -302,7 +292,7 @@ def test_an_edit_that_fails_leaves_what_was_loaded(own, tmp_path):
     assert "Good" not in METHODS
 
 
-def test_what_goes_wrong_in_a_file_later_is_one_line_too(shipped, tmp_path):
+def test_what_goes_wrong_in_a_file_later_is_one_line_too(shipped, tmp_path, rurk):
     """Its data, where the run is opened. Fails if the user is shown our stack."""
     text = shipped["scenarios/squares.py"].replace(
         "from rurklib.data.squares import squares", "def squares(path):\n    return 1 / 0"
@@ -310,15 +300,14 @@ def test_what_goes_wrong_in_a_file_later_is_one_line_too(shipped, tmp_path):
     text = text.replace('"brighter"', "").replace('"Unsure": {}, ', "")
     (tmp_path / "mine.py").write_text(text)
     out = tmp_path / "r"
-    result = invoke("train", "--scenario", "squares", "--out", out, "--with", tmp_path / "mine.py")
+    result = rurk("train", "--scenario", "squares", "--out", out, "--with", tmp_path / "mine.py")
     assert result.exit_code == 1, result.output
     (line,) = result.output.strip().splitlines()
     assert "mine.py, line 4: ZeroDivisionError: division by zero" in line
     assert not out.exists()
 
 
-def test_an_attack_on_a_run_that_a_method_isnt_in_is_refused(folder, tmp_path):
+def test_an_attack_on_a_run_that_a_method_isnt_in_is_refused(folder, tmp_path, refused):
     (tmp_path / "other.py").write_text(METHOD.format("Other"))
-    result = invoke("attack", "--run", folder, "--with", tmp_path / "other.py")
-    assert result.exit_code == 2
-    assert "was run without Other" in result.output
+    words = ["attack", "--run", folder, "--with", tmp_path / "other.py"]
+    refused("was run without Other", *words)

@@ -5,11 +5,9 @@ import json
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 from rurklib import InputError, study
 from rurklib.study import files, memo, shipped, source
-from rurklib.study.cli.main import main
 from rurklib.study.ids import SAME_PRIOR, SMOOTHED
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.stages import making, models
@@ -76,12 +74,10 @@ def test_what_fits_is_taken_as_it_was_trained_and_said(trained, made, tmp_path, 
     assert "3 models there already, from the package" in capsys.readouterr().out
 
 
-def test_a_study_says_so_at_its_beginning_at_its_end_and_in_its_report(made, tmp_path):
+def test_a_study_says_so_at_its_beginning_at_its_end_and_in_its_report(made, tmp_path, rurk):
     """Fails if seconds of another machine pass for those of this one."""
-    values = {**SMALL, "taus": "0,0.2", "methods": "GD,RURK"}
-    changes = [word for k, v in values.items() for word in ("--set", f"{k}={v}")]
-    words = ["study", "--tables-only", "--seeds", "0", "--out", str(tmp_path / "r"), *changes]
-    done = CliRunner().invoke(main, words)
+    words = ["study", "--tables-only", "--seeds", "0", "--out", tmp_path / "r"]
+    done = rurk(*words, settings=SMALL)
     assert done.exit_code == 0, done.output
     assert made == ["Same-prior-seed0"]  # what this file hasn't
     _, _, first, *_ = done.output.splitlines()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from click.testing import CliRunner
 
 from rurklib.checks import InputError
 from rurklib.perturb.perturbations import PERTURBATIONS
@@ -18,10 +17,6 @@ from rurklib.study.scenarios import SCENARIOS
 from rurklib.unlearn.contract import METHODS
 
 SMALL = {"epochs": 1, "references": 2, "draws": 2, "taus": [0.0, 0.2]}
-
-
-def invoke(*words: str):
-    return CliRunner().invoke(main, list(words))
 
 
 @pytest.mark.parametrize(
@@ -49,13 +44,9 @@ def invoke(*words: str):
         (["--scenario", "iris", "--set", "model=small-cnn"], "'small-cnn' can't be applied"),
     ],
 )
-def test_bad_words_are_refused_in_one_line(tmp_path, words, says):
+def test_bad_words_are_refused_in_one_line(tmp_path, refused, words, says):
     out = tmp_path / "run"
-    result = invoke("study", "--out", str(out), *words)
-    assert result.exit_code == 2
-    assert says in result.output
-    assert len(result.output.strip().splitlines()) == 1
-    assert len(result.output) < 1000
+    refused(says, "study", "--out", out, *words)
     assert not out.exists()
 
 
@@ -67,12 +58,12 @@ def test_bad_words_are_refused_in_one_line(tmp_path, words, says):
         (MemoryError("2 TiB"), "more memory than there is was asked for (2 TiB)", 2),
     ],
 )
-def test_what_ends_a_command_is_one_line_and_no_traceback(monkeypatch, error, says, code):
+def test_what_ends_a_command_is_one_line_and_no_traceback(rurk, monkeypatch, error, says, code):
     def ends(**_):
         raise error
 
     monkeypatch.setattr(main.commands["scenarios"], "callback", ends)
-    result = invoke("scenarios")
+    result = rurk("scenarios")
     assert result.exit_code == code
     assert says in result.output
     assert len(result.output.strip().splitlines()) == 1
@@ -88,7 +79,7 @@ def test_a_folder_is_locked_by_whatever_name(tmp_path, monkeypatch):
                 pass
 
 
-def test_places_that_are_no_folder_to_write_in_are_one_line(begun):
+def test_places_that_are_no_folder_to_write_in_are_one_line(begun, left_alone):
     """Fails if a link is followed by --fresh, or what can't be written is called in use."""
     link = begun.with_name("link")
     link.symlink_to(begun)
@@ -97,17 +88,19 @@ def test_places_that_are_no_folder_to_write_in_are_one_line(begun):
         (Path("/proc/x"), [], "/proc is no folder to write in: choose --out"),
         (begun / "run.json" / "x", [], "run.json: File exists"),
     ):
-        refused(begun, says, out, *more)
+        left_alone(says, out, *more)
 
 
-def refused(run: Path, says: str, *words) -> None:
-    """A study is refused in one line, and ``run`` left as it was."""
-    before = snapshot(run)
-    result = study_in(*words)
-    assert result.exit_code == 2
-    assert says in result.output
-    assert len(result.output.strip().splitlines()) == 1
-    assert snapshot(run) == before
+@pytest.fixture
+def left_alone(begun, refused):
+    """``left_alone(says, folder)``: a study in ``folder`` is refused, and ``begun`` as it was."""
+
+    def study_in(says, folder, *more):
+        before = snapshot(begun)
+        refused(says, "study", "--out", folder, "--seeds", "0", *more, settings=SMALL)
+        assert snapshot(begun) == before
+
+    return study_in
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -118,14 +111,6 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 def begun(tmp_path) -> Path:
     open_run("digits", tmp_path / "run", seeds=[0], settings=SMALL)
     return tmp_path / "run"
-
-
-def study_in(folder: Path, *more: str):
-    words = [f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in SMALL.items()]
-    return invoke(
-        "study", "--out", str(folder), "--seeds", "0",
-        *(x for w in words for x in ("--set", w)), *more,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -141,21 +126,16 @@ def study_in(folder: Path, *more: str):
         (lambda run: None, ["--set", "RURK.tau=0.11"], "was run with RURK.tau"),
     ],
 )
-def test_a_run_folder_that_is_not_this_run_is_left_alone(begun, harm, words, says):
+def test_a_run_folder_that_is_not_this_run_is_left_alone(begun, left_alone, harm, words, says):
     harm(begun)
-    refused(begun, says, begun, *words)
+    left_alone(says, begun, *words)
 
 
-def test_a_file_or_a_strangers_folder_is_never_overwritten_even_with_fresh(tmp_path):
-    stranger = tmp_path / "thesis"
-    stranger.mkdir()
-    (stranger / "chapter.txt").write_text("mine")
-    result = invoke("study", "--out", str(stranger), "--fresh")
-    assert result.exit_code == 2
-    assert (stranger / "chapter.txt").read_text() == "mine"
-    result = invoke("study", "--out", str(stranger / "chapter.txt"), "--fresh")
-    assert result.exit_code == 2
-    assert "is a file" in result.output
+def test_a_file_or_a_strangers_folder_is_never_overwritten_even_with_fresh(tmp_path, refused):
+    (tmp_path / "chapter.txt").write_text("mine")
+    refused("not empty and not a run", "study", "--out", tmp_path, "--fresh")
+    refused("is a file", "study", "--out", tmp_path / "chapter.txt", "--fresh")
+    assert (tmp_path / "chapter.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -163,45 +143,41 @@ def test_a_file_or_a_strangers_folder_is_never_overwritten_even_with_fresh(tmp_p
     [{}, {"format": 1}, {"format": 1, "kind": "rehearsal", "scenario": "digits"},
      {"format": 1, "kind": "study", "scenario": "cifar5"}],
 )  # fmt: skip
-def test_fresh_empties_no_folder_but_a_run_of_this_scenario(tmp_path, theirs):
+def test_fresh_empties_no_folder_but_a_run_of_this_scenario(tmp_path, rurk, theirs):
     """Fails if any run.json is enough for everything beside it to be deleted."""
     (tmp_path / "run.json").write_text(json.dumps(theirs))
     (tmp_path / "thesis.tex").write_text("mine")
     for more in ([], ["--fresh"]):
-        result = invoke("study", "--out", str(tmp_path), *more)
+        result = rurk("study", "--out", tmp_path, *more)
         assert result.exit_code == 2
         assert "--fresh" not in result.output
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 
 
-def test_a_folder_in_use_is_refused(begun):
+def test_a_folder_in_use_is_refused(begun, left_alone):
     from filelock import FileLock
 
     with FileLock(begun.parent / f".{begun.name}.lock"):
-        result = study_in(begun)
-    assert result.exit_code == 2
-    assert "in use" in result.output
+        left_alone("in use", begun)
 
 
-def test_scenarios_are_a_line_each_and_one_has_every_setting():
-    lines = invoke("scenarios").output.splitlines()
+def test_scenarios_are_a_line_each_and_one_has_every_setting(rurk, refused):
+    lines = rurk("scenarios").output.splitlines()
     assert [line.partition(":")[0] for line in lines] == list(SCENARIOS)
-    listed = invoke("scenarios", "digits").output
+    listed = rurk("scenarios", "digits").output
     assert "  RURK.lambda_f = " in listed
     assert "  forget_class = " in listed
     assert "cifar10" not in listed
-    unknown = invoke("scenarios", "digit")
-    assert unknown.exit_code == 2
-    assert "did you mean 'digits'" in unknown.output
+    refused("did you mean 'digits'", "scenarios", "digit")
 
 
 @pytest.mark.parametrize(
     ("command", "names"),
     [("study", SCENARIOS), ("tune", METHODS), ("audit", PERTURBATIONS), ("--help", ["rurk study"])],
 )
-def test_help_lists_what_the_registries_hold(command, names):
+def test_help_lists_what_the_registries_hold(rurk, command, names):
     """Fails if a list in the help is kept by hand."""
-    shown = "".join(invoke(*dict.fromkeys([command, "--help"])).output.split())  # lines end in -
+    shown = "".join(rurk(*dict.fromkeys([command, "--help"])).output.split())  # lines end in -
     assert not [name for name in names if name.replace(" ", "") not in shown]
 
 
@@ -222,22 +198,21 @@ def foreign(run: Path) -> None:
     checkpoint(run, save({"weight": torch.zeros(3)}))
 
 
-def test_attack_refuses_what_is_no_finished_run_and_unknown_values(small_run, tmp_path):
+def test_attack_refuses_what_is_no_finished_run_and_unknown_values(
+    small_run, tmp_path, rurk, refused
+):
     """Before anything is started or written."""
-    runner = CliRunner()
-    done = runner.invoke(main, ["attack", "--run", str(tmp_path / "none")])
-    assert done.exit_code == 2
-    assert "expected a finished run" in done.output
+    refused("expected a finished run", "attack", "--run", tmp_path / "none")
     run = tmp_path / "run"  # of its own: others attack the small one
     shutil.copytree(small_run, run, ignore=shutil.ignore_patterns("attacks*"))
-    done = runner.invoke(main, ["attack", "--run", str(run), "--set", "stepz=3"])
+    done = rurk("attack", "--run", run, "--set", "stepz=3")
     assert done.exit_code == 2
     assert "did you mean 'steps'" in done.output
     assert not [*run.glob("attacks*")]
 
 
 @pytest.mark.parametrize("command", ["study", "attack"])
-def test_a_notebook_that_fails_is_told_with_code_1(small_run, tmp_path, monkeypatch, command):
+def test_a_notebook_that_fails_is_told_with_code_1(small_run, tmp_path, monkeypatch, rurk, command):
     """Fails if the command goes on as if all were done, or shows a traceback."""
 
     def fails(*_, **__):
@@ -245,12 +220,10 @@ def test_a_notebook_that_fails_is_told_with_code_1(small_run, tmp_path, monkeypa
 
     monkeypatch.setattr(study_order, "run_notebooks", fails)
     monkeypatch.setattr(study_order, "run_attacks", fails)
-    small = [w for k, v in SMALL.items() for w in ("--set", f"{k}={v}")]
-    words = {
-        "study": ["study", "--out", str(tmp_path / "run"), *small],
-        "attack": ["attack", "--run", str(small_run)],
-    }
-    result = invoke(*words[command])
+    if command == "study":
+        result = rurk("study", "--out", tmp_path / "run", settings=SMALL)
+    else:
+        result = rurk("attack", "--run", small_run)
     assert result.exit_code == 1
     assert "rurk: notebook, cell 3: it broke" in result.output
     assert "Traceback" not in result.output
@@ -258,7 +231,9 @@ def test_a_notebook_that_fails_is_told_with_code_1(small_run, tmp_path, monkeypa
     assert "report:" not in result.output
 
 
-def test_attack_tables_beside_are_lists_of_folders_that_have_one(small_run, tmp_path, monkeypatch):
+def test_attack_tables_beside_are_lists_of_folders_that_have_one(
+    small_run, tmp_path, monkeypatch, rurk, refused
+):
     """Fails if a single name is passed on as text, whose letters would be taken for names."""
     given = {}
 
@@ -267,12 +242,10 @@ def test_attack_tables_beside_are_lists_of_folders_that_have_one(small_run, tmp_
         return nbformat.reads(book.text, as_version=4)
 
     monkeypatch.setattr(study_order, "_execute", execute)
-    attack = ["attack", "--run", str(small_run)]
-    result = invoke(*attack, "--beside", str(tmp_path))
-    assert result.exit_code == 2
-    assert "no attacks.csv there" in result.output
+    attack = ["attack", "--run", small_run, "--beside", tmp_path]
+    refused("no attacks.csv there", *attack)
     (tmp_path / "attacks.csv").write_text("scenario")
-    assert invoke(*attack, "--beside", str(tmp_path), "--set", "methods=RURK").exit_code == 0
+    assert rurk(*attack, "--set", "methods=RURK").exit_code == 0
     assert given["others"] == [str(tmp_path.resolve())]
     assert given["methods"] == ["RURK"]
 
@@ -281,10 +254,10 @@ def test_attack_tables_beside_are_lists_of_folders_that_have_one(small_run, tmp_
     ("words", "lacks"),
     [(["study"], "seaborn"), (["sweep", __file__, "--grid", "a=1"], "papermill")],
 )
-def test_what_notebooks_need_is_named_before_anything_is_made(tmp_path, monkeypatch, words, lacks):
+def test_what_notebooks_need_is_named_before_anything_is_made(
+    tmp_path, monkeypatch, refused, words, lacks
+):
     monkeypatch.setattr(environment, "find_spec", lambda name: name != lacks or None)
-    result = invoke(*words, "--out", str(tmp_path / "run"))
-    assert result.exit_code == 2
-    assert lacks in result.output
-    assert 'pip install -e ".[study]"' in result.output
+    says = f'{lacks} is not installed: pip install -e ".[study]"'
+    refused(says, *words, "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()

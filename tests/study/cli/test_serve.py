@@ -9,12 +9,11 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-from click.testing import CliRunner
 from tornado.web import HTTPError
 
 from rurklib import study
 from rurklib.checks import InputError
-from rurklib.study.cli import main, serve
+from rurklib.study.cli import serve
 from rurklib.study.notebooks import study_order
 from rurklib.study.panels import page
 from rurklib.study.run import open_existing
@@ -46,8 +45,7 @@ def test_a_page_shows_the_run_and_one_of_no_run_is_a_message(tmp_path, small_run
     assert not capsys.readouterr().out  # lines of a log would stand above it
 
 
-def invoke(*words):
-    return CliRunner().invoke(main.main, ["inspect", "--no-browser", *map(str, words)])
+INSPECT = ("inspect", "--no-browser")
 
 
 @pytest.fixture
@@ -59,8 +57,8 @@ def taken():
         yield held.getsockname()[1]
 
 
-def test_the_address_is_printed_and_it_listens_here_alone(small_run, served):
-    done = invoke("--run", small_run, "--port", serve.free_port())
+def test_the_address_is_printed_and_it_listens_here_alone(small_run, served, rurk):
+    done = rurk(*INSPECT, "--run", small_run, "--port", serve.free_port())
     assert done.exit_code == 0, done.output
     ((argv, config, book),) = served
     port = next(a for a in argv if a.startswith("--port=")).removeprefix("--port=")
@@ -73,7 +71,9 @@ def test_the_address_is_printed_and_it_listens_here_alone(small_run, served):
     assert not Path(argv[0]).exists()  # gone with its folder
 
 
-def test_what_notebook_5_drew_first_is_shown_until_the_panel_is_there(small_run, tmp_path, served):
+def test_what_notebook_5_drew_first_is_shown_until_the_panel_is_there(
+    small_run, tmp_path, served, rurk
+):
     """Fails if a run without it can't be served, or a picture of other models than those served."""
     drawn = tmp_path / "run"
     shutil.copytree(small_run, drawn)
@@ -81,7 +81,7 @@ def test_what_notebook_5_drew_first_is_shown_until_the_panel_is_there(small_run,
     (drawn / serve.FIRST).write_bytes(b"picture")
     (drawn / serve.FIRST).with_suffix(".json").write_text('{"alt": "a <nine>"}')
     for run in (small_run, drawn):
-        assert invoke("--run", run).exit_code == 0
+        assert rurk(*INSPECT, "--run", run).exit_code == 0
     first, second = (book.cells for _, _, book in served)
     assert "img" not in first[0].source
     assert "a &lt;nine&gt;" in second[0].source
@@ -128,25 +128,20 @@ def test_no_other_site_and_no_crowd_starts_processes(monkeypatch):
     ("folder", "says"), [("nowhere", "nowhere is not a run"), (".", "is not a run")]
 )
 def test_a_folder_that_is_no_run_is_refused_before_serving(
-    tmp_path, monkeypatch, served, folder, says
+    tmp_path, monkeypatch, served, refused, folder, says
 ):
     monkeypatch.chdir(tmp_path)
-    done = invoke("--run", folder)
-    assert done.exit_code == 2
-    assert says in done.output
-    assert len(done.output.strip().splitlines()) == 1
+    refused(says, *INSPECT, "--run", folder)
     assert not served
 
 
-def test_a_seed_or_a_port_that_is_not_to_be_had_is_refused(small_run, served, taken):
+def test_a_seed_or_a_port_that_is_not_to_be_had_is_refused(small_run, served, taken, refused):
     for words, says in (
         (("--seed", 7), "this run has 0"),
         (("--port", taken), f"port {taken} is in use"),
         (("--port", 99999), "port 99999 is in use or not allowed"),
     ):
-        done = invoke("--run", small_run, *words)
-        assert done.exit_code == 2
-        assert says in done.output
+        refused(says, *INSPECT, "--run", small_run, *words)
     assert not served
 
 
@@ -160,7 +155,7 @@ def test_the_next_free_port_is_taken(monkeypatch, taken):
 
 @pytest.mark.parametrize("command", ["inspect", "attack"])
 def test_without_runs_digits_its_models_come_first_and_only_for_the_default(
-    small_run, tmp_path, monkeypatch, served, command
+    small_run, tmp_path, monkeypatch, served, rurk, command
 ):
     """Fails if a newcomer waits for a whole study, is told to run one, or gets one unasked."""
     monkeypatch.chdir(tmp_path)
@@ -175,14 +170,14 @@ def test_without_runs_digits_its_models_come_first_and_only_for_the_default(
     monkeypatch.setattr(study, "open_run", begin)
     for stage in ("train", "unlearn", "residual"):
         monkeypatch.setattr(study, stage, lambda *_, stage=stage: stages.append(stage))
-    words = [command, *(["--no-browser"] if command == "inspect" else [])]
-    assert CliRunner().invoke(main.main, [*words, "--run", "runs/other"]).exit_code == 2
+    words = INSPECT if command == "inspect" else (command,)
+    assert rurk(*words, "--run", "runs/other").exit_code == 2
     assert not stages
-    done = CliRunner().invoke(main.main, words)
+    done = rurk(*words)
     assert done.exit_code == 0, done.output
     counted = ["residual"] if command == "inspect" else []  # before the page, which would wait
     assert stages == [("digits", Path("runs/digits"), 1), "train", "unlearn", *counted]
     assert "runs/digits isn't there yet: its models first" in done.output
-    CliRunner().invoke(main.main, words)
+    rurk(*words)
     assert len(stages) == 3 + len(counted)
     assert len(served) == 2

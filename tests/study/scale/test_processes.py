@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
 from torch import nn
 
 from rurklib import InputError, study
 from rurklib.rng import seeded
 from rurklib.study import files
-from rurklib.study.cli.main import main
 from rurklib.study.run import open_run
 from rurklib.study.scale import processes
 from rurklib.study.scale.engine import AtScale
@@ -176,8 +174,8 @@ def test_the_command_makes_a_run_that_a_study_takes_as_it_is(together, capsys):
     assert made.keys() == set(run.trained)
 
 
-def test_the_command_alone_makes_what_the_study_makes(tmp_path):
-    done = CliRunner().invoke(main, [*CLI, "--out", str(tmp_path / "run")])
+def test_the_command_alone_makes_what_the_study_makes(tmp_path, rurk):
+    done = rurk(*CLI, "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
     wanted = study.train(open_run("digits", tmp_path / "other", seeds=[0], settings=SETTINGS))
     for (method, seed), model in wanted.items():
@@ -198,12 +196,9 @@ def test_only_the_first_process_writes_a_checkpoint_and_all_wait(tmp_path, monke
 
 
 @pytest.mark.parametrize("words", [["--scenario", "digit"], ["--set", "epoch=3"], ["--seeds", "a"]])
-def test_bad_words_are_refused_in_one_line(words, tmp_path):
-    out = tmp_path / "run"
-    done = CliRunner().invoke(main, ["train", "--out", str(out), *words])
-    assert done.exit_code == 2
-    assert len(done.output.strip().splitlines()) == 1
-    assert not out.exists()
+def test_bad_words_are_refused_in_one_line(words, tmp_path, refused):
+    refused("rurk: ", "train", "--out", tmp_path / "run", *words)
+    assert not (tmp_path / "run").exists()
 
 
 def test_more_processes_than_samples_in_a_batch_are_refused(monkeypatch):

@@ -5,10 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 
 from rurklib.models import MODELS
-from rurklib.study.cli.main import main
 from rurklib.study.notebooks import study_order
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.scenarios import SCENARIOS
@@ -74,7 +72,7 @@ def test_the_fast_one_has_a_schedule_and_tens_of_references():
     )
 
 
-def test_a_scenario_names_its_seeds(tmp_path):
+def test_a_scenario_names_its_seeds(tmp_path, rurk):
     """Fails if a study without --seeds has other seeds than its scenario's, or those asked for are
     passed over."""
     file = like_cifar10(tmp_path / "c.npz")
@@ -82,7 +80,7 @@ def test_a_scenario_names_its_seeds(tmp_path):
     assert open_run("cifar10", tmp_path / "a", settings=settings, dry=True).seeds == (131, 42, 7)
     assert open_run("cifar10", tmp_path / "a", seeds=[5], settings=settings, dry=True).seeds == (5,)
     assert open_run("digits", tmp_path / "a", dry=True).seeds == (0, 1, 2)
-    assert "cifar10: CIFAR-10; seeds 131,42,7" in (CliRunner().invoke(main, ["scenarios"]).output)
+    assert "cifar10: CIFAR-10; seeds 131,42,7" in rurk("scenarios").output
 
 
 def test_a_part_of_the_training_side_is_for_validation(tmp_path):
@@ -107,7 +105,7 @@ SMALL = ("epochs=1", "train_images=100", "test_images=40", "references=2", "draw
 
 
 @pytest.mark.slow
-def test_all_of_cifar10_in_miniature(tmp_path, monkeypatch):
+def test_all_of_cifar10_in_miniature(tmp_path, monkeypatch, rurk):
     """From the command to the report, with every law and one method of each kind, on images of
     one's own; then a notebook on them. Fails if one of them can't be run on these images, if the
     paper's numbers don't stand beside ours, or if a path relative to where the command is typed, or
@@ -121,7 +119,7 @@ def test_all_of_cifar10_in_miniature(tmp_path, monkeypatch):
     words = [w for s in (*SMALL, "path=c.npz", *short) for w in ("--set", s)]
     command = ["study", "--scenario", "cifar10", "--out", "run", "--seeds", "131", *words]
     given = []
-    result = CliRunner().invoke(main, [*command, "--tables-only"])
+    result = rurk(*command, "--tables-only")
     assert result.exit_code == 0, result.output
     assert "\n3 models to train, 3 to unlearn\n" in result.output
     folder = tmp_path / "run"
@@ -146,7 +144,7 @@ def test_all_of_cifar10_in_miniature(tmp_path, monkeypatch):
         "run_notebooks",
         lambda run, values, **kw: given.extend(executing(run, values, one, **kw)),
     )
-    result = CliRunner().invoke(main, command)
+    result = rurk(*command)
     assert result.exit_code == 0, result.output
     assert "to train" not in result.output  # all are there
     assert given == ["01_train"]

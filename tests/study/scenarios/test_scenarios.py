@@ -6,12 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from rurklib import InputError
 from rurklib.data.dataset import Dataset
 from rurklib.study import files, scenarios
-from rurklib.study.cli.main import main
 from rurklib.study.run import open_run
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.scenario import PLAIN, tuned
@@ -70,13 +68,12 @@ def test_the_digits_refuse_a_path(tmp_path, file):
         (["--scenario", "digits", "--set", "path=x"], "leave path out"),
     ],
 )
-def test_data_that_cannot_be_used_leave_nothing_behind(file, tmp_path, monkeypatch, words, says):
+def test_data_that_cannot_be_used_leave_nothing_behind(
+    file, tmp_path, monkeypatch, refused, words, says
+):
     """Fails if a run folder is begun first: the corrected command would then be refused there."""
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(main, ["study", "--out", "run", *words])
-    assert result.exit_code == 2, result.output
-    assert says in result.output
-    assert "Traceback" not in result.output
+    refused(says, "study", "--out", "run", *words)
     assert not (tmp_path / "run").exists()
 
 
