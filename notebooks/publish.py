@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -61,10 +62,7 @@ def publish(run: Path) -> None:
             raise InputError(f"{needed} is missing: finish the study first")
     for old in target.glob("[09]*.*"):
         old.unlink()
-    target.mkdir(parents=True, exist_ok=True)
-    for path in sorted((run / "figures").glob("[09]*.*")):
-        if path.suffix in (".png", ".csv") and (own or path.stem not in OF_DATA):
-            shutil.copy(path, target / path.name)
+    copy_figures(run, target, "[09]*.*", () if own else OF_DATA)
     found = [run / f"{name}.csv" for name in ("verdicts", "attacks", "class_references", "memory")]
     for table in (*tables, *found):
         if table.exists():
@@ -96,13 +94,10 @@ def publish_sweep(out: Path) -> None:
         given = {"out": str(out.absolute()), "results": str(out.absolute() / "results.csv")}
         notebook.execute(notebook.read(reader), out / reader.name, given)
     target = FIGURES / "ablations" / name.removeprefix("ablations").lstrip("-")
-    target.mkdir(parents=True, exist_ok=True)
-    for path in sorted((out / "figures").glob("95_*")):
-        if path.suffix == ".png":
-            shutil.copy(path, target / path.name)
-        elif path.suffix == ".csv":
-            text = without_folders(path.read_text(encoding="utf-8"))
-            (target / path.name).write_text(text, encoding="utf-8")
+    copy_figures(out, target, "95_*")
+    for path in target.glob("95_*.csv"):
+        text = without_folders(path.read_text(encoding="utf-8"))
+        path.write_text(text, encoding="utf-8")
     write_tables(FIGURES / "ablations" / "README.md")
 
 
@@ -114,7 +109,7 @@ def without_folders(text: str) -> str:
 def publish_beyond(out: Path) -> None:
     """Notebook 8's outputs, and what it drew."""
     publish_outputs(out / f"{BEYOND}.ipynb", folder() / f"{BEYOND}.ipynb")
-    copy_figures(out, "08_*")
+    copy_figures(out, FIGURES / out.name, "08_*")
     write_answers()
     write_tables(FIGURES / "README.md")
 
@@ -127,15 +122,14 @@ def publish_research() -> None:
         given = {"out": str(run), "live": False}  # nobody is there to move sliders
         notebook.execute(notebook.read(source), run / source.name, given)
         publish_outputs(run / source.name, source)
-        copy_figures(run)
+        copy_figures(run, FIGURES / run.name)
 
 
-def copy_figures(run: Path, names: str = "*") -> None:
-    """The pictures of a folder and what each was drawn from, to ``figures`` under its name."""
-    target = FIGURES / run.name
+def copy_figures(run: Path, target: Path, names: str = "*", without: Sequence[str] = ()) -> None:
+    """The pictures of a folder, but for some, and what each was drawn from."""
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted((run / "figures").glob(names)):
-        if path.suffix in (".png", ".csv"):
+        if path.suffix in (".png", ".csv") and path.stem not in without:
             shutil.copy(path, target / path.name)
 
 

@@ -40,9 +40,7 @@ PAGES = (  # in the order of their columns
 )  # fmt: skip
 LETTERS = {RESIDUAL: "R", OVER: "O", NONE: "n"}
 
-RATIOS = (
-    "residual_knowledge_"  # whose verdicts are in verdicts.csv; 08_sms's in 08_sms_verdicts.csv
-)
+RATIOS = "residual_knowledge_"  # verdicts are in verdicts.csv, 08_sms's in 08_sms_verdicts.csv
 
 
 def write_answers() -> None:
@@ -56,10 +54,8 @@ def write_answers() -> None:
         path = FIGURES / f"{file}.csv"
         if not path.exists():
             continue
-        frame, judged = (
-            pd.read_csv(path),
-            path.with_stem(f"{path.stem}_verdicts".removeprefix(RATIOS)),
-        )
+        frame = pd.read_csv(path)
+        judged = path.with_stem(f"{path.stem}_verdicts".removeprefix(RATIOS))
         found = pd.read_csv(judged) if judged.exists() else frame.head(0)
         frame = frame[frame.get("law", frame.get("perturbation")) == "gaussian"]
         taus = sorted(frame.tau.unique())
