@@ -115,18 +115,13 @@ def image_rows(
     )
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, wrap=True)
     for line, (name, images) in zip(axes, rows.items(), strict=True):
-        _row(line, name.replace(" (", "\n("), images)
+        line[0].text(-0.18, 0.5, name.replace(" (", "\n("), ha="right", va="center", fontsize=9,
+                     transform=line[0].transAxes)  # fmt: skip
+        for axis, image in zip(line, images, strict=False):  # places that are left over are empty
+            axis.imshow(shown(image), **grey(images))
         for axis, words in zip(line, (captions or {}).get(name, ()), strict=False):
             axis.text(0.5, -0.06, words, ha="center", va="top", fontsize=9,
                       transform=axis.transAxes)  # fmt: skip
-    return figure
-
-
-def _row(axes: np.ndarray, name: str, images: Any) -> None:
-    """A name, and images side by side, the places that are left over empty."""
-    axes[0].text(-0.18, 0.5, name, ha="right", va="center", fontsize=9,
-                 transform=axes[0].transAxes)  # fmt: skip
-    for axis in axes:
+    for axis in axes.flat:
         axis.set_axis_off()
-    for axis, image in zip(axes, images, strict=False):
-        axis.imshow(shown(image), **grey(images))
+    return figure

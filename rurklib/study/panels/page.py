@@ -17,20 +17,16 @@ from rurklib.study.run import open_existing
 from rurklib.study.run_record import AUDIT
 
 
-def inspector_of(folder: Path, seed: int | None = None) -> Inspector:
-    """The inspector of an audit's folder, or of a finished run's."""
-    if (folder / AUDIT).exists():
-        return AuditInspector(folder)
-    return Inspector(open_existing(folder), seed)
-
-
 def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Widget:
     """The panel of the finished run or audit in ``folder``, under a heading; a message if it can't
     be."""
     try:
+        audited = (Path(folder) / AUDIT).exists()
         with contextlib.redirect_stdout(io.StringIO()):  # a log line is no part of a page
-            panel = InspectorPanel(inspector_of(Path(folder), seed))
-            audited = isinstance(panel.inspector, AuditInspector)
+            inspector = (
+                AuditInspector(Path(folder)) if audited else Inspector(open_existing(folder), seed)
+            )
+            panel = InspectorPanel(inspector)
             body = panel.widget if audited else guided(panel)  # whose steps are a study's story
     except (InputError, OSError) as error:
         return ipywidgets.HTML(
@@ -38,7 +34,6 @@ def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Wi
             f"<p>{html.escape(str(error))}</p>"
             "<p>Mend the folder, then load this page again.</p></div>"
         )
-    inspector = panel.inspector
     first = "" if audited else f"models of seed {inspector.seed} and "
     head = ipywidgets.HTML(
         '<div style="line-height: 1.4"><h1 style="font-size: 1.5em; margin: 0.3em 0">'
