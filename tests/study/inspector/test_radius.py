@@ -12,14 +12,14 @@ from rurklib.study.inspector.view import Inspector
 
 
 class Half(nn.Module):
-    """Says class 1 where the mean pixel is above ``edge`` (or below, with ``sign`` -1)."""
+    """Says class 1 where the mean pixel is above ``edge``."""
 
-    def __init__(self, edge: float, sign: float = 1.0) -> None:
+    def __init__(self, edge: float) -> None:
         super().__init__()
-        self.edge, self.sign = edge, sign
+        self.edge = edge
 
     def forward(self, x):
-        z = self.sign * 50 * (x.flatten(1).mean(1) - self.edge)
+        z = 50 * (x.flatten(1).mean(1) - self.edge)
         return torch.stack([torch.zeros_like(z), z], 1)
 
 
@@ -30,15 +30,11 @@ def halves(inspector) -> Inspector:
     made = Inspector.__new__(Inspector)
     made.run, made.seed, made.classes = inspector.run, 0, ("a", "b")
     made.x, made.y = torch.full((2, 1, 4, 4), 0.5), torch.ones(2, dtype=torch.int64)
-    made.models = {
+    made.references = ("Re-train 0", "Re-train 1")
+    made._prepare({
         "Original": Half(0.3), "Re-train 0": Half(0.45), "Re-train 1": Half(0.55),
         "GD": Half(0.6), "RURK": Half(-9.0),
-    }  # fmt: skip
-    made.references = ("Re-train 0", "Re-train 1")
-    made._example, made._searched = made.x, {}
-    from rurklib.residual.inference import accelerate
-
-    made.forwards = {n: accelerate(m, made.x) for n, m in made.models.items()}
+    })  # fmt: skip
     return made
 
 
