@@ -191,32 +191,6 @@ def test_scenarios_without_it_are_as_they_were():
         digits.changed({"pretrain.epochs": 1})
 
 
-def test_the_papers_values():
-    """Section 3 and B.2: SGD lr 0.4, momentum 0.9, weight decay 2e-4, 200 epochs; then 25 at lr
-    0.01 and 100 for Re-train; eleven tau from 0 to 8/255; all eleven baselines, and RURK."""
-    paper = PAPER
-    assert paper.training("Pre-train") == replace(RECIPE, epochs=200, lr=0.4)
-    assert paper.training("Original") == replace(RECIPE, epochs=25)
-    assert paper.training("Re-train") == replace(RECIPE, epochs=100)
-    assert paper.model == "resnet18"
-    np.testing.assert_allclose(paper.taus, np.linspace(0, 8 / 255, 11), atol=6e-5)
-    baselines = "CR Fisher NTK GD NGD GA NegGrad+ EU-k CF-k SCRUB SSD"
-    assert list(paper.methods) == [*baselines.split(), "RURK"]
-    for method, values in {
-        "CR": {"lam": 0.1},
-        "GD": {"lr": 1e-2, "momentum": 0.9, "weight_decay": 1e-4, "epochs": 10},
-        "NGD": {"sigma": 0.03, "lr": 0.1, "epochs": 10},
-        "GA": {"lr": 1e-5, "momentum": 0.9, "weight_decay": 1e-4, "clip": 1.0, "epochs": 1},
-        "NegGrad+": {"lr": 1e-2, "beta": 0.001, "clip": 1.0, "epochs": 1},
-        "EU-k": {"lr": 1e-2, "weight_decay": 1e-4, "epochs": 10},
-        "CF-k": {"lr": 1e-2, "weight_decay": 1e-4, "epochs": 10},
-        "SCRUB": {"lr": 5e-4, "weight_decay": 5e-4, "alpha": 0.001, "gamma": 1.0},
-        "SSD": {"dampening": 1.0, "alpha": 100.0},
-        "RURK": {"tau": 0.03, "lambda_f": 0.03, "lambda_a": 0.03, "v": 1, "epochs": 2, "clip": 1.0},
-    }.items():
-        assert values.items() <= paper.hyperparameters(method).items(), method
-
-
 def test_pre_training_reads_the_whole_of_the_same_local_file(tmp_path):
     """Fails if the path reaches the small part alone: the rest would be downloaded."""
     rng = np.random.default_rng(0)
