@@ -15,6 +15,7 @@ from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.scenario import PLAIN, tuned
 from rurklib.unlearn.contract import check
 
+BUNDLED = ("digits", "breast-cancer", "iris")  # data that come with scikit-learn
 SETTINGS = sorted(Path(scenarios.__file__).parent.glob("settings/*.json"))
 
 
@@ -50,12 +51,6 @@ def test_the_path_reaches_the_data(file, tmp_path):
     assert again.split == run.split
 
 
-def test_the_digits_refuse_a_path(tmp_path, file):
-    """Fails if a path is taken and ignored: the user would read numbers about other images."""
-    with pytest.raises(InputError, match="leave path out"):
-        open_run("digits", tmp_path / "run", settings={"path": str(file)})
-
-
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -65,13 +60,15 @@ def test_the_digits_refuse_a_path(tmp_path, file):
         (["--scenario", "npz", "--set", "path=mine.npz", "--set", "forget_class=2"], "classes 0"),
         (["--scenario", "cifar5", "--set", "path=mine.npz"], "cifar10 has 10 of (3, 32, 32)"),
         (["--scenario", "fashion", "--set", "path=."], "is not a folder of Fashion-MNIST"),
-        (["--scenario", "digits", "--set", "path=x"], "leave path out"),
+        *((["--scenario", s, "--set", "path=mine.npz"], "leave path out") for s in BUNDLED),
+        *((["--scenario", s], "--set path=FOLDER") for s in ("sms", "trec", "sst2")),
     ],
 )
 def test_data_that_cannot_be_used_leave_nothing_behind(
     file, tmp_path, monkeypatch, refused, words, says
 ):
-    """Fails if a run folder is begun first: the corrected command would then be refused there."""
+    """Fails if a run folder is begun first: the corrected command would then be refused there; or
+    if a path is taken and ignored: the user would read numbers about other data."""
     monkeypatch.chdir(tmp_path)
     refused(says, "study", "--out", "run", *words)
     assert not (tmp_path / "run").exists()

@@ -12,7 +12,6 @@ from rurklib.study.run import open_run
 from rurklib.study.stages.summary import summarise
 from rurklib.unlearn.contract import METHODS
 
-TEXTS = ("sms", "trec", "sst2")
 SMALL = {"epochs": 2, "references": 3, "draws": 3, "taus": [0.0, 0.5], "methods": ["GD", "RURK"],
          "GD.epochs": 1, "RURK.epochs": 1}  # fmt: skip
 
@@ -28,7 +27,7 @@ def texts(tmp_path_factory):
 
 
 def opened(name, folder, texts, **settings):
-    path = {"path": str(texts)} if name in TEXTS else {}
+    path = {"path": str(texts)} if name == "trec" else {}
     return open_run(name, folder, seeds=[0], settings={**SMALL, **path, **settings})
 
 
@@ -80,19 +79,6 @@ def test_texts_are_edited_and_images_are_not(run):
         else:
             with pytest.raises(InputError, match="edits are for embedded texts"):
                 study.residual(run, law, taus=[0.0, 0.3])
-
-
-@pytest.mark.parametrize("name", TEXTS)
-def test_a_text_scenario_needs_its_texts(name, tmp_path):
-    with pytest.raises(InputError, match="--set path=FOLDER"):
-        open_run(name, tmp_path / "r", seeds=[0])
-    assert not (tmp_path / "r").exists()
-
-
-@pytest.mark.parametrize("name", ["breast-cancer", "iris"])
-def test_bundled_tables_refuse_a_path(name, tmp_path):
-    with pytest.raises(InputError, match="leave path out"):
-        open_run(name, tmp_path / "r", seeds=[0], settings={"path": "x"})
 
 
 def test_the_net_of_texts_reads_words_at_any_place():
