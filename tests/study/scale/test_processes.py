@@ -44,27 +44,13 @@ CLI += [word for name, value in SETTINGS.items() for word in ("--set", f"{name}=
 STOP = 2 * 6 + 3  # steps: in the third pass
 
 
-class Killed(BaseException): ...
-
-
-def stop_after(steps: int, end) -> None:
-    """Call ``end`` in place of the next step of SGD but ``steps``."""
-    taken, step = [0], torch.optim.SGD.step
-
-    def counted(optimizer):
-        taken[0] += 1
-        return end() if taken[0] > steps else step(optimizer)
-
-    torch.optim.SGD.step = counted
-
-
 TOGETHER = """
 import os, signal, sys
 import torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
-from test_processes import CLI, OPTIONS, STOP, data, net, stop_after
+from test_processes import CLI, OPTIONS, STOP, data, net
 from rurklib.study import files
 from rurklib.study.cli.main import main
 from rurklib.study.scale import AtScale, processes
@@ -84,23 +70,24 @@ save("from-one", fit(net(), *data(), engine=going_on, **OPTIONS))
 main([*CLI, "--out", str(out / "run")], standalone_mode=False)
 (out / f"here-{rank}").write_text(f"{processes.rank()} of {processes.size()}")
 processes.wait()
-stop_after(STOP, lambda: os.kill(os.getpid(), signal.SIGKILL))
+taken, step = [], torch.optim.SGD.step
+
+def stepped(optimizer):
+    taken.append(1)
+    return step(optimizer) if len(taken) <= STOP else os.kill(os.getpid(), signal.SIGKILL)
+
+torch.optim.SGD.step = stepped
 fit(net(), *data(), engine=AtScale(out / "two.kept", "key", every=1), **OPTIONS)
 """
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory):
+def together(tmp_path_factory, killed):
     """What two processes wrote, started once for all tests: connecting takes seconds."""
     pytest.importorskip("lightning_fabric", reason='pip install -e ".[several]"')
     out = tmp_path_factory.mktemp("several")
-    step = torch.optim.SGD.step
-    try:
-        stop_after(STOP, _killed)
-        with pytest.raises(Killed):
-            fit(net(), *data(), engine=AtScale(out / "one.kept", "key", every=1), **OPTIONS)
-    finally:
-        torch.optim.SGD.step = step
+    engine = AtScale(out / "one.kept", "key", every=1)
+    killed(lambda: fit(net(), *data(), engine=engine, **OPTIONS), STOP)
     assert (out / "one.kept").exists()
     script = out / "together.py"
     script.write_text(TOGETHER)
@@ -117,10 +104,6 @@ def together(tmp_path_factory):
         assert (out / f"here-{rank}").read_text() == f"{rank} of 2"
     out.joinpath("stdout").write_text(done.stdout)
     return out
-
-
-def _killed() -> None:
-    raise Killed
 
 
 def near(a: dict[str, torch.Tensor], b: nn.Module) -> None:
@@ -152,14 +135,10 @@ def test_two_go_on_where_one_was_killed(together):
     assert "not used" not in (together / "stdout").read_text()
 
 
-def test_one_goes_on_where_two_were_killed(together, monkeypatch):
-    taken, step = [0], torch.optim.SGD.step
-    monkeypatch.setattr(
-        torch.optim.SGD, "step", lambda o: (taken.__setitem__(0, taken[0] + 1), step(o))[1]
-    )
-    path = together / "two.kept"
-    made = fit(net(), *data(), engine=AtScale(path, "key", every=1), **OPTIONS)
-    assert taken[0] == 2 * 6  # the first two passes are there
+def test_one_goes_on_where_two_were_killed(together, steps):
+    engine = AtScale(together / "two.kept", "key", every=1)
+    made, taken, _ = steps(lambda: fit(net(), *data(), engine=engine, **OPTIONS))
+    assert taken == 2 * 6  # the first two passes are there
     near(made.state_dict(), fit(net(), *data(), **OPTIONS))
 
 

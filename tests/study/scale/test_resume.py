@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -49,45 +48,6 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
-class Killed(BaseException):
-    """Not an Exception, like what ends a process."""
-
-
-@pytest.fixture
-def steps(monkeypatch):
-    """``steps(what, most)``: (what it returned, how many steps SGD took, what was warned of); step
-    ``most`` is the last one, and then it is killed."""
-    step = torch.optim.SGD.step
-
-    def counted(what, most: int = 10**6) -> tuple:
-        taken = [0]
-
-        def stepped(optimizer):
-            taken[0] += 1
-            if taken[0] > most:
-                raise Killed
-            return step(optimizer)
-
-        with monkeypatch.context() as m, warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            m.setattr(torch.optim.SGD, "step", stepped)
-            made = what()
-        return made, taken[0], [str(w.message) for w in said]
-
-    return counted
-
-
-@pytest.fixture
-def killed(steps):
-    """``killed(after, path)``: train, but be killed after so many steps."""
-
-    def train(after: int, path: Path, **options) -> None:
-        with pytest.raises(Killed):
-            steps(lambda: trained(path, **options), after)
-
-    return train
-
-
 @pytest.mark.parametrize(
     ("after", "options"),  # kept after passes 2 and 4
     [
@@ -99,7 +59,7 @@ def test_it_goes_on_to_the_same_bits(after, options, killed, tmp_path, steps):
     """Fails if momentum, the schedule, BatchNorm's statistics, the order, the augmentation or
     dropout's random numbers don't go on where they were, or if it begins anew."""
     path = tmp_path / "models" / ".net.kept"
-    killed(after, path, **options)
+    killed(lambda: trained(path, **options), after)
     made, taken, said = steps(lambda: trained(path, **options))
     assert taken == 30 - 10 * (after // 10)
     assert said == []
@@ -113,7 +73,9 @@ def test_what_a_killed_process_spent_is_counted(killed, tmp_path, monkeypatch):
     path, clock = tmp_path / "a.kept", iter(range(1000))
     watch = SimpleNamespace(perf_counter=lambda: float(next(clock)))
     monkeypatch.setattr(engine, "time", watch)
-    killed(25, path)  # kept after passes 2 and 4: a clock that was read twice since it began
+    killed(
+        lambda: trained(path), 25
+    )  # kept after passes 2 and 4: a clock that was read twice since it began
     going_on = AtScale(path, "key")
     fit(net(), *data(), **OPTIONS, engine=going_on)
     assert going_on.before == 2.0
@@ -136,9 +98,9 @@ def test_a_long_training_says_how_far_it_is_ever_more_seldom(tmp_path, monkeypat
 def test_keeping_changes_nothing_and_begins_with_the_first_pass(killed, tmp_path):
     path = tmp_path / "a.kept"
     assert same(trained(path, every=1), fit(net(), *data(), **OPTIONS))
-    killed(9, path)
+    killed(lambda: trained(path), 9)
     assert not path.exists()
-    killed(10, path)
+    killed(lambda: trained(path), 10)
     assert path.exists()
     with pytest.raises(InputError, match="every = 0"):
         AtScale(path, "key", every=0)
@@ -148,20 +110,20 @@ def test_another_training_s_state_is_not_used_and_another_rhythm_makes_no_other(
     killed, tmp_path, steps
 ):
     path = tmp_path / "a.kept"
-    killed(11, path)
+    killed(lambda: trained(path), 11)
     _, taken, said = steps(lambda: trained(path, "another"))
     assert taken == 30
     assert len(said) == 1
     assert f"{path} is not used: it is of another training" in said[0]
     assert not path.exists()
-    killed(11, path)
+    killed(lambda: trained(path), 11)
     assert steps(lambda: trained(path, every=3))[1:] == (20, [])
 
 
 def test_a_damaged_state_is_not_used(killed, tmp_path, steps):
     """Cut short, empty, no safetensors, or with a bit turned anywhere among its numbers."""
     path = tmp_path / "a.kept"
-    killed(11, path)
+    killed(lambda: trained(path), 11)
     whole = path.read_bytes()
     length = int.from_bytes(whole[:8], "little") + 8
     bad = [whole[:-9], b"", b"not a file of ours" * 99]
@@ -234,7 +196,7 @@ def test_killed_again_and_again_at_any_moment(tmp_path):
 SMALL = {"epochs": 2, "references": 2, "draws": 2, "taus": [0.0, 0.2]}
 
 
-def test_a_study_goes_on_from_what_was_kept(tmp_path, steps):
+def test_a_study_goes_on_from_what_was_kept(tmp_path, steps, killed):
     """Killed in the second of three models, with a state kept every pass: the run opens, the
     first model isn't made again, the second goes on, and all are those of a run left alone. Fails
     if opening sweeps the state away or takes it for a checkpoint."""
@@ -243,8 +205,7 @@ def test_a_study_goes_on_from_what_was_kept(tmp_path, steps):
     choices = {"seeds": [0], "settings": {**SMALL, "keep_every": 1}}
     passes = [-(-len(alone.pair(p)[0]) // 64) for p in ("original", "retain")]
     begun = open_run("digits", tmp_path / "run", **choices)
-    with pytest.raises(Killed):
-        steps(lambda: study.train(begun), 2 * passes[0] + passes[1] + 1)
+    killed(lambda: study.train(begun), 2 * passes[0] + passes[1] + 1)
     names = {p.name for p in (tmp_path / "run" / "models").iterdir()}
     assert names == {"Original-seed0.safetensors", ".Re-train-seed1000.kept"}
     run = open_run("digits", tmp_path / "run", **choices)
