@@ -97,9 +97,10 @@ def with_tables(text: str) -> str:
     nothing was measured yet, and what stands there stays."""
 
     def table(found: re.Match[str]) -> str:
-        if not (FIGURES / found[2] / found[3]).exists():
+        path = FIGURES / found[2] / found[3]
+        if not path.exists():
             return found[0]
-        return found[1] + markdown(TABLES[found[3]](FIGURES / found[2]))
+        return found[1] + markdown(TABLES.get(path.name, as_it_is)(path))
 
     def sentence(found: re.Match[str]) -> str:
         return found[1] + which_to_use(pd.read_csv(FIGURES / "which" / "which.csv"))
@@ -113,26 +114,18 @@ def markdown(table: pd.DataFrame) -> str:
     return "".join("| " + " | ".join(map(str, row)) + " |\n" for row in rows)
 
 
-def results(folder: Path) -> pd.DataFrame:
-    return results_table(pd.read_csv(folder / "summary.csv"))
-
-
-def findings(folder: Path) -> pd.DataFrame:
-    return findings_table(*(pd.read_csv(folder / f"{n}.csv") for n in ("verdicts", "summary")))
-
-
-def choices(folder: Path) -> pd.DataFrame:
-    trials = pd.read_csv(folder / "trials.csv", keep_default_na=False)
+def choices(path: Path) -> pd.DataFrame:
+    trials = pd.read_csv(path, keep_default_na=False)
     table = chosen_trials(trials)[["method", "defaults", "screened", "score", "settings"]]
     table["settings"] = table.settings.replace("", "the defaults")
     names = {"screened": "chosen", "score": "chosen, all Originals"}
     return table.round(2).rename(columns=names)
 
 
-def class_rows(folder: Path) -> pd.DataFrame:
+def class_rows(path: Path) -> pd.DataFrame:
     """Of a class that is forgotten whole, at the ends of the curve, means over seeds: the share
     that is recognised, what models re-trained without half of it recognise, and the ratio."""
-    rows = pd.read_csv(folder / "class_references.csv")
+    rows = pd.read_csv(path)
     rows = rows[rows.tau.isin([0, rows.tau.max()])].groupby(["method", "tau"], sort=False)
     columns = {
         "forget_accuracy": "recognised",
@@ -143,11 +136,11 @@ def class_rows(folder: Path) -> pd.DataFrame:
     return rows[[*columns]].mean().round(3).rename(columns=columns).reset_index()
 
 
-def memory_rows(folder: Path) -> pd.DataFrame:
+def memory_rows(path: Path) -> pd.DataFrame:
     """Means over seeds at tau 0, where the paper's radii end and beyond: the ratio on forgotten
     samples, on held-out ones of their class, and the one over the other, with where the models'
     intervals say that a further re-trained one would be. A dash: in a seed it can't be told."""
-    rows = pd.read_csv(folder / "memory.csv")
+    rows = pd.read_csv(path)
     rows = rows[rows.tau.isin([0.0, 0.0157, 0.0314, 0.06, 0.1]) & (rows.method != "Re-train")]
     seeds = rows.groupby(["method", "tau"], sort=False)
     mean = seeds.mean(numeric_only=True)
@@ -161,10 +154,10 @@ def memory_rows(folder: Path) -> pd.DataFrame:
     return table.rename(columns="tau {:g}".format).reset_index().rename_axis(columns=None)
 
 
-def gradient_rows(folder: Path) -> pd.DataFrame:
+def gradient_rows(path: Path) -> pd.DataFrame:
     """Ratios on copies that FGSM and PGD found, where a further re-trained model would be, and the
     paper's ratio; the verdict on each curve."""
-    rows = pd.read_csv(folder / "by_gradient.csv")
+    rows = pd.read_csv(path)
     rows["at"] = rows.perturbation.str.upper() + ", tau " + rows.tau.map("{:g}".format)
     numbers = rows[["ratio_of_means", "predict_low", "predict_high"]].to_numpy()
     papers = rows.paper.map("; {:.3f}".format).where(rows.paper.notna(), "")
@@ -176,9 +169,9 @@ def gradient_rows(folder: Path) -> pd.DataFrame:
     return table.reset_index().rename_axis(columns=None)
 
 
-def modes(folder: Path) -> pd.DataFrame:
+def modes(path: Path) -> pd.DataFrame:
     """What a method does with BatchNorm's statistics moving and frozen, mean over seeds."""
-    rows = pd.read_csv(folder / "batchnorm.csv").groupby("batchnorm", sort=False)
+    rows = pd.read_csv(path).groupby("batchnorm", sort=False)
     mean = rows[["unlearn_accuracy", "test_accuracy"]].mean().round(2)
     mean["largest change of a weight"] = rows.moved.max().map("{:.0e}".format).replace("0e+00", "0")
     names = {"unlearn_accuracy": "unlearn %", "test_accuracy": "test %"}
@@ -186,16 +179,12 @@ def modes(folder: Path) -> pd.DataFrame:
     return mean.rename(columns=names, index=modes).rename_axis("model").reset_index()
 
 
-def as_it_is(table: str) -> Callable[[Path], pd.DataFrame]:
-    return lambda folder: pd.read_csv(folder / table, dtype=str, keep_default_na=False)
+def as_it_is(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
-def table_beside(folder: Path) -> pd.DataFrame:
-    return versus_paper_text(pd.read_csv(folder / "99_table.csv"))
-
-
-def curves_beside(folder: Path) -> pd.DataFrame:
-    rows = pd.read_csv(folder / "99_curves.csv")
+def curves_beside(path: Path) -> pd.DataFrame:
+    rows = pd.read_csv(path)
     return versus_paper_text(rows[rows.perturbation == "gaussian"], digits=3).drop(
         columns="perturbation"
     )
@@ -205,19 +194,18 @@ MARK = re.compile(
     r"(<!-- figures/([\w/-]+)/([\w-]+\.csv): made by \S+ -->\n)(?:\|.*\n|not measured yet\n)*"
 )
 SAID = re.compile(r"(<!-- which to use: made by \S+ -->\n *)[^\n]*")
-AS_IT_IS = ("answers", "95_table_c4", "95_table_c5", "variants", "rehearsal", "schedules", "noisy")
-AS_IT_IS += (*(f"agreement_{d}" for d in ("digits", "cifar5", "cifar10-cpu")), "measures")
-AS_IT_IS += ("level", "power", "glance")
-TABLES = {
-    "which.csv": lambda folder: which_table(pd.read_csv(folder / "which.csv")),
-    "summary.csv": results,
-    "verdicts.csv": findings,
+# How the CSV of a name becomes a table; of another name it is shown as it is.
+TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
+    "which.csv": lambda path: which_table(pd.read_csv(path)),
+    "summary.csv": lambda path: results_table(pd.read_csv(path)),
+    "verdicts.csv": lambda path: findings_table(
+        pd.read_csv(path), pd.read_csv(path.with_name("summary.csv"))
+    ),
     "trials.csv": choices,
     "class_references.csv": class_rows,
     "memory.csv": memory_rows,
     "by_gradient.csv": gradient_rows,
     "batchnorm.csv": modes,
-    **{f"{name}.csv": as_it_is(f"{name}.csv") for name in AS_IT_IS},
-    "99_table.csv": table_beside,
+    "99_table.csv": lambda path: versus_paper_text(pd.read_csv(path)),
     "99_curves.csv": curves_beside,
 }
