@@ -49,11 +49,6 @@ def greys(axis) -> list[tuple[float, float]]:
     return [(h.min(), h.max()) for h in heights]
 
 
-@pytest.fixture(scope="module")
-def many():
-    return residual_curves(frame(MANY), title="finding")
-
-
 def test_few_methods_share_one_picture():
     figure = residual_curves(frame(FEW), title="finding")
     (axis,) = figure.axes
@@ -74,9 +69,10 @@ def test_the_band_is_a_models_and_not_a_held_out_references():
     assert bands(frame(FEW), "difference").predict_low.isna().all()
 
 
-def test_many_methods_have_a_panel_each(many):
+def test_many_methods_have_a_panel_each():
     """Fails if a panel shows another method's line, a method has none, the axis is stretched for
     one outlier, or the outlier vanishes without a word."""
+    many = residual_curves(frame(MANY), title="finding")
     shown = by_title(many)
     assert set(shown) == set(MANY)
     for method, level in MANY.items():

@@ -26,14 +26,11 @@ def texts(tmp_path_factory):
     return path
 
 
-def opened(name, folder, texts, **settings):
-    path = {"path": str(texts)} if name == "trec" else {}
-    return open_run(name, folder, seeds=[0], settings={**SMALL, **path, **settings})
-
-
 @pytest.fixture(scope="module", params=["trec", "breast-cancer", "iris"])
 def run(request, texts, tmp_path_factory):
-    made = opened(request.param, tmp_path_factory.mktemp(request.param) / "r", texts)
+    path = {"path": str(texts)} if request.param == "trec" else {}
+    out = tmp_path_factory.mktemp(request.param) / "r"
+    made = open_run(request.param, out, seeds=[0], settings={**SMALL, **path})
     study.train(made)
     study.unlearn(made)
     return made

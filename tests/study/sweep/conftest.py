@@ -32,20 +32,15 @@ rows = f"x,kind,code\\n{x:.8g},{name},007\\n{2 * x:.8g},{len(layers)},{bound}\\n
 Path(out, "rows.csv").write_text(rows)"""
 
 
-def write_notebook(path: Path, work: str = WORK, parameters: str = PARAMETERS) -> Path:
-    tagged = new_code_cell(parameters, metadata={"tags": ["parameters"]})
-    book = new_notebook(cells=[new_markdown_cell("# Tiny"), tagged, new_code_cell(work)])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(book, path)
-    return path
-
-
 @pytest.fixture
 def notebook(tmp_path) -> Callable[..., Path]:
     """``notebook(work=..., parameters=...)``: the path of such a notebook."""
 
     def make(work: str = WORK, parameters: str = PARAMETERS, at: str = "tiny.ipynb") -> Path:
-        return write_notebook(tmp_path / at, work, parameters)
+        tagged = new_code_cell(parameters, metadata={"tags": ["parameters"]})
+        book = new_notebook(cells=[new_markdown_cell("# Tiny"), tagged, new_code_cell(work)])
+        nbformat.write(book, tmp_path / at)
+        return tmp_path / at
 
     return make
 
