@@ -23,7 +23,7 @@ from torch import Tensor
 
 from rurklib import checks, samples
 from rurklib.residual import uncertainty
-from rurklib.residual.parts import PARTS, TestStatistic, combined
+from rurklib.residual.parts import PARTS, PartStatistic, combined
 from rurklib.residual.verdict import JOINT, Verdict
 from rurklib.rng import generator
 
@@ -68,12 +68,12 @@ def drawn(pair: samples.Pair, most: int, seed: int) -> samples.Pair:
 def compared(
     verdict: Verdict,
     held_out: Verdict,
-    forget_statistics: Mapping[str, TestStatistic],
-    held_out_statistics: Mapping[str, TestStatistic],
+    forget_statistics: Mapping[str, PartStatistic],
+    held_out_statistics: Mapping[str, PartStatistic],
 ) -> str:
     """What held-out samples say of a finding on the forget set, as a sentence.
 
-    The statistics are what :func:`rurklib.residual.parts.test_statistics` gives for either.
+    The statistics are what :func:`rurklib.residual.parts.part_statistics` gives for either.
     Whether forget samples stand out *more* than held-out ones is asked by the same rule, of the
     difference of the two deviations, from which a shift of both, as robustness makes it, cancels.
     """

@@ -83,5 +83,5 @@ def as_ratio(others: np.ndarray, draws: Draws, shift: float) -> float:
         return np.nan
     if odds + shift > np.log(2 * n + 1):
         return np.inf
-    accuracy = uncertainty.accuracy(np.array([odds, odds + shift]), n)
+    accuracy = uncertainty.accuracy_of(np.array([odds, odds + shift]), n)
     return float(accuracy[1] / accuracy[0])

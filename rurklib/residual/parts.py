@@ -29,7 +29,7 @@ OF_MARGINS = PARTS[:3]
 
 # In one part: the model's deviation from its references, each reference's from the others [k], and
 # the least standard deviation that is believed of the latter.
-TestStatistic = tuple[np.ndarray, np.ndarray, float]
+PartStatistic = tuple[np.ndarray, np.ndarray, float]
 
 
 def combined(p: Sequence[float]) -> float:
@@ -59,17 +59,17 @@ def statistics(hits: np.ndarray, margins: np.ndarray | None, draws: Draws) -> di
     return values | {"hits": odds.mean(-1), PARTS[-1]: odds[..., 0]}
 
 
-def test_statistics(
+def part_statistics(
     hits: Pair,
     null_hits: Sequence[Pair],
     draws: Draws,
     margins: Pair | None,
     null_margins: Sequence[Pair],
-) -> dict[str, TestStatistic]:
-    """For every part that can be computed, where the model is: see ``TestStatistic``."""
+) -> dict[str, PartStatistic]:
+    """For every part that can be computed, where the model is: see ``PartStatistic``."""
     least = uncertainty.least_spread(hits[1], draws)
     own, below = uncertainty.odds_deviations(hits, null_hits, draws)
-    shown: dict[str, TestStatistic] = {}
+    shown: dict[str, PartStatistic] = {}
     if margins is not None:
         for name, f in _of_margins(margins[0], unit_of(margins)).items():
             shown[name] = (*uncertainty.deviations(f, margins, null_margins), 0.0)

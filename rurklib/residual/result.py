@@ -16,7 +16,7 @@ from rurklib.residual import estimates, uncertainty
 from rurklib.residual.counts import Counts
 from rurklib.residual.exchange import Exchange, exchange
 from rurklib.residual.flag import Flag
-from rurklib.residual.parts import test_statistics
+from rurklib.residual.parts import part_statistics
 from rurklib.residual.references import unlike
 from rurklib.residual.uncertainty import ESTIMANDS, Draws, Pair
 from rurklib.residual.verdict import JOINT, OVER, RESIDUAL, Verdict, judge, without_references
@@ -51,7 +51,7 @@ class ResidualKnowledge:
     flags: list[Flag] = field(default_factory=list)
     y: np.ndarray | None = None  # the samples' labels [n]; None: all are of one class
 
-    def ratios(self, name: Hashable) -> tuple[np.ndarray, np.ndarray]:
+    def hits_of(self, name: Hashable) -> tuple[np.ndarray, np.ndarray]:
         """Hits of ``name`` [tau, sample] and of the references but itself [k, tau, sample]."""
         counts = self.counts[name]
         return counts.of(name), counts.of_all([r for r in self.references if r != name])
@@ -70,7 +70,7 @@ class ResidualKnowledge:
         first = next(iter(self.counts.values()))
         if len(self.references) < 2:
             return np.full((1, len(first.taus)), np.nan)
-        return np.stack([estimate(*self.ratios(r), self.counts[r].drawn) for r in self.references])
+        return np.stack([estimate(*self.hits_of(r), self.counts[r].drawn) for r in self.references])
 
     def pairs(self, name: Hashable, what: str = "hits") -> tuple[Pair, Sequence[Pair]]:
         """``what`` (hits or margins) of a model and its references [k, tau, sample], and the same
@@ -86,7 +86,7 @@ class ResidualKnowledge:
         def without(i: int) -> Pair:
             return pair(compared[i], compared[:i] + compared[i + 1 :])
 
-        return pair(name, compared), uncertainty.HeldOut(len(compared), without)
+        return pair(name, compared), uncertainty.LeftOut(len(compared), without)
 
     def judge(self, name: Hashable, *, test: str = JOINT, level: float = 0.05) -> Verdict:
         """The verdict on one model (or on a reference, against the others) by one part alone or at
@@ -98,7 +98,7 @@ class ResidualKnowledge:
         beside, found = self.control_results.get(control.HELD_OUT), (RESIDUAL, OVER)
         if beside and verdict.finding in found:
             their = beside.judge(name, test=verdict.test, level=level)
-            own, apart = (test_statistics(*r.values(name)) for r in (self, beside))
+            own, apart = (part_statistics(*r.values(name)) for r in (self, beside))
             note = control.compared(verdict, their, own, apart)
             verdict = replace(verdict, note=f"{verdict.note} {note}".strip())
         return verdict
@@ -178,7 +178,7 @@ class ResidualKnowledge:
 
     def rows(self, name: Hashable) -> pd.DataFrame:
         """One row per tau for one model, or for one reference held out against the others."""
-        own, others = self.ratios(name)
+        own, others = self.hits_of(name)
         counts, draws = self.counts[name], self.counts[name].drawn
         if not self.references:
             known = {"tau": counts.taus, "forget_accuracy": estimates.accuracy(own, draws)}

@@ -152,7 +152,7 @@ def log_odds(hits: np.ndarray, draws: Draws) -> np.ndarray:
     return np.log(found + 0.5) - np.log(n - found + 0.5)
 
 
-def accuracy(odds: np.ndarray, n: int) -> np.ndarray:
+def accuracy_of(odds: np.ndarray, n: int) -> np.ndarray:
     """The inverse of :func:`log_odds` for n samples, limited to [0, 1]."""
     return np.clip(((n + 1) / (1 + np.exp(-odds)) - 0.5) / n, 0, 1)
 
@@ -188,7 +188,7 @@ def odds_deviations(
     return own, below - centre + (np.clip(middle + centre, -most, most) - middle)
 
 
-class HeldOut(Sequence[Pair]):
+class LeftOut(Sequence[Pair]):
     """``pair(i)`` for i in 0 ... k - 1: each reference against the rest, made when it is asked for,
     since all of them together hold every value k times."""
 
@@ -202,9 +202,9 @@ class HeldOut(Sequence[Pair]):
         return self.pair(range(self.k)[i])
 
 
-def held_out(others: np.ndarray) -> HeldOut:
+def left_out(others: np.ndarray) -> LeftOut:
     """Each reference against the rest, for counts on shared copies. [k, tau, s] -> k pairs."""
-    return HeldOut(len(others), lambda k: (others[k], np.delete(others, k, 0)))
+    return LeftOut(len(others), lambda k: (others[k], np.delete(others, k, 0)))
 
 
 def deviations(
@@ -212,7 +212,7 @@ def deviations(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Statistic of a model less its references' mean; and the same of each reference held out.
 
-    ``null`` as from :func:`held_out`; where copies are found on models, each pair
+    ``null`` as from :func:`left_out`; where copies are found on models, each pair
     is on those found on the first of the two. Returns [...] and [k, ...].
     """
     below = [statistic(a) - statistic(b).mean(0) for a, b in chain([pair], null) if len(b)]
@@ -296,7 +296,7 @@ def hits_against_null(pair: Pair, null: Sequence[Pair], draws: Draws) -> dict[st
     found = share(others, draws).mean((0, -1))
     low, high = (
         np.divide(limit, found, where=found > 0, out=np.full(found.shape, np.nan))
-        for limit in (accuracy(middle + d, others.shape[-1]) for d in predict(below, least))
+        for limit in (accuracy_of(middle + d, others.shape[-1]) for d in predict(below, least))
     )
     return {"predict_low": low, "predict_high": high, "p_value": p_value(own, below, least)}
 

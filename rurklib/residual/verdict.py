@@ -17,7 +17,7 @@ import numpy as np
 from rurklib import checks
 from rurklib.residual import uncertainty
 from rurklib.residual.effect import as_ratio, effect_of_hits, effect_of_margins
-from rurklib.residual.parts import OF_MARGINS, PARTS, combined, test_statistics
+from rurklib.residual.parts import OF_MARGINS, PARTS, combined, part_statistics
 from rurklib.residual.references import copies
 from rurklib.residual.uncertainty import ESTIMANDS, MIN_REFERENCES, Draws, Pair
 
@@ -131,7 +131,7 @@ def judge(
     Args:
         hits: the model's [tau, sample] and its references' [k, tau, sample], out of ``draws``.
         null_hits: the same for each reference against the others
-            (:func:`rurklib.residual.uncertainty.held_out` where all saw the same copies).
+            (:func:`rurklib.residual.uncertainty.left_out` where all saw the same copies).
         draws: what hits are out of, one number or [tau].
         margins: mean logit margins, shaped like the hits, or None if only hits were kept: the rule
             is then about the two parts that need no margins.
@@ -151,7 +151,7 @@ def judge(
             f"test = {test!r} needs margins, and only hits were kept: use 'joint' or 'hits'"
         )
 
-    shown = test_statistics(hits, null_hits, draws, margins, null_margins)
+    shown = part_statistics(hits, null_hits, draws, margins, null_margins)
     ps = {name: float(uncertainty.p_value(*values)) for name, values in shown.items()}
     k = len(hits[1])
     differ = k - len(copies(hits[1] if margins is None else margins[1]))
@@ -193,7 +193,8 @@ def judge(
     ratio = math.nan if test in OF_MARGINS else as_ratio(hits[1], draws, can["hits"])
     return Verdict(
         finding, test, level, k, p, size.value, size.low, size.high, size.unit, estimand,
-        shift, ratio, ps, note, leading, away, size.gained,
+        detectable_margin=shift, detectable_ratio=ratio, parts=ps, note=note,
+        leading=leading, shift=away, gained=size.gained,
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from torch import Tensor
 
 from rurklib.residual.exchange import exchange
-from rurklib.residual.uncertainty import held_out
+from rurklib.residual.uncertainty import left_out
 from rurklib.residual.verdict import NONE, judge
 from rurklib.study.figures.scaffold import panels
 from rurklib.study.figures.style import INK, png
@@ -114,7 +114,7 @@ def judged(counts, known, i: int, some, who, others, rng) -> dict[str, bool]:
     outcome = {"exchange": p <= LEVEL}
     if len(some) >= 3:
         pairs = [(v[0][..., who], v[1:][..., who]) for v in (hits, margins)]
-        null = [held_out(its) for _, its in pairs]
+        null = [left_out(its) for _, its in pairs]
         rule = judge(pairs[0], null[0], DRAWS, pairs[1], null[1])
         outcome["rule"] = rule.finding != NONE
     return outcome

@@ -15,7 +15,7 @@ import rurklib
 from rurklib.models import Normalized
 from rurklib.residual import estimates
 from rurklib.residual.sequential import half_widths
-from rurklib.residual.uncertainty import held_out, hits_against_null
+from rurklib.residual.uncertainty import hits_against_null, left_out
 from rurklib.samples import as_float
 from rurklib.study.cli.main import main
 from rurklib.study.page.layers import layers
@@ -156,7 +156,7 @@ def test_counts_and_what_they_come_to_are_the_packages(page, models, choice, tau
     got = page.evaluate(COUNTED, [choice, tau, draws])
     assert np.array_equal(got["hits"], right.sum(-1))
     hits = right.sum(1)[:, None]  # [model, tau, sample]
-    null = held_out(hits[REFERENCES])
+    null = left_out(hits[REFERENCES])
     others = [null[m - 1][1] if m in REFERENCES else hits[REFERENCES] for m in range(6)]
     ratio = [estimates.ratio_of_means(h, o)[0] for h, o in zip(hits, others, strict=True)]
     assert got["ratio"] == pytest.approx(ratio)
@@ -197,7 +197,7 @@ def test_errors_and_prediction_are_the_packages_where_references_hardly_differ(p
       return [...Object.values(t.prediction(q)), ...right.map((_, m) => t.halfWidth(m))];
     }"""
     hits = right.sum(1)[:, None].numpy()
-    limits = hits_against_null((hits[0], hits[1:]), held_out(hits[1:]), 10)
+    limits = hits_against_null((hits[0], hits[1:]), left_out(hits[1:]), 10)
     expected = [limits["predict_low"][0], limits["predict_high"][0]]
     got = page.evaluate(ask, [right.tolist(), float(stats.t.ppf(0.975, 2))])
     half = half_widths(right.sum(-1).numpy(), 20, range(4), REFERENCES)

@@ -130,7 +130,7 @@ def test_the_note_by_hand(shift, says):
 
     a, b = values(shift[0], 0), values(shift[1], 2)
     verdict, other = judge(*a, test="margin"), judge(*b, test="margin")
-    note = compared(verdict, other, *(verdicts.test_statistics(*v) for v in (a, b)))
+    note = compared(verdict, other, *(verdicts.part_statistics(*v) for v in (a, b)))
     assert says in note
     # each reference less the mean of the other five is 6/5 of it less the mean of all six
     sd = (scatter - np.roll(scatter, 2)).std(ddof=1) * np.sqrt(1 + 1 / 6)

@@ -92,7 +92,7 @@ def test_a_further_reference_falls_into_its_prediction(k):
     luck = 0.15 * rng.standard_normal((k + 1, WORLDS, 1))
     hits = rng.binomial(DRAWS, Phi(ability + luck + 0.3 * rng.standard_normal((k + 1, WORLDS, 50))))
     pair = hits[0], hits[1:]
-    columns = uncertainty.hits_against_null(pair, uncertainty.held_out(hits[1:]), DRAWS)
+    columns = uncertainty.hits_against_null(pair, uncertainty.left_out(hits[1:]), DRAWS)
     ratio, p = estimates.ratio_of_means(*pair), columns["p_value"]
     inside = (columns["predict_low"] <= ratio) & (ratio <= columns["predict_high"])
     assert 0.93 <= inside.mean() <= 0.97
@@ -105,7 +105,7 @@ def test_a_prediction_by_hand():
     8 / sqrt(4/3). Fails if held-out deviations (1.5 times those from the mean) aren't shrunk."""
     margins = np.array([1.0, 2.0, 3.0])[:, None, None], np.array([[10.0]])
     others, own = margins
-    columns = uncertainty.margins_against_null((own, others), uncertainty.held_out(others))
+    columns = uncertainty.margins_against_null((own, others), uncertainty.left_out(others))
     reach = 4.302653 * np.sqrt(4 / 3)
     assert columns["margin"] == 10
     assert columns["margin_difference"] == pytest.approx(8)
@@ -113,7 +113,7 @@ def test_a_prediction_by_hand():
     assert columns["margin_predict_high"] == pytest.approx(reach, rel=1e-6)
     assert columns["margin_sd"] == pytest.approx(8)
     deviations = uncertainty.deviations(
-        lambda m: m.mean(-1), (own, others), uncertainty.held_out(others)
+        lambda m: m.mean(-1), (own, others), uncertainty.left_out(others)
     )
     assert p_value(*deviations) == pytest.approx(2 * stats.t.sf(8 / np.sqrt(4 / 3), 2))
 
@@ -180,7 +180,7 @@ def test_a_ratio_of_zero_and_an_undefined_one():
     low, high = uncertainty.difference_interval(np.array([[5, 5, 0]]), never, 10)
     assert low < 1 / 3 < high
     columns = uncertainty.hits_against_null(
-        (np.array([[5, 5, 0]]), never), uncertainty.held_out(never), 10
+        (np.array([[5, 5, 0]]), never), uncertainty.left_out(never), 10
     )
     assert np.isnan([columns["predict_low"], columns["predict_high"]]).all()
     assert 0 < columns["p_value"] < 1
@@ -205,7 +205,7 @@ def test_samples_that_are_answered_alike_are_few_beside_those_like_them():
 @pytest.mark.parametrize("k", [1, 2])
 def test_fewer_than_three_references_say_nothing(k):
     own, others = np.array([[8, 9]]), np.arange(2 * k).reshape(k, 1, 2) + 4
-    null = uncertainty.held_out(others)
+    null = uncertainty.left_out(others)
     for estimand in ESTIMANDS:
         assert np.isnan(uncertainty.ratio_interval(own, others, 10, estimand=estimand)).all()
     columns = uncertainty.hits_against_null((own, others), null, 10)
@@ -222,8 +222,8 @@ def test_log_odds_and_back():
     hits = np.array([[10, 10, 10, 0], [0, 0, 0, 0], [10, 10, 10, 10]])
     odds = log_odds(hits, 10)
     assert odds == pytest.approx(np.log([3.5 / 1.5, 0.5 / 4.5, 4.5 / 0.5]))
-    assert uncertainty.accuracy(odds, 4) == pytest.approx([0.75, 0, 1])
-    assert uncertainty.accuracy(np.array([-50.0, 50.0]), 4) == pytest.approx([0, 1])
+    assert uncertainty.accuracy_of(odds, 4) == pytest.approx([0.75, 0, 1])
+    assert uncertainty.accuracy_of(np.array([-50.0, 50.0]), 4) == pytest.approx([0, 1])
 
 
 @pytest.mark.parametrize(("samples", "missed", "others_too"), [(45, 0, 30), (71, 8, 8)])
@@ -237,7 +237,7 @@ def test_references_that_agree_do_not_convict(samples, missed, others_too):
     def where_the_first_differ(n):
         own = others[0].copy()
         own[0, :n] = 10 - own[0, :n]
-        return uncertainty.hits_against_null((own, others), uncertainty.held_out(others), 10)
+        return uncertainty.hits_against_null((own, others), uncertainty.left_out(others), 10)
 
     columns = where_the_first_differ(1)
     assert columns["predict_low"] < 1 <= columns["predict_high"]
@@ -303,7 +303,7 @@ def test_many_references_are_held_out_one_at_a_time():
     """Fails if each is kept beside a copy of all the others: 60 times 60 of them."""
     others = np.random.default_rng(0).integers(0, 11, (60, 3, 1000))
     tracemalloc.start()
-    uncertainty.hits_against_null((others[0], others), uncertainty.held_out(others), 10)
+    uncertainty.hits_against_null((others[0], others), uncertainty.left_out(others), 10)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20 * others.nbytes
@@ -319,7 +319,7 @@ def test_draws_may_differ_between_taus():
 
     def everything(at, draws):
         pair = hits[0][at], hits[1:][:, at]
-        null = uncertainty.held_out(pair[1])
+        null = uncertainty.left_out(pair[1])
         return np.array(
             [
                 *uncertainty.ratio_interval(*pair, draws),

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from rurklib import Counts, ResidualKnowledge
-from rurklib.residual.uncertainty import held_out
+from rurklib.residual.uncertainty import left_out
 from rurklib.residual.verdict import TESTS, judge
 
 Phi = stats.norm.cdf
@@ -24,8 +24,8 @@ def judged(scores, rng, tests=TESTS, more=1.0):
     hits = rng.binomial(DRAWS, Phi(scores[:, None] / tau))
     margins = scores[:, None] + tau * rng.standard_normal(hits.shape) / np.sqrt(DRAWS)
     margins[0] *= more
-    known = (hits[0], hits[1:]), held_out(hits[1:]), DRAWS
-    known += (margins[0], margins[1:]), held_out(margins[1:])
+    known = (hits[0], hits[1:]), left_out(hits[1:]), DRAWS
+    known += (margins[0], margins[1:]), left_out(margins[1:])
     return {test: judge(*known, test=test) for test in tests}
 
 

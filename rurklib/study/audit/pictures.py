@@ -7,7 +7,7 @@ import pandas as pd
 
 from rurklib.residual import uncertainty
 from rurklib.residual.exchange import Exchange
-from rurklib.residual.parts import test_statistics
+from rurklib.residual.parts import part_statistics
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import NO_VERDICT, NONE, OVER, RESIDUAL, Verdict
 from rurklib.study import files
@@ -49,7 +49,7 @@ def rule_table(result: ResidualKnowledge, level: float = 0.05) -> pd.DataFrame:
     (name,) = result.models
     rows = []
     for group, its in {FORGOTTEN: result, **result.control_results}.items():
-        for part, (own, below, least) in test_statistics(*its.values(name)).items():
+        for part, (own, below, least) in part_statistics(*its.values(name)).items():
             centre, sd = uncertainty.spread(below, least)
             limits = uncertainty.predict(below, least, 1 - level)
             far = (np.array([own, below.min(), below.max(), *limits]) - centre) / sd

@@ -24,7 +24,7 @@ def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = Non
     """
     (name,) = result.models
     counts = result.counts[name]
-    hits, others = result.ratios(name)
+    hits, others = result.hits_of(name)
     draws = counts.drawn[:, None]
     accuracy, apart = (hits / draws).mean(axis=0), _apart(result, name)
     shares = np.full(len(apart), np.nan)

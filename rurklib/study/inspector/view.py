@@ -158,7 +158,7 @@ class Inspector:
         model = self.ids[checks.one_of("model", name, self.models)]
         # Whoever begins with the first one needn't wait for the others.
         measured = self._measure([name]) if name == self.lead else self._measured
-        (own, others), taus = measured.ratios(model), np.array(self.run.scenario.taus)
+        (own, others), taus = measured.hits_of(model), np.array(self.run.scenario.taus)
         above = taus > 0 if (taus > 0).any() else taus == 0
         return own[above].sum(0), others[:, above].sum(1)
 

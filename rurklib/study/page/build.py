@@ -120,11 +120,11 @@ def telling(measured: ResidualKnowledge) -> tuple[np.ndarray, list[dict[str, Any
     sample where it is furthest below the band and Original isn't below it.
     """
     original, *unlearned = measured.models
-    known = (measured.ratios(original)[1][:, 0] > 0).all(0)
+    known = (measured.hits_of(original)[1][:, 0] > 0).all(0)
     everyone = (*measured.models, *measured.references)
-    ratio = {n: estimates.per_sample(*measured.ratios(n))[1:] for n in everyone}  # [tau, sample]
+    ratio = {n: estimates.per_sample(*measured.hits_of(n))[1:] for n in everyone}  # [tau, sample]
     band = np.stack([ratio[name] for name in measured.references])
-    least = min(unlearned, key=lambda name: measured.ratios(name)[0].sum())
+    least = min(unlearned, key=lambda name: measured.hits_of(name)[0].sum())
 
     def best(distance: np.ndarray, allowed: Any) -> np.ndarray:
         return np.where(allowed & ~np.isnan(distance), distance, -np.inf)

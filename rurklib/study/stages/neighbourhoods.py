@@ -46,7 +46,7 @@ def from_counts(result: ResidualKnowledge) -> pd.DataFrame:
     """
     rows = []
     for name in (*result.models, *result.references):
-        own, others = result.ratios(name)
+        own, others = result.hits_of(name)
         n = np.asarray(result.counts[name].drawn)[:, None]
         columns = {
             "prevalence": estimates.prevalence_of_pairs(own, others),

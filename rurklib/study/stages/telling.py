@@ -37,7 +37,7 @@ def telling_copies(run: Run, most: int = 8) -> Telling:
     """
     law, tau, name = run.scenario.perturbations[0], run.scenario.taus[-1], run.names("Original")[0]
     measured = residual(run, law, methods=["Original"])
-    own, others = measured.ratios(name)
+    own, others = measured.hits_of(name)
     own, others = own[-1, :BLOCK], others[:, -1, :BLOCK].mean(0)
     index = np.argsort(others - own)[:most]
     x, y = (part[:BLOCK] for part in run.pair("forget"))

@@ -177,7 +177,7 @@ def test_a_checkpoint_copied_over_another_methods_is_refused(run, tmp_path):
 def test_telling_samples_are_those_that_original_leads_by_most(run):
     """Fails if the samples are others, or a copy is not the first that the measurement made."""
     shown = study.telling_copies(run, 3)
-    own, others = study.residual(run, "gaussian", methods=["Original"]).ratios(("Original", 0))
+    own, others = study.residual(run, "gaussian", methods=["Original"]).hits_of(("Original", 0))
     lead = (own - others.mean(0))[-1]
     assert sorted(lead[shown.places]) == sorted(lead)[-3:]
     assert np.array_equal(shown.original, own[-1][shown.places])
