@@ -55,7 +55,8 @@ def disagreement(
             """What each model says of the copies of a stream, int64 [draw, sample]."""
             answers: list[list[np.ndarray]] = [[] for _ in models]
             for i in range(draws):
-                copies = rule.sample(model, x, y, tau, generator(seed, stream, i), bounds)
+                chance = generator(seed, stream, i, device=x.device)
+                copies = rule.sample(model, x, y, tau, chance, bounds)
                 for its, shown in zip(answers, models, strict=True):
                     its.append(_answer(shown, copies))
             return [np.stack(its) for its in answers]

@@ -61,7 +61,8 @@ def of_references(
     if not references:
         return []
     own = [counts[r] for r in references]
-    hits = np.stack([c.of(r) for c, r in zip(own, references, strict=True)])
+    each = ((c.of(r), c.drawn) for c, r in zip(own, references, strict=True))
+    hits = np.stack([its * (own[0].drawn / drawn)[:, None] for its, drawn in each])  # of as many
     margins = [c.margins[c.models.index(r)] for c, r in zip(own, references, strict=True)
                if c.margins is not None]  # fmt: skip
     finite = len(margins) == len(own) and np.isfinite(margins).all()

@@ -79,9 +79,10 @@ class ResidualKnowledge:
 
         def pair(model: Hashable, others: Sequence[Hashable]) -> Pair:
             counts = self.counts[model]
-            values = getattr(counts, what)
-            rows = [counts.models.index(r) for r in others]
-            return values[counts.models.index(model)], values[rows]
+            values, drawn = getattr(counts, what), self.counts[name].drawn
+            if what == "hits" and (drawn != counts.drawn).any():  # each stopped at its tolerance
+                values = values * (drawn / counts.drawn)[:, None]
+            return values[counts.models.index(model)], values[[*map(counts.models.index, others)]]
 
         def without(i: int) -> Pair:
             return pair(compared[i], compared[:i] + compared[i + 1 :])

@@ -24,7 +24,8 @@ def tolerance_met(
     references: Collection[Hashable],
     tolerance: float | None,
 ) -> bool:
-    """Whether the draws made so far suffice. Without a tolerance they never do.
+    """Whether the draws made so far suffice. Without a tolerance, or anything to compare with, they
+    never do.
 
     ``totals`` are pieces [model, draw] of hits summed over the n samples; ``names`` the models,
     ``references`` those of them that others are compared with. Raises nothing; where no reference
@@ -33,7 +34,7 @@ def tolerance_met(
     if tolerance is None or not totals:
         return False
     widths = half_widths(np.concatenate(totals, axis=1), n, names, references)
-    return bool((widths <= tolerance).all())
+    return len(widths) > 0 and bool((widths <= tolerance).all())
 
 
 def half_widths(

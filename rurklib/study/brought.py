@@ -195,6 +195,8 @@ def joined(scenario: Any, settings: Mapping[str, Any], own: Mapping[str, Any]) -
     more: dict[str, Any] = {m: {} for m in methods if m not in scenario.methods}
     if "methods" in settings:
         asked = settings["methods"]
+        if not isinstance(asked, (str, list, tuple)):
+            raise InputError(f"methods = {asked!r}: expected names, such as GD,RURK")
         chosen = [asked] if isinstance(asked, str) else [*asked]
         settings = {**settings, "methods": chosen + methods}
     changed = replace(scenario, methods={**scenario.methods, **more}).changed(settings)

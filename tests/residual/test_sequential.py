@@ -1,11 +1,14 @@
 """Drawing that stops by itself: never too early, and with the draws that would be made anyway."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from rurklib import residual_knowledge
 from rurklib.residual.counts import count_hits
+from rurklib.residual.flags import of_references
 from rurklib.residual.sequential import STEP, half_widths, tolerance_met
 from rurklib.residual.spec import Measurement
 
@@ -52,6 +55,7 @@ def test_where_nothing_varies_the_rule_of_three_speaks():
     assert half_widths(np.full((4, 10), 3), 6, NAMES, REFERENCES) == pytest.approx([6 / 60] * 4)
     assert np.isinf(half_widths(np.zeros((4, 10), int), 6, NAMES, REFERENCES)).all()
     assert len(half_widths(np.full((2, 10), 6), 6, ("m", "a"), ("a",))) == 1  # a has no other
+    assert not tolerance_met([np.full((1, 10), 6)], 6, ("m",), (), 0.1)  # nothing to compare with
 
 
 def test_all_ratios_must_have_settled():
@@ -117,3 +121,21 @@ def test_the_same_answer_for_fewer_draws(cnn, images):
     assert apart.forget_accuracy.max() <= 0.06
     assert apart.reference_accuracy.max() <= 0.06
     assert apart.forget_accuracy.max() > 0
+
+
+def test_models_that_stopped_elsewhere_are_compared_in_shares(cnn, images):
+    """Under PGD every model is asked on copies of its own, and stops on its own. Fails if hits of
+    one are divided by another's draws: counts of twice as many draws must say the same."""
+    (x, y), nets = images(8, classes=2), {name: cnn(k) for k, name in enumerate("mabcd")}
+    asked = {"taus": [0.05, 0.2], "perturbation": "pgd", "draws": 6}
+    result = residual_knowledge({"m": nets.pop("m")}, nets, x, y, **asked)
+    twice = {
+        name: replace(c, hits=2 * c.hits, draws=12) if name in "ac" else c
+        for name, c in result.counts.items()
+    }
+    other = replace(result, counts=twice)
+    pd.testing.assert_frame_equal(other.frame, result.frame)
+    for test in ("joint", "hits"):
+        own, same = (r.judge("m", test=test) for r in (result, other))
+        assert (own.p, own.finding) == (pytest.approx(same.p), same.finding)
+    assert of_references(twice, [*"abcd"], 2) == of_references(result.counts, [*"abcd"], 2)

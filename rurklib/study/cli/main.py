@@ -143,6 +143,8 @@ def inspect(
     if port is not None:
         free_port(port)  # known before minutes are spent
     if audit is not None:
+        if seed is not None:
+            raise InputError(f"--seed {seed} is of a run, and --audit shows one model: give one")
         from rurklib.study.panels.audited import record_of
 
         record_of(audit)  # or --audit would take a run

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rurklib.checks import InputError, one_of
+from rurklib.checks import InputError, count, one_of
 from rurklib.study.cli.options import FILE, FOLDER
 from rurklib.study.environment import needs
 
@@ -52,6 +52,9 @@ def sweep(
     from rurklib.study.sweep import collect, run
     from rurklib.study.sweep import grid as grids
 
+    count("jobs", jobs)
+    if seeds is not None and any(text.partition("=")[0].strip() == "seed" for text in grid):
+        raise InputError(f"--grid has seed, and --seeds is {seeds}: give one of them")
     if grid and groups:
         raise InputError("--grid and --groups: give one of them")
     if (one_of("engine", engine, ("joblib", "dask")) == "dask") != (scheduler is not None):

@@ -33,13 +33,13 @@ def five_minutes(
 
     Returns the figure, its data (model, ratio, placement) and its alternative text.
     """
-    low, high = min(band), max(band)
+    low, high, many = min(band), max(band), {8: "eight"}.get(len(band), len(band))
     table = pd.DataFrame({"model": list(ratio), "ratio": list(ratio.values())})
     table["placement"] = [placed(value, low, high) for value in table.ratio]
     figure, axes = canvas(width=8.6, height=4.3, mosaic=[["plane", "numbers"]])
     carried = _plane(axes["plane"], models["Original"], retrained, flowers, forget, copies)
     axis = axes["numbers"]
-    axis.axhspan(low, high, color=BAND, lw=0, label="retrain band: eight re-trained models")
+    axis.axhspan(low, high, color=BAND, lw=0, label=f"retrain band: {many} re-trained models")
     axis.axhline(1, **DOTTED)
     for at, (name, value) in enumerate(ratio.items()):
         axis.plot([at], [value], ms=11, ls="", **(LOOK.get(name) or style(name)))

@@ -36,21 +36,21 @@ def word_of(run: Run) -> str:
 
 
 def steps(inspector: Inspector) -> list[Step]:
-    """The three steps, from the run's own counts under its first perturbation, all radii above 0.
+    """The three steps, from the run's own counts of noisy copies, all radii above 0.
 
     The first two are about the sample of which Original knows most beyond re-trained models. The
-    third is about the method that recognises least, and the sample where it is furthest below all
-    of them, of those where Original isn't.
+    third is about :func:`pushed`, and left out where nothing is below re-trained models. None at
+    all where the study has no method, or counted copies of another kind than what is then shown.
     """
     s, first = inspector.run.scenario, int(inspector.order[0])
+    if not (methods := _methods(inspector)) or s.perturbations[0] != "gaussian":
+        return []
     hits = {name: inspector.hits(name)[0] for name in inspector.models}
     copies = s.draws * (sum(tau > 0 for tau in s.taus) or 1)
     others = np.stack([hits[name] for name in inspector.references])
-    methods = [m for m in hits if m != "Original" and m not in inspector.references]
     keeper = max(methods, key=lambda m: hits[m][first])
-    least = min(methods, key=lambda m: hits[m].sum())
-    below = np.where(hits["Original"] >= others.min(0), others.min(0) - hits[least], -np.inf)
-    hard, view = int(below.argmax()), {"kind": "Gaussian", "tau": float(s.taus[-1])}
+    least, hard, below = pushed(inspector)
+    view = {"kind": "Gaussian", "tau": float(s.taus[-1])}
     near, far = (f"{others[:, i].min()} to {others[:, i].max()}" for i in (first, hard))
     told = (
         f"Over all taus, of the study's {copies} copies of it, Original recognises "
@@ -65,12 +65,27 @@ def steps(inspector: Inspector) -> list[Step]:
     least_right, others_right = recognised(inspector, hard, least, float(s.taus[-1]))
     draw = int((others_right.mean(0) - least_right).argmax())  # that the most others recognise
     shown = ((first, "Original", 0), (first, keeper, 0), (hard, least, draw))
-    return [
+    found = [
         Step(name, heading.format(word=word_of(inspector.run)),
              {"sample": sample, "model": model, "draw": draw, **view}, text)
         for name, heading, (sample, model, draw), text in zip(NAMES, HEADINGS, shown, told,
                                                               strict=True)
     ]  # fmt: skip
+    return found if below > 0 else found[:2]
+
+
+def pushed(inspector: Inspector) -> tuple[str, int, int]:
+    """The method that recognises least, the sample where it is furthest below all re-trained
+    models, of those where Original isn't, and by how many copies (0 or less: nowhere)."""
+    hits = {name: inspector.hits(name)[0] for name in inspector.models}
+    others = np.min([hits[name] for name in inspector.references], axis=0)
+    least = min(_methods(inspector), key=lambda m: hits[m].sum())
+    below = np.where(hits["Original"] >= others, others - hits[least], np.iinfo(int).min)
+    return least, int(below.argmax()), int(below.max())
+
+
+def _methods(inspector: Inspector) -> list[str]:
+    return [m for m in inspector.models if m != "Original" and m not in inspector.references]
 
 
 def recognised(

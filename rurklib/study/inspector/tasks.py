@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from rurklib.study.inspector.choices import AIMS, NORMS, STEPS, perturbation_named
 from rurklib.study.inspector.running_ratio import ratio_so_far
-from rurklib.study.inspector.steps import recognised, steps, word_of
+from rurklib.study.inspector.steps import pushed, recognised, word_of
 from rurklib.study.inspector.view import Inspector
 
 State = Mapping[str, Any]  # the settings of the inspector's panel, by name
@@ -103,9 +103,11 @@ def _noisy(inspector: Inspector) -> Iterator[State]:
 
 
 def _pushed(inspector: Inspector) -> Iterator[State]:
-    hard = steps(inspector)[-1].settings
-    for sample in (*inspector.order[::-1][:TRIED].tolist(), hard["sample"]):  # the step's: last
-        yield _set(inspector, sample=sample, model=hard["model"])
+    if not inspector.run.scenario.methods:
+        return
+    model, hard, _ = pushed(inspector)
+    for sample in (*inspector.order[::-1][:TRIED].tolist(), hard):  # the third step's: last
+        yield _set(inspector, sample=sample, model=model)
 
 
 def _searched(inspector: Inspector) -> Iterator[State]:

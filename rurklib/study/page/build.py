@@ -53,6 +53,7 @@ def page(
     InputError for data that aren't images in [0, 1], nets with layers that the page doesn't know,
     methods, a seed or more models than the run has.
     """
+    methods = list(dict.fromkeys(methods))
     for method in methods:
         checks.one_of("method of this run", method, run.scenario.methods)
     there, seed = run.names("Re-train"), seed_of(run, seed)

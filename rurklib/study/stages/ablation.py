@@ -146,7 +146,8 @@ def _with_another(
 ) -> ResidualKnowledge:
     """What a run's counts say, with one more model that is asked the same."""
     one = next(iter(kept.counts.values()))
-    asked = Measurement(one.taus, one.perturbation, one.draws, bounds=run.data.bounds)
+    asked = Measurement(one.taus, one.perturbation, one.draws, bounds=run.data.bounds,
+                        precision=run.scenario.recipe.precision)  # fmt: skip
     if asked.gradient_based:  # the references are asked about the copies found on the model
         shown = {name: model, **load_models(run, kept.references)}
         own = count_hits(shown, *run.pair("forget"), asked, found_on=name)

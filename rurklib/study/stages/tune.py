@@ -135,7 +135,7 @@ def chosen_trials(table: pd.DataFrame) -> pd.DataFrame:
     full = score[score["size"] == score.groupby("method")["size"].transform("max")]
     best = full.loc[full.groupby("method", sort=False)["mean"].idxmin()]
     best = best.rename(columns={"mean": "score"}).drop(columns="size")
-    first = table[table.seed.isin(sorted(table.seed.unique())[:SCREEN])]
+    first = table[table.seed.isin(table.seed.unique()[:SCREEN])]  # in the run's order
     screened = first.groupby(["method", "trial"]).score.mean()
     best["defaults"] = [screened[m, 0] for m in best.method]
     best["screened"] = [screened[m, t] for m, t in zip(best.method, best.trial, strict=True)]

@@ -41,6 +41,8 @@ SMALL = {"epochs": 1, "references": 2, "draws": 2, "taus": [0.0, 0.2]}
         (["--jobs", "0"], "jobs = 0"),
         (["--set", "RURK.tau=-1"], "RURK: tau = -1.0: expected a number of at least 0"),
         (["--set", "RURK.tau=None"], "RURK.tau = None: expected a float"),
+        (["--set", "methods=None"], "methods = None: expected names, such as GD,RURK"),
+        (["--set", "methods=3"], "methods = 3: expected names, such as GD,RURK"),
         (["--scenario", "iris", "--set", "model=small-cnn"], "'small-cnn' can't be applied"),
     ],
 )

@@ -109,6 +109,12 @@ def test_other_than_images_of_one_class_is_refused(small_run, tmp_path):
         page(mixed, ["GD"], references=3)
 
 
+def test_a_method_that_is_named_twice_stands_there_once(small_run):
+    run = open_existing(small_run)
+    once, twice = (page(run, named, references=3) for named in (["GD"], ["GD", "GD"]))
+    assert once == twice
+
+
 def test_names_from_data_are_no_markup(small_run):
     run = open_existing(small_run)
     run.data  # noqa: B018  (read, then changed)

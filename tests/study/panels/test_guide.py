@@ -1,5 +1,6 @@
 """Three guided steps: in the inspector by the study's counts, named as on the live page."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,22 @@ def test_they_say_what_the_study_counted(inspector, told):
     gap = others.min(0) - hits[least]
     assert gap[hard] == gap[hits["Original"] >= others.min(0)].max()
     assert f"recognises {hits[least][hard]} of 24 copies" in told[2].text
+
+
+def test_steps_that_would_say_what_is_not_so_are_left_out(inspector, monkeypatch):
+    """The third where nothing is below re-trained models; all without a method, or where the study
+    counted copies of another kind than those that are shown."""
+    hits, run = inspector.hits, inspector.run
+    known = {"Original", *inspector.references}
+    with monkeypatch.context() as other:
+        other.setattr(inspector, "models", {m: inspector.models[m] for m in known})
+        assert steps(inspector) == []
+    with monkeypatch.context() as other:
+        scenario = replace(run.scenario, perturbations=("pgd", "gaussian"))
+        other.setattr(inspector, "run", replace(run, scenario=scenario))
+        assert steps(inspector) == []
+    monkeypatch.setattr(inspector, "hits", lambda name: tuple(0 * h for h in hits(name)))
+    assert [step.name for step in steps(inspector)] == list(NAMES[:2])
 
 
 def test_a_button_sets_the_panel_and_says_so(inspector, told):

@@ -264,3 +264,7 @@ def test_the_defaults_are_compared_on_the_same_originals():
     table = pd.DataFrame(rows, columns=["method", "trial", "seed", "settings", "score"])
     (row,) = tune.chosen_trials(table).itertuples()
     assert (row.trial, row.defaults, row.screened, row.score) == (1, 5.0, 2.0, 4.0)
+    mixed = table.assign(
+        seed=table.seed.map({1: 902, 2: 903, 3: 900})
+    )  # the first aren't the least
+    assert tune.chosen_trials(mixed).equals(tune.chosen_trials(table))

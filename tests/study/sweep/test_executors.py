@@ -95,6 +95,8 @@ def test_a_dry_run_writes_nothing(tmp_path, notebook, rurk):
         (["--grid", "tua=1"], "did you mean 'tau'"),
         (["--seeds", "4..1"], "--seeds 4..1"),
         (["--grid", "tau=1", "--jobs", "0"], "jobs = 0"),
+        (["--grid", "tau=1", "--jobs", "0", "--dry-run"], "jobs = 0"),
+        (["--grid", "seed=0,1", "--seeds", "5"], "--grid has seed, and --seeds is 5"),
         (["--grid", "tau=1", "--threads", "0"], "threads = 0"),
         (["--grid", "tau=1", "--groups", "FILE"], "give one of them"),
         (["--groups", "FILE"], "did you mean 'tau'"),
