@@ -11,8 +11,8 @@ to 4 pixels, mirrored). Rows, each the median of ``--repeats`` passes after one 
   without its ``loss.item()`` at every step.
 - "DataLoader, kept": the same with workers that outlive an epoch, so that none are started in the
   time that is counted (kinder to it than the field's code).
-- "rurklib": :func:`rurklib.train.fit` with precision "auto", i.e. float32 on a CPU; there also with
-  "bfloat16", which processors with avx512_bf16 are fast at.
+- "rurklib": :func:`rurklib.train.fit`, in float32 on a CPU; there also with images in the layout
+  channels-last, and with "bfloat16", which processors with avx512_bf16 are fast at.
 - "forward and backward": one batch that lies there already, again and again, without an optimizer:
   the limit. ``share_of_limit`` is measured against it.
 
@@ -47,6 +47,7 @@ from rurklib.study import files
 from rurklib.study.environment import surroundings
 from rurklib.study.sources.image_folder import image_folder
 from rurklib.train.fit import fit
+from rurklib.train.precision import processor_has_bfloat16
 
 LR, MOMENTUM, DECAY = 0.01, 0.9, 5e-4
 
@@ -148,6 +149,7 @@ def compared(model: str, n: int, size: int, batch: int, repeats: int) -> pd.Data
     """A row for each way of training ``model`` for an epoch."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = "bfloat16" if device.type == "cuda" else "float32"
+    half = device.type == "cpu" and processor_has_bfloat16()  # elsewhere it takes minutes
     x, y = images(n, size)
 
     def net() -> nn.Module:
@@ -156,16 +158,16 @@ def compared(model: str, n: int, size: int, batch: int, repeats: int) -> pd.Data
     ours, on_device = net(), (x.to(device), y.to(device))
     settings = {"lr": LR, "momentum": MOMENTUM, "weight_decay": DECAY, "batch_size": batch}
 
-    def epoch(precision: str = precision) -> None:
-        fit(
-            ours, *on_device, seed=0, epochs=1, augment="flip-crop", precision=precision, **settings
-        )
+    def epoch(precision: str = precision, last: bool | None = None) -> None:
+        how = {"precision": precision, "channels_last": last, **settings}
+        fit(ours, *on_device, seed=0, epochs=1, augment="flip-crop", **how)
 
     ways = {
         "DataLoader": dataloader(net(), x, y, batch, kept=False),
         "DataLoader, kept": dataloader(net(), x, y, batch, kept=True),
         "rurklib": epoch,
-        **({"rurklib, bfloat16": lambda: epoch("bfloat16")} if device.type == "cpu" else {}),
+        **({"rurklib, channels-last": lambda: epoch(last=True)} if device.type == "cpu" else {}),
+        **({"rurklib, bfloat16": lambda: epoch("bfloat16")} if half else {}),
         "forward and backward": limit(net(), x, y, batch, precision),
     }
     rates = {name: rate(n, way, repeats, device) for name, way in ways.items()}
