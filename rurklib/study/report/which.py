@@ -82,7 +82,9 @@ def which_to_use(rows: pd.DataFrame) -> str:
         also = f"; so does {SHORTER}" * (again == best)
         return f"{_and(winners)} pass{'es' * (len(winners) == 1)} on {where}{also}. {PASSING}"
     wide = int(rows[rows.method != CONTROL].method.value_counts().eq(len(data)).sum())
-    many = f"{len(methods)} methods" + f" (measured everywhere: {wide})" * (wide < len(methods))
+    many = f"{len(methods)} methods" + f", {wide} of them measured everywhere," * (
+        wide < len(methods)
+    )
     some = [f"; {m} passes on {_where(rows, m)}" for m in methods.index if methods[m]]
     said = f"None of {many} passes on {where}{''.join(some)}; {SHORTER}"
     where = _where(rows, CONTROL) if again else "none"

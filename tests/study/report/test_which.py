@@ -78,9 +78,9 @@ def test_a_row_a_method_the_best_first(page):
     ("first", "second", "says"),
     [
         ({"Good", "Dear"}, {"Good"}, "Good passes on every data set (a and b). To pass is"),
-        ({"Good", "Dear"}, {"Seen"}, "s (measured everywhere: 0) passes on every data"),
+        ({"Good", "Dear"}, {"Seen"}, "s, 0 of them measured everywhere, passes on every data"),
         ({"Good", "Again"}, {"Good", "Again"}, "and b); so does the control, re-training"),
-        ({"Good", "Again"}, {"Seen", "Dear"}, "None of 3 methods (measured everywhere"),
+        ({"Good", "Again"}, {"Seen", "Dear"}, "None of 3 methods, 0 of them measured everywhere"),
         ({"Good", "Again"}, {"Seen"}, "Good passes on a; the control, re-training for a quarter of "
          "the epochs, passes on a: there, simply re-train for fewer epochs."),
         ({"Good"}, {"Seen", "Again"}, "passes on b: there, simply re-train for fewer epochs."),
