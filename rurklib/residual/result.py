@@ -74,7 +74,7 @@ class ResidualKnowledge:
 
     def pairs(self, name: Hashable, what: str = "hits") -> tuple[Pair, Sequence[Pair]]:
         """``what`` (hits or margins) of a model and its references [k, tau, sample], and the same
-        of each of those references held out against the rest of them."""
+        of each of those references held out against the rest; hits as of as many copies."""
         compared = [r for r in self.references if r != name]
 
         def pair(model: Hashable, others: Sequence[Hashable]) -> Pair:

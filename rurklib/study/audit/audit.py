@@ -72,8 +72,8 @@ def audit(
         retained: samples (x, y) that both trained on. Of each control, at most 200 samples or as
             many as there are forget samples are used, drawn by ``seed``.
         out: folder for audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png,
-            rule.csv, rule.png, roc.csv, roc.png and report.html; new or empty. None: nothing is
-            written.
+            rule.csv, rule.png (with a verdict), roc.csv, roc.png (with held-out samples) and
+            report.html; new or empty. None: nothing is written.
         hashes: what the inputs are known by, by name; written down as they are.
         indices: where in your data each of the forget samples is [n], for samples.csv.
         flags: what looks wrong already, to stand among the measurement's.

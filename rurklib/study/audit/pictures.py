@@ -9,7 +9,7 @@ from rurklib.residual import uncertainty
 from rurklib.residual.exchange import Exchange
 from rurklib.residual.parts import part_statistics
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.residual.verdict import NO_VERDICT, NONE, OVER, RESIDUAL, Verdict
+from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, OVER, RESIDUAL, Verdict
 from rurklib.study import files
 from rurklib.study.audit.plain import FORGOTTEN
 from rurklib.study.audit.samples import found_at, roc_table
@@ -27,8 +27,8 @@ CURVES = (
 RULE = (
     "Each question reads one number off the whole curve. Right of 0 the model knows more than a "
     "re-trained one is expected to. One further re-trained model is within the light grey with "
-    "probability 95 %; outside it, the question alone would be a finding. The verdict's p joins "
-    "all five. Where held-out samples stand as far out as the forgotten, it isn't memory."
+    "probability {:g} %; outside it, the question alone would be a finding. {} Where held-out "
+    "samples stand as far out, on the same side, a finding can't be called memory of the forgotten."
 )
 ROC = (
     "Forget samples against held-out ones of their class, by the margin above the references'; "
@@ -81,7 +81,10 @@ def drawn(
         told = questions(table[table.of == FORGOTTEN])
         files.write_frame(folder / "rule.csv", table)
         files.write(folder / "rule.png", png(rule(table, title=told), told))
-        pictures.append(Picture(folder / "rule.png", told, RULE))
+        how = f"The verdict goes by one of them alone: {verdict.test}."
+        how = "The verdict's p joins them." if verdict.test == JOINT else how
+        reading = RULE.format(100 * (1 - verdict.level), how)
+        pictures.append(Picture(folder / "rule.png", told, reading))
     if treated:
         table = roc_table(result)
         told = found_at(table)

@@ -38,9 +38,10 @@ def word_of(run: Run) -> str:
 def steps(inspector: Inspector) -> list[Step]:
     """The three steps, from the run's own counts of noisy copies, all radii above 0.
 
-    The first two are about the sample of which Original knows most beyond re-trained models. The
-    third is about :func:`pushed`, and left out where nothing is below re-trained models. None at
-    all where the study has no method, or counted copies of another kind than what is then shown.
+    The first two are about the sample of which Original knows most beyond re-trained models, the
+    third about :func:`pushed`; they are left out where Original knows no more of any, or nothing
+    is below re-trained models. None at all where the study has no method, or counted copies of
+    another kind than what is then shown.
     """
     s, first = inspector.run.scenario, int(inspector.order[0])
     if not (methods := _methods(inspector)) or s.perturbations[0] != "gaussian":
@@ -71,7 +72,8 @@ def steps(inspector: Inspector) -> list[Step]:
         for name, heading, (sample, model, draw), text in zip(NAMES, HEADINGS, shown, told,
                                                               strict=True)
     ]  # fmt: skip
-    return found if below > 0 else found[:2]
+    known = hits["Original"][first] > others[:, first].mean()
+    return found[:2] * bool(known) + found[2:] * (below > 0)
 
 
 def pushed(inspector: Inspector) -> tuple[str, int, int]:
