@@ -119,6 +119,10 @@ def test_every_verdict_stands_in_one_table():
             letters = glance.loc[method, data]
             assert [words[a] for a in letters] == list(its.sort_values("seed").finding)
         assert set(glance.index[glance[data] != ""]) == set(table.method)
+    every = pd.concat(pages.values())
+    found = every[every.finding != "none detected"]
+    other = found.by_ratio.map({"above": words["R"], "below": words["O"]})
+    contrary = (other.notna() & (other != found.finding)).sum()
     for always in ("GD", "CF-k"):
         assert set("".join(glance.loc[always])) == {"R"}
     assert (glance.loc["GD"] == "RRR").all()
@@ -128,4 +132,5 @@ def test_every_verdict_stands_in_one_table():
     assert [d for d in most if most[d] == "n"] == ["digits", "imagenette-cpu"]
     assert [d for d in most if most[d] == "O"] == ["cifar5", "cifar10-cpu", "pneumonia"]
     page = (FIGURES / "README.md").read_text()
+    assert f"In {contrary} of {len(found)} findings the ratio at the last tau" in page
     assert "GD and CF-k leave residual knowledge wherever they were tried" in page
