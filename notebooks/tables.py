@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rurklib.residual.verdict import NONE, OVER, RESIDUAL
+from rurklib.residual.verdict import NO_VERDICT, NONE, OVER, RESIDUAL
 from rurklib.study.files import write_frame
 from rurklib.study.report import findings_table, results_table, versus_paper_text
 from rurklib.study.report.tables import findings_of
@@ -34,11 +34,7 @@ DATA = {
     "beyond-images/08_iris": "Iris (table), half of a class",
 }
 
-PAGES = (  # in the order of their columns
-    "digits", "cifar5", "fashion", "cifar10-cpu", "imagenette-cpu", "pneumonia", "digits-robust",
-    "digits-class",
-)  # fmt: skip
-LETTERS = {RESIDUAL: "R", OVER: "O", NONE: "n"}
+LETTERS = {RESIDUAL: "R", OVER: "O", NONE: "n", NO_VERDICT: "?"}
 
 RATIOS = "residual_knowledge_"  # verdicts are in verdicts.csv, 08_sms's in 08_sms_verdicts.csv
 
@@ -78,11 +74,12 @@ def write_which() -> None:
     ``glance.csv``: the verdict on each method and data set, a letter for each seed."""
     write_frame(FIGURES / "which" / "which.csv", compared(published(FIGURES)))
     columns = {}
-    for page in PAGES:
-        judged = pd.read_csv(FIGURES / page / "verdicts.csv").sort_values("seed")
+    for path in sorted(FIGURES.glob("*/verdicts.csv")):
+        judged = pd.read_csv(path).sort_values("seed")
         letters = judged.finding.map(LETTERS).groupby(judged.method, sort=False).sum()
-        columns[page] = letters
-    glance = pd.concat(columns, axis=1).fillna("").rename_axis("method")
+        columns[path.parent.name] = letters
+    widest = dict(sorted(columns.items(), key=lambda item: -len(item[1])))  # what has most methods
+    glance = pd.concat(widest, axis=1).fillna("").rename_axis("method")
     write_frame(FIGURES / "which" / "glance.csv", glance.reset_index())
 
 

@@ -186,7 +186,7 @@ def _write(
 ) -> None:
     """Write an audit's files into ``folder``, which appears when all of them are whole."""
     from rurklib.study.audit.blocks import blocks
-    from rurklib.study.audit.pictures import drawn as pictured
+    from rurklib.study.audit.pictures import pictured
     from rurklib.study.report import page
 
     others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in

@@ -44,7 +44,7 @@ def rule_table(result: ResidualKnowledge, level: float = 0.05) -> pd.DataFrame:
     log-odds. All else is in standard deviations of such a one's place: the model's ``deviation``,
     the references' range ``null_low`` ... ``null_high``, and ``predict_low`` ... ``predict_high``,
     where ``1 - level`` of further ones are. ``p`` is this question's alone, ``verdict`` what it
-    alone would say. NaN where re-trained models don't vary, or are fewer than three.
+    alone would say. NaN where re-trained models don't vary. For what has a verdict.
     """
     (name,) = result.models
     rows = []
@@ -69,7 +69,7 @@ def questions(table: pd.DataFrame) -> str:
     return f"Of the rule's {len(table)} questions these would be a finding alone: {which}"
 
 
-def drawn(
+def pictured(
     folder: Path, result: ResidualKnowledge, verdict: Verdict, treated: Exchange | None, title: str
 ) -> list[Picture]:
     """Draw into ``folder``, each picture beside its table, what there is to be drawn."""

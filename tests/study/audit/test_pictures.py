@@ -26,6 +26,7 @@ def test_the_rule_is_drawn_as_it_judged(planted, name):
         outside = ~own.deviation.between(own.predict_low, own.predict_high)
         assert outside.equals(own.p < 0.2)
         assert (own.verdict != NONE).equals(outside)
+        assert (own.verdict == RESIDUAL).equals(outside & (own.deviation > 0))
         assert (np.sign(own.deviation) == np.sign(own["shift"])).all()
     margins = result.counts["model"].margins.mean((1, 2))
     assert table["shift"][0] == pytest.approx(margins[0] - margins[1:].mean(), abs=1e-6)
