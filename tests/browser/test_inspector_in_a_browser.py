@@ -86,6 +86,19 @@ def wait_for(tab, words: str) -> float:
     return time.perf_counter() - began
 
 
+def boxes(*found) -> list[dict[str, float]]:
+    """Where these are on the page, asked again while one of them is being drawn anew: it has no box
+    then, and what stands beside it is about to move."""
+    before, deadline = None, time.monotonic() + 20
+    while time.monotonic() < deadline:
+        now = [each.bounding_box() for each in found]
+        if all(now) and now == before:
+            return now
+        before = now
+        found[0].page.wait_for_timeout(100)
+    raise AssertionError(f"no rest within 20 s: {before}")
+
+
 def words_of(inspector, *state) -> tuple[str, str]:
     """What stands below copy and bars when this is set: numbers that the package computed."""
     view = inspector.view(*state)
@@ -95,7 +108,7 @@ def words_of(inspector, *state) -> tuple[str, str]:
 def shows(tab, inspector, *state) -> None:
     for words in words_of(inspector, *state):
         wait_for(tab, words)
-        assert tab.get_by_role("img", name=words, exact=True).count() == 1, "alt text"
+        tab.get_by_role("img", name=words, exact=True).wait_for(timeout=20000)  # one, not more
 
 
 def choose(tab, inspector) -> None:
@@ -147,6 +160,7 @@ def test_buttons_work_and_what_they_found_is_right(page, inspector):
     wait_for(page, "The band is the 95 % interval")
     page.get_by_role("button", name="map of the plane").click()
     wait_for(page, "Plane through the sample")
+    page.get_by_role("img").nth(5).wait_for(timeout=20000)
     assert page.get_by_role("img").count() == 6
 
 
@@ -194,7 +208,7 @@ def test_sliders_are_named_and_say_what_is_set(page):
 
 
 def test_a_click_on_a_thumbnail_chooses_it(page, inspector):
-    box = page.get_by_role("img").first.bounding_box()
+    (box,) = boxes(page.get_by_role("img").first)
     for place in (16, 2):  # of fifteen in a row
         row, column = divmod(place, 15)
         x, y = (column + 0.5) / 15, (0.45 + 0.235 * row) / 1.125
@@ -206,9 +220,7 @@ def test_on_a_phone_nothing_is_cut_off(page):
     page.set_viewport_size({"width": 390, "height": 844})
     pictured = page.get_by_role("img", name="their difference times")
     slider = page.get_by_role("slider", name="tau", exact=True)
-    for each in (pictured, slider):
-        each.wait_for()  # where all is slow, a picture may still be on its way
-    copy, tau = pictured.bounding_box(), slider.bounding_box()
+    copy, tau = boxes(pictured, slider)
     assert 0 < tau["y"] + tau["height"] - copy["y"] < 844  # tau and its copy are on one screen
     wider = page.evaluate(
         "[...document.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > 391"
@@ -227,8 +239,8 @@ def test_on_a_phone_nothing_is_cut_off(page):
     page.mouse.move(200, 300)
     for far in (0, 3000):
         page.mouse.wheel(0, far)
-        page.wait_for_timeout(300)
-        box = page.get_by_role("button", name="check", exact=True).bounding_box()
+        page.wait_for_timeout(300)  # a wheel's way takes a while to begin
+        (box,) = boxes(page.get_by_role("button", name="check", exact=True))
         assert 0 < box["y"] < box["y"] + box["height"] <= 844
 
 
