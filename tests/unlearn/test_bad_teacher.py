@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-from torch import nn
 
 from rurklib import unlearn
 from rurklib.unlearn.last_layers import reset
@@ -13,19 +12,12 @@ from rurklib.unlearn.soft_and_wrong_labels import distillation_kl
 BARE = {"momentum": 0.0, "weight_decay": 0.0}
 
 
-def small(rng) -> tuple[nn.Linear, tuple, tuple]:
-    net = nn.Linear(3, 4).double()
-    x = torch.rand(9, 3, generator=rng(0), dtype=torch.float64)
-    y = torch.arange(9) % 4
-    return net, (x[:5], y[:5]), (x[5:], y[5:])
-
-
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
-def test_one_step_by_hand(temperature, rng):
+def test_one_step_by_hand(temperature, four_classes):
     """At Original retain samples pull at nothing, forget samples by T (softmax(z / T) - softmax of
     the blank net); the mean is over both. Fails if labels play a part, the student learns from a
     teacher that learns with it, or the blank net is another one than the seed says."""
-    net, retain, forget = small(rng)
+    net, retain, forget = four_classes
     options = {**BARE, "retain_share": 1.0, "lr": 0.3, "temperature": temperature}
     out = unlearn("BadTeacher", net, retain, forget, seed=5, **options)
     blank = copy.deepcopy(net)

@@ -1,7 +1,6 @@
 """DELETE: what is taught, by the closed form; the loss taken apart; where it ends."""
 
 import torch
-from torch import nn
 
 from rurklib import unlearn
 from rurklib.unlearn.delete import masked
@@ -10,23 +9,16 @@ from rurklib.unlearn.soft_and_wrong_labels import distillation_kl
 BARE = {"momentum": 0.0, "weight_decay": 0.0, "schedule": "constant"}
 
 
-def small(rng) -> tuple[nn.Linear, tuple, tuple]:
-    net = nn.Linear(3, 4).double()
-    x = torch.rand(9, 3, generator=rng(0), dtype=torch.float64)
-    y = torch.arange(9) % 4
-    return net, (x[:5], y[:5]), (x[5:], y[5:])
-
-
 def without(p: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Probabilities [n, classes] given that the class isn't y."""
     p = p.scatter(1, y[:, None], 0.0)
     return p / p.sum(1, keepdim=True)
 
 
-def test_two_steps_by_hand(rng):
+def test_two_steps_by_hand(four_classes):
     """w - lr * (softmax - T)^T x / n, with T Original's. Fails if T is the changing student's, if a
     class of the batch is masked in place of each sample's own, or the retain set takes part."""
-    net, retain, forget = small(rng)
+    net, retain, forget = four_classes
     out = unlearn("DELETE", net, retain, forget, lr=0.3, epochs=2, **BARE)
     with torch.no_grad():
         x, y = forget
@@ -51,10 +43,10 @@ def test_the_loss_is_a_forgetting_and_a_retaining_term(cnn, images):
     torch.testing.assert_close(whole, forgetting + apart)
 
 
-def test_it_ends_where_original_would_be_without_the_class(rng):
+def test_it_ends_where_original_would_be_without_the_class(four_classes):
     """One sample a linear model can teach itself anything about. Fails without the mask (Original
     stays), with ascent or a wrong label drawn at random (the others' ranks are lost)."""
-    net, retain, (x, y) = small(rng)
+    net, retain, (x, y) = four_classes
     options = {**BARE, "lr": 2.0, "epochs": 2000}
     out = unlearn("DELETE", net, retain, (x[:1], y[:1]), **options)
     with torch.no_grad():
