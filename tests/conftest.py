@@ -7,12 +7,14 @@ import os
 import random
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of kernels and commands; set before torch
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same tests everywhere: a GPU is pretended
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from rurklib.study import files
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background; commands inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.path.insert(0, str(Path(__file__).parent))  # pretended_gpu.py stands beside the tests
 files.nbformat()  # tests import it too: once, and soon
 torch.set_num_threads(1)
 collect_ignore = ["benchmarks"]  # they are run by hand

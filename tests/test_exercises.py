@@ -1,14 +1,19 @@
 """The notebooks that teach, executed in miniature: what they show to be equal is equal; and each
 exercise's check refuses the stub and three typical mistakes, and lets the solution pass. So do the
-exercises of the other notebooks, whose cells stand alone and are executed without the rest."""
+exercises of the other notebooks, whose cells stand alone and are executed without the rest.
+
+Those that use a run are executed on a pretended GPU; on a CPU, tests/study/test_study.py does it.
+"""
 
 import ast
 import re
 import textwrap
+from contextlib import nullcontext
 from pathlib import Path
 
 import nbformat
 import pytest
+from pretended_gpu import pretended_gpu
 
 from rurklib import study
 from rurklib.study.notebooks import study_order
@@ -216,10 +221,12 @@ def test_exercises_that_stand_alone_tell_solutions_from_mistakes(name):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A run with its models, as the notebooks before each leave it."""
-    run = open_run("digits", tmp_path_factory.mktemp("runs") / "digits", seeds=[0], settings=SMALL)
-    study.train(run)
-    study.unlearn(run)
-    study.measure(run)
+    with pretended_gpu():
+        out = tmp_path_factory.mktemp("runs") / "digits"
+        run = open_run("digits", out, seeds=[0], settings=SMALL)
+        study.train(run)
+        study.unlearn(run)
+        study.measure(run)
     return run.folder
 
 
@@ -235,13 +242,14 @@ def test_what_is_shown_equal_is_and_checks_tell_solutions_from_mistakes(
     for number, cell in enumerate(book.cells):
         if cell.cell_type != "code":
             continue
-        exec(cell.source, room)
-        if "parameters" in cell.metadata.get("tags", []):
-            room |= {"out": str(folder), **{k: v for k, v in GIVEN.items() if k in room}}
-        if number in known:
-            check, said = answers(cell.source, known[number], room)
-            told[check] = said
-            exec("\n".join(known[number].split("\n\n\n")[1:]), room)
+        with nullcontext() if name.startswith("00") else pretended_gpu():
+            exec(cell.source, room)
+            if "parameters" in cell.metadata.get("tags", []):
+                room |= {"out": str(folder), **{k: v for k, v in GIVEN.items() if k in room}}
+            if number in known:
+                check, said = answers(cell.source, known[number], room)
+                told[check] = said
+                exec("\n".join(known[number].split("\n\n\n")[1:]), room)
     for check, said in told.items():
         judge(check, said)
     shown_equal(name, capsys.readouterr().out)

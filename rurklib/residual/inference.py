@@ -29,6 +29,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from rurklib.model_state import evaluating
 from rurklib.residual.half import BATCH, in_half
+from rurklib.residual.whole_float32 import whole_float32
 from rurklib.train.precision import Precision, resolved
 
 TRIAL = 64  # samples that a fast form is tried on
@@ -53,11 +54,12 @@ class Forward:
     reason: str = ""
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self.call(x)
+        with whole_float32():
+            return self.call(x)
 
     def of_many(self, x: Tensor) -> Tensor:
         """Logits of any number of inputs, ``batch_size`` at a time at most."""
-        return torch.cat([self.call(a) for a in x.tensor_split(-(-len(x) // self.batch_size))])
+        return torch.cat([self(a) for a in x.tensor_split(-(-len(x) // self.batch_size))])
 
 
 def accelerate(
@@ -72,7 +74,7 @@ def accelerate(
     does is raised. Later changes of its weights don't reach the form: make it anew.
     """
     example = laid_out(example[:TRIAL])
-    with evaluating(model):
+    with evaluating(model), whole_float32():
         own, size = measured(model, example)
         plain = gradients or not packable(example)
         reason = "the model has hooks"

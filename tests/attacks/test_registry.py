@@ -2,18 +2,13 @@
 
 import math
 from dataclasses import replace
-from importlib import import_module
-from unittest.mock import Mock
 
 import pytest
 import torch
 
-from rurklib.attacks import masking
-from rurklib.attacks.evasive import noisy_level
 from rurklib.attacks.registry import ATTACKS, AttackSetting, attack
 from rurklib.checks import InputError
 from rurklib.residual.spec import Measurement
-from rurklib.rng import generator
 
 
 @pytest.fixture
@@ -77,20 +72,6 @@ def test_noise_is_about_the_model_that_is_asked(setting, cnn, images):
         own = replace(setting, measured=replace(setting.measured, perturbation=law))
         found = [ATTACKS["noise (margin)"](m, x, y, own).tolist() for m in (first, second, first)]
         assert found[0] == found[2] != found[1]
-
-
-def test_noise_is_drawn_where_the_samples_are(setting, cnn, images, monkeypatch):
-    """PyTorch refuses a CPU's generator for a GPU's tensors. Fails if a stream is made without
-    being told where."""
-    told = Mock(wraps=generator)
-    for module in ("registry", "masking", "evasive"):
-        monkeypatch.setattr(import_module(f"rurklib.attacks.{module}"), "generator", told)
-    (x, y), model = images(7), cnn()
-    for name in ("PGD away", "worst of several", "EOT-PGD towards", "scores only"):
-        ATTACKS[name](model, x, y, setting)
-    masking(model, {}, x, y, 0.1)
-    noisy_level(model, (x, y), setting.measured)
-    assert [call.kwargs["device"] for call in told.call_args_list] == [x.device] * 11
 
 
 def test_what_cannot_be_used_is_named(setting, cnn, images):

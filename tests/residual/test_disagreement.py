@@ -1,8 +1,5 @@
 """Disagreement measured: closed forms for a linear model, bounds, shared copies."""
 
-from importlib import import_module
-from unittest.mock import Mock
-
 import numpy as np
 import pytest
 import torch
@@ -10,17 +7,8 @@ from scipy import stats
 
 from rurklib import InputError
 from rurklib.residual.disagreement import disagreement
-from rurklib.rng import generator
 
 X, Y = torch.full((5, 1), 0.5), torch.ones(5, dtype=torch.int64)
-
-
-def test_noise_is_drawn_where_the_samples_are(net, monkeypatch):
-    """PyTorch refuses a CPU's generator for a GPU's tensors."""
-    told = Mock(wraps=generator)
-    monkeypatch.setattr(import_module("rurklib.residual.disagreement"), "generator", told)
-    disagreement(net, {"a": net}, X, Y, taus=[0.1], draws=2, bounds=None)
-    assert {call.kwargs["device"] for call in told.call_args_list} == {X.device}
 
 
 @pytest.fixture

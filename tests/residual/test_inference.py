@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from rurklib.models import MODELS, build
 from rurklib.residual import inference
@@ -113,6 +114,37 @@ def test_our_models_lose_their_batchnorms(name, rng):
         if not gradients and inference.packable(x):
             assert nn.Conv2d not in kinds(forward.call)
     assert nn.ReLU not in kinds(accelerate(trained(build("small-cnn", 3, 5, seed=0)), x).call)
+
+
+def whole() -> bool:
+    cudnn = torch.backends.cudnn
+    return cudnn.conv.fp32_precision == "ieee" if hasattr(cudnn, "conv") else not cudnn.allow_tf32
+
+
+class TensorFloat32(TorchFunctionMode):
+    """Convolutions as newer GPUs have them where nobody asks for more: of ten bits."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is torch.conv2d and not whole():
+            ten = [(x.view(torch.int32) + 0x1000 & ~0x1FFF).view(torch.float32) for x in args[:2]]
+            args = (*ten, *args[2:])
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["small-cnn", "fast-cnn"])
+def test_float32_is_whole_on_newer_gpus(name, rng):
+    """Fails if a fast form isn't found there, or answers are in fewer bits; or if what the user set
+    isn't put back."""
+    net = trained(build(name, 3, 5, seed=0))
+    x = torch.rand(70, 3, 32, 32, generator=rng(0))
+    own = net(x)
+    with TensorFloat32():
+        assert not torch.allclose(net(x), own, rtol=1e-5, atol=1e-6)
+        forward = accelerate(net, x, gradients=True)
+        assert forward.reason == ""
+        torch.testing.assert_close(forward(x), own)
+        torch.testing.assert_close(forward.of_many(x), own)
+    assert not whole()
 
 
 def test_any_batch_and_layout_may_follow(rng):

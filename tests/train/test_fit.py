@@ -12,7 +12,6 @@ from rurklib import InputError
 from rurklib.rng import generator, seeded
 from rurklib.train import precision as precisions
 from rurklib.train.fit import fit
-from rurklib.train.loop import batches
 from rurklib.train.spec import SGD, Recipe, optimised, wind_forward
 
 
@@ -108,17 +107,6 @@ def test_samples_and_labels_that_cannot_be_used_are_named(x, y, says):
     """Before a step is taken. Fails if too many labels, say, train in silence on the first."""
     with pytest.raises(InputError, match=says):
         fit(net(), x, y, **OPTIONS)
-
-
-def test_batches_are_moved_to_the_models_device():
-    """ "meta" is the other device that every machine has. Bytes are moved, floats made there."""
-    x, y = data()
-    gen = torch.Generator()
-    out = batches(x, y, size=8, epochs=1, generator=gen, device=torch.device("meta"))
-    xb, yb = next(out)
-    assert (xb.device.type, yb.device.type) == ("meta", "meta")
-    assert xb.dtype == torch.float32
-    assert next(batches(x, y, size=8, epochs=1, generator=gen))[0].device.type == "cpu"
 
 
 def steps_taken(monkeypatch, **options) -> list[float]:

@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from pretended_gpu import pretended_gpu
 from torch import nn
 
 from rurklib import METHODS, InputError, unlearn
@@ -43,6 +44,19 @@ def test_a_name_can_be_typed_and_stand_in_the_name_of_a_file(name):
     the first word of a label."""
     assert re.fullmatch(r"[A-Za-z0-9+-]+", name)
     assert "-seed" not in name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gpu_gives_the_same_model(name, cnn, images):
+    """Fails if a method makes a tensor or a random stream elsewhere than the model is."""
+    x, y = images(14)
+    asked = {"seed": 3, **options_of(name, epochs=2, batch_size=4, alpha=1e-6)}
+    own = unlearn(name, cnn(), (x[:10], y[:10]), (x[10:], y[10:]), **asked).state_dict()
+    with pretended_gpu() as gpu:
+        x, y = x.to(gpu), y.to(gpu)
+        out = unlearn(name, cnn().to(gpu), (x[:10], y[:10]), (x[10:], y[10:]), **asked)
+        assert {v.device for v in out.state_dict().values()} == {gpu}
+        assert all(torch.equal(v.cpu(), own[k]) for k, v in out.state_dict().items())
 
 
 @pytest.mark.parametrize("name", NAMES)

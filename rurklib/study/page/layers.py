@@ -15,13 +15,14 @@ Layer = tuple[dict[str, Any], dict[str, Tensor]]  # what it is, and its weights 
 def layers(net: nn.Module) -> list[Layer]:
     """The layers of a net in eval mode, in the order in which they are applied.
 
-    Of each its ``kind``, its settings, and its weights in float64. BatchNorm is folded into the
-    layer before it where that is linear, and else a ``scale``, ``x * weight + bias`` for each
-    channel, as ``Normalized`` is. Raises InputError for a net that
-    isn't one layer after the other, or for a layer that isn't in ``KNOWN``.
+    Of each its ``kind``, its settings, and its weights in float64, on the CPU. BatchNorm is folded
+    into the layer before it where that is linear, and else a ``scale``, ``x * weight + bias`` for
+    each channel, as ``Normalized`` is. Raises InputError for a net that isn't one layer after the
+    other, or for a layer that isn't in ``KNOWN``.
     """
     if isinstance(net, Normalized):
-        scale = {"weight": 1 / net.std.double(), "bias": -net.mean.double() / net.std.double()}
+        mean, std = net.mean.double().cpu(), net.std.double().cpu()
+        scale = {"weight": 1 / std, "bias": -mean / std}
         return [({"kind": "scale"}, scale), *layers(net.net)]
     if type(net) is nn.Sequential:
         return _folded([layer for part in net for layer in layers(part)])
@@ -33,7 +34,7 @@ def layers(net: nn.Module) -> list[Layer]:
             "the other; expected a run of such a net, as --set model=small-cnn makes"
         )
     what, weights = known
-    return [(what, {name: t.detach().double() for name, t in weights.items()})]
+    return [(what, {name: t.detach().double().cpu() for name, t in weights.items()})]
 
 
 def _folded(found: list[Layer]) -> list[Layer]:

@@ -197,7 +197,7 @@ def residual(
     counts = assemble(models, references, asked, count)
     return ResidualKnowledge(
         counts, tuple(models), tuple(references), control_results=results,
-        y=samples(run, part)[1].numpy(),
+        y=samples(run, part)[1].cpu().numpy(),
     )  # fmt: skip
 
 

@@ -1,0 +1,64 @@
+"""A study on a GPU that isn't there (``pretended_gpu``): the numbers of the run that a CPU made."""
+
+import pandas as pd
+import pytest
+import torch
+from pretended_gpu import pretended_gpu
+
+from rurklib import study
+from rurklib.study.page.build import page
+from rurklib.study.run import open_existing, open_run
+from rurklib.study.run_record import flat
+from rurklib.study.scale import resume
+from rurklib.study.stages.trajectory import every_epoch
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def made(small_run, tmp_path_factory):
+    """``small_run`` made anew, without its search."""
+    asked = open_existing(small_run).scenario.settings()
+    asked = {**flat(asked), "methods": [*asked["methods"]], "perturbations": ["gaussian"]}
+    folder = tmp_path_factory.mktemp("there") / "run"
+    with pretended_gpu():
+        run = open_run("digits", folder, seeds=[0], settings=asked)
+        study.tables(run)
+    assert run.device.type == "cuda"
+    return run
+
+
+def test_the_numbers_are_those_of_the_cpu(made, small_run):
+    for name in ("summary.csv", "residual_knowledge.csv"):
+        there, here = (pd.read_csv(folder / name) for folder in (made.folder, small_run))
+        here = here[: len(there)].drop(columns=["seconds", "share_of_retrain"], errors="ignore")
+        pd.testing.assert_frame_equal(there[here.columns], here, rtol=1e-3, atol=1e-4)
+
+
+def test_what_a_finished_study_is_asked_for(made):
+    """Attacks, the verdict after every epoch, the page for others."""
+    few = {"draws": 2, "steps": 3, "queries": 4, "shots": 4, "most": 6}
+    with pretended_gpu():
+        table = study.attack_table(made, *study.attacked(made, ["RURK"], **few))
+        every_epoch(made, "GD")
+        html = page(made, ["GD"], references=3)
+    assert set(table.method) == {"RURK"}
+    assert (made.folder / "figures" / "03_every_epoch_GD.png").exists()
+    assert html.startswith("<!doctype html>")
+
+
+def test_a_training_goes_on_there(cnn, images, tmp_path):
+    """Kept there, read here, put back there. Fails if a momentum or the random state isn't."""
+    with pretended_gpu() as gpu:
+        nets = cnn(1).to(gpu), cnn(2).to(gpu)
+        first, second = (torch.optim.SGD(n.parameters(), 0.1, 0.9) for n in nets)
+        nets[0](images(4)[0].to(gpu)).square().sum().backward()
+        first.step()
+        resume.write(tmp_path / "kept", "key", nets[0], first, passes=1)
+        drawn = torch.rand(3)
+        assert resume.restore(resume.read(tmp_path / "kept", "key"), nets[1], second) == 1
+        assert torch.equal(torch.rand(3), drawn)
+        for one, other in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
+            assert torch.equal(one, other)
+            there = second.state[other]["momentum_buffer"]
+            assert torch.equal(there, first.state[one]["momentum_buffer"])
