@@ -15,15 +15,15 @@ import torch
 @contextmanager
 def whole_float32() -> Iterator[None]:
     """Convolutions of float32 are in float32 inside the block; then as they were."""
-    cudnn: Any = torch.backends.cudnn
-    place, name, whole = (
-        (cudnn.conv, "fp32_precision", "ieee")  # PyTorch 2.9 and newer, which mixes with no other
-        if hasattr(cudnn, "conv")
-        else (cudnn, "allow_tf32", False)
-    )
-    before = getattr(place, name)
-    setattr(place, name, whole)
+    place: Any = torch.backends.cudnn
+    switch: tuple[str, Any] = ("allow_tf32", False)
+    try:
+        before = place.allow_tf32
+    except RuntimeError:  # who has set PyTorch 2.9's finer switches may not ask the old one
+        place, switch = place.conv, ("fp32_precision", "ieee")
+        before = place.fp32_precision
+    setattr(place, *switch)
     try:
         yield
     finally:
-        setattr(place, name, before)
+        setattr(place, switch[0], before)

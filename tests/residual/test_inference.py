@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 from rurklib.models import MODELS, build
 from rurklib.residual import inference
 from rurklib.residual.inference import Forward, accelerate
+from rurklib.residual.whole_float32 import whole_float32
 
 
 def trained(net: nn.Module, *shape: int) -> nn.Module:
@@ -116,16 +117,11 @@ def test_our_models_lose_their_batchnorms(name, rng):
     assert nn.ReLU not in kinds(accelerate(trained(build("small-cnn", 3, 5, seed=0)), x).call)
 
 
-def whole() -> bool:
-    cudnn = torch.backends.cudnn
-    return cudnn.conv.fp32_precision == "ieee" if hasattr(cudnn, "conv") else not cudnn.allow_tf32
-
-
 class TensorFloat32(TorchFunctionMode):
     """Convolutions as newer GPUs have them where nobody asks for more: of ten bits."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func is torch.conv2d and not whole():
+        if func is torch.conv2d and torch.backends.cudnn.allow_tf32:
             ten = [(x.view(torch.int32) + 0x1000 & ~0x1FFF).view(torch.float32) for x in args[:2]]
             args = (*ten, *args[2:])
         return func(*args, **(kwargs or {}))
@@ -144,7 +140,18 @@ def test_float32_is_whole_on_newer_gpus(name, rng):
         assert forward.reason == ""
         torch.testing.assert_close(forward(x), own)
         torch.testing.assert_close(forward.of_many(x), own)
-    assert not whole()
+    assert torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="PyTorch 2.9's switches")
+def test_the_newer_switches_are_put_back_too(monkeypatch):
+    """Fails if they end a measurement: with them PyTorch refuses to tell the older one."""
+    conv = torch.backends.cudnn.conv
+    monkeypatch.setattr(torch.backends.cudnn.rnn, "fp32_precision", "ieee")
+    assert conv.fp32_precision == "tf32"
+    with whole_float32():
+        assert conv.fp32_precision == "ieee"
+    assert conv.fp32_precision == "tf32"
 
 
 def test_any_batch_and_layout_may_follow(rng):
