@@ -69,15 +69,19 @@ def leaves(tree: Any, kind: type) -> list[Any]:
 
 
 def of_one_device(name: str, given: Sequence[Tensor], there: Sequence[bool]) -> None:
-    """PyTorch's own rule: numbers without dimensions may come from the CPU, all else is of one
-    device; and what is on the CPU isn't indexed from there."""
-    here = [x for x, far in zip(given, there, strict=True) if x.dim() and not far]
+    """PyTorch's own rule: numbers without dimensions may come from the CPU, if they aren't joined
+    or written into; all else is of one device; and what is on the CPU isn't indexed from there."""
+    inplace = name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
+    strict = name in ("cat", "stack") or (inplace and not there[0])
+    here = [x for x, far in zip(given, there, strict=True) if not far and (strict or x.dim())]
     if any(there) and here and name not in ACROSS:
         raise RuntimeError(
             "Expected all tensors to be on the same device, but found at least two devices, "
             f"cuda:0 and cpu! ({name})"
         )
-    if name in ("__getitem__", "__setitem__") and any(there) and not there[0]:
+    if name == "__setitem__" and len(given) > 2 and given[-1].dim() and there[0] != there[-1]:
+        raise RuntimeError("expected self and values to be on the same device (__setitem__)")
+    if name in ("__getitem__", "__setitem__") and any(there[1:]) and not there[0]:
         raise RuntimeError(f"indices should be on the same device as the indexed tensor ({name})")
 
 
@@ -159,6 +163,7 @@ def pretended_gpu() -> Iterator[torch.device]:
         "is_bf16_supported": lambda *_, **__: True,
         "get_device_name": lambda *_: "a pretended GPU",
         "mem_get_info": lambda *_: (8 << 30, 16 << 30),
+        "synchronize": lambda *_: None,
         "get_rng_state": lambda *_: torch.get_rng_state(),
         "set_rng_state": set_state,
     }

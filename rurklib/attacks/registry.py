@@ -1,10 +1,9 @@
 """All attacks on one model, each as a number for every sample: higher means better known.
 
 ``ATTACKS`` names them. All have one signature, ``attack(model, x, y, setting) -> [n]``, and look at
-nothing but what an attacker has: the model (or its scores), samples, and what the
-:class:`AttackSetting` holds. To add one, write the function and its line. Samples are checked by
-:func:`attack`, the setting by itself; attacks check nothing. Whether a number means memory is not
-theirs to say: every one is computed for re-trained models too, and for held-out samples.
+nothing but what an attacker has: the model (or its scores), samples, and what the checked
+:class:`AttackSetting` holds. To add one, write the function and its line. Whether a number means
+memory is not theirs to say: each is computed for re-trained models and held-out samples too.
 """
 
 import math
@@ -29,6 +28,7 @@ from rurklib.perturb import matched_radius, minimal_norm, pgd
 from rurklib.residual.counts import count_hits
 from rurklib.residual.inference import accelerate
 from rurklib.residual.spec import Measurement
+from rurklib.residual.whole_float32 import whole_float32
 from rurklib.rng import generator
 from rurklib.samples import Bounds, Pair, as_float
 
@@ -239,7 +239,7 @@ def attack(
     found = {}
     quick = accelerate(model, x, gradients=True).call  # BatchNorm folded: the same answers, sooner
     assert isinstance(quick, nn.Module)
-    with evaluating(model):
+    with evaluating(model), whole_float32():
         for name, function in (ATTACKS if attacks is None else attacks).items():
             unfit = name in IMAGES and x.ndim != 4
             if unfit or (name in SHOWN and SHOWN[name] not in setting.sources):

@@ -23,6 +23,7 @@ from rurklib.residual.flag import Flag, flag, some
 from rurklib.residual.inference import logit_mismatch
 from rurklib.residual.references import at_chance, copies, outstanding, unlike
 from rurklib.residual.uncertainty import MIN_REFERENCES
+from rurklib.residual.whole_float32 import whole_float32
 from rurklib.rng import seeded
 from rurklib.samples import Bounds, Pair
 
@@ -118,7 +119,7 @@ def outputs(models: Mapping[str, nn.Module], x: Tensor) -> list[Flag]:
     shown, squashed, random, batchy = samples.as_float(x[:SOME]), [], [], []
     part = shown[: (len(shown) + 1) // 2]
     for name, model in models.items():
-        with evaluating(model), torch.no_grad(), seeded(0):
+        with evaluating(model), torch.no_grad(), seeded(0), whole_float32():
             first, second, fewer = model(shown), model(shown), model(part)
         if like_probabilities(first):
             squashed.append(name)

@@ -104,6 +104,7 @@ def residual_knowledge(
     checks.one_of("estimand", estimand, ESTIMANDS)
     PERTURBATIONS[perturbation].check(x, max(asked.taus), bounds)
     checks.labels(y, len(x))
+    control.on_one_device(x, {"y": y})
     everyone = {**models, **references}
     nets = {**everyone, "found_on": found_on} if isinstance(found_on, nn.Module) else everyone
     source = None  # the name of the model that all copies are found on, if it is one

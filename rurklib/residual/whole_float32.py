@@ -6,7 +6,7 @@ its trial (found by rounding to ten bits on a CPU, which a test does; not run on
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -14,16 +14,21 @@ import torch
 
 @contextmanager
 def whole_float32() -> Iterator[None]:
-    """Convolutions of float32 are in float32 inside the block; then as they were."""
-    place: Any = torch.backends.cudnn
-    switch: tuple[str, Any] = ("allow_tf32", False)
-    try:
-        before = place.allow_tf32
-    except RuntimeError:  # who has set PyTorch 2.9's finer switches may not ask the old one
-        place, switch = place.conv, ("fp32_precision", "ieee")
-        before = place.fp32_precision
-    setattr(place, *switch)
-    try:
+    """Convolutions and matrix products of float32 are in float32 inside the block; then as they
+    were."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+
+    def switched(place: Any, name: str, value: Any) -> None:
+        before = getattr(place, name)
+        if before != value:
+            setattr(place, name, value)
+            after.callback(setattr, place, name, before)
+
+    with ExitStack() as after:
+        # PyTorch 2.9 has finer switches, and refuses to tell the older ones if both were used.
+        for older, newer in ((cudnn, getattr(cudnn, "conv", None)), (matmul, matmul)):
+            with suppress(RuntimeError):
+                switched(older, "allow_tf32", False)
+            if getattr(newer, "fp32_precision", "") == "tf32":
+                switched(newer, "fp32_precision", "ieee")
         yield
-    finally:
-        setattr(place, switch[0], before)

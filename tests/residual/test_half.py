@@ -33,7 +33,7 @@ def real(name: str, n: int = 300) -> tuple[list[nn.Module], torch.Tensor, torch.
         fit(build(name, x.shape[1], 10, seed=s), x[:n], y[:n], seed=s, epochs=4, batch_size=20)
         for s in range(3)
     ]
-    threes = (y[n:] == 3).nonzero()[:40, 0] + n
+    threes = (y[n:] == 3).nonzero()[: 24 if name == "fast-cnn" else 40, 0] + n  # it's slow
     return nets, x[threes], y[threes]
 
 

@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from rurklib.models import MODELS, build
 from rurklib.residual import inference
+from rurklib.residual.flags import outputs
 from rurklib.residual.inference import Forward, accelerate
 from rurklib.residual.whole_float32 import whole_float32
 
@@ -152,6 +153,26 @@ def test_the_newer_switches_are_put_back_too(monkeypatch):
     with whole_float32():
         assert conv.fp32_precision == "ieee"
     assert conv.fp32_precision == "tf32"
+
+
+def test_what_looks_at_outputs_asks_so_too(cnn, images):
+    """Fails if a sound net looks as if it answered by the batch: other sums, of ten bits."""
+    seen, net = [], cnn()
+    net.register_forward_pre_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+    assert outputs({"m": net}, images(8)[0]) == []
+    assert seen == [False] * 3
+
+
+def test_matrix_products_are_whole_too():
+    """Whoever asks PyTorch for fast ones, as Lightning advises, isn't measured in ten bits."""
+    matmul = torch.backends.cuda.matmul
+    matmul.allow_tf32 = True
+    try:
+        with whole_float32():
+            assert not matmul.allow_tf32
+        assert matmul.allow_tf32
+    finally:
+        matmul.allow_tf32 = False
 
 
 def test_any_batch_and_layout_may_follow(rng):

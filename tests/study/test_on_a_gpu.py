@@ -1,15 +1,19 @@
 """A study on a GPU that isn't there (``pretended_gpu``): the numbers of the run that a CPU made."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
 from pretended_gpu import pretended_gpu
 
 from rurklib import study
+from rurklib.study.audit.files import built
 from rurklib.study.page.build import page
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.run_record import flat
 from rurklib.study.scale import resume
+from rurklib.study.stages.summary import summarise
 from rurklib.study.stages.trajectory import every_epoch
 
 pytestmark = pytest.mark.slow
@@ -17,13 +21,17 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def made(small_run, tmp_path_factory):
-    """``small_run`` made anew, without its search."""
+    """``small_run`` made anew, without its search. (Controls are made there by notebook 4, in
+    test_exercises.)"""
     asked = open_existing(small_run).scenario.settings()
     asked = {**flat(asked), "methods": [*asked["methods"]], "perturbations": ["gaussian"]}
     folder = tmp_path_factory.mktemp("there") / "run"
     with pretended_gpu():
         run = open_run("digits", folder, seeds=[0], settings=asked)
-        study.tables(run)
+        study.train(run)
+        study.unlearn(run)
+        summarise(run)
+        study.measure(run)
     assert run.device.type == "cuda"
     return run
 
@@ -62,3 +70,12 @@ def test_a_training_goes_on_there(cnn, images, tmp_path):
             assert torch.equal(one, other)
             there = second.state[other]["momentum_buffer"]
             assert torch.equal(there, first.state[one]["momentum_buffer"])
+
+
+def test_a_net_that_is_built_there_is_audited(cnn):
+    """As many a user's function ends: ``return net.cuda()``. It is moved when the samples are."""
+    with pretended_gpu() as gpu:
+        weights = {name: v.clone() for name, v in cnn().state_dict().items()}
+        net = built(lambda: cnn(1).to(gpu), Path("w.pt"), weights, "net.py:Net")
+        assert {v.device.type for v in net.state_dict().values()} == {"cpu"}
+    assert all(torch.equal(v, weights[name]) for name, v in net.state_dict().items())

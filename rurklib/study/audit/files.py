@@ -197,7 +197,7 @@ def built(
         raise InputError(
             f"{weights} doesn't fit the net that --model {spec} builds ({why}): {hint}"
         ) from error
-    return model.eval()
+    return model.cpu().eval()  # one that is built on a GPU: it goes to --device later
 
 
 def read_weights(paths: Sequence[Path]) -> dict[Path, dict[str, Tensor]]:

@@ -24,6 +24,7 @@ from rurklib.study.cli.tune import tune
 from rurklib.study.cli.which import which
 from rurklib.study.scenarios import SCENARIOS
 
+GPU_ERRORS = ("OutOfMemoryError", "AcceleratorError")
 EXAMPLES = """
 \b
 Examples:
@@ -42,6 +43,12 @@ Examples:
   rurk audit --help                             models of your own, against re-trained ones
   rurk study --with my_method.py --out runs/my  a method (law, metric ...) of your own beside ours
 """
+
+
+def of_a_gpu() -> tuple[type[Exception], ...]:
+    """What only a GPU's PyTorch raises, if PyTorch is here: out of memory, an unsupported card."""
+    found = (getattr(sys.modules.get("torch"), n, None) for n in GPU_ERRORS)
+    return tuple(filter(None, found))
 
 
 class Commands(click.Group):
@@ -65,6 +72,10 @@ class Commands(click.Group):
             sys.exit(2)
         except MemoryError as error:
             click.echo(f"rurk: more memory than there is was asked for ({error})", err=True)
+            sys.exit(2)
+        except of_a_gpu() as error:
+            why = str(error).partition("\n")[0].rstrip(".")
+            click.echo(f"rurk: the GPU: {why}; CUDA_VISIBLE_DEVICES= does it on the CPU", err=True)
             sys.exit(2)
         except Exception as error:  # of a file that was brought; ours are shown in full
             if not (where := brought.place(error)):

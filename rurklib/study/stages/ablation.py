@@ -32,7 +32,7 @@ from rurklib.study.ids import ModelId
 from rurklib.study.memo import JSON, digest, key, memo
 from rurklib.study.run import Run, open_run
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.study.stages.making import load_model, unlearned
+from rurklib.study.stages.making import ended, load_model, unlearned
 from rurklib.study.stages.measure import by_method, residual
 from rurklib.study.stages.models import digests, load_models, train
 from rurklib.study.stages.summary import accuracies
@@ -88,7 +88,7 @@ def ablate(
             kept[law] = residual(run, law, taus=taus, methods=["Original"])
     began = time.perf_counter()
     model = unlearned(run, method, seed, values, unlearning_seed=unlearning_seed)
-    seconds = {method: time.perf_counter() - began}
+    seconds = {method: ended(run.device) - began}
     seconds["Original"] = files.load_weights(run.checkpoint(origin))[2]["seconds"]
     nets = {"Original": load_model(run, origin), method: model}
     told = pd.DataFrame([{"method": m, **accuracies(run, net)} for m, net in nets.items()])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from rurklib import checks
@@ -76,6 +77,13 @@ def content_of(run: Run, name: ModelId) -> str:
     return content(makers, inputs)
 
 
+def ended(device: torch.device) -> float:
+    """The time at which all that was asked of the device is done: a GPU works on behind."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 def make(run: Run, name: ModelId, wanted: str) -> str:
     """Train or unlearn one model and write its checkpoint; returns who was made, for the log.
 
@@ -86,7 +94,7 @@ def make(run: Run, name: ModelId, wanted: str) -> str:
         model = unlearned(run, name.method, name.seed, run.scenario.hyperparameters(name.method))
     else:
         model, before = _trained(run, name, wanted)
-    seconds = before + time.perf_counter() - began
+    seconds = before + ended(run.device) - began
     if not finite(model):
         raise checks.InputError(
             f"{name.method} seed {name.seed} diverged: its weights aren't finite; try a smaller "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
 from rurklib.checks import InputError
 from rurklib.perturb.perturbations import PERTURBATIONS
@@ -58,6 +59,11 @@ def test_bad_words_are_refused_in_one_line(tmp_path, refused, words, says):
         (KeyboardInterrupt(), "stopped; the same command goes on", 130),
         (OSError(28, "No space left on device", "runs/x"), "runs/x: No space left on device", 2),
         (MemoryError("2 TiB"), "more memory than there is was asked for (2 TiB)", 2),
+        (
+            torch.cuda.OutOfMemoryError("CUDA out of memory.\nSee the documentation"),
+            "the GPU: CUDA out of memory; CUDA_VISIBLE_DEVICES= does it on the CPU",
+            2,
+        ),
     ],
 )
 def test_what_ends_a_command_is_one_line_and_no_traceback(rurk, monkeypatch, error, says, code):
