@@ -1,7 +1,7 @@
 """The whole study through the command, with smaller parameters: files, columns, resume, kill.
 
 One run is shared by the tests of this file (pytest-xdist keeps a file on one worker): it has
-eight methods, one from a file that was brought along, was killed and went on. Beside it a calm one
+seven methods, one from a file that was brought along, was killed and went on. Beside it a calm one
 of two, without notebooks.
 """
 
@@ -33,7 +33,7 @@ SMALL = {
     "GD.epochs": 1,
 }
 # One of each kind; that all keep the contract is tests/unlearn/test_contract's concern.
-SOME = ["CR", "Fisher", "GD", "RURK", "GD+RURK"]
+SOME = ["CR", "GD", "RURK", "GD+RURK"]
 SMALL["methods"] = SOME
 METHODS = ["Original", "Re-train", *SOME, "Unsure"]
 MODELS = len(SOME) + 1 + 1 + 3
