@@ -44,10 +44,7 @@ def is_there(x: Tensor) -> bool:
 def marked(x: Tensor) -> bool:
     try:
         return getattr(x.untyped_storage(), "there", False)
-    except (
-        NotImplementedError,
-        RuntimeError,
-    ):  # in vmap, grad, jvp; or without strides
+    except (NotImplementedError, RuntimeError):  # in vmap, grad, jvp; or no strides
         return functorch.is_functorch_wrapped_tensor(x) and marked(functorch.get_unwrapped(x))
 
 

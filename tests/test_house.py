@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CORE, STUDY, TESTS, SCRIPTS = 10217, 14921, 25311, 674
+CORE, STUDY, TESTS, SCRIPTS = 10217, 14921, 25308, 674
 LONGEST, LONGEST_TEST = 250, 350
 ONE_IDEA = {"uncertainty.py"}  # intervals, predictions and tests of one quantity, read together
 
