@@ -11,7 +11,8 @@ Notes on this implementation: so cited by Hsu et al. (Graves et al. subtract log
 Nothing holds the retain set, so a few steps too many destroy the model. With ``batchnorm="train"``
 (no paper says) running statistics drift to those of one class, and at Hsu et al.'s rate that is all
 that happens: on all of CIFAR-10 no weight moves by more than 4e-5, forget accuracy falls
-from 93 to 30 %, and with frozen statistics it stays (tests/benchmarks/batchnorm.py). A departure:
+from 93 to 30 %, and with frozen statistics it stays (first edition:
+``git show 3a42100:tests/benchmarks/batchnorm.py``). A departure:
 the rate falls by half a cosine (B.2); ``schedule="constant"`` keeps it.
 
 Hyper-parameters (paper's defaults): epochs 1, lr 1e-5, momentum 0.9, weight_decay 1e-4, clip 1.0

@@ -14,7 +14,8 @@ four that it doesn't have, with their authors' values, and the control of re-tra
 
 In bfloat16 where the processor has it, training, unlearning and measuring alike (hits are those of
 float32: :mod:`rurklib.residual.half`). Two draws, not a hundred: chance in 4,000 copies a radius is
-at most 2.2 % of the variance among re-trained models (tests/benchmarks/draws.py), so that a band of
+at most 2.2 % of the variance among re-trained models (first edition:
+``git show 3a42100:tests/benchmarks/draws.py``), so that a band of
 draws without end would be 1.1 % narrower. Whoever asks about single images needs more draws.
 """
 
