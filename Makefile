@@ -41,7 +41,7 @@ lint: $(VENV)/.rurklib-test
 # Run the study afresh and commit what it shows: notebooks with outputs, figures with their CSV, and
 # its models, which come with the package.
 showcase: $(VENV)/.rurklib-study
-	$(BIN)/rurk study --scenario digits --jobs $(JOBS) --fresh --every-epoch GD --every-epoch RURK --every-epoch Retrain-quarter
+	$(BIN)/rurk study --scenario digits --jobs $(JOBS) --fresh
 	$(BIN)/python notebooks/publish.py runs/digits
 	$(BIN)/python notebooks/front_page.py runs/digits
 	$(BIN)/rurk page --run runs/digits --out figures/try-it.html

@@ -12,7 +12,7 @@ from rurklib import checks
 from rurklib.rng import generator, seeded
 from rurklib.train.adversarial import STREAM, led_astray
 from rurklib.train.augment import augmentation
-from rurklib.train.loop import learn, passed, sharded_batches
+from rurklib.train.loop import learn, sharded_batches
 from rurklib.train.precision import computing
 from rurklib.train.spec import Recipe, optimised, wind_forward
 
@@ -113,5 +113,4 @@ def fit(
             part = islice(data, a_pass)
             learn(model, gradients, part, optimizer, schedule, recipe.clip, recipe.batchnorm)
             engine.after_pass(epoch + 1)
-            passed(model)
     return model.eval()

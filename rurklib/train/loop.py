@@ -5,12 +5,8 @@ is copied; elsewhere (too large, or on disk) a batch at a time is moved there. T
 comes from a generator of its own, so a seed decides it and nothing else does.
 """
 
-import copy
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from itertools import islice
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +14,9 @@ from torch import Tensor, nn
 from rurklib.checks import InputError
 from rurklib.samples import as_float
 from rurklib.train.augment import augmentation
-from rurklib.train.precision import plain
 
 BatchNorm = Literal["frozen", "train"]
 Batch = tuple[Tensor, Tensor]
-_WATCHER: ContextVar[Callable[[nn.Module], None] | None] = ContextVar("watcher", default=None)
 
 
 def batches(
@@ -148,32 +142,3 @@ def learn(
             "--set batch_size=32 or --set RURK.batch_size=32"
         ) from error
     return model.eval()
-
-
-@contextmanager
-def after_each_pass(see: Callable[[nn.Module], None]) -> Iterator[None]:
-    """Inside the block ``see`` is given a copy of the model, in eval mode, whenever a training or a
-    fine-tuning has gone through its data once. What is trained doesn't change by a bit."""
-    token = _WATCHER.set(see)
-    try:
-        yield
-    finally:
-        _WATCHER.reset(token)
-
-
-def passed(model: nn.Module) -> None:
-    """Say that ``model`` has gone through its data once more."""
-    if (see := _WATCHER.get()) is not None:
-        twin = copy.deepcopy(model).eval()
-        plain(twin)
-        see(twin)
-
-
-def in_passes(model: nn.Module, data: Iterable[tuple], lengths: Iterable[int]) -> Iterator[Any]:
-    """The items of ``data``, of which each pass of ``model`` has so many: asked for the next one,
-    the step of the last is taken."""
-    items = iter(data)
-    for length in lengths:
-        yield from islice(items, length)
-        passed(model)
-    yield from items

@@ -4,7 +4,7 @@ Both are checked when they are made, so nothing that takes one has to look at it
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -23,7 +23,7 @@ from rurklib import checks
 from rurklib.rng import generator
 from rurklib.samples import Pair
 from rurklib.train.augment import AUGMENTATIONS
-from rurklib.train.loop import Batch, BatchNorm, batches, in_passes, learn
+from rurklib.train.loop import Batch, BatchNorm, batches, learn
 from rurklib.train.precision import Precision
 
 Schedule = Literal["cosine", "constant"]
@@ -81,21 +81,17 @@ class SGD:
         loss: Callable[..., Tensor],
         data: Iterable[tuple],
         *,
-        steps: int | Sequence[int],
+        steps: int,
         part: nn.Module | None = None,
     ) -> nn.Module:
         """Minimise ``loss(*item)`` over the items of ``data`` in place; ``model``, in eval mode.
 
-        ``steps`` is how many items there are, over which a rate falls; where passes differ in
-        length, those of each. ``part`` is what learns of the model, and is in train mode meanwhile
-        (default: all of it). Raises InputError if a step doesn't fit into a GPU's memory.
+        ``steps`` is how many items there are, over which a rate falls. ``part`` is what learns of
+        the model, and is in train mode meanwhile (default: all of it). Raises InputError if a step
+        doesn't fit into a GPU's memory.
         """
         learner = model if part is None else part
-        if isinstance(steps, int):
-            before = [steps // self.epochs] * (self.epochs - 1)
-            steps = [*before, steps - sum(before)]
-        optimizer, schedule = optimised(learner, self, sum(steps))
-        data = in_passes(model, data, steps)
+        optimizer, schedule = optimised(learner, self, steps)
 
         def gradients(*item: Tensor) -> None:
             loss(*item).backward()

@@ -100,5 +100,5 @@ def scrub(
         )
 
     away, near = (a_pass.steps(len(sets[step][0])) for step in ("max", "min"))
-    steps = [near + away * (epoch < max_epochs) for epoch in range(sgd.epochs)]
+    steps = near * sgd.epochs + away * max_epochs
     return sgd.minimise(model, loss, schedule(), steps=steps)  # the student's weights alone

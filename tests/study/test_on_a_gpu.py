@@ -14,7 +14,6 @@ from rurklib.study.run import open_existing, open_run
 from rurklib.study.run_record import flat
 from rurklib.study.scale import resume
 from rurklib.study.stages.summary import summarise
-from rurklib.study.stages.trajectory import every_epoch
 
 pytestmark = pytest.mark.slow
 
@@ -44,14 +43,12 @@ def test_the_numbers_are_those_of_the_cpu(made, small_run):
 
 
 def test_what_a_finished_study_is_asked_for(made):
-    """Attacks, the verdict after every epoch, the page for others."""
+    """Attacks, the page for others."""
     few = {"draws": 2, "steps": 3, "queries": 4, "shots": 4, "most": 6}
     with pretended_gpu():
         table = study.attack_table(made, *study.attacked(made, ["RURK"], **few))
-        every_epoch(made, "GD")
         html = page(made, ["GD"], references=3)
     assert set(table.method) == {"RURK"}
-    assert (made.folder / "figures" / "03_every_epoch_GD.png").exists()
     assert html.startswith("<!doctype html>")
 
 

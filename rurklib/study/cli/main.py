@@ -101,13 +101,6 @@ for command in (train, tune, page, sweep, audit, attack, which):
     "--fresh", is_flag=True, help="throw away what is in the run folder; train every model here"
 )
 @click.option("--tables-only", "tables", is_flag=True, help="no notebooks: hours less at scale")
-@click.option(
-    "--every-epoch",
-    "methods",
-    multiple=True,
-    metavar="METHOD",
-    help="also the verdict after each of its epochs, as a figure (again for each)",
-)
 def study(
     scenario: str,
     folder: Path,
@@ -115,22 +108,14 @@ def study(
     jobs: int,
     fresh: bool,
     tables: bool,
-    methods: tuple[str, ...],
 ) -> None:
     """Train, unlearn, measure and report; what is finished already is skipped.
 
     The models of the digits study come with the package, and are taken as long as the code that
     trains is that which they were made by.
     """
-    from rurklib.study.stages.trajectory import every_epoch, has_epochs
-
     with options.locked(scenario, folder, fresh=fresh, jobs=jobs, **choices) as run:
-        for method in methods:
-            has_epochs(one_of("method", method, run.scenario.methods))
-        run = _study(run, choices, fresh, tables)
-        for method in methods:
-            every_epoch(run, method)
-            click.echo(f"every epoch: {run.folder / 'figures' / f'03_every_epoch_{method}.png'}")
+        _study(run, choices, fresh, tables)
 
 
 @main.command()

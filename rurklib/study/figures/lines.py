@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from rurklib.study.figures.curves import FLOOR, QUANTITIES
 from rurklib.study.figures.scaffold import BOUNDS, RANGE, grey_bands, panel_names, panels, spread
-from rurklib.study.figures.style import BAND, DOTTED, FURTHER, INK, LOOKS, canvas, style
+from rurklib.study.figures.style import BAND, DOTTED, FURTHER, INK, LOOKS, style
 
 AVERAGES = {
     "ratio_of_means": "ratio of means (what the paper plots)",
@@ -143,38 +142,6 @@ def band_growth(
         right.set_ylim(max(target - reach, FLOOR.get(quantity, -np.inf)), target + reach)
         for axis in (left, right):
             axis.axhline(target, **DOTTED)
-    return figure
-
-
-def over_epochs(frame: pd.DataFrame, *, title: str, whole_class: bool = False) -> Figure:
-    """A method after each of its epochs: a line for each seed, marked by the verdict on its model,
-    before the band of a further re-trained model.
-
-    ``frame`` has columns seed, epoch, tau, finding, ratio_of_means, predict_low and predict_high;
-    where a whole class is forgotten and no ratio is defined, difference is drawn.
-    """
-    quantity, said = ("difference", "difference") if whole_class else ("ratio_of_means", "ratio")
-    marks = {"residual knowledge": "^", "none detected": "o", "over-forgotten": "v"}
-    figure, axis = canvas(width=8.2, height=3.8)
-    if not whole_class:
-        band = frame.groupby("epoch")[["predict_low", "predict_high"]].first()
-        grey_bands(
-            axis, band.reindex(columns=[*BOUNDS]), further="a further\nre-trained\nmodel, 95 %"
-        )
-    for k, (seed, its) in enumerate(frame.groupby("seed")):
-        look = {**LOOKS[k % len(LOOKS)], "marker": ""}
-        axis.plot(its.epoch, its[quantity], lw=1.2, label=f"seed {seed}", **look)
-        for finding, marker in marks.items():
-            told = its[its.finding == finding]
-            axis.scatter(told.epoch, told[quantity], color=look["color"], marker=marker, s=40)
-    for finding, marker in marks.items():
-        axis.scatter([], [], color=INK, marker=marker, s=40, label=finding)
-    axis.axhline(QUANTITIES[quantity][3], **DOTTED)
-    axis.set(xlabel="epoch (0: Original)", ylabel=f"{said} at tau {frame.tau.iloc[0]:g}")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12, wrap=True)
-    figure.legend(loc="outside right center", frameon=False, fontsize=9)
     return figure
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rurklib.study.figures.lines import band_growth, estimator_gap, lines, over_epochs
+from rurklib.study.figures.lines import band_growth, estimator_gap, lines
 from rurklib.study.figures.style import style
 
 
@@ -100,25 +100,3 @@ def test_nothing_defined_is_an_empty_picture():
     figure = band_growth(*frames, method="Original", title="t", unit="u")
     figure.draw_without_rendering()
     assert figure.axes[1].get_ylim() == pytest.approx((0.9, 1.1))
-
-
-def test_epochs_have_a_line_a_seed_a_mark_a_verdict_and_the_band():
-    """Fails if a verdict has another's mark, or a seed's points stand on another's line."""
-    frame = pd.DataFrame(
-        {"seed": [0, 0, 1, 1], "epoch": [0, 1] * 2, "tau": 0.2,
-         "ratio_of_means": [1.3, 1.0, 1.2, 0.7], "difference": [0.2, 0.0, 0.1, -0.2],
-         "predict_low": 0.9, "predict_high": 1.1,
-         "finding": ["residual knowledge", "none detected", "residual knowledge", "over-forgotten"]}
-    )  # fmt: skip
-    for whole_class, column in ((False, "ratio_of_means"), (True, "difference")):
-        (axis,) = over_epochs(frame, title="t", whole_class=whole_class).axes
-        lines = drawn(axis)
-        assert lines["seed 0"] == frame[column].tolist()[:2]
-        assert lines["seed 1"] == frame[column].tolist()[2:]
-        bands = [c for c in axis.collections if "re-trained" in str(c.get_label())]
-        assert len(bands) == (0 if whole_class else 1)
-        marks = [c for c in axis.collections if c not in bands]
-        points = [(len(c.get_paths()[0].vertices), y) for c in marks for _, y in c.get_offsets()]
-        assert sorted(y for _, y in points) == sorted(frame[column])
-        (circle,) = {n for n, y in points if y == frame[column][1]}
-        assert circle not in {n for n, y in points if y != frame[column][1]}
