@@ -63,7 +63,7 @@ def publish(run: Path) -> None:
     for old in target.glob("[09]*.*"):
         old.unlink()
     copy_figures(run, target, "[09]*.*", () if own else OF_DATA)
-    found = [run / f"{name}.csv" for name in ("verdicts", "attacks", "class_references", "memory")]
+    found = [run / f"{name}.csv" for name in ("verdicts", "attacks", "memory")]
     for table in (*tables, *found):
         if table.exists():
             shutil.copy(table, target / table.name)

@@ -119,20 +119,6 @@ def choices(path: Path) -> pd.DataFrame:
     return table.round(2).rename(columns=names)
 
 
-def class_rows(path: Path) -> pd.DataFrame:
-    """Of a class that is forgotten whole, at the ends of the curve, means over seeds: the share
-    that is recognised, what models re-trained without half of it recognise, and the ratio."""
-    rows = pd.read_csv(path)
-    rows = rows[rows.tau.isin([0, rows.tau.max()])].groupby(["method", "tau"], sort=False)
-    columns = {
-        "forget_accuracy": "recognised",
-        "margin_difference": "margin above re-trained (logits)",
-        "half_accuracy": "half-trained models recognise",
-        "half_ratio": "ratio to those",
-    }
-    return rows[[*columns]].mean().round(3).rename(columns=columns).reset_index()
-
-
 def memory_rows(path: Path) -> pd.DataFrame:
     """Means over seeds at tau 0, where the paper's radii end and beyond: the ratio on forgotten
     samples, on held-out ones of their class, and the one over the other, with where the models'
@@ -199,7 +185,6 @@ TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
         pd.read_csv(path), pd.read_csv(path.with_name("summary.csv"))
     ),
     "trials.csv": choices,
-    "class_references.csv": class_rows,
     "memory.csv": memory_rows,
     "by_gradient.csv": gradient_rows,
     "batchnorm.csv": modes,

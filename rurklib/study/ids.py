@@ -9,8 +9,7 @@ from rurklib.checks import InputError
 PRETRAIN = "Pre-train"  # what Original and Re-train start from, where there is such a net
 SMOOTHED = "Smoothed"  # the control that is trained with noise
 SAME_PRIOR = "Same-prior"  # the control that saw the forget set and fewer others of the class
-HALF = "Half-trained"  # knows half of a class of which all is forgotten
-NO_METHODS = ("Original", "Re-train", PRETRAIN, SMOOTHED, SAME_PRIOR, HALF)  # that are trained
+NO_METHODS = ("Original", "Re-train", PRETRAIN, SMOOTHED, SAME_PRIOR)  # that are trained
 
 
 class ModelId(NamedTuple):

@@ -8,16 +8,10 @@ CIFAR-10; RURK's not at all).
 
     rurk tune --scenario digits-class --budget 8 --seeds 900,901,902,903
 
-**Which references.** A model that was re-trained without the class never says it, so every ratio
-has the denominator 0: tables read ``difference``, Pr[m = y] - Pr[a = y], and the margin. The paper
-plots ratios all the same (Figs. C.9 to C.11), and its Original starts at 1.069, which is
-1 / (1 - 13 / 200): what the re-trained model of its *sample* unlearning gives, wrong on 13 of all
-200 images, of which it was trained on 100. So the denominators were very likely those of models
-that know half of the class (six further curves begin at exactly 1.000, EU-k's with an unlearn
-accuracy of 100 %; no one reference explains those). Here both are measured: the right references
-(``residual_knowledge.csv``) and these wrong ones (``class_references.csv``,
-:func:`rurklib.study.against_half_trained`). By the wrong ones a model that never saw the class has
-the ratio 0 and reads as over-forgotten, where by the right ones it is where it should be.
+A model that was re-trained without the class never says it, so every ratio has the denominator 0:
+tables read ``difference``, Pr[m = y] - Pr[a = y], and the margin. The paper plots ratios all the
+same (Figs. C.9 to C.11), very likely to models that know half of the class:
+figures/digits-class/README.md.
 """
 
 from dataclasses import replace

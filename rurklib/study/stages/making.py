@@ -11,12 +11,12 @@ from torch import nn
 
 from rurklib import checks
 from rurklib.data.dataset import Dataset
-from rurklib.data.requests import forget_part_of_a_class, rehearsed
+from rurklib.data.requests import rehearsed
 from rurklib.model_state import finite
 from rurklib.models import build, transfer
 from rurklib.residual.smoother import noisy_copies
 from rurklib.study import brought, files
-from rurklib.study.ids import HALF, PRETRAIN, SAME_PRIOR, SMOOTHED, ModelId
+from rurklib.study.ids import PRETRAIN, SAME_PRIOR, SMOOTHED, ModelId
 from rurklib.study.memo import WEIGHTS, Checkpoint, content
 from rurklib.study.run import Run
 from rurklib.study.scale import processes
@@ -50,7 +50,7 @@ def checkpoint_of(run: Run, name: ModelId) -> Path:
     path = run.checkpoint(name)
     if not path.exists():
         stage = "01_train" if name.method in ("Original", "Re-train") else "02_unlearn"
-        stage = "04_what_can_fool_it" if name.method in (SMOOTHED, SAME_PRIOR, HALF) else stage
+        stage = "04_what_can_fool_it" if name.method in (SMOOTHED, SAME_PRIOR) else stage
         raise run.missing(path, stage)
     return path
 
@@ -65,7 +65,7 @@ def content_of(run: Run, name: ModelId) -> str:
         inputs["hyperparameters"] = {**s.hyperparameters(method), **_told(run, method)}
         inputs["parent"] = files.digest(run.checkpoint(ModelId("Original", seed)))
         return content([build, METHODS[method]], inputs)
-    more: Any = {SMOOTHED: noisy_copies, SAME_PRIOR: rehearsed, HALF: forget_part_of_a_class}
+    more: Any = {SMOOTHED: noisy_copies, SAME_PRIOR: rehearsed}
     makers: list[Callable[..., Any]] = [build, fit, *([more[method]] if method in more else [])]
     inputs["training"] = s.training(method)
     if method == PRETRAIN:
@@ -121,9 +121,6 @@ def _trained(run: Run, name: ModelId, wanted: str) -> tuple[nn.Module, float]:
         for start in run.pretrained:
             transfer(model, files.load_weights(run.checkpoint(start))[0])
         x, y = run.pair("original" if method == "Original" else "retain")
-    if method == HALF:
-        half = forget_part_of_a_class(run.data, forget_class=s.forget_class, seed=s.split_seed)
-        x, y = half.pair(run.data, "retain")
     if method == SAME_PRIOR:
         x, y = rehearsed(run.split, run.data).pair(run.data, "retain")
     if method == SMOOTHED:

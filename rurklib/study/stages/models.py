@@ -8,7 +8,7 @@ from torch import nn
 from rurklib import checks
 from rurklib.data.leak import trained_on
 from rurklib.study import files, shipped
-from rurklib.study.ids import HALF, SAME_PRIOR, SMOOTHED, ModelId
+from rurklib.study.ids import SAME_PRIOR, SMOOTHED, ModelId
 from rurklib.study.memo import WEIGHTS, fresh, here, taken
 from rurklib.study.run import Run
 from rurklib.study.stages.making import checkpoint_of, content_of, load_model, make
@@ -68,20 +68,6 @@ def halved(run: Run) -> bool:
     """Whether as much of the class is retained as forgotten, or one fewer of an odd number."""
     kept = int(run.split.of_class(run.pair("retain")[1]).sum())
     return 0 < kept >= len(run.split.forget) - 1
-
-
-def half_trained(run: Run) -> dict[ModelId, nn.Module]:
-    """Re-trained without half of the class where all of it is forgotten, one for every seed.
-
-    They know the class from its other half: the wrong references, which the paper's curves of class
-    unlearning seem to divide by. Raises InputError where anything of the class is retained.
-    """
-    if not run.whole_class:
-        raise checks.InputError(
-            f"forget_share = {run.scenario.forget_share:g}: some of {run.forgotten} is retained; "
-            "expected a request for a whole class, as --scenario digits-class makes"
-        )
-    return _ensure(run, run.names(HALF))
 
 
 def load_models(run: Run, names: Sequence[ModelId] | None = None) -> dict[ModelId, nn.Module]:

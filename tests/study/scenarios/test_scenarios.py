@@ -190,3 +190,15 @@ def test_tuned_values_are_what_tune_writes(file, tmp_path):
     chosen = [s for s in SCENARIOS.values() if s.methods.get("RURK") == read["RURK"]]
     assert chosen
     assert chosen[0].changed(values) == chosen[0]
+
+
+@pytest.mark.parametrize("name", ["digits", "cifar5"])
+def test_a_whole_class_is_the_same_study_but_for_the_share(name):
+    """Fails if a net, a recipe or a radius drifts from those of half a class, or a method is left
+    without values of its own."""
+    half, whole = SCENARIOS[name], SCENARIOS[f"{name}-class"]
+    assert (half.forget_share, whole.forget_share) == (0.5, 1.0)
+    again, asked = whole.changed({"forget_share": 0.5}).settings(), half.settings()
+    assert set(again.pop("methods")) < set(asked.pop("methods"))
+    assert again == asked
+    assert {name for name, values in whole.methods.items() if not values} == {"Retrain-quarter"}
