@@ -3,7 +3,6 @@
     python notebooks/publish.py runs/digits
     python notebooks/publish.py runs/ablations
     python notebooks/publish.py runs/beyond-images
-    python notebooks/publish.py research
 
 They go to ``figures/NAME``, NAME being the folder's, with the trials of ``runs/NAME-tune`` if there
 are any. For the run that the notebooks' own parameters cells describe, the executed notebooks are
@@ -13,8 +12,7 @@ those that come with scikit-learn are left out, for they may not be ours to copy
 
 A sweep's folder is read by notebook 95, which is executed here as it stands, and so is the one cell
 that notebook 6's own parameters describe. ``runs/ablations-NAME`` goes to
-``figures/ablations/NAME``. The folder of notebook 8 holds the executed notebook. Those of
-``research`` are executed here.
+``figures/ablations/NAME``. The folder of notebook 8 holds the executed notebook.
 """
 
 from __future__ import annotations
@@ -114,17 +112,6 @@ def publish_beyond(out: Path) -> None:
     write_tables(FIGURES / "README.md")
 
 
-def publish_research() -> None:
-    """Execute the notebooks of ``research/``; their outputs, and what they drew."""
-    for source in sorted((folder() / "research").glob("*.ipynb")):
-        run = ROOT / "runs" / source.stem.replace("_", "-")
-        run.mkdir(parents=True, exist_ok=True)
-        given = {"out": str(run), "live": False}  # nobody is there to move sliders
-        notebook.execute(notebook.read(source), run / source.name, given)
-        publish_outputs(run / source.name, source)
-        copy_figures(run, FIGURES / run.name)
-
-
 def copy_figures(run: Path, target: Path, names: str = "*", without: Sequence[str] = ()) -> None:
     """The pictures of a folder, but for some, and what each was drawn from."""
     target.mkdir(parents=True, exist_ok=True)
@@ -164,9 +151,7 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     try:
         run = Path(sys.argv[1])
-        if sys.argv[1] == "research":
-            publish_research()
-        elif (run / f"{BEYOND}.ipynb").exists():
+        if (run / f"{BEYOND}.ipynb").exists():
             publish_beyond(run)
         elif (run / "sweep.json").exists():
             publish_sweep(run)

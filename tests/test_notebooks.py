@@ -15,7 +15,6 @@ SWEPT = ("06_ablations", "95_read_ablations")  # a cell of a sweep, and what rea
 BEYOND = "08_beyond_images"  # of several scenarios, in a folder of its own
 COMMANDS = ("study", "attack")
 BOOKS = sorted(study_order.folder().glob("*.ipynb"))
-RESEARCH = sorted(study_order.folder().glob("research/*.ipynb"))
 TAUGHT = ("00", "01", "02", "03", "04")  # what it does, in lines that a student could write
 LONGEST = 16  # lines of a function
 WIDEST = 100  # characters of a line of code that JupyterLab shows at 1280 pixels without scrolling
@@ -57,7 +56,7 @@ def test_a_notebook_is_one_file_that_is_given_what_it_asks_for(tmp_path, monkeyp
         study_order.run_notebooks(run, asked | {"sedes": [0]}, say=lambda _: None)
 
 
-@pytest.mark.parametrize("path", BOOKS + RESEARCH, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
 def test_outputs_are_committed_small_and_without_paths(path):
     text = path.read_text(encoding="utf-8")
     assert len(text) < 1_000_000
@@ -116,7 +115,7 @@ def test_a_notebook_tells_and_calls_and_defines_little(path):
         assert "## Exercise" in story
 
 
-@pytest.mark.parametrize("path", BOOKS + RESEARCH, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
 def test_no_line_of_code_scrolls_sideways(path):
     """Parameters apart, whose help stands behind them."""
     for cell in nbformat.read(path, as_version=4).cells:
@@ -124,7 +123,7 @@ def test_no_line_of_code_scrolls_sideways(path):
             assert [line for line in cell.source.splitlines() if len(line) > WIDEST] == []
 
 
-@pytest.mark.parametrize("path", BOOKS + RESEARCH, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
 def test_every_picture_has_alt_text(path):
     book = nbformat.read(path, as_version=4)
     for cell in book.cells:

@@ -4,6 +4,5 @@ from rurklib.study.panels.guide import guided
 from rurklib.study.panels.inspector import InspectorPanel
 from rurklib.study.panels.page import inspector_page
 from rurklib.study.panels.panel import Panel
-from rurklib.study.panels.plane import plane_panel
 
-__all__ = ["InspectorPanel", "Panel", "guided", "inspector_page", "plane_panel"]
+__all__ = ["InspectorPanel", "Panel", "guided", "inspector_page"]
