@@ -45,7 +45,8 @@ def mean(name: str) -> pd.DataFrame:
     shown = ["Original", "Re-train", *SCENARIOS[name].methods]
     # The control, and those in two steps such as GD+RURK, are younger than some tables.
     older = [m for m in shown if m != "Retrain-quarter"]
-    assert [*summary.method.unique()] in (shown, older, [m for m in older if m not in IN_TWO_STEPS])
+    measured = [m for m in summary.method.unique() if m != "NoisyRURK"]  # the first edition's
+    assert measured in (shown, older, [m for m in older if m not in IN_TWO_STEPS])
     return summary.groupby("method", sort=False).mean(numeric_only=True)
 
 
@@ -81,7 +82,7 @@ def test_every_tuned_method_had_the_same_number_of_trials(name, trials):
         told(FIGURES / name / "README.md", "RURK", "24")
         own.remove("RURK")
     assert set(counts) == {trials}
-    assert set(counts.index) == own
+    assert set(counts.index) - {"NoisyRURK"} == own
 
 
 def test_the_ordering_agrees_with_the_papers_as_far_as_the_page_says():

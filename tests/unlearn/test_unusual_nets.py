@@ -8,7 +8,6 @@ from rurklib import InputError, unlearn
 from rurklib.rng import seeded
 from rurklib.train.precision import casts
 from rurklib.unlearn.last_layers import reset
-from rurklib.unlearn.noisy_rurk import renyi_epsilon
 from rurklib.unlearn.soft_and_wrong_labels import wrong_labels
 
 
@@ -101,28 +100,3 @@ def test_one_sample_and_one_output_are_named():
     assert unlearn("GA", net, retain, (x[:1], y[:1]), batchnorm="frozen") is not net
     with pytest.raises(InputError, match="1 output: expected two classes at least"):
         wrong_labels(y[:1], 1, torch.Generator())
-
-
-def test_few_forget_samples_do_not_enlarge_the_batches_of_the_retained():
-    """Fails if two forget samples cut the retain set into two, or a retained one counts twice."""
-    retain, (x, y) = data(400)
-    sizes, forward = [], nn.Sequential.forward
-
-    class Seen(nn.Sequential):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            sizes.append(len(x))
-            return forward(self, x)
-
-    net, other = Seen(*mlp()), Seen(*mlp())
-    given = {"sigma": 0.0, "steps": 2, "lr": 0.1, "tau": 0.0}
-    small = unlearn("NoisyRURK", net, retain, (x[:2], y[:2]), batch_size=100, **given)
-    assert max(sizes) <= 100
-    whole = unlearn("NoisyRURK", other, retain, (x[:2], y[:2]), batch_size=1000, **given)
-    for a, b in zip(small.parameters(), whole.parameters(), strict=True):
-        torch.testing.assert_close(a, b)
-
-
-def test_many_steps_of_an_expanding_map_have_a_bound():
-    bound = renyi_epsilon(2.0, radius=1.0, lr=0.1, sigma=0.1, steps=8000, lipschitz=1.1)
-    near = renyi_epsilon(2.0, radius=1.0, lr=0.1, sigma=0.1, steps=1000, lipschitz=1.1)
-    assert bound == pytest.approx(near)

@@ -66,7 +66,6 @@ STYLE: dict[str, tuple[str, str]] = {
     "UNSIR": (_C[1], "X"),
     "Retrain-quarter": ("#7a7a7a", "D"),
     "RURK": (_C[2], "*"),
-    "NoisyRURK": (_C[2], "p"),
     "Noise-brittle": (_C[3], "8"),  # two that cheat
     "Damped": (_C[5], "H"),
     "Smoothed": (_C[0], "d"),  # the control that is trained with noise
