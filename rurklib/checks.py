@@ -8,13 +8,13 @@ import difflib
 import math
 from collections.abc import Collection, Iterable
 from numbers import Real
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rurklib.model_state import evaluating
-from rurklib.samples import Bounds, as_float, copies, take
+from rurklib.samples import Bounds, as_float, copies
 
 MOST_NAMES = 40  # that a message lists
 
@@ -85,9 +85,8 @@ def inputs(x: Any, bounds: Bounds = (0.0, 1.0), what: str = "x") -> None:
     here, where every public door comes by.
     """
     limits(bounds)
-    if not isinstance(getattr(x, "shape", None), torch.Size):  # a tensor's, or of samples on disk
+    if not isinstance(x, Tensor):
         raise InputError(f"{what} is a {type(x).__name__}: expected a torch tensor [n, ...]")
-    x = cast(Tensor, x)
     if x.ndim < 2 or len(x) == 0:
         raise InputError(f"{what} has shape {tuple(x.shape)}: expected a non-empty batch [n, ...]")
     if x.dtype == torch.uint8:
@@ -176,7 +175,7 @@ def pair(data: Any, what: str, bounds: Bounds = (0.0, 1.0)) -> tuple[Tensor, Ten
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise InputError(f"{what}: expected a pair (x, y) of tensors, got {type(data).__name__}")
     x, y = data
-    if isinstance(getattr(x, "shape", None), torch.Size) and x.shape and x.shape[0] == 0:
+    if isinstance(x, Tensor) and x.shape and x.shape[0] == 0:
         raise InputError(f"{what} is empty: expected at least one sample")
     inputs(x, bounds, f"{what} x")
     labels(y, len(x), what=f"{what} y")
@@ -194,7 +193,7 @@ def disjoint(retain: Tensor, forget: Tensor, names: tuple[str, str] = ("retain",
         )
     again = copies(retain, forget)
     if bool(again.any()):
-        both = int(copies(forget, take(retain, again)).sum())
+        both = int(copies(forget, retain[again]).sum())
         raise InputError(
             f"{both} of {len(forget)} {second} samples are in the {first} set too: "
             "no sample can be in both; remove them from one"

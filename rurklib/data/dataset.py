@@ -31,8 +31,7 @@ class Dataset:
 
     ``train`` and ``test`` are pairs (x [n, ...], y int64 [n]); ``x`` is uint8 (read as x / 255
     where it is used, a quarter of the memory of floats) or floating point inside ``bounds``
-    (None: unbounded). What is too large for memory is a :class:`rurklib.study.sources.rows.Rows`
-    in place of a tensor. ``provenance`` says in a sentence where the data come from. The last
+    (None: unbounded). ``provenance`` says in a sentence where the data come from. The last
     ``validation_size`` test samples were taken from the training side
     (:func:`rurklib.data.hold_out_validation`): a split's validation part is then these, and nothing
     but these. ``groups``, int64 [n], says whose each training sample is, if several can be one
@@ -137,7 +136,7 @@ class Split:
                 f"{len(side[1]) - 1}, the samples of {dataset.name}"
             )
         index = torch.tensor(getattr(self, part), dtype=torch.int64, device=side[1].device)
-        return samples.take(side[0], index), side[1][index]
+        return side[0][index], side[1][index]
 
     def certificate(self) -> dict[str, Any]:
         """Everything about the split as plain data, each index set with its own hash."""
@@ -168,6 +167,5 @@ def _digest(*tensors: Tensor) -> str:
     sha = hashlib.sha256()
     for t in tensors:
         sha.update(f"{t.dtype}{tuple(t.shape)}".encode())
-        for piece in samples.pieces(t):
-            sha.update(piece.numpy().data)  # its bytes, uncopied: there may be gigabytes
+        sha.update(t.detach().cpu().contiguous().numpy().data)  # its bytes, uncopied
     return sha.hexdigest()[:16]

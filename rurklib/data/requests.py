@@ -76,13 +76,8 @@ def difficulty(x: Tensor, y: Tensor, of: np.ndarray) -> np.ndarray:
     of others: above 1 where strangers are nearer. A sample that its neighbours contradict has to be
     learnt by heart (Feldman 2020 calls that memorisation, and measures it by re-training without
     the sample; this is a stand-in by neighbours, crude where pixels say little). Shapes: x
-    [n, ...], y int64 [n], ``of`` indices into them. Raises InputError for samples on disk.
+    [n, ...], y int64 [n], ``of`` indices into them.
     """
-    if not isinstance(x, Tensor):
-        raise checks.InputError(
-            "forget_order hard or easy compares every sample with all others, and these are too "
-            "many for memory: use forget_order random, fewer samples or smaller images"
-        )
     flat, labels = samples.as_float(x).flatten(1).double(), y
     scores = []
     for index in torch.from_numpy(of).to(x.device).split(256):
@@ -126,7 +121,7 @@ def _split(
 ) -> Split:
     """The split that forgets the samples drawn, and what equals one of them byte by byte."""
     x, y_test = dataset.train[0], dataset.test[1].cpu().numpy()
-    wanted = samples.take(x, torch.from_numpy(drawn).to(x.device))
+    wanted = x[torch.from_numpy(drawn).to(x.device)]
     copied = samples.copies(x, wanted).numpy()
     held_out = test[(y_test[test] == forget_class) | (forget_class == ANY)]
     parts = np.flatnonzero(~copied), np.flatnonzero(copied), validation, test, held_out

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rurklib import checks
 from rurklib.data.dataset import Dataset
-from rurklib.samples import Pair, take
+from rurklib.samples import Pair
 
 
 def hold_out_validation(data: Dataset, share: float, *, seed: int = 0) -> Dataset:
@@ -124,7 +124,7 @@ def _in_order(members: list[np.ndarray]) -> Tensor:
 
 def _at(pair: Pair, index: Tensor) -> Pair:
     at = index.to(pair[0].device)
-    return take(pair[0], at), pair[1][at]
+    return pair[0][at], pair[1][at]
 
 
 def _groups(data: Dataset, index: Tensor) -> Tensor | None:

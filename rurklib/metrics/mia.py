@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.metrics.registry import metric
 from rurklib.models.logits import logits
-from rurklib.samples import Pair, take
+from rurklib.samples import Pair
 
 CAP = 5000  # of each side: 10,000 points are fitted in seconds, 80,000 would take the better hour
 
@@ -50,7 +50,7 @@ def _some(x: Tensor, y: Tensor, *, seed: int) -> Pair:
     if len(y) <= CAP:
         return x, y
     index = torch.from_numpy(np.random.default_rng([seed, 1]).permutation(len(y))[:CAP])
-    return take(x, index), y[index]
+    return x[index], y[index]
 
 
 @metric(mia=("MIA %", 2))

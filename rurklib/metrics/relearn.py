@@ -35,7 +35,7 @@ from rurklib import checks
 from rurklib.metrics.registry import metric
 from rurklib.models.logits import logit_margin, logits
 from rurklib.rng import generator
-from rurklib.samples import Pair, as_float, take
+from rurklib.samples import Pair, as_float
 from rurklib.train.loop import Batch, batches
 
 
@@ -89,7 +89,7 @@ def relearn_steps(
     :func:`relearn_epochs`: 0 if ``model`` meets the criterion as it is, cap + 1 for "> cap".
     """
     x, y = _checked(model, original, forget, batch_size=batch_size, cap=cap, most=most)
-    x, y = take(x, slice(most)), y[:most]
+    x, y = x[:most], y[:most]
     pieces = list(zip(x.split(batch_size), y.split(batch_size), strict=True))
     return _until(_learning(model, repeat([pieces], cap), lr, momentum), original, x, y, eta, cap)
 

@@ -17,7 +17,7 @@ MOST = 256 * 3 * 32 * 32
 def logits(model: nn.Module, x: Tensor) -> Tensor:
     """Logits [n, classes] in eval mode, without gradients; the model is left as found.
 
-    x [n, ...] uint8 or float, on the model's device or on disk.
+    x [n, ...] uint8 or float, on the model's device.
     """
     size = min(1000, max(1, MOST // x.shape[1:].numel()))
     with evaluating(model), torch.inference_mode():

@@ -73,7 +73,7 @@ def drawn(pair: samples.Pair, most: int, seed: int) -> samples.Pair:
     if len(pair[0]) <= most:
         return pair
     keep = torch.randperm(len(pair[0]), generator=generator(seed, 0, 1))[:most].to(pair[0].device)
-    return samples.take(pair[0], keep), pair[1][keep]
+    return pair[0][keep], pair[1][keep]
 
 
 def compared(

@@ -143,7 +143,7 @@ def inputs(x: Tensor, bounds: Bounds) -> list[Flag]:
     """Images without bounds that don't lie in [0, 1] (with bounds, that is refused before), and
     those that use less than a quarter of it."""
     low, high = 0.0, 1.0
-    if isinstance(x, Tensor) and x.ndim == 4 and x.shape[1] in (1, 3):  # not: samples on disk
+    if x.ndim == 4 and x.shape[1] in (1, 3):
         low, high = (float(samples.as_float(end)) for end in (x.min(), x.max()))
     outside = bounds is None and (low < 0 or high > 1)
     seen = f"the forget samples span [{low:.3g}, {high:.3g}]"

@@ -62,8 +62,7 @@ def fit(
     ``fit(net, x, y, Recipe(epochs=30, lr=0.05), seed=0)``.
 
     Args:
-        x: [n, ...] uint8 or float, a tensor or rows on disk (:func:`rurklib.train.batches` says
-            what those must have), anywhere: a batch at a time is moved to the model's device.
+        x: [n, ...] uint8 or float, anywhere: a batch at a time is moved to the model's device.
         y: int64 [n].
         recipe: epochs, lr and all else (:class:`rurklib.train.Recipe`; default: its defaults).
         engine: what computes the steps; :class:`rurklib.study.scale.AtScale` is the other one.
@@ -72,8 +71,7 @@ def fit(
     Raises InputError for samples, labels or values that can't be used, or if a step doesn't fit
     into a GPU's memory.
     """
-    if isinstance(x, Tensor):  # rows are read when they are asked for
-        checks.inputs(x, None)
+    checks.inputs(x, None)
     checks.labels(y, len(x))
     recipe, engine = replace(recipe or Recipe(), **values), engine or Engine()
     augmentation(recipe.augment, tuple(x.shape[1:]))

@@ -1,7 +1,7 @@
 """The one loop that every training and fine-tuning here goes through.
 
 Data are tensors, so a batch is an index: no DataLoader, no workers. On the model's device nothing
-is copied; elsewhere (too large, or on disk) a batch at a time is moved there. The order of batches
+is copied; elsewhere a batch at a time is moved there. The order of batches
 comes from a generator of its own, so a seed decides it and nothing else does.
 """
 
@@ -31,9 +31,8 @@ def batches(
     """Shuffled batches (x float, y) for ``epochs`` passes, each sample once a pass.
 
     A pass is cut into ceil(n / size) batches of nearly equal length, so there is no tiny last
-    batch (BatchNorm can't be trained on a batch of one). ``x`` is a tensor, or anything on the CPU
-    that gives ``x[index]``, ``len``, ``shape``, ``dtype`` and ``device`` as one does; a batch is
-    moved to ``device`` (default: it stays where x is), as bytes if it is bytes.
+    batch (BatchNorm can't be trained on a batch of one). A batch is moved to ``device`` (default:
+    it stays where x is), as bytes if it is bytes.
     """
     data = sharded_batches(x, y, size=size, epochs=epochs, generator=generator, device=device)
     return ((xb, yb) for xb, yb, _ in data)

@@ -70,30 +70,6 @@ def test_every_bit_is_that_of_the_plain_loop(more, floats, same_random_state):
         assert same(fit(net(), x, y, **options), plain(net(), x, y, **options))
 
 
-class Rows:
-    """What may stand for a tensor: rows that are read when they are asked for."""
-
-    def __init__(self, x: torch.Tensor) -> None:
-        self.x, self.read = x, []
-        self.shape, self.dtype, self.device = x.shape, x.dtype, x.device
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, index: torch.Tensor) -> torch.Tensor:
-        assert isinstance(index, torch.Tensor)
-        self.read.append(len(index))
-        return self.x[index].clone()
-
-
-def test_rows_that_are_read_when_asked_for_are_as_good_as_a_tensor():
-    """To the bit. Fails if more than a batch is ever read at once."""
-    x, y = data()
-    rows = Rows(x)
-    assert same(fit(net(), rows, y, **OPTIONS), fit(net(), x, y, **OPTIONS))
-    assert max(rows.read) <= 8
-
-
 @pytest.mark.parametrize(
     ("x", "y", "says"),
     [

@@ -3,17 +3,14 @@
 ``path/train/<class>/*.jpg`` and ``path/test/<class>/*.jpg`` (or ``val`` where there is no
 ``test``). Classes are the folders' names in alphabetical order, as torchvision numbers them.
 Images are made RGB, cut to a centred square and resized, and kept as one file a side in the cache
-folder; adding, removing or touching an image decodes anew. A side of up to 512 MB is read into
-memory, a larger one stays on disk (:mod:`rurklib.study.sources.rows`), however many images it has.
+folder; adding, removing or touching an image decodes anew. All of them are held in memory.
 """
 
+import contextlib
 import hashlib
 import os
-import time
-from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +21,6 @@ from rurklib import checks
 from rurklib.checks import InputError
 from rurklib.data.dataset import Dataset
 from rurklib.study import files, memo
-from rurklib.study.sources.rows import Rows, in_memory_if_small
-
-GROUP = 256  # images that are decoded and written together: no more are in memory
-EVERY = 15.0  # seconds between two lines that say how far decoding is
 
 
 def cache_folder() -> Path:
@@ -65,17 +58,14 @@ def image_folder(path: str | Path, size: int = 32) -> Dataset:
         )
     listed = [_listed(side) for side in sides]
     train, test = (
-        (_decoded_once(side, labels, key, size), labels)
+        (_decoded_once(side, key, size), labels)
         for side, (labels, key) in zip(sides, listed, strict=True)
     )
     return Dataset(root.name, train, test, classes, f"images in {root.name}, {size}x{size}")
 
 
 def _listed(folders: list[Path]) -> tuple[Tensor, str]:
-    """The labels of one side, and a hash that changes with any file's place, length or time.
-
-    No list of all files is made: there may be more than a million.
-    """
+    """The labels of one side, and a hash that changes with any file's place, length or time."""
     sha, counts = hashlib.sha256(), []
     for folder in folders:
         found = _files(folder)
@@ -91,19 +81,26 @@ def _listed(folders: list[Path]) -> tuple[Tensor, str]:
     return torch.arange(len(folders)).repeat_interleave(torch.tensor(counts)), sha.hexdigest()
 
 
-def _decoded_once(folders: list[Path], labels: Tensor, listed: str, size: int) -> Tensor:
+def _decoded_once(folders: list[Path], listed: str, size: int) -> Tensor:
     """The images of one side, from the cache if they are there whole."""
     from filelock import FileLock
+    from joblib import cpu_count
 
-    wanted = memo.key(_decoded, {"files": listed, "size": size})
-    kept = cache_folder() / "images" / wanted / "images.npy"
-    every = (file for folder in folders for file in _files(folder))
-    codec = memo.Codec(partial(_write, (len(labels), 3, size, size)), _read)
+    kept = cache_folder() / "images" / memo.key(_decoded, {"files": listed, "size": size})
+    kept = kept / "images.npy"
+    every = [file for folder in folders for file in _files(folder)]
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(kept.with_suffix(".lock")):  # another process waits, then finds it
             files.sweep(kept.parent)  # what a killed process left
-            return in_memory_if_small(memo.memo(kept, partial(_decode, every, size), wanted, codec))
+            if kept.exists():
+                with contextlib.suppress(ValueError, EOFError):  # damaged: decoded again
+                    return torch.from_numpy(np.load(kept, allow_pickle=False))
+            with ThreadPoolExecutor(cpu_count()) as pool:  # Pillow lets go of Python's lock
+                images = np.stack(list(pool.map(partial(_decoded, size=size), every)))
+            with files.replacing(kept) as unfinished:
+                np.save(unfinished, images)
+            return torch.from_numpy(images)
     except OSError as error:
         raise InputError(
             f"{kept.parent} can't be written ({error}): set RURK_CACHE to a folder with room"
@@ -115,41 +112,6 @@ def _files(folder: Path) -> list[Path]:
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
     return sorted(f for f in folder.rglob("*") if f.name.lower().endswith(IMG_EXTENSIONS))
-
-
-def _write(shape: tuple[int, ...], path: Path, images: Iterable[np.ndarray], key: str) -> None:
-    """Images as they come into one file, which appears when it is whole; its folder bears the
-    key."""
-    done, said = 0, time.monotonic()
-    with files.replacing(path) as unfinished, open(unfinished, "wb") as out:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(out, header)
-        for image in images:
-            out.write(image.tobytes())
-            done += 1
-            if time.monotonic() - said > EVERY:
-                print(f"{done} of {shape[0]} images are decoded to {shape[-1]}x{shape[-1]}")
-                said = time.monotonic()
-        if done != shape[0]:
-            raise InputError(
-                f"{done} images instead of {shape[0]}: the folder changed meanwhile; run it again"
-            )
-
-
-def _read(path: Path) -> tuple[Rows | None, str]:
-    try:
-        return Rows(path), path.parent.name
-    except InputError:  # damaged: nothing is lost, it is decoded again
-        return None, ""
-
-
-def _decode(every: Iterator[Path], size: int) -> Iterator[np.ndarray]:
-    """The images one after another, decoded on every core; those of a group are in memory."""
-    from joblib import cpu_count
-
-    with ThreadPoolExecutor(cpu_count()) as pool:  # Pillow lets go of Python's lock
-        while group := list(islice(every, GROUP)):
-            yield from pool.map(lambda file: _decoded(file, size), group)
 
 
 def _decoded(file: Path, size: int) -> np.ndarray:

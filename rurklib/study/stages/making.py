@@ -21,7 +21,6 @@ from rurklib.study.memo import WEIGHTS, Checkpoint, content
 from rurklib.study.run import Run
 from rurklib.study.scale import processes
 from rurklib.study.scale.engine import AtScale
-from rurklib.study.sources import rows
 from rurklib.train.fit import fit
 from rurklib.unlearn.contract import METHODS, defaults
 
@@ -124,8 +123,7 @@ def _trained(run: Run, name: ModelId, wanted: str) -> tuple[nn.Module, float]:
     if method == SAME_PRIOR:
         x, y = rehearsed(run.split, run.data).pair(run.data, "retain")
     if method == SMOOTHED:
-        noisy = noisy_copies if x.shape.numel() <= rows.IN_MEMORY else rows.noisy_rows
-        x, y = noisy(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
+        x, y = noisy_copies(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
     kept = _unfinished(run, name) if s.keep_every else None
     engine = AtScale(kept, wanted, every=s.keep_every or 1, name=f"{method} seed {seed}")
     return fit(model, x, y, s.training(method), seed=seed, engine=engine), engine.before

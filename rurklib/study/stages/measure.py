@@ -25,7 +25,7 @@ from rurklib.residual.placement import by_p
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.spec import Measurement
 from rurklib.residual.verdict import Verdict
-from rurklib.samples import as_float, take
+from rurklib.samples import as_float
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, digest, fresh, key
@@ -207,7 +207,7 @@ def samples(run: Run, part: str) -> tuple[Tensor, Tensor]:
     if part == "forget":
         return x, y
     same = run.split.of_class(y)
-    return sampled((take(x, same), y[same]), len(run.split.forget), seed=0)
+    return sampled((x[same], y[same]), len(run.split.forget), seed=0)
 
 
 def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
