@@ -49,9 +49,9 @@ def test_what_is_imported_is_declared_and_the_core_needs_no_extra():
     files = sorted((ROOT / "rurklib").rglob("*.py"))
     core = [f for f in files if "study" not in f.relative_to(ROOT).parts]
     base = names(PROJECT["dependencies"])
-    declared = base.union(names(STUDY), *(names(EXTRAS[e]) for e in ("onnx", "several", "dask")))
+    declared = base.union(names(STUDY), *(names(EXTRAS[e]) for e in ("onnx", "dask")))
     used = imported(files)
-    assert imported(core) <= base | {"lightning-fabric"}  # the last: when several processes train
+    assert imported(core) <= base
     assert used - declared == set()
     assert declared - used - NOT_IMPORTED == set()
 
@@ -121,7 +121,7 @@ def test_the_command_answers(monkeypatch, capsys):
 
 def test_importing_loads_nothing_heavy_and_training_needs_no_extra():
     """In a process of its own, which then has none of the extras' packages. Fails if a module
-    imports a study's tools at its top, or if `pip install -e .` is not enough for `rurk train`, or
+    imports a study's tools at its top, or if `pip install -e .` is not enough to train, or
     for an audit in Python that writes nothing, or ".[audit]" for one that writes its page; or if
     the inspector's server waits for what only its page needs."""
     heavy = ("seaborn", "matplotlib", "ipywidgets", "papermill", "sklearn", "IPython", "joblib",
@@ -134,7 +134,7 @@ print([m for m in {heavy!r} if m in sys.modules])
 sys.modules |= dict.fromkeys({extras!r})
 rurklib.audit
 import rurklib.study.stages.models
-from rurklib.study.cli import main, serve, train
+from rurklib.study.cli import main, serve
 for name in {("seaborn", "matplotlib")!r}:
     del sys.modules[name]
 import rurklib.study.cli.audit, rurklib.study.figures.curves, rurklib.study.report.page

@@ -1,5 +1,6 @@
 """Train a classifier: Original on retain + forget, a re-trained reference on retain alone."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count, islice
 from typing import Any
@@ -12,37 +13,9 @@ from rurklib import checks
 from rurklib.rng import generator, seeded
 from rurklib.train.adversarial import STREAM, led_astray
 from rurklib.train.augment import augmentation
-from rurklib.train.loop import learn, sharded_batches
+from rurklib.train.loop import batches, learn
 from rurklib.train.precision import computing
 from rurklib.train.spec import Recipe, optimised, wind_forward
-
-
-class Engine:
-    """What computes the steps of a training: here one process, and nothing is kept.
-
-    What large trainings need stands in :mod:`rurklib.study.scale`, which overrides all of this.
-    ``share`` is (which, of how many): the part of each batch that is computed here.
-    """
-
-    share: tuple[int, int] = (0, 1)
-
-    def prepare(
-        self, model: nn.Module, optimizer: torch.optim.SGD, recipe: Recipe, *, n: int, seed: int
-    ) -> int:
-        """Called before the first step of a training on n samples, on the random state that
-        ``seed`` decides. Returns how many passes are done already."""
-        return 0
-
-    def forward(self, model: nn.Module, x: Tensor) -> Tensor:
-        """The model's logits."""
-        return model(x)
-
-    def backward(self, loss: Tensor) -> None:
-        """Add the loss's gradients to the weights' own."""
-        loss.backward()
-
-    def after_pass(self, done: int) -> None:
-        """Called whenever a pass ends, ``done`` of them by now; after the last one too."""
 
 
 def fit(
@@ -52,7 +25,7 @@ def fit(
     recipe: Recipe | None = None,
     *,
     seed: int,
-    engine: Engine | None = None,
+    each_pass: Callable[[nn.Module, torch.optim.SGD, int], int] | None = None,
     **values: Any,
 ) -> nn.Module:
     """Train ``model`` in place on (x, y) and return it in eval mode.
@@ -65,7 +38,9 @@ def fit(
         x: [n, ...] uint8 or float, anywhere: a batch at a time is moved to the model's device.
         y: int64 [n].
         recipe: epochs, lr and all else (:class:`rurklib.train.Recipe`; default: its defaults).
-        engine: what computes the steps; :class:`rurklib.study.scale.AtScale` is the other one.
+        each_pass: called with the model, the optimizer and the passes done, before the first (0)
+            and after each; what it returns for 0 is how many passes it has restored, so that a
+            training that was killed goes on (:class:`rurklib.study.resume.Kept`).
         values: fields of the recipe that are to be different.
 
     Raises InputError for samples, labels or values that can't be used, or if a step doesn't fit
@@ -73,7 +48,7 @@ def fit(
     """
     checks.inputs(x, None)
     checks.labels(y, len(x))
-    recipe, engine = replace(recipe or Recipe(), **values), engine or Engine()
+    recipe = replace(recipe or Recipe(), **values)
     augmentation(recipe.augment, tuple(x.shape[1:]))
     device = next(model.parameters()).device
     steps = recipe.steps(len(x))
@@ -81,21 +56,18 @@ def fit(
     rise = round(min(recipe.warmup, recipe.epochs) * a_pass)
     optimizer, schedule = optimised(model, recipe, steps, warmup=rise, nesterov=recipe.nesterov)
 
-    def gradients(xb: Tensor, yb: Tensor, whole: int) -> None:
+    def gradients(xb: Tensor, yb: Tensor) -> None:
         if recipe.adversarial:
-            seeds = (seed, STREAM, *engine.share, next(nth))
-            xb = led_astray(model, xb, yb, recipe.adversarial, *seeds)
-        logits = engine.forward(model, xb)
-        loss = F.cross_entropy(logits, yb, label_smoothing=recipe.label_smoothing)
-        share = len(yb) * engine.share[1] / whole  # gradients are averaged over processes
-        engine.backward(loss if share == 1 else loss * share)
+            # 0 and 1 once numbered parts of a batch: without them copies would be others.
+            xb = led_astray(model, xb, yb, recipe.adversarial, seed, STREAM, 0, 1, next(nth))
+        F.cross_entropy(model(xb), yb, label_smoothing=recipe.label_smoothing).backward()
 
     # Seeded for layers that draw random numbers themselves, such as dropout.
     with seeded(seed), computing(model, recipe.precision, recipe.channels_last):
-        done = engine.prepare(model, optimizer, recipe, n=len(x), seed=seed)
+        done = each_pass(model, optimizer, 0) if each_pass else 0
         wind_forward(schedule, done * a_pass)
         nth = count(done * a_pass)
-        data = sharded_batches(
+        data = batches(
             x,
             y,
             size=recipe.batch_size,
@@ -105,10 +77,10 @@ def fit(
             start=done,
             augment=recipe.augment,
             choices=generator(seed, 11),
-            share=engine.share,
         )
         for epoch in range(done, recipe.epochs):
             part = islice(data, a_pass)
             learn(model, gradients, part, optimizer, schedule, recipe.clip, recipe.batchnorm)
-            engine.after_pass(epoch + 1)
+            if each_pass:
+                each_pass(model, optimizer, epoch + 1)
     return model.eval()

@@ -27,36 +27,18 @@ def batches(
     epochs: int,
     generator: torch.Generator,
     device: torch.device | None = None,
+    start: int = 0,
+    augment: str = "none",
+    choices: torch.Generator | None = None,
 ) -> Iterator[Batch]:
     """Shuffled batches (x float, y) for ``epochs`` passes, each sample once a pass.
 
     A pass is cut into ceil(n / size) batches of nearly equal length, so there is no tiny last
     batch (BatchNorm can't be trained on a batch of one). A batch is moved to ``device`` (default:
-    it stays where x is), as bytes if it is bytes.
+    it stays where x is), as bytes if it is bytes, and there changed by an augmentation that draws
+    from the generator ``choices``. The first ``start`` passes are left out; the others are as if
+    they had been made.
     """
-    data = sharded_batches(x, y, size=size, epochs=epochs, generator=generator, device=device)
-    return ((xb, yb) for xb, yb, _ in data)
-
-
-def sharded_batches(
-    x: Tensor,
-    y: Tensor,
-    *,
-    size: int,
-    epochs: int,
-    generator: torch.Generator,
-    device: torch.device | None = None,
-    start: int = 0,
-    augment: str = "none",
-    choices: torch.Generator | None = None,
-    share: tuple[int, int] = (0, 1),
-) -> Iterator[tuple[Tensor, Tensor, int]]:
-    """(x, y, length of the whole batch) for the part ``share`` = (which, of how many) of each of
-    :func:`batches`, changed by an augmentation that draws from the generator ``choices``.
-
-    The first ``start`` passes are left out; the others are as if they had been made.
-    """
-    which, many = share
     change = augmentation(augment, tuple(x.shape[1:]))
     y = y.to(x.device)
     device = x.device if device is None else device
@@ -72,13 +54,11 @@ def sharded_batches(
         order = order.to(x.device)
         drawn = None if drawn is None else drawn.to(device)
         for place in torch.arange(len(x)).tensor_split(-(-len(x) // size)):
-            part = place.tensor_split(many)[which]
-            here = slice(int(part[0]), int(part[-1]) + 1)
-            index = order[here]
-            xb, yb = moved(x[index], device), moved(y[index], device)
+            part = slice(int(place[0]), int(place[-1]) + 1)
+            xb, yb = moved(x[order[part]], device), moved(y[order[part]], device)
             if change is not None and drawn is not None:
-                xb = change.apply(xb, drawn[here])
-            yield as_float(xb), yb, len(place)
+                xb = change.apply(xb, drawn[part])
+            yield as_float(xb), yb
 
 
 def moved(x: Tensor, device: torch.device) -> Tensor:

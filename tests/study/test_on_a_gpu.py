@@ -10,9 +10,9 @@ from pretended_gpu import pretended_gpu
 from rurklib import study
 from rurklib.study.audit.files import built
 from rurklib.study.page.build import page
+from rurklib.study.resume import Kept
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.run_record import flat
-from rurklib.study.scale import resume
 from rurklib.study.stages.summary import summarise
 
 pytestmark = pytest.mark.slow
@@ -59,9 +59,10 @@ def test_a_training_goes_on_there(cnn, images, tmp_path):
         first, second = (torch.optim.SGD(n.parameters(), 0.1, 0.9) for n in nets)
         nets[0](images(4)[0].to(gpu)).square().sum().backward()
         first.step()
-        resume.write(tmp_path / "kept", "key", nets[0], first, passes=1)
+        kept = Kept(tmp_path / "kept", "key", every=1)
+        kept(nets[0], first, 1)
         drawn = torch.rand(3)
-        assert resume.restore(resume.read(tmp_path / "kept", "key"), nets[1], second) == 1
+        assert kept(nets[1], second, 0) == 1
         assert torch.equal(torch.rand(3), drawn)
         for one, other in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
             assert torch.equal(one, other)

@@ -15,7 +15,7 @@ from rurklib.train.augment import (
     padding,
 )
 from rurklib.train.fit import fit
-from rurklib.train.loop import batches, sharded_batches
+from rurklib.train.loop import batches
 
 
 def photos(n: int, h: int = 16, w: int = 24, dtype=torch.uint8) -> torch.Tensor:
@@ -100,11 +100,11 @@ def test_windows_of_a_zoom_are_inside_and_spread_like_torchvisions(rng):
     assert abs(float(mirrored.mean()) - 0.5) < 0.02
 
 
-def stream(augment: str, seed: int, start: int = 0, share: tuple[int, int] = (0, 1)) -> list:
+def stream(augment: str, seed: int, start: int = 0) -> list:
     x = photos(21, 16, 16)
     gens = [torch.Generator().manual_seed(s) for s in (5, seed)]
-    options = {"size": 6, "epochs": 3, "augment": augment, "start": start, "share": share}
-    return list(sharded_batches(x, torch.arange(21), generator=gens[0], choices=gens[1], **options))
+    options = {"size": 6, "epochs": 3, "augment": augment, "start": start}
+    return list(batches(x, torch.arange(21), generator=gens[0], choices=gens[1], **options))
 
 
 @pytest.mark.parametrize("name", [n for n in AUGMENTATIONS if n != "none"])
@@ -118,7 +118,7 @@ def test_a_seed_decides_and_passes_differ(name, same_random_state):
     plain = stream("none", 0)
     assert all(torch.equal(a[1], b[1]) for a, b in zip(one, plain, strict=True))  # same order
     passes = [
-        {int(i): x for xb, yb, _ in one[4 * e : 4 * e + 4] for x, i in zip(xb, yb, strict=True)}
+        {int(i): x for xb, yb in one[4 * e : 4 * e + 4] for x, i in zip(xb, yb, strict=True)}
         for e in (0, 1)
     ]
     assert not all(torch.equal(passes[0][i], passes[1][i]) for i in range(21))
@@ -132,18 +132,6 @@ def test_later_passes_are_the_same_without_the_earlier_ones(name):
     for a, b in zip(whole[8:], rest, strict=True):
         assert torch.equal(a[0], b[0])
         assert torch.equal(a[1], b[1])
-
-
-@pytest.mark.parametrize("name", list(AUGMENTATIONS))
-def test_shares_put_together_are_the_whole_batches(name):
-    """In three processes, of batches of 6 and 5: nothing is drawn otherwise. Fails if a process's
-    choices are those of another's samples."""
-    whole = stream(name, 0)
-    parts = [stream(name, 0, share=(k, 3)) for k in range(3)]
-    for batch, *three in zip(whole, *parts, strict=True):
-        assert torch.equal(torch.cat([p[1] for p in three]), batch[1])
-        torch.testing.assert_close(torch.cat([p[0] for p in three]), batch[0], atol=1e-6, rtol=0)
-        assert {p[2] for p in three} == {len(batch[1])}
 
 
 def test_fit_shows_the_model_changed_images(linear):

@@ -19,7 +19,6 @@ from rurklib.study.cli.attack import attack
 from rurklib.study.cli.audit import audit
 from rurklib.study.cli.page import page
 from rurklib.study.cli.sweep import sweep
-from rurklib.study.cli.train import train
 from rurklib.study.cli.tune import tune
 from rurklib.study.cli.which import which
 from rurklib.study.scenarios import SCENARIOS
@@ -34,7 +33,6 @@ Examples:
   rurk study --scenario npz --set path=my.npz   images of your own (see also: imagefolder)
   rurk tune --scenario npz --set path=my.npz    choose hyper-parameters for them
   rurk inspect                                  look closely at single forget samples
-  rurk train --scenario digits                  only what takes long; also under torchrun
   rurk page --run runs/digits --out try.html    the like for anybody: one file, no server
   rurk attack --run runs/digits                 adaptive attacks on a finished study
   rurk sweep NOTEBOOK --grid tau=0,0.01         a notebook for every cell of a grid
@@ -90,7 +88,7 @@ def main() -> None:
     """Measure and remove residual knowledge in unlearned classifiers."""
 
 
-for command in (train, tune, page, sweep, audit, attack, which):
+for command in (tune, page, sweep, audit, attack, which):
     main.add_command(command)
 
 

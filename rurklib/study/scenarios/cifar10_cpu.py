@@ -8,8 +8,7 @@ twelve re-trained models are affordable, and with them a band, which the paper d
 radii go beyond the paper's, to where its curves would go on. Beside the paper's nine methods stand
 four that it doesn't have, with their authors' values, and the control of re-training for less long.
 
-    rurk train --scenario cifar10-cpu --jobs 2                   # Original and Re-train alone
-    rurk study --scenario cifar10-cpu --jobs 2 --tables-only     # and all tables, no notebook
+    rurk study --scenario cifar10-cpu --jobs 2 --tables-only     # all tables, no notebook
     rurk study --scenario cifar10-cpu --set path=cifar10.npz     # with every picture: hours more
 
 In bfloat16 where the processor has it, training, unlearning and measuring alike (hits are those of

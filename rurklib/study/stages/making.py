@@ -18,9 +18,8 @@ from rurklib.residual.smoother import noisy_copies
 from rurklib.study import brought, files
 from rurklib.study.ids import PRETRAIN, SAME_PRIOR, SMOOTHED, ModelId
 from rurklib.study.memo import WEIGHTS, Checkpoint, content
+from rurklib.study.resume import Kept
 from rurklib.study.run import Run
-from rurklib.study.scale import processes
-from rurklib.study.scale.engine import AtScale
 from rurklib.train.fit import fit
 from rurklib.unlearn.contract import METHODS, defaults
 
@@ -84,10 +83,7 @@ def ended(device: torch.device) -> float:
 
 
 def make(run: Run, name: ModelId, wanted: str) -> str:
-    """Train or unlearn one model and write its checkpoint; returns who was made, for the log.
-
-    Where several processes train it together, the first one writes and the others wait.
-    """
+    """Train or unlearn one model and write its checkpoint; returns who was made, for the log."""
     began, before = time.perf_counter(), 0.0
     if name.method in METHODS:
         model = unlearned(run, name.method, name.seed, run.scenario.hyperparameters(name.method))
@@ -99,12 +95,10 @@ def make(run: Run, name: ModelId, wanted: str) -> str:
             f"{name.method} seed {name.seed} diverged: its weights aren't finite; try a smaller "
             "lr, as in --set lr=0.01"
         )
-    if processes.rank() == 0:
-        record = {"scenario": run.scenario.name, "split": run.split.digest, **name._asdict()}
-        record["seconds"] = round(seconds, 3)
-        WEIGHTS.save(run.checkpoint(name), Checkpoint(model.state_dict(), record), wanted)
-        _unfinished(run, name).unlink(missing_ok=True)  # of a run that kept more often
-    processes.wait()
+    record = {"scenario": run.scenario.name, "split": run.split.digest, **name._asdict()}
+    record["seconds"] = round(seconds, 3)
+    WEIGHTS.save(run.checkpoint(name), Checkpoint(model.state_dict(), record), wanted)
+    _unfinished(run, name).unlink(missing_ok=True)
     return f"{name.method} seed {name.seed}"
 
 
@@ -124,9 +118,10 @@ def _trained(run: Run, name: ModelId, wanted: str) -> tuple[nn.Module, float]:
         x, y = rehearsed(run.split, run.data).pair(run.data, "retain")
     if method == SMOOTHED:
         x, y = noisy_copies(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
-    kept = _unfinished(run, name) if s.keep_every else None
-    engine = AtScale(kept, wanted, every=s.keep_every or 1, name=f"{method} seed {seed}")
-    return fit(model, x, y, s.training(method), seed=seed, engine=engine), engine.before
+    if not s.keep_every:
+        return fit(model, x, y, s.training(method), seed=seed), 0.0
+    kept = Kept(_unfinished(run, name), wanted, every=s.keep_every)
+    return fit(model, x, y, s.training(method), seed=seed, each_pass=kept), kept.before
 
 
 def _unfinished(run: Run, name: ModelId) -> Path:

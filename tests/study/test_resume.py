@@ -1,22 +1,48 @@
-"""A training that was killed goes on to the same bits, and never from somebody else's state."""
+"""A training that was killed goes on to the same bits, and never from another's state."""
 
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from rurklib import InputError, study
+from rurklib import study
 from rurklib.rng import seeded
 from rurklib.study import files
+from rurklib.study.resume import Kept
 from rurklib.study.run import open_run
-from rurklib.study.scale import engine
-from rurklib.study.scale.engine import AtScale
 from rurklib.train.fit import fit
+
+
+class Killed(BaseException):
+    """Not an Exception, like what ends a process."""
+
+
+def steps(what, most: int = 10**6) -> tuple:
+    """(What it returned, how many steps SGD took, what was warned of); after ``most`` steps it is
+    killed."""
+    step, taken = torch.optim.SGD.step, [0]
+
+    def stepped(optimizer):
+        taken[0] += 1
+        if taken[0] > most:
+            raise Killed
+        return step(optimizer)
+
+    with pytest.MonkeyPatch.context() as m, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        m.setattr(torch.optim.SGD, "step", stepped)
+        made = what()
+    return made, taken[0], [str(w.message) for w in warned]
+
+
+def killed(what, after: int) -> None:
+    with pytest.raises(Killed):
+        steps(what, after)
 
 
 def net() -> nn.Module:
@@ -38,9 +64,10 @@ OPTIONS = {
 }  # fmt: skip
 
 
-def trained(path: Path | None, key: str = "key", every: int = 2, n: int = 37, **options):
+def trained(path: Path, key: str = "key", every: int = 2, n: int = 37, **options):
     """A training of 30 steps, five a pass, whose state is kept in ``path`` after some passes."""
-    return fit(net(), *data(n), engine=AtScale(path, key, every=every), **{**OPTIONS, **options})
+    kept = Kept(path, key, every=every)
+    return fit(net(), *data(n), each_pass=kept, **{**OPTIONS, **options})
 
 
 def same(a: nn.Module, b: nn.Module) -> bool:
@@ -50,93 +77,42 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 
 @pytest.mark.parametrize(
     ("after", "options"),  # kept after passes 2 and 4
-    [
-        (11, {}), (20, {}), (29, {}), (11, {"precision": "bfloat16"}), (20, {"momentum": 0.0}),
-        (29, {"nesterov": True}),
-    ],
-)  # fmt: skip
-def test_it_goes_on_to_the_same_bits(after, options, killed, tmp_path, steps):
+    [(9, {}), (11, {}), (20, {"momentum": 0.0}), (29, {"precision": "bfloat16"})],
+)
+def test_it_goes_on_to_the_same_bits(after, options, tmp_path):
     """Fails if momentum, the schedule, BatchNorm's statistics, the order, the augmentation or
     dropout's random numbers don't go on where they were, or if it begins anew."""
     path = tmp_path / "models" / ".net.kept"
     killed(lambda: trained(path, **options), after)
-    made, taken, said = steps(lambda: trained(path, **options))
+    made, taken, warned = steps(lambda: trained(path, **options))
     assert taken == 30 - 10 * (after // 10)
-    assert said == []
+    assert warned == []
     assert same(made, fit(net(), *data(), **{**OPTIONS, **options}))
-    assert list(path.parent.iterdir()) == []  # deleted, and nothing else left
 
 
-def test_what_a_killed_process_spent_is_counted(killed, tmp_path, monkeypatch):
-    """A second for each look at the clock: fails if the cost of a model that was killed midway is
-    that of its end alone."""
-    path, clock = tmp_path / "a.kept", iter(range(1000))
-    watch = SimpleNamespace(perf_counter=lambda: float(next(clock)))
-    monkeypatch.setattr(engine, "time", watch)
-    killed(
-        lambda: trained(path), 25
-    )  # kept after passes 2 and 4: a clock that was read twice since it began
-    going_on = AtScale(path, "key")
-    fit(net(), *data(), **OPTIONS, engine=going_on)
-    assert going_on.before == 2.0
-
-
-def test_a_long_training_says_how_far_it_is_ever_more_seldom(tmp_path, monkeypatch, capsys):
-    """20 seconds a step, five a pass. Fails if minutes pass in silence before the first pass is
-    done, if every step is told, or if a training without a name says anything."""
-    clock = iter(range(0, 10**6, 20))
-    monkeypatch.setattr(engine, "time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
-    monkeypatch.setattr(AtScale, "said", 0.0)
-    monkeypatch.setattr(AtScale, "wait", engine.PATIENCE)
-    fit(net(), *data(), **OPTIONS, engine=AtScale())
-    assert capsys.readouterr().out == ""
-    fit(net(), *data(), **OPTIONS, engine=AtScale(name="Original seed 0"))
-    said = [f"Original seed 0: {n / 5:.1f} of 6 epochs in {20 * n} s" for n in (2, 5, 11, 23)]
-    assert capsys.readouterr().out.splitlines() == said
-
-
-def test_keeping_changes_nothing_and_begins_with_the_first_pass(killed, tmp_path):
+def test_what_killed_processes_spent_is_counted(tmp_path):
     path = tmp_path / "a.kept"
-    assert same(trained(path, every=1), fit(net(), *data(), **OPTIONS))
-    killed(lambda: trained(path), 9)
-    assert not path.exists()
-    killed(lambda: trained(path), 10)
-    assert path.exists()
-    with pytest.raises(InputError, match="every = 0"):
-        AtScale(path, "key", every=0)
+    first = Kept(path, "key", every=1)
+    first.began -= 100.0
+    killed(lambda: fit(net(), *data(), **OPTIONS, each_pass=first), 11)
+    second = Kept(path, "key", every=1)
+    fit(net(), *data(), **OPTIONS, each_pass=second)
+    assert 100 <= second.before < 200
 
 
-def test_another_training_s_state_is_not_used_and_another_rhythm_makes_no_other(
-    killed, tmp_path, steps
-):
+@pytest.mark.parametrize("harm", ["another", "short", "empty", "foreign", "one bit"])
+def test_another_trainings_state_or_a_damaged_one_is_not_used(harm, tmp_path):
     path = tmp_path / "a.kept"
-    killed(lambda: trained(path), 11)
-    _, taken, said = steps(lambda: trained(path, "another"))
-    assert taken == 30
-    assert len(said) == 1
-    assert f"{path} is not used: it is of another training" in said[0]
-    assert not path.exists()
-    killed(lambda: trained(path), 11)
-    assert steps(lambda: trained(path, every=3))[1:] == (20, [])
-
-
-def test_a_damaged_state_is_not_used(killed, tmp_path, steps):
-    """Cut short, empty, no safetensors, or with a bit turned anywhere among its numbers."""
-    path = tmp_path / "a.kept"
-    killed(lambda: trained(path), 11)
+    killed(lambda: trained(path, "another" if harm == "another" else "key"), 11)
     whole = path.read_bytes()
-    length = int.from_bytes(whole[:8], "little") + 8
-    bad = [whole[:-9], b"", b"not a file of ours" * 99]
-    for at in range(length, len(whole), (len(whole) - length) // 8):
-        bad.append(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
-    wanted = trained(None)
-    for content in bad:
-        path.write_bytes(content)
-        made, taken, said = steps(lambda: trained(path))
-        assert taken == 30
-        assert len(said) == 1
-        assert "is not used" in said[0]
-        assert same(made, wanted)
+    turned = whole[:-40] + bytes([whole[-40] ^ 16]) + whole[-39:]
+    bad = {"short": whole[:-9], "empty": b"", "foreign": b"not ours" * 99, "one bit": turned}
+    path.write_bytes(bad.get(harm, whole))
+    made, taken, warned = steps(lambda: trained(path))
+    assert taken == 30
+    assert len(warned) == 1
+    assert f"{path} is not used" in warned[0]
+    assert same(made, fit(net(), *data(), **OPTIONS))
 
 
 NURSERY = """
@@ -150,7 +126,7 @@ torch.set_num_threads(1)
 torch.optim.SGD([torch.zeros(1)], lr=1.0)  # loads what each child would load: seconds
 out, random = Path(sys.argv[1]), random.Random(int(sys.argv[3]))
 
-def child(name, path=None):
+def child(name, path):
     pid = os.fork()
     if pid == 0:
         files.save_weights(out / name, trained(path, every=1, n=60, epochs=8).state_dict(), "f")
@@ -158,7 +134,7 @@ def child(name, path=None):
     return pid
 
 began = time.time()
-os.waitpid(child("undisturbed"), 0)
+os.waitpid(child("undisturbed", out / "other"), 0)
 took, kills, seen = time.time() - began, 0, 0
 while not (out / "disturbed").exists():
     pid = child("disturbed", out / "kept")
@@ -188,7 +164,7 @@ def test_killed_again_and_again_at_any_moment(tmp_path):
     kills, seen = map(int, done.stdout.split()[:2])
     assert kills >= 2
     assert seen >= 1
-    assert done.stdout.split("[")[1].strip() == "'disturbed', 'undisturbed']"
+    assert done.stdout.split("[")[1].strip() == "'disturbed', 'kept', 'other', 'undisturbed']"
     one, other = (files.load_weights(tmp_path / n)[0] for n in ("undisturbed", "disturbed"))
     assert files.weights_digest(one) == files.weights_digest(other)
 
@@ -196,7 +172,7 @@ def test_killed_again_and_again_at_any_moment(tmp_path):
 SMALL = {"epochs": 2, "references": 2, "draws": 2, "taus": [0.0, 0.2]}
 
 
-def test_a_study_goes_on_from_what_was_kept(tmp_path, steps, killed):
+def test_a_study_goes_on_from_what_was_kept(tmp_path):
     """Killed in the second of three models, with a state kept every pass: the run opens, the
     first model isn't made again, the second goes on, and all are those of a run left alone. Fails
     if opening sweeps the state away or takes it for a checkpoint."""
