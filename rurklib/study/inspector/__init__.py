@@ -8,7 +8,6 @@ button can show progress and stop it.
 from rurklib.study.inspector.cut import cut
 from rurklib.study.inspector.radius import radii
 from rurklib.study.inspector.running_ratio import running
-from rurklib.study.inspector.tasks import TASKS, question
 from rurklib.study.inspector.view import Inspector
 
-__all__ = ["TASKS", "Inspector", "cut", "question", "radii", "running"]
+__all__ = ["Inspector", "cut", "radii", "running"]

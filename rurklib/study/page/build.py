@@ -21,7 +21,6 @@ from rurklib.residual.uncertainty import MIN_REFERENCES
 from rurklib.samples import as_float
 from rurklib.study.figures.style import style
 from rurklib.study.ids import ModelId
-from rurklib.study.inspector.steps import HEADINGS, NUMBERS, word_of
 from rurklib.study.inspector.view import seed_of
 from rurklib.study.page.layers import layers
 from rurklib.study.run import Run
@@ -29,6 +28,12 @@ from rurklib.study.stages.models import load_models
 from rurklib.unlearn.contract import METHODS
 
 HERE = Path(__file__).parent
+HEADINGS = (  # of the three guided steps
+    "Before forgetting, Original knows this {word}",
+    "Models that never saw it know it less",
+    "Push too hard, and it shows as well",
+)
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NOTES = {
     "Original": "learned from it",
     "Re-train": "never saw it",
@@ -83,8 +88,8 @@ def page(
     )  # fmt: skip
     order, steps = telling(measured)
     classes = [escape(name) for name in run.data.classes]  # they become parts of the page
-    word = escape(word_of(run))
-    few, more = (NUMBERS[n] if n < len(NUMBERS) else str(n) for n in (references, references + 1))
+    word = escape(in_words(run.data.classes[label]))
+    few, more = (in_words(str(n)) for n in (references, references + 1))
     content = {
         "shape": list(x.shape[1:]),
         "images": _base64(as_float(x)[order]),
@@ -109,6 +114,11 @@ def page(
     for name, text in marks.items():
         html = html.replace(f"{{{{{name}}}}}", text)
     return html
+
+
+def in_words(number: str) -> str:
+    """A digit as a word, "9" as "nine"; anything else as it is."""
+    return NUMBERS[int(number)] if number.isdecimal() and int(number) < len(NUMBERS) else number
 
 
 def telling(measured: ResidualKnowledge) -> tuple[np.ndarray, list[dict[str, Any]]]:

@@ -1,8 +1,7 @@
 """Panels: controls and pictures. They hold a state; what they show is computed elsewhere."""
 
-from rurklib.study.panels.guide import guided
 from rurklib.study.panels.inspector import InspectorPanel
 from rurklib.study.panels.page import inspector_page
 from rurklib.study.panels.panel import Panel
 
-__all__ = ["InspectorPanel", "Panel", "guided", "inspector_page"]
+__all__ = ["InspectorPanel", "Panel", "inspector_page"]

@@ -11,7 +11,6 @@ from rurklib.checks import InputError
 from rurklib.study.inspector.choices import TITLE
 from rurklib.study.inspector.view import Inspector
 from rurklib.study.panels.audited import AuditInspector
-from rurklib.study.panels.guide import guided
 from rurklib.study.panels.inspector import InspectorPanel
 from rurklib.study.run import open_existing
 from rurklib.study.run_record import AUDIT
@@ -26,8 +25,7 @@ def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Wi
             inspector = (
                 AuditInspector(Path(folder)) if audited else Inspector(open_existing(folder), seed)
             )
-            panel = InspectorPanel(inspector)
-            body = panel.widget if audited else guided(panel)  # whose steps are a study's story
+            body = InspectorPanel(inspector).widget
     except (InputError, OSError) as error:
         return ipywidgets.HTML(
             '<div role="alert" style="line-height: 1.5"><h1>No run to inspect</h1>'
