@@ -134,7 +134,7 @@ def run_all(tab) -> None:
 def to_panel(tab) -> None:
     """Back to the panel of notebook 5, when its last cell is done: that pulls the view down, and
     cells out of view are taken from the page."""
-    ended = tab.get_by_text("first_change returns nothing yet").last
+    ended = tab.get_by_text("so_far returns nothing yet").last
     ended.wait_for(timeout=WAIT * 1000)
     for _ in range(4):  # cells above are laid out as they come into view, and move it
         tab.get_by_label("perturbation", exact=True).scroll_into_view_if_needed()

@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -18,7 +17,6 @@ from servers import WAIT, inspector_page, lab, parameters, run_all, to_panel
 from rurklib.study.cli.serve import FIRST
 from rurklib.study.figures.inspector import Copy, Probabilities
 from rurklib.study.files import write_json
-from rurklib.study.inspector.radius import radii
 from rurklib.study.inspector.view import Inspector
 from rurklib.study.run import open_existing
 
@@ -150,18 +148,10 @@ def test_a_slider_step_is_answered_soon(page, inspector, record_property):
     assert median < SLOW
 
 
-def test_buttons_work_and_what_they_found_is_right(page, inspector):
-    page.get_by_role("button", name="radius of each model").click()
-    state = int(inspector.order[1]), "gaussian", 0.4
-    *_, found = radii(inspector, *state)
-    own = found.radius[0]
-    wait_for(page, "Original does not change" if np.isnan(own) else f"Original {own:.2g}")
+def test_the_button_works(page):
     page.get_by_role("button", name="running ratio").click()
     wait_for(page, "The band is the 95 % interval")
-    page.get_by_role("button", name="map of the plane").click()
-    wait_for(page, "Plane through the sample")
-    page.get_by_role("img").nth(5).wait_for(timeout=20000)
-    assert page.get_by_role("img").count() == 6
+    assert page.get_by_role("img").count() == 4
 
 
 def test_export_writes_the_files(page, run, inspector):

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import blended_transform_factory
 
 from rurklib.study.figures.images import BAD, GOOD, grey, shown
-from rurklib.study.figures.style import BAND, INK, canvas
+from rurklib.study.figures.style import BAND, DOTTED, INK, canvas, style
 
 WIDTH, SMALL = 3.6, 8.5  # inches at 100 dots: a phone's width; points
 COLUMNS, MOST = 15, 60  # thumbnails in a row, and in the picture
@@ -226,4 +226,48 @@ class Probabilities:
             f"Probability of {name}: {lead} {own:.2f}, re-trained models {again.mean():.2f} on "
             f"average ({again.min():.2f} to {again.max():.2f}). {its} "
             f"{their} models{others}."
+        )
+
+
+class RunningRatio:
+    """One sample's ratio with its interval after each draw."""
+
+    def __init__(self) -> None:
+        self.figure, axis, self._title = narrow(1, 2.9, left=0.68, right=0.2, bottom=0.5, top=0.5)
+        self._axis = axis
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=SMALL)
+        axis.set_xlabel("draws", fontsize=9)
+        axis.set_ylabel("recognised: model / re-trained", fontsize=9)
+        at_edge(axis)
+        axis.axhline(1, **DOTTED)
+        self._band = axis.fill_between([], [], alpha=0.25, lw=0)
+        (self._line,) = axis.plot([], [], lw=1.8)
+        self._note = axis.text(0.5, 0.7, "", transform=axis.transAxes, ha="center", fontsize=9)
+
+    def update(self, r: Any) -> str:
+        """Show a :class:`rurklib.study.inspector.running_ratio.RunningRatio`."""
+        color = style(r.model.split(" ")[0])["color"]
+        known = ~np.isnan(r.ratio)
+        n, low, high = r.draws[known], r.low[known], r.high[known]
+        self._band.remove()
+        self._band = self._axis.fill_between(n, low, high, color=color, alpha=0.25, lw=0)
+        self._line.set_data(n, r.ratio[known])
+        self._line.set(color=color, marker="o" if len(n) == 1 else "")
+        top = max([2.0, *(1.15 * high[min(9, len(n) - 1) :]), *(1.15 * r.ratio[known])])
+        self._axis.set(xlim=(0, max(r.total, 2)), ylim=(0, min(top, 12.0)))
+        self._note.set_text("" if len(n) else "undefined: no re-trained model\nrecognises any copy")
+        hits = f"{r.hits[-1]} of {r.done} copies, a re-trained one {r.reference_hits[-1]:.1f}"
+        none, sure = bool(np.isnan(r.ratio[-1])), "for certain"
+        if not r.certain:
+            sure = f"({r.low[-1]:.2f} to {r.high[-1]:.2f})"
+        ratio = "no ratio" if none else f"ratio {r.ratio[-1]:.2f} {sure}"
+        self._title.set_text(f"{r.model}: {ratio};\nrecognises {hits}")
+        after = f" after {r.done} draw{'s' * (r.done > 1)}" * (none or not r.certain)
+        said = f"{r.model}: {ratio}{after}. It recognises {hits} on average."
+        if none or r.certain:
+            return said
+        return (
+            f"{said} The band is the 95 % interval over copies of this sample, against these "
+            f"{r.references} re-trained models."
         )

@@ -27,13 +27,6 @@ def perturbation_named(kind: str, norm: str = NORMS[0], aim: str = AIMS[0]) -> s
     return "-".join(parts)
 
 
-def other_aim(perturbation: str, towards: bool) -> str:
-    """A gradient perturbation with the aim asked for; a random one has none and stays."""
-    plain = perturbation.removesuffix("-untargeted")
-    one = towards or not PERTURBATIONS[perturbation].gradient_based
-    return plain if one else f"{plain}-untargeted"
-
-
 def reach(perturbation: str, taus: Sequence[float], pixels: int) -> float:
     """The largest tau to offer: twice the largest that was studied, as a size of each pixel.
 

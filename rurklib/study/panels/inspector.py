@@ -13,12 +13,9 @@ import ipywidgets
 
 from rurklib import checks, samples
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.study.figures.inspector import Copy, Probabilities, Thumbnails
-from rurklib.study.figures.inspector_slow import Map, Radius, RunningRatio
+from rurklib.study.figures.inspector import Copy, Probabilities, RunningRatio, Thumbnails
 from rurklib.study.inspector.choices import AIMS, KINDS, NORMS, STEPS, perturbation_named, reach
-from rurklib.study.inspector.cut import cut
 from rurklib.study.inspector.export import export
-from rurklib.study.inspector.radius import radii
 from rurklib.study.inspector.running_ratio import running
 from rurklib.study.inspector.view import Inspector, View
 from rurklib.study.panels.panel import Choice, Panel, Slow, State
@@ -36,12 +33,12 @@ HELP = {
     "aim": "towards y: copies that the model would say y of; away from y: that it wouldn't",
     "found_on": "the model that FGSM and PGD search on",
     "steps": "how many steps PGD takes",
-    "model": "whose running ratio and map are drawn",
+    "model": "whose running ratio is drawn",
 }
 COLUMNS = (
     ("samples", "sample", "copy", *ASKED),
     ("probabilities", "export"),
-    ("model", "ratio", "radius", "map"),
+    ("model", "ratio"),
 )
 
 
@@ -61,7 +58,7 @@ class InspectorPanel(Panel):
             "steps": STEPS, "model": inspector.lead,
         }  # fmt: skip
         opened, images = self._seen(first), samples.as_float(inspector.x).cpu().numpy()
-        copy, l2 = {"sample", *ASKED}, reach("uniform-l2", self.taus, self.pixels)
+        copy = {"sample", *ASKED}
         super().__init__(
             first,
             self._offered,
@@ -80,25 +77,11 @@ class InspectorPanel(Panel):
                     "models, as copies are added: 1 is as if it never saw it",
                     unasked=True,
                 ),
-                "radius": Slow(
-                    "radius of each model",
-                    lambda s: radii(inspector, reach=self.reach(s),
-                                    **_asked(s, "draw", "found_on", "steps")),
-                    Radius(opened.names),
-                    "the smallest tau at which each model changes its answer",
-                ),
-                "map": Slow(
-                    "map of the plane",
-                    lambda s: cut(inspector, s["sample"], l2, model=s["model"]),
-                    Map(),
-                    "which models say y around the sample, in a plane through it",
-                ),
             },
             columns=COLUMNS,
             about={
                 "samples": {"sample"}, "copy": copy, "probabilities": copy,
-                "ratio": copy - {"draw"} | {"model"}, "radius": copy - {"aim", "tau"},
-                "map": {"sample", "model"},
+                "ratio": copy - {"draw"} | {"model"},
             },
             adapt=self._adapted,
         )  # fmt: skip

@@ -9,15 +9,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.text import Text
 
-import rurklib
-from rurklib.study.figures import inspector_slow
 from rurklib.study.figures.images import BAD, GOOD
-from rurklib.study.figures.inspector import Copy, Probabilities, Thumbnails, magnification
-from rurklib.study.figures.inspector_slow import Map, Radius
-from rurklib.study.figures.style import style
-from rurklib.study.inspector.cut import Cut
-from rurklib.study.inspector.radius import FlipRadius
-from rurklib.study.inspector.running_ratio import RunningRatio
+from rurklib.study.figures.inspector import (
+    Copy,
+    Probabilities,
+    RunningRatio,
+    Thumbnails,
+    magnification,
+)
+from rurklib.study.inspector.running_ratio import RunningRatio as Ratio
 from rurklib.study.inspector.view import View
 
 METHODS = ("CR", "Fisher", "NTK", "GD", "NGD", "GA", "NegGrad+", "EU-k", "CF-k", "SCRUB", "SSD",
@@ -141,62 +141,23 @@ def test_the_frame_is_around_the_sample(n):
 def test_the_running_ratio_and_its_gaps():
     n = np.arange(1, 31)
     ratio = np.where(n > 4, 1 + 1 / n, np.nan)
-    r = RunningRatio("NegGrad+", 12, n, n, n / 2, ratio, ratio - 0.1, ratio + 0.1, 100)
-    figure = inspector_slow.RunningRatio()
+    r = Ratio("NegGrad+", 12, n, n, n / 2, ratio, ratio - 0.1, ratio + 0.1, 100)
+    figure = RunningRatio()
     said = figure.update(r)
     x, y = figure._line.get_data()
     np.testing.assert_array_equal(x, n[4:])
     np.testing.assert_array_equal(y, ratio[4:])
     assert "ratio 1.03 (0.93 to 1.13) after 30 draws" in said
     legible(figure.figure)
-    empty = RunningRatio("GD", 12, n, n, 0.0 * n, 0 * ratio * np.nan, ratio, ratio, 100)
+    empty = Ratio("GD", 12, n, n, 0.0 * n, 0 * ratio * np.nan, ratio, ratio, 100)
     said = figure.update(empty)
     assert "no ratio after 30 draws" in said
     assert "band" not in said
     legible(figure.figure)
 
 
-def test_radii_are_filled_where_a_class_is_lost_and_hollow_where_it_is_found():
-    before = np.array([m not in ("RURK", "SCRUB") for m in MODELS])
-    radius = np.linspace(0.02, 0.4, len(MODELS))
-    radius[MODELS.index("GD")] = np.nan
-    r = FlipRadius(MODELS, REFERENCES, before, radius, 0.4, 30, 30)
-    figure = Radius(view().names)
-    said = figure.update(r)
-    marks = dict(zip(figure.rows, figure._marks, strict=True))
-    for name in ("RURK", "CR"):
-        assert marks[name].get_offsets()[0][0] == radius[MODELS.index(name)]
-    assert marks["RURK"].get_facecolor()[0][:3].tolist() == [1, 1, 1]
-    assert marks["CR"].get_facecolor()[0].tolist() == list(to_rgba(style("Original")["color"]))
-    assert len(marks["Re-train"].get_offsets()) == 12
-    assert "GD does not change" in said
-    assert "RURK 0.4 (re-recognises)" in said
-    assert "CR 0.23 (loses)" in said
-    assert figure._none[figure.rows.index("GD")].get_text() == "no change up to 0.4"
-    legible(figure.figure)
-
-
-@pytest.mark.parametrize("model", ["NegGrad+", "Original"])
-def test_a_map_s_colours(model):
-    axis = np.linspace(-1, 1, 11)
-    own = np.zeros((11, 11), bool)
-    own[:, 5:] = True
-    half = np.zeros((11, 11), bool)
-    half[6:] = True
-    says = {"Original": own, "NegGrad+": own, "Re-train 1": half, "Re-train 2": half}
-    c = Cut(model, "9", axis, axis, says, ("Re-train 1", "Re-train 2"), 4, 4)
-    figure = Map()
-    for _ in range(2):  # a second time: border and legend are replaced
-        said = figure.update(c)
-    np.testing.assert_array_equal(figure._image.get_array(), 2 * own + half)
-    assert f"{model} says 9 on 55 % of it, most re-trained models on 45 %" in said
-    assert len(figure.figure.legends) == 1
-    assert len(figure._drawn) == 1 + (model != "Original")
-    legible(figure.figure)
-
-
 def test_the_test_sees_what_is_cut_off_or_covered():
-    figure = inspector_slow.RunningRatio()
+    figure = RunningRatio()
     figure._title.set_text("a title that is much too long for a figure as narrow as a phone is, so")
     with pytest.raises(AssertionError, match="cut off"):
         legible(figure.figure)
@@ -204,7 +165,3 @@ def test_the_test_sees_what_is_cut_off_or_covered():
     figure.figure.text(0.01, 0.97, "over", va="top")
     with pytest.raises(AssertionError, match="lies over"):
         legible(figure.figure)
-
-
-def test_the_longest_name_of_a_method_fits_beside_the_axis():
-    legible(Radius(["Original", *rurklib.METHODS]).figure)

@@ -8,7 +8,7 @@ from rurklib import study
 from rurklib.checks import InputError
 from rurklib.perturb import ball
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.study.inspector.choices import AIMS, KINDS, other_aim, perturbation_named, reach
+from rurklib.study.inspector.choices import AIMS, KINDS, perturbation_named, reach
 from rurklib.study.inspector.view import Inspector
 
 LABEL = {"Original": ("Original", 0), "GD": ("GD", 0), "Re-train 1001": ("Re-train", 1001)}
@@ -139,10 +139,6 @@ def test_names_of_perturbations():
     assert named == {n for n in ON_IMAGES if n.startswith(("uniform", "fgsm", "pgd"))}
     assert perturbation_named("PGD", "L2", "away from y") == "pgd-l2-untargeted"
     assert perturbation_named("Gaussian", "L1", "away from y") == "gaussian"
-    assert other_aim("pgd-l1", False) == other_aim("pgd-l1-untargeted", False)
-    assert other_aim("pgd-l1", False) == "pgd-l1-untargeted"
-    assert other_aim("pgd-l1-untargeted", True) == "pgd-l1"
-    assert other_aim("gaussian", False) == "gaussian"
 
 
 @pytest.mark.parametrize(

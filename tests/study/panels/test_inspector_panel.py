@@ -12,7 +12,6 @@ from PIL import Image
 
 from rurklib.checks import InputError
 from rurklib.study.inspector.choices import perturbation_named
-from rurklib.study.inspector.radius import radii
 from rurklib.study.inspector.running_ratio import running
 from rurklib.study.panels.inspector import InspectorPanel
 from rurklib.study.panels.picture import png
@@ -55,7 +54,7 @@ def test_it_opens_on_the_sample_with_the_largest_ratio_at_the_largest_tau(panel)
     looks_as_set(panel)
 
 
-LABELS = ("running ratio", "radius of each model", "map of the plane")  # of buttons
+LABELS = ("running ratio",)  # of buttons
 MOVES = {"sample": 17, "aim": "away from y", "tau": 0.96, "draw": 5, "found_on": "GD", "steps": 3}
 MOVES["model"] = "RURK"
 
@@ -176,10 +175,6 @@ def test_buttons_show_what_the_package_computes(panel):
     s, inspector = panel.state["sample"], panel.inspector
     *_, r = running(inspector, s, "pgd-l2", 0.8, model="GD", steps=2)
     np.testing.assert_array_equal(panel.jobs["ratio"].report.ratio, r.ratio)
-    *_, q = radii(inspector, s, "pgd-l2", panel.reach(), draw=2, steps=2)
-    np.testing.assert_array_equal(panel.jobs["radius"].report.radius, q.radius)
-    assert set(panel.jobs["map"].report.says) == {"Original", "GD", *inspector.references}
-    assert "GD says 9" in panel.said["map"]
     assert panel.said["ratio"].startswith("GD: ")
 
 
@@ -187,16 +182,12 @@ def test_buttons_show_what_the_package_computes(panel):
     ("change", "kept"),
     [
         ({"sample": 3}, set()),
-        ({"tau": 0.7}, {"radius", "map"}),
-        ({"draw": 4}, {"ratio", "map"}),
-        ({"model": "RURK"}, {"radius"}),
-        ({"steps": 2}, {"map"}),
-        ({"found_on": "GD"}, {"map"}),
-        ({"aim": "away from y"}, {"radius", "map"}),
+        ({"tau": 0.7}, set()),
+        ({"draw": 4}, {"ratio"}),
+        ({"model": "RURK"}, set()),
     ],
 )
 def test_results_vanish_when_they_are_about_something_else(panel, change, kept):
-    """An aim is chosen for each model when a radius is looked for, so it plays no part there."""
     panel.set(kind="PGD", norm="L2", tau=0.8)
     for name, job in panel.jobs.items():
         job.report, panel.shown[name].layout.display = name, ""  # as if it were done
@@ -208,7 +199,7 @@ def test_results_vanish_when_they_are_about_something_else(panel, change, kept):
 
 def test_in_a_running_loop_the_slider_is_free_and_cancel_works(panel):
     async def session():
-        job = panel.jobs["radius"]
+        job = panel.jobs["ratio"]
         job.button.click()
         assert job.running
         assert job.button.disabled
@@ -221,13 +212,14 @@ def test_in_a_running_loop_the_slider_is_free_and_cancel_works(panel):
         assert job.report.done == done < job.report.total
         assert job.cancel.disabled
         job.button.click()  # and again, to the end, while a slider of no concern to it moves
-        panel.controls["tau"].value = 0.1
+        panel.controls["draw"].value = 3
         looks_as_set(panel)
         await job.task
         assert job.said == "done"
         job.button.click()
-        panel.controls["draw"].value = 3  # takes the work back
-        await job.task
+        work = job.task
+        panel.controls["tau"].value = 0.1  # takes the work back
+        await work
         assert (job.running, job.report, job.said) == (False, None, "")
 
     asyncio.run(session())
@@ -251,7 +243,6 @@ def test_in_a_running_loop_the_ratio_is_drawn_unasked(panel):
         panel.set(model="GD")
         assert "ratio" not in panel.said
         assert (await drawn()).startswith("GD: ")
-        assert panel.jobs["radius"].report is None
 
     asyncio.run(session())
 
