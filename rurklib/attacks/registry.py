@@ -125,7 +125,7 @@ def noise(
         taus = (radius(setting.tau, x[0].numel()),)
         asked = replace(asked, taus=taus, perturbation=name)
     counts = count_hits({"model": model}, x, y, asked, found_on="model")
-    h, n = counts.hits[0], counts.drawn[:, None]
+    h, n = counts.hits[0], counts.draws
     seen = np.log(h + 0.5) - np.log(n - h + 0.5) if hits else np.asarray(counts.margins)[0]
     return torch.from_numpy(seen.mean(0))
 

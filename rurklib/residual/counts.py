@@ -10,7 +10,7 @@ whatever the number of draws, samples or radii.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,6 @@ from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
 from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
 from rurklib.residual.inference import Forward, accelerate, laid_out
-from rurklib.residual.sequential import STEP, tolerance_met
 from rurklib.residual.spec import Measurement
 from rurklib.rng import generator
 
@@ -35,9 +34,7 @@ class Counts:
     """Hits of several models on the same perturbed copies.
 
     ``hits`` int64 [model, tau, sample], each 0 ... draws; ``models`` names the first axis and
-    ``taus`` the second. Where drawing stopped early, ``stopped`` int64 [tau] holds how many draws
-    were made at each radius, and hits are out of that: :attr:`drawn` is right in both cases.
-    ``found_on`` names the model that the search was on (None: there was none).
+    ``taus`` the second. ``found_on`` names the model that the search was on (None: there was none).
     ``margins`` float64, shaped like ``hits``: the logit margin of y, mean over draws (None where
     only hits were kept). ``moved`` [tau] is the share of copies that differ from their sample: a
     search without a gradient to follow leaves them where they are. ``not_accelerated`` says
@@ -52,14 +49,8 @@ class Counts:
     seed: int
     found_on: Hashable | None = None
     margins: np.ndarray | None = None
-    stopped: np.ndarray | None = None
     moved: np.ndarray | None = None
     not_accelerated: Mapping[Any, str] = field(default_factory=dict)
-
-    @property
-    def drawn(self) -> np.ndarray:
-        """What hits are out of, [tau]."""
-        return np.full(len(self.taus), self.draws) if self.stopped is None else self.stopped
 
     def only(self, models: Sequence[Hashable]) -> Counts:
         """The counts of some of the models, in the order in which they are named."""
@@ -100,7 +91,6 @@ def count_hits(
     asked: Measurement,
     *,
     found_on: Hashable = None,
-    references: Collection[Hashable] = (),
     forwards: Mapping[Any, Forward] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Counts:
@@ -112,11 +102,6 @@ def count_hits(
     that a gradient-based perturbation searches on, or is a model that isn't counted itself.
     ``forwards`` are the models' fast forms where they were made before. ``progress`` is told, every
     256 samples, which part of the work is done, 0 to 1.
-
-    With a ``tolerance``, drawing stops at a radius as soon as more draws can't tell more: when the
-    95 % Monte Carlo interval of every ratio (each model to the ``references``, each reference to
-    the others) is no wider than +- tolerance, looked at every 10 draws, at most ``draws``. The
-    draws that are made are the first of those that would be made without it.
 
     Shapes: x [n, ...] inside ``asked.bounds``, y int64 [n] -> hits [model, tau, n].
     """
@@ -135,39 +120,25 @@ def count_hits(
     size = max(form.batch_size for form in forms)
     source = replace(source, batch_size=asked.batch_size or source.batch_size)
     others = [found_on] if isinstance(found_on, nn.Module) else []
-    stopped = np.full(len(taus), draws)
     with evaluating(*models.values(), *others):
         for t, tau in enumerate(taus):
             # At tau = 0 and without chance in the perturbation, one copy stands for all draws.
             alike = tau == 0 or not rule.random
-            most, made = 1 if alike else draws, 0
-            totals: list[np.ndarray] = []  # [model, draw] hits over all samples
-            while made < most and not tolerance_met(totals, n, names, references, asked.tolerance):
-                step = min(most - made, most if asked.tolerance is None else STEP)
-                total = np.zeros((len(names), step), np.int64)
-                for first in range(0, n, BLOCK):
-                    block = slice(first, first + BLOCK)
-                    xb, yb, at = samples.as_float(x[block]), y[block], 0
-                    seeds = [(asked.seed, first // BLOCK, i) for i in range(made, made + step)]
-                    own = (rule, source, xb, yb, tau, seeds, asked.bounds, size)
-                    for copies in _copies(*own):
-                        moved[t] += int((copies != xb).flatten(2).any(2).sum())
-                        found, margin = _ask(forms, copies, yb)
-                        hits[:, t, block] += found.sum(1)
-                        margins[:, t, block] += margin
-                        total[:, at : at + len(copies)] += found.sum(2)
-                        at += len(copies)
-                    if progress is not None:
-                        part = (made + step * min(1.0, (first + BLOCK) / n)) / most
-                        progress((t + part) / len(taus))
-                made += step
-                totals.append(total)
+            made = 1 if alike else draws
+            for first in range(0, n, BLOCK):
+                block = slice(first, first + BLOCK)
+                xb, yb = samples.as_float(x[block]), y[block]
+                seeds = [(asked.seed, first // BLOCK, i) for i in range(made)]
+                for copies in _copies(rule, source, xb, yb, tau, seeds, asked.bounds, size):
+                    moved[t] += int((copies != xb).flatten(2).any(2).sum())
+                    found, margin = _ask(forms, copies, yb)
+                    hits[:, t, block] += found
+                    margins[:, t, block] += margin
+                if progress is not None:
+                    progress((t + min(1.0, (first + BLOCK) / n)) / len(taus))
+            hits[:, t] *= draws // made
             moved[t] /= n * made
             margins[:, t] /= made
-            if alike:
-                hits[:, t] *= draws
-            else:
-                stopped[t] = made
     return Counts(
         hits,
         names,
@@ -177,7 +148,6 @@ def count_hits(
         asked.seed,
         label,
         margins,
-        None if asked.tolerance is None else stopped,
         moved,
         {name: form.reason for name, form in zip(names, forms, strict=True) if form.reason},
     )
@@ -240,11 +210,11 @@ def _copies(
 
 
 def _ask(forms: Sequence[Forward], copies: Tensor, y: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Hits [model, draws, n] and sums of margins [model, n]. copies [draws, n, ...]."""
+    """Sums of hits and of margins over draws, [model, n]. copies [draws, n, ...]."""
     flat = laid_out(copies.flatten(0, 1))
     with torch.inference_mode():
         logits = torch.stack([form.of_many(flat) for form in forms])
         logits = logits.view(len(forms), *copies.shape[:2], -1)
         found = (logits.argmax(-1) == y) & logits.isfinite().all(-1)  # NaN would be class 0
         margins = logit_margin(logits, y).sum(1)
-    return found.cpu().numpy(), margins.cpu().numpy()
+    return found.sum(1).cpu().numpy(), margins.cpu().numpy()

@@ -12,7 +12,7 @@ import numpy as np
 
 from rurklib.residual import uncertainty
 from rurklib.residual.parts import in_sd, unit_of
-from rurklib.residual.uncertainty import Draws, Pair
+from rurklib.residual.uncertainty import Pair
 
 
 class Effect(NamedTuple):
@@ -42,19 +42,18 @@ def effect_of_margins(
 
 
 def effect_of_hits(
-    hits: Pair, null: Sequence[Pair], draws: Draws, level: float, estimand: str
+    hits: Pair, null: Sequence[Pair], draws: int, level: float, estimand: str
 ) -> Effect:
     """A ratio of mean accuracies; where no re-trained model recognises anything, a difference."""
     others, gained = on_own_copies(hits[1], null)
-    shares = uncertainty.share(hits[0], draws), np.clip(uncertainty.share(others, draws), 0, 1)
     # Streams of copies are shared by all taus, so a mean over taus may be as noisy as one of them.
-    few = int(np.min(draws))
-    a, b = (s.mean(-2, keepdims=True) * few for s in shares)
+    shares = hits[0] / draws, np.clip(others / draws, 0, 1)
+    a, b = (s.mean(-2, keepdims=True) * draws for s in shares)
     if b.any():
-        low, high = uncertainty.ratio_interval(a, b, few, estimand=estimand, level=level)
+        low, high = uncertainty.ratio_interval(a, b, draws, estimand=estimand, level=level)
         return Effect(float(a.mean() / b.mean()), float(low[0]), float(high[0]), "ratio", gained)
-    low, high = uncertainty.difference_interval(a, b, few, estimand=estimand, level=level)
-    value = float((a.mean() - b.mean()) / few)
+    low, high = uncertainty.difference_interval(a, b, draws, estimand=estimand, level=level)
+    value = float((a.mean() - b.mean()) / draws)
     return Effect(value, float(low[0]), float(high[0]), "accuracy", gained)
 
 
@@ -74,7 +73,7 @@ def on_own_copies(others: np.ndarray, null: Iterable[Pair]) -> tuple[np.ndarray,
     return others.mean(0) + gain + (np.stack(away) - gain) * ((k - 1) / k), True
 
 
-def as_ratio(others: np.ndarray, draws: Draws, shift: float) -> float:
+def as_ratio(others: np.ndarray, draws: int, shift: float) -> float:
     """A shift of the references' log-odds as a ratio of accuracies; NaN if they have none, inf if
     a model that is always right would not have shifted by that."""
     n = others.shape[-1]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def accuracy(hits: np.ndarray, draws: int | np.ndarray) -> np.ndarray:
+def accuracy(hits: np.ndarray, draws: int) -> np.ndarray:
     """Pr[model(x') = y], averaged over samples and, if given, models. [..., tau, s] -> [tau]."""
     share = hits.mean(axis=-1) / draws
     return share.reshape(-1, share.shape[-1]).mean(axis=0)
@@ -31,7 +31,7 @@ def ratio_of_means(own: np.ndarray, others: np.ndarray) -> np.ndarray:
     return _divide(numerator, denominator)
 
 
-def difference(own: np.ndarray, others: np.ndarray, draws: int | np.ndarray) -> np.ndarray:
+def difference(own: np.ndarray, others: np.ndarray, draws: int) -> np.ndarray:
     """Pr[m(x') = y] - Pr[a(x') = y], averaged over samples and references, [tau] in [-1, 1].
 
     Always defined. Where a whole class is forgotten it is the only one that is: a re-trained model
@@ -106,7 +106,7 @@ def median_ratio(own: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def disagreement_bounds(
-    own: np.ndarray, others: np.ndarray, draws: int | np.ndarray
+    own: np.ndarray, others: np.ndarray, draws: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bound of the adversarial disagreement E[k_tau], each [tau, sample].
 
@@ -118,7 +118,6 @@ def disagreement_bounds(
     On shared copies, as r is measured, it fails: m = a never disagrees with itself, yet the lower
     bound is p (1 - p) > 0. Nor does r -> 1 send E[k] to 0, unless p -> 1 as well.
     """
-    draws = np.asarray(draws)[..., None]
     q, p = own / draws, others.mean(axis=0) / draws
     return q * (1 - p), 1 - q * p
 

@@ -62,15 +62,14 @@ def of_references(
     if not references:
         return []
     own = [counts[r] for r in references]
-    each = ((c.of(r), c.drawn) for c, r in zip(own, references, strict=True))
-    hits = np.stack([its * (own[0].drawn / drawn)[:, None] for its, drawn in each])  # of as many
+    hits, draws = np.stack([c.of(r) for c, r in zip(own, references, strict=True)]), own[0].draws
     margins = [c.margins[c.models.index(r)] for c, r in zip(own, references, strict=True)
                if c.margins is not None]  # fmt: skip
     finite = len(margins) == len(own) and np.isfinite(margins).all()
-    odd = outstanding(hits, np.stack(margins) if finite else None, own[0].drawn)
+    odd = outstanding(hits, np.stack(margins) if finite else None, draws)
     seen = f"{references[odd[0]]} knows the forget samples better (p = {odd[1]:.1g})" if odd else ""
-    low = at_chance(hits, own[0].drawn, classes)
-    share = hits[:, 0].mean() / own[0].drawn[0]
+    low = at_chance(hits, draws, classes)
+    share = hits[:, 0].mean() / draws
     guessed = f"{100 * share:.0f} % of the samples, with {classes} classes" if low else ""
     return flag("reference unlike the others", seen) + flag("references at chance", guessed)
 

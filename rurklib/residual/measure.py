@@ -41,7 +41,6 @@ def residual_knowledge(
     found_on: str | nn.Module | None = None,
     bounds: samples.Bounds = (0.0, 1.0),
     batch_size: int | None = None,
-    tolerance: float | None = None,
     precision: Precision = "float32",
     estimand: str = ESTIMANDS[0],
     controls: Mapping[str, samples.Pair] | None = None,
@@ -69,8 +68,6 @@ def residual_knowledge(
             found there. A reference that is searched on is not counted among the references then,
             for its copies are made for it. Random perturbations look at no model.
         batch_size: most samples that a model is shown at once; None: what suits it.
-        tolerance: stop drawing at a radius when the 95 % Monte Carlo interval of every ratio is
-            within +- tolerance (:mod:`rurklib.residual.sequential`); ``draws`` are then the most.
         precision: "float32"; with "bfloat16", or "auto" on a processor that has it, the same hits
             are found in bfloat16, sooner on convolutional nets (:mod:`rurklib.residual.half`).
         estimand: what the ratio's interval is for: "this forget set" (random are the copies and
@@ -100,7 +97,7 @@ def residual_knowledge(
             "references is empty: expected at least one re-trained model, or held-out samples, "
             f"which need none: controls={{{control.HELD_OUT!r}: (x, y)}}"
         )
-    asked = Measurement(taus, perturbation, draws, seed, bounds, batch_size, tolerance, precision)
+    asked = Measurement(taus, perturbation, draws, seed, bounds, batch_size, precision)
     checks.one_of("estimand", estimand, ESTIMANDS)
     PERTURBATIONS[perturbation].check(x, max(asked.taus), bounds)
     checks.labels(y, len(x))
@@ -141,7 +138,7 @@ def residual_knowledge(
                 nonlocal counted
                 shown, on = {n: everyone[n] for n in names}, on or source
                 counts = count_hits(
-                    shown, x, y, asked, found_on=nets.get(on), references=known, forwards=forwards,
+                    shown, x, y, asked, found_on=nets.get(on), forwards=forwards,
                     progress=progress and (lambda p: progress((counted + p * len(x)) / everything)),
                 )  # fmt: skip
                 counted += len(x)

@@ -22,7 +22,7 @@ import numpy as np
 from scipy import special
 
 from rurklib.residual import uncertainty
-from rurklib.residual.uncertainty import Draws, Pair
+from rurklib.residual.uncertainty import Pair
 
 PARTS = ("margin", "scaled margin", "soft hits", "hits", "hits at the first tau")
 OF_MARGINS = PARTS[:3]
@@ -52,7 +52,7 @@ def combined(p: Sequence[float]) -> float:
     return float(np.arctan2(1.0, far) / np.pi)
 
 
-def statistics(hits: np.ndarray, margins: np.ndarray | None, draws: Draws) -> dict[str, np.ndarray]:
+def statistics(hits: np.ndarray, margins: np.ndarray | None, draws: int) -> dict[str, np.ndarray]:
     """Each part's number for every model. Hits and margins [..., tau, sample] -> {part: [...]}."""
     odds = uncertainty.log_odds(hits, draws)
     values = {} if margins is None else {n: f(margins) for n, f in _of_margins(margins).items()}
@@ -62,7 +62,7 @@ def statistics(hits: np.ndarray, margins: np.ndarray | None, draws: Draws) -> di
 def part_statistics(
     hits: Pair,
     null_hits: Sequence[Pair],
-    draws: Draws,
+    draws: int,
     margins: Pair | None,
     null_margins: Sequence[Pair],
 ) -> dict[str, PartStatistic]:

@@ -47,7 +47,7 @@ def copies(values: np.ndarray, models: int = 0) -> dict[int, int]:
 
 
 def outstanding(
-    hits: np.ndarray, margins: np.ndarray | None, draws: uncertainty.Draws
+    hits: np.ndarray, margins: np.ndarray | None, draws: int
 ) -> tuple[int, float] | None:
     """The place of the reference that knows more than the others could, and its p; or None.
 
@@ -74,10 +74,10 @@ def outstanding(
     return (worst, ps[worst]) if ps[worst] * k < LEVEL else None
 
 
-def at_chance(hits: np.ndarray, draws: uncertainty.Draws, classes: int) -> bool:
+def at_chance(hits: np.ndarray, draws: int, classes: int) -> bool:
     """Whether references [k, tau, sample] are right no more often than by guessing, at the first
     tau: in one of ``classes`` cases or fewer, on average."""
-    return bool(uncertainty.share(hits, draws)[:, 0].mean() <= 1 / classes)
+    return bool((hits / draws)[:, 0].mean() <= 1 / classes)
 
 
 def unlike(right: Mapping[Any, tuple[int, int]], of: tuple[int, int]) -> dict[Any, float]:

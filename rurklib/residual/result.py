@@ -18,7 +18,7 @@ from rurklib.residual.exchange import Exchange, exchange
 from rurklib.residual.flag import Flag
 from rurklib.residual.parts import part_statistics
 from rurklib.residual.references import unlike
-from rurklib.residual.uncertainty import ESTIMANDS, Draws, Pair
+from rurklib.residual.uncertainty import ESTIMANDS, Pair
 from rurklib.residual.verdict import JOINT, OVER, RESIDUAL, Verdict, judge, without_references
 
 COLUMNS = (
@@ -66,22 +66,20 @@ class ResidualKnowledge:
         """difference of each reference held out against the others, [reference, tau]."""
         return self._null(estimates.difference)
 
-    def _null(self, estimate: Callable[[np.ndarray, np.ndarray, Draws], np.ndarray]) -> np.ndarray:
+    def _null(self, estimate: Callable[[np.ndarray, np.ndarray, int], np.ndarray]) -> np.ndarray:
         first = next(iter(self.counts.values()))
         if len(self.references) < 2:
             return np.full((1, len(first.taus)), np.nan)
-        return np.stack([estimate(*self.hits_of(r), self.counts[r].drawn) for r in self.references])
+        return np.stack([estimate(*self.hits_of(r), self.counts[r].draws) for r in self.references])
 
     def pairs(self, name: Hashable, what: str = "hits") -> tuple[Pair, Sequence[Pair]]:
         """``what`` (hits or margins) of a model and its references [k, tau, sample], and the same
-        of each of those references held out against the rest; hits as of as many copies."""
+        of each of those references held out against the rest."""
         compared = [r for r in self.references if r != name]
 
         def pair(model: Hashable, others: Sequence[Hashable]) -> Pair:
             counts = self.counts[model]
-            values, drawn = getattr(counts, what), self.counts[name].drawn
-            if what == "hits" and (drawn != counts.drawn).any():  # each stopped at its tolerance
-                values = values * (drawn / counts.drawn)[:, None]
+            values = getattr(counts, what)
             return values[counts.models.index(model)], values[[*map(counts.models.index, others)]]
 
         def without(i: int) -> Pair:
@@ -132,7 +130,7 @@ class ResidualKnowledge:
 
         def right(name: Hashable) -> tuple[int, int]:
             both = (r.counts[name] for r in (self, beside))
-            a, b = (c.of(name)[0] > c.drawn[0] / 2 for c in both)
+            a, b = (c.of(name)[0] > c.draws / 2 for c in both)
             return int(a.sum()), int(b[same].sum())
 
         sizes = len(self._labels), int(same.sum())
@@ -148,7 +146,7 @@ class ResidualKnowledge:
         margins = self.pairs(name, "margins") if self._has_margins(name) else (None, ())
         if margins[0] and not all(np.isfinite(values).all() for values in margins[0]):
             margins = (None, ())  # a flag says so
-        return (*self.pairs(name), self.counts[name].drawn, *margins)
+        return (*self.pairs(name), self.counts[name].draws, *margins)
 
     @property
     def verdict(self) -> Verdict | dict[Any, Verdict]:
@@ -180,7 +178,7 @@ class ResidualKnowledge:
     def rows(self, name: Hashable) -> pd.DataFrame:
         """One row per tau for one model, or for one reference held out against the others."""
         own, others = self.hits_of(name)
-        counts, draws = self.counts[name], self.counts[name].drawn
+        counts, draws = self.counts[name], self.counts[name].draws
         if not self.references:
             known = {"tau": counts.taus, "forget_accuracy": estimates.accuracy(own, draws)}
             if self._has_margins(name):

@@ -18,10 +18,9 @@ class Measurement:
     ``perturbation``: a name in ``rurklib.perturb.PERTURBATIONS``. ``draws``: copies per sample and
     tau (the paper's c = 100). ``seed`` decides the copies. ``bounds``: the lowest and the highest
     value of an input, or None. ``batch_size``: most samples that a model is shown at once; None:
-    what suits it. ``tolerance``: stop drawing at a radius when the 95 % Monte Carlo interval of
-    every ratio is within +- tolerance (:mod:`rurklib.residual.sequential`); ``draws`` are then the
-    most. ``precision``: "float32", or "bfloat16" or "auto", which find the same hits in bfloat16 on
-    processors that have it (:mod:`rurklib.residual.half`); margins are those of bfloat16.
+    what suits it. ``precision``: "float32", or "bfloat16" or "auto", which find the same hits in
+    bfloat16 on processors that have it (:mod:`rurklib.residual.half`); margins are those of
+    bfloat16.
 
     Making one raises InputError for a value that can't be used; nobody checks them again.
     """
@@ -32,7 +31,6 @@ class Measurement:
     seed: int = 0
     bounds: Bounds = (0.0, 1.0)
     batch_size: int | None = None
-    tolerance: float | None = None
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
@@ -43,8 +41,6 @@ class Measurement:
         checks.limits(self.bounds)
         if self.batch_size is not None:
             checks.count("batch_size", self.batch_size)
-        if self.tolerance is not None:
-            checks.number("tolerance", self.tolerance, 0.0)
         checks.one_of("precision", self.precision, get_args(Precision))
 
     @property

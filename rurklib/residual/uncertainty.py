@@ -40,14 +40,13 @@ ESTIMANDS = ("this forget set", "forget sets like it")
 MIN_REFERENCES = 3
 
 Pair = tuple[np.ndarray, np.ndarray]  # one model's values [tau, s], its references' [k, tau, s]
-Draws = int | np.ndarray  # what hits are out of: one number, or one for each tau
 Interval = tuple[np.ndarray, np.ndarray]  # lower and upper limits
 
 
 def ratio_interval(
     own: np.ndarray,
     others: np.ndarray,
-    draws: Draws,
+    draws: int,
     *,
     estimand: str = ESTIMANDS[0],
     level: float = 0.95,
@@ -58,7 +57,7 @@ def ratio_interval(
     model that never recognises y has ratio 0, whose log says nothing: 0 ... the ratio that would
     have shown a hit with probability ``1 - (1 - level) / 2`` (rule of three).
     """
-    p, q = share(own, draws), share(others, draws)
+    p, q = own / draws, others / draws
     a, b = p.mean(-1), q.mean((0, -1))
     some = b > 0
     a_, b_ = np.where(a > 0, a, 1.0), np.where(some, b, 1.0)
@@ -75,7 +74,7 @@ def ratio_interval(
 def difference_interval(
     own: np.ndarray,
     others: np.ndarray,
-    draws: Draws = 1,
+    draws: int = 1,
     *,
     estimand: str = ESTIMANDS[0],
     level: float = 0.95,
@@ -85,22 +84,17 @@ def difference_interval(
     Of hits out of ``draws``, in accuracy; with ``draws=1`` of any values (margins), whose noise
     from the copies is then left to the references' spread.
     """
-    a, b = share(own, draws), share(others, draws)
+    a, b = own / draws, others / draws
     least = _least(a[None]), _least(b)
     half = _half(a, b, _copies(a, draws), least, estimand, level)
     middle = a.mean(-1) - b.mean((0, -1))
     return middle - half, middle + half
 
 
-def share(hits: np.ndarray, draws: Draws) -> np.ndarray:
-    """Hits over draws, [..., tau, sample]."""
-    return hits / np.asarray(draws)[..., None]
-
-
-def _copies(p: np.ndarray, draws: Draws) -> np.ndarray:
+def _copies(p: np.ndarray, draws: int) -> np.ndarray:
     """Variance of a model's accuracy over its copies, unbiased, [tau]; 0 where all are alike."""
-    more = np.maximum(np.asarray(draws) - 1, 1)
-    return np.where(np.asarray(draws) > 1, (p * (1 - p)).mean(-1) / more / p.shape[-1], 0.0)
+    more = max(draws - 1, 1)
+    return (p * (1 - p)).mean(-1) / more / p.shape[-1] if draws > 1 else np.zeros(len(p))
 
 
 def _alike(found: np.ndarray) -> np.ndarray:
@@ -141,14 +135,14 @@ def _half(
     return np.divide(weighted, np.sqrt(total), out=np.zeros(tau), where=total > 0)
 
 
-def log_odds(hits: np.ndarray, draws: Draws) -> np.ndarray:
+def log_odds(hits: np.ndarray, draws: int) -> np.ndarray:
     """Log-odds of the accuracy, with half a sample added to hits and misses. [..., s] -> [...].
 
     On this scale re-trained models scatter alike near 0, in the middle and near 1, where an
     accuracy or its log is squeezed against the end.
     """
     n = hits.shape[-1]
-    found = share(hits, draws).sum(-1)
+    found = (hits / draws).sum(-1)
     return np.log(found + 0.5) - np.log(n - found + 0.5)
 
 
@@ -157,7 +151,7 @@ def accuracy_of(odds: np.ndarray, n: int) -> np.ndarray:
     return np.clip(((n + 1) / (1 + np.exp(-odds)) - 0.5) / n, 0, 1)
 
 
-def least_spread(others: np.ndarray, draws: Draws) -> np.ndarray:
+def least_spread(others: np.ndarray, draws: int) -> np.ndarray:
     """Least standard deviation to believe of references' log-odds, [tau].
 
     Where a reference misses (or recognises) fewer than five copies on average, accuracy is a rare
@@ -165,16 +159,14 @@ def least_spread(others: np.ndarray, draws: Draws) -> np.ndarray:
     six that agree don't make it certain that a seventh would. Half a sample is then taken for
     their spread, if it is not larger. Elsewhere 0.
     """
-    n, found = others.shape[-1], share(others, draws)
+    n, found = others.shape[-1], others / draws
     q = found.mean((0, -1))
-    rare = n * np.asarray(draws) * np.minimum(q, 1 - q) < 5
+    rare = n * draws * np.minimum(q, 1 - q) < 5
     p = (n * q + 0.5) / (n + 1)
     return np.where(rare | _alike(found), 0.5 / ((n + 1) * p * (1 - p)), 0.0)
 
 
-def odds_deviations(
-    pair: Pair, null: Sequence[Pair], draws: Draws
-) -> tuple[np.ndarray, np.ndarray]:
+def odds_deviations(pair: Pair, null: Sequence[Pair], draws: int) -> tuple[np.ndarray, np.ndarray]:
     """:func:`deviations` of the log-odds per tau, [tau] and [k, tau].
 
     What a further reference would gain on copies of its own (found on itself) can't take it
@@ -283,7 +275,7 @@ def _shift(df: int, alpha: float, power: float) -> float:
     return optimize.brentq(missing, 0.0, 4 * edge + 10)
 
 
-def hits_against_null(pair: Pair, null: Sequence[Pair], draws: Draws) -> dict[str, np.ndarray]:
+def hits_against_null(pair: Pair, null: Sequence[Pair], draws: int) -> dict[str, np.ndarray]:
     """``predict_low``, ``predict_high`` (as ratios) and ``p_value`` per tau, each [tau].
 
     The prediction is made on log-odds. The limits are NaN where no reference recognises anything;
@@ -293,7 +285,7 @@ def hits_against_null(pair: Pair, null: Sequence[Pair], draws: Draws) -> dict[st
     own, below = odds_deviations(pair, null, draws)
     least = least_spread(others, draws)
     middle = log_odds(others, draws).mean(0)
-    found = share(others, draws).mean((0, -1))
+    found = (others / draws).mean((0, -1))
     low, high = (
         np.divide(limit, found, where=found > 0, out=np.full(found.shape, np.nan))
         for limit in (accuracy_of(middle + d, others.shape[-1]) for d in predict(below, least))

@@ -19,7 +19,7 @@ from rurklib.residual import uncertainty
 from rurklib.residual.effect import as_ratio, effect_of_hits, effect_of_margins
 from rurklib.residual.parts import OF_MARGINS, PARTS, combined, part_statistics
 from rurklib.residual.references import copies
-from rurklib.residual.uncertainty import ESTIMANDS, MIN_REFERENCES, Draws, Pair
+from rurklib.residual.uncertainty import ESTIMANDS, MIN_REFERENCES, Pair
 
 JOINT = "joint"
 TESTS = (JOINT, *PARTS)
@@ -118,7 +118,7 @@ class Verdict:
 def judge(
     hits: Pair,
     null_hits: Sequence[Pair],
-    draws: Draws,
+    draws: int,
     margins: Pair | None = None,
     null_margins: Sequence[Pair] = (),
     *,
@@ -132,7 +132,7 @@ def judge(
         hits: the model's [tau, sample] and its references' [k, tau, sample], out of ``draws``.
         null_hits: the same for each reference against the others
             (:func:`rurklib.residual.uncertainty.left_out` where all saw the same copies).
-        draws: what hits are out of, one number or [tau].
+        draws: what hits are out of.
         margins: mean logit margins, shaped like the hits, or None if only hits were kept: the rule
             is then about the two parts that need no margins.
         null_margins: like ``null_hits``.

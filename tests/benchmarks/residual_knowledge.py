@@ -18,10 +18,10 @@ which is what an auditor has and where less can be saved. Before a row is timed,
 precision are compared with those of the models themselves on the same copies.
 
 Nets are trained here for a few epochs, on scikit-learn's digits (44 forgotten images of 8x8) and
-on made-up images of CIFAR's size (100 of 3x32x32), so that the adaptive column means something:
-``cifar5-sized`` is the small CNN that small CIFAR-5 has, ``cifar10-cpu`` that scenario's net. Nets
-that know little leave many copies in doubt, which bfloat16 has to ask again: ``--run`` takes a
-finished run's (twelve that aren't its first six re-trained ones, and a hundred forget samples).
+on made-up images of CIFAR's size (100 of 3x32x32): ``cifar5-sized`` is the small CNN that small
+CIFAR-5 has, ``cifar10-cpu`` that scenario's net. Nets that know little leave many copies in doubt,
+which bfloat16 has to ask again: ``--run`` takes a finished run's (twelve that aren't its first six
+re-trained ones, and a hundred forget samples).
 """
 
 import argparse
@@ -50,7 +50,7 @@ from rurklib.study.stages.models import load_model
 from rurklib.train.fit import fit
 from rurklib.train.precision import Precision, processor_has_bfloat16
 
-METHODS, DRAWS, TOLERANCES = 12, 100, (0.01, 0.02)
+METHODS, DRAWS = 12, 100
 PART = 4  # a quarter of the bare passes is timed
 TAUS = {
     "digits": [0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2],
@@ -186,10 +186,8 @@ def measure(
     if law == "pgd":
         pairs, radii, draws = dict(list(models.items())[:2]), taus[5:6], max(1, draws // 5)
 
-    def ours(
-        draws: int, tolerance: float | None = None, precision: Precision = "float32"
-    ) -> rurklib.ResidualKnowledge:
-        options = {"draws": draws, "tolerance": tolerance, "precision": precision}
+    def ours(draws: int, precision: Precision = "float32") -> rurklib.ResidualKnowledge:
+        options = {"draws": draws, "precision": precision}
         return rurklib.residual_knowledge(
             models, references, x, y, taus=radii, perturbation=law, **options
         )
@@ -219,12 +217,6 @@ def measure(
         if law == "gaussian":
             limit, plain = (PART * best[side] / best["ours"] for side in ("limit", "plain"))
             row += f" {limit:7.1%} {plain:9.2f}x"
-            for tolerance in TOLERANCES:
-                began = time.process_time()
-                drawn = ours(DRAWS, tolerance).counts[next(iter(models))].drawn[1:]
-                seconds = time.process_time() - began
-                fewer = DRAWS * len(drawn) / drawn.sum()
-                row += f" {slow / seconds:7.1f}x ({fewer:4.1f}x fewer)"
     print(row, flush=True)
 
 
@@ -271,10 +263,7 @@ def main() -> None:
         " and under pgd from 2 methods and 1 radius. Ours: from 100 draws (digits) or 20, a fifth"
         " of them and 1 radius under pgd."
     )
-    print(
-        "data          law        M  K   the loop      ours   ratio bfloat16   limit bare nets"
-        + "".join(f"  adaptive, +-{t:<10}" for t in TOLERANCES)
-    )
+    print("data          law        M  K   the loop      ours   ratio bfloat16   limit bare nets")
     sets = [(data, partial(prepare, data)) for data in options.data]
     for data, make in [*sets, *[("its nets", partial(of_run, options.run))] * bool(options.run)]:
         made = make()

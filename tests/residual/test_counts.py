@@ -14,8 +14,8 @@ from rurklib.residual.spec import Measurement
 from rurklib.rng import generator
 
 
-def counted(models, x, y, *, found_on=None, references=(), **asked):
-    return count_hits(models, x, y, Measurement(**asked), found_on=found_on, references=references)
+def counted(models, x, y, *, found_on=None, **asked):
+    return count_hits(models, x, y, Measurement(**asked), found_on=found_on)
 
 
 TAUS = (0.0, 0.1, 0.4)

@@ -84,12 +84,11 @@ def test_quantiles_over_samples():
 
 
 def test_disagreement_bounds_by_hand():
-    """Eq. 5 with p = 0.75, 0.25, 0 and r p = 1, 0.5, 0; with 20 draws at tau_1 p = 0.2, 0.05, 0 and
-    r p = 0.4, 0.1, 0.2 there. Fails if r p is taken as undefined where p = 0, if p is squared after
-    averaging something else, or if one number of draws is taken for all."""
-    low, high = estimates.disagreement_bounds(OWN, OTHERS, np.array([10, 20]))
-    assert low == pytest.approx(np.array([[0.25, 0.375, 0], [0.32, 0.095, 0.2]]))
-    assert high == pytest.approx(np.array([[0.25, 0.875, 1], [0.92, 0.995, 1]]))
+    """Eq. 5 with p = 0.75, 0.25, 0 and r p = 1, 0.5, 0; at tau_1 p = 0.4, 0.1, 0, r p = 0.8, 0.2,
+    0.4. Fails if r p is undefined where p = 0, or p is squared after averaging something else."""
+    low, high = estimates.disagreement_bounds(OWN, OTHERS, 10)
+    assert low == pytest.approx(np.array([[0.25, 0.375, 0], [0.48, 0.18, 0.4]]))
+    assert high == pytest.approx(np.array([[0.25, 0.875, 1], [0.68, 0.98, 1]]))
 
 
 @given(st.integers(2, 5), st.randoms(use_true_random=False))

@@ -92,7 +92,7 @@ def test_only_those_in_doubt_are_asked_again():
         apart = (logits - nets[0](x)).abs()
     audited = 192 // EVERY
     assert audited <= call.asked < 96
-    assert (apart.amax(1) == 0).sum() >= call.asked - 1  # their logits are float32's
+    assert (apart.amax(1) < 1e-5).sum() >= call.asked - 1  # their logits are float32's
     assert 0 < apart.max() < 1
 
 

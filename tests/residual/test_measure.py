@@ -14,8 +14,8 @@ from rurklib.residual.result import COLUMNS
 from rurklib.residual.spec import Measurement
 
 
-def counted(models, x, y, *, found_on=None, references=(), **asked):
-    return count_hits(models, x, y, Measurement(**asked), found_on=found_on, references=references)
+def counted(models, x, y, *, found_on=None, **asked):
+    return count_hits(models, x, y, Measurement(**asked), found_on=found_on)
 
 
 # hits [model, tau, sample] out of 10: the model m, and references a, b, c

@@ -30,7 +30,6 @@ def test_equal_questions_are_equal():
         ({"seed": -1}, "seed = -1.*at least 0"),
         ({"bounds": (1.0, 0.0)}, r"bounds = \(1.0, 0.0\).*\(0, 1\), or None"),
         ({"batch_size": 0}, "batch_size = 0"),
-        ({"tolerance": -0.1}, "tolerance = -0.1"),
     ],
 )
 def test_a_value_that_can_not_be_used_is_refused(wrong, match):

@@ -307,28 +307,3 @@ def test_many_references_are_held_out_one_at_a_time():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20 * others.nbytes
-
-
-def test_draws_may_differ_between_taus():
-    """Stopped early at one tau: each tau is as if measured alone. Fails if one number of draws is
-    taken for all."""
-    rng = np.random.default_rng(0)
-    draws = np.array([100, 30, 10])
-    hits = rng.binomial(draws[:, None], 0.8, size=(5, 3, 12))
-    hits[1:, 2] = draws[2]  # a rare event: no misses
-
-    def everything(at, draws):
-        pair = hits[0][at], hits[1:][:, at]
-        null = uncertainty.left_out(pair[1])
-        return np.array(
-            [
-                *uncertainty.ratio_interval(*pair, draws),
-                *uncertainty.difference_interval(*pair, draws),
-                *uncertainty.hits_against_null(pair, null, draws).values(),
-                uncertainty.least_spread(pair[1], draws),
-            ]
-        )
-
-    together = everything([0, 1, 2], draws)
-    for t in range(3):
-        assert together[:, [t]] == pytest.approx(everything([t], int(draws[t])))

@@ -101,7 +101,7 @@ def counted(
             counts = its.counts[name]
             if 0 in counts.taus:
                 at = counts.taus.index(0)
-                row[str(name)] = int((2 * counts.of(name)[at] > counts.drawn[at]).sum())
+                row[str(name)] = int((2 * counts.of(name)[at] > counts.draws).sum())
             else:
                 row[str(name)] = int((logits(nets[name], x).argmax(1) == y).sum())
         found[group] = row

@@ -25,7 +25,7 @@ def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = Non
     (name,) = result.models
     counts = result.counts[name]
     hits, others = result.hits_of(name)
-    draws = counts.drawn[:, None]
+    draws = counts.draws
     accuracy, apart = (hits / draws).mean(axis=0), _apart(result, name)
     shares = np.full(len(apart), np.nan)
     if result.references:

@@ -1,5 +1,5 @@
 // Noise, counts, and what they come to: the package's definitions once more (rurklib/perturb/noise.py,
-// rurklib/residual/estimates.py, uncertainty.py, sequential.py), which tests hold against it.
+// rurklib/residual/estimates.py, uncertainty.py), which tests hold against it.
 
 // Standard normal numbers of copy number "draw" of a sample: the same every time, at every tau.
 function noise(seed, sample, draw, length) {
@@ -86,7 +86,7 @@ class Tally {
     return (this.influences[model] ??= computed());
   }
 
-  // Half the 95 % Monte Carlo interval of the ratio (sequential.half_widths): what other copies
+  // Half the 95 % Monte Carlo interval of the ratio: what other copies
   // could still do to it, and nothing else. With "end", that of its distance from that model's
   // ratio: both are on the same copies, and what these do to both alike cancels.
   halfWidth(model, end) {

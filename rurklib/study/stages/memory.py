@@ -78,4 +78,4 @@ def beyond(forgotten: np.ndarray, held_out: np.ndarray) -> dict[str, np.ndarray]
 
 def _accuracies(result: ResidualKnowledge, names: tuple[ModelId, ...]) -> np.ndarray:
     """Of each model on the copies that were made for it, [model, tau]."""
-    return np.stack([accuracy(result.counts[n].of(n), result.counts[n].drawn) for n in names])
+    return np.stack([accuracy(result.counts[n].of(n), result.counts[n].draws) for n in names])

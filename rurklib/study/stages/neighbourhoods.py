@@ -47,13 +47,13 @@ def from_counts(result: ResidualKnowledge) -> pd.DataFrame:
     rows = []
     for name in (*result.models, *result.references):
         own, others = result.hits_of(name)
-        n = np.asarray(result.counts[name].drawn)[:, None]
+        n = result.counts[name].draws
         columns = {
             "prevalence": estimates.prevalence_of_pairs(own, others),
             "prevalence_with_undefined": (own > others).mean((0, 2)),
             "disagreement_low": (abs(own - others) / n).mean((0, 2)),
             "disagreement_high": (np.minimum(n, 2 * n - own - others) / n).mean((0, 2)),
-            "unlearn": 1 - estimates.accuracy(own, result.counts[name].drawn),
+            "unlearn": 1 - estimates.accuracy(own, result.counts[name].draws),
         }
         taus = result.counts[name].taus
         percent = {column: 100 * share for column, share in columns.items()}
