@@ -27,7 +27,7 @@ class Effect(NamedTuple):
 
 
 def effect_of_margins(
-    margins: Pair, null: Sequence[Pair], level: float, estimand: str, *, scaled: bool = False
+    margins: Pair, null: Sequence[Pair], level: float, *, scaled: bool = False
 ) -> Effect:
     """In logits; ``scaled``: with every model's spread over samples made the re-trained ones'."""
     unit = unit_of(margins) if scaled else 1.0
@@ -37,22 +37,20 @@ def effect_of_margins(
 
     others, gained = on_own_copies(read(margins[1]), ((read(a), read(b)) for a, b in null))
     a, b = (m.mean(-2, keepdims=True) for m in (read(margins[0]), others))
-    low, high = uncertainty.difference_interval(a, b, estimand=estimand, level=level)
+    low, high = uncertainty.difference_interval(a, b, level=level)
     return Effect(float(a.mean() - b.mean()), float(low[0]), float(high[0]), "logits", gained)
 
 
-def effect_of_hits(
-    hits: Pair, null: Sequence[Pair], draws: int, level: float, estimand: str
-) -> Effect:
+def effect_of_hits(hits: Pair, null: Sequence[Pair], draws: int, level: float) -> Effect:
     """A ratio of mean accuracies; where no re-trained model recognises anything, a difference."""
     others, gained = on_own_copies(hits[1], null)
     # Streams of copies are shared by all taus, so a mean over taus may be as noisy as one of them.
     shares = hits[0] / draws, np.clip(others / draws, 0, 1)
     a, b = (s.mean(-2, keepdims=True) * draws for s in shares)
     if b.any():
-        low, high = uncertainty.ratio_interval(a, b, draws, estimand=estimand, level=level)
+        low, high = uncertainty.ratio_interval(a, b, draws, level)
         return Effect(float(a.mean() / b.mean()), float(low[0]), float(high[0]), "ratio", gained)
-    low, high = uncertainty.difference_interval(a, b, draws, estimand=estimand, level=level)
+    low, high = uncertainty.difference_interval(a, b, draws, level)
     value = float((a.mean() - b.mean()) / draws)
     return Effect(value, float(low[0]), float(high[0]), "accuracy", gained)
 

@@ -24,7 +24,6 @@ from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.inference import accelerate
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.spec import Measurement
-from rurklib.residual.uncertainty import ESTIMANDS
 from rurklib.train.precision import Precision
 
 
@@ -42,7 +41,6 @@ def residual_knowledge(
     bounds: samples.Bounds = (0.0, 1.0),
     batch_size: int | None = None,
     precision: Precision = "float32",
-    estimand: str = ESTIMANDS[0],
     controls: Mapping[str, samples.Pair] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> ResidualKnowledge:
@@ -70,8 +68,6 @@ def residual_knowledge(
         batch_size: most samples that a model is shown at once; None: what suits it.
         precision: "float32"; with "bfloat16", or "auto" on a processor that has it, the same hits
             are found in bfloat16, sooner on convolutional nets (:mod:`rurklib.residual.half`).
-        estimand: what the ratio's interval is for: "this forget set" (random are the copies and
-            the re-training) or "forget sets like it" (the samples too).
         controls: other samples by name, ``{"held out": (x, y), "retained": (x, y)}``, measured the
             same way beside (:mod:`rurklib.residual.controls`). Held-out samples of the forgotten
             classes, that nobody trained on, tell memory from robustness.
@@ -98,7 +94,6 @@ def residual_knowledge(
             f"which need none: controls={{{control.HELD_OUT!r}: (x, y)}}"
         )
     asked = Measurement(taus, perturbation, draws, seed, bounds, batch_size, precision)
-    checks.one_of("estimand", estimand, ESTIMANDS)
     PERTURBATIONS[perturbation].check(x, max(asked.taus), bounds)
     checks.labels(y, len(x))
     control.on_one_device(x, {"y": y})
@@ -146,7 +141,7 @@ def residual_knowledge(
 
             counts = assemble(tuple(models), known, asked, count, transfer=source is not None)
             labels = y.cpu().numpy()
-            return ResidualKnowledge(counts, tuple(models), known, single, estimand, y=labels)
+            return ResidualKnowledge(counts, tuple(models), known, single, y=labels)
 
         result = measured(x, y)
         beside = {name: measured(*pair) for name, pair in pairs.items()}

@@ -18,7 +18,7 @@ from rurklib.residual.exchange import Exchange, exchange
 from rurklib.residual.flag import Flag
 from rurklib.residual.parts import part_statistics
 from rurklib.residual.references import unlike
-from rurklib.residual.uncertainty import ESTIMANDS, Pair
+from rurklib.residual.uncertainty import Pair
 from rurklib.residual.verdict import JOINT, OVER, RESIDUAL, Verdict, judge, without_references
 
 COLUMNS = (
@@ -36,17 +36,15 @@ class ResidualKnowledge:
 
     ``counts[name]`` are the counts on the copies made for ``name`` (a model or a reference): the
     same object for all under a random perturbation, one each under a gradient-based one, where
-    every model is probed with the copies found on itself (the paper's protocol). ``estimand``
-    names what the intervals ``ratio_low`` ... ``ratio_high`` hold for: a name in
-    ``uncertainty.ESTIMANDS``. ``control_results`` holds the same measurement of each control,
-    ``flags`` what looks wrong (none: clean), ``y`` the samples' labels.
+    every model is probed with the copies found on itself (the paper's protocol).
+    ``control_results`` holds the same measurement of each control, ``flags`` what looks wrong
+    (none: clean), ``y`` the samples' labels.
     """
 
     counts: Mapping[Any, Counts]
     models: tuple[Any, ...]
     references: tuple[Any, ...]
     single: bool = False
-    estimand: str = ESTIMANDS[0]
     control_results: Mapping[str, ResidualKnowledge] = field(default_factory=dict)
     flags: list[Flag] = field(default_factory=list)
     y: np.ndarray | None = None  # the samples' labels [n]; None: all are of one class
@@ -92,8 +90,8 @@ class ResidualKnowledge:
         another level; see :func:`rurklib.residual.verdict.judge`. If held-out samples were measured
         beside, its note says whether they show the same."""
         if not self.references:
-            return without_references(test, level, self.estimand)
-        verdict = judge(*self.values(name), test=test, level=level, estimand=self.estimand)
+            return without_references(test, level)
+        verdict = judge(*self.values(name), test=test, level=level)
         beside, found = self.control_results.get(control.HELD_OUT), (RESIDUAL, OVER)
         if beside and verdict.finding in found:
             their = beside.judge(name, test=verdict.test, level=level)
@@ -185,7 +183,7 @@ class ResidualKnowledge:
                 known["margin"] = np.asarray(counts.margins)[counts.models.index(name)].mean(-1)
             return pd.DataFrame(known, columns=list(COLUMNS), dtype=float)
         null, apart = self.null, self.null_difference
-        low, high = uncertainty.ratio_interval(own, others, draws, estimand=self.estimand)
+        low, high = uncertainty.ratio_interval(own, others, draws)
         columns = {
             "tau": counts.taus,
             "forget_accuracy": estimates.accuracy(own, draws),
@@ -217,21 +215,18 @@ class ResidualKnowledge:
         reference; ``difference`` is the one less the other, and defined where no ratio is: if a
         whole class is forgotten. The null columns are NaN with fewer than two references.
         ``ratio_low`` ... ``ratio_high`` is the 95 % interval of the ratio of means
-        under ``estimand`` (also in ``frame.attrs``); ``predict_low`` ... ``predict_high`` is where
-        the ratio of a further reference would fall with probability 95 %, and ``p_value`` the
-        two-sided p of that prediction: all NaN with fewer than three references. ``margin`` is the
-        model's mean logit margin, ``margin_difference`` that less the references' mean, in logits,
-        ``margin_sd`` the same in standard deviations of the references, and
-        ``margin_predict_low`` ... ``margin_predict_high`` the difference's prediction for a further
-        reference; NaN if only hits were kept.
+        for this forget set; ``predict_low`` ... ``predict_high`` is where the ratio of a further
+        reference would fall with probability 95 %, and ``p_value`` the two-sided p of that
+        prediction: all NaN with fewer than three references. ``margin`` is the model's mean logit
+        margin, ``margin_difference`` that less the references' mean, in logits, ``margin_sd`` the
+        same in standard deviations of the references, and ``margin_predict_low`` ...
+        ``margin_predict_high`` the difference's prediction for a further reference.
         """
         frames = [self.rows(m) for m in self.models]
         if not self.single:
             for name, rows in zip(self.models, frames, strict=True):
                 rows.insert(0, "model", str(name))
-        frame = pd.concat(frames, ignore_index=True)
-        frame.attrs["estimand"] = self.estimand
-        return frame
+        return pd.concat(frames, ignore_index=True)
 
     @property
     def controls(self) -> pd.DataFrame:

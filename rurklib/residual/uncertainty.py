@@ -3,20 +3,16 @@
 Two questions, two answers:
 
 *How well is the number known?* ``ratio_interval`` and ``difference_interval``. m is one realised
-model and stays fixed; several seeds of a method are several models, each with its interval. What
-else is random is the *estimand*, by name:
+model and stays fixed; several seeds of a method are several models, each with its interval. Random
+are the copies, and the re-training that the references are a sample of. The forget samples are
+fixed: they are those whose forgetting was asked for.
 
-- ``"this forget set"`` (an audit's): the copies, and the re-training that the references are a
-  sample of. The forget samples are fixed: they are those whose forgetting was asked for.
-- ``"forget sets like it"`` (a study's): the samples too, as drawn from a population of them.
-
-Variances of the log ratio (or the difference) by the delta method: the references' spread / K; the
-copies' binomial part (first estimand); the samples' spread of the difference / n, which holds the
-copies' part, less the sample-by-reference interaction that both spreads hold (second). The parts
-know their variance to different degrees, K - 1 degrees of freedom against n - 1 or many, so each
-keeps its own t quantile, weighted by its variance (Cochran 1964). Satterthwaite's one quantile for
-all covered 91-94 % at K = 3. The copies' part is taken as if every model had copies of its own; on
-shared copies their noise partly cancels, and the interval is a little too wide.
+Variances of the log ratio (or the difference) by the delta method: the references' spread / K, and
+the copies' binomial part. The two know their variance to different degrees, K - 1 degrees of
+freedom against many, so each keeps its own quantile, weighted by its variance (Cochran 1964).
+Satterthwaite's one quantile for both covered 91-94 % at K = 3. The copies' part is taken as if
+every model had copies of its own; on shared copies their noise partly cancels, and the interval is
+a little too wide.
 
 *Could a re-trained model do that?* ``predict`` and ``p_value``: each reference is held out against
 the others, and a t prediction with K - 1 degrees of freedom says where a further one would fall.
@@ -34,9 +30,6 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from rurklib import checks
-
-ESTIMANDS = ("this forget set", "forget sets like it")
 MIN_REFERENCES = 3
 
 Pair = tuple[np.ndarray, np.ndarray]  # one model's values [tau, s], its references' [k, tau, s]
@@ -44,12 +37,7 @@ Interval = tuple[np.ndarray, np.ndarray]  # lower and upper limits
 
 
 def ratio_interval(
-    own: np.ndarray,
-    others: np.ndarray,
-    draws: int,
-    *,
-    estimand: str = ESTIMANDS[0],
-    level: float = 0.95,
+    own: np.ndarray, others: np.ndarray, draws: int, level: float = 0.95
 ) -> Interval:
     """Interval for the ratio of means, symmetric on the log scale, two arrays [tau].
 
@@ -62,22 +50,15 @@ def ratio_interval(
     some = b > 0
     a_, b_ = np.where(a > 0, a, 1.0), np.where(some, b, 1.0)
     noise = _copies(p, draws) / a_**2
-    least = _least(p[None]) / a_, _least(q) / b_
-    half = _half(p / a_[:, None], q / b_[:, None], noise, least, estimand, level)
+    half = _half(q / b_[:, None], noise, _least(q) / b_, level)
     low, high = a / b_ * np.exp(-half), a / b_ * np.exp(half)
-    tries = draws if estimand == ESTIMANDS[0] else 1  # of samples yet to come, each is one
-    unseen = -np.log((1 - level) / 2) / (tries * own.shape[-1])
+    unseen = -np.log((1 - level) / 2) / (draws * own.shape[-1])
     high = np.where(a > 0, high, unseen / b_ + 0 * half)
     return np.where(some, low, np.nan), np.where(some, high, np.nan)
 
 
 def difference_interval(
-    own: np.ndarray,
-    others: np.ndarray,
-    draws: int = 1,
-    *,
-    estimand: str = ESTIMANDS[0],
-    level: float = 0.95,
+    own: np.ndarray, others: np.ndarray, draws: int = 1, level: float = 0.95
 ) -> Interval:
     """Interval for the difference of means, two arrays [tau]; also where ratios are undefined.
 
@@ -85,8 +66,7 @@ def difference_interval(
     from the copies is then left to the references' spread.
     """
     a, b = own / draws, others / draws
-    least = _least(a[None]), _least(b)
-    half = _half(a, b, _copies(a, draws), least, estimand, level)
+    half = _half(b, _copies(a, draws), _least(b), level)
     middle = a.mean(-1) - b.mean((0, -1))
     return middle - half, middle + half
 
@@ -111,27 +91,15 @@ def _least(found: np.ndarray) -> np.ndarray:
     return np.where(_alike(found), 0.5 / found.shape[-1], 0.0)
 
 
-def _half(
-    a: np.ndarray, b: np.ndarray, noise: np.ndarray, least: Interval, estimand: str, level: float
-) -> np.ndarray:
-    """Half the width of an interval for mean(a) - mean(b), [tau]; ``least``: that of either."""
-    checks.one_of("estimand", estimand, ESTIMANDS)
-    (k, tau, n), tail = b.shape, 1 - (1 - level) / 2
+def _half(others: np.ndarray, noise: np.ndarray, least: np.ndarray, level: float) -> np.ndarray:
+    """Half the width of an interval for a mean less the references', [tau], from the variance that
+    the copies give it and the least standard deviation of references."""
+    (k, tau, _), tail = others.shape, 1 - (1 - level) / 2
     if k < MIN_REFERENCES:
         return np.full(tau, np.nan)
-    retraining = np.maximum(b.mean(-1).var(0, ddof=1), least[1] ** 2) / k
-    rest, quantile = noise, special.ndtri(tail)
-    if estimand == ESTIMANDS[1]:
-        if n < 2:
-            return np.full(tau, np.nan)
-        per_sample = b.mean(0)
-        both = b - b.mean(-1, keepdims=True) - per_sample + per_sample.mean(-1)[:, None]
-        interaction = (both**2).sum((0, -1)) / ((k - 1) * (n - 1)) / (k * n)
-        retraining = np.maximum(retraining - interaction, least[1] ** 2 / k)
-        rest = np.maximum((a - per_sample).var(-1, ddof=1) / n, least[0] ** 2)
-        quantile = special.stdtrit(n - 1, tail)
-    total = retraining + rest
-    weighted = special.stdtrit(k - 1, tail) * retraining + quantile * rest
+    retraining = np.maximum(others.mean(-1).var(0, ddof=1), least**2) / k
+    total = retraining + noise
+    weighted = special.stdtrit(k - 1, tail) * retraining + special.ndtri(tail) * noise
     return np.divide(weighted, np.sqrt(total), out=np.zeros(tau), where=total > 0)
 
 

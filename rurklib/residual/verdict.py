@@ -19,7 +19,7 @@ from rurklib.residual import uncertainty
 from rurklib.residual.effect import as_ratio, effect_of_hits, effect_of_margins
 from rurklib.residual.parts import OF_MARGINS, PARTS, combined, part_statistics
 from rurklib.residual.references import copies
-from rurklib.residual.uncertainty import ESTIMANDS, MIN_REFERENCES, Pair
+from rurklib.residual.uncertainty import MIN_REFERENCES, Pair
 
 JOINT = "joint"
 TESTS = (JOINT, *PARTS)
@@ -38,7 +38,7 @@ class Verdict:
 
     ``parts`` has the p of every part, ``p`` what they come to. ``effect`` is how far the model is
     from the average reference, with the ``1 - level`` interval ``low`` ... ``high`` for that
-    distance under ``estimand``, in ``unit``: logits, or a ratio of mean accuracies over the curve
+    distance, in ``unit``: logits, or a ratio of mean accuracies over the curve
     (where only hits were kept, or by a test of hits; a difference, unit accuracy, where no
     reference recognises anything). ``p`` asks more: could a further re-trained model be that far
     away? So an interval without 0 and a large p go together well. ``detectable_margin`` (logits)
@@ -59,7 +59,6 @@ class Verdict:
     low: float
     high: float
     unit: str
-    estimand: str
     detectable_margin: float
     detectable_ratio: float
     parts: Mapping[str, float] = field(default_factory=dict)
@@ -124,7 +123,6 @@ def judge(
     *,
     test: str = JOINT,
     level: float = 0.05,
-    estimand: str = ESTIMANDS[0],
 ) -> Verdict:
     """The verdict on one model from counts and margins.
 
@@ -139,10 +137,8 @@ def judge(
         test: ``"joint"``, the rule; or one part alone, a name in ``TESTS``. Choose before looking:
             five parts at 5 % are not one.
         level: the share of false alarms accepted, 1e-6 ... 0.999.
-        estimand: for the effect's interval (see ``uncertainty``); p doesn't depend on it.
     """
     checks.number("level", level, 1e-6, 0.999)
-    checks.one_of("estimand", estimand, ESTIMANDS)
     checks.one_of("test", test, TESTS)
     if margins is not None and not all(np.isfinite(values).all() for values in margins):
         margins = None  # a flag says so
@@ -183,31 +179,29 @@ def judge(
         note = _disagreement(ps, sides, finding, level) if test == JOINT else ""
     of_hits = test.startswith("hits") or margins is None
     if margins is None or of_hits:
-        size = effect_of_hits(hits, null_hits, draws, 1 - level, estimand)
+        size = effect_of_hits(hits, null_hits, draws, 1 - level)
     else:
         scaled = test == "scaled margin"
-        size = effect_of_margins(margins, null_margins, 1 - level, estimand, scaled=scaled)
+        size = effect_of_margins(margins, null_margins, 1 - level, scaled=scaled)
     alpha = level / (len(ps) if test == JOINT else 1)  # what one part needs to be heard for sure
     can = {n: float(uncertainty.detectable(v[1], v[2], alpha=alpha)) for n, v in shown.items()}
     shift = math.nan if of_hits else can[test if test in PARTS[:2] else "margin"]
     ratio = math.nan if test in OF_MARGINS else as_ratio(hits[1], draws, can["hits"])
     return Verdict(
-        finding, test, level, k, p, size.value, size.low, size.high, size.unit, estimand,
+        finding, test, level, k, p, size.value, size.low, size.high, size.unit,
         detectable_margin=shift, detectable_ratio=ratio, parts=ps, note=note,
         leading=leading, shift=away, gained=size.gained,
     )  # fmt: skip
 
 
-def without_references(test: str, level: float, estimand: str) -> Verdict:
+def without_references(test: str, level: float) -> Verdict:
     """No verdict, for want of a re-trained model to compare with."""
     note = (
         "no re-trained model was given; whether forget samples are treated unlike held-out ones "
         "can be told without (exchange)"
     )
     nan = math.nan
-    return Verdict(
-        NO_VERDICT, test, level, 0, nan, nan, nan, nan, "logits", estimand, nan, nan, note=note
-    )
+    return Verdict(NO_VERDICT, test, level, 0, nan, nan, nan, nan, "logits", nan, nan, note=note)
 
 
 def _disagreement(

@@ -12,59 +12,39 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rurklib import InputError
 from rurklib.residual import estimates, uncertainty
-from rurklib.residual.uncertainty import ESTIMANDS, log_odds, p_value, predict, spread
+from rurklib.residual.uncertainty import log_odds, p_value, predict, spread
 
 Phi = stats.norm.cdf
 WORLDS, DRAWS = 1000, 100
 
 
-def make_worlds(k, n, *, samples, luck=0.15, own_luck=0.3, shift=0.3, seed=0):
-    """own [world, n], others [k, world, n], and the true accuracies of m and of re-training.
-
-    ``samples``: "fixed" (one forget set for all worlds) or "drawn" (another one in each). m is one
-    fixed model, ``shift`` better than the average re-trained one."""
+def make_worlds(k, n, *, luck=0.15, own_luck=0.3, shift=0.3, seed=0):
+    """own [world, n], others [k, world, n], and the true accuracies of m and of re-training, for
+    one forget set. m is one fixed model, ``shift`` better than the average re-trained one."""
     rng, worlds = np.random.default_rng([seed, k, n]), WORLDS
-    ability = 1 + rng.standard_normal((1 if samples == "fixed" else worlds, n))
+    ability = 1 + rng.standard_normal((1, n))
     a = luck * rng.standard_normal((k, worlds, 1))
     e = own_luck * rng.standard_normal((k, worlds, n))
     p_own = Phi(ability + shift + own_luck * rng.standard_normal(ability.shape))
     others = rng.binomial(DRAWS, Phi(ability + a + e))
     own = rng.binomial(DRAWS, np.broadcast_to(p_own, (worlds, n)))
-    if samples == "fixed":
-        truth = p_own.mean(), Phi(ability / np.sqrt(1 + luck**2 + own_luck**2)).mean()
-    else:
-        both = 2 + own_luck**2  # the samples' variance, 1, and the probit's own, 1
-        truth = Phi((1 + shift) / np.sqrt(both)), Phi(1 / np.sqrt(both + luck**2))
+    truth = p_own.mean(), Phi(ability / np.sqrt(1 + luck**2 + own_luck**2)).mean()
     return own, others, *truth
 
 
 @pytest.mark.parametrize("k", [3, 6, 10])
 @pytest.mark.parametrize("n", [10, 30, 100])
-@pytest.mark.parametrize("samples", ["fixed", "drawn"])
-def test_intervals_cover_95_percent(samples, n, k):
-    """Fails if a part of the variance is left out or counted twice, if all parts get the normal
-    quantile (K = 3: 80 %), or if the estimands are swapped."""
-    own, others, p_own, p_others = make_worlds(k, n, samples=samples)
-    estimand = ESTIMANDS[0 if samples == "fixed" else 1]
-    ratio = uncertainty.ratio_interval(own, others, DRAWS, estimand=estimand)
-    difference = uncertainty.difference_interval(own, others, DRAWS, estimand=estimand)
+def test_intervals_cover_95_percent(n, k):
+    """Fails if a part of the variance is left out or counted twice, or if all parts get the normal
+    quantile (K = 3: 80 %)."""
+    own, others, p_own, p_others = make_worlds(k, n)
+    ratio = uncertainty.ratio_interval(own, others, DRAWS)
+    difference = uncertainty.difference_interval(own, others, DRAWS)
     for (low, high), truth in ((ratio, p_own / p_others), (difference, p_own - p_others)):
         assert 0.93 <= np.mean((low <= truth) & (truth <= high)) <= 0.97
         assert np.mean(truth < low) < 0.05  # and misses on both sides
         assert np.mean(truth > high) < 0.05
-
-
-def test_the_estimands_differ_where_they_should():
-    """With the samples drawn, an interval for this forget set is too narrow; with them fixed, one
-    for forget sets like it is too wide. Fails if ``estimand`` is ignored."""
-    own, others, a, b = make_worlds(10, 30, samples="drawn", luck=0.05)
-    low, high = uncertainty.ratio_interval(own, others, DRAWS)
-    assert np.mean((low <= a / b) & (a / b <= high)) < 0.8
-    own, others, a, b = make_worlds(10, 30, samples="fixed", luck=0.05)
-    low, high = uncertainty.ratio_interval(own, others, DRAWS, estimand=ESTIMANDS[1])
-    assert np.mean((low <= a / b) & (a / b <= high)) > 0.99
 
 
 def test_shared_copies_make_intervals_no_narrower_than_needed():
@@ -145,12 +125,6 @@ def test_a_ratio_interval_by_hand():
     low, high = uncertainty.ratio_interval(own, others, 10)
     assert np.log(low) == pytest.approx(np.log(1.6) - half)
     assert np.log(high) == pytest.approx(np.log(1.6) + half)
-    # samples: both references' accuracies and their differences are the same for both, so no
-    # interaction; the ratios' influences differ by 0.2 / 0.8
-    samples = (0.25**2 / 2) / 2
-    half = (t * references + stats.t.ppf(0.975, 1) * samples) / np.sqrt(references + samples)
-    low, high = uncertainty.ratio_interval(own, others, 10, estimand=ESTIMANDS[1])
-    assert np.log(high / 1.6) == pytest.approx(half)
 
 
 def test_no_copies_no_copies_noise():
@@ -186,28 +160,11 @@ def test_a_ratio_of_zero_and_an_undefined_one():
     assert 0 < columns["p_value"] < 1
 
 
-def test_samples_that_are_answered_alike_are_few_beside_those_like_them():
-    """50 samples, all of them always right or never, 100 draws each; references that vary. Fails if
-    copies of one sample count as samples of their population, or 50 are taken for all."""
-    others = np.array([40, 44, 48, 52])[:, None, None] + np.zeros((4, 1, 50), int)
-    others[..., ::2] += 1
-    alike = {share: np.full((1, 50), share * 100) for share in (0, 1)}
-    (_, this), (_, like) = (
-        uncertainty.ratio_interval(alike[0], others, 100, estimand=e) for e in ESTIMANDS
-    )
-    assert this * others.mean() / 100 == pytest.approx(-np.log(0.025) / 5000)
-    assert like * others.mean() / 100 == pytest.approx(-np.log(0.025) / 50)
-    for found in (uncertainty.ratio_interval, uncertainty.difference_interval):
-        narrow = found(alike[1], np.full((4, 1, 50), 99) + others % 2, 100, estimand=ESTIMANDS[1])
-        assert narrow[1] - narrow[0] > 2 * 0.5 / 50
-
-
 @pytest.mark.parametrize("k", [1, 2])
 def test_fewer_than_three_references_say_nothing(k):
     own, others = np.array([[8, 9]]), np.arange(2 * k).reshape(k, 1, 2) + 4
     null = uncertainty.left_out(others)
-    for estimand in ESTIMANDS:
-        assert np.isnan(uncertainty.ratio_interval(own, others, 10, estimand=estimand)).all()
+    assert np.isnan(uncertainty.ratio_interval(own, others, 10)).all()
     columns = uncertainty.hits_against_null((own, others), null, 10)
     assert np.isnan(list(columns.values())).all()
     columns = uncertainty.margins_against_null((own, others), null)
@@ -292,11 +249,6 @@ def test_the_detectable_shift_is_found_in_80_percent(k):
     assert stats.nct.sf(edge, k - 1, shift) == pytest.approx(0.8, abs=1e-4)
     low, high = predict(below)
     assert uncertainty.detectable(below) > (high - low) / 2  # more than is just significant
-
-
-def test_an_unknown_estimand_is_refused():
-    with pytest.raises(InputError, match="unknown estimand 'the samples'"):
-        uncertainty.ratio_interval(np.ones((1, 2)), np.ones((3, 1, 2)), 2, estimand="the samples")
 
 
 def test_many_references_are_held_out_one_at_a_time():

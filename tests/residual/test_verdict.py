@@ -13,7 +13,6 @@ from scipy import stats
 
 from rurklib import InputError, ResidualKnowledge, residual_knowledge
 from rurklib.residual.counts import Counts
-from rurklib.residual.uncertainty import ESTIMANDS
 from rurklib.residual.verdict import TESTS, Verdict
 
 Phi = stats.norm.cdf
@@ -57,19 +56,15 @@ def test_a_margin_verdict_by_hand():
     assert (scaled.low, scaled.high) == pytest.approx((3 - half, 3 + half))
 
 
-def test_the_effect_has_the_estimands_interval():
-    """Margins of m are 1 above on one sample and 3 on the other, the references are 0 +- 0.1. For
-    this forget set only the references are random; else the samples' 2 +- 1 as well."""
+def test_the_effects_interval_is_for_this_forget_set():
+    """Margins of m are 1 above on one sample and 3 on the other, the references are 0 +- 0.1. Only
+    the references are random. Fails if the samples' 2 +- 1 counts as well."""
     offsets = np.array([[2.0, 2], [-0.1, -0.1], [0, 0], [0.1, 0.1]])[:, None, :]
     margins = np.repeat(offsets + np.array([[[-1.0, 1]], [[0, 0]], [[0, 0]], [[0, 0]]]), 2, 1)
     hits = [[[5, 5], [5, 5]]] * 4
-    this, like = (by_hand(hits, margins, estimand=e).verdict for e in ESTIMANDS)
+    verdict = by_hand(hits, margins).verdict
     references = stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3)
-    assert (this.low, this.high) == pytest.approx((2 - references, 2 + references))
-    part, whole = 0.01 / 3, 0.01 / 3 + 1
-    half = (stats.t.ppf(0.975, 2) * part + stats.t.ppf(0.975, 1)) / np.sqrt(whole)
-    assert (like.low, like.high) == pytest.approx((2 - half, 2 + half))
-    assert this.p == like.p
+    assert (verdict.low, verdict.high) == pytest.approx((2 - references, 2 + references))
 
 
 def test_a_hit_verdict_by_hand():
@@ -191,7 +186,7 @@ def test_parts_that_disagree_are_told():
 def test_a_verdict_in_words():
     verdict = Verdict(
         "residual knowledge", "joint", 0.05, 6, 0.0031, 1.234, 0.8, 1.6,
-        "logits", ESTIMANDS[0], 0.9, 1.04,
+        "logits", 0.9, 1.04,
     )  # fmt: skip
     assert str(verdict) == (
         "Residual knowledge (p = 0.0031, level 0.05): over the curve the mean logit "
@@ -313,20 +308,3 @@ def test_linear_models_end_to_end(linear):
             "avoids": "over-forgotten",
         }
     assert result.verdict == {name: result.judge(name) for name in models}
-
-
-def test_the_estimand_is_named_and_used(linear):
-    x, y = torch.rand(6, 2, generator=torch.Generator().manual_seed(0)), torch.ones(6).long()
-    nets = [linear(2, seed=s, dtype=torch.float32) for s in range(5)]
-    options = {"taus": [0.3], "draws": 20}
-    frames = {}
-    for estimand in ESTIMANDS:
-        result = residual_knowledge(nets[0], nets[1:], x, y, estimand=estimand, **options)
-        assert result.estimand == result.verdict.estimand == estimand
-        frames[estimand] = result.frame
-        assert result.frame.attrs["estimand"] == estimand
-    a, b = frames.values()
-    assert a.ratio_high.item() != b.ratio_high.item()
-    assert a.predict_high.item() == b.predict_high.item()  # a prediction is for this forget set
-    with pytest.raises(InputError, match="unknown estimand"):
-        residual_knowledge(nets[0], nets[1:], x, y, estimand="this", **options)

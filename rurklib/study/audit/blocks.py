@@ -66,8 +66,7 @@ def blocks(
         f"{sizes['forget']} forget samples, {asked['draws']} copies of each per tau "
         f"({asked['perturbation']}), {k or 'no'} re-trained reference{'s' * (k != 1)}, seed "
         f"{asked['seed']}; taus {', '.join(f'{tau:g}' for tau in asked['taus'])}"
-        f"{''.join(f'; {name} {set_up[name]}' for name in SET_UP if set_up.get(name))}. Intervals "
-        f"are for {result.estimand}."
+        f"{''.join(f'; {name} {set_up[name]}' for name in SET_UP if set_up.get(name))}."
     )
     flags = [str(flag) for flag in result.flags] or ["None raised."]
     answers = [said(result.right or {}), str(verdict), *([str(treated)] if treated else [])]
