@@ -207,7 +207,6 @@ WRONG = [
     ("Retrain-quarter", "share", 1.5), ("Retrain-quarter", "recipe", "fast"),
     ("SalUn", "share", -0.1), ("SalUn", "share", 1.5), ("SCRUB", "max_epochs", 4),
     ("SSD", "alpha", -1.0), ("SSD", "alpha", math.nan), ("SSD", "dampening", -0.1),
-    ("UNSIR", "lam", math.nan), ("UNSIR", "repair_lr", -0.1), ("UNSIR", "samples", 0),
     ("WoodFisher", "alpha", -1.0), ("WoodFisher", "damping", 0.0), ("WoodFisher", "samples", 0),
 ]  # fmt: skip
 

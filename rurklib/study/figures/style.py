@@ -63,7 +63,6 @@ STYLE: dict[str, tuple[str, str]] = {
     "LFSSD": (_C[7], ">"),
     "DELETE": (_C[6], "s"),
     "JiT": (_C[2], "P"),
-    "UNSIR": (_C[1], "X"),
     "Retrain-quarter": ("#7a7a7a", "D"),
     "RURK": (_C[2], "*"),
     "Noise-brittle": (_C[3], "8"),  # two that cheat
