@@ -17,16 +17,12 @@ from rurklib.metrics.registry import METRICS, metric
 from rurklib.metrics.relearn import few_shots, relearn_epochs, relearn_steps
 
 # isort: split
-from rurklib.metrics.epsilon import epsilon
 from rurklib.metrics.klom import klom, klom_normal
-from rurklib.metrics.output_distance import activation_distance, js_divergence
 from rurklib.metrics.u_lira import u_lira
-from rurklib.metrics.zrf import zrf
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["METRICS", "LiRA", "accuracy", "activation_distance", "average_gap", "confidence",
-           "epsilon", "few_shots", "gap_of_means", "js_divergence", "klom", "klom_normal", "lira",
-           "membership", "metric", "mia", "relearn_epochs", "relearn_steps", "u_lira",
-           "zrf"]  # fmt: skip
+__all__ = ["METRICS", "LiRA", "accuracy", "average_gap", "confidence", "few_shots",
+           "gap_of_means", "klom", "klom_normal", "lira", "membership", "metric", "mia",
+           "relearn_epochs", "relearn_steps", "u_lira"]  # fmt: skip

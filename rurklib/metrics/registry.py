@@ -2,9 +2,8 @@
 
 A metric is a function under :func:`metric`. It is given what its parameters name:
 
-- ``model``, and ``original``, which it came from; ``blank``, the same net with random weights;
-  ``retain``, ``forget``, ``test``, ``held_out``: pairs (x, y); ``whole_class``: whether all samples
-  of a class are forgotten;
+- ``model``, and ``original``, which it came from; ``retain``, ``forget``, ``test``, ``held_out``:
+  pairs (x, y); ``whole_class``: whether all samples of a class are forgotten;
 - or ``rows``: the table of all models, with the columns of all metrics that look at one.
 
 One that compares a model with re-trained ones has a ``reading``, a function of the first kind, and
@@ -21,8 +20,7 @@ from typing import Any, TypeVar
 from rurklib import checks
 
 F = TypeVar("F", bound=Callable[..., Any])
-GIVEN = ("model", "original", "blank", "retain", "forget", "test", "held_out", "whole_class",
-         "rows")  # fmt: skip
+GIVEN = ("model", "original", "retain", "forget", "test", "held_out", "whole_class", "rows")
 
 
 @dataclass(frozen=True)

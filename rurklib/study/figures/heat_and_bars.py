@@ -31,44 +31,21 @@ def attack_heat(cells: pd.DataFrame, by: str, titles: Mapping[str, str], *, titl
     names = panel_names(cells, by, titles)
     stacked = 2.5 + CELL * len(names) * cells.method.nunique() > WIDEST
     down, across = ("method", "attack") if stacked else ("attack", "method")
-    return _heats(cells, by, names, title, (down, across), CELL, 1 if stacked else len(names),
-                  "standard deviations of a\nfurther re-trained model")  # fmt: skip
-
-
-def measure_heat(cells: pd.DataFrame, titles: Mapping[str, str], *, title: str) -> Figure:
-    """A panel for each data set: methods in rows, measures in columns, drawn as
-    :func:`attack_heat` draws attacks.
-
-    ``cells`` has a row for each data, measure, method and seed, with ``side`` ("above", "below" or
-    another word) and ``away``, its p as signed standard deviations of a normal distribution;
-    ``titles`` names the data sets shown.
-    """
-    cells = cells.assign(**{s: cells.side == s for s in ("above", "below")}, t=cells.away)
-    by_cell = cells.groupby(["data", "method", "measure"], sort=False, observed=True)
-    counted = by_cell.agg({"t": "mean", "above": "sum", "below": "sum"}).reset_index()
-    return _heats(counted, "data", titles, title, ("method", "measure"), 0.35, len(titles),
-                  "p, in standard deviations of a normal")  # fmt: skip
-
-
-def _heats(
-    cells: pd.DataFrame, by: str, names: Mapping[str, str], title: str, axes_of: tuple[str, str],
-    cell: float, beside: int, label: str,
-) -> Figure:  # fmt: skip
-    """Panels of :func:`_heat`, ``beside`` each other, whose cells are ``cell`` inches wide;
-    ``axes_of``: what is down, what across."""
     shown = cells[cells[by].isin(names)]
     shown = shown.assign(t=shown.t.where(shown.above + shown.below > 0, 0 * shown.t))
-    rows, columns = (list(dict.fromkeys(shown[c])) for c in axes_of)
-    stacked = beside == 1
+    rows, columns = (list(dict.fromkeys(shown[c])) for c in (down, across))
+    beside = 1 if stacked else len(names)
     with panels(
         names, title=title, columns=beside, sharex=stacked, sharey=not stacked,
-        size=(max(2.5 / beside + cell * len(columns), 8.1 / beside), 0.9 + 0.25 * len(rows)),
+        size=(max(2.5 / beside + CELL * len(columns), 8.1 / beside), 0.9 + 0.25 * len(rows)),
     ) as (figure, axes):  # fmt: skip
         for name, axis in axes.items():
-            image = _heat(axis, shown[shown[by] == name], *axes_of, rows, columns)
+            image = _heat(axis, shown[shown[by] == name], down, across, rows, columns)
         shrink = 0.7 * beside / len(names)
         bar = figure.colorbar(image, ax=[*axes.values()], shrink=shrink, pad=0.01, extend="both")
-        bar.set_label(f"{label}; white: not known", fontsize=9)
+        bar.set_label(
+            "standard deviations of a\nfurther re-trained model; white: not known", fontsize=9
+        )
         bar.outline.set_visible(False)  # type: ignore[operator]
     return figure
 

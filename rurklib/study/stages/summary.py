@@ -12,7 +12,6 @@ import pandas as pd
 from torch import nn
 
 from rurklib.metrics.registry import METRICS, Metric
-from rurklib.rng import mixed_seed
 from rurklib.study import files
 from rurklib.study.ids import ModelId
 from rurklib.study.run import Run
@@ -30,9 +29,8 @@ def summarise(run: Run) -> pd.DataFrame:
     accuracy should be like) and mia (the paper's attack's failure rate) in percent; lira_auc in
     [0, 1] and lira_mean_z (both NaN with fewer than three references); relearn_epochs (31 reads
     "> 30") and relearn_steps (301: "> 300"); average_gap to Re-train in percentage points, and
-    avg_gap_of_means, the paper's, the same on all rows of a method; klom, epsilon_low,
-    activation_distance, js_divergence and zrf, which tests/benchmarks/agreement.py compares; those
-    of further metrics; seconds that training or unlearning took, and their share_of_retrain.
+    avg_gap_of_means, the paper's, the same on all rows of a method; klom; those of further metrics;
+    seconds that training or unlearning took, and their share_of_retrain.
 
     Where a whole class is forgotten, test accuracy is that on the other classes, and the attack
     learns to tell retained from forgotten samples and is scored on held-out ones of the class.
@@ -85,8 +83,6 @@ def _seen(
 ) -> dict[str, Any]:
     parts = {part: run.pair(part) for part in ("retain", "forget", "test", "held_out")}
     given = {**models, **parts, "whole_class": run.whole_class}
-    if any("blank" in m.needs for m in metrics.values()):
-        given["blank"] = run.blank(mixed_seed(0, 21))  # no model started from these weights
     return {
         key: (m.reading or m.function)(**{k: given[k] for k in m.needs})
         for key, m in metrics.items()

@@ -5,7 +5,6 @@ import pandas as pd
 
 from rurklib.study.figures.heat_and_bars import (
     attack_heat,
-    measure_heat,
     outside_bars,
     sample_histogram,
 )
@@ -46,26 +45,6 @@ def test_the_heat_table_has_a_cell_each_with_its_count():
     assert left.images[0].cmap(0.95)[0] > left.images[0].cmap(0.95)[2]  # above: warm
     assert left.images[0].cmap(0.05)[0] < left.images[0].cmap(0.05)[2]  # below: cold
     assert png(figure, "alt")
-
-
-def test_measures_are_side_by_side_with_their_seeds_counted():
-    """Fails if measures and methods are confused, an inside cell has a colour, or a data set's
-    cells go to another's panel."""
-    its = {"measure": ["a", "a", "b", "b"] * 2, "method": ["Original"] * 4 + ["GD"] * 4}
-    its |= {"side": ["above", "above", "inside", "below", *["inside"] * 4], "seed": [0, 1] * 4}
-    frame = pd.DataFrame({**its, "away": [3.0, 5.0, 0.0, -4.0, 1.0, 1.0, 1.0, 1.0]})
-    other = frame.assign(side="above", data="second")
-    both = pd.concat([frame.assign(data="first"), other])
-    figure = measure_heat(both, {"first": "1st", "second": "2nd"}, title="t")
-    left, right = figure.axes[:2]
-    assert right.get_position().x0 > left.get_position().x1
-    assert [t.get_text() for t in left.get_yticklabels()] == ["Original", "GD"]
-    assert [t.get_text() for t in left.get_xticklabels()] == ["a", "b"]
-    written = {tuple(map(int, t.get_position())): t.get_text() for t in left.texts}
-    assert written == {(0, 0): "+2", (1, 0): "−1", (0, 1): "", (1, 1): ""}
-    assert left.images[0].get_array()[0].tolist() == [4, -2]
-    assert left.images[0].get_array()[1].tolist() == [0, 0]
-    assert {t.get_text() for t in right.texts} == {"+2"}
 
 
 def test_stacked_panels_have_scenarios_below_each_other_and_attacks_across():
