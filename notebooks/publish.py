@@ -36,7 +36,7 @@ from rurklib.study.stages.models import ship
 
 # figures that show samples
 OF_DATA = (
-    "01_samples", "01_who", "02_who", "03_copies", "04_ranked", "05_samples", "05_copy"
+    "01_samples", "01_who", "02_who", "03_copies", "04_ranked", "05_copy"
 )  # fmt: skip
 SWEPT = ("06_ablations", "95_read_ablations")
 BEYOND = "08_beyond_images"

@@ -18,7 +18,6 @@ from rurklib.study.figures.images import BAD, GOOD, grey, shown
 from rurklib.study.figures.style import BAND, DOTTED, INK, canvas, style
 
 WIDTH, SMALL = 3.6, 8.5  # inches at 100 dots: a phone's width; points
-COLUMNS, MOST = 15, 60  # thumbnails in a row, and in the picture
 
 
 def narrow(
@@ -36,61 +35,6 @@ def at_edge(axis: Any) -> None:
     """Keep the y label at the figure's edge, however wide the numbers beside it become."""
     both = blended_transform_factory(axis.figure.transFigure, axis.transAxes)
     axis.yaxis.set_label_coords(0.055, 0.5, transform=both)
-
-
-class Thumbnails:
-    """Forget samples in their order, the one that is looked at framed."""
-
-    def __init__(
-        self, images: np.ndarray, order: Sequence[int], ratios: np.ndarray, lead: str = "Original"
-    ) -> None:
-        """``images`` [n, c, h, w] in [0, 1]; ``order`` the samples; ``ratios`` [n] of the model
-        ``lead``, NaN: none."""
-        self.lead = lead
-        self.images, self.order, self.ratios = images, list(order), ratios
-        self._first, self._rows = -1, -(-min(len(self.order), MOST) // COLUMNS)
-        self.figure, self._axis, self._title = narrow(
-            1, 0.42 + 0.235 * self._rows, left=0.03, right=0.03, bottom=0.03, top=0.4
-        )
-        self._frame = Rectangle((0, 0), 1, 1, fill=False, ec=BAD, lw=2.2, clip_on=False, zorder=5)
-
-    def _page(self, first: int) -> None:
-        """Put the thumbnails from ``first`` on into one picture."""
-        page = [shown(self.images[s]) for s in self.order[first : first + MOST]]
-        h, w = page[0].shape[0] + 1, page[0].shape[1] + 1
-        look = grey(self.images) | {"aspect": "equal"}
-        tiles = np.full((self._rows * h, COLUMNS * w, *page[0].shape[2:]), look["vmax"])
-        for k, tile in enumerate(page):
-            r, c = divmod(k, COLUMNS)
-            tiles[r * h : r * h + h - 1, c * w : c * w + w - 1] = tile
-        self._axis.clear()
-        self._axis.set_axis_off()
-        self._axis.imshow(tiles, **look)
-        self._frame.set(width=w, height=h)
-        self._axis.add_patch(self._frame)
-        self._tile, self._first = (h, w), first
-
-    @property
-    def tiles(self) -> tuple[Any, ...]:
-        """Which control a click sets and where the thumbnails are, for a panel: margins (left, top,
-        right, bottom) as shares of the picture, columns, rows, the first and the last."""
-        at, last = self._axis.get_position(), min(self._first + MOST, len(self.order)) - 1
-        margins = [at.x0, 1 - at.y1, 1 - at.x1, at.y0]
-        return "sample", margins, COLUMNS, self._rows, self._first, last
-
-    def update(self, view: Any) -> str:
-        """Frame the view's sample."""
-        sample = view.sample
-        rank = self.order.index(sample)
-        if rank // MOST * MOST != self._first:
-            self._page(rank // MOST * MOST)
-        r, c = divmod(rank - self._first, COLUMNS)
-        self._frame.set_xy((c * self._tile[1] - 1, r * self._tile[0] - 1))
-        ratio = self.ratios[sample]
-        known = "no ratio" if np.isnan(ratio) else f"ratio {ratio:.2f}"
-        place = f"Number {rank + 1} of {len(self.order)} forget samples, {known}"
-        self._title.set_text(f"{place}\n(by falling residual knowledge of {self.lead})")
-        return f"{place}, in order of {self.lead}'s residual knowledge. It is sample {sample}."
 
 
 class Copy:

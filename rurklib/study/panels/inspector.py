@@ -11,9 +11,9 @@ from typing import Any
 
 import ipywidgets
 
-from rurklib import checks, samples
+from rurklib import checks
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.study.figures.inspector import Copy, Probabilities, RunningRatio, Thumbnails
+from rurklib.study.figures.inspector import Copy, Probabilities, RunningRatio
 from rurklib.study.inspector.choices import AIMS, KINDS, NORMS, STEPS, perturbation_named, reach
 from rurklib.study.inspector.export import export
 from rurklib.study.inspector.running_ratio import running
@@ -36,7 +36,7 @@ HELP = {
     "model": "whose running ratio is drawn",
 }
 COLUMNS = (
-    ("samples", "sample", "copy", *ASKED),
+    ("sample", "copy", *ASKED),
     ("probabilities", "export"),
     ("model", "ratio"),
 )
@@ -57,14 +57,13 @@ class InspectorPanel(Panel):
             "aim": AIMS[0], "tau": float(self.taus[-1]), "draw": 0, "found_on": inspector.lead,
             "steps": STEPS, "model": inspector.lead,
         }  # fmt: skip
-        opened, images = self._seen(first), samples.as_float(inspector.x).cpu().numpy()
+        opened = self._seen(first)
         copy = {"sample", *ASKED}
         super().__init__(
             first,
             self._offered,
             self._seen,
             {
-                "samples": Thumbnails(images, order, ratios, inspector.lead),
                 "copy": Copy(opened, inspector.classes),
                 "probabilities": Probabilities(opened, inspector.classes),
             },
@@ -80,7 +79,7 @@ class InspectorPanel(Panel):
             },
             columns=COLUMNS,
             about={
-                "samples": {"sample"}, "copy": copy, "probabilities": copy,
+                "copy": copy, "probabilities": copy,
                 "ratio": copy - {"draw"} | {"model"},
             },
             adapt=self._adapted,

@@ -8,7 +8,6 @@ can't carry any, so it is an ``img`` in an HTML widget). The sentence below it s
 import base64
 import html
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,17 +68,14 @@ class Shown(ipywidgets.VBox):
         self.layout.display = "none"
 
     def show(self, said: str) -> None:
-        """Show the figure as it is now; ``said`` describes it in a sentence or two. Where the
-        picture has ``tiles``, a click on one chooses it (panel.js)."""
+        """Show the figure as it is now; ``said`` describes it in a sentence or two."""
         content = base64.b64encode(png(self._picture.figure)).decode()
         width, height = self._picture.figure.canvas.get_width_height()
-        tiles = json.dumps(getattr(self._picture, "tiles", ()))[1:-1]
-        click, cursor = (f"rurkPanel.choose(event, {tiles})", "pointer") if tiles else ("", "auto")
         # Width and height keep the place while the next picture is decoded: no jump, no flicker.
         self._image.value = (
             f'<img alt="{html.escape(said)}" width="{width}" height="{height}" '
-            f'style="display: block; max-width: 100%; height: auto; cursor: {cursor}" '
-            f'onload="{html.escape(SCRIPT)}" onclick="{html.escape(click)}" '
+            f'style="display: block; max-width: 100%; height: auto" '
+            f'onload="{html.escape(SCRIPT)}" '
             f'src="data:image/png;base64,{content}">'
         )
         self._words.value = status(said)

@@ -1,12 +1,9 @@
 """Strips of images, and of what is none."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from rurklib.study.figures.images import grey, image_rows, shown, who
-from rurklib.study.figures.inspector import Thumbnails
 
 
 def test_images_are_shown_as_they_are_words_as_columns_and_numbers_as_a_row():
@@ -35,7 +32,5 @@ def test_every_kind_of_input_has_its_picture(shape):
     assert picture.axes[0].images[0].get_array().shape[:2] == shown(x[0]).shape[:2]
     told = " ".join(t.get_text() for t in picture.axes[0].texts)
     assert told == "forgotten p with noise m ✓✓ ✗✗ ✓✓ w 1 2 3"
-    pages = Thumbnails(x, [2, 0, 1], np.array([1.0, 2.0, np.nan]))
-    assert "Number 1 of 3" in pages.update(SimpleNamespace(sample=2))
     rows.draw_without_rendering()
     picture.draw_without_rendering()

@@ -1,7 +1,6 @@
 """The inspector's figures: what is drawn is what was given, and no text is cut off or covered."""
 
 import itertools
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from rurklib.study.figures.inspector import (
     Copy,
     Probabilities,
     RunningRatio,
-    Thumbnails,
     magnification,
 )
 from rurklib.study.inspector.running_ratio import RunningRatio as Ratio
@@ -119,23 +117,6 @@ def test_a_copy_and_its_difference(shape):
     assert "found on SCRUB in 10 steps" in said
     assert "sample 8" in said
     legible(figure.figure)
-
-
-@pytest.mark.parametrize("n", [3, 45, 130])
-def test_the_frame_is_around_the_sample(n):
-    images = np.zeros((n, 1, 4, 4))
-    order = np.random.default_rng(0).permutation(n)
-    ratios = np.linspace(0.5, 2, n)
-    ratios[order[1]] = np.nan
-    figure = Thumbnails(images + order.argsort()[:, None, None, None] / n, order, ratios)
-    for rank in (0, 1, n - 1):
-        said = figure.update(SimpleNamespace(sample=int(order[rank])))
-        assert f"Number {rank + 1} of {n}" in said
-        assert ("no ratio" in said) == (rank == 1)
-        x, y = figure._frame.get_xy()
-        tiles = figure._axis.images[0].get_array()
-        assert tiles[int(y) + 2, int(x) + 2] == pytest.approx(rank / n)
-        legible(figure.figure)
 
 
 def test_the_running_ratio_and_its_gaps():

@@ -151,15 +151,11 @@ def test_going_from_norm_to_norm_and_back_ends_on_the_same_step(panel):
 
 
 def test_pictures_and_words_follow(panel):
-    first, said = png(panel.pictures["copy"].figure), dict(panel.said)
+    first = png(panel.pictures["copy"].figure)
     panel.set(draw=3)
     assert png(panel.pictures["copy"].figure) != first
     assert "draw 3 of gaussian" in panel.said["copy"]
-    assert panel.said["samples"] == said["samples"]
-    rank = int(np.flatnonzero(panel.inspector.order == 7)[0]) + 1
-    panel.set(sample=7)
-    assert f"Number {rank} of 45" in panel.said["samples"]
-    for name in ("samples", "copy", "probabilities"):
+    for name in ("copy", "probabilities"):
         assert Image.open(io.BytesIO(png(panel.pictures[name].figure))).width == 360
 
 
