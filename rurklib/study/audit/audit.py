@@ -77,7 +77,7 @@ def audit(
         hashes: what the inputs are known by, by name; written down as they are.
         indices: where in your data each of the forget samples is [n], for samples.csv.
         flags: what looks wrong already, to stand among the measurement's.
-        given: what :func:`read_audit` was told, written down for ``rurk inspect --audit``.
+        given: what :func:`read_audit` was told, written down.
         taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
         test, level: as :func:`rurklib.residual.verdict.judge`, level below 0.5; ``result.verdict``
             is the rule's at 5 %, whatever they were.

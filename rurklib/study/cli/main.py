@@ -118,17 +118,13 @@ def study(
 
 @main.command()
 @options.FINISHED
-@click.option("--audit", type=options.FOLDER, help="a folder of rurk audit instead of a run's")
 @click.option("--seed", type=int, help="experiment seed [default: the run's first]")
 @click.option("--port", type=int, help="where to listen [default: 8866, or the next that is free]")
 @click.option("--no-browser", is_flag=True, help="only print the address")
-def inspect(
-    folder: Path, audit: Path | None, seed: int | None, port: int | None, no_browser: bool
-) -> None:
+def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) -> None:
     """Serve the perturbation inspector of a run as a page on this machine.
 
-    If there is no runs/digits yet, its models are taken from the package, or made (minutes). With
-    --audit it is about an audited model, read again from its files, whose code is run again.
+    If there is no runs/digits yet, its models are taken from the package, or made (minutes).
     """
     from rurklib import study
     from rurklib.study.cli.serve import free_port, serve
@@ -136,14 +132,7 @@ def inspect(
 
     if port is not None:
         free_port(port)  # known before minutes are spent
-    if audit is not None:
-        if seed is not None:
-            raise InputError(f"--seed {seed} is of a run, and --audit shows one model: give one")
-        from rurklib.study.panels.audited import record_of
-
-        record_of(audit)  # or --audit would take a run
-        folder = audit
-    elif run := options.begin_digits(folder):
+    if run := options.begin_digits(folder):
         one = replace(run, seeds=(seed_of(run, seed),))
         study.residual(one, run.scenario.perturbations[0])  # counted here, where it is seen
     serve(folder, seed=seed, port=port, browser=not no_browser, say=click.echo)

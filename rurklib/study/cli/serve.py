@@ -26,7 +26,6 @@ from rurklib.study import files
 from rurklib.study.inspector.choices import TITLE
 from rurklib.study.inspector.view import seed_of
 from rurklib.study.run import Run, open_existing
-from rurklib.study.run_record import AUDIT
 
 HOST, PORT, TRIES = "127.0.0.1", 8866, 20
 NAME, FIRST = "inspector", "figures/05_copy.png"
@@ -63,19 +62,13 @@ def serve(
     browser: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve the inspector of a finished run or an audit until it is interrupted; ``say`` is told
-    the address.
+    """Serve the inspector of a finished run until it is interrupted; ``say`` is told the address.
 
     ``port`` None: 8866, or the next that is free. Raises InputError before anything is served for a
-    folder that is neither, a seed that it hasn't, a port in use, or if Voila is missing.
+    folder that is no run, a seed that it hasn't, a port in use, or if Voila is missing.
     """
-    if (folder / AUDIT).exists():
-        from rurklib.study.panels.audited import AuditInspector
-
-        threads, picture = AuditInspector(folder).run.scenario.threads, ""  # what is wrong: now
-    else:
-        run = open_existing(folder)
-        threads, picture = run.scenario.threads, poster(run, seed)
+    run = open_existing(folder)
+    threads, picture = run.scenario.threads, poster(run, seed)
     nbformat = files.nbformat()  # before Voila, which imports it
     try:
         from traitlets.config import Config

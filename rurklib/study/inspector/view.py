@@ -37,7 +37,7 @@ class View:
 
     ``image`` and ``copy`` [c, h, w] in the input's units; ``probabilities`` [model, class] and
     ``answers`` [model] are about the copy; ``truth`` is the class y. ``models`` names the first
-    axis: Original (or what is audited), the references, then the unlearned models. ``found_on`` is
+    axis: Original, the references, then the unlearned models. ``found_on`` is
     "" for a perturbation that looks at no model.
     """
 
@@ -96,8 +96,6 @@ class Inspector:
     ``models`` maps "Original", "Re-train 1000", ... and the methods to nets, loaded once.
     """
 
-    stream = SEED
-
     def __init__(self, run: Run, seed: int | None = None) -> None:
         self.seed = seed_of(run, seed)
         self.run = replace(run, seeds=(self.seed,))  # of the others nothing is counted
@@ -107,26 +105,18 @@ class Inspector:
         self.ids = {"Original": ModelId("Original", self.seed), **again}
         self.ids |= {method: ModelId(method, self.seed) for method in run.scenario.methods}
         self.references, nets = tuple(again), load_models(run, list(self.ids.values()))
-        self._prepare({name: nets[n] for name, n in self.ids.items()})
-
-    def _prepare(self, models: dict[str, nn.Module]) -> None:
-        self.models = models
+        self.models: dict[str, nn.Module] = {name: nets[n] for name, n in self.ids.items()}
         self._example = samples.as_float(self.x[:64])
         self.forwards = {n: accelerate(m, self._example) for n, m in self.models.items()}
         self._searched: dict[str, Any] = {}  # modules
 
-    @property
-    def lead(self) -> str:
-        """The first model, which pictures are about: "Original"."""
-        return next(iter(self.models))
-
     @cached_property
     def _known(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.hits(self.lead)
+        return self.hits("Original")
 
     @cached_property
     def ratios(self) -> np.ndarray:
-        """Residual knowledge of each sample under the leading model, [sample].
+        """Residual knowledge of each sample under Original, [sample].
 
         Hits are summed over the radii above 0, under the run's first perturbation. NaN where no
         reference ever recognises a copy.
@@ -135,7 +125,7 @@ class Inspector:
 
     @cached_property
     def order(self) -> np.ndarray:
-        """Samples by falling residual knowledge of the leading model, int [sample].
+        """Samples by falling residual knowledge of Original, int [sample].
 
         One that it recognises and no reference ever does has no ratio and comes first; one
         that nobody recognises tells nothing and comes last.
@@ -157,7 +147,7 @@ class Inspector:
         counts: [sample] of a model, [k, sample] of the references."""
         model = self.ids[checks.one_of("model", name, self.models)]
         # Whoever begins with the first one needn't wait for the others.
-        measured = self._measure([name]) if name == self.lead else self._measured
+        measured = self._measure([name]) if name == "Original" else self._measured
         (own, others), taus = measured.hits_of(model), np.array(self.run.scenario.taus)
         above = taus > 0 if (taus > 0).any() else taus == 0
         return own[above].sum(0), others[:, above].sum(1)
@@ -184,9 +174,9 @@ class Inspector:
         many = (len(draws), *[1] * (x.ndim - 1))
         if tau == 0:
             return x.repeat(many)
-        streams = [generator(self.stream, sample // BLOCK, i, device=x.device) for i in draws]
+        streams = [generator(SEED, sample // BLOCK, i, device=x.device) for i in draws]
         if not rule.gradient_based:
-            model = self.models[self.lead]  # not looked at
+            model = self.models["Original"]  # not looked at
             blocks = [rule.sample(model, xs, ys, tau, g, bounds) for g in streams]
             return torch.cat([copies[at : at + 1] for copies in blocks])
         model = self._search_on(found_on)

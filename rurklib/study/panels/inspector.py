@@ -54,8 +54,8 @@ class InspectorPanel(Panel):
         self._samples = {i: f"{k + 1}: {texts[i]}" for k, i in enumerate(order)}
         first = {
             "sample": order[0], "kind": "Gaussian", "norm": NORMS[0],
-            "aim": AIMS[0], "tau": float(self.taus[-1]), "draw": 0, "found_on": inspector.lead,
-            "steps": STEPS, "model": inspector.lead,
+            "aim": AIMS[0], "tau": float(self.taus[-1]), "draw": 0, "found_on": "Original",
+            "steps": STEPS, "model": "Original",
         }  # fmt: skip
         opened = self._seen(first)
         copy = {"sample", *ASKED}

@@ -10,21 +10,15 @@ import ipywidgets
 from rurklib.checks import InputError
 from rurklib.study.inspector.choices import TITLE
 from rurklib.study.inspector.view import Inspector
-from rurklib.study.panels.audited import AuditInspector
 from rurklib.study.panels.inspector import InspectorPanel
 from rurklib.study.run import open_existing
-from rurklib.study.run_record import AUDIT
 
 
 def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Widget:
-    """The panel of the finished run or audit in ``folder``, under a heading; a message if it can't
-    be."""
+    """The panel of the finished run in ``folder``, under a heading; a message if it can't be."""
     try:
-        audited = (Path(folder) / AUDIT).exists()
         with contextlib.redirect_stdout(io.StringIO()):  # a log line is no part of a page
-            inspector = (
-                AuditInspector(Path(folder)) if audited else Inspector(open_existing(folder), seed)
-            )
+            inspector = Inspector(open_existing(folder), seed)
             body = InspectorPanel(inspector).widget
     except (InputError, OSError) as error:
         return ipywidgets.HTML(
@@ -32,12 +26,11 @@ def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Wi
             f"<p>{html.escape(str(error))}</p>"
             "<p>Mend the folder, then load this page again.</p></div>"
         )
-    first = "" if audited else f"models of seed {inspector.seed} and "
     head = ipywidgets.HTML(
         '<div style="line-height: 1.4"><h1 style="font-size: 1.5em; margin: 0.3em 0">'
         f"{TITLE}</h1><p style='margin: 0 0 0.6em'>{html.escape(inspector.run.title)}; "
-        f"{first}{len(inspector.references)} models re-trained without them. "
-        "Choose a sample and a small change to it, and see which models still know its class.</p>"
+        f"models of seed {inspector.seed} and {len(inspector.references)} models re-trained "
+        "without them. Choose a sample and a small change to it, and see which models still know its class.</p>"
         "</div>"
     )
     return ipywidgets.VBox([head, body], layout={"overflow": "visible"})
