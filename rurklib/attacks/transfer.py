@@ -24,12 +24,12 @@ def transferred(model: nn.Module, x: Tensor, y: Tensor, setting: Any, kind: str)
     its ``sources`` of this kind away from y: float64 [n] with one source, else [sources, n].
 
     ``setting`` is an :class:`rurklib.attacks.AttackSetting`, which stands above this file.
-    The counts of ``residual_knowledge(..., perturbation="pgd-untargeted", found_on=source)``.
     Shapes: x [n, ...], y int64 [n].
     """
     reach = (setting.reach,)
     asked = replace(setting.measured, taus=reach, perturbation="pgd-untargeted", draws=STARTS)
     sources = setting.sources[kind]
-    counts = [count_hits({"model": model}, x, y, asked, found_on=net) for net in sources]
+    pairs = [{"model": model, "source": net} for net in sources]
+    counts = [count_hits(pair, x, y, asked, found_on="source") for pair in pairs]
     margins = np.stack([c.margins[0, 0] for c in counts if c.margins is not None])
     return torch.from_numpy(margins[0] if len(margins) == 1 else margins)

@@ -99,7 +99,7 @@ def count_hits(
     All models see the same copies. The stream of draw i is seeded by (seed, i) whatever tau is, so
     a curve over tau uses common random numbers and is smooth. Neither batch_size nor the models
     that are measured together change a copy. ``found_on`` names the model (a key of ``models``)
-    that a gradient-based perturbation searches on, or is a model that isn't counted itself.
+    that a gradient-based perturbation searches on.
     ``forwards`` are the models' fast forms where they were made before. ``progress`` is told, every
     256 samples, which part of the work is done, 0 to 1.
 
@@ -114,13 +114,14 @@ def count_hits(
     forms = [
         replace(f, batch_size=asked.batch_size or f.batch_size) for f in [fast[n] for n in names]
     ]
-    source, label = _source(rule, models, found_on, example)
+    source = Forward(next(iter(models.values())), len(example))  # any model: it isn't looked at
+    if rule.gradient_based:
+        source = accelerate(models[found_on], example, gradients=True)
     hits = np.zeros((len(names), len(taus), n), np.int64)
     margins, moved = np.zeros(hits.shape), np.zeros(len(taus))
     size = max(form.batch_size for form in forms)
     source = replace(source, batch_size=asked.batch_size or source.batch_size)
-    others = [found_on] if isinstance(found_on, nn.Module) else []
-    with evaluating(*models.values(), *others):
+    with evaluating(*models.values()):
         for t, tau in enumerate(taus):
             # At tau = 0 and without chance in the perturbation, one copy stands for all draws.
             alike = tau == 0 or not rule.random
@@ -146,29 +147,11 @@ def count_hits(
         draws,
         asked.perturbation,
         asked.seed,
-        label,
+        found_on if rule.gradient_based else None,
         margins,
         moved,
         {name: form.reason for name, form in zip(names, forms, strict=True) if form.reason},
     )
-
-
-def _source(
-    rule: Perturbation, models: Mapping[Any, nn.Module], found_on: Hashable, example: Tensor
-) -> tuple[Forward, Hashable | None]:
-    """The form of the model that is searched on, and the name to record."""
-    if not rule.gradient_based:  # any model does: it isn't looked at
-        model = next(iter(models.values()))
-        return Forward(model, len(example)), None
-    if isinstance(found_on, nn.Module):
-        label = f"another model ({type(found_on).__name__})"
-        return accelerate(found_on, example, gradients=True), label
-    if found_on not in models:
-        raise checks.InputError(
-            f"found_on = {found_on!r}: expected a model, or the name of one: "
-            f"{', '.join(map(str, models))}"
-        )
-    return accelerate(models[found_on], example, gradients=True), found_on
 
 
 def _copies(

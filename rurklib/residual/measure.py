@@ -37,7 +37,6 @@ def residual_knowledge(
     perturbation: str = "gaussian",
     draws: int = 100,
     seed: int = 0,
-    found_on: str | nn.Module | None = None,
     bounds: samples.Bounds = (0.0, 1.0),
     batch_size: int | None = None,
     precision: Precision = "float32",
@@ -57,14 +56,10 @@ def residual_knowledge(
         perturbation: a name in ``rurklib.perturb.PERTURBATIONS``: gaussian, uniform-l2, pgd ...
             Here ``fgsm`` and ``pgd`` move copies *towards* y, as the paper does, and
             ``fgsm-untargeted`` and ``pgd-untargeted`` away from it; the functions
-            ``rurklib.fgsm`` and ``rurklib.pgd`` move away unless ``targeted=True``.
+            ``rurklib.fgsm`` and ``rurklib.pgd`` move away unless ``targeted=True``. Each model is
+            judged on the copies found on itself (the paper's protocol).
         draws: copies per sample and tau (the paper's c = 100).
         seed: decides the copies.
-        found_on: the model that a gradient-based perturbation searches on. None: each model is
-            judged on copies found on itself (the paper's protocol). A name among the models or
-            references, or a model passed in, makes it a transfer: all are judged on the copies
-            found there. A reference that is searched on is not counted among the references then,
-            for its copies are made for it. Random perturbations look at no model.
         batch_size: most samples that a model is shown at once; None: what suits it.
         precision: "float32"; with "bfloat16", or "auto" on a processor that has it, the same hits
             are found in bfloat16, sooner on convolutional nets (:mod:`rurklib.residual.half`).
@@ -98,48 +93,35 @@ def residual_knowledge(
     checks.labels(y, len(x))
     control.on_one_device(x, {"y": y})
     everyone = {**models, **references}
-    nets = {**everyone, "found_on": found_on} if isinstance(found_on, nn.Module) else everyone
-    source = None  # the name of the model that all copies are found on, if it is one
-    if found_on is not None:
-        own = "found_on" if isinstance(found_on, nn.Module) else found_on
-        checks.one_of("found_on", own, nets)
-        source = own if asked.gradient_based else None
-    references = {n: r for n, r in references.items() if n != source}  # copies are made for it
-    if source is not None and not references:
-        raise checks.InputError(
-            f"found_on = {found_on!r} is the only reference: give another to compare with"
-        )
     known = tuple(references)
 
-    with recording_state(nets) as watch:
-        sizes = {n: checks.logits(m, x, y, n) for n, m in nets.items()}
-        if len({sizes[n] for n in everyone}) > 1:
+    with recording_state(everyone) as watch:
+        sizes = {n: checks.logits(m, x, y, n) for n, m in everyone.items()}
+        if len(set(sizes.values())) > 1:
             raise checks.InputError(f"models differ in their number of classes: {sizes}")
         pairs = control.checked(controls, x, bounds, next(iter(sizes.values())))
-        searched = everyone if source is None else {source: nets[source]}
-        flat = flags.without_gradient(searched, x, y) if asked.gradient_based else []
-        once = source is not None or not asked.gradient_based
+        flat = flags.without_gradient(everyone, x, y) if asked.gradient_based else []
         everything = len(x) + sum(len(of) for of, _ in pairs.values())
-        everything *= 1 if once else len({*models, *known})
+        everything *= len(everyone) if asked.gradient_based else 1
         counted = 0  # of these
 
         def measured(x: Tensor, y: Tensor) -> ResidualKnowledge:
             example = samples.as_float(x[:64])
             forwards = {
-                n: accelerate(everyone[n], example, precision=precision) for n in (*models, *known)
+                n: accelerate(net, example, precision=precision) for n, net in everyone.items()
             }
 
             def count(names: Sequence[Any], on: Any) -> Counts:
                 nonlocal counted
-                shown, on = {n: everyone[n] for n in names}, on or source
+                shown = {n: everyone[n] for n in names}
                 counts = count_hits(
-                    shown, x, y, asked, found_on=nets.get(on), forwards=forwards,
+                    shown, x, y, asked, found_on=on, forwards=forwards,
                     progress=progress and (lambda p: progress((counted + p * len(x)) / everything)),
                 )  # fmt: skip
                 counted += len(x)
-                return replace(counts, found_on=on if on in everyone else counts.found_on)
+                return counts
 
-            counts = assemble(tuple(models), known, asked, count, transfer=source is not None)
+            counts = assemble(tuple(models), known, asked, count)
             labels = y.cpu().numpy()
             return ResidualKnowledge(counts, tuple(models), known, single, y=labels)
 
@@ -150,7 +132,7 @@ def residual_knowledge(
         references = {name: references[name] for name in kept}
         classes = next(iter(sizes.values()))
         flagged = flags.raised(
-            nets, references, (x, y), bounds, flat, result.counts, held_out, classes
+            everyone, references, (x, y), bounds, flat, result.counts, held_out, classes
         )
     beside = {name: replace(its, references=kept) for name, its in beside.items()}
     for its in beside.values():
@@ -184,17 +166,15 @@ def assemble(
     references: Sequence[Hashable],
     asked: Measurement,
     count: Callable[[Sequence[Any], Any], Counts],
-    *,
-    transfer: bool = False,
 ) -> dict[Any, Counts]:
     """Counts on the copies made for each model and reference, by name, whatever counts them.
 
     ``count(names, found_on)`` gives the counts of these models on one set of copies: found on the
     model of that name, or where it is None on copies that are the same for all. It is asked once
     under a random perturbation; under a gradient-based one for each model, with the references
-    beside it, unless ``transfer`` says that all are judged on the copies found on one model.
+    beside it.
     """
     everyone = list(dict.fromkeys([*models, *references]))
-    if transfer or not asked.gradient_based:
+    if not asked.gradient_based:
         return dict.fromkeys(everyone, count(everyone, None))
     return {name: count(list(dict.fromkeys([name, *references])), name) for name in everyone}

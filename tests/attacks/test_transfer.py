@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rurklib import residual_knowledge
 from rurklib.attacks.registry import ATTACKS, SHOWN, AttackSetting, attack
 from rurklib.attacks.transfer import transferred
 from rurklib.residual.spec import Measurement
@@ -41,16 +40,6 @@ def test_a_copy_goes_where_the_source_is_led_and_is_judged_by_the_model(nets, se
     assert torch.allclose(found, expected.double(), atol=1e-5)
     own = ATTACKS["PGD away"](nets["model"], X, Y, setting)
     assert torch.allclose(own, expected.double() - REACH * (3 - 1), atol=1e-5)
-
-
-def test_it_is_the_measurement_with_found_on(nets, setting):
-    """Fails if an attack and ``found_on`` would ask about other copies."""
-    asked = {"perturbation": "pgd-untargeted", "draws": 2, "bounds": None, "taus": [REACH]}
-    result = residual_knowledge(
-        nets["model"], [nets["source"], nets["source"]], X, Y, found_on=nets["source"], **asked
-    )
-    found = transferred(nets["model"], X, Y, setting, "Original")
-    assert result.frame.margin[0] == pytest.approx(float(found.mean()))
 
 
 def test_several_sources_are_rows_and_none_is_no_attack(nets, setting):

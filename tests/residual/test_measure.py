@@ -203,37 +203,6 @@ def test_a_gradient_law_probes_every_model_on_its_own_copies(law, cnn, images):
     assert not np.array_equal(*per_model)  # the reference is shown other copies for each model
 
 
-@pytest.mark.parametrize("searched", ["n1", "n3"])
-def test_transfer_judges_all_on_copies_found_on_one_model(searched, cnn, images):
-    """Found on a model or on a reference: all share one count. A reference that was searched on
-    is no longer a reference: the copies are made for it."""
-    (x, y), nets = images(12), {f"n{i}": cnn(i) for i in range(5)}
-    models = {k: nets[k] for k in ("n0", "n1")}
-    references = {k: nets[k] for k in ("n2", "n3", "n4")}
-    options = {"taus": [0.0, 0.05], "perturbation": "pgd", "draws": 3}
-    result = residual_knowledge(models, references, x, y, found_on=searched, **options)
-    shared = result.counts["n0"]
-    assert all(c is shared for c in result.counts.values())
-    assert shared.found_on == searched
-    assert result.references == tuple(r for r in references if r != searched)
-    expected = counted(nets, x, y, found_on=searched, **options)
-    for name in result.counts:
-        assert np.array_equal(shared.of(name), expected.of(name)), name
-    alone = residual_knowledge(models, references, x, y, **options)
-    assert not np.array_equal(alone.counts["n0"].margins[0], shared.margins[0])
-
-
-def test_transfer_from_a_model_passed_in(cnn, images):
-    (x, y), other = images(8), cnn(9)
-    options = {"taus": [0.05], "perturbation": "fgsm", "draws": 3}
-    result = residual_knowledge(cnn(0), [cnn(1)], x, y, found_on=other, **options)
-    assert result.counts["model"].found_on == "another model (Sequential)"
-    expected = counted({"m": cnn(0)}, x, y, found_on=other, **options)
-    assert np.array_equal(result.counts["model"].of("model"), expected.of("m"))
-    random = residual_knowledge(cnn(0), [cnn(1)], x, y, taus=[0.05], draws=2, found_on="model")
-    assert random.counts["model"].found_on is None  # no model is looked at
-
-
 def test_models_are_left_as_found(cnn, images, left_as_found, same_random_state):
     """Fails if a check or a measurement forgets a module's own mode, or moves BatchNorm."""
     (x, y), m, r = images(4), cnn(), cnn(1)
@@ -267,9 +236,6 @@ def test_bad_input_is_refused_before_anything_is_measured(cnn, images):
     refused("y.long", y=y.float())
     refused("reference-0 returned probabilities", references=[nn.Sequential(r, nn.Softmax(1))])
     refused("differ in their number of classes", references=[cnn(classes=5)])
-    refused("unknown found_on 'modle': did you mean 'model'", found_on="modle")
-    refused("found_on returned probabilities", found_on=nn.Sequential(r, nn.Softmax(1)))
-    refused("is the only reference", found_on="reference-0", perturbation="fgsm")
     refused("model can't be applied", x=torch.rand(4, 2, 6, 6))
 
 

@@ -38,15 +38,14 @@ def test_a_value_that_can_not_be_used_is_refused(wrong, match):
 
 
 @pytest.mark.parametrize(
-    ("perturbation", "transfer", "wanted"),
+    ("perturbation", "wanted"),
     [
-        ("gaussian", False, [(["m", "n", "r", "s"], None)]),
-        ("fgsm", True, [(["m", "n", "r", "s"], None)]),
-        ("fgsm", False, [(["m", "r", "s"], "m"), (["n", "r", "s"], "n"), (["r", "s"], "r"),
+        ("gaussian", [(["m", "n", "r", "s"], None)]),
+        ("fgsm", [(["m", "r", "s"], "m"), (["n", "r", "s"], "n"), (["r", "s"], "r"),
                          (["s", "r"], "s")]),
     ],
 )  # fmt: skip
-def test_what_has_to_be_counted(perturbation, transfer, wanted):
+def test_what_has_to_be_counted(perturbation, wanted):
     """Shared copies once; else each model and reference on copies of its own, beside the others."""
     asked, seen = Measurement([0.1], perturbation), []
 
@@ -54,7 +53,7 @@ def test_what_has_to_be_counted(perturbation, transfer, wanted):
         seen.append((list(names), found_on))
         return found_on or "shared"
 
-    counts = assemble(("m", "n"), ("r", "s"), asked, count, transfer=transfer)
+    counts = assemble(("m", "n"), ("r", "s"), asked, count)
     assert seen == wanted
     assert counts == {n: n if len(wanted) > 1 else "shared" for n in ("m", "n", "r", "s")}
 
