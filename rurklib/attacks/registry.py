@@ -126,7 +126,7 @@ def noise(
         asked = replace(asked, taus=taus, perturbation=name)
     counts = count_hits({"model": model}, x, y, asked, found_on="model")
     h, n = counts.hits[0], counts.draws
-    seen = np.log(h + 0.5) - np.log(n - h + 0.5) if hits else np.asarray(counts.margins)[0]
+    seen = np.log(h + 0.5) - np.log(n - h + 0.5) if hits else counts.margins[0]
     return torch.from_numpy(seen.mean(0))
 
 

@@ -31,5 +31,5 @@ def transferred(model: nn.Module, x: Tensor, y: Tensor, setting: Any, kind: str)
     sources = setting.sources[kind]
     pairs = [{"model": model, "source": net} for net in sources]
     counts = [count_hits(pair, x, y, asked, found_on="source") for pair in pairs]
-    margins = np.stack([c.margins[0, 0] for c in counts if c.margins is not None])
+    margins = np.stack([c.margins[0, 0] for c in counts])
     return torch.from_numpy(margins[0] if len(margins) == 1 else margins)

@@ -100,8 +100,6 @@ def compared(
     p = combined(list(ps.values())) if verdict.test == JOINT else ps[shown]
     pair = forget_statistics[shown], held_out_statistics[shown]
     a, b = (float(s[0] - np.nan_to_num(uncertainty.spread(s[1], s[2])[0])) for s in pair)
-    if not (math.isfinite(a) and math.isfinite(b)):
-        return ""  # a flag says so
     margin = {"margin": " logits", "scaled margin": " scaled logits"}.get(shown)
     apart = f"{b:+.3g}{margin} against {a:+.3g}"
     if margin is None:

@@ -35,10 +35,10 @@ class Counts:
 
     ``hits`` int64 [model, tau, sample], each 0 ... draws; ``models`` names the first axis and
     ``taus`` the second. ``found_on`` names the model that the search was on (None: there was none).
-    ``margins`` float64, shaped like ``hits``: the logit margin of y, mean over draws (None where
-    only hits were kept). ``moved`` [tau] is the share of copies that differ from their sample: a
-    search without a gradient to follow leaves them where they are. ``not_accelerated`` says
-    of each model that couldn't be made faster why.
+    ``margins`` float64, shaped like ``hits``: the logit margin of y, mean over draws. ``moved``
+    [tau] is the share of copies that differ from their sample: a search without a gradient to
+    follow leaves them where they are. ``not_accelerated`` says of each model that couldn't be made
+    faster why.
     """
 
     hits: np.ndarray
@@ -47,8 +47,8 @@ class Counts:
     draws: int
     perturbation: str
     seed: int
+    margins: np.ndarray
     found_on: Hashable | None = None
-    margins: np.ndarray | None = None
     moved: np.ndarray | None = None
     not_accelerated: Mapping[Any, str] = field(default_factory=dict)
 
@@ -59,19 +59,18 @@ class Counts:
             self,
             hits=self.hits[at],
             models=tuple(models),
-            margins=None if self.margins is None else self.margins[at],
+            margins=self.margins[at],
             not_accelerated={m: why for m, why in self.not_accelerated.items() if m in models},
         )
 
     @classmethod
     def joined(cls, parts: Sequence[Counts]) -> Counts:
         """Counts of other models on the same copies, side by side."""
-        margins = [p.margins for p in parts if p.margins is not None]
         return replace(
             parts[0],
             hits=np.concatenate([p.hits for p in parts]),
             models=tuple(m for p in parts for m in p.models),
-            margins=np.concatenate(margins) if len(margins) == len(parts) else None,
+            margins=np.concatenate([p.margins for p in parts]),
             not_accelerated={m: why for p in parts for m, why in p.not_accelerated.items()},
         )
 
@@ -133,6 +132,12 @@ def count_hits(
                 for copies in _copies(rule, source, xb, yb, tau, seeds, asked.bounds, size):
                     moved[t] += int((copies != xb).flatten(2).any(2).sum())
                     found, margin = _ask(forms, copies, yb)
+                    if not np.isfinite(margin).all():
+                        name = names[int(np.isfinite(margin).all(1).argmin())]
+                        raise checks.InputError(
+                            f"{name} answered NaN or infinity on copies at tau = {tau:g}: expected "
+                            "finite logits; mend the model, or take smaller taus"
+                        )
                     hits[:, t, block] += found
                     margins[:, t, block] += margin
                 if progress is not None:
@@ -147,8 +152,8 @@ def count_hits(
         draws,
         asked.perturbation,
         asked.seed,
-        found_on if rule.gradient_based else None,
         margins,
+        found_on if rule.gradient_based else None,
         moved,
         {name: form.reason for name, form in zip(names, forms, strict=True) if form.reason},
     )
@@ -198,6 +203,6 @@ def _ask(forms: Sequence[Forward], copies: Tensor, y: Tensor) -> tuple[np.ndarra
     with torch.inference_mode():
         logits = torch.stack([form.of_many(flat) for form in forms])
         logits = logits.view(len(forms), *copies.shape[:2], -1)
-        found = (logits.argmax(-1) == y) & logits.isfinite().all(-1)  # NaN would be class 0
+        found = logits.argmax(-1) == y
         margins = logit_margin(logits, y).sum(1)
     return found.sum(1).cpu().numpy(), margins.cpu().numpy()

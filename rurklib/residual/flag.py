@@ -43,8 +43,6 @@ MEANS = {
     "reference at chance": " guesses where the others don't (never trained, diverged, labels in "
     "another order?). It widens what re-trained models are believed to show, and so acquits: "
     "re-train it, or leave it out",
-    "not finite": " answered NaN or infinity on some copies. That is never a hit, and margins are "
-    "left out of the verdict: mend the model, or take smaller taus",
     "depends on the batch": ": the same samples get other answers in a smaller batch (BatchNorm "
     "without running statistics?), so hits depend on batch_size",
     "undefined ratios": " are recognised by no reference and have no ratio. The mean of ratios is "

@@ -63,10 +63,8 @@ def of_references(
         return []
     own = [counts[r] for r in references]
     hits, draws = np.stack([c.of(r) for c, r in zip(own, references, strict=True)]), own[0].draws
-    margins = [c.margins[c.models.index(r)] for c, r in zip(own, references, strict=True)
-               if c.margins is not None]  # fmt: skip
-    finite = len(margins) == len(own) and np.isfinite(margins).all()
-    odd = outstanding(hits, np.stack(margins) if finite else None, draws)
+    margins = np.stack([c.margins[c.models.index(r)] for c, r in zip(own, references, strict=True)])
+    odd = outstanding(hits, margins, draws)
     seen = f"{references[odd[0]]} knows the forget samples better (p = {odd[1]:.1g})" if odd else ""
     low = at_chance(hits, draws, classes)
     share = hits[:, 0].mean() / draws
@@ -82,8 +80,7 @@ def without_copies(
     for its in {id(c): c for c in counts.values()}.values():
         asked = [m for m in models if m in its.models]
         names = [*asked, *references]
-        values = its.hits if its.margins is None else its.margins
-        found = copies(values[[its.models.index(n) for n in names]], len(asked))
+        found = copies(its.margins[[its.models.index(n) for n in names]], len(asked))
         twins |= {names[i]: names[j] for i, j in found.items()}
     kept = tuple(r for r in references if r not in twins) or tuple(references[:1])
     said = [f"{a} and {b}" for a, b in twins.items()]
@@ -103,10 +100,6 @@ def of_counts(
     for name, its in counts.items():
         on = f" on {its.found_on}" if its.found_on else ""
         flags = unmoved(its.taus, its.moved, f"{its.perturbation}{on}")
-        bad = [] if its.margins is None else [
-            str(m) for m, z in zip(its.models, its.margins, strict=True) if not np.isfinite(z).all()
-        ]  # fmt: skip
-        flags += flag("not finite", some(bad))
         if references and name not in references:
             flags += undefined(its.taus, estimates.undefined_share(its.of_all(references)))
         found += [f for f in flags if f.name not in {k.name for k in (*found, *known)}]

@@ -135,8 +135,6 @@ def residual_knowledge(
             everyone, references, (x, y), bounds, flat, result.counts, held_out, classes
         )
     beside = {name: replace(its, references=kept) for name, its in beside.items()}
-    for its in beside.values():
-        flagged += [f for f in flags.of_counts(its.counts, (), flagged) if f.name == "not finite"]
     flagged = alike + flagged + flags.of_state(watch)
     return replace(result, references=kept, control_results=beside, flags=flagged)
 

@@ -52,10 +52,10 @@ def combined(p: Sequence[float]) -> float:
     return float(np.arctan2(1.0, far) / np.pi)
 
 
-def statistics(hits: np.ndarray, margins: np.ndarray | None, draws: int) -> dict[str, np.ndarray]:
+def statistics(hits: np.ndarray, margins: np.ndarray, draws: int) -> dict[str, np.ndarray]:
     """Each part's number for every model. Hits and margins [..., tau, sample] -> {part: [...]}."""
     odds = uncertainty.log_odds(hits, draws)
-    values = {} if margins is None else {n: f(margins) for n, f in _of_margins(margins).items()}
+    values = {n: f(margins) for n, f in _of_margins(margins).items()}
     return values | {"hits": odds.mean(-1), PARTS[-1]: odds[..., 0]}
 
 
@@ -63,16 +63,15 @@ def part_statistics(
     hits: Pair,
     null_hits: Sequence[Pair],
     draws: int,
-    margins: Pair | None,
+    margins: Pair,
     null_margins: Sequence[Pair],
 ) -> dict[str, PartStatistic]:
     """For every part that can be computed, where the model is: see ``PartStatistic``."""
     least = uncertainty.least_spread(hits[1], draws)
     own, below = uncertainty.odds_deviations(hits, null_hits, draws)
     shown: dict[str, PartStatistic] = {}
-    if margins is not None:
-        for name, f in _of_margins(margins[0], unit_of(margins)).items():
-            shown[name] = (*uncertainty.deviations(f, margins, null_margins), 0.0)
+    for name, f in _of_margins(margins[0], unit_of(margins)).items():
+        shown[name] = (*uncertainty.deviations(f, margins, null_margins), 0.0)
     shown["hits"] = own.mean(-1), below.mean(-1), float(least.mean())
     return shown | {PARTS[-1]: (own[0], below[..., 0], float(least[0]))}
 

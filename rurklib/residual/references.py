@@ -30,10 +30,10 @@ OF_SHARES = 0.01  # the same for shares of forget and held-out samples, for all 
 def copies(values: np.ndarray, models: int = 0) -> dict[int, int]:
     """Which of the models answer like an earlier one: {place: place of that one}.
 
-    ``values`` [model, tau, sample]: margins (or hits, where no margins were kept). Two are the same
-    if their root mean square difference is below a thousandth of their standard deviation over taus
-    and samples: models of other seeds differ by some percent and more, copies by rounding. The
-    first ``models`` are no references: two of those may be one.
+    ``values`` [model, tau, sample]: margins. Two are the same if their root mean square difference
+    is below a thousandth of their standard deviation over taus and samples: models of other seeds
+    differ by some percent and more, copies by rounding. The first ``models`` are no references: two
+    of those may be one.
     """
     flat = np.asarray(values, np.float64).reshape(len(values), -1)
     scale = SAME * np.maximum(flat.std(1), SAME * np.abs(flat).max(1))
@@ -46,9 +46,7 @@ def copies(values: np.ndarray, models: int = 0) -> dict[int, int]:
     return found
 
 
-def outstanding(
-    hits: np.ndarray, margins: np.ndarray | None, draws: int
-) -> tuple[int, float] | None:
+def outstanding(hits: np.ndarray, margins: np.ndarray, draws: int) -> tuple[int, float] | None:
     """The place of the reference that knows more than the others could, and its p; or None.
 
     ``hits`` and ``margins`` [reference, tau, sample], each on the copies that were made for it.

@@ -103,16 +103,16 @@ class ResidualKnowledge:
     def exchange(self, name: Hashable, *, level: float = 0.05, seed: int = 0) -> Exchange:
         """Whether a model treats the forget samples unlike held-out ones of their classes, which
         needs no reference; see :func:`rurklib.residual.exchange.exchange`. Raises InputError if no
-        held-out samples were measured beside, or no margins were kept."""
+        held-out samples were measured beside."""
         beside = self.control_results.get(control.HELD_OUT)
-        if beside is None or not (self._has_margins(name) and beside._has_margins(name)):
+        if beside is None:
             raise InputError(
-                f"no margins of {control.HELD_OUT} samples: measure with "
+                f"no {control.HELD_OUT} samples: measure with "
                 f"controls={{{control.HELD_OUT!r}: (x, y)}}, samples that nobody trained on"
             )
         groups = [r.counts[name] for r in (self, beside)]
         shown = [name, *(r for r in self.references if r != name)]
-        margins = [np.asarray(c.margins)[[c.models.index(n) for n in shown]] for c in groups]
+        margins = [c.margins[[c.models.index(n) for n in shown]] for c in groups]
         taus, y, others = groups[0].taus, self._labels, beside._labels
         return exchange(margins[0], margins[1], y, others, taus=taus, level=level, seed=seed)
 
@@ -141,10 +141,7 @@ class ResidualKnowledge:
 
     def values(self, name: Hashable) -> tuple[Any, ...]:
         """Hits, what they are out of, and margins, as judge takes them."""
-        margins = self.pairs(name, "margins") if self._has_margins(name) else (None, ())
-        if margins[0] and not all(np.isfinite(values).all() for values in margins[0]):
-            margins = (None, ())  # a flag says so
-        return (*self.pairs(name), self.counts[name].draws, *margins)
+        return (*self.pairs(name), self.counts[name].draws, *self.pairs(name, "margins"))
 
     @property
     def verdict(self) -> Verdict | dict[Any, Verdict]:
@@ -160,27 +157,13 @@ class ResidualKnowledge:
         told += [f"flag, {flag.name}: {flag.message}" for flag in self.flags]
         return "\n".join(textwrap.fill(line, 96) for line in told)  # a notebook breaks in words
 
-    @property
-    def comparable(self) -> bool:
-        """Whether every model's margins were kept and are finite, the controls' too."""
-        return all(
-            c.margins is not None and bool(np.isfinite(c.margins).all())
-            for result in (self, *self.control_results.values())
-            for c in result.counts.values()
-        )
-
-    def _has_margins(self, name: Hashable) -> bool:
-        shown = {name, *self.references}
-        return all(self.counts[n].margins is not None for n in shown)
-
     def rows(self, name: Hashable) -> pd.DataFrame:
         """One row per tau for one model, or for one reference held out against the others."""
         own, others = self.hits_of(name)
         counts, draws = self.counts[name], self.counts[name].draws
         if not self.references:
             known = {"tau": counts.taus, "forget_accuracy": estimates.accuracy(own, draws)}
-            if self._has_margins(name):
-                known["margin"] = np.asarray(counts.margins)[counts.models.index(name)].mean(-1)
+            known["margin"] = counts.margins[counts.models.index(name)].mean(-1)
             return pd.DataFrame(known, columns=list(COLUMNS), dtype=float)
         null, apart = self.null, self.null_difference
         low, high = uncertainty.ratio_interval(own, others, draws)
@@ -202,9 +185,8 @@ class ResidualKnowledge:
             "median_ratio": estimates.median_ratio(own, others),
             "prevalence_pairs": estimates.prevalence_of_pairs(own, others),
             **uncertainty.hits_against_null(*self.pairs(name), draws),
+            **uncertainty.margins_against_null(*self.pairs(name, "margins")),
         }
-        if self._has_margins(name):
-            columns |= uncertainty.margins_against_null(*self.pairs(name, "margins"))
         return pd.DataFrame(columns, columns=list(COLUMNS))
 
     @property

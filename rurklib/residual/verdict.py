@@ -18,7 +18,6 @@ from rurklib import checks
 from rurklib.residual import uncertainty
 from rurklib.residual.effect import as_ratio, effect_of_hits, effect_of_margins
 from rurklib.residual.parts import OF_MARGINS, PARTS, combined, part_statistics
-from rurklib.residual.references import copies
 from rurklib.residual.uncertainty import MIN_REFERENCES, Pair
 
 JOINT = "joint"
@@ -39,7 +38,7 @@ class Verdict:
     ``parts`` has the p of every part, ``p`` what they come to. ``effect`` is how far the model is
     from the average reference, with the ``1 - level`` interval ``low`` ... ``high`` for that
     distance, in ``unit``: logits, or a ratio of mean accuracies over the curve
-    (where only hits were kept, or by a test of hits; a difference, unit accuracy, where no
+    (by a test of hits; a difference, unit accuracy, where no
     reference recognises anything). ``p`` asks more: could a further re-trained model be that far
     away? So an interval without 0 and a large p go together well. ``detectable_margin`` (logits)
     and ``detectable_ratio`` are effects that one part finds in 80 % of runs whose re-trained models
@@ -118,8 +117,8 @@ def judge(
     hits: Pair,
     null_hits: Sequence[Pair],
     draws: int,
-    margins: Pair | None = None,
-    null_margins: Sequence[Pair] = (),
+    margins: Pair,
+    null_margins: Sequence[Pair],
     *,
     test: str = JOINT,
     level: float = 0.05,
@@ -131,8 +130,7 @@ def judge(
         null_hits: the same for each reference against the others
             (:func:`rurklib.residual.uncertainty.left_out` where all saw the same copies).
         draws: what hits are out of.
-        margins: mean logit margins, shaped like the hits, or None if only hits were kept: the rule
-            is then about the two parts that need no margins.
+        margins: mean logit margins, shaped like the hits.
         null_margins: like ``null_hits``.
         test: ``"joint"``, the rule; or one part alone, a name in ``TESTS``. Choose before looking:
             five parts at 5 % are not one.
@@ -140,34 +138,19 @@ def judge(
     """
     checks.number("level", level, 1e-6, 0.999)
     checks.one_of("test", test, TESTS)
-    if margins is not None and not all(np.isfinite(values).all() for values in margins):
-        margins = None  # a flag says so
-    if margins is None and test in OF_MARGINS:
-        raise checks.InputError(
-            f"test = {test!r} needs margins, and only hits were kept: use 'joint' or 'hits'"
-        )
 
     shown = part_statistics(hits, null_hits, draws, margins, null_margins)
     ps = {name: float(uncertainty.p_value(*values)) for name, values in shown.items()}
     k = len(hits[1])
-    differ = k - len(copies(hits[1] if margins is None else margins[1]))
     p, note = combined(list(ps.values())) if test == JOINT else ps.get(test, math.nan), ""
     leading, away = "", math.nan
     if k < MIN_REFERENCES:
         few = "1 re-trained model" if k == 1 else f"{k} re-trained models"
         finding = NO_VERDICT
         note = f"{few} can't show how much such models differ; give three or more, better six"
-    elif differ < MIN_REFERENCES or not math.isfinite(p):
+    elif not math.isfinite(p):
         finding, p = NO_VERDICT, math.nan
-        note = (
-            f"of the {k} re-trained models no more than {differ} give answers of their own "
-            "on these copies, so how much such models differ can't be judged"
-            if differ < MIN_REFERENCES
-            else f"the {test} test can't be computed from these counts"
-        )
-    elif differ < k and margins is not None:  # hits of different models can be the same
-        finding, p = NO_VERDICT, math.nan
-        note = f"of the {k} re-trained models {k - differ} are copies of others: give each once"
+        note = f"the {test} test can't be computed: re-trained models give the same answers"
     else:
         shifts = {n: float(own - np.nan_to_num(uncertainty.spread(below, least)[0])) for
                   n, (own, below, least) in shown.items()}  # fmt: skip
@@ -177,8 +160,8 @@ def judge(
         away = shifts[leading]
         finding = NONE if p >= level else RESIDUAL if sides[leading] else OVER
         note = _disagreement(ps, sides, finding, level) if test == JOINT else ""
-    of_hits = test.startswith("hits") or margins is None
-    if margins is None or of_hits:
+    of_hits = test.startswith("hits")
+    if of_hits:
         size = effect_of_hits(hits, null_hits, draws, 1 - level)
     else:
         scaled = test == "scaled margin"

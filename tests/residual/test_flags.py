@@ -182,7 +182,7 @@ def test_each_kind_is_raised_once():
     """Two models whose references recognise nothing and whose copies stay: one flag of each kind,
     none of a kind that is known already; how references fare against each other is no flag."""
     hits = np.zeros((3, 1, 4), np.int64)
-    counts = Counts(hits, ("m", "n", "r"), (0.1,), 5, "fgsm", 0, "m", moved=np.zeros(1))
+    counts = Counts(hits, ("m", "n", "r"), (0.1,), 5, "fgsm", 0, 0.0 * hits, "m", moved=np.zeros(1))
     everyone = dict.fromkeys(("m", "n", "r"), counts)
     found = flags.of_counts(everyone, ["r"])
     assert [f.name for f in found] == ["perturbations changed nothing", "undefined ratios"]

@@ -108,7 +108,7 @@ def test_a_number_is_on_the_side_of_its_finding_where_copies_are_searched_for(te
         margins = knows + rng.normal(0, 0.2, (7, 3, 60))
         margins[i] -= 2
         hits = rng.binomial(50, 1 / (1 + np.exp(-margins)))
-        counts[name] = Counts(hits, names, (0.1, 0.2, 0.3), 50, "pgd", 0, name, margins)
+        counts[name] = Counts(hits, names, (0.1, 0.2, 0.3), 50, "pgd", 0, margins, name)
     verdict = ResidualKnowledge(counts, ("m",), names[1:], True).judge("m", test=test)
     assert verdict.finding == "residual knowledge"
     assert verdict.gained

@@ -191,11 +191,11 @@ def _write(
 
     others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in
               result.control_results.items()}  # fmt: skip
-    able = result.comparable and HELD_OUT in result.control_results
+    able = HELD_OUT in result.control_results
     able = able and not (result.guessed or result.unasked)  # else a flag says why
     treated = result.exchange("model", level=verdict.level) if able else None
-    samples = samples_table(result, indices) if result.comparable else None
-    alone = rests_on(result, verdict, indices) if result.comparable else ""
+    samples = samples_table(result, indices)
+    alone = rests_on(result, verdict, indices)
     both = result.unasked or together(verdict, treated, others.get(HELD_OUT))
     both = f"{alone} {both}".strip()
     summary = {
@@ -212,8 +212,7 @@ def _write(
     try:
         files.write_json(partial / AUDIT, summary)
         files.write_frame(partial / "residual_knowledge.csv", result.frame)
-        if samples is not None:
-            files.write_frame(partial / "samples.csv", samples)
+        files.write_frame(partial / "samples.csv", samples)
         if others:
             files.write_frame(partial / "controls.csv", result.controls)
         pictures = pictured(partial, result, verdict, treated, _headline(verdict, result))

@@ -52,7 +52,7 @@ def blocks(
     asked: Mapping[str, Any],
     pictures: Sequence[page.Picture],
     treated: Exchange | None,
-    samples: pd.DataFrame | None,
+    samples: pd.DataFrame,
     both: str = "",
 ) -> list[page.Block]:
     """The page's blocks: plain counts and verdict first, then what casts doubt on it, then numbers.
@@ -78,8 +78,7 @@ def blocks(
         lines = (f"{name} ({sizes[name]} samples): {_short(v)}" for name, v in others.items())
         blocks += [page.Heading("Controls"), page.Text(NOBODYS), *map(page.Text, lines)]
         blocks.append(page.Table(result.controls, "The controls, one row per tau", folded=True))
-    if samples is not None:
-        blocks += [page.Heading("Samples"), page.Table(samples.head(20), BEST)]
+    blocks += [page.Heading("Samples"), page.Table(samples.head(20), BEST)]
     blocks += [page.Heading("Numbers"), page.Table(result.frame, "One row per tau", folded=True)]
     blocks += [page.Heading("Words"), page.Text(WORDS)]
     return [*blocks, page.Heading("What this does not show"), page.Text(CAVEAT)]

@@ -39,7 +39,7 @@ def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = Non
             "accuracy": accuracy,
             "reference_accuracy": shares,
             "ratio": ratio,
-            "margin": np.asarray(counts.margins)[counts.models.index(name)].mean(axis=0),
+            "margin": counts.margins[counts.models.index(name)].mean(axis=0),
             "margin_difference": apart if result.references else np.nan,
             "rank": np.nan,
         }
@@ -65,7 +65,7 @@ def rests_on(
     one = int(apart.argmax())
     less = {}
     for n, c in result.counts.items():
-        hits, margins = np.delete(c.hits, one, -1), np.delete(np.asarray(c.margins), one, -1)
+        hits, margins = np.delete(c.hits, one, -1), np.delete(c.margins, one, -1)
         less[n] = replace(c, hits=hits, margins=margins)
     rest = replace(result, counts=less, y=np.delete(np.asarray(result.y), one), control_results={})
     without = rest.judge(name, test=verdict.test, level=verdict.level)
@@ -124,7 +124,7 @@ def _apart(result: ResidualKnowledge, model: str) -> np.ndarray:
     (of which there may be none)."""
     (name,) = result.models
     counts = result.counts[name]
-    margins = np.asarray(counts.margins)
+    margins = counts.margins
     others = [counts.models.index(r) for r in result.references if r != model]
     own = margins[counts.models.index(model)].mean(axis=0)
     return own - margins[others].mean(axis=(0, 1)) if others else own

@@ -116,7 +116,6 @@ class Question:
         return self.run.names("Re-train") if self.asked.gradient_based else []
 
     def _keep(self, name: ModelId, counts: Counts, key: str) -> None:
-        assert counts.margins is not None
         assert counts.moved is not None
         arrays = {"hits": counts.hits, "margins": counts.margins, "moved": counts.moved}
         arrays["models"] = np.array([str(m) for m in counts.models])

@@ -72,7 +72,7 @@ def test_the_steps_take_what_tells_most_and_was_known_without_noise():
     ])  # fmt: skip
     models = ("Original-seed0", "GD-seed0", "SalUn-seed0")
     references = tuple(f"Re-train-seed{k}" for k in (1000, 1001, 1002))
-    counts = Counts(hits, (*models, *references), (0.0, 0.2, 0.3), 10, "gaussian", seed=0)
+    counts = Counts(hits, (*models, *references), (0.0, 0.2, 0.3), 10, "gaussian", 0, hits / 2)
     measured = ResidualKnowledge(dict.fromkeys((*models, *references), counts), models, references)
     order, steps = telling(measured)
     assert order.tolist() == [2, 3, 0, 1]

@@ -14,7 +14,7 @@ def counted(own, *others) -> ResidualKnowledge:
     """Ten copies of three samples at one radius."""
     names = ("m", *range(len(others)))
     hits = np.array([own, *others])[:, None]
-    counts = Counts(hits, names, (0.1,), 10, "gaussian", 0)
+    counts = Counts(hits, names, (0.1,), 10, "gaussian", 0, hits / 2)
     return ResidualKnowledge(dict.fromkeys(names, counts), ("m",), names[1:])
 
 
