@@ -28,7 +28,7 @@ NAMES = ["Original", "GD", "RURK"]  # and three re-trained, after the first
 def html(small_run, tmp_path_factory):
     out = tmp_path_factory.mktemp("page") / "try-it.html"
     words = ["page", "--run", str(small_run), "--out", str(out), "--methods", "GD,RURK"]
-    done = CliRunner().invoke(main, [*words, "--references", "3"])
+    done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     return out
 

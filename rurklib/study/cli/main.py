@@ -119,23 +119,20 @@ def study(
 @main.command()
 @options.FINISHED
 @click.option("--seed", type=int, help="experiment seed [default: the run's first]")
-@click.option("--port", type=int, help="where to listen [default: 8866, or the next that is free]")
 @click.option("--no-browser", is_flag=True, help="only print the address")
-def inspect(folder: Path, seed: int | None, port: int | None, no_browser: bool) -> None:
+def inspect(folder: Path, seed: int | None, no_browser: bool) -> None:
     """Serve the perturbation inspector of a run as a page on this machine.
 
     If there is no runs/digits yet, its models are taken from the package, or made (minutes).
     """
     from rurklib import study
-    from rurklib.study.cli.serve import free_port, serve
+    from rurklib.study.cli.serve import serve
     from rurklib.study.inspector.view import seed_of
 
-    if port is not None:
-        free_port(port)  # known before minutes are spent
     if run := options.begin_digits(folder):
         one = replace(run, seeds=(seed_of(run, seed),))
         study.residual(one, run.scenario.perturbations[0])  # counted here, where it is seen
-    serve(folder, seed=seed, port=port, browser=not no_browser, say=click.echo)
+    serve(folder, seed=seed, browser=not no_browser)
 
 
 def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = False) -> Any:

@@ -16,8 +16,7 @@ from rurklib.study.environment import needs
 @click.option("--out", type=options.FOLDER, required=True, help="the HTML file to write")
 @click.option("--methods", default="GD,RURK,SalUn", show_default=True, help="of the run's")
 @click.option("--seed", type=int, help="experiment seed [default: the run's first]")
-@click.option("--references", default=4, show_default=True, help="re-trained models to take along")
-def page(folder: Path, out: Path, methods: str, seed: int | None, references: int) -> None:
+def page(folder: Path, out: Path, methods: str, seed: int | None) -> None:
     """Write one HTML file in which the models of a run answer, without server or network.
 
     A visitor disturbs forgotten images and sees which models still recognise them. Every model's
@@ -28,8 +27,6 @@ def page(folder: Path, out: Path, methods: str, seed: int | None, references: in
     from rurklib.study.run import open_existing
 
     with contextlib.redirect_stdout(io.StringIO()):  # what is counted already
-        html = made.page(
-            open_existing(folder), methods.split(","), seed=seed, references=references
-        )
+        html = made.page(open_existing(folder), methods.split(","), seed=seed)
     files.write(out, html)
     click.echo(f"{out}: {out.stat().st_size / 1e6:.2f} MB; open it in a browser")

@@ -28,6 +28,7 @@ from rurklib.study.stages.models import load_models
 from rurklib.unlearn.contract import METHODS
 
 HERE = Path(__file__).parent
+REFERENCES = 4  # re-trained models on the page
 HEADINGS = (  # of the three guided steps
     "Before forgetting, Original knows this {word}",
     "Models that never saw it know it less",
@@ -49,24 +50,23 @@ def page(
     methods: Sequence[str] = ("GD", "RURK", "SalUn"),
     *,
     seed: int | None = None,
-    references: int = 4,
 ) -> str:
     """The page's HTML: Original and ``methods`` of one experiment seed (None: the run's first),
-    beside the run's first ``references`` re-trained models.
+    beside the run's first four re-trained models (three if it has no more).
 
     A measurement says where it shows most, which is what the steps show (:func:`telling`). Raises
     InputError for data that aren't images in [0, 1], nets with layers that the page doesn't know,
-    methods, a seed or more models than the run has.
+    methods or a seed that the run has not, or fewer than three re-trained models.
     """
     methods = list(dict.fromkeys(methods))
     for method in methods:
         checks.one_of("method of this run", method, run.scenario.methods)
     there, seed = run.names("Re-train"), seed_of(run, seed)
-    if not MIN_REFERENCES <= checks.count("references", references) <= len(there):
+    if len(there) < MIN_REFERENCES:
         raise InputError(
-            f"references = {references}: this run has {len(there)} re-trained models, and a band "
-            f"needs {MIN_REFERENCES}; expected {MIN_REFERENCES} ... {len(there)}"
+            f"{run.folder} has {len(there)} re-trained models: a band needs {MIN_REFERENCES}"
         )
+    references = min(len(there), REFERENCES)
     label = run.split.forget_class
     if run.data.bounds != (0.0, 1.0) or run.data.train[0].ndim != 4 or label == ANY:
         raise InputError(

@@ -30,7 +30,8 @@ def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Wi
         '<div style="line-height: 1.4"><h1 style="font-size: 1.5em; margin: 0.3em 0">'
         f"{TITLE}</h1><p style='margin: 0 0 0.6em'>{html.escape(inspector.run.title)}; "
         f"models of seed {inspector.seed} and {len(inspector.references)} models re-trained "
-        "without them. Choose a sample and a small change to it, and see which models still know its class.</p>"
+        "without them. Choose a sample and a small change to it, and see which models still know "
+        "its class.</p>"
         "</div>"
     )
     return ipywidgets.VBox([head, body], layout={"overflow": "visible"})

@@ -1,9 +1,5 @@
 """The inspector's page: what it shows, and what is refused before anything is served."""
 
-import base64
-import shutil
-import socket
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +8,6 @@ import pytest
 from tornado.web import HTTPError
 
 from rurklib import study
-from rurklib.checks import InputError
 from rurklib.study.cli import serve
 from rurklib.study.notebooks import study_order
 from rurklib.study.panels import page
@@ -48,109 +43,47 @@ def test_a_page_shows_the_run_and_one_of_no_run_is_a_message(tmp_path, small_run
 INSPECT = ("inspect", "--no-browser")
 
 
-@pytest.fixture
-def taken():
-    """A port that somebody listens at."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        held.listen()
-        yield held.getsockname()[1]
-
-
-def test_the_address_is_printed_and_it_listens_here_alone(small_run, served, rurk):
-    done = rurk(*INSPECT, "--run", small_run, "--port", serve.free_port())
+def test_it_listens_here_alone(small_run, served, rurk):
+    done = rurk(*INSPECT, "--run", small_run)
     assert done.exit_code == 0, done.output
     ((argv, config, book),) = served
-    port = next(a for a in argv if a.startswith("--port=")).removeprefix("--port=")
-    assert f"http://127.0.0.1:{port}/" in done.output
     assert "--Voila.ip=127.0.0.1" in argv
     assert "--no-browser" in argv
     assert config.Voila.tornado_settings["allow_remote_access"] is False
     assert config.VoilaConfiguration.prelaunch_hook is serve.admit
-    assert f"inspector_page({str(small_run)!r}, seed=None)" in book.cells[1].source
+    assert f"inspector_page({str(small_run)!r}, seed=None)" in book.cells[0].source
     assert not Path(argv[0]).exists()  # gone with its folder
 
 
-def test_what_notebook_5_drew_first_is_shown_until_the_panel_is_there(
-    small_run, tmp_path, served, rurk
-):
-    """Fails if a run without it can't be served, or a picture of other models than those served."""
-    drawn = tmp_path / "run"
-    shutil.copytree(small_run, drawn)
-    (drawn / "figures").mkdir(exist_ok=True)
-    (drawn / serve.FIRST).write_bytes(b"picture")
-    (drawn / serve.FIRST).with_suffix(".json").write_text('{"alt": "a <nine>"}')
-    for run in (small_run, drawn):
-        assert rurk(*INSPECT, "--run", run).exit_code == 0
-    first, second = (book.cells for _, _, book in served)
-    assert "img" not in first[0].source
-    assert "a &lt;nine&gt;" in second[0].source
-    assert base64.b64encode(b"picture").decode() in second[0].source
-    for cells in (first, second):
-        for cell in cells:
-            compile(cell.source, "cell", "exec")
-    run = replace(open_existing(drawn), seeds=(1, 0))
-    assert serve.poster(run, None) == serve.poster(run, 1) != ""
-    assert serve.poster(run, 0) == ""
+def test_no_other_site_starts_processes():
+    """Fails if pictures of a web page can."""
 
+    def visit(site):
+        request = SimpleNamespace(headers={"Sec-Fetch-Site": site})
+        serve.admit(SimpleNamespace(request=request))
 
-def test_no_other_site_and_no_crowd_starts_processes(monkeypatch):
-    """Fails if pictures of a web page can, or many visitors at the same moment, who aren't in the
-    manager's list yet, or if an earlier crowd keeps everybody out."""
-    monkeypatch.setattr(serve, "BEGUN", [])
-    clock, there = [0.0], []
-    monkeypatch.setattr(serve, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    manager = SimpleNamespace(list_kernel_ids=lambda: there)
-
-    def visit(**headers):
-        request = SimpleNamespace(headers=headers)
-        serve.admit(SimpleNamespace(request=request, kernel_manager=manager))
-
-    def refused(code, **headers):
-        with pytest.raises(HTTPError) as error:
-            visit(**headers)
-        return error.value.status_code == code
-
-    assert refused(403, **{"Sec-Fetch-Site": "cross-site"})
     for site in ("none", "same-origin", "same-site"):
-        visit(**{"Sec-Fetch-Site": site})
-    for _ in range(serve.MOST - 3):
-        visit()
-    assert refused(503)
-    clock[0] = 60.0
-    visit()
-    there[:] = range(serve.MOST)
-    clock[0] = 120.0
-    assert refused(503)
+        visit(site)
+    with pytest.raises(HTTPError) as error:
+        visit("cross-site")
+    assert error.value.status_code == 403
 
 
 @pytest.mark.parametrize(
-    ("folder", "says"), [("nowhere", "nowhere is not a run"), (".", "is not a run")]
+    ("words", "says"),
+    [
+        (["--run", "nowhere"], "nowhere is not a run"),
+        (["--run", "."], "is not a run"),
+        (["--seed", 7], "this run has 0"),
+    ],
 )
-def test_a_folder_that_is_no_run_is_refused_before_serving(
-    tmp_path, monkeypatch, served, refused, folder, says
+def test_what_cannot_be_served_is_refused_before_serving(
+    small_run, tmp_path, monkeypatch, served, refused, words, says
 ):
     monkeypatch.chdir(tmp_path)
-    refused(says, *INSPECT, "--run", folder)
+    run = [] if "--run" in words else ["--run", small_run]
+    refused(says, *INSPECT, *run, *words)
     assert not served
-
-
-def test_a_seed_or_a_port_that_is_not_to_be_had_is_refused(small_run, served, taken, refused):
-    for words, says in (
-        (("--seed", 7), "this run has 0"),
-        (("--port", taken), f"port {taken} is in use"),
-        (("--port", 99999), "port 99999 is in use or not allowed"),
-    ):
-        refused(says, *INSPECT, "--run", small_run, *words)
-    assert not served
-
-
-def test_the_next_free_port_is_taken(monkeypatch, taken):
-    monkeypatch.setattr(serve, "PORT", taken)
-    assert serve.free_port() > taken
-    monkeypatch.setattr(serve, "TRIES", 1)
-    with pytest.raises(InputError, match="choose another with --port"):
-        serve.free_port()
 
 
 @pytest.mark.parametrize("command", ["inspect", "attack"])

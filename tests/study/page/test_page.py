@@ -87,8 +87,6 @@ def test_the_steps_take_what_tells_most_and_was_known_without_noise():
     [
         (["--methods", "GD,SalUn"], "method of this run"),
         (["--seed", "7"], "seed = 7"),
-        (["--references", "4"], "references = 4"),
-        (["--references", "2", "--methods", "GD"], "references = 2"),
     ],
 )
 def test_what_a_run_has_not_is_refused_and_nothing_written(
@@ -106,12 +104,12 @@ def test_other_than_images_of_one_class_is_refused(small_run, tmp_path):
     mixed = open_existing(small_run)
     mixed = replace(mixed, scenario=replace(mixed.scenario, forget_class=-1), folder=tmp_path)
     with pytest.raises(InputError, match="one class"):
-        page(mixed, ["GD"], references=3)
+        page(mixed, ["GD"])
 
 
 def test_a_method_that_is_named_twice_stands_there_once(small_run):
     run = open_existing(small_run)
-    once, twice = (page(run, named, references=3) for named in (["GD"], ["GD", "GD"]))
+    once, twice = (page(run, named) for named in (["GD"], ["GD", "GD"]))
     assert once == twice
 
 
@@ -119,7 +117,7 @@ def test_names_from_data_are_no_markup(small_run):
     run = open_existing(small_run)
     run.data  # noqa: B018  (read, then changed)
     object.__setattr__(run.data, "classes", ("</script><b>", *run.data.classes[1:]))
-    html = page(run, ["GD"], references=3)
+    html = page(run, ["GD"])
     assert html.count("</script>") == 2
     assert json.loads(re.search(r'id="data">(.*?)</script>', html)[1])["classes"][0][:4] == "&lt;"
 
