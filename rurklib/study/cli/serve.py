@@ -43,7 +43,7 @@ def serve(folder: Path, *, seed: int | None = None, browser: bool = True) -> Non
 
     os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)  # kernels inherit it
     source = CELL.format(str(folder.resolve()), seed)
-    cell = {
+    cell: dict[str, Any] = {
         "cell_type": "code",
         "execution_count": None,
         "metadata": {},

@@ -1,7 +1,7 @@
 """The inspector's figures that follow a slider: drawn once, then changed in place.
 
-Each has ``figure`` and ``update(view)``, which moves the artists and returns in words what there is
-to see. They are as narrow as a phone and meant to stand beside or below each other. What they are
+Each has ``figure`` and ``update(view)``, which moves the artists and returns the title: what is
+drawn. They are as narrow as a phone and meant to stand beside or below each other. What they are
 given is plain numbers with names, as :class:`rurklib.study.inspector.View` holds them.
 """
 
@@ -31,10 +31,10 @@ def narrow(
     return figure, axes, figure.text(0.01, 0.99, "", va="top", fontsize=9.5, color=INK)
 
 
-def at_edge(axis: Any) -> None:
-    """Keep the y label at the figure's edge, however wide the numbers beside it become."""
-    both = blended_transform_factory(axis.figure.transFigure, axis.transAxes)
-    axis.yaxis.set_label_coords(0.055, 0.5, transform=both)
+def titled(text: Text, *lines: str) -> str:
+    """Set a title of up to two lines; returns it as one."""
+    text.set_text("\n".join(lines))
+    return "; ".join(lines)
 
 
 class Copy:
@@ -68,14 +68,8 @@ class Copy:
         self._times.set_text(f"difference x {times:g}" if largest else "no difference")
         far = ", ".join(f"{n} {v:.3g}" for n, v in view.distances.items())
         name = self.classes[view.truth]
-        self._title.set_text(f"Class {name}; {view.perturbation}, tau {view.tau:g}\ndistance {far}")
-        made = f"draw {view.draw} of {view.perturbation}, tau {view.tau:g}"
-        made += f", found on {view.found_on}" if view.found_on else ""
-        made += f" in {view.steps} steps" if view.perturbation.startswith("pgd") else ""
-        return (
-            f"Forget sample {view.sample} of class {name}, its copy ({made}) and their difference "
-            f"times {times:g}. Distance: {far}."
-        )
+        made = f"Class {name}; {view.perturbation}, tau {view.tau:g}"
+        return titled(self._title, made, f"distance {far}")
 
 
 def room(names: Sequence[str]) -> float:
@@ -118,7 +112,7 @@ class Probabilities:
         self._bars = axis.vlines([], 0, 0, linewidths=0.76 * points)
         self._spread = axis.vlines([], 0, 0, colors=INK, linewidths=1.3, zorder=4)
         beside = {"x": n - 0.3, "s": "", "fontsize": SMALL}
-        self._said = [axis.text(y=r + 0.62, va="center", **beside) for r in range(rows)]
+        self._marks = [axis.text(y=r + 0.62, va="center", **beside) for r in range(rows)]
         self._head = axis.text(y=-0.1, va="bottom", color="#555555", **beside)
         self._marked = -1
 
@@ -140,37 +134,16 @@ class Probabilities:
                 tick.set_fontweight("bold" if c == y else "normal")
             self._marked = y
         right = dict(zip(view.models, view.recognised, strict=True))
-        theirs = [right[r] for r in view.references]
-        their = f"{sum(theirs)} of {len(theirs)} re-trained"
+        known = [right[r] for r in view.references]
         colors = []
-        for text, row, p in zip(self._said, self.rows, mean[:, y], strict=True):
-            share = np.mean(theirs) if row == "Re-train" else float(right[row])
-            mark = f"{sum(theirs)}/{len(theirs)}" if row == "Re-train" else "✓" if share else "✗"
+        for text, row, p in zip(self._marks, self.rows, mean[:, y], strict=True):
+            share = np.mean(known) if row == "Re-train" else float(right[row])
+            mark = f"{sum(known)}/{len(known)}" if row == "Re-train" else "✓" if share else "✗"
             colors.append(GOOD if share >= 0.5 else BAD)
             text.set(text=f"{mark} {p:.2f}", color=colors[-1])
         self._bars.set_color(np.repeat(colors, len(self.classes)))
-        lead = self.rows[0]
-        methods = [r for r in self.rows[1:] if r != "Re-train"]
-        yes = [m for m in methods if right[m]]
-        does, so, ends, its = (
-            ("says", "so do", "", f"It is the answer of {lead}{',' if methods else ' and'}")
-            if right[lead]
-            else ("does not say", "but", " do", f"It isn't {lead}'s answer, but that of")
-        )
-        if not right[lead] and not yes and not any(theirs):
-            so, ends = "nor do", ""  # nobody does
-        self._title.set_text(
-            f"{lead} {does} {name}, {so} {their}\n"
-            + (f"and {len(yes)} of {len(methods)} unlearned " if methods else "")
-            + f"models{ends}"
-        )
-        own, again = each[lead][0, y], each["Re-train"][:, y]
-        others = f" and {', '.join(yes) or 'no unlearned model'}" if methods else ""
-        return (
-            f"Probability of {name}: {lead} {own:.2f}, re-trained models {again.mean():.2f} on "
-            f"average ({again.min():.2f} to {again.max():.2f}). {its} "
-            f"{their} models{others}."
-        )
+        copy = f"{view.perturbation}, tau {view.tau:g}"
+        return titled(self._title, f"Class probabilities of the copy ({name})", copy)
 
 
 class RunningRatio:
@@ -182,12 +155,14 @@ class RunningRatio:
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=SMALL)
         axis.set_xlabel("draws", fontsize=9)
-        axis.set_ylabel("recognised: model / re-trained", fontsize=9)
-        at_edge(axis)
+        axis.set_ylabel("ratio (95 % interval)", fontsize=9)
+        both = blended_transform_factory(self.figure.transFigure, axis.transAxes)
+        axis.yaxis.set_label_coords(
+            0.055, 0.5, transform=both
+        )  # however wide the numbers beside it
         axis.axhline(1, **DOTTED)
         self._band = axis.fill_between([], [], alpha=0.25, lw=0)
         (self._line,) = axis.plot([], [], lw=1.8)
-        self._note = axis.text(0.5, 0.7, "", transform=axis.transAxes, ha="center", fontsize=9)
 
     def update(self, r: Any) -> str:
         """Show a :class:`rurklib.study.inspector.running_ratio.RunningRatio`."""
@@ -200,18 +175,6 @@ class RunningRatio:
         self._line.set(color=color, marker="o" if len(n) == 1 else "")
         top = max([2.0, *(1.15 * high[min(9, len(n) - 1) :]), *(1.15 * r.ratio[known])])
         self._axis.set(xlim=(0, max(r.total, 2)), ylim=(0, min(top, 12.0)))
-        self._note.set_text("" if len(n) else "undefined: no re-trained model\nrecognises any copy")
-        hits = f"{r.hits[-1]} of {r.done} copies, a re-trained one {r.reference_hits[-1]:.1f}"
-        none, sure = bool(np.isnan(r.ratio[-1])), "for certain"
-        if not r.certain:
-            sure = f"({r.low[-1]:.2f} to {r.high[-1]:.2f})"
-        ratio = "no ratio" if none else f"ratio {r.ratio[-1]:.2f} {sure}"
-        self._title.set_text(f"{r.model}: {ratio};\nrecognises {hits}")
-        after = f" after {r.done} draw{'s' * (r.done > 1)}" * (none or not r.certain)
-        said = f"{r.model}: {ratio}{after}. It recognises {hits} on average."
-        if none or r.certain:
-            return said
-        return (
-            f"{said} The band is the 95 % interval over copies of this sample, against these "
-            f"{r.references} re-trained models."
-        )
+        last = f"{r.ratio[-1]:.2f} ({r.low[-1]:.2f} to {r.high[-1]:.2f})"
+        after = f"after {r.done} of {r.total} draws: {last if known[-1] else 'undefined'}"
+        return titled(self._title, f"Recognised copies: {r.model} / re-trained", after)

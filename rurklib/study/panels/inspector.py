@@ -25,12 +25,12 @@ MOST_STEPS, TAUS = 40, 40
 
 ASKED = ("tau", "draw", "kind", "norm", "aim", "found_on", "steps")  # about the copy
 HELP = {
-    "sample": "a forgotten sample; first the one that is known most beyond re-trained models",
+    "sample": "a forget sample; first the one with the largest ratio",
     "tau": "how large the change is",
     "draw": "which of the random copies",
     "kind": "how copies are changed: at random (Gaussian, uniform), or by a search on a model",
     "norm": "how a change is measured: its largest number (L-inf), its length (L2), its sum (L1)",
-    "aim": "towards y: copies that the model would say y of; away from y: that it wouldn't",
+    "aim": "towards y: copies for which the model says y; away from y: for which it does not",
     "found_on": "the model that FGSM and PGD search on",
     "steps": "how many steps PGD takes",
     "model": "whose running ratio is drawn",

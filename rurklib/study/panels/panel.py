@@ -1,8 +1,8 @@
 """A panel: a state, the controls that change it, and pictures of what is to be seen in it.
 
 It works without a browser: ``panel.set(tau=0.1)`` is what moving a slider does, ``panel.view`` and
-``panel.said`` are what is shown. A panel computes nothing and draws nothing: ``view`` says what is
-to be seen in a state, each picture moves its artists and says it in words.
+``panel.titles`` are what is shown. A panel computes nothing and draws nothing: ``view`` says what
+is to be seen in a state, each picture moves its artists.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,7 +78,7 @@ class Slow:
 
 
 class Panel:
-    """``state`` is what is set, ``view`` what is to be seen, ``said`` each picture in words.
+    """``state`` is what is set, ``view`` what is to be seen, ``titles`` each picture's.
 
     ``choices(state)`` says what can be set, by the state's names; ``adapt(state, values)`` is the
     state after a change of some values, where others follow. ``about``: the fields that a picture
@@ -103,7 +103,7 @@ class Panel:
         self.state, self.pictures, self.slow = state, pictures, slow or {}
         self._choices, self._view, self._adapt = choices, view, adapt
         self._columns, self._about, self._quiet = columns, about or {}, False
-        self.said: dict[str, str] = {}
+        self.titles: dict[str, str] = {}
         self.controls: dict[str, Any] = {}
         self.jobs: dict[str, Job] = {}
         self.shown: dict[str, Shown] = {}
@@ -124,7 +124,7 @@ class Panel:
         for name, job in self.jobs.items():
             if changed & self._about.get(name, changed):
                 job.forget()
-                self.said.pop(name, None)
+                self.titles.pop(name, None)
                 self.shown[name].hide()
                 self._begin(name)
         self._draw(changed)
@@ -142,8 +142,8 @@ class Panel:
         self.jobs = {n: self._job(n, slow) for n, slow in self.slow.items()}
         drawn = {**self.pictures, **{n: slow.picture for n, slow in self.slow.items()}}
         self.shown = {n: Shown(picture) for n, picture in drawn.items()}
-        for name, said in self.said.items():
-            self.shown[name].show(said)
+        for name, title in self.titles.items():
+            self.shown[name].show(title)
         columns = []
         for names in self._columns:
             parts = [part for name in names for part in self.part(name)]
@@ -175,9 +175,9 @@ class Panel:
             self._show(name, self.pictures[name], self.view)
 
     def _show(self, name: str, picture: Picture, view: Any) -> None:
-        self.said[name] = picture.update(view)
+        self.titles[name] = picture.update(view)
         if name in self.shown:
-            self.shown[name].show(self.said[name])
+            self.shown[name].show(self.titles[name])
 
     def _control(self, name: str, choice: Choice) -> Any:
         control = choice.control(self.state[name])

@@ -1,8 +1,8 @@
 """A figure that is drawn once and then changed: what makes a slider answer at once.
 
 Building a matplotlib figure takes longer than drawing one. So a panel keeps its figure, moves the
-artists in place and renders the same canvas into a picture with alt text (``ipywidgets.Image``
-can't carry any, so it is an ``img`` in an HTML widget). The sentence below it says the same to all.
+artists in place and renders the same canvas into a picture with its title as alternative text
+(``ipywidgets.Image`` can't carry any, so it is an ``img`` in an HTML widget).
 """
 
 import base64
@@ -20,8 +20,7 @@ SCRIPT = Path(__file__).with_name("panel.js").read_text("utf-8")
 
 
 class Picture(Protocol):
-    """What a panel shows: ``update(view)`` moves the figure's artists and returns in a sentence or
-    two what there is to see."""
+    """What a panel shows: ``update(view)`` moves the figure's artists and returns its title."""
 
     figure: Figure
 
@@ -51,32 +50,28 @@ def explained(named: Mapping[str, str]) -> str:
     return told and f"<details><summary>What each control does</summary>{told}</details>"
 
 
-class Shown(ipywidgets.VBox):
-    """A figure and its description as a widget, out of sight until :meth:`show` renders it."""
+class Shown(ipywidgets.HTML):
+    """A figure as a widget, out of sight until :meth:`show` renders it."""
 
     def __init__(self, picture: Picture) -> None:
         self._picture, figure = picture, picture.figure
         self.pixels = round(figure.get_figwidth() * figure.dpi)
-        layout = {"width": f"{self.pixels}px", "max_width": "100%", "margin": "0"}
-        self._image = ipywidgets.HTML(layout=layout)
-        self._words = ipywidgets.HTML(layout={"width": "auto", "margin": "0 0 6px 0"})
-        super().__init__([self._image, self._words])
+        super().__init__(layout={"width": f"{self.pixels}px", "max_width": "100%", "margin": "0"})
         self.hide()
 
     def hide(self) -> None:
         """Take it from sight."""
         self.layout.display = "none"
 
-    def show(self, said: str) -> None:
-        """Show the figure as it is now; ``said`` describes it in a sentence or two."""
+    def show(self, title: str) -> None:
+        """Show the figure as it is now."""
         content = base64.b64encode(png(self._picture.figure)).decode()
         width, height = self._picture.figure.canvas.get_width_height()
         # Width and height keep the place while the next picture is decoded: no jump, no flicker.
-        self._image.value = (
-            f'<img alt="{html.escape(said)}" width="{width}" height="{height}" '
+        self.value = (
+            f'<img alt="{html.escape(title)}" width="{width}" height="{height}" '
             f'style="display: block; max-width: 100%; height: auto" '
             f'onload="{html.escape(SCRIPT)}" '
             f'src="data:image/png;base64,{content}">'
         )
-        self._words.value = status(said)
         self.layout.display = ""

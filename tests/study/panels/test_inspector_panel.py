@@ -154,7 +154,7 @@ def test_pictures_and_words_follow(panel):
     first = png(panel.pictures["copy"].figure)
     panel.set(draw=3)
     assert png(panel.pictures["copy"].figure) != first
-    assert "draw 3 of gaussian" in panel.said["copy"]
+    assert panel.titles["copy"].startswith("Class 9; gaussian, tau 0.2")
     for name in ("copy", "probabilities"):
         assert Image.open(io.BytesIO(png(panel.pictures[name].figure))).width == 360
 
@@ -171,7 +171,7 @@ def test_buttons_show_what_the_package_computes(panel):
     s, inspector = panel.state["sample"], panel.inspector
     *_, r = running(inspector, s, "pgd-l2", 0.8, model="GD", steps=2)
     np.testing.assert_array_equal(panel.jobs["ratio"].report.ratio, r.ratio)
-    assert panel.said["ratio"].startswith("GD: ")
+    assert "GD / re-trained" in panel.titles["ratio"]
 
 
 @pytest.mark.parametrize(
@@ -228,17 +228,17 @@ def test_in_a_running_loop_the_ratio_is_drawn_unasked(panel):
         job = panel.jobs["ratio"]
         for _ in range(1000):
             if job.said == "done":
-                return panel.said["ratio"]
+                return panel.titles["ratio"]
             await asyncio.sleep(0.01)
         return f"never done: {job.said}"
 
     async def session():
         panel.set(tau=0.1)
         assert not panel.jobs["ratio"].running
-        assert (await drawn()).startswith("Original: ")
+        assert "Original / re-trained" in await drawn()
         panel.set(model="GD")
-        assert "ratio" not in panel.said
-        assert (await drawn()).startswith("GD: ")
+        assert "ratio" not in panel.titles
+        assert "GD / re-trained" in await drawn()
 
     asyncio.run(session())
 
