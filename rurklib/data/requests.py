@@ -30,9 +30,7 @@ def forget_part_of_a_class(
     ``forget_order`` "hard" or "easy" takes the samples of highest or lowest :func:`difficulty`.
 
     A forgotten sample takes its identical copies in the training set with it, if it has any: what
-    is kept once more can't be forgotten. Where the data say whose a sample is (``groups``), people
-    are forgotten and not samples: all that is theirs, of whatever class, person by person in the
-    order drawn until the share of the class is reached.
+    is kept once more can't be forgotten.
     ``validation_share`` of the test side is set aside for choosing hyper-parameters, drawn from
     every class alike, so that nothing is ever tuned on the samples that are reported. Where the
     data set holds samples out for it, these are the validation part, and all others to test on.
@@ -54,7 +52,7 @@ def forget_part_of_a_class(
     if forget_order != "random":
         hardness = difficulty(*dataset.train, members)
         members = members[np.argsort(-hardness if forget_order == "hard" else hardness)]
-    drawn = _drawn(dataset, members, round(forget_share * len(members)))
+    drawn = members[: round(forget_share * len(members))]
     tests = [rng.permutation(np.flatnonzero(y_test == c)) for c in range(len(dataset.classes))]
     validation = np.sort(np.concatenate([c[: round(validation_share * len(c))] for c in tests]))
     if dataset.validation_size:
@@ -106,7 +104,7 @@ def rehearsed(split: Split, dataset: Dataset) -> Split:
     rng = np.random.default_rng([split.seed, 2])
     members = rng.permutation(retain[(y == forget_class) | (forget_class == ANY)])
     whole = forget_class != split.forget_class
-    drawn = members if whole else _drawn(dataset, members, len(split.forget))
+    drawn = members if whole else members[: len(split.forget)]
     nothing, test = np.array([], dtype=np.int64), np.array(split.validation, dtype=np.int64)
     return _split(dataset, split.seed, forget_class, drawn, nothing, test)
 
@@ -126,19 +124,3 @@ def _split(
     held_out = test[(y_test[test] == forget_class) | (forget_class == ANY)]
     parts = np.flatnonzero(~copied), np.flatnonzero(copied), validation, test, held_out
     return Split(dataset.digest, seed, forget_class, *(tuple(part.tolist()) for part in parts))
-
-
-def _drawn(dataset: Dataset, members: np.ndarray, wanted: int) -> np.ndarray:
-    """The first ``wanted`` of ``members``; where there are groups, all samples of as many groups as
-    it takes, in the order in which ``members`` first names them."""
-    if dataset.groups is None:
-        return members[:wanted]
-    groups = dataset.groups.cpu().numpy()
-    asked: list[int] = []
-    found = 0
-    for group in dict.fromkeys(groups[members].tolist()):
-        if found >= wanted:
-            break
-        asked.append(group)
-        found += int((groups[members] == group).sum())
-    return np.flatnonzero(np.isin(groups, asked))

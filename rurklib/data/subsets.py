@@ -45,7 +45,6 @@ def hold_out_validation(data: Dataset, share: float, *, seed: int = 0) -> Datase
         train=train,
         test=(torch.cat([data.test[0], apart[0]]), torch.cat([data.test[1], apart[1]])),
         provenance=f"{data.provenance}; {len(held)} training samples set aside for validation",
-        groups=_groups(data, kept),
         validation_size=len(held),
     )
 
@@ -78,7 +77,6 @@ def subsample(data: Dataset, *, train: int = 0, test: int = 0, seed: int = 0) ->
         train=_at(data.train, trained) if train else data.train,
         test=_at(data.test, torch.cat([tested, held + end])) if test else data.test,
         provenance=f"{data.provenance}; {sizes}",
-        groups=_groups(data, trained),
         validation_size=len(held),
     )
 
@@ -125,8 +123,3 @@ def _in_order(members: list[np.ndarray]) -> Tensor:
 def _at(pair: Pair, index: Tensor) -> Pair:
     at = index.to(pair[0].device)
     return pair[0][at], pair[1][at]
-
-
-def _groups(data: Dataset, index: Tensor) -> Tensor | None:
-    """Whose the training samples are that stay."""
-    return None if data.groups is None else data.groups[index.to(data.groups.device)]

@@ -7,7 +7,7 @@ run's, whether its checkpoints are whole. Nothing of anybody else's is ever over
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -64,16 +64,15 @@ class Run:
 
     @cached_property
     def split(self) -> Split:
-        """The split certificate, written once; every later use reads and checks it."""
+        """The scenario's split, written once; a run is reopened only with the same."""
         path, split = self.folder / "split.json", self.request
-        if path.exists():
-            stored = Split.from_certificate(files.read_json(path), self.data)
-            if stored != split:
-                raise checks.InputError(
-                    f"{path} certifies another split than this scenario's; use --fresh"
-                )
-        else:
-            files.write_json(path, split.certificate())
+        if not path.exists():
+            files.write_json(path, {"digest": split.digest, **asdict(split)})
+        elif files.read_json(path).get("digest") != split.digest:
+            raise checks.InputError(
+                f"{path} is another split than this scenario's, or the data changed since the run "
+                "began; use --fresh"
+            )
         return split
 
     @property

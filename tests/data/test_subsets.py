@@ -143,10 +143,3 @@ def test_the_head_of_each_class_in_order():
 def test_more_than_there_is_and_classes_left_out_are_refused(part, asked, says):
     with pytest.raises(InputError, match=says):
         part(numbered(), **asked)
-
-
-def test_who_a_sample_belongs_to_stays_with_it():
-    whole = replace(numbered(), groups=torch.arange(40) // 2)
-    for part in (subsample(whole, train=20), hold_out_validation(whole, 0.5)):
-        assert part.groups is not None
-        assert part.groups.tolist() == [n // 2 for n in numbers(part.train[0])]

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from rurklib.checks import InputError
+from rurklib.study.files import write_json
 from rurklib.study.run import open_existing, open_run
 
 
@@ -28,6 +29,17 @@ def test_models_are_enough(small_run, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(small_run, folder, ignore=shutil.ignore_patterns("*.csv", "counts"))
     assert open_existing(folder).trained == open_existing(small_run).trained
+
+
+def test_another_split_is_refused(tmp_path):
+    """Fails if a run goes on with other samples than it began with."""
+    run = open_run("digits", tmp_path / "r", seeds=[3])
+    there = json.loads((run.folder / "split.json").read_text())
+    assert there["digest"] == run.split.digest
+    assert there["forget"] == [*run.split.forget]
+    write_json(run.folder / "split.json", {**there, "digest": "0" * 16})
+    with pytest.raises(InputError, match=r"split.json is another split .* use --fresh"):
+        open_run("digits", tmp_path / "r", seeds=[3])
 
 
 def test_changed_hyperparameters_come_back(small_run):

@@ -5,8 +5,6 @@
 ``train_images``, ``test_images``: uint8 [n, height, width] or [n, height, width, 1 or 3].
 ``train_labels``, ``test_labels``: whole numbers 0 ... classes - 1, [n] or [n, 1].
 ``class_names`` (optional): one string a class.
-``train_groups`` (optional): whole numbers [n], whose each training image is: all images of a
-patient are forgotten together. No patient may be on the test side as well; that isn't checked.
 
 Other keys are not read. That includes MedMNIST's ``val_images``: a split takes its validation part
 from the test side, for every data set alike. MedMNIST itself: Yang et al., "MedMNIST v2",
@@ -29,7 +27,7 @@ from rurklib.data.dataset import Dataset
 from rurklib.samples import Pair
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
-OPTIONAL = ("class_names", "train_groups")
+OPTIONAL = ("class_names",)
 AUDIT_KEYS = (("x", "y"), ("train_images", "train_labels"))
 
 
@@ -55,10 +53,7 @@ def npz(path: str | Path) -> Dataset:
             f"test_images {tuple(test[0].shape[1:])}: expected one shape; resize one of them"
         )
     classes = _classes(file, arrays, train[1], test[1])
-    groups = arrays.get("train_groups")
-    if groups is not None:
-        groups = _whole(file, "train_groups", groups, len(train[0]))
-    return Dataset(file.stem, train, test, classes, f"read from {file.name}", groups=groups)
+    return Dataset(file.stem, train, test, classes, f"read from {file.name}")
 
 
 def read_samples(path: Path, arrays: str | None = None) -> Pair:
@@ -166,7 +161,7 @@ def _channels_first(x: np.ndarray) -> np.ndarray:
 
 
 def _whole(file: Path, key: str, y: np.ndarray, n: int) -> Tensor:
-    """Labels, or other whole numbers, as int64 [n]."""
+    """Labels as int64 [n]."""
     if y.dtype.kind not in "iu" or y.shape not in ((n,), (n, 1)):
         raise InputError(
             f"{file}: {key} is {y.dtype} {y.shape} for {n} samples: expected one whole number "

@@ -114,18 +114,6 @@ def test_nothing_is_unpickled(tmp_path, inside):
     assert not Trap.witness.exists()
 
 
-def test_patients_are_read(tmp_path):
-    """Fails if they are not, or are those of other images."""
-    patients = np.array([[4], [4], [0], [7], [0], [7]], np.int16)
-    data = npz(write(tmp_path, **arrays(train_groups=patients)))
-    assert data.groups.tolist() == [4, 4, 0, 7, 0, 7]
-    assert data.groups.dtype == torch.int64
-    assert npz(write(tmp_path, **arrays())).groups is None
-    for bad in (patients[1:], patients - 1, patients / 2, np.tile(patients, 2)):
-        with pytest.raises(InputError, match=r"some.*groups"):
-            npz(write(tmp_path, **arrays(train_groups=bad)))
-
-
 def test_a_damaged_member_is_noticed(tmp_path):
     """Fails if flipped bytes are read as pixels: zip's checksum must be heeded."""
     path = write(tmp_path, **arrays(n=60, shape=(8, 8)))
