@@ -27,9 +27,9 @@ import nbformat
 from tables import FIGURES, write_answers, write_tables, write_which
 
 from rurklib.checks import InputError
+from rurklib.study import books
+from rurklib.study.books import books_of, folder
 from rurklib.study.files import read_json, replacing
-from rurklib.study.notebooks import notebook
-from rurklib.study.notebooks.study_order import books_of, folder, unlink
 from rurklib.study.run import open_run
 from rurklib.study.shipped import FILE, NOTED
 from rurklib.study.stages.models import ship
@@ -85,12 +85,12 @@ def publish_sweep(out: Path) -> None:
     if name == "ablations":  # what notebook 95's own parameters say
         for source in (folder() / f"{swept}.ipynb" for swept in SWEPT):
             with replacing(out / source.name) as partial:
-                notebook.execute(notebook.read(source), partial, {})
+                books.execute(books.read(source), partial, {})
             publish_outputs(out / source.name, source)
     else:
         reader = folder() / f"{SWEPT[-1]}.ipynb"
         given = {"out": str(out.absolute()), "results": str(out.absolute() / "results.csv")}
-        notebook.execute(notebook.read(reader), out / reader.name, given)
+        books.execute(books.read(reader), out / reader.name, given)
     target = FIGURES / "ablations" / name.removeprefix("ablations").lstrip("-")
     copy_figures(out, target, "95_*")
     for path in target.glob("95_*.csv"):
@@ -125,8 +125,7 @@ def publish_outputs(executed: Path, source: Path) -> None:
     book, committed = (nbformat.read(path, as_version=4) for path in (executed, source))
     written = [c.source for c in committed.cells]
     book.cells = [c for c in book.cells if "injected-parameters" not in c.metadata.get("tags", [])]
-    unlink(committed, "digits")  # as a run has it
-    if [c.source for c in book.cells] not in (written, [c.source for c in committed.cells]):
+    if [c.source for c in book.cells] != written:
         raise InputError(f"{source.name} changed after {executed} was made: run it again")
     for cell, text in zip(book.cells, written, strict=True):
         cell.source = text

@@ -22,12 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rurklib.study import files
-
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background; commands inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, str(Path(__file__).parent))  # pretended_gpu.py stands beside the tests
-files.nbformat()  # tests import it too: once, and soon
 torch.set_num_threads(1)
 collect_ignore = ["benchmarks"]  # they are run by hand
 

@@ -16,13 +16,13 @@ import pytest
 from pretended_gpu import pretended_gpu
 
 from rurklib import study
-from rurklib.study.notebooks import study_order
+from rurklib.study import books
 from rurklib.study.run import open_run
 
-BOOKS = [path.stem for path in sorted(study_order.folder().glob("0[0-4]_*.ipynb"))]
+BOOKS = [path.stem for path in sorted(books.folder().glob("0[0-4]_*.ipynb"))]
 ALONE = {
     path.stem: path
-    for path in sorted(study_order.folder().glob("*.ipynb"))
+    for path in sorted(books.folder().glob("*.ipynb"))
     if path.stem not in BOOKS and "<summary>A solution" in path.read_text(encoding="utf-8")
 }
 SMALL = {"epochs": 4, "references": 3, "draws": 5, "taus": [0.0, 0.2], "methods": ["GD", "RURK"],
@@ -226,7 +226,7 @@ def folder(tmp_path_factory) -> Path:
 def test_what_is_shown_equal_is_and_checks_tell_solutions_from_mistakes(
     name, folder, monkeypatch, capsys
 ):
-    monkeypatch.chdir(study_order.folder())
+    monkeypatch.chdir(books.folder())
     book = nbformat.read(f"{name}.ipynb", as_version=4)
     room, told, known = {"display": lambda shown: None}, {}, exercises(book)
     assert len(known) == 2

@@ -8,13 +8,13 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from rurklib.checks import InputError
-from rurklib.study.notebooks import study_order
+from rurklib.study import books
 from rurklib.study.run import open_run
 
 SWEPT = ("06_ablations", "95_read_ablations")  # a cell of a sweep, and what reads them all
 BEYOND = "08_beyond_images"  # of several scenarios, in a folder of its own
 COMMANDS = ("study", "attack")
-BOOKS = sorted(study_order.folder().glob("*.ipynb"))
+BOOKS = sorted(books.folder().glob("*.ipynb"))
 TAUGHT = ("00", "01", "02", "03", "04")  # what it does, in lines that a student could write
 LONGEST = 16  # lines of a function
 WIDEST = 100  # characters of a line of code that JupyterLab shows at 1280 pixels without scrolling
@@ -22,9 +22,9 @@ PARAMETER = re.compile(r"^(\w+): (\w+) = (.+?)  # (.+)$")
 
 
 def test_every_notebook_says_where_it_belongs():
-    mine = {c: [b.path.stem[:2] for b in study_order.books_of(c, "digits")] for c in COMMANDS}
+    mine = {c: [b.path.stem[:2] for b in books.books_of(c, "digits")] for c in COMMANDS}
     assert mine == {"study": ["00", "01", "02", "03", "04", "05", "99"], "attack": ["07"]}
-    assert [b.path.stem[:2] for b in study_order.books_of("study", "iris")] == mine["study"][1:]
+    assert [b.path.stem[:2] for b in books.books_of("study", "iris")] == mine["study"][1:]
     others = {p.stem for p in BOOKS if p.stem[:2] not in mine["study"] + mine["attack"]}
     assert others == {BEYOND, *SWEPT}
 
@@ -33,7 +33,7 @@ def test_a_notebook_is_one_file_that_is_given_what_it_asks_for(tmp_path, monkeyp
     """Written into a folder, it is part of a study: executed in its place, skipped when nothing has
     changed, and again when a file that it is answerable for is gone."""
     run = open_run("iris", tmp_path / "run", seeds=[0])
-    monkeypatch.setattr(study_order, "folder", lambda: tmp_path)
+    monkeypatch.setattr(books, "folder", lambda: tmp_path)
     work = "from pathlib import Path\nPath(out, 'mine.csv').write_text(f'seeds\\n{len(seeds)}\\n')"
     work += "\nassert Path('08_mine.ipynb').exists()  # a kernel is in its notebook's folder"
     for name, given, makes in (
@@ -44,16 +44,16 @@ def test_a_notebook_is_one_file_that_is_given_what_it_asks_for(tmp_path, monkeyp
         belongs = {"rurk": {"command": "study", "makes": makes}}
         nbformat.write(new_notebook(cells=cells, metadata=belongs), tmp_path / f"{name}.ipynb")
     asked = {"scenario": "iris", "out": str(run.folder), "seeds": [0]}
-    assert study_order.run_notebooks(run, asked, say=lambda _: None) == ["07_alone", "08_mine"]
+    assert books.run_notebooks(run, asked, say=lambda _: None) == ["07_alone", "08_mine"]
     assert (run.folder / "mine.csv").read_text() == "seeds\n1\n"
     executed = nbformat.read(run.folder / "notebooks" / "07_alone.ipynb", as_version=4)
     assert executed.metadata["papermill"]["parameters"] == {"out": str(run.folder), "live": False}
     assert "input_path" not in executed.metadata["papermill"]
-    assert study_order.run_notebooks(run, asked, say=lambda _: None) == []
+    assert books.run_notebooks(run, asked, say=lambda _: None) == []
     (run.folder / "mine.csv").unlink()
-    assert study_order.run_notebooks(run, asked, say=lambda _: None) == ["08_mine"]
+    assert books.run_notebooks(run, asked, say=lambda _: None) == ["08_mine"]
     with pytest.raises(InputError, match="'sedes': did you mean 'seeds'"):
-        study_order.run_notebooks(run, asked | {"sedes": [0]}, say=lambda _: None)
+        books.run_notebooks(run, asked | {"sedes": [0]}, say=lambda _: None)
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
@@ -160,7 +160,7 @@ def length(path) -> str:
 def test_how_long_they_are_is_said_and_no_more_than_a_tenth_is_layout():
     """Fails if a notebook grows without its row, or the first one beyond sixty lines."""
     rows = [length(path) for path in BOOKS]
-    readme = (study_order.folder() / "README.md").read_text().splitlines()
+    readme = (books.folder() / "README.md").read_text().splitlines()
     assert [row for row in rows if row not in readme] == []
     lines, shares = ([int(row.split("|")[k].split()[0]) for row in rows] for k in (3, 4))
     assert max(shares) < 10

@@ -27,7 +27,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 STUDY = [*EXTRAS["audit"], *(r for r in EXTRAS["study"] if r != "rurklib[audit]")]
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 # Programs, a reader that pandas looks for, and what Dask's scheduler needs: never imported here.
-NOT_IMPORTED = {"jupyterlab", "ipykernel", "pyarrow", "dask"}
+NOT_IMPORTED = {"jupyterlab", "ipykernel", "dask"}
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -88,7 +88,7 @@ def test_the_wheel_has_all_that_an_installed_package_needs(tmp_path, monkeypatch
     assert {p.relative_to(ROOT).as_posix() for p in ours} <= files
     books = [p for p in (ROOT / "notebooks").iterdir() if p.suffix in (".ipynb", ".yaml")]
     assert {f"rurklib/notebooks/{p.name}" for p in books} <= files
-    where = "from rurklib.study.notebooks.study_order import folder; print(folder())"
+    where = "from rurklib.study.books import folder; print(folder())"
     done = subprocess.run(
         [sys.executable, "-c", where], cwd=tmp_path / "there", capture_output=True, text=True,
         env={"PYTHONPATH": str(tmp_path / "there")}, check=True, timeout=120,

@@ -12,11 +12,9 @@ import hashlib
 import io
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -178,20 +176,3 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], str]:
         raise InputError(
             f"{path} is not readable ({error}); delete it to make it again, or use --fresh"
         ) from error
-
-
-def nbformat() -> ModuleType:
-    """The package of that name (of the extra "study"), 1.3 s sooner.
-
-    While it is imported, jsonschema would compile a grammar of internet addresses, to check a
-    format that no notebook's schema names; here it finds no such grammar, as where it isn't
-    installed.
-    """
-    grammar = "rfc3987_syntax"
-    hidden = sys.modules.setdefault(grammar, None) is None  # type: ignore[arg-type]
-    try:
-        import nbformat
-    finally:
-        if hidden:
-            del sys.modules[grammar]
-    return nbformat

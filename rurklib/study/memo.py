@@ -75,12 +75,16 @@ def _load_json(path: Path) -> tuple[Mapping[str, Any], str]:
 
 
 def _save_notebook(path: Path, value: Any, key: str) -> None:
+    import nbformat
+
     value.metadata["rurk"] = {**value.metadata.get("rurk", {}), "key": key}
-    files.write(path, files.nbformat().writes(value) + "\n")
+    files.write(path, nbformat.writes(value) + "\n")
 
 
 def _load_notebook(path: Path) -> tuple[Any, str]:
-    value = files.nbformat().reads(path.read_text(encoding="utf-8"), as_version=4)
+    import nbformat
+
+    value = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
     return value, str(value.metadata.get("rurk", {}).get("key", ""))
 
 

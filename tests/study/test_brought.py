@@ -17,8 +17,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from rurklib import METHODS, study
 from rurklib.checks import InputError
 from rurklib.residual.spec import Measurement
-from rurklib.study import brought
-from rurklib.study.notebooks import notebook, study_order
+from rurklib.study import books, brought
 from rurklib.study.report.tables import findings_table, results_table
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.stages import attack, making, measure
@@ -149,7 +148,7 @@ def test_an_edited_file_makes_again_what_is_made_with_it_and_nothing_else(
 def source_of(paths) -> str:
     """What a sweep's cells know the code of a notebook by, where these files are brought along."""
     brought.give(paths)
-    return grid.code_of(notebook.read(study_order.folder() / "06_ablations.ipynb"))
+    return grid.code_of(books.read(books.folder() / "06_ablations.ipynb"))
 
 
 def test_an_edited_file_executes_notebooks_again(own, tmp_path, monkeypatch):
@@ -162,12 +161,12 @@ def test_an_edited_file_executes_notebooks_again(own, tmp_path, monkeypatch):
         done.metadata["rurk"] = {}
         return done
 
-    monkeypatch.setattr(study_order, "_execute", executed)
-    book = [study_order.folder() / "02_unlearn.ipynb"]
+    monkeypatch.setattr(books, "_execute", executed)
+    book = [books.folder() / "02_unlearn.ipynb"]
     for rate, names in (("1e-3", ["02_unlearn"]), ("1e-3", []), ("1e-4", ["02_unlearn"])):
         mine.write_text(own[0].read_text().replace("1e-3", rate))
         run = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL, brought=[mine])
-        assert study_order.run_notebooks(run, {}, book, say=lambda _: None) == names
+        assert books.run_notebooks(run, {}, book, say=lambda _: None) == names
 
 
 def test_a_net_of_ones_own_counts_by_its_file(tmp_path):

@@ -11,9 +11,8 @@ from rurklib import InputError, study
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.spec import Measurement
 from rurklib.study import memo, source
+from rurklib.study.books import folder, read
 from rurklib.study.ids import ModelId
-from rurklib.study.notebooks.notebook import read
-from rurklib.study.notebooks.study_order import folder
 from rurklib.study.run import open_run
 from rurklib.study.scenarios.scenario import literal
 from rurklib.study.stages import attack, making, measure

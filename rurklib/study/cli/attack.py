@@ -44,6 +44,6 @@ def attack(folder: Path, changes: tuple[str, ...], jobs: int, others: tuple[Path
     if others:
         values["others"] = [str(other.resolve()) for other in others]
     click.echo(run.title)
-    with options.notebooks(run) as study_order, files.locked(folder):
-        study_order.run_attacks(run, values, say=click.echo)
+    with options.notebooks(run) as books, files.locked(folder):
+        books.run_attacks(run, values, say=click.echo)
     click.echo(f"table: {folder / ATTACKS_FILE}")

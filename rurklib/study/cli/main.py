@@ -4,7 +4,6 @@ Exit codes: 0 done; 1 a notebook or a cell of a sweep failed (its message and pl
 2 bad input, nothing was started or changed.
 """
 
-import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 import click
 
 from rurklib.checks import InputError, one_of
-from rurklib.study import brought
 from rurklib.study.cli import options
 from rurklib.study.cli.attack import attack
 from rurklib.study.cli.audit import audit
@@ -23,7 +21,6 @@ from rurklib.study.cli.tune import tune
 from rurklib.study.cli.which import which
 from rurklib.study.scenarios import SCENARIOS
 
-GPU_ERRORS = ("OutOfMemoryError", "AcceleratorError")
 EXAMPLES = """
 \b
 Examples:
@@ -43,12 +40,6 @@ Examples:
 """
 
 
-def of_a_gpu() -> tuple[type[Exception], ...]:
-    """What only a GPU's PyTorch raises, if PyTorch is here: out of memory, an unsupported card."""
-    found = (getattr(sys.modules.get("torch"), n, None) for n in GPU_ERRORS)
-    return tuple(filter(None, found))
-
-
 class Commands(click.Group):
     """Turns InputError into one line on stderr and exit code 2."""
 
@@ -59,7 +50,6 @@ class Commands(click.Group):
             click.echo(f"rurk: {error}", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
-            logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # of what was torn down
             click.echo(
                 "\nrurk: stopped; the same command goes on (an audit begins again)", err=True
             )
@@ -68,18 +58,6 @@ class Commands(click.Group):
             place = error.filename or ctx.invoked_subcommand
             click.echo(f"rurk: {place}: {error.strerror or error}", err=True)
             sys.exit(2)
-        except MemoryError as error:
-            click.echo(f"rurk: more memory than there is was asked for ({error})", err=True)
-            sys.exit(2)
-        except of_a_gpu() as error:
-            why = str(error).partition("\n")[0].rstrip(".")
-            click.echo(f"rurk: the GPU: {why}; CUDA_VISIBLE_DEVICES= does it on the CPU", err=True)
-            sys.exit(2)
-        except Exception as error:  # of a file that was brought; ours are shown in full
-            if not (where := brought.place(error)):
-                raise
-            click.echo(f"rurk: {where}: {type(error).__name__}: {error}", err=True)
-            sys.exit(1)
 
 
 @click.group(cls=Commands, epilog=EXAMPLES, context_settings={"max_content_width": 100})
@@ -143,7 +121,7 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
     from rurklib.study.run import open_run
     from rurklib.study.stages import models
 
-    with options.notebooks(run) as study_order:
+    with options.notebooks(run) as books:
         from rurklib.study.report.tables import answer, findings_table
 
         run = open_run(run.scenario.name, run.folder, **choices, jobs=run.jobs, fresh=fresh)
@@ -159,7 +137,7 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
         if tables_only:
             study.tables(run)
         else:
-            study_order.run_notebooks(run, given, say=click.echo)
+            books.run_notebooks(run, given, say=click.echo)
     verdicts, summary = (pd.read_csv(run.folder / f"{n}.csv") for n in ("verdicts", "summary"))
     click.echo(f"\n{findings_table(verdicts, summary).to_string(index=False)}\n")
     if others := files.read_json(run.folder / "env.json").get(shipped.NOTED):

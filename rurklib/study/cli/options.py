@@ -103,11 +103,11 @@ def notebooks(run: Any) -> Iterator[Any]:
     # Kernels inherit it: small nets on several threads wait for each other more than they work.
     os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)
     needs("papermill", "seaborn", extra="study")
-    from rurklib.study.notebooks import study_order
+    from rurklib.study import books
 
     try:
-        yield study_order
-    except study_order.NotebookFailed as error:
+        yield books
+    except books.NotebookFailed as error:
         click.echo(f"rurk: {error}", err=True)
         sys.exit(1)
 

@@ -1,12 +1,11 @@
 """``rurk sweep``: a notebook executed for every cell of a grid."""
 
-import errno
 import sys
 from pathlib import Path
 
 import click
 
-from rurklib.checks import InputError, count, one_of
+from rurklib.checks import InputError, count
 from rurklib.study.cli.options import FILE, FOLDER
 from rurklib.study.environment import needs
 
@@ -17,10 +16,8 @@ from rurklib.study.environment import needs
 @click.option("--groups", type=FILE, help="named groups of parameters, YAML (not with --grid)")
 @click.option("--seeds", help="values of the parameter seed: 0..4 or 0,1,2")
 @click.option("--jobs", default=1, show_default=True, help="cells executed at a time")
-@click.option("--threads", default=1, show_default=True, help="threads of each cell")
 @click.option("--out", type=FOLDER, help="folder [default: runs/sweep-NAME]")
-@click.option("--engine", default="joblib", show_default=True, help="joblib or dask")
-@click.option("--scheduler", metavar="tcp://HOST:PORT", help="the Dask cluster's scheduler")
+@click.option("--scheduler", metavar="tcp://HOST:PORT", help="a Dask cluster that executes them")
 @click.option("--dry-run", is_flag=True, help="show the grid and what is finished; run nothing")
 def sweep(
     notebook: Path,
@@ -28,9 +25,7 @@ def sweep(
     groups: Path | None,
     seeds: str | None,
     jobs: int,
-    threads: int,
     out: Path | None,
-    engine: str,
     scheduler: str | None,
     dry_run: bool,
 ) -> None:
@@ -57,21 +52,13 @@ def sweep(
         raise InputError(f"--grid has seed, and --seeds is {seeds}: give one of them")
     if grid and groups:
         raise InputError("--grid and --groups: give one of them")
-    if (one_of("engine", engine, ("joblib", "dask")) == "dask") != (scheduler is not None):
-        raise InputError("--engine dask and --scheduler tcp://HOST:PORT: expected both or neither")
     named = grids.from_file(groups) if groups else grids.from_options(grid)
     named = named if seeds is None else grids.with_seeds(named, seeds)
-    plan = run.plan(notebook, named, out or Path("runs") / f"sweep-{notebook.stem}", threads)
+    plan = run.plan(notebook, named, out or Path("runs") / f"sweep-{notebook.stem}")
     if dry_run:
-        click.echo(collect.described(plan, run.states(plan), jobs))
+        click.echo(collect.described(plan, run.states(plan)))
         return
-    try:
-        records = run.run(plan, jobs, scheduler)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        click.echo(f"rurk: the disk is full: make room and run again ({plan.out})", err=True)
-        sys.exit(1)
+    records = run.run(plan, jobs, scheduler)
     click.echo(f"results: {plan.out / 'results.csv'}\npage: {plan.out / 'index.html'}")
     if bad := sum(record["status"] != "done" for record in records):
         click.echo(f"rurk: {bad} of {len(records)} cells are not done", err=True)

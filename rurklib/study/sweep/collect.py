@@ -3,33 +3,29 @@
 ``results.csv`` has the rows of the finished cells in the grid's order, after the columns ``group``,
 ``cell`` and the parameters. Its bytes depend on the grid and the cells alone, not on the executor,
 the order in which they ended, or kills between. ``cells.csv`` says of every cell its state, its
-time, its memory and its error. ``index.html`` shows failures first, then figures, then every cell
-with its links.
+time and its error. ``index.html`` shows failures first, then figures, then every cell with its
+links.
 """
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from rurklib.study import files
 from rurklib.study.report import page
-from rurklib.study.sweep.cell import DONE, FAILED, ROWS, Record, read_rows
 from rurklib.study.sweep.grid import Cell, Plan, text
 
+Record = dict[str, Any]  # what cell.json says
+DONE, FAILED = "cells", "failed"  # folders of finished cells, and of the last failure of others
+CELL, ROWS = "cell.json", "out/rows.csv"  # in a cell's folder; ``out`` is given to the notebook
 SHOWN = 200  # thumbnails; a page with more is slow to open
-TOLD = ("status", "seconds", "peak_mb", "notebook_cell", "error", "message")  # of a cell
 
 
 def write(plan: Plan, records: Sequence[Record]) -> None:
-    """Write results.csv (and .parquet if pyarrow is there), cells.csv and index.html."""
-    csv, parquet = plan.out / "results.csv", plan.out / "results.parquet"
-    files.write_frame(csv, results(plan, records))
-    parquet.unlink(missing_ok=True)
-    if importlib.util.find_spec("pyarrow"):
-        with files.replacing(parquet) as partial:
-            pd.read_csv(csv).to_parquet(partial, engine="pyarrow", index=False)
+    """Write results.csv, cells.csv and index.html."""
+    files.write_frame(plan.out / "results.csv", results(plan, records))
     files.write_frame(plan.out / "cells.csv", states_table(plan, records))
     page.write_page(plan.out / "index.html", *_page(plan, records))
 
@@ -40,18 +36,24 @@ def results(plan: Plan, records: Sequence[Record]) -> pd.DataFrame:
     for cell, record in zip(plan.cells, records, strict=True):
         if record["status"] == "done":
             rows = read_rows(plan.out / DONE / cell.key / ROWS)
-            rows = rows.drop(columns=list(plan.columns), errors="ignore")
+            rows = rows.drop(columns=["group", "cell", *plan.columns], errors="ignore")
             for group in cell.groups:
                 named = {"group": group, "cell": cell.key, **_texts(plan, cell)}
                 frames.append(pd.concat([pd.DataFrame(named, index=rows.index), rows], axis=1))
     return pd.concat(frames, ignore_index=True).fillna("")
 
 
+def read_rows(path: Path) -> pd.DataFrame:
+    """A cell's rows as they are written: every field is text."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
 def states_table(plan: Plan, records: Sequence[Record]) -> pd.DataFrame:
-    """One row for each cell: key, groups, parameters, state, seconds, peak memory, error."""
+    """One row for each cell: key, groups, parameters, state, seconds, error."""
+    columns = ("status", "seconds", "error", "message")
     rows = [
         {"cell": cell.key, "groups": " ".join(cell.groups), **_texts(plan, cell)}
-        | {name: record.get(name) for name in TOLD}
+        | {name: record.get(name) for name in columns}
         for cell, record in zip(plan.cells, records, strict=True)
     ]
     return pd.DataFrame(rows).fillna(dict.fromkeys(("error", "message"), ""))
@@ -61,24 +63,12 @@ def _texts(plan: Plan, cell: Cell) -> dict[str, str]:
     return {name: text(cell.parameters.get(name)) for name in plan.columns}
 
 
-def described(plan: Plan, records: Sequence[Record], jobs: int) -> str:
-    """The cells as a table, and how long those that are missing will take, from the mean of those
-    that are finished."""
+def described(plan: Plan, records: Sequence[Record]) -> str:
+    """The cells as a table, and how many are missing."""
     table = states_table(plan, records)
-    done = table[table.status == "done"]
-    todo = len(table) - len(done)
-    time = "unknown, no cell was ever finished here"
-    if len(done):
-        time = f"about {duration(done.seconds.mean() * -(-todo // jobs))} with --jobs {jobs}"
+    done = int((table.status == "done").sum())
     shown = table[["cell", "groups", *plan.columns, "status"]].to_string(index=False)
-    return f"{shown}\n\n{len(table)} cells, {len(done)} finished, {todo} to execute: {time}"
-
-
-def duration(seconds: float) -> str:
-    """Such as 12 s, 5 min or 3.5 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    return f"{shown}\n\n{len(table)} cells, {done} finished, {len(table) - done} to execute"
 
 
 def _page(plan: Plan, records: Sequence[Record]) -> tuple[str, list[page.Block]]:
@@ -89,35 +79,30 @@ def _page(plan: Plan, records: Sequence[Record]) -> tuple[str, list[page.Block]]
     blocks: list[page.Block] = []
     if len(failed):
         title += f", {len(failed)} failed"
-        shown = failed[["cell", *plan.columns, "notebook_cell", "error", "message"]]
+        shown = failed[["cell", *plan.columns, "error", "message"]]
         shown = shown.assign(message=[m.partition("\n")[0][:160] for m in failed.message])
-        said = "They are tried again at the next run. Links: the notebooks."
+        caption = "They are tried again at the next run. Links: the notebooks."
         links = _links(plan, FAILED, failed)
-        blocks += [page.Heading("Failed"), page.Table(shown, said, links=links)]
-    if missing := len(table) - len(done) - len(failed):
-        blocks.append(page.Text(f"{missing} cells were not begun or not ended. Run again."))
-    said = "No cell is done."
-    if len(done):
-        said = (
-            f"The finished cells took {duration(done.seconds.sum())} one after the other, "
-            f"{duration(done.seconds.max())} at most, and a kernel {done.peak_mb.max():.0f} MB of "
-            "memory at most. Their rows: results.csv."
-        )
-    blocks.append(page.Text(said))
-    if pictures := [
-        (f"{DONE}/{cell.key}/{name}", ", ".join(f"{n} {v}" for n, v in _texts(plan, cell).items()))
+        blocks += [page.Heading("Failed"), page.Table(shown, caption, links=links)]
+    blocks.append(page.Text("The rows of all finished cells: results.csv."))
+    pictures = [
+        (path, ", ".join(f"{n} {v}" for n, v in _texts(plan, cell).items()))
         for cell, record in zip(plan.cells, records, strict=True)
-        for name in record.get("files", {})
-        if name.endswith(".png")
-    ]:
-        items = [(path, _alt(plan.out / path, about), about) for path, about in pictures[:SHOWN]]
+        if record["status"] == "done"
+        for path in sorted((plan.out / DONE / cell.key / "out" / "figures").glob("*.png"))
+    ]
+    if pictures:
+        items = [
+            (path.relative_to(plan.out).as_posix(), _alt(path, about), about)
+            for path, about in pictures[:SHOWN]
+        ]
         blocks += [page.Heading("Figures"), page.Gallery(items)]
     if len(pictures) > SHOWN:
         blocks.append(page.Text(f"{len(pictures) - SHOWN} more are in the cells' folders."))
-    shown = table.drop(columns=["error", "message", "notebook_cell"])
     links = _links(plan, DONE, table)
-    every = page.Table(shown, "Links: the executed notebooks.", links=links)
-    return title, [*blocks, page.Heading("All cells"), every]
+    every = table.drop(columns=["error", "message"])
+    shown = page.Table(every, "Links: the executed notebooks.", links=links)
+    return title, [*blocks, page.Heading("All cells"), shown]
 
 
 def _links(plan: Plan, place: str, table: pd.DataFrame) -> list[str]:

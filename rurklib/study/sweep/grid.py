@@ -5,7 +5,6 @@ import functools
 import hashlib
 import itertools
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +15,9 @@ import yaml
 from rurklib import checks
 from rurklib.checks import InputError
 from rurklib.study import memo, source
-from rurklib.study.notebooks.notebook import NO_MATTER, Notebook, Parameter, check_names
+from rurklib.study.books import NO_MATTER, Notebook, Parameter, check_names
 
 Groups = dict[str, dict[str, list[Any]]]
-
-
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.I)
 DRAWING = ("rurklib.study.figures", "rurklib.study.report", "rurklib.study.panels")
 
 
@@ -46,7 +42,6 @@ class Plan:
     book: Notebook
     cells: tuple[Cell, ...]
     columns: tuple[str, ...]
-    threads: int
 
 
 def from_options(options: Sequence[str]) -> Groups:
@@ -81,23 +76,13 @@ def with_seeds(groups: Groups, text: str) -> Groups:
     return {name: group | {"seed": group.get("seed", values)} for name, group in groups.items()}
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a name that stands twice in a mapping: YAML would drop the first without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise yaml.YAMLError(f"{twice[0]} stands twice in one mapping; keep one")
-        return dict(super().construct_mapping(node, deep))
-
-
 def from_file(path: Path) -> Groups:
     """Groups from YAML: ``NAME: {parameter: [values], ..., fixed: {parameter: value}}``.
 
-    ``seed`` may be written as ``0..4``. Raises InputError, also for a name that stands twice.
+    ``seed`` may be written as ``0..4``. Raises InputError.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is not readable as YAML ({reason})") from None
@@ -123,37 +108,35 @@ def _mapping(where: str, value: Any) -> dict[str, Any]:
     return {str(name): content for name, content in value.items()}
 
 
-def cells(book: Notebook, groups: Groups, threads: int = 1) -> tuple[Cell, ...]:
+def cells(book: Notebook, groups: Groups) -> tuple[Cell, ...]:
     """All combinations of each group, in order; a combination that comes again is one cell with
-    several groups. A parameter that a group doesn't name has its default, said or not.
+    several groups. A parameter that a group doesn't name has its default.
 
-    Raises InputError for a name that the notebook doesn't have or doesn't use, for a value of
-    another type, and for a notebook that can't be swept.
+    Raises InputError for a name that the notebook doesn't have, and for a value of another type.
     """
-    check_reach(book, itertools.chain(*groups.values()))
-    known = {p.name: p.default for p in book.parameters.values() if p.literal and p.name != "out"}
-    defaults = {name: value for name, value in known.items() if _plain(value)}
+    _check_parameters(book, itertools.chain(*groups.values()))
+    defaults = {p.name: p.default for p in book.parameters.values() if p.literal}
+    defaults.pop("out", None)
     found: dict[str, Cell] = {}
     code = code_of(book)
     for group, lists in groups.items():
         typed = [_typed(book.parameters[name], values, group) for name, values in lists.items()]
         for combination in itertools.product(*typed):
             parameters = defaults | dict(zip(lists, combination, strict=True))
-            key = key_of(book, code, parameters, threads)
+            key = key_of(book, code, parameters)
             there = found.setdefault(key, Cell(key, parameters, ()))
             found[key] = replace(there, groups=tuple(dict.fromkeys((*there.groups, group))))
     return tuple(found.values())
 
 
-def key_of(book: Notebook, code: str, parameters: Mapping[str, Any], threads: int) -> str:
+def key_of(book: Notebook, code: str, parameters: Mapping[str, Any]) -> str:
     """The key of a cell, 16 hex digits: a hash of all that can change its rows.
 
-    In it are the notebook's statements, ``code`` (:func:`code_of`), every parameter but those that
-    say where and how, and the number of threads: with another, sums are taken in another order.
-    Files that the notebook reads and other packages' versions are not in it.
+    In it are the notebook's statements, ``code`` (:func:`code_of`), and every parameter but those
+    that say where and how. Files that the notebook reads and other packages' versions are not.
     """
     matter = {name: value for name, value in parameters.items() if name not in NO_MATTER}
-    return memo.digest({"book": book.python, "code": code, "given": matter, "threads": threads})
+    return memo.digest({"book": book.python, "code": code, "given": matter})
 
 
 def code_of(book: Notebook) -> str:
@@ -174,31 +157,20 @@ def _code_of(python: str, package: str, brought: tuple[str, ...]) -> str:
     return source.source_of_text(python, without=DRAWING, brought=brought)
 
 
-def check_reach(book: Notebook, names: Iterable[str]) -> None:
-    """Raise InputError unless a value given for each of the names comes to be used."""
+def _check_parameters(book: Notebook, names: Iterable[str]) -> None:
     names = list(names)
     check_names(book, names)
     if "out" in names:
         raise InputError("'out' can't be varied: a sweep gives each cell its own folder there")
-    for name in [*names, "out"]:
-        if name not in book.parameters:
-            lost = "has no parameter {!r}: a sweep gives each cell its own folder there"
-        elif name in book.copied:
-            lost = (
-                "computes with {!r} in its parameters cell, before it has its value; move that on"
-            )
-        elif book.used is not None and name not in book.used:
-            lost = "never uses its parameter {!r}: a value would be lost"
-        else:
-            continue
-        raise InputError(f"{book.path} {lost.format(name)}")
+    if "out" not in book.parameters:
+        raise InputError(
+            f"{book.path} has no parameter 'out': a sweep gives each cell its own folder there"
+        )
 
 
 def _typed(parameter: Parameter, values: Any, group: str) -> list[Any]:
-    """The values of a group as the notebook takes them, or InputError.
-
-    A whole number is taken for a float, and so is the text ``1e-3``, which YAML reads as a word.
-    """
+    """The values of a group as the notebook takes them, or InputError; a whole number is taken for
+    a float."""
     if not isinstance(values, list) or not values:
         raise InputError(
             f"{parameter.name} = {values!r} in group {group}: expected a list of values, one at "
@@ -206,26 +178,17 @@ def _typed(parameter: Parameter, values: Any, group: str) -> list[Any]:
         )
     kinds, typed = parameter.kinds, []
     for value in values:
-        as_text = isinstance(value, str) and str not in kinds and NUMBER.fullmatch(value)
-        if float in kinds and (as_text or (type(value) is int and int not in kinds)):
+        if type(value) is int and float in kinds and int not in kinds:
             value = float(value)
-        if (kinds and type(value) not in kinds) or not _plain(value):
+        if kinds and type(value) not in kinds:
             names = " or ".join("None" if k is type(None) else k.__name__ for k in kinds)
             like = f" such as {parameter.default!r}" if parameter.literal else ""
             quoted = "; put quotes around it" if str in kinds else ""
             raise InputError(
-                f"{parameter.name} = {value!r}: expected a {names or 'plain'} value{like}{quoted}"
+                f"{parameter.name} = {value!r}: expected a {names} value{like}{quoted}"
             )
-        typed.append(value + 0.0 if isinstance(value, float) else value)  # -0.0 is 0.0
+        typed.append(value)
     return typed
-
-
-def _plain(value: Any) -> bool:
-    """Whether papermill hands a value over as it is: it turns a tuple or a date into text."""
-    try:
-        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
-    except (TypeError, ValueError):
-        return False
 
 
 def text(value: Any) -> str:

@@ -8,8 +8,8 @@ import pytest
 from tornado.web import HTTPError
 
 from rurklib import study
+from rurklib.study import books
 from rurklib.study.cli import serve
-from rurklib.study.notebooks import study_order
 from rurklib.study.panels import page
 from rurklib.study.run import open_existing
 
@@ -92,7 +92,7 @@ def test_without_runs_digits_its_models_come_first_and_only_for_the_default(
 ):
     """Fails if a newcomer waits for a whole study, is told to run one, or gets one unasked."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(study_order, "run_attacks", lambda *_, **__: served.append("attacked"))
+    monkeypatch.setattr(books, "run_attacks", lambda *_, **__: served.append("attacked"))
     stages = []
 
     def begin(scenario, folder, jobs):

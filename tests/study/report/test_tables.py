@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rurklib.study.notebooks.study_order import folder
+from rurklib.study.books import folder
 from rurklib.study.report.tables import answer, share_within, versus_paper, versus_paper_text
 from rurklib.study.scenarios import SCENARIOS
 

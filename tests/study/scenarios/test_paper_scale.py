@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rurklib.models import MODELS
-from rurklib.study.notebooks import study_order
+from rurklib.study import books
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.train.spec import Recipe
@@ -137,10 +137,10 @@ def test_all_of_cifar10_in_miniature(tmp_path, monkeypatch, rurk):
     assert curves.difference.notna().any()
     assert "The paper" in (folder / "report.html").read_text()
 
-    one = [study_order.folder() / "01_train.ipynb"]
-    executing = study_order.run_notebooks
+    one = [books.folder() / "01_train.ipynb"]
+    executing = books.run_notebooks
     monkeypatch.setattr(
-        study_order,
+        books,
         "run_notebooks",
         lambda run, values, **kw: given.extend(executing(run, values, one, **kw)),
     )

@@ -10,8 +10,7 @@ import torch
 from rurklib import InputError, study
 from rurklib.data.dataset import Dataset
 from rurklib.models import build
-from rurklib.study import files
-from rurklib.study.notebooks import study_order
+from rurklib.study import books, files
 from rurklib.study.run import open_run
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.stages.summary import summarise
@@ -156,8 +155,8 @@ def test_it_is_kept_but_not_measured(made):
     notebook that made it."""
     assert set(summarise(made).method) == {"Original", "Re-train", "GD"}
     assert set(study.measure(made).method) == {"Original", "Re-train", "GD"}
-    (book,) = (b for b in study_order.books_of("study", "cifar5-paper") if "01" in b.path.name)
-    assert made.checkpoint(("Pre-train", 0)) in study_order.outputs_of(made, book)
+    (book,) = (b for b in books.books_of("study", "cifar5-paper") if "01" in b.path.name)
+    assert made.checkpoint(("Pre-train", 0)) in books.outputs_of(made, book)
 
 
 def test_settings_of_the_pre_training():

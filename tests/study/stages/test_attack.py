@@ -13,7 +13,7 @@ from rurklib.checks import InputError
 from rurklib.metrics.relearn import few_shots
 from rurklib.models.logits import logit_margin
 from rurklib.samples import as_float
-from rurklib.study.notebooks import study_order
+from rurklib.study import books
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.stages.attack import RELEARN, _sources
 
@@ -109,7 +109,7 @@ def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(
     table = study.attack_table(there, *attacked)
     table.assign(scenario="cifar5").to_csv(other / "attacks.csv", index=False)
     few = {"methods": ["RURK"], **FEW, "others": [str(other), str(tmp_path / "none")]}
-    assert study_order.run_attacks(there, {"out": str(folder), **few})
+    assert books.run_attacks(there, {"out": str(folder), **few})
     book = nbformat.read(folder / "notebooks" / "07_adaptive_attacks.ipynb", as_version=4)
     assert not [o for c in book.cells for o in c.get("outputs", []) if o.output_type == "error"]
     drawn = sorted(p.stem for p in (folder / "figures").glob("07_*.png"))
@@ -118,14 +118,14 @@ def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(
     joined = pd.read_csv(folder / "figures" / "07_scenarios.csv")
     assert joined.scenario.unique().tolist() == ["digits", "cifar5"]
     said = []
-    assert not study_order.run_attacks(there, {"out": str(folder), **few}, say=said.append)
+    assert not books.run_attacks(there, {"out": str(folder), **few}, say=said.append)
     assert "finished already" in said[0]
     # Another run's table is part of what the notebook shows.
     (other / "attacks.csv").write_text((other / "attacks.csv").read_text() + "\n")
-    monkeypatch.setattr(study_order, "_execute", lambda *_: book)
-    assert study_order.run_attacks(there, {"out": str(folder), **few})
+    monkeypatch.setattr(books, "_execute", lambda *_: book)
+    assert books.run_attacks(there, {"out": str(folder), **few})
     with pytest.raises(InputError, match="unknown parameter"):
-        study_order.run_attacks(there, {"outt": "x"})
+        books.run_attacks(there, {"outt": "x"})
 
 
 def test_unknown_names_are_refused(run):

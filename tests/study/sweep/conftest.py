@@ -7,8 +7,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from rurklib.study import source
-from rurklib.study.notebooks import notebook as books
+from rurklib.study import books, source
 
 PARAMETERS = """\
 tau: float = 0.03  # radius

@@ -1,0 +1,314 @@
+"""Notebooks: their parameters, executed by papermill, alone or in a study's order.
+
+A notebook says in its own metadata where it belongs, so that a new one is one file::
+
+    "rurk": {"command": "study", "scenarios": ["digits"], "makes": ["my.csv", "models/Mine-*"]}
+
+``command`` (study or attack) executes it, in the order of names; ``scenarios`` leaves it out for
+others; ``makes`` are patterns of the files of a run that it is answerable for, besides its figures
+(``!`` takes some out again).
+
+An executed notebook is a run's record of itself: its metadata hold the key of its source, its
+parameters, the code that it reaches and what the notebooks before it made, and the digest of every
+file that it made. It is moved into place last, so its presence means that all of this was written.
+"""
+
+import ast
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rurklib.checks import InputError, one_of
+from rurklib.study import brought, files, memo
+from rurklib.study.memo import NOTEBOOK
+from rurklib.study.run import Run
+from rurklib.study.source import notebooks_folder as folder
+from rurklib.study.source import source_of_text
+from rurklib.study.stages.attack_tables import ATTACKS_FILE
+
+NO_MATTER = ("out", "jobs")  # parameters that say where and how, and can't change what comes out
+KINDS = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A line of the parameters cell: its default if that is a literal, and its types if known."""
+
+    name: str
+    kinds: tuple[type, ...]  # none: not said
+    default: Any = None
+    literal: bool = False
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook as it was read once: what is hashed is what is executed."""
+
+    path: Path
+    text: str
+    cells: tuple[str, ...]  # sources of all cells, in order
+    python: str  # the statements of the code cells
+    parameters: Mapping[str, Parameter]
+    metadata: Mapping[str, Any]  # what it says about itself under "rurk"
+    brought: tuple[str, ...]  # files of the user's that its kernel loads first
+
+
+def read(path: Path) -> Notebook:
+    """Read a notebook. Raises InputError if it is none or has no cell tagged ``parameters``."""
+    import nbformat
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        book = nbformat.reads(text, as_version=4)
+    except (OSError, ValueError, AttributeError, nbformat.validator.ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} is not a readable notebook ({reason})") from None
+    code = [c for c in book.cells if c.cell_type == "code"]
+    tagged = [c for c in code if "parameters" in c.metadata.get("tags", [])]
+    if len(tagged) != 1:
+        raise InputError(
+            f"{path} has {len(tagged)} cells tagged 'parameters': expected one, to be given values"
+        )
+    try:
+        first, *rest = (
+            _parsed(c.source) for c in [tagged[0], *(c for c in code if c is not tagged[0])]
+        )
+    except SyntaxError as error:
+        raise InputError(f"{path}: a code cell isn't plain Python ({error})") from None
+    return Notebook(
+        path,
+        text,
+        cells=tuple(c.source for c in book.cells),
+        python="\n".join(map(ast.unparse, [first, *rest])),
+        parameters={p.name: p for p in map(_parameter, first.body) if p},
+        metadata=book.metadata.get("rurk", {}),
+        brought=tuple(brought.LOADED),
+    )
+
+
+def _parsed(source: str) -> ast.Module:
+    """The syntax tree of a cell, also with lines such as %magic that only IPython reads."""
+    try:
+        return ast.parse(source)
+    except SyntaxError:
+        from IPython.core.inputtransformer2 import TransformerManager
+
+        return ast.parse(TransformerManager().transform_cell(source))
+
+
+def _parameter(statement: ast.stmt) -> Parameter | None:
+    """The parameter that a statement of the parameters cell gives a default, if it gives one.
+
+    papermill.inspect_notebook finds the same by regular expressions, but not if there is an equals
+    sign in the comment, nor the type ``float | None``.
+    """
+    match statement:
+        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+            kinds = _kinds(statement.annotation)
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            kinds = ()
+        case _:
+            return None
+    try:
+        default = ast.literal_eval(value)
+    except ValueError:
+        return Parameter(name, kinds)
+    if kinds and default is None:
+        kinds += (type(None),)
+    if not kinds and type(default) in KINDS.values():
+        kinds = (type(default),)
+    return Parameter(name, kinds, default, literal=True)
+
+
+def _kinds(annotation: ast.expr) -> tuple[type, ...]:
+    """The types that an annotation such as ``int``, ``list[float]`` or ``float | None`` names."""
+    match annotation:
+        case ast.BinOp(left=left, right=right):
+            return _kinds(left) + _kinds(right)
+        case ast.Subscript(value=ast.Name(id=name)) | ast.Name(id=name) if name in KINDS:
+            return (KINDS[name],)
+        case ast.Constant(value=None):
+            return (type(None),)
+    return ()
+
+
+def check_names(book: Notebook, names: Iterable[str]) -> None:
+    """Refuse a name that the parameters cell doesn't have: papermill only warns, and the value
+    would silently never reach the notebook."""
+    for name in names:
+        one_of(f"parameter of {book.path.name}", name, book.parameters)
+
+
+def execute(book: Notebook, target: Path, parameters: Mapping[str, Any]) -> Any:
+    """Execute a notebook in a kernel of its own, in the notebook's folder; what it became is
+    written to ``target`` and returned.
+
+    Raises papermill.PapermillExecutionError if a cell raises (``target`` then shows where), and
+    nbclient's DeadKernelError if the kernel is killed. The kernel ends with this process: it looks
+    every second whether its parent is still there. Several threads may do this at once.
+    """
+    import nbformat
+    import papermill
+    from traitlets.config import Config
+
+    target.write_text(book.text, encoding="utf-8")
+    loads = f"__import__('rurklib.study.brought', fromlist='_').give({list(book.brought)})"
+    more = ["--IPKernelApp.log_level=CRITICAL"]  # at Ctrl-C neither it nor papermill has a say
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    more += [f"--IPKernelApp.exec_lines={loads}"] if book.brought else []
+    with tempfile.TemporaryDirectory() as sockets:
+        # Sockets in a private folder, where the system has such: TCP ports are open to everyone on
+        # the machine, and kernels that start at once may ask for the same one.
+        private = {"transport": "ipc", "ip": f"{sockets}/kernel"} if os.name == "posix" else {}
+        executed = papermill.execute_notebook(
+            str(target),
+            str(target),
+            parameters=dict(parameters),
+            kernel_name="python3",
+            language="python",
+            # The kernel's folder; papermill's cwd= would change that of the whole process.
+            resources={"metadata": {"path": str(book.path.parent)}},
+            progress_bar=False,
+            config=Config(KernelManager=private),
+            extra_arguments=more,
+        )
+    for name in ("input_path", "output_path", "environment_variables"):
+        executed.metadata.papermill.pop(name, None)  # they belong to this machine
+    nbformat.write(executed, target)
+    return executed
+
+
+# --- a study's notebooks -------------------------------------------------------------------------
+
+
+class NotebookFailed(RuntimeError):
+    """A notebook raised; the message names the notebook, the cell and the error."""
+
+
+def books_of(command: str, scenario: str) -> list[Notebook]:
+    """The notebooks that ``rurk study`` or ``rurk attack`` executes for a scenario, in order."""
+    books = map(read, sorted(folder().glob("*.ipynb")))
+    mine = [book for book in books if book.metadata.get("command") == command]
+    return [book for book in mine if scenario in book.metadata.get("scenarios", [scenario])]
+
+
+def run_notebooks(
+    run: Run,
+    parameters: Mapping[str, Any],
+    books: Sequence[Path] | None = None,
+    say: Callable[[str], None] = print,
+) -> list[str]:
+    """Execute the notebooks of a study (or ``books``) in order into ``run.folder/notebooks``.
+
+    Each is given all ``parameters``, or ``out`` alone if it has no ``scenario``, and so isn't about
+    the run. Returns the names of those that were executed; the others were finished already. Raises
+    InputError for a parameter that a notebook doesn't have, before anything runs, and
+    NotebookFailed if one raises; what was finished before stays finished.
+    """
+    named = books_of("study", run.scenario.name) if books is None else map(read, books)
+    given = []
+    for book in named:
+        about_the_run = "scenario" in book.parameters
+        values = {k: v for k, v in parameters.items() if about_the_run or k == "out"}
+        if "live" in book.parameters:
+            values["live"] = False  # nobody is there to move sliders
+        given.append((book, values))
+    return _run_all(run, given, {}, say)
+
+
+def run_attacks(
+    run: Run, parameters: Mapping[str, Any], say: Callable[[str], None] = print
+) -> list[str]:
+    """Execute the notebook of attacks on a finished run; as :func:`run_notebooks` otherwise. It
+    isn't one of a study's, which needs no attacker."""
+    (book,) = books_of("attack", run.scenario.name)
+    check_names(book, parameters)
+    # "--set methods=GD" is a list of one.
+    lists = {name for name in parameters if list in book.parameters[name].kinds}
+    given = {k: [v] if k in lists and not isinstance(v, list) else v for k, v in parameters.items()}
+    others = given.get("others", book.parameters["others"].default)
+    tables = {(book.path.parent / other / ATTACKS_FILE).resolve() for other in others}
+    tables -= {(run.folder / ATTACKS_FILE).resolve()}  # made by this notebook
+    seen = [*map(run.checkpoint, run.trained + run.unlearned), *filter(Path.exists, tables)]
+    return _run_all(run, [(book, given)], {str(path): files.digest(path) for path in seen}, say)
+
+
+def _run_all(
+    run: Run,
+    given: Sequence[tuple[Notebook, Mapping[str, Any]]],
+    before: Mapping[str, str],
+    say: Callable[[str], None],
+) -> list[str]:
+    for book, values in given:
+        check_names(book, values)
+    known, executed = dict(before), []
+    for number, (book, values) in enumerate(given, start=1):
+        target = run.folder / "notebooks" / book.path.name
+        step = f"[{number}/{len(given)}] {book.path.stem}"
+        wanted = memo.digest(
+            {
+                "cells": book.cells,
+                "given": {k: v for k, v in values.items() if k not in NO_MATTER},
+                "code": source_of_text(book.python, brought=book.brought),
+                "before": known,
+            }
+        )
+        if is_done(run, target, wanted):
+            say(f"{step} finished already, skipped")
+        else:
+            began = time.perf_counter()
+            say(f"{step} ...")
+            NOTEBOOK.save(target, _execute(run, book, values), wanted)
+            executed.append(book.path.stem)
+            say(f"{step} done in {time.perf_counter() - began:.0f} s")
+        known |= NOTEBOOK.load(target)[0].metadata["rurk"].get("outputs", {})
+    return executed
+
+
+def is_done(run: Run, target: Path, wanted: str) -> bool:
+    """Whether an executed notebook has this key, and all files that it made are whole."""
+    if not target.exists():
+        return False
+    executed, found = NOTEBOOK.load(target)
+    outputs = executed.metadata.get("rurk", {}).get("outputs", {})
+    return found == wanted and all(
+        (run.folder / name).exists() and files.digest(run.folder / name) == digest
+        for name, digest in outputs.items()
+    )
+
+
+def outputs_of(run: Run, book: Notebook) -> list[Path]:
+    """The files that a notebook is answerable for: what it says, and figures with its number."""
+    found: set[Path] = set()
+    for pattern in [*book.metadata.get("makes", []), f"figures/{book.path.stem[:2]}_*"]:
+        there = set(run.folder.glob(pattern.removeprefix("!")))
+        found = found - there if pattern.startswith("!") else found | there
+    return sorted(found)
+
+
+def _execute(run: Run, book: Notebook, parameters: Mapping[str, Any]) -> Any:
+    """The executed notebook, with the digests of what it made."""
+    import papermill
+
+    for stale in (run.folder / "figures").glob(f"{book.path.stem[:2]}_*"):
+        stale.unlink()
+    failed = run.folder / "notebooks" / f"{book.path.stem}.failed.ipynb"
+    with tempfile.TemporaryDirectory() as place:
+        target = Path(place) / book.path.name
+        try:
+            executed = execute(book, target, parameters)
+        except papermill.PapermillExecutionError as error:
+            files.write(failed, target.read_bytes())
+            raise NotebookFailed(
+                f"{book.path.name}, cell {error.exec_count}: {error.ename}: {error.evalue} "
+                f"(see {failed})"
+            ) from error
+    failed.unlink(missing_ok=True)
+    made = {p.relative_to(run.folder).as_posix(): files.digest(p) for p in outputs_of(run, book)}
+    executed.metadata["rurk"] = {**book.metadata, "outputs": made}
+    return executed

@@ -1,1 +1,0 @@
-"""The numbered notebooks: what papermill is asked (``notebook``), and in which order."""
