@@ -14,9 +14,13 @@ import pandas as pd
 
 from rurklib.residual.verdict import NO_VERDICT, NONE, OVER, RESIDUAL
 from rurklib.study.files import write_frame
-from rurklib.study.report import findings_table, results_table, versus_paper_text
-from rurklib.study.report.tables import findings_of
-from rurklib.study.report.which import compared, published, which_table, which_to_use
+from rurklib.study.report.tables import (
+    findings_of,
+    findings_table,
+    results_table,
+    versus_paper_text,
+)
+from rurklib.study.report.which import compared, published, which_table
 from rurklib.study.stages.tune import chosen_trials
 
 FIGURES = Path(__file__).parent.parent / "figures"
@@ -99,10 +103,7 @@ def with_tables(text: str) -> str:
             return found[0]
         return found[1] + markdown(TABLES.get(path.name, as_it_is)(path))
 
-    def sentence(found: re.Match[str]) -> str:
-        return found[1] + which_to_use(pd.read_csv(FIGURES / "which" / "which.csv"))
-
-    return SAID.sub(sentence, MARK.sub(table, text))
+    return MARK.sub(table, text)
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -176,7 +177,6 @@ def curves_beside(path: Path) -> pd.DataFrame:
 MARK = re.compile(
     r"(<!-- figures/([\w/-]+)/([\w-]+\.csv): made by \S+ -->\n)(?:\|.*\n|not measured yet\n)*"
 )
-SAID = re.compile(r"(<!-- which to use: made by \S+ -->\n *)[^\n]*")
 # How the CSV of a name becomes a table; of another name it is shown as it is.
 TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
     "which.csv": lambda path: which_table(pd.read_csv(path)),

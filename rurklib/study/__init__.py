@@ -36,7 +36,7 @@ _HOMES = {
     "residual": "rurklib.study.stages.measure",
     "same_prior": "rurklib.study.stages.models",
     "samples": "rurklib.study.stages.measure",
-    "save_figure": "rurklib.study.report.saved",
+    "save_figure": "rurklib.study.report.pictures",
     "share_outside": "rurklib.study.stages.attack_tables",
     "shared_run": "rurklib.study.stages.ablation",
     "smoothed": "rurklib.study.stages.models",

@@ -33,8 +33,7 @@ from torch import Tensor
 from rurklib.residual.exchange import exchange
 from rurklib.residual.uncertainty import left_out
 from rurklib.residual.verdict import NONE, judge
-from rurklib.study.figures.scaffold import panels
-from rurklib.study.figures.style import INK, png
+from rurklib.study.figures.style import INK, panels, png
 
 RETRAINED, ORIGINALS, POOL, HELD = 26, 12, 250, 150
 NUMBERS, SIZES, TAUS = (10, 25, 50, 100, 250), (0, 1, 2, 3, 6, 12), (0.0, 0.05, 0.1)

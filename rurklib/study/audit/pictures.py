@@ -13,9 +13,8 @@ from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, OVER, RESIDUAL, Ve
 from rurklib.study import files
 from rurklib.study.audit.plain import FORGOTTEN
 from rurklib.study.audit.samples import found_at, roc_table
+from rurklib.study.figures.charts import GREYS, roc, rule
 from rurklib.study.figures.curves import against_references
-from rurklib.study.figures.dots import GREYS, rule
-from rurklib.study.figures.lines import roc
 from rurklib.study.figures.style import png
 from rurklib.study.report.page import Picture
 

@@ -122,7 +122,7 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
     from rurklib.study.stages import models
 
     with options.notebooks(run) as books:
-        from rurklib.study.report.tables import answer, findings_table
+        from rurklib.study.report.tables import by_verdict, findings_table
 
         run = open_run(run.scenario.name, run.folder, **choices, jobs=run.jobs, fresh=fresh)
         seeds = ", ".join(map(str, run.seeds))
@@ -142,7 +142,8 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
     click.echo(f"\n{findings_table(verdicts, summary).to_string(index=False)}\n")
     if others := files.read_json(run.folder / "env.json").get(shipped.NOTED):
         click.echo(f"models: {others}; --fresh trains them\n")
-    click.echo(f"{answer(verdicts)}\nreport: {run.folder / 'report.html'}")
+    click.echo(by_verdict(verdicts).to_string(index=False))
+    click.echo(f"report: {run.folder / 'report.html'}")
     return run
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rurklib.study.figures.heat_and_bars import attack_heat, outside_bars
-from rurklib.study.figures.scaffold import listed
+from rurklib.study.figures.charts import attack_heat, outside_bars
+from rurklib.study.figures.style import listed
 
 Drawn = tuple[Figure, pd.DataFrame, str]
 Halves = Mapping[str, str]

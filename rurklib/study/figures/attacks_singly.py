@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from rurklib.study.figures.attacks_outside import Drawn
-from rurklib.study.figures.dots import dots
-from rurklib.study.figures.lines import lines
-from rurklib.study.figures.scaffold import listed
+from rurklib.study.figures.charts import dots, lines
+from rurklib.study.figures.style import listed
 
 MARGIN = "mean logit margin of y"
 STATISTICS = {"calibrated auc": "AUC", "calibrated tpr": "TPR at 1 % FPR"}

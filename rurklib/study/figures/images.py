@@ -1,9 +1,8 @@
-"""Images: rows of them; forgotten ones over noisy copies, and which models recognise those.
+"""Images: rows of them; forget samples over noisy copies, and which models recognise those.
 
 What is no image is shown as numbers in grey: a row of them as bars, a text as a column a word.
 """
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,21 +37,18 @@ def grey(images: np.ndarray) -> dict[str, Any]:
 def who(
     images: np.ndarray,
     copies: np.ndarray,
-    said: Mapping[str, np.ndarray],
+    answers: Mapping[str, np.ndarray],
     *,
     title: str,
     word: str,
 ) -> Figure:
-    """Forgotten images over a noisy copy of each, and below who recognises it: :func:`who_knows`
-    as a figure."""
-    row = 0.42 if len(said) < 8 else 0.3
-    wide, high = len(images) + 1.75, 2.4 + row * len(said)
-    width = max(0.72 * wide, 5.0)
-    # Broken here, so that the layout leaves room for every line.
-    lines = textwrap.wrap(title, int(12 * width), break_on_hyphens=False)
-    figure, axis = canvas(width=width, height=0.72 * high + 0.3 + 0.2 * len(lines))
-    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=11.5)
-    who_knows(axis, images, copies, said, word, row)
+    """Forget images over a noisy copy of each, and below who recognises it: :func:`who_knows` as a
+    figure."""
+    row = 0.42 if len(answers) < 8 else 0.3
+    wide, high = len(images) + 1.75, 2.4 + row * len(answers)
+    figure, axis = canvas(width=max(0.72 * wide, 5.0), height=0.72 * high + 0.5)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, wrap=True)
+    who_knows(axis, images, copies, answers, word, row)
     return figure
 
 
@@ -60,32 +56,33 @@ def who_knows(
     axis: Axes,
     images: np.ndarray,
     copies: np.ndarray,
-    said: Mapping[str, np.ndarray],
+    answers: Mapping[str, np.ndarray],
     word: str,
     row: float = 0.42,
 ) -> None:
     """One axes, a column an image: the image, a noisy copy of it, and who says its class.
 
-    ``images``, ``copies`` [n, channels, h, w] in [0, 1], or other inputs. ``said`` has a line for
-    each name: bool [models, n], whether a model is right on a copy, a mark for each model or, of
-    more than three, how many are; or words [n]. ``word``: what an image is called.
+    ``images``, ``copies`` [n, channels, h, w] in [0, 1], or other inputs. ``answers`` has a line
+    for each name: bool [models, n], whether a model is right on a copy, a mark for each model or,
+    of more than three, how many are; or words [n]. ``word``: what an image is called.
     """
     n = len(images)
 
     def name(at: float, text: str) -> None:
         axis.text(-0.1, at, text, ha="right", va="center", fontsize=9.5, color=INK)
 
-    for top, text, line in ((0.0, f"forgotten {word}", images), (1.0, "with noise", copies)):
+    for top, text, line in ((0.0, f"to forget: {word}", images), (1.0, "with noise", copies)):
         name(top + 0.5, text)
         for k, image in enumerate(line):
             box = (k + 0.05, k + 0.95, top + 0.95, top + 0.05)
             axis.imshow(shown(image), extent=box, **grey(line))
-    for at, (text, cells) in zip(2.25 + row * np.arange(len(said)), said.items(), strict=True):
+    places = 2.25 + row * np.arange(len(answers))
+    for at, (text, cells) in zip(places, answers.items(), strict=True):
         name(at, text)
         for k, cell in enumerate(np.asarray(cells).T):
             mark, color, size = _cell(cell)
             axis.text(k + 0.5, at, mark, ha="center", va="center", fontsize=size, color=color)
-    axis.set(xlim=(-1.75, n), ylim=(2.2 + row * len(said), 0))
+    axis.set(xlim=(-1.75, n), ylim=(2.2 + row * len(answers), 0))
     axis.set_aspect("equal")
     axis.set_axis_off()
     axis.set_title(f"Who still says {word}?", fontsize=10.5, loc="left")
@@ -119,8 +116,8 @@ def image_rows(
                      transform=line[0].transAxes)  # fmt: skip
         for axis, image in zip(line, images, strict=False):  # places that are left over are empty
             axis.imshow(shown(image), **grey(images))
-        for axis, words in zip(line, (captions or {}).get(name, ()), strict=False):
-            axis.text(0.5, -0.06, words, ha="center", va="top", fontsize=9,
+        for axis, caption in zip(line, (captions or {}).get(name, ()), strict=False):
+            axis.text(0.5, -0.06, caption, ha="center", va="top", fontsize=9,
                       transform=axis.transAxes)  # fmt: skip
     for axis in axes.flat:
         axis.set_axis_off()

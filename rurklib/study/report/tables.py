@@ -1,10 +1,16 @@
-"""Tables for people: a run's results, its findings, and both beside the paper's numbers."""
+"""Tables for people: a run's results, its findings, a sweep's, and all beside the paper's numbers.
+
+A sweep's ``frame`` has a row a model and cell, at the largest tau: group, cell, seed, method, the
+swept parameters, accuracies and gaps in percent, ratio_of_means.
+"""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from rurklib.metrics.accuracy import COLUMNS as PERCENT
+from rurklib.metrics.accuracy import gap_of_means
 from rurklib.metrics.registry import METRICS
 from rurklib.residual.exchange import in_seeds
 from rurklib.residual.parts import combined
@@ -17,6 +23,16 @@ CAPPED = {"relearn_epochs": ("re-learn", CAP), "relearn_steps": ("re-learn steps
 # The paper's columns, and ours.
 PAPER = {"retain": "retain_accuracy", "unlearn": "unlearn_accuracy", "test": "test_accuracy",
          "mia": "mia", "average_gap": "average_gap", "relearn": "relearn_epochs"}  # fmt: skip
+
+FOUR = ("retain", "unlearn", "test", "mia")  # of them, in percent
+SWEPT = ("ratio_of_means", "retain_accuracy", "unlearn_accuracy", "test_accuracy", "mia",
+         "average_gap")  # fmt: skip
+RATIO = "ratio at the largest tau"
+# Of a lead in ratio and in margin: its column, its limit, and where there is none.
+LEADS = {
+    "ratio": ("ratio_of_means", "predict_high", 1.0),
+    "margin": ("margin_difference", "margin_predict_high", 0.0),
+}
 
 P_PART = "p_margin"  # a column that verdicts of the rule have
 # What rurklib.residual.verdict calls them, and shorter.
@@ -55,11 +71,12 @@ def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
     return table.reset_index()
 
 
-def answer(verdicts: pd.DataFrame) -> str:
-    """Which methods have which verdict in most of their seeds, a line each."""
+def by_verdict(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Which methods have which verdict in most of their seeds, a row for each verdict."""
     most = verdicts.groupby("method", sort=False).finding.agg(in_most)
-    found = {f: ", ".join(most.index[most == f]) for f in (*FINDINGS, *most) if (most == f).any()}
-    return "\n".join(["Verdict in most seeds", *(f"  {f}: {who}" for f, who in found.items())])
+    order = [finding for finding in dict.fromkeys((*FINDINGS, *most)) if (most == finding).any()]
+    methods = [", ".join(most.index[most == finding]) for finding in order]
+    return pd.DataFrame({"verdict in most seeds": order, "methods": methods})
 
 
 def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
@@ -76,17 +93,17 @@ def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFram
     """
     small = results_table(summary, gaps=False).set_index("method")
     beside = ["unlearn %", "test %", "Avg. Gap", "LiRA AUC"]
-    rows, shown = [], {"ratio (seeds)": "ratio_of_means"}
+    rows, columns = [], {"ratio (seeds)": "ratio_of_means"}
     if verdicts.ratio_of_means.isna().all():
-        shown = {"difference (seeds)": "difference", "margin (seeds)": "margin_difference"}
-    for method, its in verdicts.groupby("method", sort=False):
-        p = combined(list(its.p)) if P_PART in its else math.nan
+        columns = {"difference (seeds)": "difference", "margin (seeds)": "margin_difference"}
+    for method, own in verdicts.groupby("method", sort=False):
+        p = combined(list(own.p)) if P_PART in own else math.nan
         rows.append(
             {
                 "method": method,
-                **{head: _spread(its[column]) for head, column in shown.items()},
-                "verdict (seeds)": findings_of(its),
-                **({"treated differently": in_seeds(its.treated)} if "treated" in its else {}),
+                **{head: _range(own[column]) for head, column in columns.items()},
+                "verdict (seeds)": findings_of(own),
+                **({"treated differently": in_seeds(own.treated)} if "treated" in own else {}),
                 "all seeds, p": "-" if math.isnan(p) else f"{p:.2g}",
                 **small.loc[method, beside],
             }
@@ -168,10 +185,103 @@ def versus_paper_text(rows: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
     return wide.rename(columns=lambda c: f"tau {c:g}" if isinstance(c, float) else str(c))
 
 
-def share_within(rows: pd.DataFrame) -> str:
-    """How many differences of :func:`versus_paper` are within both spreads, in words."""
-    judged = rows.within.dropna().astype(bool)
-    return f"{int(judged.sum())} of {len(judged)} differences are within both spreads"
+def beside_table_c4(
+    frame: pd.DataFrame, paper: pd.DataFrame, swept: Mapping[str, str], method: str
+) -> pd.DataFrame:
+    """``method`` at each value of what was swept, beside the paper's Table C.4: mean ± standard
+    deviation over seeds.
+
+    ``swept`` gives the parameter of each group. ``paper`` has columns group, value and average_gap;
+    its rows stand beside ours by their place in the group, for its grid is another. "average gap"
+    is the mean of the seeds' gaps, "gap of means" what the paper prints.
+    """
+    rows = []
+    for group, parameter in swept.items():
+        cells = frame[frame.group == group]
+        values = cells[cells.method == method][parameter].drop_duplicates()
+        theirs = paper[paper.group == group].to_dict("records")
+        for i, value in enumerate(values):
+            cell = cells[cells[parameter] == value]  # with Re-train's rows
+            own = cell[cell.method == method]
+            match = theirs[i] if i < len(theirs) else None
+            rows.append(
+                {
+                    "group": group,
+                    "value": value,
+                    **{part: _mean_sd(own[PAPER[part]]) for part in FOUR},
+                    "average gap": _mean_sd(own.average_gap),
+                    "gap of means": f"{gap_of_means(cell)[own.index[0]]:.2f}",
+                    RATIO: _mean_sd(own.ratio_of_means, 3),
+                    "paper: value": match["value"] if match else "",
+                    "paper: average gap": f"{match['average_gap']:.2f}" if match else "",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def beside_table_c5(frame: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
+    """Every method of the paper's Table C.5, mean ± standard deviation over seeds (Re-train's: over
+    references), beside the paper's percentages and gap.
+
+    ``frame`` holds the cells of one group. Original stands in the cell of either method, the
+    references in every cell: each counts once.
+    """
+    each = {}
+    for method in paper.method:
+        own = frame[frame.method == method]
+        once = own.cell == own.cell.iloc[0] if method == "Re-train" else ~own.duplicated("seed")
+        each[method] = own[once]
+    gaps = gap_of_means(together := pd.concat(each.values(), ignore_index=True))
+    gaps = gaps.groupby(together.method).first()
+    rows = []
+    for theirs in paper.to_dict("records"):
+        method = theirs["method"]
+        own = each[method]
+        rows.append(
+            {
+                "method": method,
+                **{part: _mean_sd(own[PAPER[part]]) for part in FOUR},
+                "average gap": _mean_sd(own.average_gap),
+                "gap of means": f"{gaps[method]:.2f}",
+                RATIO: _mean_sd(own.ratio_of_means, 3),
+                **{f"paper: {part}": f"{theirs[part]:.2f}" for part in FOUR},
+                "paper: average gap": f"{theirs['average_gap']:.2f}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def terms_table(
+    frame: pd.DataFrame, terms: Mapping[str, Sequence[str]], method: str
+) -> pd.DataFrame:
+    """``method`` at each value of the parameters of ``terms`` (by group): how many seeds there
+    are, for some diverge, and mean ± standard deviation over them. Groups that weren't swept are
+    left out."""
+    rows = []
+    for group, names in terms.items():
+        own = frame[(frame.group == group) & (frame.method == method)]
+        if own.empty:  # then its parameters may be no columns either
+            continue
+        for values, seeds in own.groupby(list(names), sort=False):
+            value = ", ".join(f"{name} {v}" for name, v in zip(names, values, strict=True))
+            numbers = {column: _mean_sd(seeds[column], 3) for column in SWEPT}
+            rows.append({"group": group, "value": value, "seeds": len(seeds), **numbers})
+    return pd.DataFrame(rows, columns=["group", "value", "seeds", *SWEPT])
+
+
+def leads(prior: pd.DataFrame) -> pd.DataFrame:
+    """How far each model leads, mean over taus and seeds, in units of the upper end of the
+    prediction interval: 1 is its limit.
+
+    ``prior`` has columns part, scenario, method and those of :data:`LEADS`. Returns part, scenario,
+    method, lead and measure.
+    """
+    mean = prior.groupby(["part", "scenario", "method"], sort=False).mean(numeric_only=True)
+    each = [
+        ((mean[value] - none) / (mean[limit] - none)).rename("lead").reset_index().assign(measure=m)
+        for m, (value, limit, none) in LEADS.items()
+    ]
+    return pd.concat(each)
 
 
 def _by_method(summary: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -195,7 +305,7 @@ def _cell(row: dict, digits: int) -> str:
     return f"{ours} (paper {paper}, {row['difference']:+.{digits}f}{star})"
 
 
-def _spread(values: pd.Series) -> str:
+def _range(values: pd.Series) -> str:
     return f"{values.mean():.3f} ({values.min():.3f} ... {values.max():.3f})"
 
 
@@ -204,3 +314,7 @@ def mean_sd(mean: float, sd: float, digits: int) -> str:
     if mean != mean:
         return "-"
     return f"{mean:.{digits}f}" + (f" ± {sd:.{digits}f}" if sd == sd else "")
+
+
+def _mean_sd(values: pd.Series, digits: int = 2) -> str:
+    return mean_sd(values.mean(), values.std(), digits)

@@ -4,7 +4,6 @@ Re-training for a quarter of the epochs is what a method as quick has to be bett
 without a doubt, and what it may lack is accuracy.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -17,11 +16,6 @@ from rurklib.study.run_record import RECORD
 from rurklib.study.scenarios.images import CONTROL
 
 QUARTER = 0.25
-SHORTER = "the control, re-training for a quarter of the epochs,"
-PASSING = (
-    "To pass is to look re-trained by both tests, to be as accurate as the worst re-trained model, "
-    "and to take at most a quarter of re-training's time, or what the control takes."
-)
 
 
 def compared(folders: list[Path]) -> pd.DataFrame:
@@ -70,29 +64,6 @@ def which_table(rows: pd.DataFrame) -> pd.DataFrame:
     return table.loc[best].reset_index()
 
 
-def which_to_use(rows: pd.DataFrame) -> str:
-    """What follows from :func:`compared`, in a sentence: who passed on all data, or else whether
-    re-training for less long does on as many as any."""
-    passed = rows.groupby("method", sort=False).passed.sum()
-    methods, again = passed.drop(CONTROL, errors="ignore"), int(passed.get(CONTROL, 0))
-    data, best = list(rows.data.unique()), max(methods, default=0)
-    where = f"every data set ({_and(data)})" if len(data) > 1 else data[0]
-    if best == len(data):
-        winners = methods.index[methods == best]
-        also = f"; so does {SHORTER}" * (again == best)
-        return f"{_and(winners)} pass{'es' * (len(winners) == 1)} on {where}{also}. {PASSING}"
-    wide = int(rows[rows.method != CONTROL].method.value_counts().eq(len(data)).sum())
-    many = f"{len(methods)} methods" + f", {wide} of them measured everywhere," * (
-        wide < len(methods)
-    )
-    some = [f"; {m} passes on {_where(rows, m)}" for m in methods.index if methods[m]]
-    said = f"None of {many} passes on {where}{''.join(some)}; {SHORTER}"
-    where = _where(rows, CONTROL) if again else "none"
-    there = f"passes on {where}" if CONTROL in passed else "wasn't measured"
-    so = ": there, simply re-train for fewer epochs" * (0 < again >= best)
-    return f"{said} {there}{so}. {PASSING}"
-
-
 def _of_one(folder: Path) -> pd.DataFrame:
     """The rows of one data set."""
     for name in ("summary.csv", "verdicts.csv"):
@@ -126,13 +97,3 @@ def _of_one(folder: Path) -> pd.DataFrame:
 
 def _of(some: pd.Series, all_: pd.Series) -> pd.Series:
     return some.astype(int).astype(str) + " of " + all_.astype(str)
-
-
-def _where(rows: pd.DataFrame, method: str) -> str:
-    return _and(rows.data[(rows.method == method) & rows.passed])
-
-
-def _and(names: Iterable[str]) -> str:
-    """The names as a sentence has them: a, b and c."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last

@@ -7,7 +7,7 @@ import pandas as pd
 from rurklib.data.leak import trained_on
 from rurklib.study import files, shipped
 from rurklib.study.report import page, tables
-from rurklib.study.report.saved import saved_figures
+from rurklib.study.report.pictures import saved_figures
 from rurklib.study.run import Run
 from rurklib.study.source import notebooks_folder
 from rurklib.study.stages.neighbourhoods import TABLES, paper_table
@@ -17,14 +17,14 @@ MEANING = (
     "Residual knowledge is how often a model recognises slightly changed copies of what it was to "
     "forget, divided by how often models do that were re-trained without it. One is what "
     "forgetting gives; more, and something is left; less, and the model was pushed too far, which "
-    "gives the forgotten away as well. The verdict asks of the whole curve whether a further "
-    "re-trained model could be as far from the average one."
+    "gives the forget samples away as well. The verdict tests the whole curve: is the model "
+    "farther from the average re-trained one than a new re-trained model would be?"
 )
 VERDICTS = (
     "One rule for the whole curve, a seed at a time. Ratio of means at the largest tau, mean "
     "(lowest ... highest). Seeds share the re-trained models, so their count has no error rate; "
     '"all seeds, p", their p joined, has. "Treated differently": seeds whose model is surer, or '
-    "less sure, of the forgotten than of held-out samples of their class, or alike."
+    "less sure, of the forget samples than of held-out ones of their class, or alike."
 )
 RESULTS = (
     "Mean ± standard deviation over models; in brackets the distance to the re-trained mean. "
@@ -38,12 +38,16 @@ SECONDS = (
     "Models: {}. Seconds are those recorded where a model was trained, and shares of re-training "
     "are of the seconds there; a run with --fresh has its own."
 )
+SANITY = (
+    "Sanity: re-trained models never saw either, so they should be as accurate on the forget "
+    "samples as on the held-out ones, which are test samples of their class."
+)
 CURVES = (
-    "Mean over seeds; null_... bound what re-trained models show among themselves, predict_... "
-    "where a further one would fall in 95 of 100 cases at each tau."
+    "Mean over seeds; null_... bound the retrain band, predict_... the 95 % prediction interval "
+    "for one more re-trained model, at each tau."
 )
 PAPERS = (
-    "Ours (the paper's, ours minus theirs). A star: at most both standard deviations together; {}. "
+    "Ours (the paper's, ours minus theirs). A star: at most both standard deviations together. "
     "A curve of the paper's has no spread over seeds: there it is what reading the figure may be "
     "off by."
 )
@@ -58,11 +62,13 @@ def write_report(run: Run) -> Path:
     """
     names = ("summary", "residual_knowledge", "neighbourhoods", "verdicts")
     summary, frame, near, verdicts = (pd.read_csv(run.table(f"{n}.csv")) for n in names)
-    who = f"seeds {', '.join(map(str, run.seeds))}; {run.scenario.references} re-trained models"
+    seeds = ", ".join(map(str, run.seeds))
+    models = f"seeds {seeds}; {run.scenario.references} re-trained models"
     known = files.read_json(run.folder / "env.json")
-    question, *told = tables.answer(verdicts).splitlines()
-    blocks: list[page.Block] = [page.Text(f"{run.title}; {who}."), page.Heading(question)]
-    blocks += [*(page.Text(line.strip()) for line in told), page.Text(MEANING)]
+    blocks: list[page.Block] = [
+        page.Text(f"{run.title}; {models}."),
+        page.Table(tables.by_verdict(verdicts), MEANING),
+    ]
     if leak := trained_on(run.data, run.split):
         blocks.append(page.Text(f"Warning: {leak}."))
     blocks += [
@@ -71,7 +77,7 @@ def write_report(run: Run) -> Path:
         page.Heading("The comparison"),
         page.Table(tables.results_table(summary), RESULTS),
         *([page.Text(SECONDS.format(others))] if (others := known.get(shipped.NOTED)) else []),
-        page.Text(_sanity(summary, run.whole_class)),
+        page.Table(_sanity(summary), SANITY),
         page.Heading("Residual knowledge"),
         page.Table(tables.curves_table(frame, differences=run.whole_class), CURVES),
     ]
@@ -80,19 +86,23 @@ def write_report(run: Run) -> Path:
             summary if what == "table" else frame, pd.read_csv(notebooks_folder() / file)
         )
         files.write_frame(run.folder / "figures" / f"99_{what}.csv", rows)
-        text, folded = tables.versus_paper_text(rows, 2 if what == "table" else 3), what == "curves"
+        text = tables.versus_paper_text(rows, 2 if what == "table" else 3)
         blocks.append(page.Heading(f"The paper's {what} beside ours"))
-        blocks.append(page.Table(text, PAPERS.format(tables.share_within(rows)), folded=folded))
+        blocks.append(page.Table(text, PAPERS, folded=what == "curves"))
     blocks.append(page.Heading("Near each forget sample"))
     for column, title in TABLES.items():
-        shown = paper_table(near, column).round(2)
-        blocks.append(page.Table(shown, f"{title}; mean over models", folded=True))
+        table = paper_table(near, column).round(2)
+        blocks.append(page.Table(table, f"{title}; mean over models", folded=True))
     blocks.append(page.Heading("Figures"))
     blocks += [page.Picture(path, alt, alt) for path, alt in saved_figures(run)]
     facts = [(k, str(v)) for k, v in known.items()]
-    seen = pd.DataFrame(facts, columns=["what", "value"])
+    environment = pd.DataFrame(facts, columns=["what", "value"])
     choices = page.Table(_choices(run), "Settings of every method, and their defaults", folded=True)
-    blocks += [page.Heading("How it was made"), choices, page.Table(seen, "Environment", True)]
+    blocks += [
+        page.Heading("How it was made"),
+        choices,
+        page.Table(environment, "Environment", True),
+    ]
     path = run.folder / "report.html"
     page.write_page(path, _title(run.scenario.name, run.data.name), blocks)
     return path
@@ -108,16 +118,12 @@ def _title(scenario: str, data: str) -> str:
     return f"Residual knowledge: {scenario}{own}"
 
 
-def _sanity(summary: pd.DataFrame, whole_class: bool) -> str:
-    """Whether re-trained models treat forgotten and never trained samples alike, as they should."""
+def _sanity(summary: pd.DataFrame) -> pd.DataFrame:
+    """How accurate re-trained models are on two sets that they never saw, in percent."""
     mean = summary[summary.method == "Re-train"].mean(numeric_only=True)
-    right = f"Sanity: re-trained models are right on {100 - mean.unlearn_accuracy:.1f} % of the"
-    if whole_class:
-        return f"{right} class that they never saw."
-    return (
-        f"{right} forget samples and on {mean.held_out_accuracy:.1f} % of the class's test ones, "
-        "which no model saw either."
-    )
+    accuracy = [100 - mean.unlearn_accuracy, mean.held_out_accuracy]
+    samples = ["forget samples", "held-out samples"]
+    return pd.DataFrame({"re-trained models on": samples, "accuracy, %": accuracy}).round(1)
 
 
 def _choices(run: Run) -> pd.DataFrame:

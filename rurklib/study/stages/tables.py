@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rurklib.residual.controls import HELD_OUT
 from rurklib.study import files
-from rurklib.study.report.measuring import draw_curves, scale_of
+from rurklib.study.report.pictures import draw_curves, scale_of
 from rurklib.study.run import Run
 from rurklib.study.stages.measure import measure, residual, verdicts
 from rurklib.study.stages.memory import memory

@@ -19,7 +19,7 @@ from rurklib.residual.exchange import ALIKE
 from rurklib.residual.verdict import NONE, RESIDUAL
 from rurklib.study.audit import pictures
 from rurklib.study.audit.files import build_function, built
-from rurklib.study.figures import against_references
+from rurklib.study.figures.curves import against_references
 from rurklib.study.report import page
 from rurklib.study.sources.npz import read_indices, read_samples
 
