@@ -86,7 +86,7 @@ DEPENDS = {
     "rurklib.perturb.minimal_norm": {"attacks", "curves notebook"},
     "rurklib.study.figures.curves": {"curves notebook"},
     "rurklib.metrics.mia": {"attacks"},
-    "rurklib.study.panels.job": set(),
+    "rurklib.study.panels.panel": set(),
 }
 
 

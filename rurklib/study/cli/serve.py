@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rurklib.study.environment import needs
-from rurklib.study.inspector.choices import TITLE
-from rurklib.study.inspector.view import seed_of
+from rurklib.study.inspector.view import TITLE, seed_of
 from rurklib.study.run import open_existing
 
 OPTIONS = (  # listen here alone, show no code, stop processes that nobody looks at

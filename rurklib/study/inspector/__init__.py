@@ -6,6 +6,6 @@ progress and stop it.
 """
 
 from rurklib.study.inspector.running_ratio import running
-from rurklib.study.inspector.view import Inspector
+from rurklib.study.inspector.view import Inspector, row_of
 
-__all__ = ["Inspector", "running"]
+__all__ = ["Inspector", "row_of", "running"]

@@ -22,8 +22,7 @@ import numpy as np
 
 from rurklib import checks
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.study.inspector.choices import STEPS
-from rurklib.study.inspector.view import Inspector
+from rurklib.study.inspector.view import STEPS, Inspector
 
 CHUNK = 10  # draws between two reports
 

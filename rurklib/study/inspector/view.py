@@ -3,15 +3,24 @@
 The copies are the measurement's own: draw i of a sample is the i-th copy that
 :func:`rurklib.residual.count_hits` made of it (the same stream, drawn for the same block of
 samples), so what is seen here is what was counted.
+
+Perturbations are chosen by the words of a panel: kind, norm and aim. A view is kept in a run's
+``inspect/``: its pictures as one PNG, its numbers as a row of a CSV.
 """
 
+import io
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 
 from rurklib import checks, samples
@@ -22,11 +31,42 @@ from rurklib.residual.counts import BLOCK
 from rurklib.residual.inference import accelerate, laid_out
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.rng import generator
+from rurklib.study import files
 from rurklib.study.ids import ModelId
-from rurklib.study.inspector.choices import STEPS
 from rurklib.study.run import Run
 from rurklib.study.stages.measure import residual
 from rurklib.study.stages.models import load_models
+
+TITLE = "Perturbation inspector"
+NORMS, AIMS = ("L-inf", "L2", "L1"), ("towards y", "away from y")
+# Each kind with the norms that it is offered in. Gaussian noise has no ball: tau is its sd.
+KINDS = {"Gaussian": (), "uniform": NORMS, "FGSM": NORMS[:1], "PGD": NORMS}
+STEPS = 10  # of PGD, as a measurement takes them
+
+
+def perturbation_named(kind: str, norm: str = NORMS[0], aim: str = AIMS[0]) -> str:
+    """The name in ``PERTURBATIONS`` of a kind, norm and aim; what a kind hasn't is not looked at.
+
+    >>> perturbation_named("PGD", "L2", "away from y")
+    'pgd-l2-untargeted'
+    """
+    parts = [kind.lower()]
+    if kind == "uniform" or (kind == "PGD" and norm != NORMS[0]):
+        parts.append(norm.lower().replace("-", ""))
+    if kind in ("FGSM", "PGD") and aim == AIMS[1]:
+        parts.append("untargeted")
+    return "-".join(parts)
+
+
+def reach(perturbation: str, taus: Sequence[float], pixels: int) -> float:
+    """The largest tau to offer: twice the largest that was studied, as a size of each pixel.
+
+    The L2 norm of a change of that size in each of d numbers is sqrt(d) times it, the L1 norm d
+    times: with these, a tau at half of its reach means about the same amount of change in any norm.
+    """
+    p = PERTURBATIONS[checks.one_of("perturbation", perturbation, PERTURBATIONS)].p
+    return 2 * max(taus) * (pixels if p == 1 else math.sqrt(pixels) if p == 2 else 1.0)
+
 
 SEED = 0  # of the study's counts
 
@@ -238,3 +278,73 @@ class Inspector:
         found on, for they are made for it."""
         out = {model, found_on if PERTURBATIONS[perturbation].gradient_based else ""}
         return tuple(r for r in self.references if r not in out)
+
+
+TABLE = "views.csv"
+
+
+def export(
+    folder: Path, view: View, pictures: Sequence[bytes], classes: Sequence[str]
+) -> tuple[Path, Path]:
+    """Write ``pictures`` (PNGs, put side by side) and the view's row; returns (PNG, CSV).
+
+    ``folder`` is the run's. The same view exported again replaces its picture and its row.
+    """
+    picture, table = folder / "inspect" / f"{name_of(view)}.png", folder / "inspect" / TABLE
+    files.write(picture, side_by_side(pictures))
+    row = pd.DataFrame([{"file": picture.name, **row_of(view, classes)}])
+    with FileLock(table.parent / f".{TABLE}.lock"):
+        if table.exists():
+            kept = pd.read_csv(table, keep_default_na=False)
+            row = pd.concat([kept[kept.file != picture.name], row], ignore_index=True)
+        files.write_frame(table, row)
+    return picture, table
+
+
+def name_of(view: View) -> str:
+    """A file's name that tells the view and differs where the copy does."""
+    parts = [f"sample{view.sample}", view.perturbation, f"tau{view.tau:g}", f"draw{view.draw}"]
+    if view.found_on:
+        parts += [f"on-{view.found_on}", f"steps{view.steps}"]
+    return re.sub(r"[^\w.+-]", "-", "_".join(parts))
+
+
+def row_of(view: View, classes: Sequence[str]) -> dict[str, Any]:
+    """What was looked at, how far the copy is, and each model's probability of y and answer.
+
+    Re-train's are the mean, least and largest probability, and how many of the references say y.
+    """
+    y = view.truth
+    facts = {"sample": view.sample, "class": classes[y], "law": view.perturbation}
+    facts |= {name: getattr(view, name) for name in ("tau", "draw", "found_on", "steps")}
+    facts |= {name.lower().replace("-", ""): v for name, v in view.distances.items()}
+    again = view.row("Re-train")[:, y]
+    facts |= {"retrain_mean": again.mean(), "retrain_low": again.min(), "retrain_high": again.max()}
+    said = dict(zip(view.models, view.answers, strict=True))
+    facts["retrain_recognise"] = sum(bool(said[r] == y) for r in view.references)
+    facts["references"] = len(view.references)
+    for name in view.names:
+        if name != "Re-train":
+            facts[f"{name}_probability"] = view.row(name)[0, y]
+            facts[f"{name}_says"] = classes[said[name]]
+    return {k: v.item() if hasattr(v, "item") else v for k, v in facts.items()}
+
+
+def side_by_side(pictures: Sequence[bytes], gap: int = 8) -> bytes:
+    """PNGs in columns no higher than the highest of them, as one PNG on white."""
+    from PIL import Image
+
+    images = [Image.open(io.BytesIO(p)).convert("RGB") for p in pictures]
+    highest = max(i.height for i in images)
+    places, x, y, wide = [], 0, 0, 0
+    for image in images:
+        if y and y + image.height > highest:
+            x, y, wide = x + wide + gap, 0, 0
+        places.append((x, y))
+        y, wide = y + image.height + gap, max(wide, image.width)
+    sheet = Image.new("RGB", (x + wide, highest), "white")
+    for image, place in zip(images, places, strict=True):
+        sheet.paste(image, place)
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()

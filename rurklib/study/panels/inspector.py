@@ -4,6 +4,9 @@ Nothing is computed here. A slider is answered by ``Inspector.view``; what takes
 buttons and vanishes as soon as it is about something else than what is set.
 """
 
+import contextlib
+import html
+import io
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +17,21 @@ import ipywidgets
 from rurklib import checks
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.study.figures.inspector import Copy, Probabilities, RunningRatio
-from rurklib.study.inspector.choices import AIMS, KINDS, NORMS, STEPS, perturbation_named, reach
-from rurklib.study.inspector.export import export
 from rurklib.study.inspector.running_ratio import running
-from rurklib.study.inspector.view import Inspector, View
-from rurklib.study.panels.panel import Choice, Panel, Slow, State
-from rurklib.study.panels.picture import png, status
+from rurklib.study.inspector.view import (
+    AIMS,
+    KINDS,
+    NORMS,
+    STEPS,
+    TITLE,
+    Inspector,
+    View,
+    export,
+    perturbation_named,
+    reach,
+)
+from rurklib.study.panels.panel import Choice, Panel, Slow, State, png, status
+from rurklib.study.run import open_existing
 
 MOST_STEPS, TAUS = 40, 40
 
@@ -165,3 +177,26 @@ def _name(s: State) -> str:
 def _asked(s: State, *names: str) -> dict[str, Any]:
     """Arguments of the inspector's functions: sample and perturbation, and what more is named."""
     return {"sample": s["sample"], "perturbation": _name(s), **{name: s[name] for name in names}}
+
+
+def inspector_page(folder: str | Path, seed: int | None = None) -> ipywidgets.Widget:
+    """The panel of the finished run in ``folder``, under a heading; a message if it can't be."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # a log line is no part of a page
+            inspector = Inspector(open_existing(folder), seed)
+            body = InspectorPanel(inspector).widget
+    except (OSError, checks.InputError) as error:
+        return ipywidgets.HTML(
+            '<div role="alert" style="line-height: 1.5"><h1>No run to inspect</h1>'
+            f"<p>{html.escape(str(error))}</p>"
+            "<p>Mend the folder, then load this page again.</p></div>"
+        )
+    head = ipywidgets.HTML(
+        '<div style="line-height: 1.4"><h1 style="font-size: 1.5em; margin: 0.3em 0">'
+        f"{TITLE}</h1><p style='margin: 0 0 0.6em'>{html.escape(inspector.run.title)}; "
+        f"models of seed {inspector.seed} and {len(inspector.references)} models re-trained "
+        "without them. Choose a sample and a small change to it, and see which models still know "
+        "its class.</p>"
+        "</div>"
+    )
+    return ipywidgets.VBox([head, body], layout={"overflow": "visible"})

@@ -3,19 +3,178 @@
 It works without a browser: ``panel.set(tau=0.1)`` is what moving a slider does, ``panel.view`` and
 ``panel.titles`` are what is shown. A panel computes nothing and draws nothing: ``view`` says what
 is to be seen in a state, each picture moves its artists.
+
+Building a matplotlib figure takes longer than drawing one. So a panel keeps its figure, moves the
+artists in place and renders the same canvas into a picture with its title as alternative text
+(``ipywidgets.Image`` can't carry any, so it is an ``img`` in an HTML widget).
+
+Work that takes longer is a generator of reports, each with ``done`` and ``total``. Each step runs
+in a thread. In a notebook's kernel the reports are shown by the kernel's own loop, which stays free
+for sliders and for the stop button; where no loop runs (a script, a test), :meth:`Job.start` ends
+with the work.
 """
 
+import asyncio
+import base64
+import contextlib
+import html
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import ipywidgets
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from rurklib import checks
-from rurklib.study.panels.job import Job
-from rurklib.study.panels.picture import Picture, Shown, explained
+from rurklib.checks import InputError
+
+SCRIPT = Path(__file__).with_name("panel.js").read_text("utf-8")
+
+
+class Picture(Protocol):
+    """What a panel shows: ``update(view)`` moves the figure's artists and returns its title."""
+
+    figure: Figure
+
+    def update(self, view: Any) -> str: ...
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as it is now, on the canvas that it keeps."""
+    kept, buffer = figure.canvas, io.BytesIO()
+    canvas = kept if isinstance(kept, FigureCanvasAgg) else FigureCanvasAgg(figure)
+    # Little compression: the time goes into drawing, and the bytes travel only to a browser.
+    canvas.print_png(buffer, pil_kwargs={"compress_level": 1})
+    return buffer.getvalue()
+
+
+def status(said: str) -> str:
+    """Words as HTML that a screen reader reads out when they change; nothing if there are none."""
+    words = html.escape(said)
+    style = "line-height: 1.4; overflow-wrap: anywhere"  # a path may be wider than a phone
+    frame = '<div role="status" aria-live="polite" style="{}">{}</div>'
+    return frame.format(style, words) if words else ""
+
+
+def explained(named: Mapping[str, str]) -> str:
+    """What each control does, as HTML that opens on a click; nothing where nothing is said."""
+    told = "<br>".join(f"<b>{n}</b>: {html.escape(said)}" for n, said in named.items() if said)
+    return told and f"<details><summary>What each control does</summary>{told}</details>"
+
+
+class Shown(ipywidgets.HTML):
+    """A figure as a widget, out of sight until :meth:`show` renders it."""
+
+    def __init__(self, picture: Picture) -> None:
+        self._picture, figure = picture, picture.figure
+        self.pixels = round(figure.get_figwidth() * figure.dpi)
+        super().__init__(layout={"width": f"{self.pixels}px", "max_width": "100%", "margin": "0"})
+        self.hide()
+
+    def hide(self) -> None:
+        """Take it from sight."""
+        self.layout.display = "none"
+
+    def show(self, title: str) -> None:
+        """Show the figure as it is now."""
+        content = base64.b64encode(png(self._picture.figure)).decode()
+        width, height = self._picture.figure.canvas.get_width_height()
+        # Width and height keep the place while the next picture is decoded: no jump, no flicker.
+        self.value = (
+            f'<img alt="{html.escape(title)}" width="{width}" height="{height}" '
+            f'style="display: block; max-width: 100%; height: auto" '
+            f'onload="{html.escape(SCRIPT)}" '
+            f'src="data:image/png;base64,{content}">'
+        )
+        self.layout.display = ""
+
+
+PAUSE = 0.3  # seconds without a move before work begins by itself
+
+
+class Job:
+    """``widget`` is what to display. ``begin`` makes the generator when the button is pressed;
+    ``show`` is given each report. ``report`` is the last one (None: none, or taken back), and
+    ``said`` how it stands in words."""
+
+    def __init__(
+        self, label: str, begin: Callable[[], Iterator[Any]], show: Callable[[Any], None]
+    ) -> None:
+        self._begin, self._show = begin, show
+        self.report: Any = None
+        self.said, self.running = "", False
+        self._turn = 0  # of the work in hand; one that was taken over sees another number
+        self.task: asyncio.Task[None] | None = None
+        self.button = ipywidgets.Button(description=label, layout={"width": "auto"})
+        self.cancel = ipywidgets.Button(
+            description="cancel", disabled=True, layout={"width": "5em"}
+        )
+        self.bar = ipywidgets.IntProgress(min=0, max=1, layout={"flex": "1 1 6em", "width": "auto"})
+        self._words = ipywidgets.HTML()
+        self.button.on_click(lambda _: self.start())
+        self.cancel.on_click(lambda _: self.stop())
+        row = ipywidgets.HBox([self.button, self.bar, self.cancel])
+        self.widget = ipywidgets.VBox([row, self._words])
+
+    def start(self) -> None:
+        """Begin, from the start if it was begun before."""
+        self._now("working", running=True)
+        self.report, self.bar.value = None, 0
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            asyncio.run(self._work(self._turn))
+        else:
+            self.task = loop.create_task(self._work(self._turn))
+
+    def start_soon(self) -> None:
+        """Begin unasked, when nothing has moved for a moment; only in a kernel's loop."""
+        with contextlib.suppress(RuntimeError):
+            self.task = asyncio.get_running_loop().create_task(self._later(self._turn))
+
+    async def _later(self, turn: int) -> None:
+        await asyncio.sleep(PAUSE)
+        if turn == self._turn:
+            self.start()
+
+    def stop(self) -> None:
+        """Stop after the step in hand; what was reported stays as it is."""
+        if self.running:
+            self._now("cancelled", "warning")
+
+    def forget(self) -> None:
+        """Stop, and take back what was reported: it is about something else by now."""
+        self._now("")
+        self.report, self.bar.value = None, 0
+
+    async def _work(self, turn: int) -> None:
+        steps = self._begin()
+        try:
+            while (report := await asyncio.to_thread(next, steps, None)) is not None:
+                if turn != self._turn:
+                    return
+                self.report = report
+                self.bar.max, self.bar.value = report.total, report.done
+                self._show(report)
+        except InputError as error:
+            said, look = str(error), "danger"
+        else:
+            said, look = "done", "success"
+        if turn == self._turn:
+            self._now(said, look)
+
+    def _now(self, said: str, look: str = "", *, running: bool = False) -> None:
+        """How it stands: whatever was in hand before is no longer waited for."""
+        self._turn += 1
+        self.said, self.running = said, running
+        self.button.disabled, self.cancel.disabled = running, not running
+        self.bar.bar_style, self._words.value = look, status(said)
+
 
 State = dict[str, Any]  # the settings by name
 PHONE = 372  # pixels: a column as wide as a phone

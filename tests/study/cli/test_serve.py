@@ -10,7 +10,7 @@ from tornado.web import HTTPError
 from rurklib import study
 from rurklib.study import books
 from rurklib.study.cli import serve
-from rurklib.study.panels import page
+from rurklib.study.panels import inspector_page
 from rurklib.study.run import open_existing
 
 
@@ -29,12 +29,12 @@ def served(monkeypatch):
 
 
 def test_a_page_shows_the_run_and_one_of_no_run_is_a_message(tmp_path, small_run, capsys):
-    shown = page.inspector_page(tmp_path / "<b>none")
+    shown = inspector_page(tmp_path / "<b>none")
     assert 'role="alert"' in shown.value
     assert "&lt;b&gt;none is not a run" in shown.value
-    assert "this run has 0" in page.inspector_page(small_run, seed=5).value
+    assert "this run has 0" in inspector_page(small_run, seed=5).value
     capsys.readouterr()
-    head = page.inspector_page(small_run).children[0].value
+    head = inspector_page(small_run).children[0].value
     assert "45 of class 9 forgotten" in head
     assert "half" not in head
     assert not capsys.readouterr().out  # lines of a log would stand above it

@@ -8,8 +8,7 @@ from rurklib import study
 from rurklib.checks import InputError
 from rurklib.perturb import ball
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.study.inspector.choices import AIMS, KINDS, perturbation_named, reach
-from rurklib.study.inspector.view import Inspector
+from rurklib.study.inspector.view import AIMS, KINDS, Inspector, perturbation_named, reach
 
 LABEL = {"Original": ("Original", 0), "GD": ("GD", 0), "Re-train 1001": ("Re-train", 1001)}
 ON_IMAGES = [name for name, rule in PERTURBATIONS.items() if not rule.tokens]

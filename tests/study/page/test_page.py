@@ -14,8 +14,7 @@ from rurklib.checks import InputError
 from rurklib.residual.counts import Counts
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.study.page import build
-from rurklib.study.page.build import page, telling
-from rurklib.study.page.layers import layers
+from rurklib.study.page.build import layers, page, telling
 from rurklib.study.run import open_existing, open_run
 
 ROOT = Path(__file__).parents[3]
