@@ -86,16 +86,6 @@ def test_wrong_bounds_are_refused_at_every_door(bad, cnn, images):
         checks.inputs(x, good)
 
 
-def test_bytes_are_bounded_by_0_and_1():
-    """They are read as x / 255: bounds of 0 and 255 would leave copies unclipped."""
-    x = torch.tensor([[0, 255]], dtype=torch.uint8)
-    for good in ((0, 1), None):
-        checks.inputs(x, good)
-    for bad in ((0, 255), (-1, 1), (0, 0.5)):
-        with pytest.raises(InputError, match=r"uint8, which is read as x / 255, but bounds = "):
-            checks.inputs(x, bad)
-
-
 def test_labels_are_int64_in_range():
     checks.labels(torch.tensor([0, 2]), 2, 3)
     for bad, match in (

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pretended_gpu import is_there, pretended_gpu
 from torch import nn
 
-from rurklib import InputError, residual_knowledge
+from rurklib import residual_knowledge
 from rurklib.attacks.evasive import noisy_level
 from rurklib.attacks.masking import masking
 from rurklib.attacks.registry import ATTACKS, AttackSetting, attack
@@ -94,21 +94,6 @@ def test_residual_knowledge_is_the_same(law, cnn, images):
     assert there.verdict.p == pytest.approx(own.verdict.p, rel=1e-3)
     assert str(there.exchange("model")) == str(own.exchange("model"))
     assert [*map(str, there.flags)] == [*map(str, own.flags)], "BatchNorm is folded there, too"
-
-
-def test_samples_elsewhere_are_named_before_anything_is_measured(cnn, images):
-    (x, y), (others, theirs) = images(6), images(5, 1)
-    with pretended_gpu() as gpu:
-        nets, there = [cnn(seed).to(gpu) for seed in range(3)], x.to(gpu)
-        for given, held_out, says in (
-            ((there, y), (others.to(gpu), theirs.to(gpu)), "y is on cpu, and the forget samples"),
-            ((there, y.to(gpu)), (others, theirs), "control 'held out' is on cpu"),
-            ((x, y), (others, theirs), "check .* that model and data are on one device"),
-        ):
-            with pytest.raises(InputError, match=says):
-                residual_knowledge(
-                    nets[0], nets[1:], *given, taus=[0.0], controls={"held out": held_out}
-                )
 
 
 @pytest.mark.parametrize("law", TEXTS)

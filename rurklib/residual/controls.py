@@ -46,20 +46,9 @@ def checked(
     for name, data in controls.items():
         what = f"control {name!r}"
         pairs[name] = cx, cy = checks.pair(data, what, bounds)
-        on_one_device(x, {what: cx, f"{what} y": cy})
         checks.labels(cy, len(cx), classes, f"{what} y")
         checks.disjoint(*samples.of_one_kind(x, cx), ("forget", what))
     return pairs
-
-
-def on_one_device(x: Tensor, others: Mapping[str, Tensor]) -> None:
-    """Raise InputError for what isn't where the forget samples are."""
-    for what, other in others.items():
-        if other.device != x.device:
-            raise checks.InputError(
-                f"{what} is on {other.device}, and the forget samples are on {x.device}: expected "
-                f"all on one device; move it with .to('{x.device}')"
-            )
 
 
 def sampled(pair: samples.Pair, forgotten: int, seed: int) -> samples.Pair:

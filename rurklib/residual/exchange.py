@@ -100,27 +100,23 @@ def exchange(
     """Test whether a model's margins treat forget and held-out samples of a class alike.
 
     ``forget`` [1 + k, tau, n] and ``held_out`` [1 + k, tau, m]: mean logit margins over copies, of
-    the model first and then of k >= 0 references, in logits; finite. ``y`` [n], ``held_out_y`` [m]:
+    the model first and then of k >= 0 references, in logits. ``y`` [n], ``held_out_y`` [m]:
     labels. Classes that only one of the groups has are left out. ``taus`` name the radii in words.
 
-    Raises InputError where no class has samples of both, or margins aren't finite.
+    Raises InputError where no class has samples of both.
 
     >>> margins = np.random.default_rng(0).normal(size=(1, 2, 30))
     >>> found = exchange(margins + 3, margins, np.zeros(30), np.zeros(30))
     >>> found.finding, found.p
     ('surer of the forgotten', 0.0001)
     """
-    checks.count("relabellings", relabellings)
-    if taus and len(taus) != len(forget[0]):
+    checks.number("level", level, 1e-6, 0.999)
+    checks.count("seed", seed, 0)
+    if len(forget) != len(held_out):
         raise checks.InputError(
-            f"{len(taus)} taus for margins at {len(forget[0])}: expected one for each, or none"
+            f"margins of {len(forget)} models on forget and {len(held_out)} on held-out samples: "
+            "expected the same models on both"
         )
-    for name, margins in (("forget", forget), ("held_out", held_out)):
-        if not np.isfinite(margins).all():
-            raise checks.InputError(
-                f"{name} margins have {int((~np.isfinite(margins)).sum())} values that aren't "
-                "finite: such a model can't be compared; see residual_knowledge's flags"
-            )
     classes = np.intersect1d(y, held_out_y)
     if not len(classes):
         raise checks.InputError(

@@ -51,9 +51,6 @@ MEANS = {
     "perturbations changed nothing": ", so this is no test of a neighbourhood. Zero gradients (a "
     "hard threshold, dead or saturated units)? Use a perturbation that needs none, e.g. gaussian. "
     "Or is tau below what the input's type can show?",
-    "buffers moved": ": asking it in eval mode changed its buffers (BatchNorm statistics?), so its "
-    "answers depend on what it was asked before; they were put back after. Make its layers heed "
-    "eval mode",
 }
 NAMES = tuple(MEANS)
 

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks, samples
-from rurklib.model_state import Watch, evaluating
-from rurklib.models.logits import logits
+from rurklib.model_state import evaluating
 from rurklib.perturb.gradient import ascent
 from rurklib.residual import estimates
 from rurklib.residual.counts import Counts
 from rurklib.residual.flag import Flag, flag, some
 from rurklib.residual.inference import logit_mismatch
-from rurklib.residual.references import at_chance, copies, outstanding, unlike
+from rurklib.residual.references import at_chance, copies, outstanding
+from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.uncertainty import MIN_REFERENCES
 from rurklib.residual.whole_float32 import whole_float32
 from rurklib.rng import seeded
@@ -40,7 +40,6 @@ def raised(
     bounds: Bounds,
     flat: Sequence[str],
     counts: Mapping[Any, Counts],
-    held_out: Pair | None,
     classes: int,
 ) -> list[Flag]:
     """All that can be told once everything is counted. ``models`` are all that were asked, the
@@ -48,8 +47,6 @@ def raised(
     found = inputs(forget[0], bounds) + outputs(models, forget[0])
     zero = f": more than {100 * UNMOVED:.0f} % of the samples have a gradient of exactly zero"
     found += flag("perturbations changed nothing", some(flat) + zero if flat else "")
-    if held_out:
-        found += references_apart(references, forget, held_out)
     found += few_references(len(references))
     found += of_references(counts, tuple(references), classes)
     return found + of_counts(counts, tuple(references), known=found)
@@ -87,9 +84,15 @@ def without_copies(
     return kept, flag("references alike", some(said))
 
 
-def of_state(watch: Watch) -> list[Flag]:
-    """Models that came in train mode, and those whose buffers changed while they were asked."""
-    return flag("train mode", some(watch.training)) + flag("buffers moved", some(watch.changed))
+def train_mode(models: Mapping[str, nn.Module]) -> list[Flag]:
+    """Models with a layer in train mode. What merely holds layers has no mode that matters: a class
+    around a net in eval mode is new, so in train mode, and normalises all the same."""
+    training = [
+        name
+        for name, net in models.items()
+        if any(part.training for part in net.modules() if not [*part.children()])
+    ]
+    return flag("train mode", some(training))
 
 
 def of_counts(
@@ -189,24 +192,12 @@ def without_gradient(models: Mapping[str, nn.Module], x: Tensor, y: Tensor) -> l
     return found
 
 
-def references_apart(
-    references: Mapping[str, nn.Module], forget: Pair, held_out: Pair
-) -> list[Flag]:
-    """References that recognise unperturbed forget samples much more or less often than held-out
-    samples of the same classes: nobody trained on either, so they should do as well on both."""
-    same = torch.isin(held_out[1], forget[1])
-    if not bool(same.any()):
-        return []
-    other = held_out[0][same], held_out[1][same]
-    n, m = len(forget[1]), len(other[1])
-
-    def right(net: nn.Module, x: Tensor, y: Tensor) -> int:
-        return int((logits(net, x).argmax(1) == y).sum())
-
-    both = {r: (right(net, *forget), right(net, *other)) for r, net in references.items()}
-    said = [
-        f"{name} {both[name][0]} of {n} forget and {both[name][1]} of {m} held-out ({p:.1g})"
-        for name, p in unlike(both, (n, m)).items()
+def references_apart(result: ResidualKnowledge) -> list[Flag]:
+    """References that recognise forget samples much more or less often than held-out samples of the
+    same classes: nobody trained on either, so they should do as well on both."""
+    seen = [
+        "{} {} of {} forget and {} of {} held-out ({:.1g})".format(name, *result.right_of(name), p)
+        for name, p in result.unlike_held_out.items()
     ]
-    seen = f"recognised: {some(said, '; ')}" if said else ""
-    return flag("references unlike held-out samples", seen)
+    text = f"recognised: {some(seen, '; ')}" if seen else ""
+    return flag("references unlike held-out samples", text)

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from rurklib import checks, samples
-from rurklib.model_state import recording_state
+from rurklib.model_state import evaluating
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import controls as control
 from rurklib.residual import flags
@@ -91,11 +91,11 @@ def residual_knowledge(
     asked = Measurement(taus, perturbation, draws, seed, bounds, batch_size, precision)
     PERTURBATIONS[perturbation].check(x, max(asked.taus), bounds)
     checks.labels(y, len(x))
-    control.on_one_device(x, {"y": y})
     everyone = {**models, **references}
     known = tuple(references)
 
-    with recording_state(everyone) as watch:
+    training = flags.train_mode(everyone)
+    with evaluating(*everyone.values()):
         sizes = {n: checks.logits(m, x, y, n) for n, m in everyone.items()}
         if len(set(sizes.values())) > 1:
             raise checks.InputError(f"models differ in their number of classes: {sizes}")
@@ -127,16 +127,13 @@ def residual_knowledge(
 
         result = measured(x, y)
         beside = {name: measured(*pair) for name, pair in pairs.items()}
-        held_out = pairs.get(control.HELD_OUT)
         kept, alike = flags.without_copies(result.counts, result.models, known)
         references = {name: references[name] for name in kept}
         classes = next(iter(sizes.values()))
-        flagged = flags.raised(
-            everyone, references, (x, y), bounds, flat, result.counts, held_out, classes
-        )
+        flagged = flags.raised(everyone, references, (x, y), bounds, flat, result.counts, classes)
     beside = {name: replace(its, references=kept) for name, its in beside.items()}
-    flagged = alike + flagged + flags.of_state(watch)
-    return replace(result, references=kept, control_results=beside, flags=flagged)
+    result = replace(result, references=kept, control_results=beside)
+    return replace(result, flags=alike + flagged + flags.references_apart(result) + training)
 
 
 def named(

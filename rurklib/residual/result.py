@@ -121,18 +121,19 @@ class ResidualKnowledge:
         """References that are right, at the first tau, on another share of the forget samples than
         of held-out ones of their classes, and p (:func:`rurklib.residual.references.unlike`). With
         any, one saw them or the two are of different kinds, and :meth:`exchange` tells nothing."""
-        beside = self.control_results.get(control.HELD_OUT)
-        if beside is None:
+        if control.HELD_OUT not in self.control_results or not self.references:
             return {}
+        right = {r: self.right_of(r) for r in self.references}
+        n, m = next(iter(right.values()))[1::2]
+        return unlike({r: (a, b) for r, (a, _, b, _) in right.items()}, (n, m)) if m else {}
+
+    def right_of(self, name: Hashable) -> tuple[int, int, int, int]:
+        """On how many forget samples a model is right at the first tau, of how many; and the same
+        of held-out samples of their classes."""
+        beside = self.control_results[control.HELD_OUT]
         same = np.isin(beside._labels, self._labels)
-
-        def right(name: Hashable) -> tuple[int, int]:
-            both = (r.counts[name] for r in (self, beside))
-            a, b = (c.of(name)[0] > c.draws / 2 for c in both)
-            return int(a.sum()), int(b[same].sum())
-
-        sizes = len(self._labels), int(same.sum())
-        return unlike({r: right(r) for r in self.references}, sizes) if same.any() else {}
+        a, b = (c.of(name)[0] > c.draws / 2 for c in (self.counts[name], beside.counts[name]))
+        return int(a.sum()), len(a), int(b[same].sum()), int(same.sum())
 
     @property
     def _labels(self) -> np.ndarray:

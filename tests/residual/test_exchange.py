@@ -90,8 +90,16 @@ def test_one_sample_and_equal_margins_give_a_p_and_no_finding():
 
 def test_what_cannot_be_compared_is_refused_with_its_value():
     m = np.ones((1, 1, 4))
+    same = np.ones(4)
     with pytest.raises(InputError, match=r"classes \[3\.0\].*\[1\.0\]"):
-        exchange(m, m, np.full(4, 3.0), np.ones(4))
+        exchange(m, m, np.full(4, 3.0), same)
+    for wrong in (5, np.nan, -1):
+        with pytest.raises(InputError, match=r"level = .* expected"):
+            exchange(m, m, same, same, level=wrong)
+    with pytest.raises(InputError, match="seed = -1"):
+        exchange(m, m, same, same, seed=-1)
+    with pytest.raises(InputError, match="1 models on forget and 2 on held-out"):
+        exchange(m, np.ones((2, 1, 4)), same, same)
 
 
 def test_a_measurement_has_it_where_held_out_samples_were_measured(cnn, images):
@@ -114,8 +122,6 @@ def test_a_measurement_has_it_where_held_out_samples_were_measured(cnn, images):
     farthest = np.abs(found.z).argmax()
     assert f"at tau = {found.taus[farthest]:g}, where" in str(found)
     assert f"are {apart[farthest]:+.3g} logits" in str(found)
-    with pytest.raises(InputError, match="1 taus for margins at 2"):
-        exchange(np.zeros((1, 2, 3)), np.zeros((1, 2, 3)), np.ones(3), np.ones(3), taus=[0.0])
     assert result.exchange("reference-0").references == 2
     assert str(result.judge("model")) in " ".join(repr(result).split())
     alone = rurklib.residual_knowledge(models["m0"], references, x[:12], y[:12], taus=[0.0])
