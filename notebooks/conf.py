@@ -47,7 +47,8 @@ BOOK = {
     "The package": ["rurklib/README.md", "rurklib/*/README.md", "tests/README.md"],
     "The project": [f".github/{n}.md" for n in ("CONTRIBUTING", "CHANGELOG", "DATA", "SECURITY")],
 }  # fmt: skip
-ROOMS = ("residual", "perturb", "unlearn", "models", "train", "data", "metrics", "attacks")
+ROOMS = ("residual", "perturb", "unlearn", "models", "train", "data", "metrics")
+FILES = ("attacks", "evasive", "nearest")  # of one file each
 LIVE = """# Try it
 
 It runs the models of the digits in your browser, from this one file, which you may
@@ -146,6 +147,7 @@ def api(site: Path) -> list[str]:
     (site / "api").mkdir(exist_ok=True)
     public = "   :members:\n\n.. autofunction:: rurklib.audit\n   :no-index:\n"
     heads = {"rurklib": public} | {f"rurklib.{room}": "" for room in ROOMS}
+    heads |= {f"rurklib.{file}": "   :members:\n" for file in FILES}
     for page, members in heads.items():
         text = f"{page}\n{'=' * len(page)}\n\n.. automodule:: {page}\n   :no-index:\n{members}"
         for file in sorted((ROOT / page.replace(".", "/")).glob("[!_]*.py")) * ("." in page):

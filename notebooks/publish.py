@@ -40,6 +40,7 @@ OF_DATA = (
 )  # fmt: skip
 SWEPT = ("06_ablations", "95_read_ablations")
 BEYOND = "08_beyond_images"
+ATTACKS = "07_adaptive_attacks"
 ROOT = Path(__file__).parent.parent
 
 
@@ -49,10 +50,10 @@ def publish(run: Path) -> None:
     own = name == read_json(run / "run.json")["scenario"] == "digits"
     if own:
         open_run(name, run, dry=True)  # refuses a run with other settings
-        for book in books_of("study", name) + books_of("attack", name):
-            executed = run / "notebooks" / book.path.name
-            if executed.exists() or book.metadata["command"] == "study":  # attacks: if asked for
-                publish_outputs(executed, book.path)
+        for book in books_of("study", name):
+            publish_outputs(run / "notebooks" / book.path.name, book.path)
+        if (attacked := run / "notebooks" / f"{ATTACKS}.ipynb").exists():
+            publish_outputs(attacked, folder() / attacked.name)
     target = FIGURES / name
     tables = [run / t for t in ("summary.csv", "residual_knowledge.csv", "env.json")]
     for needed in (*tables, run / "report.html"):

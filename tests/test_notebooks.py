@@ -12,8 +12,8 @@ from rurklib.study import books
 from rurklib.study.run import open_run
 
 SWEPT = ("06_ablations", "95_read_ablations")  # a cell of a sweep, and what reads them all
+ATTACKS = "07_adaptive_attacks"  # of a finished run
 BEYOND = "08_beyond_images"  # of several scenarios, in a folder of its own
-COMMANDS = ("study", "attack")
 BOOKS = sorted(books.folder().glob("*.ipynb"))
 TAUGHT = ("00", "01", "02", "03", "04")  # what it does, in lines that a student could write
 LONGEST = 16  # lines of a function
@@ -22,11 +22,11 @@ PARAMETER = re.compile(r"^(\w+): (\w+) = (.+?)  # (.+)$")
 
 
 def test_every_notebook_says_where_it_belongs():
-    mine = {c: [b.path.stem[:2] for b in books.books_of(c, "digits")] for c in COMMANDS}
-    assert mine == {"study": ["00", "01", "02", "03", "04", "05", "99"], "attack": ["07"]}
-    assert [b.path.stem[:2] for b in books.books_of("study", "iris")] == mine["study"][1:]
-    others = {p.stem for p in BOOKS if p.stem[:2] not in mine["study"] + mine["attack"]}
-    assert others == {BEYOND, *SWEPT}
+    mine = [b.path.stem[:2] for b in books.books_of("study", "digits")]
+    assert mine == ["00", "01", "02", "03", "04", "05", "99"]
+    assert [b.path.stem[:2] for b in books.books_of("study", "iris")] == mine[1:]
+    others = {p.stem for p in BOOKS if p.stem[:2] not in mine}
+    assert others == {ATTACKS, BEYOND, *SWEPT}
 
 
 def test_a_notebook_is_one_file_that_is_given_what_it_asks_for(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ A notebook says in its own metadata where it belongs, so that a new one is one f
 
     "rurk": {"command": "study", "scenarios": ["digits"], "makes": ["my.csv", "models/Mine-*"]}
 
-``command`` (study or attack) executes it, in the order of names; ``scenarios`` leaves it out for
+``command`` (study) executes it, in the order of names; ``scenarios`` leaves it out for
 others; ``makes`` are patterns of the files of a run that it is answerable for, besides its figures
 (``!`` takes some out again).
 
@@ -29,7 +29,6 @@ from rurklib.study.memo import NOTEBOOK
 from rurklib.study.run import Run
 from rurklib.study.source import notebooks_folder as folder
 from rurklib.study.source import source_of_text
-from rurklib.study.stages.attack_tables import ATTACKS_FILE
 
 NO_MATTER = ("out", "jobs")  # parameters that say where and how, and can't change what comes out
 KINDS = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
@@ -191,7 +190,7 @@ class NotebookFailed(RuntimeError):
 
 
 def books_of(command: str, scenario: str) -> list[Notebook]:
-    """The notebooks that ``rurk study`` or ``rurk attack`` executes for a scenario, in order."""
+    """The notebooks that ``rurk study`` executes for a scenario, in order."""
     books = map(read, sorted(folder().glob("*.ipynb")))
     mine = [book for book in books if book.metadata.get("command") == command]
     return [book for book in mine if scenario in book.metadata.get("scenarios", [scenario])]
@@ -218,35 +217,10 @@ def run_notebooks(
         if "live" in book.parameters:
             values["live"] = False  # nobody is there to move sliders
         given.append((book, values))
-    return _run_all(run, given, {}, say)
-
-
-def run_attacks(
-    run: Run, parameters: Mapping[str, Any], say: Callable[[str], None] = print
-) -> list[str]:
-    """Execute the notebook of attacks on a finished run; as :func:`run_notebooks` otherwise. It
-    isn't one of a study's, which needs no attacker."""
-    (book,) = books_of("attack", run.scenario.name)
-    check_names(book, parameters)
-    # "--set methods=GD" is a list of one.
-    lists = {name for name in parameters if list in book.parameters[name].kinds}
-    given = {k: [v] if k in lists and not isinstance(v, list) else v for k, v in parameters.items()}
-    others = given.get("others", book.parameters["others"].default)
-    tables = {(book.path.parent / other / ATTACKS_FILE).resolve() for other in others}
-    tables -= {(run.folder / ATTACKS_FILE).resolve()}  # made by this notebook
-    seen = [*map(run.checkpoint, run.trained + run.unlearned), *filter(Path.exists, tables)]
-    return _run_all(run, [(book, given)], {str(path): files.digest(path) for path in seen}, say)
-
-
-def _run_all(
-    run: Run,
-    given: Sequence[tuple[Notebook, Mapping[str, Any]]],
-    before: Mapping[str, str],
-    say: Callable[[str], None],
-) -> list[str]:
     for book, values in given:
         check_names(book, values)
-    known, executed = dict(before), []
+    known: dict[str, str] = {}
+    executed = []
     for number, (book, values) in enumerate(given, start=1):
         target = run.folder / "notebooks" / book.path.name
         step = f"[{number}/{len(given)}] {book.path.stem}"

@@ -31,7 +31,7 @@ REGISTRIES = {
     "law": ("rurklib.perturb.perturbations", "PERTURBATIONS"),
     "metric": ("rurklib.metrics", "METRICS"),
     "net": ("rurklib.models", "MODELS"),
-    "attack": ("rurklib.attacks.registry", "ATTACKS"),
+    "attack": ("rurklib.attacks", "ATTACKS"),
     "scenario": ("rurklib.study.scenarios", "SCENARIOS"),
 }
 KEPT = ("method", "seed", "seconds", "share_of_retrain")  # columns of summary.csv, of no metric
@@ -140,7 +140,7 @@ def _registered(file: Path, ours: Mapping[str, Mapping[str, Any]]) -> dict[str, 
     now = {kind: registry(kind) for kind in ours}
     found = {kind: tuple(n for n in now[kind] if n not in ours[kind]) for kind in ours}
     taken = [(k, n) for k in ours for n, its in ours[k].items() if now[k].get(n) is not its]
-    kept = {*NO_METHODS, *import_module("rurklib.attacks.evasive").EVASIVE}
+    kept = {*NO_METHODS, *import_module("rurklib.evasive").EVASIVE}
     taken += [("method", n) for n in found["method"] if n in kept]
     columns = [*KEPT, *(c for m in now["metric"].values() for c in m.columns)]
     new = [c for n in found["metric"] for c in now["metric"][n].columns]

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.model_state import evaluating
-from rurklib.perturb.minimal_norm import ddn
+from rurklib.nearest import ddn
 from rurklib.samples import Bounds, Pair, as_float
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method

@@ -81,11 +81,10 @@ DEPENDS = {
     "rurklib.unlearn.gd": {"GD", "curves notebook"},
     "rurklib.unlearn.rurk": {"RURK", "curves notebook"},
     "rurklib.perturb.noise": {"RURK", *COUNTS, "attacks", "curves notebook"},
-    "rurklib.residual.counts": {*COUNTS, "attacks", "curves notebook"},
+    "rurklib.residual.counts": {*COUNTS, "curves notebook"},
     "rurklib.residual.verdict": {"curves notebook"},
-    "rurklib.perturb.minimal_norm": {"attacks", "curves notebook"},
+    "rurklib.nearest": {"attacks", "curves notebook"},
     "rurklib.study.figures.curves": {"curves notebook"},
-    "rurklib.metrics.mia": {"attacks"},
     "rurklib.study.panels.panel": set(),
 }
 

@@ -44,7 +44,7 @@ def test_the_numbers_are_those_of_the_cpu(made, small_run):
 
 def test_what_a_finished_study_is_asked_for(made):
     """Attacks, the page for others."""
-    few = {"draws": 2, "steps": 3, "queries": 4, "shots": 4, "most": 6}
+    few = {"draws": 2, "steps": 3, "shots": 4, "most": 6}
     with pretended_gpu():
         table = study.attack_table(made, *study.attacked(made, ["RURK"], **few))
         html = page(made, ["GD"], references=3)

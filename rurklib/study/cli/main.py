@@ -13,7 +13,6 @@ import click
 
 from rurklib.checks import InputError, one_of
 from rurklib.study.cli import options
-from rurklib.study.cli.attack import attack
 from rurklib.study.cli.audit import audit
 from rurklib.study.cli.page import page
 from rurklib.study.cli.sweep import sweep
@@ -31,7 +30,6 @@ Examples:
   rurk tune --scenario npz --set path=my.npz    choose hyper-parameters for them
   rurk inspect                                  look closely at single forget samples
   rurk page --run runs/digits --out try.html    the like for anybody: one file, no server
-  rurk attack --run runs/digits                 adaptive attacks on a finished study
   rurk sweep NOTEBOOK --grid tau=0,0.01         a notebook for every cell of a grid
   rurk which runs/digits runs/cifar5            which method to use, of those and re-training
   rurk scenarios                                what can be studied; with a name, every setting
@@ -66,7 +64,7 @@ def main() -> None:
     """Measure and remove residual knowledge in unlearned classifiers."""
 
 
-for command in (tune, page, sweep, audit, attack, which):
+for command in (tune, page, sweep, audit, which):
     main.add_command(command)
 
 

@@ -82,7 +82,7 @@ def locked(scenario: str, folder: Path, **choices: Any) -> Iterator[Any]:
         yield run
 
 
-def begin_digits(folder: Path, jobs: int = 1) -> Any:
+def begin_digits(folder: Path) -> Any:
     """Where the default run isn't there yet, it is begun, and returned: the models of the digits
     study, from the package or made here, and nothing else."""
     if folder != DIGITS_RUN or folder.exists():
@@ -91,7 +91,7 @@ def begin_digits(folder: Path, jobs: int = 1) -> Any:
 
     click.echo(f"{folder} isn't there yet: its models first")
     with locked("digits", folder):
-        run = study.open_run("digits", folder, jobs=jobs)
+        run = study.open_run("digits", folder)
         study.train(run)
         study.unlearn(run)
     return run

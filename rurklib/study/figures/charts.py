@@ -243,7 +243,7 @@ def attack_heat(cells: pd.DataFrame, by: str, titles: Mapping[str, str], *, titl
     """A panel for each value of the column ``by``: attacks in rows, methods in columns; where these
     would be wider than a page, panels are below each other, attacks in columns.
 
-    ``cells`` as :func:`rurklib.study.stages.attack_tables` gives them, one for each panel, attack
+    ``cells`` as :func:`rurklib.study.compare_runs` gives them, one for each panel, attack
     and method; ``titles`` names the panels shown. The number is how many seeds are outside the
     prediction for a further re-trained model, with + or - for the side (and /, where both occur).
     Colour: t, orange above the re-trained models, blue below. Grey: no seed is outside; white: not
@@ -293,7 +293,7 @@ def _heat(
 def outside_bars(shares: pd.DataFrame, halves: Mapping[str, str], *, title: str) -> Figure:
     """How much of all that was tried is outside: panels for scenarios (in rows) and statistics.
 
-    ``shares`` as :func:`rurklib.study.stages.attack_tables.share_outside` gives them, ``halves``
+    ``shares`` as :func:`rurklib.study.share_outside` gives them, ``halves``
     names the statistics shown. Orange to the right: shares of attacks x seeds above the re-trained
     models; blue to the left: below. Dotted: what chance gives, one in forty either way.
     """

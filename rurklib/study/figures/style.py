@@ -78,8 +78,7 @@ STYLE: dict[str, tuple[str, str]] = {
     "JiT": (_C[2], "P"),
     "Retrain-quarter": ("#7a7a7a", "D"),
     "RURK": (_C[2], "*"),
-    "Noise-brittle": (_C[3], "8"),  # two that cheat
-    "Damped": (_C[5], "H"),
+    "Noise-brittle": (_C[3], "8"),  # it cheats
     "Smoothed": (_C[0], "d"),  # the control that is trained with noise
 }
 

@@ -1,10 +1,8 @@
 """Bad input on the command line: one line, exit code 2, nothing written or overwritten."""
 
 import json
-import shutil
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from rurklib.checks import InputError
@@ -157,56 +155,18 @@ def foreign(run: Path) -> None:
     checkpoint(run, save({"weight": torch.zeros(3)}))
 
 
-def test_attack_refuses_what_is_no_finished_run_and_unknown_values(
-    small_run, tmp_path, rurk, refused
-):
-    """Before anything is started or written."""
-    refused("expected a finished run", "attack", "--run", tmp_path / "none")
-    run = tmp_path / "run"  # of its own: others attack the small one
-    shutil.copytree(small_run, run, ignore=shutil.ignore_patterns("attacks*"))
-    done = rurk("attack", "--run", run, "--set", "stepz=3")
-    assert done.exit_code == 2
-    assert "did you mean 'steps'" in done.output
-    assert not [*run.glob("attacks*")]
-
-
-@pytest.mark.parametrize("command", ["study", "attack"])
-def test_a_notebook_that_fails_is_told_with_code_1(small_run, tmp_path, monkeypatch, rurk, command):
+def test_a_notebook_that_fails_is_told_with_code_1(tmp_path, monkeypatch, rurk):
     """Fails if the command goes on as if all were done, or shows a traceback."""
 
     def fails(*_, **__):
         raise books.NotebookFailed("notebook, cell 3: it broke")
 
     monkeypatch.setattr(books, "run_notebooks", fails)
-    monkeypatch.setattr(books, "run_attacks", fails)
-    if command == "study":
-        result = rurk("study", "--out", tmp_path / "run", settings=SMALL)
-    else:
-        result = rurk("attack", "--run", small_run)
+    result = rurk("study", "--out", tmp_path / "run", settings=SMALL)
     assert result.exit_code == 1
     assert "rurk: notebook, cell 3: it broke" in result.output
     assert "Traceback" not in result.output
-    assert "table:" not in result.output
     assert "report:" not in result.output
-
-
-def test_attack_tables_beside_are_lists_of_folders_that_have_one(
-    small_run, tmp_path, monkeypatch, rurk, refused
-):
-    """Fails if a single name is passed on as text, whose letters would be taken for names."""
-    given = {}
-
-    def execute(run, book, parameters):
-        given.update(parameters)
-        return nbformat.reads(book.text, as_version=4)
-
-    monkeypatch.setattr(books, "_execute", execute)
-    attack = ["attack", "--run", small_run, "--beside", tmp_path]
-    refused("no attacks.csv there", *attack)
-    (tmp_path / "attacks.csv").write_text("scenario")
-    assert rurk(*attack, "--set", "methods=RURK").exit_code == 0
-    assert given["others"] == [str(tmp_path.resolve())]
-    assert given["methods"] == ["RURK"]
 
 
 @pytest.mark.parametrize(

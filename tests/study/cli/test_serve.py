@@ -8,7 +8,6 @@ import pytest
 from tornado.web import HTTPError
 
 from rurklib import study
-from rurklib.study import books
 from rurklib.study.cli import serve
 from rurklib.study.panels import inspector_page
 from rurklib.study.run import open_existing
@@ -86,31 +85,28 @@ def test_what_cannot_be_served_is_refused_before_serving(
     assert not served
 
 
-@pytest.mark.parametrize("command", ["inspect", "attack"])
 def test_without_runs_digits_its_models_come_first_and_only_for_the_default(
-    small_run, tmp_path, monkeypatch, served, rurk, command
+    small_run, tmp_path, monkeypatch, served, rurk
 ):
     """Fails if a newcomer waits for a whole study, is told to run one, or gets one unasked."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(books, "run_attacks", lambda *_, **__: served.append("attacked"))
     stages = []
 
-    def begin(scenario, folder, jobs):
+    def begin(scenario, folder):
         folder.symlink_to(small_run)
-        stages.append((scenario, folder, jobs))
+        stages.append((scenario, folder))
         return open_existing(folder)
 
     monkeypatch.setattr(study, "open_run", begin)
     for stage in ("train", "unlearn", "residual"):
         monkeypatch.setattr(study, stage, lambda *_, stage=stage: stages.append(stage))
-    words = INSPECT if command == "inspect" else (command,)
-    assert rurk(*words, "--run", "runs/other").exit_code == 2
+    assert rurk(*INSPECT, "--run", "runs/other").exit_code == 2
     assert not stages
-    done = rurk(*words)
+    done = rurk(*INSPECT)
     assert done.exit_code == 0, done.output
-    counted = ["residual"] if command == "inspect" else []  # before the page, which would wait
-    assert stages == [("digits", Path("runs/digits"), 1), "train", "unlearn", *counted]
+    # It counts before it serves the page, which would wait.
+    assert stages == [("digits", Path("runs/digits")), "train", "unlearn", "residual"]
     assert "runs/digits isn't there yet: its models first" in done.output
-    rurk(*words)
-    assert len(stages) == 3 + len(counted)
+    rurk(*INSPECT)
+    assert len(stages) == 4
     assert len(served) == 2

@@ -1,8 +1,7 @@
-"""A small finished run under attack: files, the table, and what is asked again."""
+"""A small finished run under attack: files, what is asked again, and tables worked out by hand."""
 
 import shutil
 
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,36 +9,44 @@ import torch
 
 from rurklib import attacks, study
 from rurklib.checks import InputError
+from rurklib.metrics.membership import membership
 from rurklib.metrics.relearn import few_shots
 from rurklib.models.logits import logit_margin
+from rurklib.residual.placement import placement
 from rurklib.samples import as_float
 from rurklib.study import books
 from rurklib.study.run import open_existing, open_run
-from rurklib.study.stages.attack import RELEARN, _sources
+from rurklib.study.stages.attack import (
+    FORGET,
+    HELD_OUT,
+    compare_runs,
+    majority,
+    placement_table,
+    read_tables,
+    share_outside,
+)
 
-FEW = {"draws": 2, "steps": 3, "queries": 4, "shots": 4, "most": 12}
+FEW = {"draws": 2, "steps": 3, "shots": 4, "most": 12}
 
 
 @pytest.fixture(scope="module")
 def attacked(run):
-    return study.attacked(run, ["Original", "RURK", "Damped"], **FEW)
+    return study.attacked(run, ["Original", "RURK", "Noise-brittle"], **FEW)
 
 
 def test_every_model_has_every_attack_on_every_part(run, attacked):
     models, references = attacked
-    assert list(models) == [("Original", 0), ("RURK", 0), ("Damped", 0)]
+    assert list(models) == [("Original", 0), ("RURK", 0), ("Noise-brittle", 0)]
     assert len(references) == 3
     sizes = {name: len(y) for name, (_, y) in study.class_parts(run, FEW["most"]).items()}
     assert sizes == dict.fromkeys(("forget set", "held out", "retained"), 12)
     for numbers in (*models.values(), *references.values()):
-        assert list(numbers) == [*attacks.ATTACKS, RELEARN]
-        for name, its in numbers.items():
-            if name != RELEARN:
-                assert {p: v.shape[-1] for p, v in its.items()} == sizes
-                assert all(np.isfinite(v).all() for v in its.values())
+        assert list(numbers) == [*attacks.ATTACKS]
+        for found in numbers.values():
+            assert {p: v.shape[-1] for p, v in found.items()} == sizes
+            assert all(np.isfinite(v).all() for v in found.values())
     original = models[("Original", 0)]
     assert np.allclose(original["mapping (UMA)"]["forget set"], -np.log(1e-6))  # its own answers
-    assert original[RELEARN]["forget set"].max() == 0
 
 
 def test_numbers_are_those_of_the_parts_in_their_order(run, attacked):
@@ -51,18 +58,6 @@ def test_numbers_are_those_of_the_parts_in_their_order(run, attacked):
             own = logit_margin(model(as_float(x)), y)
         found = attacked[0][(name, 0)]["confidence (LiRA)"][part]
         assert np.allclose(found, own.numpy())
-
-
-def test_no_model_is_shown_its_own_copies(run):
-    """Fails if a re-trained model is among its own sources, so that references were searched on
-    and models were not."""
-    first, *others = run.names("Re-train")
-    for name in (first, *others, *run.names("RURK")):
-        shown = _sources(run, name)
-        assert name not in shown["Re-train"]
-        assert len(shown["Re-train"]) == 1
-    assert _sources(run, others[-1])["Re-train"] == [first]
-    assert _sources(run, run.names("RURK")[0])["Original"] == run.names("Original")[:1]
 
 
 def test_the_few_shot_attack_trains_the_model_itself(run, attacked):
@@ -79,62 +74,40 @@ def test_the_table_is_written_with_scenario_method_and_seed(run, attacked):
     frame = study.attack_table(run, *attacked)
     assert list(frame.columns[:5]) == ["scenario", "attack", "statistic", "method", "seed"]
     assert set(frame.scenario) == {"digits"}
-    assert set(frame.method) == {"Original", "RURK", "Damped"}
+    assert set(frame.method) == {"Original", "RURK", "Noise-brittle"}
     kept = pd.read_csv(run.folder / "attacks.csv")
-    assert len(kept) == len(frame) == 3 * (5 * len(attacks.ATTACKS) + 1)
+    assert len(kept) == len(frame) == 3 * 5 * len(attacks.ATTACKS)
 
 
 def test_finished_models_are_read_and_other_settings_asked_anew(run, attacked, monkeypatch, capsys):
     def never(*_):
         raise AssertionError("asked again")
 
-    monkeypatch.setattr("rurklib.study.stages.attack._attack", never)
-    study.attacked(run, ["Original", "RURK", "Damped"], **FEW)
+    monkeypatch.setattr("rurklib.study.stages.attack._attack_one", never)
+    study.attacked(run, ["Original", "RURK", "Noise-brittle"], **FEW)
     assert "6 of 6 models are attacked already" in capsys.readouterr().out
     study.attacked(run, ["Original"], **FEW, share=0.2, seed=0)  # the defaults
     with pytest.raises(AssertionError, match="asked again"):
-        study.attacked(run, ["Original"], **(FEW | {"queries": 6}))
+        study.attacked(run, ["Original"], **(FEW | {"steps": 6}))
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_on_a_finished_run_and_is_skipped_when_finished(
-    run, attacked, tmp_path, monkeypatch
-):
-    """With tiny parameters: all figures, their data and alt text, and nothing done twice."""
+def test_the_notebook_runs_on_a_finished_run(run, attacked, tmp_path):
+    """With tiny parameters: all figures, and a table of two scenarios."""
     folder = tmp_path / "digits"
     shutil.copytree(run.folder, folder)
-    there = open_existing(folder)
     other = tmp_path / "cifar5"
     other.mkdir()
-    table = study.attack_table(there, *attacked)
+    table = study.attack_table(open_existing(folder), *attacked)
     table.assign(scenario="cifar5").to_csv(other / "attacks.csv", index=False)
-    few = {"methods": ["RURK"], **FEW, "others": [str(other), str(tmp_path / "none")]}
-    assert books.run_attacks(there, {"out": str(folder), **few})
-    book = nbformat.read(folder / "notebooks" / "07_adaptive_attacks.ipynb", as_version=4)
-    assert not [o for c in book.cells for o in c.get("outputs", []) if o.output_type == "error"]
+    given = {"methods": ["RURK"], **FEW, "others": [str(other), str(tmp_path / "none")]}
+    book = books.read(books.folder() / "07_adaptive_attacks.ipynb")
+    books.execute(book, tmp_path / "07.ipynb", {"out": str(folder), **given})
     drawn = sorted(p.stem for p in (folder / "figures").glob("07_*.png"))
-    assert drawn == ["07_attacks", "07_cheats", "07_distance", "07_mapping", "07_masking",
-                     "07_membership", "07_outside", "07_relearn", "07_scenarios"]  # fmt: skip
+    assert drawn == ["07_attacks", "07_cheats", "07_distance", "07_mapping", "07_membership",
+                     "07_outside", "07_relearn", "07_scenarios"]  # fmt: skip
     joined = pd.read_csv(folder / "figures" / "07_scenarios.csv")
     assert joined.scenario.unique().tolist() == ["digits", "cifar5"]
-    said = []
-    assert not books.run_attacks(there, {"out": str(folder), **few}, say=said.append)
-    assert "finished already" in said[0]
-    # Another run's table is part of what the notebook shows.
-    (other / "attacks.csv").write_text((other / "attacks.csv").read_text() + "\n")
-    monkeypatch.setattr(books, "_execute", lambda *_: book)
-    assert books.run_attacks(there, {"out": str(folder), **few})
-    with pytest.raises(InputError, match="unknown parameter"):
-        books.run_attacks(there, {"outt": "x"})
-
-
-def test_unknown_names_are_refused(run):
-    with pytest.raises(InputError, match="did you mean 'RURK'"):
-        study.attacked(run, ["RURQ"])
-    with pytest.raises(InputError, match="did you mean 'draws'"):
-        study.attacked(run, ["RURK"], drawz=3)
-    with pytest.raises(InputError, match="unknown evasive unlearner"):
-        study.evasive_model(run, ("Clever", 0))
 
 
 def test_two_references_are_refused_before_anything_is_attacked(tmp_path):
@@ -163,3 +136,157 @@ def test_parts_may_be_cut_and_the_validation_part_is_in_none_of_them(run, monkey
         assert y.tolist() == [9] * 5
         assert torch.equal(given[name][0], x)
         assert all(bool((whole[name][0] == one).flatten(1).all(1).any()) for one in x)
+
+
+def test_unknown_names_are_refused(run):
+    with pytest.raises(InputError, match="did you mean 'RURK'"):
+        study.attacked(run, ["RURQ"])
+    with pytest.raises(InputError, match="did you mean 'draws'"):
+        study.attacked(run, ["RURK"], drawz=3)
+    with pytest.raises(InputError, match="unknown evasive unlearner"):
+        study.evasive_model(run, ("Clever", 0))
+
+
+def test_what_is_no_table_is_refused(tmp_path):
+    CIFAR.drop(columns="t").to_csv(tmp_path / "attacks.csv", index=False)
+    with pytest.raises(InputError, match="no column 't'"):
+        read_tables([tmp_path])
+    CIFAR[:0].to_csv(tmp_path / "attacks.csv", index=False)
+    with pytest.raises(InputError, match="no row"):
+        read_tables([tmp_path])
+    with pytest.raises(InputError, match="no tables"):
+        compare_runs({})
+
+
+COLUMNS = ["scenario", "attack", "statistic", "method", "seed", "value", "reference",
+           "predict_low", "predict_high", "t", "finding"]  # fmt: skip
+
+
+def table(*rows, scenario="digits"):
+    return pd.DataFrame([(scenario, *r) for r in rows], columns=COLUMNS)
+
+
+DIGITS = table(
+    ("noise", "level", "RURK", 0, 1.0, 3.0, 2.0, 4.0, -4.0, "below"),
+    ("noise", "level", "RURK", 1, 2.0, 3.0, 2.0, 4.0, -2.0, "inside"),
+    ("noise", "level", "RURK", 2, 6.0, 3.0, 2.0, 4.0, 6.0, "above"),
+    ("mapping", "level", "RURK", 0, 5.0, 3.0, 2.0, 4.0, 4.0, "above"),
+    ("mapping", "level", "RURK", 1, 7.0, 5.0, 4.0, 6.0, 4.0, "above"),
+    ("mapping", "level", "RURK", 2, 1.0, np.nan, np.nan, np.nan, np.nan, ""),
+)
+CIFAR = table(("noise", "level", "GD", 0, 1.0, 1.0, 0.0, 2.0, 0.0, "inside"), scenario="cifar5")
+
+
+def test_a_cell_is_a_method_over_its_seeds():
+    """Fails if seeds are counted where nothing is known, or scenarios are thrown together."""
+    cells = compare_runs({"digits": DIGITS, "cifar5": CIFAR})
+    assert cells.scenario.tolist() == ["digits", "digits", "cifar5"]
+    noise, mapping, other = (row for _, row in cells.iterrows())
+    assert (noise.seeds, noise.value, noise.least, noise.most) == (3, 3.0, 1.0, 6.0)
+    assert (noise.above, noise.below, noise.known, noise.t) == (1, 1, 3, 0.0)
+    assert (mapping.reference, mapping.predict_low, mapping.predict_high) == (4.0, 3.0, 5.0)
+    assert (mapping.above, mapping.below, mapping.known) == (2, 0, 2)
+    assert (other.method, other.known) == ("GD", 1)
+    assert majority(cells).tolist() == ["inside", "above", "inside"]
+
+
+def test_shares_outside_are_of_what_is_known():
+    shares = share_outside(compare_runs({"digits": DIGITS, "cifar5": CIFAR})).set_index("scenario")
+    assert shares.loc["digits", ["attacks", "above", "below"]].tolist() == [2, 3 / 5, 1 / 5]
+    assert shares.loc["cifar5", ["attacks", "above", "below"]].tolist() == [1, 0, 0]
+
+
+def test_most_seeds_are_of_those_that_something_is_known_of():
+    """One seed above and two of which nothing is known: above."""
+    frame = DIGITS[:3].assign(finding=["above", "", ""])
+    assert majority(compare_runs({"digits": frame})).tolist() == ["above"]
+    frame = DIGITS[:3].assign(finding=["above", "inside", ""])
+    assert majority(compare_runs({"digits": frame})).tolist() == ["inside"]
+
+
+def test_cells_of_which_nothing_is_known_say_nothing():
+    frame = DIGITS.assign(finding="")
+    assert majority(compare_runs({"digits": frame})).tolist() == ["", ""]
+    assert share_outside(compare_runs({"digits": frame})).empty
+
+
+def test_tables_are_read_by_scenario_and_folders_without_one_are_named(tmp_path):
+    for name, frame in (("a", DIGITS), ("b", CIFAR), ("c", DIGITS)):
+        (tmp_path / name).mkdir()
+        frame.to_csv(tmp_path / name / "attacks.csv", index=False)
+    found, missing = read_tables([tmp_path / n for n in ("a", "b", "none", "c")])
+    assert list(found) == ["digits", "cifar5", "c"]  # the name was taken
+    assert missing == [tmp_path / "none"]
+    assert compare_runs(found).scenario.unique().tolist() == ["digits", "cifar5", "c"]
+
+
+def made(rng, lift, shape=(), hardness=None):
+    """A model's numbers: samples of different hardness, forget ones lifted."""
+    return {
+        "a": {
+            FORGET: hardness[0] + lift + 0.1 * rng.normal(size=(*shape, 40)),
+            HELD_OUT: hardness[1] + 0.1 * rng.normal(size=(*shape, 50)),
+        }
+    }
+
+
+def test_the_table_finds_what_is_planted_and_calibration_sharpens_it():
+    """A lift of 0.3 on hardnesses of spread 2 is little by itself and plain after calibration."""
+    rng = np.random.default_rng(0)
+    hardness = 2 * rng.normal(size=40), 2 * rng.normal(size=50)
+    references = {f"r{k}": made(rng, 0.0, hardness=hardness) for k in range(6)}
+    models = {"known": made(rng, 0.3, hardness=hardness), "none": made(rng, 0, hardness=hardness)}
+    rows = placement_table(models, references).set_index(["model", "statistic"])
+    assert len(rows) == 10
+    assert rows.value["known", "calibrated auc"] > 0.97
+    assert abs(rows.value["known", "auc"] - rows.reference["known", "auc"]) < 0.1
+    assert rows.finding["known", "calibrated auc"] == "above"
+    assert rows.finding["known", "calibrated tpr"] == "above"
+    assert rows.finding["known", "level"] == "above"
+    assert rows.reference["known", "calibrated auc"] == pytest.approx(0.5, abs=0.05)
+    assert (rows.finding["none"][["level", "calibrated auc"]] == "inside").all()
+    level = rows.loc[("known", "level")]
+    assert level.value == pytest.approx(models["known"]["a"][FORGET].mean())
+    assert level.reference == pytest.approx(
+        np.mean([r["a"][FORGET].mean() for r in references.values()])
+    )
+
+
+def test_a_reference_is_left_out_of_its_own_calibration():
+    """Two references besides it: their calibrated numbers by hand."""
+    rng = np.random.default_rng(2)
+    hardness = rng.normal(size=40), rng.normal(size=50)
+    references = {f"r{k}": made(rng, 0.05 * k, hardness=hardness) for k in range(3)}
+    rows = placement_table({"m": made(rng, 0, hardness=hardness)}, references)
+    row = rows[rows.statistic == "calibrated auc"].iloc[0]
+    numbers = [r["a"] for r in references.values()]
+    wanted = []
+    for k in range(3):
+        rest = [n for j, n in enumerate(numbers) if j != k]
+        sides = [numbers[k][p] - np.mean([n[p] for n in rest], 0) for p in (FORGET, HELD_OUT)]
+        wanted.append(membership(*sides).auc)
+    assert row.reference == pytest.approx(np.mean(wanted))
+    low, high = placement(row.value, wanted, left_out=True)[2:4]
+    assert (row.predict_low, row.predict_high) == pytest.approx((low, high))
+
+
+def test_several_targets_are_compared_about_the_same_one():
+    """References' numbers are [targets, n]; model m is about target 1."""
+    rng = np.random.default_rng(3)
+    hardness = np.zeros(40), np.zeros(50)
+    references = {f"r{k}": made(rng, 0.0, shape=(2,), hardness=hardness) for k in range(4)}
+    for r in references.values():
+        r["a"][FORGET][1] += 5
+    models = {"m": made(rng, 5.0, hardness=hardness)}
+    first = placement_table(models, references, targets={"m": 0})
+    second = placement_table(models, references, targets={"m": 1})
+    assert first.finding[first.statistic == "level"].iloc[0] == "above"
+    assert second.finding[second.statistic == "level"].iloc[0] == "inside"
+
+
+def test_an_attack_without_controls_has_a_level_alone():
+    references = {f"r{k}": {"a": {FORGET: np.array([float(k)])}} for k in range(4)}
+    rows = placement_table({"m": {"a": {FORGET: np.array([1.5])}}}, references)
+    assert list(rows.statistic) == ["level"]
+    with pytest.raises(InputError, match="two or more"):
+        placement_table({}, dict(list(references.items())[:1]))

@@ -1,19 +1,18 @@
-"""Minimal-norm attacks: the smallest perturbation that makes a model change its mind about y.
+"""The nearest copy that makes a model change its mind about y, in L2 (DDN).
 
-For a sample that the model misses it is the smallest that makes it say y *again* (re-recognition);
-for one that it recognises, the smallest that makes it say something else. As one number, the
+For a sample that the model misses it is the nearest of which it says y *again* (re-recognition);
+for one that it recognises, the nearest of which it says something else. As one number, the
 *signed distance*: positive inside the region of y, negative outside it. The authors of the paper
 name membership inference by it as future work (Hsu et al. 2025, sec. 6).
 
-References: ``ddn``, Rony et al., "Decoupling Direction and Norm for Efficient Gradient-Based L2
-Adversarial Attacks and Defenses", CVPR 2019, Algorithm 1. ``fmn``, Pintor et al., "Fast Minimum-
-norm Adversarial Attacks through Adaptive Norm Constraints", NeurIPS 2021, Algorithm 1.
+Reference: Rony et al., "Decoupling Direction and Norm for Efficient Gradient-Based L2 Adversarial
+Attacks and Defenses", CVPR 2019, Algorithm 1.
 
 Notes on this implementation: an answer has changed when the hard margin z_y - max of the others has
-changed its sign. FMN follows that margin; DDN the log-odds of y, whose direction is the cross-
-entropy's without its fading. A multiple of the logits changes nothing. At the end the way from x to
-the best copy is halved until the border is met, which costs forward passes alone and never makes a
-copy worse: at equal steps these are somewhat nearer than foolbox's.
+changed its sign. The search follows the log-odds of y, whose direction is the cross-entropy's
+without its fading. A multiple of the logits changes nothing. At the end the way from x to the best
+copy is halved until the border is met, which costs forward passes alone and never makes a copy
+worse: at equal steps these are somewhat nearer than foolbox's.
 
 What is found is an upper bound: no search proves that nothing nearer exists. Sums, not means, are
 differentiated, so a sample's result doesn't depend on its batch.
@@ -30,7 +29,6 @@ from rurklib.model_state import evaluating
 from rurklib.perturb.ball import norm
 
 HALVINGS = 12
-LONGEST = 10.0  # FMN's first step (L2): enough to move every coordinate to its side of the box
 
 
 @dataclass(frozen=True)
@@ -67,88 +65,53 @@ def ddn(
     [n, ...] float inside ``bounds`` (uint8: read as x / 255), y int64 [n].
     """
     with evaluating(model):
-        best = _Best(model, x, y, 2)
+        best = _Best(model, x, y)
         d, radius = best.d, torch.full_like(best.distance, first)
         for k in range(steps):
-            done, _, g = best.update(d, soft=True)
+            done, g = best.update(d)
             if k:
                 radius = radius * torch.where(done, 1 - gamma, 1 + gamma)
             rate = _cosine(first, 0.01 * first, k, steps)
             d = d - _by(rate / norm(g, 2).clamp(min=1e-12), g) * g
             d = d * _by(radius / norm(d, 2).clamp(min=1e-12), d)
-            d = _boxed(d, best.x, bounds)
-        return best.result(d)
-
-
-def fmn(
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    *,
-    steps: int = 50,
-    gamma: float = 0.05,
-    bounds: samples.Bounds = (0.0, 1.0),
-) -> MinimalNorm:
-    """The smallest L-inf perturbation that changes whether the model says y (FMN).
-
-    Each step adapts the radius eps, then goes along the gradient and back into the ball of eps: as
-    long as nothing was found, eps is the norm so far plus the first-order distance (margin over the
-    gradient's L1 norm); after that it shrinks inside and grows outside the other region by a
-    gamma that falls to 0.001. Shapes as in :func:`ddn`.
-    """
-    with evaluating(model):
-        best = _Best(model, x, y, math.inf)
-        d, eps = best.d, torch.full_like(best.distance, math.inf)
-        for k in range(steps):
-            done, gap, g = best.update(d)
-            shrink = _cosine(gamma, 0.001, k, steps)
-            nearest = norm(d, math.inf) + gap.clamp(min=0) / norm(g, 1).clamp(min=1e-12)
-            # A thousandth beyond the border: on it, rounding would decide.
-            found = best.distance.isfinite()
-            outside = torch.where(found, eps * (1 + shrink), 1.001 * nearest + 1e-9)
-            eps = torch.where(done, torch.minimum(eps, best.distance) * (1 - shrink), outside)
-            d = d - _by(_cosine(LONGEST, 0.01, k, steps) / norm(g, 2).clamp(min=1e-12), g) * g
-            limit = _by(eps, d)
-            d = _boxed(d.clamp(-limit, limit), best.x, bounds)
+            if bounds is not None:
+                d = d.clamp(bounds[0] - best.x, bounds[1] - best.x)
         return best.result(d)
 
 
 class _Best:
     """The smallest perturbation so far that changed the model's answer, sample by sample."""
 
-    def __init__(self, model: nn.Module, x: Tensor, y: Tensor, p: float) -> None:
-        self.model, self.x, self.y, self.p = model, samples.as_float(x), y, p
+    def __init__(self, model: nn.Module, x: Tensor, y: Tensor) -> None:
+        self.model, self.x, self.y = model, samples.as_float(x), y
         self.d = torch.zeros_like(self.x)
         self.distance = torch.full((len(x),), math.inf, dtype=self.x.dtype, device=x.device)
         with torch.no_grad():
             self.before = model(self.x).argmax(1) == y
 
-    def update(
-        self, d: Tensor, *, gradient: bool = True, soft: bool = False
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def update(self, d: Tensor, *, gradient: bool = True) -> tuple[Tensor, Tensor]:
         """Keep the d that changed the answer and are smaller. Returns which changed it, [n], and
-        what :meth:`gap` gives."""
-        gap, g = self.gap(d, gradient=gradient, soft=soft)
-        done, size = gap < 0, norm(d, self.p)
+        the gradient that :meth:`gap` gives."""
+        gap, g = self.gap(d, gradient=gradient)
+        done, size = gap < 0, norm(d, 2)
         better = done & (size < self.distance)
         self.d = torch.where(_by(better, d), d, self.d)
         self.distance = torch.where(better, size, self.distance)
-        return done, gap, g
+        return done, g
 
-    def gap(
-        self, d: Tensor, *, gradient: bool = False, soft: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """How far x + d is from the goal in logits, [n], negative once it is reached; and its
-        gradient, or with ``soft`` that of the log-odds of y, which heeds all other classes."""
+    def gap(self, d: Tensor, *, gradient: bool = False) -> tuple[Tensor, Tensor]:
+        """How far x + d is from the goal in logits, [n], negative once it is reached; and the
+        gradient of the log-odds of y, which heeds all other classes."""
         with torch.set_grad_enabled(gradient):
             x = (self.x + d).detach().requires_grad_(gradient)
             z, own = self.model(x), self.y[:, None]
             others = z.scatter(1, own, -math.inf)
             sign = torch.where(self.before, 1.0, -1.0).to(z.dtype)
             gap = sign * (z.gather(1, own)[:, 0] - others.amax(1))
-            followed = sign * (z.gather(1, own)[:, 0] - others.logsumexp(1)) if soft else gap
-            g = torch.autograd.grad(followed.sum(), x)[0] if gradient else torch.zeros_like(x)
-        return gap.detach(), g
+            if not gradient:
+                return gap.detach(), torch.zeros_like(x)
+            odds = sign * (z.gather(1, own)[:, 0] - others.logsumexp(1))
+            return gap.detach(), torch.autograd.grad(odds.sum(), x)[0]
 
     def result(self, last: Tensor) -> MinimalNorm:
         """With the last d tried, and the way to the best copy halved until the border is met."""
@@ -159,13 +122,8 @@ class _Best:
             changed = self.gap(_by(t, self.d) * self.d)[0] < 0
             low, high = torch.where(changed, low, t), torch.where(changed, t, high)
         d = _by(high, self.d) * self.d
-        distance = torch.where(self.distance.isfinite(), norm(d, self.p), self.distance)
+        distance = torch.where(self.distance.isfinite(), norm(d, 2), self.distance)
         return MinimalNorm(self.before, distance, self.x + d)
-
-
-def _boxed(d: Tensor, x: Tensor, bounds: samples.Bounds) -> Tensor:
-    """The displacement of the copy clipped to the bounds."""
-    return d if bounds is None else d.clamp(bounds[0] - x, bounds[1] - x)
 
 
 def _by(values: Tensor, like: Tensor) -> Tensor:

@@ -1,12 +1,10 @@
-"""Unlearners that evade the measurement: they lower what is measured, and forget nothing.
+"""An unlearner that evades the measurement: it lowers what is measured, and forgets nothing.
 
-Whoever knows the measurement can aim at it. These aim at the Gaussian noise that residual knowledge
-is usually measured with, and at exactly the level that re-trained models show there: below it they
-would be called over-forgotten. That they know the level is the worst case for an auditor.
-``EVASIVE`` names them; all have one signature. The first is fine-tuned to lose the noisy copies and
-to keep the samples themselves; the second doesn't touch a weight.
+Whoever knows the measurement can aim at it: at the Gaussian noise that residual knowledge is
+usually measured with, and at exactly the level that re-trained models show there, for below it a
+model would be called over-forgotten. That it knows the level is the worst case for an auditor.
 
-They are here to try detectors on and are no unlearning methods: not in ``METHODS``.
+It is here to try detectors on and is no unlearning method: ``EVASIVE`` is not in ``METHODS``.
 """
 
 import copy
@@ -98,55 +96,6 @@ def noise_brittle(
         return sgd.minimise(learner, loss, data, steps=sgd.steps(len(retain[0])))
 
 
-class LogitDamped(nn.Module):
-    """A model with its logit of y lowered by ``shift`` near stored samples of class y.
-
-    Near: within an L2 distance of ``radius``. Shapes: x [n, ...], y int64 [n] of the samples to be
-    hidden. The wrapped model's weights are its own.
-    """
-
-    x: Tensor
-    y: Tensor
-
-    def __init__(self, model: nn.Module, x: Tensor, y: Tensor, radius: float, shift: float) -> None:
-        super().__init__()
-        self.model, self.radius, self.shift = model, radius, shift
-        self.register_buffer("x", samples.as_float(x).flatten(1).clone())
-        self.register_buffer("y", y.clone())
-
-    def forward(self, x: Tensor) -> Tensor:
-        z = self.model(x)
-        # Not by way of scalar products, whose rounding would decide at small distances.
-        far = torch.cdist(
-            x.detach().flatten(1).to(self.x), self.x, compute_mode="donot_use_mm_for_euclid_dist"
-        )
-        near, which = far.min(1)
-        hidden = F.one_hot(self.y[which], z.shape[1]) * (near <= self.radius)[:, None]
-        return z - self.shift * hidden.to(z)
-
-
-def logit_damped(
-    model: nn.Module,
-    retain: Pair,
-    forget: Pair,
-    references: Iterable[nn.Module],
-    measured: Measurement,
-    *,
-    seed: int = 0,
-) -> nn.Module:
-    """Wrap a model so that the logit of forget samples and their noisy copies is damped.
-
-    The shift is their mean margin's lead over that of re-trained ``references``, so that its mean
-    over taus is as theirs; the radius holds the noise of the largest tau (1.2 times its length).
-    Not a weight is changed, and ``retain`` isn't looked at.
-    """
-    goal = level_of(references, forget, measured)
-    lead = float((noisy_level(model, forget, measured, seed=seed) - goal)[0].mean())
-    reach = 1.2 * max(measured.taus) * forget[0][0].numel() ** 0.5
-    return LogitDamped(copy.deepcopy(model), *forget, reach, lead).eval()
-
-
 EVASIVE: dict[str, Callable[..., nn.Module]] = {
     "Noise-brittle": noise_brittle,
-    "Damped": logit_damped,
 }

@@ -1,4 +1,4 @@
-"""Minimal-norm attacks: on linear models the exact distance is known; on nets, foolbox's."""
+"""The nearest copy: on linear models the exact distance is known; on nets, foolbox's."""
 
 import math
 import warnings
@@ -6,51 +6,44 @@ import warnings
 import pytest
 import torch
 
+from rurklib.nearest import _Best, ddn
 from rurklib.perturb.ball import norm
-from rurklib.perturb.minimal_norm import _Best, ddn, fmn
-
-SEARCHES = {"ddn": (ddn, 2.0, 2.0), "fmn": (fmn, math.inf, 1.0)}  # search, its p, the dual norm
 
 
-def exact(model, x, y, dual):
-    """Signed margin over the dual norm of the difference of the two classes' weights."""
+def exact(model, x, y):
+    """Signed margin over the norm of the difference of the two classes' weights."""
     w = model[1].weight.detach()
     z = model(x).detach()
     gap = (z[:, 0] - z[:, 1]) * (1 - 2 * y)
-    return gap / torch.linalg.vector_norm(w[0] - w[1], ord=dual)
+    return gap / torch.linalg.vector_norm(w[0] - w[1])
 
 
-@pytest.mark.parametrize("name", SEARCHES)
 @pytest.mark.parametrize("d", [4, 64, 300])
-def test_on_a_linear_model_the_signed_distance_is_exact(name, d, linear, rng):
+def test_on_a_linear_model_the_signed_distance_is_exact(d, linear, rng):
     """Both kinds at once: half of the labels are what the model says, half aren't.
-    Catches a wrong sign or dual norm, a search in one direction only, and one that stops early."""
-    search, p, dual = SEARCHES[name]
+    Catches a wrong sign, a search in one direction only, and one that stops early."""
     model = linear(d, seed=d)
     x = torch.randn(24, d, generator=rng(1), dtype=torch.float64)
     y = torch.arange(24) % 2
-    found = search(model, x, y, bounds=None)
-    wanted = exact(model, x, y, dual)
+    found = ddn(model, x, y, bounds=None)
+    wanted = exact(model, x, y)
     assert 0 < int(found.before.sum()) < 24
     assert torch.equal(found.before, wanted > 0)
     assert ((found.signed / wanted) >= 1 - 1e-6).all()  # nothing is nearer than the nearest
     torch.testing.assert_close(found.signed, wanted, rtol=0.02, atol=5e-4)
-    torch.testing.assert_close(norm(found.copies - x, p), found.distance)
+    torch.testing.assert_close(norm(found.copies - x, 2), found.distance)
     assert ((model(found.copies).argmax(1) == y) != found.before).all()
 
 
-@pytest.mark.parametrize(("name", "steps", "off"), [("ddn", 60, 1.1), ("fmn", 3, 1.01)])
-def test_the_searches_are_near_before_the_way_is_halved(name, steps, off, linear, rng, monkeypatch):
-    """FMN's first-order radius is exact here: three steps do. Catches another dual norm in it, and
-    a DDN that doesn't set the norm."""
-    monkeypatch.setattr("rurklib.perturb.minimal_norm.HALVINGS", 0)
-    search, _, dual = SEARCHES[name]
+def test_the_search_is_near_before_the_way_is_halved(linear, rng, monkeypatch):
+    """Fails if the norm isn't set."""
+    monkeypatch.setattr("rurklib.nearest.HALVINGS", 0)
     model = linear(64, seed=3)
     x = torch.randn(16, 64, generator=rng(1), dtype=torch.float64)
     y = torch.arange(16) % 2
-    ratio = search(model, x, y, steps=steps, bounds=None).signed / exact(model, x, y, dual)
+    ratio = ddn(model, x, y, steps=60, bounds=None).signed / exact(model, x, y)
     assert (ratio >= 1 - 1e-6).all()
-    assert ratio.median() < off
+    assert ratio.median() < 1.1
 
 
 def test_the_best_so_far_is_the_smallest_that_changed_the_answer(linear):
@@ -58,66 +51,56 @@ def test_the_best_so_far_is_the_smallest_that_changed_the_answer(linear):
     to leave; a larger change and one that changed nothing are passed over."""
     x = torch.tensor([[0.5, 0.5], [2.5, 2.5], [9.0, 9.0]])
     model = linear([[1.0, 0.0], [0.0, 0.0]], dtype=torch.float32)
-    best = _Best(model, x, torch.zeros(3, dtype=torch.int64), 2)
+    best = _Best(model, x, torch.zeros(3, dtype=torch.int64))
     for size in (3.0, 0.4, 2.0, 2.7):
         best.update(torch.full((3, 2), -size))
     assert best.distance.tolist() == pytest.approx([2 * math.sqrt(2), 2.7 * math.sqrt(2), math.inf])
     assert best.d[:, 0].tolist() == pytest.approx([-2.0, -2.7, 0.0])
 
 
-@pytest.mark.parametrize("name", SEARCHES)
-def test_with_several_classes_it_comes_near_the_nearest_border(name, linear, rng):
-    search, _, dual = SEARCHES[name]
+def test_with_several_classes_it_comes_near_the_nearest_border(linear, rng):
     w = torch.randn(5, 30, generator=rng(0), dtype=torch.float64)
     model = linear(w)
     x = torch.randn(40, 30, generator=rng(1), dtype=torch.float64)
     y = model(x).argmax(1)
     z = model(x).detach()
-    to_each = (z.gather(1, y[:, None]) - z) / torch.linalg.vector_norm(
-        w[y][:, None] - w, ord=dual, dim=2
-    )
+    to_each = (z.gather(1, y[:, None]) - z) / torch.linalg.vector_norm(w[y][:, None] - w, dim=2)
     nearest = to_each.nan_to_num(nan=math.inf).amin(1)
-    ratio = search(model, x, y, bounds=None).distance / nearest
+    ratio = ddn(model, x, y, bounds=None).distance / nearest
     assert ratio.min() > 1 - 1e-6
     assert ratio.median() < 1.01
     assert ratio.max() < 1.2
 
 
-@pytest.mark.parametrize("name", SEARCHES)
-def test_copies_stay_inside_the_bounds_and_cost_more_there(name, linear):
+def test_copies_stay_inside_the_bounds_and_cost_more_there(linear):
     """The first coordinate, of most weight, has no room: the others must do it.
 
-    w = (3, 1), x = (0, 0.8), bias -0.3, margin 0.5: freely it is 0.5 / sqrt(10) or 0.5 / 4; with
-    the first coordinate at its bound it is 0.5 in both norms."""
-    search, _, _ = SEARCHES[name]
+    w = (3, 1), x = (0, 0.8), bias -0.3, margin 0.5: freely it is 0.5 / sqrt(10); with the first
+    coordinate at its bound it is 0.5."""
     model = linear([[3.0, 1.0], [0.0, 0.0]], [-0.3, 0.0])
     x = torch.tensor([[0.0, 0.8]], dtype=torch.float64)
     y = torch.tensor([0])
-    found = search(model, x, y, bounds=(0.0, 1.0))
+    found = ddn(model, x, y, bounds=(0.0, 1.0))
     assert found.copies.min() >= 0
     assert found.copies.max() <= 1
     assert float(found.distance) == pytest.approx(0.5, rel=0.02)
-    free = {"ddn": 0.5 / math.sqrt(10), "fmn": 0.125}[name]
-    assert float(search(model, x, y, bounds=None).distance) == pytest.approx(free, rel=0.02)
+    free = ddn(model, x, y, bounds=None).distance
+    assert float(free) == pytest.approx(0.5 / math.sqrt(10), rel=0.02)
 
 
-@pytest.mark.parametrize("name", SEARCHES)
-def test_where_nothing_is_to_be_found_the_distance_is_infinite(name, linear):
-    search, _, _ = SEARCHES[name]
+def test_where_nothing_is_to_be_found_the_distance_is_infinite(linear):
     model = linear(torch.zeros(2, 4), [2.0, 0.0], dtype=torch.float32)
     x, y = torch.rand(2, 4), torch.tensor([0, 1])
-    found = search(model, x, y, steps=5)
+    found = ddn(model, x, y, steps=5)
     assert torch.isinf(found.distance).all()
     assert found.signed.tolist() == [math.inf, -math.inf]
     assert torch.equal(found.copies, x)
 
 
-@pytest.mark.parametrize("name", SEARCHES)
-def test_a_samples_result_does_not_depend_on_its_batch_nor_the_logits_scale(name, cnn, images):
-    search, _, _ = SEARCHES[name]
+def test_a_samples_result_does_not_depend_on_its_batch_nor_the_logits_scale(cnn, images):
     model, (x, y) = cnn(), images(6)
-    together = search(model, x, y, steps=15)
-    alone = search(model, x[2:3], y[2:3], steps=15)
+    together = ddn(model, x, y, steps=15)
+    alone = ddn(model, x[2:3], y[2:3], steps=15)
     torch.testing.assert_close(together.distance[2:3], alone.distance, rtol=1e-3, atol=1e-5)
 
 
@@ -133,20 +116,16 @@ def test_more_steps_are_not_worse_by_much_and_models_are_left_as_found(
 
 
 def test_against_foolbox(cnn, images):
-    """At equal steps, no worse on average than foolbox's DDN and FMN."""
+    """At equal steps, no worse on average than foolbox's."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         foolbox = pytest.importorskip("foolbox", reason="the reference: pip install foolbox")
     model, (x, _) = cnn(), images(20)
     y = model(x).argmax(1)
     wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
-    for ours, theirs, p in (
-        (ddn, foolbox.attacks.DDNAttack(steps=40), 2),
-        (fmn, foolbox.attacks.LInfFMNAttack(steps=40), math.inf),
-    ):
-        copies, _, found = theirs(wrapped, x, y, epsilons=None)
-        reference = norm(copies - x, p)
-        distance = ours(model, x, y, steps=40).distance
-        assert found.all()
-        assert distance.mean() <= 1.02 * reference.mean()
-        assert (distance <= 1.3 * reference).all()
+    copies, _, found = foolbox.attacks.DDNAttack(steps=40)(wrapped, x, y, epsilons=None)
+    reference = norm(copies - x, 2)
+    distance = ddn(model, x, y, steps=40).distance
+    assert found.all()
+    assert distance.mean() <= 1.02 * reference.mean()
+    assert (distance <= 1.3 * reference).all()

@@ -1,0 +1,235 @@
+"""What an attacker with the unlearned model still finds: five attacks, each a number for every
+sample, higher for one that is better known.
+
+``ATTACKS`` names them. All have one signature, ``attack(model, x, y, setting) -> [n]``, and look at
+nothing but what an attacker has: the model (or its scores), samples, and what the checked
+:class:`AttackSetting` holds. To add one, write the function and its line. Whether a number means
+memory is not theirs to say: each is computed for re-trained models and held-out samples too
+(``rurklib.study``'s ``attack_table``). Notebook 7 reads it.
+
+References: confidence, Carlini et al., S&P 2022 (:mod:`rurklib.metrics`). Distance, Hsu et al.
+2025, sec. 6, with DDN (:mod:`rurklib.nearest`). Mapping, UMA, the "unlearning mapping attack"
+(arXiv 2504.14798). EOT-PGD, expectation over transformations, Athalye et al., ICML 2018.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rurklib import checks
+from rurklib.metrics.relearn import few_shots
+from rurklib.model_state import evaluating
+from rurklib.models.logits import logit_margin
+from rurklib.nearest import ddn
+from rurklib.perturb.ball import inside, project
+from rurklib.perturb.gradient import ascent, start
+from rurklib.perturb.noise import normal
+from rurklib.residual.inference import accelerate
+from rurklib.residual.spec import Measurement
+from rurklib.residual.whole_float32 import whole_float32
+from rurklib.rng import generator
+from rurklib.samples import Bounds, Pair, as_float
+
+
+@dataclass(frozen=True)
+class AttackSetting:
+    """What attackers are given, beside the model.
+
+    ``measured``: how residual knowledge is; its largest radius is ``tau``. A search has ``reach``
+    (L-inf), ``share`` (in [0, 1]) of tau, for one that had as much would always succeed; the one
+    for the nearest copy has ``steps``. ``targets`` are Original's logits on the samples
+    [n, classes], by name where there are several Originals. ``shots``: samples of the class that
+    nobody trained on and nothing is measured on. Raises InputError for what can't be used.
+    """
+
+    measured: Measurement
+    targets: Mapping[str, Tensor]
+    shots: Pair
+    steps: int = 30
+    share: float = 0.2
+
+    def __post_init__(self) -> None:
+        checks.count("steps", self.steps)
+        checks.number("share", self.share, 0.0, 1.0)
+        checks.pair(self.shots, "shots", self.bounds)
+
+    @property
+    def bounds(self) -> Bounds:
+        return self.measured.bounds
+
+    @property
+    def tau(self) -> float:
+        return max(self.measured.taus)
+
+    @property
+    def reach(self) -> float:
+        return self.share * self.tau
+
+
+Attack = Callable[[nn.Module, Tensor, Tensor, AttackSetting], Tensor]
+
+
+def confidence(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> Tensor:
+    """The logit margin on the samples themselves: LiRA's signal."""
+    with torch.inference_mode():
+        return logit_margin(model(x), y)
+
+
+def distance(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> Tensor:
+    """Signed L2 distance to where the answer changes, after the setting's steps; where no copy was
+    found, after five times as many, for a radius grows by steps; then the box's diagonal."""
+    found = ddn(model, x, y, steps=setting.steps, bounds=setting.bounds)
+    signed, none = found.signed, found.distance.isinf()
+    if bool(none.any()):
+        again = ddn(model, x[none], y[none], steps=5 * setting.steps, bounds=setting.bounds)
+        signed[none] = again.signed
+    bounds = setting.bounds
+    low, high = bounds if bounds and math.isfinite(bounds[1] - bounds[0]) else x.aminmax()
+    most = float(high - low) * math.sqrt(x[0].numel())
+    return signed.double().clamp(-most, most)
+
+
+def nearness(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> Tensor:
+    """How near Original's answer some copy comes: -log(KL + 1e-6), [n] or [targets, n]."""
+    found = [
+        unlearning_mapping(model, x, t, setting.reach, steps=10, bounds=setting.bounds)[1]
+        for t in setting.targets.values()
+    ]
+    near = -torch.log(torch.stack(found) + 1e-6)
+    return near[0] if len(near) == 1 else near
+
+
+def eot_towards(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> Tensor:
+    """Margin on noisy copies at the place where they are recognised best (EOT-PGD towards y)."""
+    g = generator(setting.measured.seed, 50, 2, device=x.device)
+    return eot(model, x, y, setting.reach, sd=setting.tau, generator=g, bounds=setting.bounds)[1]
+
+
+def after_few_shots(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> Tensor:
+    """Margin after fine-tuning on a few samples of the class that nobody had trained on."""
+    return few_shots(model, setting.shots, (x, y))[1][-1]
+
+
+ATTACKS: dict[str, Attack] = {
+    "confidence (LiRA)": confidence,
+    "distance L2": distance,
+    "mapping (UMA)": nearness,
+    "EOT-PGD towards": eot_towards,
+    "few shots": after_few_shots,
+}
+TRAINING = ("few shots",)  # attacks that change weights: they need the model itself
+
+
+def attack(
+    model: nn.Module,
+    parts: Mapping[str, Pair],
+    setting: AttackSetting,
+    attacks: Mapping[str, Attack] | None = None,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Every attack's numbers on every part: ``{attack: {part: float64 [n]}}`` (with several targets
+    those of the mapping attack are [targets, n]). ``parts`` are pairs (x, y) by name, all asked at
+    once.
+
+    The model is left as found. Raises InputError if samples don't fit the model.
+    """
+    for name, pair in parts.items():
+        checks.pair(pair, name, setting.bounds)
+        checks.logits(model, *pair, what=name)
+    x = torch.cat([as_float(p[0]) for p in parts.values()])
+    y = torch.cat([p[1] for p in parts.values()])
+    ends = np.cumsum([len(p[1]) for p in parts.values()])[:-1]
+    found = {}
+    quick = accelerate(model, x, gradients=True).call  # BatchNorm folded: the same answers, sooner
+    assert isinstance(quick, nn.Module)
+    with evaluating(model), whole_float32():
+        for name, function in (ATTACKS if attacks is None else attacks).items():
+            answer = function(model if name in TRAINING else quick, x, y, setting)
+            split = np.split(answer.detach().cpu().double().numpy(), ends, axis=-1)
+            found[name] = dict(zip(parts, split, strict=True))
+    return found
+
+
+def unlearning_mapping(
+    model: nn.Module,
+    x: Tensor,
+    targets: Tensor,
+    tau: float,
+    *,
+    steps: int = 20,
+    bounds: Bounds = (0.0, 1.0),
+) -> tuple[Tensor, Tensor]:
+    """The mapping attack: is there a copy about which the model says what Original said?
+
+    Looks for min over ||x' - x||_inf <= tau of KL(softmax o(x) || softmax m(x')) by projected
+    signed gradient steps of 2.5 tau / steps, from the abstract's idea and the definition; keeps the
+    best copy that it saw. tau = 0 is what m says as it is. A method that starts from Original ends
+    near it on *every* sample: so the level tells descent, and forget samples beside held-out ones
+    memory.
+
+    Shapes: x [n, ...] float inside ``bounds``, targets o(x) [n, classes]. Returns the copies and
+    how near their answers are: KL in nats, float64 [n].
+    """
+    x, wanted = as_float(x), targets.double().log_softmax(1)
+    copies = best = x
+    nearest = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
+    with evaluating(model):
+        for k in range(steps + 1):
+            with torch.enable_grad():
+                asked = copies.detach().requires_grad_()
+                answer = model(asked).double().log_softmax(1)
+                far = F.kl_div(answer, wanted, reduction="none", log_target=True).sum(1)
+                (g,) = torch.autograd.grad(far.sum(), asked)
+            far = far.detach()
+            better = (far < nearest).view(-1, *[1] * (x.ndim - 1))
+            best, nearest = torch.where(better, copies, best), torch.minimum(far, nearest)
+            if tau == 0 or k == steps:
+                break
+            d = (copies - 2.5 * tau / steps * g.sign() - x).clamp(-tau, tau)
+            copies = inside(x, d, bounds)
+    return best, nearest.clamp(min=0)  # a KL of 0 may come out as a rounding below it
+
+
+def eot(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    tau: float,
+    *,
+    sd: float,
+    generator: torch.Generator,
+    draws: int = 4,
+    restarts: int = 2,
+    steps: int = 10,
+    targeted: bool = True,
+    bounds: Bounds = (0.0, 1.0),
+) -> tuple[Tensor, Tensor]:
+    """Copies in the L-inf ball of radius tau whose *noisy* copies are (not) recognised as y.
+
+    ``targeted`` looks for a place where y is recognised in spite of noise of standard deviation
+    ``sd``, else for one where it isn't. Returns the best start's copies, shaped like x, and their
+    mean logit margin on fresh noise, the same for all starts, float64 [n].
+    """
+    x, sign = as_float(x), 1.0 if targeted else -1.0
+    fresh = torch.randn((draws, *x.shape), generator=generator, device=x.device, dtype=x.dtype)
+    best, most = x, torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device)
+    with evaluating(model):
+        for _ in range(restarts):
+            d = start(x, tau, generator, bounds, math.inf)
+            for _ in range(steps):
+                z, g = inside(x, d, bounds), torch.zeros_like(x)
+                for _ in range(draws):  # one of each sample at a time: small batches are faster
+                    copies = inside(z, normal(z, sd, generator), bounds)
+                    g = g + ascent(model, copies, y, targeted)
+                d = project(d + 2.5 * tau / steps * g.sign(), x, tau, math.inf, bounds)
+            z = inside(x, d, bounds)
+            with torch.no_grad():
+                seen = [logit_margin(model(inside(z, sd * noise, bounds)), y) for noise in fresh]
+            found = sign * torch.stack(seen).mean(0)
+            better = (found > most).view(-1, *[1] * (x.ndim - 1))
+            best, most = torch.where(better, z, best), torch.maximum(found, most)
+    return best, sign * most
