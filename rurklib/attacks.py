@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.metrics.relearn import few_shots
-from rurklib.model_state import evaluating
 from rurklib.models.logits import logit_margin
 from rurklib.nearest import ddn
 from rurklib.perturb.ball import inside, project
@@ -32,8 +31,7 @@ from rurklib.perturb.noise import normal
 from rurklib.residual.inference import accelerate
 from rurklib.residual.spec import Measurement
 from rurklib.residual.whole_float32 import whole_float32
-from rurklib.rng import generator
-from rurklib.samples import Bounds, Pair, as_float
+from rurklib.tensors import Bounds, Pair, as_float, evaluating, generator
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rurklib.model_state import evaluating
-from rurklib.samples import Bounds, as_float, copies
+from rurklib.tensors import Bounds, as_float, copies, evaluating
 
 
 class InputError(ValueError):

@@ -14,14 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rurklib import checks, samples
-from rurklib.model_state import evaluating
+from rurklib import checks, tensors
 from rurklib.models.logits import logit_margin
 from rurklib.perturb.ball import inside
 from rurklib.perturb.noise import normal
 from rurklib.residual.spec import Measurement
-from rurklib.rng import generator, seeded
-from rurklib.samples import Pair
+from rurklib.tensors import Pair, evaluating, generator, seeded
 from rurklib.train.loop import cycled
 from rurklib.train.spec import SGD
 
@@ -33,7 +31,7 @@ COPIES = 16  # noisy copies of a sample that a level is taken over
 def noisy_level(model: nn.Module, pair: Pair, measured: Measurement, *, seed: int = 0) -> Tensor:
     """What is measured under noise: on Gaussian copies of some samples, the mean logit margin and
     the mean probability of y at each tau, float64 [2, tau]. ``pair`` is (x [n, ...], y [n])."""
-    x, y = samples.as_float(pair[0]), pair[1]
+    x, y = tensors.as_float(pair[0]), pair[1]
     g = generator(seed, 30, device=x.device)
 
     def margins(tau: float) -> Iterator[Tensor]:

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rurklib import samples
-from rurklib.model_state import evaluating
+from rurklib import tensors
 from rurklib.perturb.ball import norm
+from rurklib.tensors import evaluating
 
 HALVINGS = 12
 
@@ -55,7 +55,7 @@ def ddn(
     steps: int = 50,
     gamma: float = 0.05,
     first: float = 1.0,
-    bounds: samples.Bounds = (0.0, 1.0),
+    bounds: tensors.Bounds = (0.0, 1.0),
 ) -> MinimalNorm:
     """The smallest L2 perturbation that changes whether the model says y (DDN).
 
@@ -83,7 +83,7 @@ class _Best:
     """The smallest perturbation so far that changed the model's answer, sample by sample."""
 
     def __init__(self, model: nn.Module, x: Tensor, y: Tensor) -> None:
-        self.model, self.x, self.y = model, samples.as_float(x), y
+        self.model, self.x, self.y = model, tensors.as_float(x), y
         self.d = torch.zeros_like(self.x)
         self.distance = torch.full((len(x),), math.inf, dtype=self.x.dtype, device=x.device)
         with torch.no_grad():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from rurklib import InputError, checks, perturb, residual_knowledge, rng, unlearn
+from rurklib import InputError, checks, perturb, residual_knowledge, tensors, unlearn
 
 
 def test_input_errors_are_value_errors():
@@ -76,7 +76,7 @@ def test_wrong_bounds_are_refused_at_every_door(bad, cnn, images):
     net = cnn()
     for ask in (
         lambda: checks.inputs(x, bad),
-        lambda: perturb.gaussian(x, 0.1, generator=rng.generator(0), bounds=bad),
+        lambda: perturb.gaussian(x, 0.1, generator=tensors.generator(0), bounds=bad),
         lambda: residual_knowledge(net, [net], x, y, taus=[0.1], bounds=bad),
         lambda: unlearn("GD", net, (x[:4], y[:4]), (x[4:], y[4:]), bounds=bad),
     ):

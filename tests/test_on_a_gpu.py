@@ -17,7 +17,7 @@ from rurklib.evasive import noisy_level
 from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.disagreement import disagreement
 from rurklib.residual.spec import Measurement
-from rurklib.rng import generator
+from rurklib.tensors import generator
 from rurklib.train.fit import fit
 
 TEXTS = ["delete", "swap", "typo"]

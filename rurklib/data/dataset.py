@@ -16,8 +16,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from rurklib import checks, samples
-from rurklib.samples import Pair
+from rurklib import checks, tensors
+from rurklib.tensors import Pair
 
 PARTS = ("retain", "forget", "validation", "test", "held_out")
 ANY = -1  # as a forget class: samples of any class
@@ -40,7 +40,7 @@ class Dataset:
     test: Pair
     classes: tuple[str, ...]
     provenance: str
-    bounds: samples.Bounds = (0.0, 1.0)
+    bounds: tensors.Bounds = (0.0, 1.0)
     validation_size: int = 0
 
     def __post_init__(self) -> None:

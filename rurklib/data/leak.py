@@ -1,6 +1,6 @@
 """Test samples that were trained on: what is said of data that hold some."""
 
-from rurklib import samples
+from rurklib import tensors
 from rurklib.data.dataset import Dataset, Split
 
 
@@ -12,7 +12,7 @@ def trained_on(dataset: Dataset, split: Split) -> str:
     forget samples that are among its held-out ones.
     """
     x, y = dataset.test
-    again = samples.copies(x, dataset.train[0])
+    again = tensors.copies(x, dataset.train[0])
     if not bool(again.any()):
         return ""
     own = int((again & split.of_class(y).cpu()).sum())

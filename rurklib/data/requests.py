@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rurklib import checks, samples
+from rurklib import checks, tensors
 from rurklib.data.dataset import ANY, Dataset, Split
 
 ORDERS = ("random", "hard", "easy")
@@ -76,7 +76,7 @@ def difficulty(x: Tensor, y: Tensor, of: np.ndarray) -> np.ndarray:
     the sample; this is a stand-in by neighbours, crude where pixels say little). Shapes: x
     [n, ...], y int64 [n], ``of`` indices into them.
     """
-    flat, labels = samples.as_float(x).flatten(1).double(), y
+    flat, labels = tensors.as_float(x).flatten(1).double(), y
     scores = []
     for index in torch.from_numpy(of).to(x.device).split(256):
         apart = torch.cdist(flat[index], flat)
@@ -120,7 +120,7 @@ def _split(
     """The split that forgets the samples drawn, and what equals one of them byte by byte."""
     x, y_test = dataset.train[0], dataset.test[1].cpu().numpy()
     wanted = x[torch.from_numpy(drawn).to(x.device)]
-    copied = samples.copies(x, wanted).numpy()
+    copied = tensors.copies(x, wanted).numpy()
     held_out = test[(y_test[test] == forget_class) | (forget_class == ANY)]
     parts = np.flatnonzero(~copied), np.flatnonzero(copied), validation, test, held_out
     return Split(dataset.digest, seed, forget_class, *(tuple(part.tolist()) for part in parts))

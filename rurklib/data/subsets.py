@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rurklib import checks
 from rurklib.data.dataset import Dataset
-from rurklib.samples import Pair
+from rurklib.tensors import Pair
 
 
 def hold_out_validation(data: Dataset, share: float, *, seed: int = 0) -> Dataset:

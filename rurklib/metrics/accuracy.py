@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.metrics.registry import metric
 from rurklib.models.logits import logits
-from rurklib.samples import Pair
+from rurklib.tensors import Pair
 
 COLUMNS = ("retain_accuracy", "unlearn_accuracy", "test_accuracy", "mia")
 

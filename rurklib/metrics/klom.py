@@ -30,7 +30,7 @@ from torch import nn
 from rurklib import checks
 from rurklib.metrics.lira import confidence
 from rurklib.metrics.registry import metric
-from rurklib.samples import Pair
+from rurklib.tensors import Pair
 
 BINS, LIMIT, FLOOR = 20, 100.0, 1e-5
 MIN_MODELS = 100  # on each side: five a bin

@@ -32,7 +32,7 @@ from rurklib import checks
 from rurklib.metrics.membership import auc_interval, membership
 from rurklib.metrics.registry import metric
 from rurklib.models.logits import logit_margin, logits
-from rurklib.samples import Pair
+from rurklib.tensors import Pair
 
 Array = Tensor | np.ndarray
 

@@ -34,8 +34,7 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.metrics.registry import metric
 from rurklib.models.logits import logit_margin, logits
-from rurklib.rng import generator
-from rurklib.samples import Pair, as_float
+from rurklib.tensors import Pair, as_float, generator
 from rurklib.train.loop import Batch, batches
 
 

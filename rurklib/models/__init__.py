@@ -10,10 +10,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks, samples
+from rurklib import checks, tensors
 from rurklib.models.nets import TextCNN, fast_cnn, mlp, small_cnn, vgg11
 from rurklib.models.resnets import resnet9, resnet18, resnet18_imagenet, resnet50
-from rurklib.rng import seeded
+from rurklib.tensors import seeded
 
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "mlp": mlp,
@@ -54,7 +54,7 @@ class Normalized(nn.Module):
 
 
 def build(
-    name: str, channels: int, classes: int, *, seed: int, bounds: samples.Bounds = (0.0, 1.0)
+    name: str, channels: int, classes: int, *, seed: int, bounds: tensors.Bounds = (0.0, 1.0)
 ) -> nn.Module:
     """Build the model ``name`` with weights initialised from ``seed``, in eval mode.
 

@@ -6,8 +6,8 @@ How sure a model is of a label, from its logits.
 import torch
 from torch import Tensor, nn
 
-from rurklib import samples
-from rurklib.model_state import evaluating
+from rurklib import tensors
+from rurklib.tensors import evaluating
 
 # Numbers in the inputs of a batch: 256 images of CIFAR-10, 5 of 224 pixels. What a net makes of
 # them grows alike, and ResNet-50 would take ten gigabytes for 1,000 of the latter.
@@ -21,7 +21,7 @@ def logits(model: nn.Module, x: Tensor) -> Tensor:
     """
     size = min(1000, max(1, MOST // x.shape[1:].numel()))
     with evaluating(model), torch.inference_mode():
-        return torch.cat([model(samples.as_float(xb)) for xb in x.split(size)])
+        return torch.cat([model(tensors.as_float(xb)) for xb in x.split(size)])
 
 
 def logit_margin(logits: Tensor, y: Tensor) -> Tensor:

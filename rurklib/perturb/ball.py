@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rurklib import checks
-from rurklib.samples import Bounds, as_float
+from rurklib.tensors import Bounds, as_float
 
 BISECTIONS = 40  # halves the bracket 40 times: below float32's resolution
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rurklib import checks
 from rurklib.perturb.ball import checked
-from rurklib.samples import Bounds
+from rurklib.tensors import Bounds
 
 
 def delete(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = None) -> Tensor:

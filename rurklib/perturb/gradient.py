@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.model_state import evaluating
 from rurklib.perturb.ball import check_p, checked, inside, norm, project, uniform
-from rurklib.samples import Bounds
+from rurklib.tensors import Bounds, evaluating
 
 
 def ascent(model: nn.Module, x: Tensor, y: Tensor, targeted: bool) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from rurklib import checks
 from rurklib.perturb import ball
 from rurklib.perturb.ball import checked, inside
-from rurklib.samples import Bounds
+from rurklib.tensors import Bounds
 
 
 def gaussian(

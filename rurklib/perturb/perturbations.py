@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rurklib.perturb import edits, noise
 from rurklib.perturb.ball import check, inside, uniform
 from rurklib.perturb.gradient import search, start, step
-from rurklib.samples import Bounds
+from rurklib.tensors import Bounds
 
 Check = Callable[[Tensor, float, Bounds], Any]
 Sample = Callable[[nn.Module, Tensor, Tensor, float, torch.Generator, Bounds], Tensor]

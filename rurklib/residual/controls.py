@@ -21,19 +21,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rurklib import checks, samples
+from rurklib import checks, tensors
 from rurklib.residual import uncertainty
 from rurklib.residual.parts import PARTS, PartStatistic, combined
 from rurklib.residual.verdict import JOINT, Verdict
-from rurklib.rng import generator
+from rurklib.tensors import generator
 
 HELD_OUT, RETAINED = "held out", "retained"
 ENOUGH = 200  # samples of a control; or as many as the forget set has, if those are more
 
 
 def checked(
-    controls: Mapping[str, Any] | None, x: Tensor, bounds: samples.Bounds, classes: int
-) -> dict[str, samples.Pair]:
+    controls: Mapping[str, Any] | None, x: Tensor, bounds: tensors.Bounds, classes: int
+) -> dict[str, tensors.Pair]:
     """Controls as pairs of tensors like the forget samples ``x``, none of which is among them."""
     if controls is None:
         return {}
@@ -47,17 +47,17 @@ def checked(
         what = f"control {name!r}"
         pairs[name] = cx, cy = checks.pair(data, what, bounds)
         checks.labels(cy, len(cx), classes, f"{what} y")
-        checks.disjoint(*samples.of_one_kind(x, cx), ("forget", what))
+        checks.disjoint(*tensors.of_one_kind(x, cx), ("forget", what))
     return pairs
 
 
-def sampled(pair: samples.Pair, forgotten: int, seed: int) -> samples.Pair:
+def sampled(pair: tensors.Pair, forgotten: int, seed: int) -> tensors.Pair:
     """A control (x, y) of no more samples than are needed beside ``forgotten`` ones: drawn at
     random from a larger one, which is more work and tells no more."""
     return drawn(pair, max(forgotten, ENOUGH), seed)
 
 
-def drawn(pair: samples.Pair, most: int, seed: int) -> samples.Pair:
+def drawn(pair: tensors.Pair, most: int, seed: int) -> tensors.Pair:
     """At most ``most`` samples (x, y), drawn at random if there are more."""
     if len(pair[0]) <= most:
         return pair

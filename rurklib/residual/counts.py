@@ -18,13 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks, samples
-from rurklib.model_state import evaluating
+from rurklib import checks, tensors
 from rurklib.models.logits import logit_margin
 from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
 from rurklib.residual.inference import Forward, accelerate, laid_out
 from rurklib.residual.spec import Measurement
-from rurklib.rng import generator
+from rurklib.tensors import evaluating, generator
 
 BLOCK = 256  # samples that share a random stream; fixed: results don't depend on batch_size
 
@@ -108,7 +107,7 @@ def count_hits(
     rule.check(x, max(taus), asked.bounds)
     checks.labels(y, len(x))
     names, n = tuple(models), len(x)
-    example, how = samples.as_float(x[:64]), asked.precision
+    example, how = tensors.as_float(x[:64]), asked.precision
     fast = forwards or {i: accelerate(m, example, precision=how) for i, m in models.items()}
     forms = [
         replace(f, batch_size=asked.batch_size or f.batch_size) for f in [fast[n] for n in names]
@@ -127,7 +126,7 @@ def count_hits(
             made = 1 if alike else draws
             for first in range(0, n, BLOCK):
                 block = slice(first, first + BLOCK)
-                xb, yb = samples.as_float(x[block]), y[block]
+                xb, yb = tensors.as_float(x[block]), y[block]
                 seeds = [(asked.seed, first // BLOCK, i) for i in range(made)]
                 for copies in _copies(rule, source, xb, yb, tau, seeds, asked.bounds, size):
                     moved[t] += int((copies != xb).flatten(2).any(2).sum())
@@ -166,7 +165,7 @@ def _copies(
     y: Tensor,
     tau: float,
     seeds: Sequence[tuple[int, ...]],
-    bounds: samples.Bounds,
+    bounds: tensors.Bounds,
     size: int,
 ) -> Iterator[Tensor]:
     """Copies of a block, one draw for each seed: [draws, n, ...], about ``size`` at a time."""

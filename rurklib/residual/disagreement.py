@@ -11,12 +11,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks, samples
-from rurklib.model_state import evaluating
+from rurklib import checks, tensors
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import estimates
 from rurklib.residual.spec import Measurement
-from rurklib.rng import generator
+from rurklib.tensors import evaluating, generator
 
 
 def disagreement(
@@ -29,7 +28,7 @@ def disagreement(
     perturbation: str = "gaussian",
     draws: int = 100,
     seed: int = 0,
-    bounds: samples.Bounds = (0.0, 1.0),
+    bounds: tensors.Bounds = (0.0, 1.0),
 ) -> pd.DataFrame:
     """How often ``model`` and a re-trained model answer differently on copies of (x, y).
 
@@ -47,7 +46,7 @@ def disagreement(
         )
     rule.check(x, max(asked.taus), bounds)
     checks.labels(y, len(x))
-    x, rows = samples.as_float(x), []
+    x, rows = tensors.as_float(x), []
     others = list(references.values())
     for tau in asked.taus:
 

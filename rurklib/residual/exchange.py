@@ -37,7 +37,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rurklib import checks
-from rurklib.rng import mixed_seed
+from rurklib.tensors import mixed_seed
 
 RELABELLINGS = 9_999
 SURER, LESS_SURE, ALIKE = "surer of the forgotten", "less sure of the forgotten", "treated alike"

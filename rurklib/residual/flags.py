@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks, samples
-from rurklib.model_state import evaluating
+from rurklib import checks, tensors
 from rurklib.perturb.gradient import ascent
 from rurklib.residual import estimates
 from rurklib.residual.counts import Counts
@@ -24,8 +23,7 @@ from rurklib.residual.references import at_chance, copies, outstanding
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.uncertainty import MIN_REFERENCES
 from rurklib.residual.whole_float32 import whole_float32
-from rurklib.rng import seeded
-from rurklib.samples import Bounds, Pair
+from rurklib.tensors import Bounds, Pair, evaluating, seeded
 
 SOME = 64  # samples that models are tried on
 UNDEFINED = 0.2  # share of samples without a ratio that is flagged
@@ -111,7 +109,7 @@ def of_counts(
 
 def outputs(models: Mapping[str, nn.Module], x: Tensor) -> list[Flag]:
     """Models whose outputs look like probabilities, or differ when asked twice."""
-    shown, squashed, random, batchy = samples.as_float(x[:SOME]), [], [], []
+    shown, squashed, random, batchy = tensors.as_float(x[:SOME]), [], [], []
     part = shown[: (len(shown) + 1) // 2]
     for name, model in models.items():
         with evaluating(model), torch.no_grad(), seeded(0), whole_float32():
@@ -139,7 +137,7 @@ def inputs(x: Tensor, bounds: Bounds) -> list[Flag]:
     those that use less than a quarter of it."""
     low, high = 0.0, 1.0
     if x.ndim == 4 and x.shape[1] in (1, 3):
-        low, high = (float(samples.as_float(end)) for end in (x.min(), x.max()))
+        low, high = (float(tensors.as_float(end)) for end in (x.min(), x.max()))
     outside = bounds is None and (low < 0 or high > 1)
     seen = f"the forget samples span [{low:.3g}, {high:.3g}]"
     dark = bounds == (0.0, 1.0) and high < DARK
@@ -176,7 +174,7 @@ def without_gradient(models: Mapping[str, nn.Module], x: Tensor, y: Tensor) -> l
 
     Raises InputError for a model that can't be differentiated at all.
     """
-    found, shown, labels = [], samples.as_float(x[:SOME]), y[:SOME]
+    found, shown, labels = [], tensors.as_float(x[:SOME]), y[:SOME]
     for name, model in models.items():
         try:
             with evaluating(model):

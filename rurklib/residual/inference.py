@@ -27,9 +27,9 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from rurklib.model_state import evaluating
 from rurklib.residual.half import BATCH, in_half
 from rurklib.residual.whole_float32 import whole_float32
+from rurklib.tensors import evaluating
 from rurklib.train.precision import Precision, resolved
 
 TRIAL = 64  # samples that a fast form is tried on

@@ -15,8 +15,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rurklib import checks, samples
-from rurklib.model_state import evaluating
+from rurklib import checks, tensors
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import controls as control
 from rurklib.residual import flags
@@ -24,6 +23,7 @@ from rurklib.residual.counts import Counts, count_hits
 from rurklib.residual.inference import accelerate
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.spec import Measurement
+from rurklib.tensors import evaluating
 from rurklib.train.precision import Precision
 
 
@@ -37,10 +37,10 @@ def residual_knowledge(
     perturbation: str = "gaussian",
     draws: int = 100,
     seed: int = 0,
-    bounds: samples.Bounds = (0.0, 1.0),
+    bounds: tensors.Bounds = (0.0, 1.0),
     batch_size: int | None = None,
     precision: Precision = "float32",
-    controls: Mapping[str, samples.Pair] | None = None,
+    controls: Mapping[str, tensors.Pair] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> ResidualKnowledge:
     """Measure residual knowledge of ``model`` about the forget samples (x, y).
@@ -106,7 +106,7 @@ def residual_knowledge(
         counted = 0  # of these
 
         def measured(x: Tensor, y: Tensor) -> ResidualKnowledge:
-            example = samples.as_float(x[:64])
+            example = tensors.as_float(x[:64])
             forwards = {
                 n: accelerate(net, example, precision=precision) for n, net in everyone.items()
             }

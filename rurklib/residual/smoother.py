@@ -6,9 +6,9 @@ Apart from the other controls, whose words about a verdict no trained model depe
 import torch
 from torch import Tensor
 
-from rurklib import checks, samples
+from rurklib import checks, tensors
 from rurklib.perturb.noise import gaussian
-from rurklib.rng import generator
+from rurklib.tensors import generator
 
 
 def noisy_copies(
@@ -18,8 +18,8 @@ def noisy_copies(
     *,
     copies: int = 3,
     seed: int = 0,
-    bounds: samples.Bounds = (0.0, 1.0),
-) -> samples.Pair:
+    bounds: tensors.Bounds = (0.0, 1.0),
+) -> tensors.Pair:
     """(x, y) with ``copies`` Gaussian copies of each sample (sd tau) beside it: what to train the
     third control on, a model that is smoother and remembers no more.
 
@@ -37,7 +37,7 @@ def noisy_copies(
     checks.labels(y, len(x))
     checks.number("tau", tau, 0.0)
     checks.count("copies", copies)
-    x = samples.as_float(x)
+    x = tensors.as_float(x)
     noisy = [
         gaussian(x, tau, generator=generator(seed, 0, 0, i, device=x.device), bounds=bounds)
         for i in range(copies)

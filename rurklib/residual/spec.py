@@ -6,7 +6,7 @@ from typing import get_args
 
 from rurklib import checks
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.samples import Bounds
+from rurklib.tensors import Bounds
 from rurklib.train.precision import Precision
 
 

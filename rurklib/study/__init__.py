@@ -24,7 +24,7 @@ _HOMES = {
     "class_parts": "rurklib.study.stages.attack",
     "compare_runs": "rurklib.study.stages.attack",
     "evasive_model": "rurklib.study.stages.attack",
-    "finite": "rurklib.model_state",
+    "finite": "rurklib.tensors",
     "load_models": "rurklib.study.stages.models",
     "majority": "rurklib.study.stages.attack",
     "measure": "rurklib.study.stages.measure",

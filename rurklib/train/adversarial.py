@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib.perturb.gradient import pgd
-from rurklib.rng import generator
+from rurklib.tensors import generator
 
 STEPS = 5  # of PGD, each half of the radius: a corner of the ball is reached from any start
 STREAM = 12  # of random numbers, beside those of order (10) and augmentation (11)

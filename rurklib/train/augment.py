@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rurklib import checks
-from rurklib.samples import as_float
+from rurklib.tensors import as_float
 
 AREA = (0.08, 1.0)  # of a zoomed crop, as a share of the image: torchvision's RandomResizedCrop
 RATIO = (3 / 4, 4 / 3)  # of its width to its height, likewise

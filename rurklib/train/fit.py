@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.rng import generator, seeded
+from rurklib.tensors import generator, seeded
 from rurklib.train.adversarial import STREAM, led_astray
 from rurklib.train.augment import augmentation
 from rurklib.train.loop import batches, learn

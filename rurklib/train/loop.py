@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib.checks import InputError
-from rurklib.samples import as_float
+from rurklib.tensors import as_float
 from rurklib.train.augment import augmentation
 
 BatchNorm = Literal["frozen", "train"]

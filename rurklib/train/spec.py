@@ -20,8 +20,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from rurklib import checks
-from rurklib.rng import generator
-from rurklib.samples import Pair
+from rurklib.tensors import Pair, generator
 from rurklib.train.augment import AUGMENTATIONS
 from rurklib.train.loop import Batch, BatchNorm, batches, learn
 from rurklib.train.precision import Precision

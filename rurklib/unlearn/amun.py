@@ -33,9 +33,8 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.model_state import evaluating
 from rurklib.nearest import ddn
-from rurklib.samples import Bounds, Pair, as_float
+from rurklib.tensors import Bounds, Pair, as_float, evaluating
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method
 

@@ -20,9 +20,7 @@ from typing import Any, get_args
 from torch import nn
 
 from rurklib import checks
-from rurklib.model_state import finite
-from rurklib.rng import seeded
-from rurklib.samples import Pair
+from rurklib.tensors import Pair, finite, seeded
 from rurklib.train.precision import Precision, casts, computing, plain
 from rurklib.train.spec import SGD
 

@@ -26,9 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rurklib import checks, samples
-from rurklib.rng import generator
-from rurklib.samples import Pair
+from rurklib import checks, tensors
+from rurklib.tensors import Pair, generator
 from rurklib.unlearn.contract import method
 
 
@@ -40,7 +39,7 @@ def head_of(model: nn.Module, x: Tensor) -> nn.Linear:
     seen: list[Tensor] = []
     hook = linear[-1].register_forward_hook(lambda *call: seen.append(call[2]))
     with torch.no_grad():
-        out = model(samples.as_float(x[:2]))
+        out = model(tensors.as_float(x[:2]))
     hook.remove()
     if not seen or not torch.equal(seen[-1], out):
         raise checks.InputError("CR: the model's output isn't that of its last nn.Linear layer")
@@ -53,7 +52,7 @@ def features(model: nn.Module, head: nn.Linear, x: Tensor, batch_size: int) -> T
     hook = head.register_forward_hook(lambda *call: seen.append(call[1][0].double()))
     with torch.no_grad():
         for batch in x.split(batch_size):
-            model(samples.as_float(batch))
+            model(tensors.as_float(batch))
     hook.remove()
     z = torch.cat(seen)
     return z if head.bias is None else F.pad(z, (0, 1), value=1.0)

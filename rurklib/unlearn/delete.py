@@ -27,9 +27,7 @@ schedule "cosine".
 import torch
 from torch import Tensor, nn
 
-from rurklib.model_state import evaluating
-from rurklib.rng import generator
-from rurklib.samples import Pair, as_float
+from rurklib.tensors import Pair, as_float, evaluating, generator
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method
 from rurklib.unlearn.soft_and_wrong_labels import distillation_kl

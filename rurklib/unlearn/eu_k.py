@@ -22,7 +22,7 @@ momentum 0.9, weight_decay 1e-4, batch_size 128, batchnorm "train" (of the train
 
 from torch import nn
 
-from rurklib.samples import Pair
+from rurklib.tensors import Pair
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method
 from rurklib.unlearn.last_layers import fine_tune, last_layers, reset

@@ -29,8 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.rng import generator
-from rurklib.samples import Pair
+from rurklib.tensors import Pair, generator
 from rurklib.unlearn.contract import method
 from rurklib.unlearn.fisher_information import diagonal_fisher
 

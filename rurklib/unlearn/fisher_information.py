@@ -22,8 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from rurklib.model_state import evaluating
-from rurklib.samples import as_float
+from rurklib.tensors import as_float, evaluating
 from rurklib.train.precision import casts
 
 Of = Callable[[Tensor, Tensor], Tensor]  # a sample's logits [1, classes] and label -> a number

@@ -22,8 +22,7 @@ Hyper-parameters (paper's defaults): epochs 1, lr 1e-5, momentum 0.9, weight_dec
 import torch.nn.functional as F
 from torch import nn
 
-from rurklib.rng import generator
-from rurklib.samples import Pair
+from rurklib.tensors import Pair, generator
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method
 

@@ -17,7 +17,7 @@ Hyper-parameters (paper's defaults): epochs 10, lr 1e-2, momentum 0.9, weight_de
 
 from torch import nn
 
-from rurklib.samples import Pair
+from rurklib.tensors import Pair
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method
 

@@ -40,8 +40,7 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.perturb.ball import inside, norm
 from rurklib.perturb.noise import normal
-from rurklib.rng import generator
-from rurklib.samples import Bounds, Pair
+from rurklib.tensors import Bounds, Pair, generator
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method
 

@@ -21,8 +21,7 @@ import torch
 from torch import nn
 
 from rurklib import checks
-from rurklib.rng import mixed_seed, seeded
-from rurklib.samples import Pair
+from rurklib.tensors import Pair, mixed_seed, seeded
 from rurklib.train.spec import SGD
 
 PAPERS_K = 5

@@ -25,7 +25,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from rurklib.samples import Pair
+from rurklib.tensors import Pair
 from rurklib.unlearn.contract import method
 from rurklib.unlearn.fisher_information import mean_of
 from rurklib.unlearn.ssd import dampened

@@ -20,8 +20,7 @@ momentum 0.9, weight_decay 1e-4, clip 1.0, batch_size 128, batchnorm "train", sc
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rurklib.rng import generator
-from rurklib.samples import Pair
+from rurklib.tensors import Pair, generator
 from rurklib.train.loop import Batch, cycled
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method

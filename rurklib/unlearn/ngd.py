@@ -26,8 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.rng import generator
-from rurklib.samples import Pair
+from rurklib.tensors import Pair, generator
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method
 

@@ -34,8 +34,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, jvp, vjp
 
-from rurklib import checks, samples
-from rurklib.samples import Pair
+from rurklib import checks, tensors
+from rurklib.tensors import Pair
 from rurklib.unlearn.contract import method
 
 
@@ -53,7 +53,7 @@ class Linearised:
         return {k: v.view_as(p) for (k, p), v in zip(self.named.items(), parts, strict=True)}
 
     def outputs(self, x: Tensor) -> Callable[[dict[str, Tensor]], Tensor]:
-        return lambda weights: functional_call(self.model, weights, (samples.as_float(x),))
+        return lambda weights: functional_call(self.model, weights, (tensors.as_float(x),))
 
     def residuals(self, x: Tensor, y: Tensor, softmax: bool) -> Tensor:
         """e [n, classes]."""

@@ -23,8 +23,7 @@ import torch
 from torch import nn
 
 from rurklib import checks
-from rurklib.rng import generator
-from rurklib.samples import Pair
+from rurklib.tensors import Pair, generator
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method
 from rurklib.unlearn.soft_and_wrong_labels import wrong_labels

@@ -22,7 +22,7 @@ from dataclasses import replace
 from torch import nn
 
 from rurklib import checks
-from rurklib.samples import Pair
+from rurklib.tensors import Pair
 from rurklib.train.fit import fit
 from rurklib.train.spec import Recipe
 from rurklib.unlearn.contract import method

@@ -52,10 +52,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.model_state import evaluating
 from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
-from rurklib.rng import generator
-from rurklib.samples import Bounds, Pair
+from rurklib.tensors import Bounds, Pair, evaluating, generator
 from rurklib.train.loop import Batch, cycled
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.samples import Pair
+from rurklib.tensors import Pair
 from rurklib.unlearn.contract import method
 from rurklib.unlearn.fisher_information import diagonal_fisher
 

@@ -22,7 +22,7 @@ from typing import Any
 from torch import nn
 
 from rurklib import checks
-from rurklib.samples import Pair
+from rurklib.tensors import Pair
 from rurklib.unlearn.contract import SEARCH, Method, check, method
 from rurklib.unlearn.gd import gd
 from rurklib.unlearn.ngd import ngd

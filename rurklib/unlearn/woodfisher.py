@@ -27,8 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.rng import generator
-from rurklib.samples import Pair
+from rurklib.tensors import Pair, generator
 from rurklib.unlearn.contract import method
 from rurklib.unlearn.fisher_information import mean_score, scores
 

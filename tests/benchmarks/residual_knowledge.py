@@ -38,15 +38,14 @@ from torch import Tensor, nn
 
 import rurklib
 from rurklib.data.bundled import digits
-from rurklib.model_state import evaluating
 from rurklib.models import build
 from rurklib.residual.counts import count_hits
 from rurklib.residual.inference import accelerate, laid_out
 from rurklib.residual.spec import Measurement
-from rurklib.rng import generator
 from rurklib.study.ids import ModelId
 from rurklib.study.run import open_existing
 from rurklib.study.stages.models import load_model
+from rurklib.tensors import evaluating, generator
 from rurklib.train.fit import fit
 from rurklib.train.precision import Precision, processor_has_bfloat16
 

@@ -15,11 +15,11 @@ import rurklib
 from rurklib.models import Normalized
 from rurklib.residual import estimates
 from rurklib.residual.uncertainty import hits_against_null, left_out
-from rurklib.samples import as_float
 from rurklib.study.cli.main import main
 from rurklib.study.page.build import layers
 from rurklib.study.run import open_existing
 from rurklib.study.stages.models import load_models
+from rurklib.tensors import as_float
 
 NAMES = ["Original", "GD", "RURK"]  # and three re-trained, after the first
 

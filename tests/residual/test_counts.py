@@ -10,7 +10,7 @@ from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import counts as counts_module
 from rurklib.residual.counts import count_hits
 from rurklib.residual.spec import Measurement
-from rurklib.rng import generator
+from rurklib.tensors import generator
 
 
 def counted(models, x, y, *, found_on=None, **asked):

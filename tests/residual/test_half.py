@@ -15,7 +15,7 @@ from rurklib.residual.counts import count_hits
 from rurklib.residual.half import EVERY, in_half, lead
 from rurklib.residual.inference import accelerate
 from rurklib.residual.spec import Measurement
-from rurklib.samples import as_float
+from rurklib.tensors import as_float
 from rurklib.train.fit import fit
 
 TAUS = (0.0, 0.05, 0.2)

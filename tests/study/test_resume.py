@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from rurklib import study
-from rurklib.rng import seeded
 from rurklib.study import files
 from rurklib.study.resume import Kept
 from rurklib.study.run import open_run
+from rurklib.tensors import seeded
 from rurklib.train.fit import fit
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rurklib import InputError
-from rurklib.rng import generator, seeded
+from rurklib.tensors import generator, seeded
 from rurklib.train import precision as precisions
 from rurklib.train.fit import fit
 from rurklib.train.spec import SGD, Recipe, optimised, wind_forward

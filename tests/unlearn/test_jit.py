@@ -6,7 +6,7 @@ from torch import nn
 
 from rurklib import unlearn
 from rurklib.perturb.noise import normal
-from rurklib.rng import generator, seeded
+from rurklib.tensors import generator, seeded
 from rurklib.unlearn.jit import lipschitz
 
 BARE = {"momentum": 0.0, "weight_decay": 0.0, "bounds": None}

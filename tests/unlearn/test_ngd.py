@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from rurklib.rng import generator
+from rurklib.tensors import generator
 from rurklib.unlearn.ngd import ngd, noise_term
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from rurklib import InputError, unlearn
-from rurklib.rng import seeded
+from rurklib.tensors import seeded
 from rurklib.train.precision import casts
 from rurklib.unlearn.last_layers import reset
 from rurklib.unlearn.soft_and_wrong_labels import wrong_labels

@@ -23,13 +23,13 @@ from rurklib.residual.controls import HELD_OUT, RETAINED, drawn, sampled
 from rurklib.residual.flag import Flag
 from rurklib.residual.measure import named, residual_knowledge
 from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, TESTS, Verdict
-from rurklib.samples import Bounds, Pair, of_one_kind
 from rurklib.study import files
 from rurklib.study.audit.chance import CHANCE, of_all_classes
 from rurklib.study.audit.plain import ALL, FORGOTTEN, Audited, as_json, counted, said, together
 from rurklib.study.audit.samples import rests_on, samples_table
 from rurklib.study.environment import needs
 from rurklib.study.run_record import AUDIT
+from rurklib.tensors import Bounds, Pair, of_one_kind
 
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
 # Whose tau is in units of the input, and no norm of a whole perturbation.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rurklib.models.logits import logits
 from rurklib.residual.flag import Flag, flag, some
-from rurklib.samples import Pair
+from rurklib.tensors import Pair
 
 CHANCE, ALONE = "references at chance", "reference at chance"  # flags
 

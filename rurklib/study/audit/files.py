@@ -21,13 +21,12 @@ from torch import Tensor, nn
 
 from rurklib.checks import InputError, count, disjoint, labels
 from rurklib.residual.flag import flag, some
-from rurklib.rng import seeded
-from rurklib.samples import copies, of_one_kind
 from rurklib.study.audit.fitted import fitted, shown_to
 from rurklib.study.audit.onnx import Onnx
 from rurklib.study.audit.pickled import read_pickled
 from rurklib.study.brought import executed
 from rurklib.study.sources.npz import read_indices, read_samples, said
+from rurklib.tensors import copies, of_one_kind, seeded
 
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from rurklib.checks import InputError, logits, number
 from rurklib.models import Normalized
 from rurklib.models.logits import logits as of_all
-from rurklib.samples import Pair
+from rurklib.tensors import Pair
 
 
 class Reordered(nn.Module):

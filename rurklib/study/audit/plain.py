@@ -22,8 +22,8 @@ from rurklib.residual.controls import HELD_OUT, RETAINED
 from rurklib.residual.exchange import ALIKE, LESS_SURE, SURER, Exchange
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, OVER, RESIDUAL, Verdict
-from rurklib.samples import Pair
 from rurklib.study.audit.chance import ALONE, CHANCE
+from rurklib.tensors import Pair
 
 UNLIKE = "references unlike held-out samples"  # a flag
 FORGOTTEN, ALL = "forgotten", ", all classes"

@@ -23,19 +23,19 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
-from rurklib import checks, samples
+from rurklib import checks, tensors
 from rurklib.perturb.gradient import search
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import estimates
 from rurklib.residual.counts import BLOCK
 from rurklib.residual.inference import accelerate, laid_out
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.rng import generator
 from rurklib.study import files
 from rurklib.study.ids import ModelId
 from rurklib.study.run import Run
 from rurklib.study.stages.measure import residual
 from rurklib.study.stages.models import load_models
+from rurklib.tensors import generator
 
 TITLE = "Perturbation inspector"
 NORMS, AIMS = ("L-inf", "L2", "L1"), ("towards y", "away from y")
@@ -146,7 +146,7 @@ class Inspector:
         self.ids |= {method: ModelId(method, self.seed) for method in run.scenario.methods}
         self.references, nets = tuple(again), load_models(run, list(self.ids.values()))
         self.models: dict[str, nn.Module] = {name: nets[n] for name, n in self.ids.items()}
-        self._example = samples.as_float(self.x[:64])
+        self._example = tensors.as_float(self.x[:64])
         self.forwards = {n: accelerate(m, self._example) for n, m in self.models.items()}
         self._searched: dict[str, Any] = {}  # modules
 
@@ -208,7 +208,7 @@ class Inspector:
         if sample >= len(self.x):
             raise checks.InputError(f"sample = {sample}: there are {len(self.x)} forget samples")
         first, at = sample // BLOCK * BLOCK, sample % BLOCK
-        xs, ys = samples.as_float(self.x[first : first + BLOCK]), self.y[first : first + BLOCK]
+        xs, ys = tensors.as_float(self.x[first : first + BLOCK]), self.y[first : first + BLOCK]
         x, y, bounds = xs[at : at + 1], ys[at : at + 1], self.run.data.bounds
         rule.check(x, tau, bounds)
         many = (len(draws), *[1] * (x.ndim - 1))
@@ -265,7 +265,7 @@ class Inspector:
             found_on if PERTURBATIONS[perturbation].gradient_based else "",
             steps,
             int(self.y[sample]),
-            samples.as_float(self.x[sample]).cpu().numpy(),
+            tensors.as_float(self.x[sample]).cpu().numpy(),
             copy[0].cpu().numpy(),
             tuple(self.models),
             self.references,

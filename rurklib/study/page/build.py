@@ -20,12 +20,12 @@ from rurklib.models import Normalized
 from rurklib.residual import estimates
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.uncertainty import MIN_REFERENCES
-from rurklib.samples import as_float
 from rurklib.study.figures.style import style
 from rurklib.study.ids import ModelId
 from rurklib.study.inspector.view import seed_of
 from rurklib.study.run import Run
 from rurklib.study.stages.models import load_models
+from rurklib.tensors import as_float
 from rurklib.unlearn.contract import METHODS
 
 HERE = Path(__file__).parent

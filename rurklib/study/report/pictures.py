@@ -17,13 +17,13 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from rurklib.residual.placement import in_most
-from rurklib.samples import as_float
 from rurklib.study import files
 from rurklib.study.figures.charts import dots, lines, sample_histogram
 from rurklib.study.figures.curves import QUANTITIES, band_growth, residual_curves
 from rurklib.study.figures.images import image_rows, who
 from rurklib.study.figures.style import png
 from rurklib.study.run import Run
+from rurklib.tensors import as_float
 
 ACCURACIES = {"unlearn_accuracy": "unlearn accuracy (%)", "test_accuracy": "test accuracy (%)"}
 

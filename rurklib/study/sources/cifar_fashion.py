@@ -18,9 +18,9 @@ import torch
 from rurklib.checks import InputError
 from rurklib.data.dataset import Dataset
 from rurklib.data.subsets import head_of_each_class
-from rurklib.samples import Pair
 from rurklib.study.sources.image_folder import cache_folder
 from rurklib.study.sources.npz import npz
+from rurklib.tensors import Pair
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"

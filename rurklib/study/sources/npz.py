@@ -24,7 +24,7 @@ from torch import Tensor
 
 from rurklib.checks import InputError
 from rurklib.data.dataset import Dataset
-from rurklib.samples import Pair
+from rurklib.tensors import Pair
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 OPTIONAL = ("class_names",)

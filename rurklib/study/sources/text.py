@@ -36,7 +36,7 @@ import torch
 from rurklib import checks
 from rurklib.checks import InputError
 from rurklib.data.dataset import Dataset
-from rurklib.samples import Pair
+from rurklib.tensors import Pair
 
 TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 Row = tuple[str, str]  # label, text

@@ -36,7 +36,6 @@ from rurklib.residual.controls import HELD_OUT, RETAINED, drawn
 from rurklib.residual.placement import SIDES, placement
 from rurklib.residual.spec import Measurement
 from rurklib.residual.uncertainty import MIN_REFERENCES
-from rurklib.samples import Pair, as_float
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, fresh, key, memo
@@ -45,6 +44,7 @@ from rurklib.study.stages.making import load_model
 from rurklib.study.stages.measure import samples
 from rurklib.study.stages.models import digests, load_models
 from rurklib.study.stages.parallel import parallel
+from rurklib.tensors import Pair, as_float
 
 ATTACKS_FILE = "attacks.csv"  # a run's table
 FORGET = "forget set"

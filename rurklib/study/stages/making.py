@@ -12,7 +12,6 @@ from torch import nn
 from rurklib import checks
 from rurklib.data.dataset import Dataset
 from rurklib.data.requests import rehearsed
-from rurklib.model_state import finite
 from rurklib.models import build, transfer
 from rurklib.residual.smoother import noisy_copies
 from rurklib.study import brought, files
@@ -20,6 +19,7 @@ from rurklib.study.ids import PRETRAIN, SAME_PRIOR, SMOOTHED, ModelId
 from rurklib.study.memo import WEIGHTS, Checkpoint, content
 from rurklib.study.resume import Kept
 from rurklib.study.run import Run
+from rurklib.tensors import finite
 from rurklib.train.fit import fit
 from rurklib.unlearn.contract import METHODS, defaults
 

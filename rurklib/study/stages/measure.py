@@ -25,13 +25,13 @@ from rurklib.residual.placement import by_p
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.spec import Measurement
 from rurklib.residual.verdict import Verdict
-from rurklib.samples import as_float
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, digest, fresh, key
 from rurklib.study.run import Run
 from rurklib.study.stages.models import digests, load_model, load_models
 from rurklib.study.stages.parallel import parallel
+from rurklib.tensors import as_float
 
 P_OF = dict(zip(PARTS, ("p_margin", "p_scaled_margin", "p_soft_hits", "p_hits", "p_hits_first"),
                 strict=True))  # a part of the rule, and its column in verdicts.csv  # fmt: skip

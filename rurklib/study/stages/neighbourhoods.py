@@ -13,18 +13,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rurklib import samples
+from rurklib import tensors
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import estimates
 from rurklib.residual.inference import accelerate, laid_out
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.rng import generator
 from rurklib.study import files
 from rurklib.study.ids import ModelId
 from rurklib.study.run import Run
 from rurklib.study.stages.measure import residual
 from rurklib.study.stages.models import load_models
 from rurklib.study.stages.parallel import parallel
+from rurklib.tensors import generator
 
 # What is counted, and the paper's table of it.
 TABLES = {
@@ -109,7 +109,7 @@ def paper_table(frame: pd.DataFrame, column: str) -> pd.DataFrame:
 def _answers(run: Run, name: ModelId, draws: int) -> np.ndarray:
     """The class that a model says of copies that are the same for all, [tau, draw, sample]."""
     x, y = run.pair("forget")
-    x, s = samples.as_float(x), run.scenario
+    x, s = tensors.as_float(x), run.scenario
     net = load_models(run, [name])[name]
     rule = PERTURBATIONS[s.perturbations[0]]
     form = accelerate(net, x[:64], precision=s.recipe.precision)

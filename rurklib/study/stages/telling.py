@@ -7,11 +7,10 @@ from torch import Tensor
 
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.counts import BLOCK
-from rurklib.rng import generator
-from rurklib.samples import as_float
 from rurklib.study.run import Run
 from rurklib.study.stages.making import load_model
 from rurklib.study.stages.measure import residual
+from rurklib.tensors import as_float, generator
 
 
 class Telling(NamedTuple):

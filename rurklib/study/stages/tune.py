@@ -32,13 +32,13 @@ import numpy as np
 import pandas as pd
 
 from rurklib import checks
-from rurklib.rng import mixed_seed
 from rurklib.study import files
 from rurklib.study.run import Run
 from rurklib.study.scenarios.scenario import literal
 from rurklib.study.stages.models import train
 from rurklib.study.stages.parallel import parallel
 from rurklib.study.stages.trials import numbers_of, trial
+from rurklib.tensors import mixed_seed
 from rurklib.unlearn.contract import SEARCH, check, defaults
 
 SCREEN, FINALISTS = 2, 3

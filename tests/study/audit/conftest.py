@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 from torch import nn
 
-from rurklib.rng import generator
 from rurklib.study.cli.main import main
+from rurklib.tensors import generator
 
 CODE = """
 from helper import WIDTH

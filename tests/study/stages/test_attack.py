@@ -13,7 +13,6 @@ from rurklib.metrics.membership import membership
 from rurklib.metrics.relearn import few_shots
 from rurklib.models.logits import logit_margin
 from rurklib.residual.placement import placement
-from rurklib.samples import as_float
 from rurklib.study import books
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.stages.attack import (
@@ -25,6 +24,7 @@ from rurklib.study.stages.attack import (
     read_tables,
     share_outside,
 )
+from rurklib.tensors import as_float
 
 FEW = {"draws": 2, "steps": 3, "shots": 4, "most": 12}
 

@@ -10,10 +10,9 @@ import torch
 from rurklib import InputError, perturb, residual_knowledge, study
 from rurklib.data.requests import rehearsed
 from rurklib.models.logits import logit_margin
-from rurklib.rng import generator
-from rurklib.samples import as_float
 from rurklib.study import files
 from rurklib.study.run import open_run
+from rurklib.tensors import as_float, generator
 from rurklib.train import fit
 
 

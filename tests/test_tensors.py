@@ -1,11 +1,26 @@
-"""Random states: a block's own, and the caller's as it was; streams that never repeat another."""
+"""Samples as floats, random streams that never repeat another, and modes: the caller's stay as they
+were."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rurklib.rng import generator, mixed_seed, seeded
+from rurklib.tensors import as_float, copies, evaluating, generator, mixed_seed, seeded
+
+
+def test_bytes_become_shares_of_255_and_the_caller_keeps_his():
+    x = torch.tensor([0, 51, 255], dtype=torch.uint8)
+    assert as_float(x).tolist() == pytest.approx([0, 0.2, 1])
+    assert x.tolist() == [0, 51, 255]
+    f = torch.rand(2)
+    assert as_float(f) is f
+
+
+def test_copies_are_found_byte_for_byte():
+    x = torch.tensor([[0.0, 1.0], [-0.0, 1.0], [2.0, 3.0]])
+    assert copies(x, x[[0, 0]]).tolist() == [True, False, False]
+    assert copies(x, x[:0]).tolist() == [False, False, False]
 
 
 def test_seeded_runs_on_a_random_state_of_its_own():
@@ -57,3 +72,22 @@ def test_streams_named_by_different_lengths_differ(a, b):
     must not repeat the other. Fails if numbers are handed to SeedSequence as they are: it pads
     with zeros, and reads a number above 2**32 as two."""
     assert mixed_seed(*a) != mixed_seed(*b)
+
+
+def test_every_submodule_gets_its_own_mode_back(cnn):
+    """Fails after a blanket ``model.train()``: it would unfreeze the BatchNorm layer."""
+    a, b = cnn(0), cnn(1)
+    a.train()
+    a[1].eval()
+    b[3].train()
+    modes = [[m.training for m in net.modules()] for net in (a, b)]
+    with evaluating(a, b, a):
+        assert not any(m.training for net in (a, b) for m in net.modules())
+    assert [[m.training for m in net.modules()] for net in (a, b)] == modes
+
+
+def test_modes_come_back_after_an_error(cnn):
+    net = cnn().train()
+    with pytest.raises(ZeroDivisionError), evaluating(net):
+        _ = 1 / 0
+    assert all(m.training for m in net.modules())
