@@ -28,9 +28,8 @@ from rurklib.nearest import ddn
 from rurklib.perturb.ball import inside, project
 from rurklib.perturb.gradient import ascent, start
 from rurklib.perturb.noise import normal
-from rurklib.residual.inference import accelerate
-from rurklib.residual.spec import Measurement
-from rurklib.residual.whole_float32 import whole_float32
+from rurklib.residual.counts import Measurement
+from rurklib.residual.inference import accelerate, whole_float32
 from rurklib.tensors import Bounds, Pair, as_float, evaluating, generator
 
 

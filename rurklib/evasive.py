@@ -18,7 +18,7 @@ from rurklib import checks, tensors
 from rurklib.models.logits import logit_margin
 from rurklib.perturb.ball import inside
 from rurklib.perturb.noise import normal
-from rurklib.residual.spec import Measurement
+from rurklib.residual.counts import Measurement
 from rurklib.tensors import Pair, evaluating, generator, seeded
 from rurklib.train.loop import cycled
 from rurklib.train.spec import SGD

@@ -9,7 +9,7 @@ from torch import nn
 
 from rurklib.attacks import ATTACKS, AttackSetting, attack, eot, unlearning_mapping
 from rurklib.models.logits import logit_margin
-from rurklib.residual.spec import Measurement
+from rurklib.residual.counts import Measurement
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from rurklib.checks import InputError
 from rurklib.evasive import BRITTLE, level_of, noise_brittle, noisy_level
 from rurklib.models.logits import logit_margin
-from rurklib.residual.spec import Measurement
+from rurklib.residual.counts import Measurement
 
 MEASURED = Measurement((0.0, 0.1, 0.2))
 

@@ -15,8 +15,8 @@ from rurklib import residual_knowledge
 from rurklib.attacks import ATTACKS, AttackSetting, attack
 from rurklib.evasive import noisy_level
 from rurklib.perturb import PERTURBATIONS
+from rurklib.residual.counts import Measurement
 from rurklib.residual.disagreement import disagreement
-from rurklib.residual.spec import Measurement
 from rurklib.tensors import generator
 from rurklib.train.fit import fit
 

@@ -1,6 +1,6 @@
 """Residual knowledge: counts -> estimates -> frame. Estimators never touch a model."""
 
-from rurklib.residual.counts import Counts, count_hits
+from rurklib.residual.counts import Counts, Measurement, count_hits
 from rurklib.residual.disagreement import disagreement
 from rurklib.residual.flag import Flag
 from rurklib.residual.measure import assemble, residual_knowledge
@@ -8,7 +8,6 @@ from rurklib.residual.placement import Placement, placement
 from rurklib.residual.reference_subsets import against_reference_subsets
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.smoother import noisy_copies
-from rurklib.residual.spec import Measurement
 from rurklib.residual.verdict import Verdict, judge
 
 __all__ = [

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from rurklib import checks, tensors
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import estimates
-from rurklib.residual.spec import Measurement
+from rurklib.residual.counts import Measurement
 from rurklib.tensors import evaluating, generator
 
 

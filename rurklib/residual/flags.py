@@ -18,11 +18,10 @@ from rurklib.perturb.gradient import ascent
 from rurklib.residual import estimates
 from rurklib.residual.counts import Counts
 from rurklib.residual.flag import Flag, flag, some
-from rurklib.residual.inference import logit_mismatch
+from rurklib.residual.inference import logit_mismatch, whole_float32
 from rurklib.residual.references import at_chance, copies, outstanding
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.uncertainty import MIN_REFERENCES
-from rurklib.residual.whole_float32 import whole_float32
 from rurklib.tensors import Bounds, Pair, evaluating, seeded
 
 SOME = 64  # samples that models are tried on

@@ -12,6 +12,16 @@ few hundred roundings, so that an answer can differ only where the two best logi
 closely. Where a model can't be traced or copied, has hooks, or fails the trial, the model itself
 is used, and :class:`Forward` says why.
 
+**Screening in bfloat16.** Whether a copy is recognised depends on the largest logit alone, and
+bfloat16 moves logits by a few hundredths. So all copies are asked in bfloat16, and those whose two
+best logits are so close that this might decide are asked again in float32. How close that is, is
+measured on the copies at hand: one in sixteen of each batch is asked both ways, and a lead of less
+than four times the largest difference found there is in doubt (two errors, one a logit, and as much
+again). So this is an estimate: a hit could differ where errors are twice those of the copies asked
+both ways; none was seen to. Logits that nobody doubted stay bfloat16's, less their mean error on
+the copies asked both ways: it is mostly that of rounded weights, the same for all copies, and would
+stay in a mean of margins.
+
 The batch size follows from the sizes of the activations, not from a stopwatch: about a megabyte
 for the largest one stays in cache, but at least 64 samples share what a pass costs by itself, and
 none may take more than 32 megabytes. A timed choice would differ from run to run, and with it the
@@ -19,16 +29,16 @@ last digit of a sum.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from rurklib.residual.half import BATCH, in_half
-from rurklib.residual.whole_float32 import whole_float32
 from rurklib.tensors import evaluating
 from rurklib.train.precision import Precision, resolved
 
@@ -70,7 +80,7 @@ def accelerate(
     ``example`` [n, ...] are floats of the kind that it will be asked about; the first 64 are the
     trial. ``gradients``: gradients with respect to the input will be taken, so only ordinary
     layers are used (``call`` is then a module). ``precision`` "bfloat16", or "auto" on a processor
-    that has it: asked in bfloat16 first (:mod:`rurklib.residual.half`). Nothing that the model
+    that has it: asked in bfloat16 first (see above). Nothing that the model
     does is raised. Later changes of its weights don't reach the form: make it anew.
     """
     example = laid_out(example[:TRIAL])
@@ -244,3 +254,83 @@ class Convolution(nn.Module):
         return torch.ops.mkldnn._convolution_pointwise(
             x, self.weight, self.bias, *self.shape, self.after, [], ""
         )
+
+
+# --- float32 that is float32 ----------------------------------------------------------------------
+
+
+@contextmanager
+def whole_float32() -> Iterator[None]:
+    """Convolutions and matrix products of float32 are in float32 inside the block; then as they
+    were.
+
+    TensorFloat-32 (ten bits) is PyTorch's default in cuDNN. Answers on copies near a border would
+    depend on it, and a net whose BatchNorms are folded would look like another one, so that no fast
+    form would pass its trial (found by rounding to ten bits on a CPU; not run on a GPU).
+    """
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+
+    def switched(place: Any, name: str, value: Any) -> None:
+        before = getattr(place, name)
+        if before != value:
+            setattr(place, name, value)
+            after.callback(setattr, place, name, before)
+
+    with ExitStack() as after:
+        # PyTorch 2.9 has finer switches, and refuses to tell the older ones if both were used.
+        for older, newer in ((cudnn, getattr(cudnn, "conv", None)), (matmul, matmul)):
+            with suppress(RuntimeError):
+                switched(older, "allow_tf32", False)
+            if getattr(newer, "fp32_precision", "") == "tf32":
+                switched(newer, "fp32_precision", "ieee")
+        yield
+
+
+# --- bfloat16 -------------------------------------------------------------------------------------
+
+
+EVERY = 16  # of the copies in a batch, one is asked both ways
+SAFE = 4  # a lead of so many times the largest difference isn't in doubt
+BATCH = 256  # copies at once, so that some are asked both ways
+
+
+def in_half(
+    net: nn.Module, call: Callable[[Tensor], Tensor], example: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """A function that gives ``call``'s answers, sooner: logits whose argmax is that of ``call``.
+
+    ``net`` is the same model as ordinary layers, of which a copy in bfloat16 is made; ``example``
+    are inputs that it is tried on. Raises ValueError if too many answers would be in doubt for it
+    to be any faster, and whatever the net raises in bfloat16.
+    """
+    half = copy.deepcopy(net).to(torch.bfloat16)
+
+    def rough(x: Tensor) -> Tensor:
+        return half(x.to(torch.bfloat16)).float()
+
+    def answers(x: Tensor) -> Tensor:
+        logits = rough(x)
+        asked = torch.zeros(len(x), dtype=torch.bool)
+        asked[::EVERY] = True
+        exact = call(x[asked])
+        logits += (exact - logits[asked]).mean(0)
+        doubt = SAFE * (exact - logits[asked]).abs().max()
+        logits[asked] = exact
+        # NaN and infinity: "not", so that they are asked again.
+        again = ~(lead(logits) > doubt) & ~asked
+        if again.any():
+            logits[again] = call(x[again])
+        return logits
+
+    with torch.inference_mode():
+        own = call(example)
+        doubted = lead(own) <= SAFE * (own - rough(example)).abs().max()
+    if not own.isfinite().all() or doubted.float().mean() > 0.5:
+        raise ValueError(f"{int(doubted.sum())} of {len(own)} answers in bfloat16 are in doubt")
+    return answers
+
+
+def lead(logits: Tensor) -> Tensor:
+    """How far the largest logit is ahead of the next one, [n]."""
+    best = logits.topk(2, dim=1).values
+    return best[:, 0] - best[:, 1]

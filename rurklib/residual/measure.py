@@ -19,10 +19,9 @@ from rurklib import checks, tensors
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import controls as control
 from rurklib.residual import flags
-from rurklib.residual.counts import Counts, count_hits
+from rurklib.residual.counts import Counts, Measurement, count_hits
 from rurklib.residual.inference import accelerate
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.residual.spec import Measurement
 from rurklib.tensors import evaluating
 from rurklib.train.precision import Precision
 
@@ -62,7 +61,7 @@ def residual_knowledge(
         seed: decides the copies.
         batch_size: most samples that a model is shown at once; None: what suits it.
         precision: "float32"; with "bfloat16", or "auto" on a processor that has it, the same hits
-            are found in bfloat16, sooner on convolutional nets (:mod:`rurklib.residual.half`).
+            are found in bfloat16, sooner on convolutional nets (:mod:`rurklib.residual.inference`).
         controls: other samples by name, ``{"held out": (x, y), "retained": (x, y)}``, measured the
             same way beside (:mod:`rurklib.residual.controls`). Held-out samples of the forgotten
             classes, that nobody trained on, tell memory from robustness.

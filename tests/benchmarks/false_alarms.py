@@ -21,9 +21,8 @@ import torch
 from torch import nn
 
 from rurklib import study
-from rurklib.residual.counts import Counts, count_hits
+from rurklib.residual.counts import Counts, Measurement, count_hits
 from rurklib.residual.parts import PARTS, combined, statistics
-from rurklib.residual.spec import Measurement
 from rurklib.residual.uncertainty import least_spread, log_odds, p_value
 from rurklib.study import files, memo
 from rurklib.study.run import Run, open_run

@@ -39,9 +39,8 @@ from torch import Tensor, nn
 import rurklib
 from rurklib.data.bundled import digits
 from rurklib.models import build
-from rurklib.residual.counts import count_hits
+from rurklib.residual.counts import Measurement, count_hits
 from rurklib.residual.inference import accelerate, laid_out
-from rurklib.residual.spec import Measurement
 from rurklib.study.ids import ModelId
 from rurklib.study.run import open_existing
 from rurklib.study.stages.models import load_model

@@ -9,9 +9,8 @@ from torch import nn
 
 import rurklib
 from rurklib import Counts, InputError, ResidualKnowledge, residual_knowledge
-from rurklib.residual.counts import count_hits
+from rurklib.residual.counts import Measurement, count_hits
 from rurklib.residual.result import COLUMNS
-from rurklib.residual.spec import Measurement
 
 
 def counted(models, x, y, *, found_on=None, **asked):

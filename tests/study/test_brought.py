@@ -16,7 +16,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from rurklib import METHODS, study
 from rurklib.checks import InputError
-from rurklib.residual.spec import Measurement
+from rurklib.residual.counts import Measurement
 from rurklib.study import books, brought
 from rurklib.study.report.tables import findings_table, results_table
 from rurklib.study.run import open_existing, open_run

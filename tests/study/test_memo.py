@@ -9,7 +9,7 @@ from torch import nn
 
 from rurklib import InputError, study
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.residual.spec import Measurement
+from rurklib.residual.counts import Measurement
 from rurklib.study import memo, source
 from rurklib.study.books import folder, read
 from rurklib.study.ids import ModelId

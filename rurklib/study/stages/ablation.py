@@ -23,9 +23,8 @@ from rurklib import checks
 from rurklib.metrics.accuracy import average_gap
 from rurklib.perturb.noise import matched_radius
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.residual.counts import Counts, count_hits
+from rurklib.residual.counts import Counts, Measurement, count_hits
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.residual.spec import Measurement
 from rurklib.residual.verdict import Verdict
 from rurklib.study import files
 from rurklib.study.ids import ModelId

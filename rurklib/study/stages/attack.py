@@ -33,8 +33,8 @@ from rurklib.metrics.membership import membership
 from rurklib.models import build
 from rurklib.residual import ResidualKnowledge
 from rurklib.residual.controls import HELD_OUT, RETAINED, drawn
+from rurklib.residual.counts import Measurement
 from rurklib.residual.placement import SIDES, placement
-from rurklib.residual.spec import Measurement
 from rurklib.residual.uncertainty import MIN_REFERENCES
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId

@@ -17,13 +17,12 @@ from rurklib import checks
 from rurklib.models import build
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
-from rurklib.residual.counts import Counts, count_hits
+from rurklib.residual.counts import Counts, Measurement, count_hits
 from rurklib.residual.inference import accelerate
 from rurklib.residual.measure import assemble
 from rurklib.residual.parts import PARTS
 from rurklib.residual.placement import by_p
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.residual.spec import Measurement
 from rurklib.residual.verdict import Verdict
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId

@@ -9,8 +9,7 @@ from torch import nn
 
 from rurklib.metrics.accuracy import accuracy
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.residual.counts import count_hits
-from rurklib.residual.spec import Measurement
+from rurklib.residual.counts import Measurement, count_hits
 from rurklib.study import brought
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import JSON, key, memo

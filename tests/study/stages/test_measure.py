@@ -155,7 +155,7 @@ def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, 
 
 
 def test_a_bad_question_is_refused_before_any_work(run):
-    """The values of a Measurement: tests/residual/test_spec.py."""
+    """The values of a Measurement: tests/residual/test_counts.py."""
     with pytest.raises(InputError, match="draws"):
         study.residual(run, "gaussian", draws=0)
     with pytest.raises(InputError, match="part"):
