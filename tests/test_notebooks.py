@@ -132,36 +132,15 @@ def test_every_picture_has_alt_text(path):
                 assert len(output.metadata["image/png"]["alt"]) > 30
 
 
-LAYOUT = re.compile(r"title|alt=|figsize|set_|legend|style\.hide|\.format\(")
-
-
-def length(path) -> str:
-    """A row of the table in notebooks/README.md: words, lines of code without the exercises', how
-    many of them are titles, alternative texts and layout, the exercises' lines, and after how many
-    words the first figure comes."""
-    words, code, asked, first = 0, [], 0, ""
-    cells = nbformat.read(path, as_version=4).cells
-    for cell, after in zip(cells, [*cells[1:], None], strict=True):
-        if cell.cell_type == "markdown":
-            words += len(re.findall(r"\w[\w'-]*", re.sub(r"<[^>]+>|\$[^$]*\$", "", cell.source)))
-            continue
-        lines = [line.strip() for line in cell.source.splitlines()]
-        lines = [line for line in lines if line and not line.startswith("#")]
-        if after and after.source.startswith("<details><summary>A solution"):
-            asked += len(lines)
-        else:
-            code += lines
-        if not first and any("image/png" in o.get("data", {}) for o in cell.outputs):
-            first = str(words)
-    share = round(100 * sum(bool(LAYOUT.search(line)) for line in code) / len(code))
-    return f"| {path.stem} | {words} | {len(code)} | {share} % | {asked} | {first or '-'} |"
-
-
-def test_how_long_they_are_is_said_and_no_more_than_a_tenth_is_layout():
-    """Fails if a notebook grows without its row, or the first one beyond sixty lines."""
-    rows = [length(path) for path in BOOKS]
-    readme = (books.folder() / "README.md").read_text().splitlines()
-    assert [row for row in rows if row not in readme] == []
-    lines, shares = ([int(row.split("|")[k].split()[0]) for row in rows] for k in (3, 4))
-    assert max(shares) < 10
-    assert lines[0] < 60
+def test_the_first_notebook_stays_short():
+    """Fails if its code, exercises apart, reaches sixty lines."""
+    cells = nbformat.read(BOOKS[0], as_version=4).cells
+    lines = [
+        line
+        for cell, after in zip(cells, [*cells[1:], None], strict=True)
+        if cell.cell_type == "code"
+        and not (after and after.source.startswith("<details><summary>A solution"))
+        for line in cell.source.splitlines()
+        if line.strip() and not line.strip().startswith("#")
+    ]
+    assert len(lines) < 60
