@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from rurklib import study
-from rurklib.residual.parts import combined
+from rurklib.residual.verdict import combined
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.images import CONTROL
 from rurklib.study.stages.measure import P_OF

@@ -23,8 +23,7 @@ from torch import Tensor
 
 from rurklib import checks, tensors
 from rurklib.residual import uncertainty
-from rurklib.residual.parts import PARTS, PartStatistic, combined
-from rurklib.residual.verdict import JOINT, Verdict
+from rurklib.residual.verdict import JOINT, PARTS, PartStatistic, Verdict, combined
 from rurklib.tensors import generator
 
 HELD_OUT, RETAINED = "held out", "retained"
@@ -73,7 +72,7 @@ def compared(
 ) -> str:
     """What held-out samples say of a finding on the forget set, as a sentence.
 
-    The statistics are what :func:`rurklib.residual.parts.part_statistics` gives for either.
+    The statistics are what :func:`rurklib.residual.verdict.part_statistics` gives for either.
     Whether forget samples stand out *more* than held-out ones is asked by the same rule, of the
     difference of the two deviations, from which a shift of both, as robustness makes it, cancels.
     """

@@ -20,7 +20,7 @@ import numpy as np
 from scipy import special
 
 from rurklib.residual import uncertainty
-from rurklib.residual.parts import PARTS, combined, statistics
+from rurklib.residual.verdict import PARTS, combined, statistics
 
 SAME = 1e-3  # answers that differ by less, in units of how they vary, are the same answers
 LEVEL = 0.03  # nominal: one is flagged in 3.7 % of sets of good references (README.md)

@@ -16,10 +16,17 @@ from rurklib.residual import estimates, uncertainty
 from rurklib.residual.counts import Counts
 from rurklib.residual.exchange import Exchange, exchange
 from rurklib.residual.flag import Flag
-from rurklib.residual.parts import part_statistics
 from rurklib.residual.references import unlike
 from rurklib.residual.uncertainty import Pair
-from rurklib.residual.verdict import JOINT, OVER, RESIDUAL, Verdict, judge, without_references
+from rurklib.residual.verdict import (
+    JOINT,
+    OVER,
+    RESIDUAL,
+    Verdict,
+    judge,
+    part_statistics,
+    without_references,
+)
 
 COLUMNS = (
     "tau", "forget_accuracy", "reference_accuracy", "ratio_of_means", "mean_of_ratios",

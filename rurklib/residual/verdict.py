@@ -1,25 +1,48 @@
 """Residual knowledge, none detected, or over-forgotten: one rule for the whole curve.
 
-A p per tau asks one question many times. Five *parts* (:mod:`rurklib.residual.parts`) each ask once
-whether a further re-trained model could have shown a number of the curve; **the rule** joins their
-p into one (``combined``), which is held against the level. It is as sharp as the best part to
-within a few points on every problem that was tried, and its false alarms are near the level:
-README.md has both, in tables. Two-sided, because a model that avoids the right answer gives the
-forget set away as well. Where the parts disagree, the verdict says so.
+A p per tau asks one question many times. So five *parts* each stand for the whole curve by one
+number, and one two-sided prediction each (``uncertainty.p_value``) says whether a new re-trained
+model could have shown that:
+
+- ``"margin"``: the logit margin, averaged over samples, copies and taus: how far each copy is from
+  being (un)recognised, not only on which side. A model that merely multiplies its logits moves it.
+- ``"scaled margin"``: the same after each model's margins were divided by their own standard
+  deviation over samples, and multiplied by the references' mean one. Unaffected by a common factor,
+  and less sharp for knowledge of a few samples, which widens that deviation.
+- ``"soft hits"``: the log-odds of the mean probability, one from each sample's mean margin,
+  averaged over taus. Between margins and hits: what is surely known counts for no more than one.
+- ``"hits"``: the log-odds of the accuracy, averaged over taus: the paper's counts, no confidence.
+- ``"hits at the first tau"``: the same there alone; at tau = 0, accuracy on the samples. Where
+  noise makes re-trained models differ, it can tell what the whole curve can't.
+
+**The rule** joins their p into one (``combined``), which is held against the level. It is as sharp
+as the best part to within a few points on every problem that was tried, and its false alarms are
+near the level: README.md has both, in tables. Two-sided, because a model that avoids the right
+answer gives the forget set away as well. Where the parts disagree, the verdict says so.
+
+The effect is the distance from re-trained models over the whole curve. Where copies are searched
+for on each model, re-trained models are first put where they would be on copies found on
+themselves: what a search gains is no knowledge of the model, and the verdict's p takes it off too.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 from rurklib import checks
 from rurklib.residual import uncertainty
-from rurklib.residual.effect import as_ratio, effect_of_hits, effect_of_margins
-from rurklib.residual.parts import OF_MARGINS, PARTS, combined, part_statistics
 from rurklib.residual.uncertainty import MIN_REFERENCES, Pair
 
+PARTS = ("margin", "scaled margin", "soft hits", "hits", "hits at the first tau")
+OF_MARGINS = PARTS[:3]
+
+# In one part: the model's deviation from its references, each reference's from the others [k], and
+# the least standard deviation that is believed of the latter.
+PartStatistic = tuple[np.ndarray, np.ndarray, float]
 JOINT = "joint"
 TESTS = (JOINT, *PARTS)
 RESIDUAL, NONE, OVER = "residual knowledge", "none detected", "over-forgotten"
@@ -210,3 +233,149 @@ def _disagreement(
     if heard <= {"margin", "soft hits"}:
         text += " It may be confidence rather than memory."
     return text
+
+
+# --- the parts ------------------------------------------------------------------------------------
+
+
+def combined(p: Sequence[float]) -> float:
+    """One p for several p that depend on each other: the Cauchy combination, truncated at 1/2.
+
+    The mean of cot(pi p_i) is nearly standard Cauchy far out, for correlated normal statistics too
+    (Liu & Xie 2020, doi:10.1080/01621459.2018.1554485), not for any. Terms of p_i > 1/2 are set to
+    0 (Fang et al. 2023), so that a part that sees nothing takes nothing away: the outcome is below
+    the level whenever one of n p is below level / n. NaN (a part that can't be computed) is left
+    out; NaN if all are.
+
+    >>> [round(combined(p), 3) for p in ([0.01, 0.01, 0.01], [0.01, 0.9, 0.9])]
+    [0.01, 0.03]
+    """
+    known = np.array([x for x in p if not math.isnan(x)])
+    if not len(known) or known.min() >= 0.5:
+        return float(known.min()) if len(known) else math.nan
+    with np.errstate(divide="ignore"):
+        far = (1 / np.tan(np.pi * np.minimum(known, 0.5))).mean()
+    return float(np.arctan2(1.0, far) / np.pi)
+
+
+def statistics(hits: np.ndarray, margins: np.ndarray, draws: int) -> dict[str, np.ndarray]:
+    """Each part's number for every model. Hits and margins [..., tau, sample] -> {part: [...]}."""
+    odds = uncertainty.log_odds(hits, draws)
+    values = {n: f(margins) for n, f in _of_margins(margins).items()}
+    return values | {"hits": odds.mean(-1), PARTS[-1]: odds[..., 0]}
+
+
+def part_statistics(
+    hits: Pair,
+    null_hits: Sequence[Pair],
+    draws: int,
+    margins: Pair,
+    null_margins: Sequence[Pair],
+) -> dict[str, PartStatistic]:
+    """For every part that can be computed, where the model is: see ``PartStatistic``."""
+    least = uncertainty.least_spread(hits[1], draws)
+    own, below = uncertainty.odds_deviations(hits, null_hits, draws)
+    shown: dict[str, PartStatistic] = {}
+    for name, f in _of_margins(margins[0], unit_of(margins)).items():
+        shown[name] = (*uncertainty.deviations(f, margins, null_margins), 0.0)
+    shown["hits"] = own.mean(-1), below.mean(-1), float(least.mean())
+    return shown | {PARTS[-1]: (own[0], below[..., 0], float(least[0]))}
+
+
+def _of_margins(
+    margins: np.ndarray, unit: float = 1.0
+) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """The parts that can be computed from margins like these [..., tau, sample]."""
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return values.mean((-2, -1))
+
+    parts: dict[str, Callable[[np.ndarray], np.ndarray]] = {"margin": mean}
+    if margins.shape[-1] > 1:  # a single sample has no deviation over samples
+        parts["scaled margin"] = lambda m: mean(in_sd(m)) * unit
+    return parts | {"soft hits": lambda m: uncertainty.log_odds(special.expit(m), 1).mean(-1)}
+
+
+def in_sd(margins: np.ndarray) -> np.ndarray:
+    """Margins in units of their standard deviation over samples, model by model. [..., tau, s]"""
+    sd = margins.mean(-2).std(-1, ddof=1)[..., None, None]
+    return np.divide(margins, sd, out=np.full(margins.shape, np.nan), where=sd > 0)
+
+
+def unit_of(margins: Pair) -> float:
+    """The references' mean standard deviation of the margin over samples, in logits; NaN if there
+    is one sample."""
+    others = margins[1].mean(1)
+    return float(others.std(-1, ddof=1).mean()) if others.shape[-1] > 1 else math.nan
+
+
+# --- the effect -----------------------------------------------------------------------------------
+
+
+class Effect(NamedTuple):
+    """The distance from the average re-trained model, its interval, and in which unit; ``gained``:
+    whether re-trained models gain something on copies of their own, and were put there."""
+
+    value: float
+    low: float
+    high: float
+    unit: str
+    gained: bool
+
+
+def effect_of_margins(
+    margins: Pair, null: Sequence[Pair], level: float, *, scaled: bool = False
+) -> Effect:
+    """In logits; ``scaled``: with every model's spread over samples made the re-trained ones'."""
+    unit = unit_of(margins) if scaled else 1.0
+
+    def read(values: np.ndarray) -> np.ndarray:
+        return in_sd(values) * unit if scaled else values
+
+    others, gained = on_own_copies(read(margins[1]), ((read(a), read(b)) for a, b in null))
+    a, b = (m.mean(-2, keepdims=True) for m in (read(margins[0]), others))
+    low, high = uncertainty.difference_interval(a, b, level=level)
+    return Effect(float(a.mean() - b.mean()), float(low[0]), float(high[0]), "logits", gained)
+
+
+def effect_of_hits(hits: Pair, null: Sequence[Pair], draws: int, level: float) -> Effect:
+    """A ratio of mean accuracies; where no re-trained model recognises anything, a difference."""
+    others, gained = on_own_copies(hits[1], null)
+    # Streams of copies are shared by all taus, so a mean over taus may be as noisy as one of them.
+    shares = hits[0] / draws, np.clip(others / draws, 0, 1)
+    a, b = (s.mean(-2, keepdims=True) * draws for s in shares)
+    if b.any():
+        low, high = uncertainty.ratio_interval(a, b, draws, level)
+        return Effect(float(a.mean() / b.mean()), float(low[0]), float(high[0]), "ratio", gained)
+    low, high = uncertainty.difference_interval(a, b, draws, level)
+    value = float((a.mean() - b.mean()) / draws)
+    return Effect(value, float(low[0]), float(high[0]), "accuracy", gained)
+
+
+def on_own_copies(others: np.ndarray, null: Iterable[Pair]) -> tuple[np.ndarray, bool]:
+    """Values of re-trained models [k, tau, sample] on a model's copies, moved by what such models
+    gain on copies of their own, and whether that is anything.
+
+    ``null``: each on its own copies [tau, sample], and the rest on those [k - 1, tau, sample]. Its
+    distance from the rest is k / (k - 1) times that from the mean of all, where nobody gains
+    anything; the values are then returned as they are.
+    """
+    away = [own - rest.mean(0) for own, rest in null if len(rest)]
+    gain = np.mean(away, 0) if away else np.zeros(1)
+    if np.abs(gain).max() < 1e-9:  # all on the same copies, but for rounding
+        return others, False
+    k = len(away)
+    return others.mean(0) + gain + (np.stack(away) - gain) * ((k - 1) / k), True
+
+
+def as_ratio(others: np.ndarray, draws: int, shift: float) -> float:
+    """A shift of the references' log-odds as a ratio of accuracies; NaN if they have none, inf if
+    a model that is always right would not have shifted by that."""
+    n = others.shape[-1]
+    odds = uncertainty.log_odds(others, draws).mean()
+    if not others.any():
+        return np.nan
+    if odds + shift > np.log(2 * n + 1):
+        return np.inf
+    accuracy = uncertainty.accuracy_of(np.array([odds, odds + shift]), n)
+    return float(accuracy[1] / accuracy[0])

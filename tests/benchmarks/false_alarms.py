@@ -22,8 +22,8 @@ from torch import nn
 
 from rurklib import study
 from rurklib.residual.counts import Counts, Measurement, count_hits
-from rurklib.residual.parts import PARTS, combined, statistics
 from rurklib.residual.uncertainty import least_spread, log_odds, p_value
+from rurklib.residual.verdict import PARTS, combined, statistics
 from rurklib.study import files, memo
 from rurklib.study.run import Run, open_run
 from rurklib.study.scenarios.scenario import literal

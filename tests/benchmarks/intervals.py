@@ -2,8 +2,7 @@
 
     python tests/benchmarks/intervals.py
 
-The worlds are those of tests/residual/test_uncertainty.py and
-test_verdict_in_worlds.py, with more of them.
+The worlds are those of tests/residual/test_uncertainty.py and test_verdict.py, with more of them.
 """
 
 import sys
@@ -15,7 +14,7 @@ import numpy as np
 def main() -> None:
     sys.path.insert(0, str(Path(__file__).parent.parent / "residual"))
     import test_uncertainty as intervals
-    import test_verdict_in_worlds as verdicts
+    import test_verdict as verdicts
 
     from rurklib.residual.uncertainty import ratio_interval
 

@@ -24,8 +24,8 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from torch import Tensor
 
 from rurklib.residual import uncertainty
-from rurklib.residual.parts import PARTS, combined, statistics
 from rurklib.residual.references import outstanding
+from rurklib.residual.verdict import PARTS, combined, statistics
 
 RETRAINED, ORIGINALS, DRAWS, SIZES = 48, 16, 40, (3, 6, 12)
 KINDS = ("re-trained", "Original", "fine-tuned")

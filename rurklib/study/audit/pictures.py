@@ -7,9 +7,16 @@ import pandas as pd
 
 from rurklib.residual import uncertainty
 from rurklib.residual.exchange import Exchange
-from rurklib.residual.parts import part_statistics
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, OVER, RESIDUAL, Verdict
+from rurklib.residual.verdict import (
+    JOINT,
+    NO_VERDICT,
+    NONE,
+    OVER,
+    RESIDUAL,
+    Verdict,
+    part_statistics,
+)
 from rurklib.study import files
 from rurklib.study.audit.plain import FORGOTTEN
 from rurklib.study.audit.samples import found_at, roc_table

@@ -13,8 +13,8 @@ from rurklib.metrics.accuracy import COLUMNS as PERCENT
 from rurklib.metrics.accuracy import gap_of_means
 from rurklib.metrics.registry import METRICS
 from rurklib.residual.exchange import in_seeds
-from rurklib.residual.parts import combined
 from rurklib.residual.placement import in_most
+from rurklib.residual.verdict import combined
 from rurklib.study.figures.curves import QUANTITIES
 
 CAP = 30  # of re-learn epochs; 31 reads "more than 30"
@@ -85,10 +85,10 @@ def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFram
     ``verdicts`` as ``rurklib.study.stages.measure`` gives them; from ``summary`` come unlearn and
     test accuracy, Avg. Gap and LiRA's AUC, as in :func:`results_table`. Where no ratio is defined,
     a whole class being forgotten, differences and margins stand in its place. "All seeds, p" joins
-    the seeds' p as the rule joins its parts (:func:`rurklib.residual.parts.combined`): seeds share
-    their references, so three findings of three aren't three confirmations; this p is below 0.05
-    for about one in twenty methods that leave nothing, however much they share
-    (tests/residual/test_parts.py). "Treated differently" counts seeds by the test that needs no
+    the seeds' p as the rule joins its parts (:func:`rurklib.residual.verdict.combined`): seeds
+    share their references, so three findings of three aren't three confirmations; this p is below
+    0.05 for about one in twenty methods that leave nothing, however much they share
+    (tests/residual/test_verdict.py). "Treated differently" counts seeds by the test that needs no
     re-trained model, if it was asked.
     """
     small = results_table(summary, gaps=False).set_index("method")

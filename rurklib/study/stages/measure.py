@@ -20,10 +20,9 @@ from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.counts import Counts, Measurement, count_hits
 from rurklib.residual.inference import accelerate
 from rurklib.residual.measure import assemble
-from rurklib.residual.parts import PARTS
 from rurklib.residual.placement import by_p
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.residual.verdict import Verdict
+from rurklib.residual.verdict import PARTS, Verdict
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, digest, fresh, key

@@ -9,8 +9,8 @@ import pytest
 from rurklib import study
 from rurklib.residual.counts import Counts
 from rurklib.residual.exchange import ALIKE, SURER, in_seeds
-from rurklib.residual.parts import PARTS, combined
 from rurklib.residual.result import ResidualKnowledge
+from rurklib.residual.verdict import PARTS, combined
 from rurklib.study.ids import ModelId
 from rurklib.study.report.tables import findings_table
 
