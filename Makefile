@@ -43,7 +43,6 @@ lint: $(VENV)/.rurklib-test
 showcase: $(VENV)/.rurklib-study
 	$(BIN)/rurk study --scenario digits --jobs $(JOBS) --fresh
 	$(BIN)/python notebooks/publish.py runs/digits
-	$(BIN)/python notebooks/front_page.py runs/digits
 	$(BIN)/rurk page --run runs/digits --out figures/try-it.html
 
 $(VENV)/bin/python:

@@ -57,10 +57,6 @@ It runs the models of the digits in your browser, from this one file, which you 
 <iframe src="try-it.html" title="The live page: models that answer in your browser"></iframe>
 """
 
-UNSET = (
-    "*Read it here, or run it [on your machine]({}). Buttons for Colab and Binder will stand here "
-    "once `ADDRESS` in `notebooks/conf.py` is set; neither could be tried.*"
-)
 BUTTONS = """\
 <a class="button" href="https://colab.research.google.com/github/{name}/blob/colab/{file}">Open in
 Colab</a> <a class="button" href="https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/{page}">Open
@@ -112,13 +108,14 @@ def relinked(page: str, text: str, known: set[str], site: Path, address: str) ->
 
 
 def with_buttons(page: str, book: dict, address: str) -> str:
-    """A notebook that says below its title where it can be run, and each of whose pictures has a
-    cell of its own (an empty one would be left out): MyST-NB takes alternative texts from cells."""
+    """A notebook that says below its title where it can be run, if that is known. Each picture has
+    a cell (an empty one would be left out), from which MyST-NB takes its alternative text."""
     how = from_page(page, "notebooks/README.md")
     name, file = address.removeprefix("https://github.com/"), os.path.basename(page)
-    line = BUTTONS.format(name=name, file=file, page=page, how=how) if name else UNSET.format(how)
-    title, *rest = "".join(book["cells"][0]["source"]).split("\n")
-    book["cells"][0]["source"] = "\n".join([title, "", line, *rest])
+    if name:
+        title, *rest = "".join(book["cells"][0]["source"]).split("\n")
+        line = BUTTONS.format(name=name, file=file, page=page, how=how)
+        book["cells"][0]["source"] = "\n".join([title, "", line, *rest])
     cells = []
     for cell in book["cells"]:
         cells.append(cell)
@@ -190,11 +187,6 @@ def plain_bars(app, what, name, obj, options, lines: list[str]) -> None:
     lines[:] = re.sub(literal + r"|\|", lambda m: m[1] or r"\|", "\n".join(lines)).split("\n")
 
 
-def readable(app, what, name, obj, options, signature: str | None, returned: str | None):
-    """Without a default that isn't Python: Sphinx would show such a signature unread."""
-    return (signature or "").replace("<factory>", "...") or None, returned
-
-
 def draw_formula(translator, node: nodes.Node) -> None:
     """MathML; a formula that can't be read stops the build."""
     display = "block" if isinstance(node, nodes.math_block) else "inline"
@@ -210,7 +202,6 @@ def draw_formula(translator, node: nodes.Node) -> None:
 def setup(app) -> None:
     app.add_config_value("address", ADDRESS, "env")
     app.connect("autodoc-process-docstring", plain_bars)
-    app.connect("autodoc-process-signature", readable)
     app.add_html_math_renderer("mathml", (draw_formula, None), (draw_formula, None))
     address = app.config.address.removesuffix("/").removesuffix(".git")
     mirror(Path(app.srcdir), Path(app.outdir) / "colab", address)

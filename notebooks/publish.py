@@ -6,9 +6,10 @@
 
 They go to ``figures/NAME``, NAME being the folder's, with the trials of ``runs/NAME-tune`` if there
 are any. For the run that the notebooks' own parameters cells describe, the executed notebooks are
-copied too: what a reader sees must be what the cell says; and its models, if they were trained in
-it (``rurk study --fresh``), become those that come with the package. Pictures of other data than
-those that come with scikit-learn are left out, for they may not be ours to copy.
+copied too: what a reader sees must be what the cell says. Its models, if they were trained in it
+(``rurk study --fresh``), become those that come with the package, and the picture of the front page
+is drawn from it. Pictures of other data than those that come with scikit-learn are left out, for
+they may not be ours to copy.
 
 A sweep's folder is read by notebook 95, which is executed here as it stands, and so is the one cell
 that notebook 6's own parameters describe. ``runs/ablations-NAME`` goes to
@@ -24,23 +25,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
+import torch
 from tables import FIGURES, write_answers, write_tables, write_which
 
+from rurklib import study
 from rurklib.checks import InputError
 from rurklib.study import books
-from rurklib.study.books import books_of, folder
-from rurklib.study.files import read_json, replacing
-from rurklib.study.run import open_run
+from rurklib.study.figures.curves import front_page
+from rurklib.study.figures.style import png
+from rurklib.study.files import read_json, replacing, write, write_frame
+from rurklib.study.run import Run, open_run
 from rurklib.study.shipped import FILE, NOTED
 from rurklib.study.stages.models import ship
 
 # figures that show samples
-OF_DATA = (
-    "01_samples", "01_who", "02_who", "03_copies", "04_ranked", "05_copy"
-)  # fmt: skip
+OF_DATA = ("01_samples", "01_who", "02_who", "03_copies", "04_ranked", "05_copy")
 SWEPT = ("06_ablations", "95_read_ablations")
 BEYOND = "08_beyond_images"
 ATTACKS = "07_adaptive_attacks"
+FRONT = ("Original", "GD", "RURK", "SalUn")  # methods on the front page
 ROOT = Path(__file__).parent.parent
 
 
@@ -49,11 +54,11 @@ def publish(run: Path) -> None:
     name = run.name
     own = name == read_json(run / "run.json")["scenario"] == "digits"
     if own:
-        open_run(name, run, dry=True)  # refuses a run with other settings
-        for book in books_of("study", name):
+        opened = open_run(name, run, dry=True)  # refuses a run with other settings
+        for book in books.books_of("study", name):
             publish_outputs(run / "notebooks" / book.path.name, book.path)
         if (attacked := run / "notebooks" / f"{ATTACKS}.ipynb").exists():
-            publish_outputs(attacked, folder() / attacked.name)
+            publish_outputs(attacked, books.folder() / attacked.name)
     target = FIGURES / name
     tables = [run / t for t in ("summary.csv", "residual_knowledge.csv", "env.json")]
     for needed in (*tables, run / "report.html"):
@@ -71,25 +76,49 @@ def publish(run: Path) -> None:
         shutil.copy(trials, target / trials.name)
     write_answers()
     write_which()
-    for page in (ROOT / "README.md", FIGURES / "README.md", target / "README.md"):
+    for page in (FIGURES / "README.md", target / "README.md"):
         write_tables(page)
+    if own:
+        draw_front_page(opened)
     if own and NOTED in read_json(run / "env.json"):
         print(f"{FILE.name} stays as it is: this run took models from it; --fresh trains them")
     elif own:
-        names = ship(open_run(name, run, dry=True))
+        names = ship(opened)
         print(f"{FILE}: {len(names)} models, {FILE.stat().st_size / 1e6:.1f} MB")
+
+
+def draw_front_page(run: Run) -> None:
+    """The four forget images of which Original recognises most copies more than re-trained models
+    do on average, at the largest tau; of each the first copy that the measurement made."""
+    chosen, models = study.telling_copies(run, 4), study.load_models(run)
+    with torch.inference_mode():
+        answers = {n: model(chosen.copies).argmax(1) for n, model in models.items()}
+    right = {name: (classes == chosen.labels).numpy() for name, classes in answers.items()}
+    retrained = np.stack([right[name] for name in run.names("Re-train")])
+    by_method = {m: right[m, run.seeds[0]][None] for m in FRONT}
+    frame = pd.read_csv(run.folder / "residual_knowledge.csv")
+    rows = frame[frame.method.isin(FRONT) & (frame.perturbation == run.scenario.perturbations[0])]
+    table = {"forget sample": chosen.places, **{m: v[0] for m, v in by_method.items()}}
+    table["re-trained"] = retrained.sum(0)
+    write_frame(FIGURES / "front-page.csv", pd.DataFrame(table))
+    title = f"Who recognises noisy copies, and residual knowledge over tau: {run.scenario.name}"
+    figure = front_page(
+        chosen.images.numpy(), chosen.copies.numpy(), {"re-trained models": retrained, **by_method},
+        rows, title=title, word="nine", unit="sd, pixels in [0, 1]",
+    )  # fmt: skip
+    write(FIGURES / "front-page.png", png(figure, f"{title} (data: front-page.csv)"))
 
 
 def publish_sweep(out: Path) -> None:
     """Execute the notebooks of a sweep with the parameters that they show; copy what they draw."""
     name = out.name
     if name == "ablations":  # what notebook 95's own parameters say
-        for source in (folder() / f"{swept}.ipynb" for swept in SWEPT):
+        for source in (books.folder() / f"{swept}.ipynb" for swept in SWEPT):
             with replacing(out / source.name) as partial:
                 books.execute(books.read(source), partial, {})
             publish_outputs(out / source.name, source)
     else:
-        reader = folder() / f"{SWEPT[-1]}.ipynb"
+        reader = books.folder() / f"{SWEPT[-1]}.ipynb"
         given = {"out": str(out.absolute()), "results": str(out.absolute() / "results.csv")}
         books.execute(books.read(reader), out / reader.name, given)
     target = FIGURES / "ablations" / name.removeprefix("ablations").lstrip("-")
@@ -107,7 +136,7 @@ def without_folders(text: str) -> str:
 
 def publish_beyond(out: Path) -> None:
     """Notebook 8's outputs, and what it drew."""
-    publish_outputs(out / f"{BEYOND}.ipynb", folder() / f"{BEYOND}.ipynb")
+    publish_outputs(out / f"{BEYOND}.ipynb", books.folder() / f"{BEYOND}.ipynb")
     copy_figures(out, FIGURES / out.name, "08_*")
     write_answers()
     write_tables(FIGURES / "README.md")

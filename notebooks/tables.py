@@ -143,31 +143,6 @@ def answers_rows(path: Path) -> pd.DataFrame:
     return as_it_is(path).rename(columns={"a further re-trained model": "prediction interval"})
 
 
-def gradient_rows(path: Path) -> pd.DataFrame:
-    """Ratios on copies that FGSM and PGD found, where a further re-trained model would be, and the
-    paper's ratio; the verdict on each curve."""
-    rows = pd.read_csv(path)
-    rows["at"] = rows.perturbation.str.upper() + ", tau " + rows.tau.map("{:g}".format)
-    numbers = rows[["ratio_of_means", "predict_low", "predict_high"]].to_numpy()
-    papers = rows.paper.map("; {:.3f}".format).where(rows.paper.notna(), "")
-    rows["cell"] = [f"{r:.3f} [{low:.3f}, {high:.3f}]" for r, low, high in numbers] + papers
-    table = rows.pivot(index="method", columns="at", values="cell").loc[rows.method.unique()]
-    table = table[rows["at"].unique()]
-    for law, part in rows.groupby("perturbation", sort=False):
-        table[f"verdict, {law.upper()}"] = part.groupby("method").finding.first()
-    return table.reset_index().rename_axis(columns=None)
-
-
-def modes(path: Path) -> pd.DataFrame:
-    """What a method does with BatchNorm's statistics moving and frozen, mean over seeds."""
-    rows = pd.read_csv(path).groupby("batchnorm", sort=False)
-    mean = rows[["unlearn_accuracy", "test_accuracy"]].mean().round(2)
-    mean["largest change of a weight"] = rows.moved.max().map("{:.0e}".format).replace("0e+00", "0")
-    names = {"unlearn_accuracy": "unlearn %", "test_accuracy": "test %"}
-    modes = {"train": "GA, BatchNorm train", "frozen": "GA, BatchNorm frozen"}
-    return mean.rename(columns=names, index=modes).rename_axis("model").reset_index()
-
-
 def as_it_is(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
@@ -192,8 +167,6 @@ TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
     "trials.csv": choices,
     "memory.csv": memory_rows,
     "answers.csv": answers_rows,
-    "by_gradient.csv": gradient_rows,
-    "batchnorm.csv": modes,
     "99_table.csv": lambda path: versus_paper_text(pd.read_csv(path)),
     "99_curves.csv": curves_beside,
 }
