@@ -2,7 +2,7 @@
 
 from rurklib.residual.counts import Counts, Measurement, count_hits
 from rurklib.residual.disagreement import disagreement
-from rurklib.residual.flag import Flag
+from rurklib.residual.flags import Flag
 from rurklib.residual.measure import assemble, residual_knowledge
 from rurklib.residual.placement import Placement, placement
 from rurklib.residual.reference_subsets import against_reference_subsets

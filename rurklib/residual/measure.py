@@ -132,7 +132,8 @@ def residual_knowledge(
         flagged = flags.raised(everyone, references, (x, y), bounds, flat, result.counts, classes)
     beside = {name: replace(its, references=kept) for name, its in beside.items()}
     result = replace(result, references=kept, control_results=beside)
-    return replace(result, flags=alike + flagged + flags.references_apart(result) + training)
+    apart = {r: (*result.right_of(r), p) for r, p in result.unlike_held_out.items()}
+    return replace(result, flags=alike + flagged + flags.references_apart(apart) + training)
 
 
 def named(

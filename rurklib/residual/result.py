@@ -15,8 +15,7 @@ from rurklib.residual import controls as control
 from rurklib.residual import estimates, uncertainty
 from rurklib.residual.counts import Counts
 from rurklib.residual.exchange import Exchange, exchange
-from rurklib.residual.flag import Flag
-from rurklib.residual.references import unlike
+from rurklib.residual.flags import Flag, unlike
 from rurklib.residual.uncertainty import Pair
 from rurklib.residual.verdict import (
     JOINT,
@@ -126,7 +125,7 @@ class ResidualKnowledge:
     @property
     def unlike_held_out(self) -> dict[Any, float]:
         """References that are right, at the first tau, on another share of the forget samples than
-        of held-out ones of their classes, and p (:func:`rurklib.residual.references.unlike`). With
+        of held-out ones of their classes, and p (:func:`rurklib.residual.flags.unlike`). With
         any, one saw them or the two are of different kinds, and :meth:`exchange` tells nothing."""
         if control.HELD_OUT not in self.control_results or not self.references:
             return {}

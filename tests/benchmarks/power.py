@@ -24,7 +24,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from torch import Tensor
 
 from rurklib.residual import uncertainty
-from rurklib.residual.references import outstanding
+from rurklib.residual.flags import outstanding
 from rurklib.residual.verdict import PARTS, combined, statistics
 
 RETRAINED, ORIGINALS, DRAWS, SIZES = 48, 16, 40, (3, 6, 12)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.residual.controls import HELD_OUT, RETAINED, drawn, sampled
-from rurklib.residual.flag import Flag
+from rurklib.residual.flags import Flag
 from rurklib.residual.measure import named, residual_knowledge
 from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, TESTS, Verdict
 from rurklib.study import files

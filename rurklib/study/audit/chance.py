@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib.models.logits import logits
-from rurklib.residual.flag import Flag, flag, some
+from rurklib.residual.flags import Flag, flag, some
 from rurklib.tensors import Pair
 
 CHANCE, ALONE = "references at chance", "reference at chance"  # flags

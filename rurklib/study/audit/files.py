@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rurklib.checks import InputError, count, disjoint, labels
-from rurklib.residual.flag import flag, some
+from rurklib.residual.flags import flag, some
 from rurklib.study.audit.fitted import fitted, shown_to
 from rurklib.study.audit.onnx import Onnx
 from rurklib.study.audit.pickled import read_pickled
