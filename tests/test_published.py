@@ -12,7 +12,7 @@ from rurklib.residual.verdict import combined
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.images import CONTROL
 from rurklib.study.stages.measure import P_OF
-from rurklib.unlearn.then_rurk import FIRST
+from rurklib.unlearn.rurk import FIRST
 
 FIGURES = Path(__file__).parent.parent / "figures"
 RESULTS = FIGURES / "README.md"

@@ -1,7 +1,7 @@
-"""Unlearning methods by their names in the paper: ``METHODS``; one file each.
+"""Unlearning methods by their names in the paper: ``METHODS``; a file for each family.
 
-To add one, copy ``gd.py``, change the algorithm and the name in ``@method(...)``. Nothing else
-changes: every module of this folder is imported here.
+To add one, write a file like the first method in ``fine_tuning.py``, with the algorithm and a name
+in ``@method(...)``. Nothing else changes: every module of this folder is imported here.
 """
 
 import importlib

@@ -3,10 +3,12 @@
 A method is a function ``(model, retain, forget, *, seed, **hyperparameters) -> model`` that works
 *in place* on a copy. The decorator :func:`method` registers it by the paper's name and does what no
 method should have to think of: it checks the input, copies the model, runs on a global random state
-of its own, refuses weights that aren't finite, and returns the copy in eval mode. So a method file
-holds the algorithm alone.
+of its own, refuses weights that aren't finite, and returns the copy in eval mode. So a method
+is its algorithm alone.
 
 One that learns by SGD has a parameter ``sgd``, and its values are hyper-parameters like the others.
+A departure of all of these: the rate falls by half a cosine, RURK's schedule (its B.2), which their
+own papers don't have; ``schedule="constant"`` keeps it.
 One with a parameter ``recipe`` is told by a study how its re-trained models are trained.
 """
 
@@ -76,11 +78,6 @@ def method(
             checks.disjoint(retain[0], forget[0])
             checks.logits(model, *retain)
             checks.logits(model, *forget)
-            if not any(p.requires_grad for p in model.parameters()):
-                raise checks.InputError(
-                    "every parameter of the model is frozen (requires_grad is False), so that "
-                    "nothing can be unlearned: expected one that learns; model.requires_grad_(True)"
-                )
             if sgd is not None:
                 own = {key: values.pop(key) for key in flat if key in values}
                 values["sgd"] = replace(sgd, **own)

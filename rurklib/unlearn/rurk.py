@@ -38,14 +38,16 @@ digits, with settings tuned for frozen statistics, that over-forgets; on small C
 difference to the mean (notebooks 2 and 95). B.2's cap of 200 iterations, which would end within the
 first of its two epochs, isn't followed.
 
-Hyper-parameters (paper's defaults): tau 0.03 (units of the input), lambda_f 0.03, lambda_a 0.03
-(0.00045 on CIFAR-10), v 1 (copies a sample), perturbation "gaussian" (a name in
-perturb.PERTURBATIONS), recognised_only False, target "true", epochs 2, lr 1e-2, momentum 0.9,
-weight_decay 5e-4, clip 1.0, batch_size 128, schedule "cosine" (or "constant", as every method with
-a rate has).
+The defaults are the paper's (lambda_a 0.00045 on CIFAR-10). tau is in units of the input, v counts
+copies of a sample, ``perturbation`` is a name in ``PERTURBATIONS``.
+
+:func:`then_rurk` unlearns by another method first. The paper starts RURK from Original; this asks
+whether residual knowledge that another method left is taken away as well, and what is lost by it.
 """
 
-from typing import Literal, NamedTuple, get_args
+import inspect
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -56,8 +58,10 @@ from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
 from rurklib.tensors import Bounds, Pair, evaluating, generator
 from rurklib.train.loop import Batch, cycled
 from rurklib.train.spec import SGD
-from rurklib.unlearn.contract import method
-from rurklib.unlearn.soft_and_wrong_labels import wrong_labels
+from rurklib.unlearn.contract import METHODS, SEARCH, Method, check, method
+from rurklib.unlearn.distillation import scrub
+from rurklib.unlearn.fine_tuning import gd, ngd, wrong_labels
+from rurklib.unlearn.fisher import ssd
 
 Target = Literal["true", "random"]
 
@@ -188,3 +192,53 @@ def rurk(
     forgotten = cycled(*forget, size=sgd.batch_size, generator=generator(seed, 2))
     data = zip(retained, forgotten, strict=False)
     return sgd.minimise(model, loss, data, steps=sgd.steps(len(retain[0])))
+
+
+# Imported, not looked up: the keys of stored models follow imports.
+FIRST: dict[str, Method] = {"GD": gd, "NGD": ngd, "SCRUB": scrub, "SSD": ssd}
+
+
+def then_rurk(
+    model: nn.Module,
+    name: str,
+    retain: Pair,
+    forget: Pair,
+    *,
+    seed: int = 0,
+    first: Mapping[str, Any] | None = None,
+    **values: Any,
+) -> nn.Module:
+    """Unlearn by the method ``name``, then by RURK.
+
+    ``first`` are hyper-parameters of the first method, such as ``{"lr": 0.1}``; all others are
+    RURK's. Both are given the same samples, bounds and seed, as if they had been called in a row:
+    nothing of the first but its weights (and running statistics) goes on to RURK, no momentum nor
+    schedule. Raises InputError as both methods do.
+    """
+    if not isinstance(first, Mapping | None):
+        raise checks.InputError(
+            f"first = {first!r}: expected hyper-parameters of {name}, such as {{'lr': 0.1}}"
+        )
+    checks.one_of("method", name, METHODS)
+    own = dict(first or {})
+    check(name, own)
+    own |= {key: values[key] for key in ("bounds",) if key in values}
+    start = METHODS[name](model, retain, forget, seed=seed, **own)
+    return rurk(start, retain, forget, seed=seed, **values)
+
+
+def _register(name: str) -> None:
+    """NAME+RURK in ``METHODS``: a row of the studies' tables, with RURK's signature and first."""
+
+    def both(model: nn.Module, retain: Pair, forget: Pair, **values: Any) -> nn.Module:
+        return then_rurk(model, name, retain, forget, **values)
+
+    own = inspect.signature(then_rurk).parameters["first"]
+    parameters = [*inspect.signature(rurk).parameters.values(), own]
+    both.__doc__ = f"{name}, then RURK: see :func:`then_rurk`."
+    both.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    method(f"{name}+RURK", search=SEARCH["RURK"], choices=rurk.choices)(both)  # type: ignore[attr-defined]
+
+
+for _name in FIRST:
+    _register(_name)

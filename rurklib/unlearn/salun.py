@@ -16,11 +16,7 @@ version of the code takes a step between batches). Weight decay enters through t
 too stops at the mask. The wrong labels exclude the true one, as the paper says (its code includes
 it), and are drawn anew in each pass, as in the code. Retain and forget samples share batches (the
 code does so on CIFAR-100, and takes turns on CIFAR-10). BatchNorm's running statistics are no
-weights: with ``batchnorm="train"`` they move. A departure: the rate falls by half a cosine (RURK's
-B.2), which this method's own paper doesn't have; ``schedule="constant"`` keeps it.
-
-Hyper-parameters (the official code's, for a tenth of CIFAR-10): share 0.5, epochs 10, lr 0.013,
-momentum 0.9, weight_decay 5e-4; batch_size 128 (256 there), batchnorm "train", schedule "cosine".
+weights: with ``batchnorm="train"`` they move.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,8 +31,8 @@ from rurklib.tensors import Pair, generator
 from rurklib.train.loop import Batch, batches
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method
-from rurklib.unlearn.fisher_information import mean_score
-from rurklib.unlearn.soft_and_wrong_labels import wrong_labels
+from rurklib.unlearn.fine_tuning import wrong_labels
+from rurklib.unlearn.fisher import mean_score
 
 PIECE = 16  # copies of the weights held at once while the mask is found
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from rurklib.models import build
 from rurklib.residual.inference import accelerate
-from rurklib.unlearn.last_layers import last_layers, layers
+from rurklib.unlearn.layers import last_layers, layers
 
 
 def weights(net: nn.Module) -> int:

@@ -78,7 +78,7 @@ DEPENDS = {
     "rurklib.models.nets": ALL,
     "rurklib.train.loop": {*MODELS, "attacks", "curves notebook"},
     "rurklib.train.fit": {*TRAINING, "curves notebook"},
-    "rurklib.unlearn.gd": {"GD", "curves notebook"},
+    "rurklib.unlearn.fine_tuning": {"GD", "RURK", "curves notebook"},
     "rurklib.unlearn.rurk": {"RURK", "curves notebook"},
     "rurklib.perturb.noise": {"RURK", *COUNTS, "attacks", "curves notebook"},
     "rurklib.residual.counts": {*COUNTS, "curves notebook"},
@@ -119,14 +119,14 @@ def test_what_is_taken_from_a_package_is_followed_to_its_module():
     found = {
         text: source._reached(set(source._imports(source.ast.parse(text))))
         for text in (
-            "from rurklib.unlearn import gd",
+            "from rurklib.unlearn import fine_tuning",
             "from rurklib import unlearn",
             "import rurklib\nrurklib.data.digits()",
             "def f():\n    from rurklib import study\n    return study.verdicts",
         )
     }
     gd, whole, digits, lazy = found.values()
-    assert "rurklib.unlearn.gd" in gd
+    assert "rurklib.unlearn.fine_tuning" in gd
     assert "rurklib.unlearn.rurk" not in gd
     assert "rurklib.unlearn.contract" in whole
     assert digits >= {"rurklib.data.bundled", "rurklib.data.dataset"}

@@ -1,7 +1,10 @@
-"""What every method promises, and what it refuses: the contract, tried on each of METHODS."""
+"""The contract, held by every method; nets of unusual kinds; precision."""
 
+import copy
 import math
 import re
+import types
+from typing import ClassVar
 
 import pytest
 import torch
@@ -9,7 +12,11 @@ from pretended_gpu import pretended_gpu
 from torch import nn
 
 from rurklib import METHODS, InputError, unlearn
+from rurklib.tensors import seeded
+from rurklib.train.precision import casts, computing, plain
 from rurklib.unlearn.contract import Diverged, defaults, method
+from rurklib.unlearn.fine_tuning import wrong_labels
+from rurklib.unlearn.layers import reset
 
 NAMES = tuple(METHODS)
 
@@ -202,7 +209,7 @@ def test_layers_that_are_frozen_stay_and_the_others_change(name, task):
 WRONG = [
     ("AMUN", "epsilon", 0.0), ("AMUN", "steps", 0), ("AMUN", "true_labels", 1),
     ("BadTeacher", "temperature", 0.0), ("BadTeacher", "retain_share", 1.2),
-    ("JiT", "tau", 0.0), ("JiT", "v", 0), ("JiT", "gradient", "noisy"),
+    ("JiT", "tau", 0.0), ("JiT", "v", 0),
     ("LFSSD", "alpha", -1.0), ("LFSSD", "dampening", -0.1), ("NTK", "residual", "logit"),
     ("Retrain-quarter", "share", 1.5), ("Retrain-quarter", "recipe", "fast"),
     ("SalUn", "share", -0.1), ("SalUn", "share", 1.5), ("SCRUB", "max_epochs", 4),
@@ -296,3 +303,169 @@ def test_weights_that_are_no_numbers_are_no_model(name, values, task):
     with pytest.raises(Diverged, match=f"^{name} seed 3 diverged: .*{told}"):
         unlearn(name, *task, seed=3, **values)
     assert issubclass(Diverged, InputError)
+
+
+def data(n: int = 40) -> tuple[tuple, tuple]:
+    g = torch.Generator().manual_seed(0)
+    x, y = torch.rand(n, 6, generator=g), torch.arange(n) % 3
+    return (x[8:], y[8:]), (x[:8], y[:8])
+
+
+def mlp(*middle: nn.Module) -> nn.Sequential:
+    with seeded(0):
+        return nn.Sequential(nn.Linear(6, 8), *middle, nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 3))
+
+
+class Scaled(nn.Module):
+    """Owns a number itself, as nets with a class token own that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.scale = mlp(), nn.Parameter(torch.ones(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x) * self.scale
+
+
+@pytest.mark.parametrize("name", ["CF-k", "EU-k"])
+def test_layers_are_not_counted_where_a_module_owns_parameters_beside_several(name):
+    """Fails if CF-k trains the whole net there, or EU-k draws it anew."""
+    with pytest.raises(InputError, match="Scaled owns scale beside several layers"):
+        unlearn(name, Scaled(), *data())
+
+
+def test_weights_are_made_anew_by_what_made_them_before():
+    """Reset twice by one seed: the same weights. Fails if that is taken for weights that stay."""
+    net = mlp()
+    reset([net], 0)
+    first = [p.detach().clone() for p in net.parameters()]
+    reset([net], 0)
+    assert all(torch.equal(p, old) for p, old in zip(net.parameters(), first, strict=True))
+
+
+def test_frozen_weights_stay_and_a_frozen_head_is_not_replaced():
+    net = mlp()
+    net[-1].weight.requires_grad_(False)
+    new = unlearn("EU-k", net, *data(), k=2, epochs=1)
+    assert torch.equal(new[-1].weight, net[-1].weight)
+    assert not torch.equal(new[-2].weight, net[-2].weight)
+    with pytest.raises(InputError, match="the head is frozen"):
+        unlearn("CR", net, *data())
+
+
+def test_a_method_after_another_keeps_the_precision(monkeypatch):
+    """Fails if RURK after GD is computed in float32 where bfloat16 was asked for."""
+    asked, forward = [], nn.Linear.forward
+
+    def seen(self: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+        out = forward(self, x)
+        asked.append(out.dtype)
+        return out
+
+    monkeypatch.setattr(nn.Linear, "forward", seen)
+    net = mlp()
+    asked.clear()
+    new = unlearn("GD+RURK", net, *data(), precision="bfloat16", epochs=1, first={"epochs": 1})
+    monkeypatch.undo()
+    learning = asked[6 * 3 :]  # the first are checks of the input
+    assert set(learning[:3]) == {torch.bfloat16}
+    assert learning.count(torch.float32) <= 6 * 3  # checks of the second method, no more
+    assert not casts(new)
+
+
+def test_one_sample_and_one_output_are_named():
+    retain, (x, y) = data()
+    net = mlp(nn.BatchNorm1d(8))
+    with pytest.raises(InputError, match='batchnorm="frozen" one will do'):
+        unlearn("GA", net, retain, (x[:1], y[:1]))
+    assert unlearn("GA", net, retain, (x[:1], y[:1]), batchnorm="frozen") is not net
+    with pytest.raises(InputError, match="1 output: expected two classes at least"):
+        wrong_labels(y[:1], 1, torch.Generator())
+
+
+class Watched(nn.Module):
+    """A net that writes down in what numbers it computed, whatever copy of it was asked."""
+
+    seen: ClassVar[set[torch.dtype]] = set()
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        out = self.net(x)
+        self.seen.add(out.dtype)
+        return out
+
+
+@pytest.fixture
+def watched(cnn):
+    Watched.seen = set()
+    return Watched(cnn())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_all_that_a_method_asks_is_asked_in_bfloat16(name, watched, images):
+    """Teachers too. Fails if a copy of the model computes in float32, if what is kept is rounded,
+    or if the model that comes back, or the caller's, still casts."""
+    x, y = images(14)
+    before = copy.deepcopy(watched.state_dict())
+    pairs = (x[:10], y[:10]), (x[10:], y[10:])
+    Watched.seen.clear()
+    out = unlearn(name, watched, *pairs, seed=1, precision="bfloat16")
+    # The contract looks at logits before it begins; derivatives of single samples are float32's.
+    alone = name in ("SSD", "LFSSD", "WoodFisher")
+    assert Watched.seen == ({torch.float32} if alone else {torch.float32, torch.bfloat16})
+    assert all(torch.equal(v, before[k]) for k, v in watched.state_dict().items())
+    assert {v.dtype for v in out.parameters()} == {torch.float32}
+    full = unlearn(name, watched, *pairs, seed=1)
+    for k, v in out.state_dict().items():
+        torch.testing.assert_close(v, full.state_dict()[k], atol=0.02, rtol=0.02)
+    Watched.seen.clear()
+    out(x)
+    watched(x)
+    assert Watched.seen == {torch.float32}
+    assert all(p.is_contiguous() for p in watched.parameters())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_unknown_precision_is_refused(name, watched, images):
+    x, y = images(14)
+    with pytest.raises(InputError, match="float16"):
+        unlearn(name, watched, (x[:10], y[:10]), (x[10:], y[10:]), precision="float16")
+
+
+def test_a_copy_made_meanwhile_casts_for_itself(watched):
+    """Fails if it asks the model that it was copied from."""
+    x = torch.rand(2, 1, 6, 6)
+    with computing(watched, "bfloat16"), torch.no_grad():
+        other = copy.deepcopy(watched)
+        other.net[5].weight.zero_()
+        other.net[5].bias.zero_()
+        assert not other(x).any()
+        assert watched(x).any()
+        with computing(watched, "float32"):  # a block in a block changes nothing
+            assert watched(x).dtype == torch.float32
+    plain(other)
+    Watched.seen.clear()
+    other(x)
+    assert Watched.seen == {torch.float32}
+
+
+def test_after_an_error_nothing_casts(watched):
+    with pytest.raises(RuntimeError), computing(watched, "bfloat16"):
+        watched(torch.rand(2, 5, 6, 6))
+    assert "forward" not in vars(watched)
+
+
+@pytest.mark.parametrize("name", ["GD", "SSD"])
+def test_a_forward_of_the_models_own_is_left_to_it_and_not_cast(name, cnn, images):
+    """As some libraries' hooks replace it on the object. Fails if a method takes it away."""
+    x, y = images(14)
+    net = cnn()
+    net.forward = types.MethodType(lambda self, x: 2 * type(self).forward(self, x), net)
+    pairs = (x[:10], y[:10]), (x[10:], y[10:])
+    out = unlearn(name, net, *pairs, seed=0)
+    assert torch.equal(out(x), 2 * type(out).forward(out, x))
+    with pytest.raises(InputError, match="forward was replaced on the object"):
+        unlearn(name, net, *pairs, seed=0, precision="bfloat16")

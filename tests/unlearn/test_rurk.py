@@ -1,5 +1,6 @@
-"""RURK: the terms of its loss by hand, its gradient by finite differences, its special cases."""
+"""RURK's loss, its variants, and RURK after another method, by hand."""
 
+import copy
 import math
 
 import pytest
@@ -10,6 +11,10 @@ from torch import nn
 from rurklib import METHODS, InputError, rurk_loss, unlearn
 from rurklib.perturb.noise import gaussian
 from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
+from rurklib.study.scenarios import SCENARIOS
+from rurklib.study.scenarios.scenario import tuned
+from rurklib.unlearn.contract import SEARCH, defaults
+from rurklib.unlearn.rurk import FIRST
 
 
 def softplus(z: float) -> float:
@@ -76,8 +81,6 @@ def test_the_loss_leaves_the_mode_and_the_random_state_alone(task, rng, same_ran
     assert [m.training for m in model.modules()] == modes
     assert all(p.grad is None for p in model.parameters())
 
-
-# --- the method ---------------------------------------------------------------------------------
 
 GD_LIKE = {"epochs": 3, "lr": 0.05, "weight_decay": 1e-4, "batch_size": 4, "batchnorm": "frozen"}
 
@@ -146,3 +149,253 @@ def test_unbounded_data_with_bounds_none(linear, rng, same):
     assert not same(out, net)
     with pytest.raises(InputError, match="retain x spans"):
         unlearn("RURK", net, retain, forget)
+
+
+W, B = [[0.7, -0.4, 0.2], [-0.3, 0.5, 0.6]], [0.1, -0.2]
+
+
+def cross_entropy(x: list[float], y: int) -> float:
+    """-log softmax of z = W x + B at y, in plain Python."""
+    z = [sum(w * v for w, v in zip(row, x, strict=True)) + b for row, b in zip(W, B, strict=True)]
+    return math.log(sum(math.exp(v) for v in z)) - z[y]
+
+
+def mean(values) -> float:
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def away_from(x: list[float], y: int, tau: float) -> list[float]:
+    """On a linear net the loss of y is largest at x - tau * sign(w_y - w_other) (L-inf)."""
+    other = 1 - y
+    return [v - math.copysign(tau, W[y][i] - W[other][i]) for i, v in enumerate(x)]
+
+
+@pytest.fixture
+def batch(rng):
+    """(retain, forget): 4 and 3 samples well inside [0, 1]."""
+    x = 0.3 + 0.4 * torch.rand(7, 3, generator=rng(5), dtype=torch.float64)
+    y = torch.tensor([0, 1, 1, 0, 0, 1, 0])
+    return (x[:4], y[:4]), (x[4:], y[4:])
+
+
+def plain(pair) -> list[tuple[list[float], int]]:
+    return list(zip(pair[0].tolist(), pair[1].tolist(), strict=True))
+
+
+def test_eq_6_by_hand(linear, batch, rng):
+    """L = mean over S_r of l - lambda * mean over S_f of kappa, kappa the mean over v copies, with
+    lambda_f = 0. Fails if the copies are summed, lambda enters twice, or the clean term stays."""
+    retain, forget = batch
+    options = {"tau": 0.1, "v": 3, "lambda_f": 0.0, "lambda_a": 0.7}
+    out = rurk_loss(linear(W, B), retain, forget, generator=rng(0), **options)
+    gen = rng(0)
+    copies = [gaussian(forget[0], 0.1, generator=gen).tolist() for _ in range(3)]
+    kappa = [mean(cross_entropy(copies[k][i], y) for k in range(3))
+             for i, (_, y) in enumerate(plain(forget))]  # fmt: skip
+    by_hand = mean(cross_entropy(x, y) for x, y in plain(retain)) - 0.7 * mean(kappa)
+    assert out.total.item() == pytest.approx(by_hand, rel=1e-12)
+
+
+@pytest.mark.parametrize("law", ["fgsm", "pgd"])
+def test_line_17_by_hand_where_copies_are_found_by_gradient(law, linear, batch, rng):
+    """RLoss - lambda_f * FLoss - lambda_a * AdvFLoss; both laws reach the ball's corner where the
+    true label is likeliest: away from the only other label. Fails if they are untargeted."""
+    retain, forget = batch
+    options = {"tau": 0.05, "lambda_f": 0.4, "lambda_a": 0.3, "perturbation": law}
+    out = rurk_loss(linear(W, B), retain, forget, generator=rng(0), **options)
+    r = mean(cross_entropy(x, y) for x, y in plain(retain))
+    f = mean(cross_entropy(x, y) for x, y in plain(forget))
+    a = mean(cross_entropy(away_from(x, 1 - y, 0.05), y) for x, y in plain(forget))
+    assert out.total.item() == pytest.approx(r - 0.4 * f - 0.3 * a, rel=1e-9)
+    assert a < f
+
+
+@pytest.mark.parametrize("law", ["gaussian", "fgsm", "pgd"])
+def test_a_wrong_label_by_hand(law, linear, batch, rng):
+    """B.4 with two classes, so y' = 1 - y: x' *maximises* l(w, (z, y')), the term is l(w, (x', y'))
+    and enters with +, the clean term with -. Gaussian copies are noise. Fails if the search goes
+    towards y', the loss is that of y, or the sign isn't flipped."""
+    retain, forget = batch
+    options = {"tau": 0.05, "lambda_f": 0.4, "lambda_a": 0.3, "v": 2, "target": "random"}
+    out = rurk_loss(linear(W, B), retain, forget, perturbation=law, generator=rng(0), **options)
+    gen = rng(0)
+    terms = []
+    for _ in range(2):
+        torch.randint(1, 2, (3,), generator=gen)  # the wrong labels are drawn first
+        if law == "gaussian":
+            near = gaussian(forget[0], 0.05, generator=gen).tolist()
+        else:
+            near = [away_from(x, 1 - y, 0.05) for x, y in plain(forget)]
+        terms += [cross_entropy(x, 1 - y) for x, (_, y) in zip(near, plain(forget), strict=True)]
+    r = mean(cross_entropy(x, y) for x, y in plain(retain))
+    f = mean(cross_entropy(x, y) for x, y in plain(forget))
+    assert out.perturbed.item() == pytest.approx(mean(terms), rel=1e-9)
+    assert out.total.item() == pytest.approx(r - 0.4 * f + 0.3 * mean(terms), rel=1e-9)
+
+
+def given(monkeypatch, copies: list[list[float]], seen: list | None = None) -> None:
+    """A law "given" that hands out prepared copies of one-dimensional samples, round by round."""
+    rounds = iter(copies)
+
+    def draw(model, x, y, tau, generator, bounds):
+        if seen is not None:
+            seen.append(y.tolist())
+        return torch.tensor(next(rounds), dtype=x.dtype)[:, None]
+
+    monkeypatch.setitem(
+        PERTURBATIONS, "given", Perturbation(draw, gradient_based=False, random=True)
+    )
+
+
+@pytest.mark.parametrize("target", ["true", "random"])
+def test_the_label_condition_by_hand(target, linear, rng, monkeypatch):
+    """z = (0, x - 1/2): class 1 where x > 1/2. Of three copies of three samples of class 1, the
+    model recognises three, one and none. Fails if copies that aren't recognised count, if v or the
+    number of all members is the divisor, or if a sample without members is left out of the mean."""
+    net = linear([[0.0], [1.0]], bias=[0.0, -0.5])
+    x = torch.full((3, 1), 0.6, dtype=torch.float64)
+    batch = (x, torch.ones(3, dtype=torch.int64))
+    given(monkeypatch, [[0.6, 0.7, 0.1], [0.8, 0.2, 0.3], [0.9, 0.4, 0.45]])
+    options = {"v": 3, "perturbation": "given", "target": target, "lambda_f": 0.0, "lambda_a": 1.0}
+    out = rurk_loss(net, batch, batch, recognised_only=True, generator=rng(0), **options)
+    sign = -1 if target == "true" else 1  # of x - 1/2 in the loss of class 1, of class 0
+
+    def loss(x: float) -> float:
+        return math.log1p(math.exp(sign * (x - 0.5)))
+
+    kappa = [mean(map(loss, [0.6, 0.8, 0.9])), loss(0.7), 0.0]
+    assert out.perturbed.item() == pytest.approx(mean(kappa), rel=1e-12)
+    assert out.total.item() == pytest.approx(out.retain.item() + sign * mean(kappa), rel=1e-12)
+
+
+def test_an_empty_vulnerable_set_pushes_nowhere(linear, rng, monkeypatch):
+    """No copy is recognised: the term and its gradient are 0, and finite. Fails at 0 / 0, or if the
+    pressure goes on where nothing is left to forget."""
+    net = linear([[0.0], [1.0]], bias=[0.0, -0.5])
+    batch = (torch.full((2, 1), 0.6, dtype=torch.float64), torch.ones(2, dtype=torch.int64))
+    given(monkeypatch, [[0.1, 0.2]])
+    out = rurk_loss(net, batch, batch, recognised_only=True, perturbation="given", generator=rng(0))
+    out.perturbed.backward()
+    assert out.perturbed.item() == 0
+    assert all((p.grad == 0).all() for p in net.parameters())
+
+
+def test_recognised_means_in_eval_mode(cnn, images, rng):
+    """m is the model as it will be used. Fails if a batch's own statistics decide who is recognised
+    while the model is in train mode."""
+    model, (x, y) = cnn().train(), images(24)
+    used = copy.deepcopy(model).eval()(x).argmax(1) == y
+    logits = copy.deepcopy(model)(x)
+    assert not torch.equal(used, logits.argmax(1) == y), "the modes agree: the test shows nothing"
+    out = rurk_loss(model, (x, y), (x, y), tau=0.0, recognised_only=True, generator=rng(0))
+    each = F.cross_entropy(logits, y, reduction="none")
+    assert out.perturbed.item() == pytest.approx((each * used).mean().item(), rel=1e-5)
+    assert all(m.training for m in model.modules())
+
+
+def test_every_copy_draws_its_own_wrong_label(linear, rng, monkeypatch):
+    """Fails if one y' is drawn for all v copies, or the loss is for another than the search."""
+    seen: list[list[int]] = []
+    net, y = linear([[0.1], [0.5], [-0.7], [0.3]]), torch.tensor([0, 1, 2, 3] * 5)
+    x = torch.full((20, 1), 0.5, dtype=torch.float64)
+    given(monkeypatch, [[0.5] * 20] * 2, seen)
+    options = {"perturbation": "given", "target": "random", "v": 2, "generator": rng(0)}
+    out = rurk_loss(net, (x, y), (x, y), **options)
+    assert seen[0] != seen[1]
+    losses = [F.cross_entropy(net(x), torch.tensor(labels)).item() for labels in seen]
+    assert out.perturbed.item() == pytest.approx(mean(losses), rel=1e-9)
+
+
+def test_variants_that_do_not_exist_are_refused_with_a_word(linear, batch, rng, monkeypatch):
+    net = linear(W, B)
+    spy = Perturbation(
+        lambda model, x, y, tau, generator, bounds: x, gradient_based=True, random=False
+    )
+    monkeypatch.setitem(PERTURBATIONS, "spy", spy)
+    with pytest.raises(InputError, match=r"for target 'random' 'spy'.*known: fgsm, pgd"):
+        rurk_loss(net, *batch, perturbation="spy", target="random", generator=rng(0))
+    for name, value, says in [
+        ("target", "rndom", "did you mean 'random'"),
+        ("recognised_only", 1, "recognised_only = 1"),
+        ("perturbation", "fgms", "did you mean 'fgsm'"),
+        ("tau", -1.0, "tau = -1.0"),
+        ("lambda_f", -1.0, "lambda_f = -1.0"),
+        ("lambda_a", -1.0, "lambda_a = -1.0"),
+        ("v", 0, "v = 0"),
+    ]:
+        with pytest.raises(InputError, match=says):
+            rurk_loss(net, *batch, generator=rng(0), **{name: value})
+        with pytest.raises(InputError, match=says):
+            unlearn("RURK", net, *batch, **{name: value})
+
+
+OWN = {
+    "GD": {"lr": 0.1, "epochs": 3},
+    "NGD": {"sigma": 0.2},
+    "SCRUB": {"alpha": 0.5, "max_epochs": 1},
+    "SSD": {"alpha": 0.5, "dampening": 0.3},
+}
+RURK = {"tau": 0.1, "lambda_f": 0.2, "lambda_a": 0.3, "lr": 0.2, "batch_size": 4}
+
+
+@pytest.mark.parametrize("name", FIRST)
+@pytest.mark.parametrize("tell", [True, False])
+def test_it_is_the_two_in_a_row(name, tell, task, same):
+    """To the bit. Fails if RURK starts from Original, a value of one goes to the other, or the
+    defaults of ``first`` aren't the first method's."""
+    model, retain, forget = task
+    own = OWN[name] if tell else {}
+    start = unlearn(name, model, retain, forget, seed=3, **own)
+    expected = unlearn("RURK", start, retain, forget, seed=3, **RURK)
+    first = {"first": own} if tell else {}
+    got = unlearn(f"{name}+RURK", model, retain, forget, seed=3, **first, **RURK)
+    assert same(got, expected)
+    assert not same(got, unlearn("RURK", model, retain, forget, seed=3, **RURK))
+    assert not same(got, start)
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_a_rurk_that_does_nothing_leaves_the_first_alone(name, task, same):
+    """With rate 0. Fails if the first method's work is thrown away or done twice."""
+    model, retain, forget = task
+    nothing = {"lambda_f": 0.0, "lambda_a": 0.0, "lr": 0.0}
+    got = unlearn(f"{name}+RURK", model, retain, forget, first=OWN[name], **nothing)
+    assert same(got, unlearn(name, model, retain, forget, **OWN[name]))
+
+
+def test_bounds_reach_both(task):
+    """Inputs outside [0, 1]. Fails if one of the two still refuses them."""
+    model, (xr, yr), (xf, yf) = task
+    wide = {"bounds": (0.0, 3.0)}
+    unlearn("GD+RURK", model, (3 * xr, yr), (3 * xf, yf), **wide)
+    with pytest.raises(InputError, match="retain x spans"):
+        unlearn("GD+RURK", model, (3 * xr, yr), (3 * xf, yf))
+
+
+@pytest.mark.parametrize(
+    ("first", "named"),
+    [({"tau": 0.1}, "hyper-parameter of GD.*'tau'"), ({"lr": -1.0}, "lr = -1.0"), (3, "first = 3")],
+)
+def test_values_of_the_first_are_checked_as_its_own(first, named, task, left_as_found):
+    with left_as_found(task[0]), pytest.raises(InputError, match=named):
+        unlearn("GD+RURK", *task, first=first)
+
+
+def test_its_parameters_are_rurks_and_one_more():
+    for name in FIRST:
+        assert defaults(f"{name}+RURK") == {**defaults("RURK"), "first": None}
+        assert SEARCH[f"{name}+RURK"] == SEARCH["RURK"]
+
+
+@pytest.mark.parametrize("scenario", ["digits", "cifar5", "fashion"])
+def test_scenarios_have_them_with_the_tuned_values_of_both(scenario):
+    """Fails if a scenario's pair starts from defaults where the single methods were tuned."""
+    methods = SCENARIOS[scenario].methods
+    for name in FIRST:
+        assert methods[f"{name}+RURK"] == {**methods["RURK"], "first": methods[name]}
+        assert methods["RURK"]
+    changed = SCENARIOS[scenario].changed({"GD+RURK.first": {"lr": 0.5}, "GD+RURK.tau": 0.3})
+    assert changed.methods["GD+RURK"] == {**methods["RURK"], "tau": 0.3, "first": {"lr": 0.5}}
+    assert changed.methods["RURK"] == methods["RURK"]
+    assert tuned(scenario, "NegGrad+") == {"NegGrad+": dict(methods["NegGrad+"])}

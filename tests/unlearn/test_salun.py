@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rurklib import unlearn
 from rurklib.unlearn import salun
-from rurklib.unlearn.fisher_information import mean_score
+from rurklib.unlearn.fisher import mean_score
 from rurklib.unlearn.salun import saliency_mask
 
 

@@ -10,7 +10,7 @@ from rurklib.models import build
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.paper_scale import CIFAR5_PAPER, CIFAR10, IMAGENET100
 from rurklib.study.sources.cifar_fashion import cifar10
-from rurklib.unlearn.last_layers import last_layers
+from rurklib.unlearn.layers import last_layers
 
 SCENARIO = {
     "seeds": (131, 42, 7),

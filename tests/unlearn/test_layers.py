@@ -1,18 +1,20 @@
-"""CF-k and EU-k: the last k layers learn, and nothing else about the model changes by a bit."""
+"""EU-k, CF-k and the control: what a layer is, what is made anew, what stays."""
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from rurklib import study, unlearn
 from rurklib.checks import InputError
 from rurklib.models import build
+from rurklib.study.ids import ModelId
+from rurklib.train import Recipe, fit
 from rurklib.train.spec import SGD
-from rurklib.unlearn.cf_k import cf_k
-from rurklib.unlearn.eu_k import eu_k
-from rurklib.unlearn.gd import gd
-from rurklib.unlearn.last_layers import fine_tune, last_layers, layers, reset
+from rurklib.unlearn.fine_tuning import gd
+from rurklib.unlearn.layers import cf_k, eu_k, fine_tune, last_layers, layers, reset, shortened
 
 NETS = {"small-cnn": (1, 8), "resnet18": (3, 16)}
 
@@ -176,3 +178,44 @@ def test_layers_that_cannot_be_reset_are_named() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), Scale())
     with pytest.raises(InputError, match="Scale has no reset_parameters"):
         eu_k(model, images(6, 1), images(3, 2))
+
+
+RECIPE = Recipe(epochs=8, lr=0.1, batch_size=4, warmup=2.0, label_smoothing=0.1)
+
+
+def test_it_is_a_training_from_new_weights_of_two_epochs_for_eight(cnn, task, same):
+    """Two Originals, one model, to the bit: that of a training by the recipe in a quarter of the
+    epochs. Fails if a weight or statistic of Original stays, the schedule is that of the long
+    training (its rate wouldn't reach 0), or part of the recipe is lost."""
+    _, retain, forget = task
+    one, other = (
+        unlearn("Retrain-quarter", cnn(k), retain, forget, seed=3, recipe=RECIPE) for k in (0, 1)
+    )
+    assert same(one, other)
+    fresh = cnn(2)
+    reset([fresh], 3)
+    assert same(one, fit(fresh, *retain, replace(RECIPE, epochs=2, warmup=0.5), seed=3))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "share", "expected"), [(30, 0.25, 7), (8, 0.25, 2), (3, 0.25, 1), (8, 1.0, 8)]
+)
+def test_no_more_epochs_than_the_share_but_one(epochs, share, expected):
+    """Fails if 7.5 epochs are rounded up: the control would cost more than a quarter."""
+    assert shortened(replace(RECIPE, epochs=epochs), share).epochs == expected
+
+
+def test_a_study_tells_its_recipe(tmp_path, same):
+    """That of re-trained models, whatever ``--set`` changed. Fails if the method's own default is
+    used, Original's recipe, or if another recipe doesn't make the model again."""
+    settings = {"epochs": 1, "references": 2, "methods": ["Retrain-quarter"]}
+    run = study.open_run("digits", tmp_path / "run", seeds=[0], settings=settings)
+    run = replace(run, scenario=replace(run.scenario, retrain_epochs=5))
+    model = study.train(run)[ModelId("Original", 0)]
+    made = study.unlearn(run)[ModelId("Retrain-quarter", 0)]
+    pairs = run.pair("retain"), run.pair("forget")
+    told = replace(run.scenario.recipe, epochs=5)
+    assert same(made, unlearn("Retrain-quarter", model, *pairs, seed=0, recipe=told))
+    longer = replace(run, scenario=replace(run.scenario, retrain_epochs=9))
+    study.train(longer)
+    assert not same(made, study.unlearn(longer)[ModelId("Retrain-quarter", 0)])

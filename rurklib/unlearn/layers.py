@@ -1,7 +1,7 @@
 """The last k layers of a net: named, re-initialised, or trained while the rest stays frozen.
 
-Reference: Goel et al., "Towards Adversarial Evaluations for Inexact Machine Unlearning",
-arXiv 2201.06640, 2022 (EU-k and CF-k).
+Reference: Goel et al., "Towards Adversarial Evaluations for Inexact Machine Unlearning", arXiv
+2201.06640, 2022 (EU-k and CF-k).
 
 Algorithm:
     1. walk the net in registration order, which is forward order in every net here
@@ -16,13 +16,16 @@ where their running statistics move. Here "re-initialised" and "frozen" cover Ba
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from rurklib import checks
 from rurklib.tensors import Pair, mixed_seed, seeded
-from rurklib.train.spec import SGD
+from rurklib.train.fit import fit
+from rurklib.train.spec import SGD, Recipe
+from rurklib.unlearn.contract import method
 
 PAPERS_K = 5
 SHORTCUTS = {"downsample", "shortcut"}  # what torchvision and the usual CIFAR ResNets call them
@@ -77,11 +80,11 @@ def last_layers(model: nn.Module, k: int | None = None) -> list[nn.Module]:
     return [module for layer in found[-k:] for module in layer]
 
 
-def reset(modules: list[nn.Module], seed: int, *, frozen_too: bool = False) -> None:
+def reset(modules: list[nn.Module], seed: int) -> None:
     """Re-initialise ``modules`` in place by their own ``reset_parameters``, BatchNorm's running
-    statistics included; frozen parameters stay as they are, for they can't learn anew, unless
-    ``frozen_too``. ``seed`` decides the weights; the global random state isn't touched. Raises
-    InputError for a module that has no such function, or one that leaves its weights."""
+    statistics included; frozen parameters stay as they are, for they can't learn anew. ``seed``
+    decides the weights; the global random state isn't touched. Raises InputError for a module that
+    has no such function."""
     parts = [part for module in modules for part in module.modules()]
     initialisers = [getattr(part, "reset_parameters", None) for part in parts]
     for part, initialise in zip(parts, initialisers, strict=True):
@@ -92,22 +95,14 @@ def reset(modules: list[nn.Module], seed: int, *, frozen_too: bool = False) -> N
             )
     weights = [p for module in modules for p in module.parameters()]
     before = [p.detach().clone() for p in weights]
-    with torch.no_grad():
-        for p in weights:
-            p.fill_(torch.nan)  # whatever is so afterwards wasn't re-initialised
     # A stream of its own, or a net of one layer would get the weights that Original started from.
     with seeded(mixed_seed(seed, 4)):
         for initialise in initialisers:
             if initialise is not None:
                 initialise()
-    if any(bool(p.isnan().any()) for p in weights):
-        raise checks.InputError(
-            "a weight is the same after its module's reset_parameters(), as under weight_norm and "
-            "spectral_norm: expected a net without them, or a reset_parameters() that sets it"
-        )
     with torch.no_grad():
         for p, old in zip(weights, before, strict=True):
-            if not (p.requires_grad or frozen_too):
+            if not p.requires_grad:
                 p.copy_(old)
 
 
@@ -122,11 +117,6 @@ def fine_tune(
     """
     part = nn.ModuleList(trained)
     learning = {id(p) for p in part.parameters()}
-    if not any(p.requires_grad for p in part.parameters()):
-        raise checks.InputError(
-            "all parameters of these layers are frozen (requires_grad is False): expected one that "
-            "learns; take a larger k, or requires_grad_(True)"
-        )
     frozen = [p for p in model.parameters() if p.requires_grad and id(p) not in learning]
     model.eval()
     for p in frozen:
@@ -136,3 +126,91 @@ def fine_tune(
     finally:
         for p in frozen:
             p.requires_grad_(True)
+
+
+@method("EU-k", sgd=SGD(), search={"lr": (3e-3, 0.1), "epochs": (5, 30), "k": [1, 2, 3, 5]})
+def eu_k(
+    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, k: int | None = None, sgd: SGD
+) -> nn.Module:
+    """EU-k: exact unlearning of the last k layers; train them anew and freeze the rest.
+
+    Reference: Goel et al., "Towards Adversarial Evaluations for Inexact Machine Unlearning", arXiv
+    2201.06640, 2022.
+
+    Algorithm:
+        1. start from Original; re-initialise the last k layers
+        2. freeze the others
+        3. minimise  L(w, S_r)  over the last k layers by SGD, for ``epochs`` passes
+
+    Notes on this implementation: what the forget samples taught the frozen layers stays, so only
+    the last k are exact. What a layer is, and what frozen means for BatchNorm, is said in the head
+    of this file. New weights come from each module's own ``reset_parameters`` (PyTorch's default,
+    which for torchvision's ResNet isn't the one that it was built with). Dropout stays off. The
+    defaults are the paper's; k is 5, but at most half of the layers.
+    """
+    last = last_layers(model, k)
+    reset(last, seed)
+    return fine_tune(model, last, retain, seed=seed, sgd=sgd)
+
+
+@method("CF-k", sgd=SGD(), search={"lr": (1e-3, 0.1), "epochs": (2, 30), "k": [1, 2, 3, 5]})
+def cf_k(
+    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, k: int | None = None, sgd: SGD
+) -> nn.Module:
+    """CF-k: catastrophic forgetting of the last k layers; fine-tune them and freeze the rest.
+
+    Reference: Goel et al., "Towards Adversarial Evaluations for Inexact Machine Unlearning", arXiv
+    2201.06640, 2022.
+
+    Algorithm:
+        1. start from Original
+        2. freeze every layer but the last k
+        3. minimise  L(w, S_r)  over the last k layers by SGD, for ``epochs`` passes
+
+    Notes on this implementation: EU-k without its first step; GD when k is the number of layers.
+    What a layer is, and what frozen means for BatchNorm, is said in the head of this file. Dropout
+    isn't a layer with weights and stays off. The defaults are the paper's; k is 5, but at most half
+    of the layers.
+    """
+    return fine_tune(model, last_layers(model, k), retain, seed=seed, sgd=sgd)
+
+
+@method("Retrain-quarter")
+def retrain_quarter(
+    model: nn.Module,
+    retain: Pair,
+    forget: Pair,
+    *,
+    seed: int,
+    share: float = 0.25,
+    recipe: Recipe | None = None,
+) -> nn.Module:
+    """Retrain-quarter: no unlearning at all; re-train from scratch, for a quarter of the epochs.
+
+    Reference: none; it is the control that every claim of a low cost needs. A method that takes a
+    quarter of re-training's time has to be better than re-training for that long.
+
+    Algorithm:
+        1. re-initialise every layer: nothing of Original stays but what kind of net it is
+        2. train on the retain set by the recipe of re-training, ``share`` of its epochs
+
+    Notes on this implementation: as many epochs as fit into the share, one at least. The schedule
+    is as much shorter, warm-up included, so that the rate still ends at 0. A study tells the recipe
+    that its re-trained models have; where they start from a pre-trained net, this starts from new
+    weights all the same. New weights come from each module's own ``reset_parameters``, which for
+    torchvision's ResNet isn't the law that it was built with. Weights that are frozen stay as they
+    are.
+    """
+    reset([model], seed)
+    return fit(model, *retain, shortened(recipe, share), seed=seed)
+
+
+def shortened(recipe: Recipe | None, share: float) -> Recipe:
+    """A recipe with ``share`` (in [0, 1]) of its epochs, rounded down but one at least, and its
+    warm-up as much shorter. Raises InputError for another share, or what is no Recipe."""
+    checks.number("share", share, 0.0, 1.0)
+    recipe = Recipe() if recipe is None else recipe
+    if not isinstance(recipe, Recipe):
+        raise checks.InputError(f"recipe = {recipe!r}: expected a rurklib.train.Recipe, or None")
+    epochs = max(int(share * recipe.epochs), 1)
+    return replace(recipe, epochs=epochs, warmup=recipe.warmup * epochs / recipe.epochs)

@@ -1,0 +1,209 @@
+"""AMUN, BoundaryShrink and JiT: the copies that they look at, and one step by hand."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rurklib import unlearn
+from rurklib.perturb.ball import norm
+from rurklib.perturb.gradient import pgd
+from rurklib.perturb.noise import normal
+from rurklib.tensors import generator
+from rurklib.unlearn import neighbours
+from rurklib.unlearn.neighbours import DOUBLINGS, lipschitz, nearest_adversarial, nearest_labels
+
+FREE = {"bounds": None}
+
+
+@pytest.mark.parametrize("epsilon", [0.003, 0.5])
+def test_on_a_linear_model_they_are_at_the_boundary(epsilon, linear, rng):
+    """Two classes: the boundary is at |z_0 - z_1| / ||w_0 - w_1|| in L2. Fails with the first ball
+    that holds one, up to twice as far, with another norm, or with a first radius that matters."""
+    net = linear(6, seed=1)
+    x = torch.rand(40, 6, generator=rng(2), dtype=torch.float64)
+    y = net(x).argmax(1)
+    near, said, distance = nearest_adversarial(net, x, y, epsilon=epsilon, **FREE)
+    w, z = net[1].weight, net(x)
+    exact = ((z[:, 0] - z[:, 1]).abs() / (w[0] - w[1]).norm()).detach()
+    assert exact.max() > 10 * exact.min()
+    torch.testing.assert_close(distance, exact, rtol=0.02, atol=5e-4)
+    assert bool((distance >= exact * (1 - 1e-9)).all())
+    torch.testing.assert_close(norm(near - x, 2), distance)
+    assert torch.equal(said, 1 - y)
+    assert torch.equal(net(near).argmax(1), said)
+
+
+def test_examples_are_inside_the_bounds_wrong_and_nearer_than_pgd_on_a_net(cnn, images):
+    """Fails if the box is ignored, the label is the true one, or the mode of the model matters; or
+    if the smallest ball of a fine grid in which PGD finds something is smaller by a tenth."""
+    model, (x, _) = cnn().train(), images(24)
+    y = model.eval()(x).argmax(1)
+    near, said, distance = nearest_adversarial(model.train(), x, y)
+    assert model.training
+    assert bool(distance.isfinite().all())
+    assert float(near.min()) >= 0
+    assert float(near.max()) <= 1
+    assert bool((said != y).all())
+    assert torch.equal(model.eval()(near).argmax(1), said)
+    torch.testing.assert_close(norm(near - x, 2), distance, atol=1e-5, rtol=1e-4)
+    for share in (0.6, 0.75, 0.9):
+        for i in range(len(x)):
+            ball = share * float(distance[i])
+            other = pgd(model, x[i : i + 1], y[i : i + 1], ball, p=2, steps=50, random_start=False)
+            assert int(model(other).argmax(1)) == int(y[i]), (share, i)
+
+
+def test_a_sample_that_is_wrong_already_is_its_own_neighbour(linear):
+    net = linear([[1.0, 0.0], [0.0, 1.0]])
+    x = torch.tensor([[0.8, 0.1]], dtype=torch.float64)
+    near, said, distance = nearest_adversarial(net, x, torch.tensor([1]))
+    assert said.tolist() == [0]
+    assert distance.tolist() == [0.0]
+    assert torch.equal(near, x)
+
+
+def test_a_net_that_always_answers_alike_has_no_examples_and_they_are_left_out(
+    linear, rng, monkeypatch, same
+):
+    """Fails if the search never ends, or a forget sample is taught with its own label as if it
+    were an adversarial one."""
+    monkeypatch.setattr(neighbours, "DOUBLINGS", 3)
+    net = linear([[0.0, 0.0], [0.0, 0.0]], [2.0, -1.0])
+    x = torch.rand(8, 2, generator=rng(0), dtype=torch.float64)
+    y = torch.zeros(8, dtype=torch.int64)
+    near, said, distance = nearest_adversarial(net, x, y, epsilon=0.1)
+    assert torch.equal(near, x)
+    assert torch.equal(said, y)
+    assert bool(distance.isinf().all())
+    retain, forget = (x[:5], y[:5]), (x[5:], y[5:])
+    options = {"epochs": 2, "lr": 0.3, "weight_decay": 0.0, "seed": 3}
+    got = unlearn("AMUN", net, retain, forget, true_labels=False, **options)
+    assert same(got, unlearn("GD", net, retain, forget, **options))
+    assert DOUBLINGS >= 12  # from 0.1 past the diameter of a 32x32 colour image, 55
+
+
+@pytest.mark.parametrize("true_labels", [True, False])
+def test_it_is_gd_on_retain_the_examples_and_the_forget_set_if_asked(true_labels, task, same):
+    """To the bit. Fails if the examples are found anew, carry the true label, or a set is left
+    out."""
+    model, retain, (xf, yf) = task
+    near, said, distance = nearest_adversarial(model, xf, yf, epsilon=0.2, steps=7)
+    assert bool(distance.isfinite().all())
+    parts = [retain, (near, said), *([(xf, yf)] if true_labels else [])]
+    union = tuple(torch.cat(both) for both in zip(*parts, strict=True))
+    options = {"epochs": 3, "lr": 0.05, "weight_decay": 5e-4, "batch_size": 5, "seed": 7}
+    got = unlearn(
+        "AMUN", model, retain, (xf, yf), true_labels=true_labels, epsilon=0.2, steps=7, **options
+    )
+    assert same(got, unlearn("GD", model, union, (1 - xf * 0.5, yf), **options))
+
+
+def geometric(net: nn.Sequential, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The class across the nearest boundary in the L-inf norm and its distance, in closed form:
+    (z_y - z_k) / ||w_y - w_k||_1, the least over k != y."""
+    z, w = net(x).detach(), net[1].weight.detach()
+    gap = z.gather(1, y[:, None]) - z
+    size = (w[y][:, None] - w[None]).abs().sum(2)
+    distance = (gap / size).masked_fill(F.one_hot(y, z.shape[1]).bool(), torch.inf)
+    return distance.argmin(1), distance.min(1).values
+
+
+def test_the_label_is_the_geometrically_nearest_on_a_linear_model(linear, rng):
+    """Three classes in the plane, at points near one boundary and far from the other, which a step
+    of FGSM crosses. Fails if the step goes the other way (then the far class can be as likely),
+    the label is the second of the clean sample, or the true one."""
+    net = linear([[3.0, 0.5], [-1.0, 2.5], [-2.0, -3.0]], [0.0, 0.2, -0.1])
+    x = 4 * torch.rand(4000, 2, generator=rng(0), dtype=torch.float64) - 2
+    y = net(x).argmax(1)
+    nearest, distance = geometric(net, x, y)
+    tau = 0.2
+    near = distance < 0.9 * tau
+    got = nearest_labels(net, x, y, tau=tau, bounds=None)
+    third = 3 - y - nearest
+    # Away from the corner where all three meet, there is one nearest boundary to speak of.
+    z = net(x)
+    away = (z.gather(1, y[:, None]) - z.gather(1, third[:, None]))[:, 0] > 5
+    chosen = near & away
+    assert int(chosen.sum()) > 150
+    assert len(torch.stack([y, nearest], 1)[chosen].unique(dim=0)) >= 4
+    assert torch.equal(got[chosen], nearest[chosen])
+
+
+def test_the_label_is_that_across_the_boundary_not_the_runner_up(linear):
+    """At x = 0 class 1 is second (z = 2, 1.5, 1), but the boundary to class 2 is nearer: it is a
+    steep one. A step of 0.1 against class 0 gives z = (1.9, 1.5 - 0.1, 1 + 1)."""
+    net = linear([[1.0], [1.0], [-10.0]], [2.0, 1.5, 1.0])
+    x, y = torch.zeros(1, 1, dtype=torch.float64), torch.tensor([0])
+    assert geometric(net, x, y)[0].tolist() == [2]
+    assert nearest_labels(net, x, y, tau=0.1, bounds=None).tolist() == [2]
+    assert nearest_labels(net, x, y, tau=0.0, bounds=None).tolist() == [1]
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.01, 0.3])
+def test_the_label_is_never_the_samples_own(tau, cnn, images):
+    model, (x, y) = cnn().train(), images(60)
+    own = model.eval()(x).argmax(1)
+    model.train()
+    for labels in (y, own):
+        assert bool((nearest_labels(model, x, labels, tau=tau) != labels).all())
+    assert model.training
+
+
+def test_the_label_is_that_of_eval_mode(cnn, images):
+    """Fails if the statistics of a batch decide a sample's label."""
+    model, (x, y) = cnn(), images(60)
+    got = [nearest_labels(m, x, y, tau=0.1) for m in (model.eval(), model.train())]
+    alone = torch.cat([nearest_labels(model, x[i, None], y[i, None], tau=0.1) for i in range(60)])
+    assert torch.equal(*got)
+    assert torch.equal(got[0], alone)
+
+
+def test_labels_are_originals_throughout_and_the_retain_set_is_never_seen(task, images, same):
+    """To the bit GD on the relabelled forget set. Fails if labels are sought at the net as it
+    changes, or the retain set is descended on."""
+    model, retain, (x, y) = task
+    options = {"epochs": 8, "lr": 0.1, "weight_decay": 0.0, "batch_size": 3, "seed": 2}
+    out = unlearn("BoundaryShrink", model, retain, (x, y), tau=0.3, **options)
+    relabelled = (x, nearest_labels(model, x, y, tau=0.3))
+    assert same(out, unlearn("GD", model, relabelled, images(4, seed=9), **options))
+
+
+def test_tau_is_connected(task):
+    model, _, forget = task
+    near, far = (nearest_labels(model, *forget, tau=t) for t in (0.0, 1.0))
+    assert not torch.equal(near, far)
+    a, b = (unlearn("BoundaryShrink", *task, tau=t, lr=0.1)[5].weight for t in (0.0, 1.0))
+    assert not torch.equal(a, b)
+
+
+BARE = {"momentum": 0.0, "weight_decay": 0.0, "bounds": None}
+
+
+def draws(x, tau, v, seed):
+    return [normal(x, tau, g) for g in [generator(seed, 3)] for _ in range(v)]
+
+
+def test_of_a_multiple_of_the_identity_it_is_that_multiple(linear, rng):
+    """||3 x - 3 x'|| / ||x - x'|| = 3, at the bounds too. Fails if the quotient is of squares, a
+    sum over samples, or has the noise below it that clipping took away."""
+    net = linear([[3.0, 0.0], [0.0, 3.0]], [1.0, -2.0])
+    x = torch.tensor([[0.0, 0.4], [0.5, 0.5], [0.6, 1.0]], dtype=torch.float64)
+    for tau in (0.001, 0.05):
+        k = lipschitz(net, x, tau=tau, v=40, generator=rng(0))
+        torch.testing.assert_close(k, torch.tensor(3.0, dtype=torch.float64))
+
+
+def test_one_step_by_hand(flat_task):
+    """z = W x, so k = ||W e|| / ||e|| with e = x' - x. Its gradient in W is -u x^T / ||e||,
+    u = W e / ||W e||, for m(x') is a constant. Fails if m(x') learns too, if copies are averaged
+    before the quotient, or retain samples or labels take part."""
+    net, retain, (x, y) = flat_task
+    options = {**BARE, "lr": 0.2, "tau": 0.1, "v": 5, "seed": 4}
+    out = unlearn("JiT", net, retain, (x, (y + 1) % 2), **options)
+    (order,) = [torch.randperm(4, generator=generator(4, 1))]  # noise is for samples as they come
+    w, step = net.weight.detach(), torch.zeros(2, 3, dtype=torch.float64)
+    for e in draws(x, 0.1, 5, seed=4):
+        u = nn.functional.normalize(e @ w.T, dim=1) / e.norm(dim=1, keepdim=True)
+        step -= u.T @ x[order] / 4 / 5
+    assert torch.allclose(out.weight, w - 0.2 * step, atol=1e-12)
