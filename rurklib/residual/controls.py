@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from rurklib import checks, tensors
-from rurklib.residual import uncertainty
+from rurklib.residual import statistics
 from rurklib.residual.verdict import JOINT, PARTS, PartStatistic, Verdict, combined
 from rurklib.tensors import generator
 
@@ -81,13 +81,13 @@ def compared(
     for name in both:
         forget, other = forget_statistics[name], held_out_statistics[name]
         least = math.hypot(forget[2], other[2])
-        ps[name] = float(uncertainty.p_value(forget[0] - other[0], forget[1] - other[1], least))
+        ps[name] = float(statistics.p_value(forget[0] - other[0], forget[1] - other[1], least))
     shown = verdict.leading
     if shown not in ps:  # a single sample has no scale
         return ""
     p = combined(list(ps.values())) if verdict.test == JOINT else ps[shown]
     pair = forget_statistics[shown], held_out_statistics[shown]
-    a, b = (float(s[0] - np.nan_to_num(uncertainty.spread(s[1], s[2])[0])) for s in pair)
+    a, b = (float(s[0] - np.nan_to_num(statistics.spread(s[1], s[2])[0])) for s in pair)
     margin = {"margin": " logits", "scaled margin": " scaled logits"}.get(shown)
     apart = f"{b:+.3g}{margin} against {a:+.3g}"
     if margin is None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rurklib import checks, tensors
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.residual import estimates
+from rurklib.residual import statistics
 from rurklib.residual.counts import Measurement
 from rurklib.tensors import evaluating, generator
 
@@ -67,13 +67,13 @@ def disagreement(
             classes = range(int(max(own.max(), apart.max())) + 1)
             a, b = (np.stack([(v == c).sum(0) for c in classes], -1) for v in (own, apart))
             hits = [(v == y.cpu().numpy()).sum(0)[None] for v in (own, apart)]
-            lower, upper = estimates.disagreement_bounds(hits[0], hits[1][None], draws)
+            lower, upper = statistics.disagreement_bounds(hits[0], hits[1][None], draws)
             rows.append(
                 {
                     "tau": tau,
                     "lower": lower.mean(),
                     "upper": upper.mean(),
-                    "independent": estimates.disagreement(a, b).mean(),
+                    "independent": statistics.disagreement(a, b).mean(),
                     "shared": (own != shared).mean(),
                 }
             )

@@ -29,11 +29,11 @@ from torch import Tensor, nn
 
 from rurklib import checks, tensors
 from rurklib.perturb.gradient import ascent
-from rurklib.residual import estimates, uncertainty
+from rurklib.residual import statistics
 from rurklib.residual.counts import Counts
 from rurklib.residual.inference import logit_mismatch, whole_float32
-from rurklib.residual.uncertainty import MIN_REFERENCES
-from rurklib.residual.verdict import PARTS, combined, statistics
+from rurklib.residual.statistics import MIN_REFERENCES
+from rurklib.residual.verdict import PARTS, combined, values_of_parts
 from rurklib.tensors import Bounds, Pair, evaluating, seeded
 
 SOME = 64  # samples that models are tried on
@@ -186,7 +186,7 @@ def of_counts(
         on = f" on {its.found_on}" if its.found_on else ""
         flags = unmoved(its.taus, its.moved, f"{its.perturbation}{on}")
         if references and name not in references:
-            flags += undefined(its.taus, estimates.undefined_share(its.of_all(references)))
+            flags += undefined(its.taus, statistics.undefined_share(its.of_all(references)))
         found += [f for f in flags if f.name not in {k.name for k in (*found, *known)}]
     return found
 
@@ -316,10 +316,10 @@ def outstanding(hits: np.ndarray, margins: np.ndarray, draws: int) -> tuple[int,
     hides residual knowledge) and at ``LEVEL`` for all of them together. Needs four.
     """
     k = len(hits)
-    if k <= uncertainty.MIN_REFERENCES:
+    if k <= statistics.MIN_REFERENCES:
         return None
-    least = uncertainty.least_spread(hits, draws)
-    values = statistics(hits, margins, draws)
+    least = statistics.least_spread(hits, draws)
+    values = values_of_parts(hits, margins, draws)
     floors = {"hits": float(least.mean()), PARTS[-1]: float(least[0])}
     ps = []
     for i in range(k):
@@ -327,7 +327,7 @@ def outstanding(hits: np.ndarray, margins: np.ndarray, draws: int) -> tuple[int,
         for name, value in values.items():
             others = np.delete(value, i)
             below = (others - others.mean()) * (k - 1) / (k - 2)
-            _, sd = uncertainty.spread(below, floors.get(name, 0.0))
+            _, sd = statistics.spread(below, floors.get(name, 0.0))
             part.append(float(special.stdtr(k - 2, (others.mean() - value[i]) / sd)))
         ps.append(combined(part))
     worst = int(np.nanargmin(ps)) if np.isfinite(ps).any() else 0

@@ -12,11 +12,11 @@ import pandas as pd
 
 from rurklib.checks import InputError
 from rurklib.residual import controls as control
-from rurklib.residual import estimates, uncertainty
+from rurklib.residual import statistics
 from rurklib.residual.counts import Counts
 from rurklib.residual.exchange import Exchange, exchange
 from rurklib.residual.flags import Flag, unlike
-from rurklib.residual.uncertainty import Pair
+from rurklib.residual.statistics import Pair
 from rurklib.residual.verdict import (
     JOINT,
     OVER,
@@ -63,12 +63,12 @@ class ResidualKnowledge:
     @property
     def null(self) -> np.ndarray:
         """ratio_of_means of each reference held out against the others, [reference, tau]."""
-        return self._null(lambda own, others, _: estimates.ratio_of_means(own, others))
+        return self._null(lambda own, others, _: statistics.ratio_of_means(own, others))
 
     @property
     def null_difference(self) -> np.ndarray:
         """difference of each reference held out against the others, [reference, tau]."""
-        return self._null(estimates.difference)
+        return self._null(statistics.difference)
 
     def _null(self, estimate: Callable[[np.ndarray, np.ndarray, int], np.ndarray]) -> np.ndarray:
         first = next(iter(self.counts.values()))
@@ -89,7 +89,7 @@ class ResidualKnowledge:
         def without(i: int) -> Pair:
             return pair(compared[i], compared[:i] + compared[i + 1 :])
 
-        return pair(name, compared), uncertainty.LeftOut(len(compared), without)
+        return pair(name, compared), statistics.LeftOut(len(compared), without)
 
     def judge(self, name: Hashable, *, test: str = JOINT, level: float = 0.05) -> Verdict:
         """The verdict on one model (or on a reference, against the others) by one part alone or at
@@ -169,30 +169,30 @@ class ResidualKnowledge:
         own, others = self.hits_of(name)
         counts, draws = self.counts[name], self.counts[name].draws
         if not self.references:
-            known = {"tau": counts.taus, "forget_accuracy": estimates.accuracy(own, draws)}
+            known = {"tau": counts.taus, "forget_accuracy": statistics.accuracy(own, draws)}
             known["margin"] = counts.margins[counts.models.index(name)].mean(-1)
             return pd.DataFrame(known, columns=list(COLUMNS), dtype=float)
         null, apart = self.null, self.null_difference
-        low, high = uncertainty.ratio_interval(own, others, draws)
+        low, high = statistics.ratio_interval(own, others, draws)
         columns = {
             "tau": counts.taus,
-            "forget_accuracy": estimates.accuracy(own, draws),
-            "reference_accuracy": estimates.accuracy(others, draws),
-            "ratio_of_means": estimates.ratio_of_means(own, others),
-            "mean_of_ratios": estimates.mean_of_ratios(own, others),
-            "undefined_share": estimates.undefined_share(others),
+            "forget_accuracy": statistics.accuracy(own, draws),
+            "reference_accuracy": statistics.accuracy(others, draws),
+            "ratio_of_means": statistics.ratio_of_means(own, others),
+            "mean_of_ratios": statistics.mean_of_ratios(own, others),
+            "undefined_share": statistics.undefined_share(others),
             "null_low": null.min(axis=0),
             "null_high": null.max(axis=0),
-            "difference": estimates.difference(own, others, draws),
+            "difference": statistics.difference(own, others, draws),
             "null_difference_low": apart.min(axis=0),
             "null_difference_high": apart.max(axis=0),
             "ratio_low": low,
             "ratio_high": high,
-            "prevalence": estimates.prevalence(own, others),
-            "median_ratio": estimates.median_ratio(own, others),
-            "prevalence_pairs": estimates.prevalence_of_pairs(own, others),
-            **uncertainty.hits_against_null(*self.pairs(name), draws),
-            **uncertainty.margins_against_null(*self.pairs(name, "margins")),
+            "prevalence": statistics.prevalence(own, others),
+            "median_ratio": statistics.median_ratio(own, others),
+            "prevalence_pairs": statistics.prevalence_of_pairs(own, others),
+            **statistics.hits_against_null(*self.pairs(name), draws),
+            **statistics.margins_against_null(*self.pairs(name, "margins")),
         }
         return pd.DataFrame(columns, columns=list(COLUMNS))
 

@@ -1,7 +1,7 @@
 """Residual knowledge, none detected, or over-forgotten: one rule for the whole curve.
 
 A p per tau asks one question many times. So five *parts* each stand for the whole curve by one
-number, and one two-sided prediction each (``uncertainty.p_value``) says whether a new re-trained
+number, and one two-sided prediction each (``statistics.p_value``) says whether a new re-trained
 model could have shown that:
 
 - ``"margin"``: the logit margin, averaged over samples, copies and taus: how far each copy is from
@@ -34,8 +34,8 @@ import numpy as np
 from scipy import special
 
 from rurklib import checks
-from rurklib.residual import uncertainty
-from rurklib.residual.uncertainty import MIN_REFERENCES, Pair
+from rurklib.residual import statistics
+from rurklib.residual.statistics import MIN_REFERENCES, Pair
 
 PARTS = ("margin", "scaled margin", "soft hits", "hits", "hits at the first tau")
 OF_MARGINS = PARTS[:3]
@@ -151,7 +151,7 @@ def judge(
     Args:
         hits: the model's [tau, sample] and its references' [k, tau, sample], out of ``draws``.
         null_hits: the same for each reference against the others
-            (:func:`rurklib.residual.uncertainty.left_out` where all saw the same copies).
+            (:func:`rurklib.residual.statistics.left_out` where all saw the same copies).
         draws: what hits are out of.
         margins: mean logit margins, shaped like the hits.
         null_margins: like ``null_hits``.
@@ -163,7 +163,7 @@ def judge(
     checks.one_of("test", test, TESTS)
 
     shown = part_statistics(hits, null_hits, draws, margins, null_margins)
-    ps = {name: float(uncertainty.p_value(*values)) for name, values in shown.items()}
+    ps = {name: float(statistics.p_value(*values)) for name, values in shown.items()}
     k = len(hits[1])
     p, note = combined(list(ps.values())) if test == JOINT else ps.get(test, math.nan), ""
     leading, away = "", math.nan
@@ -175,7 +175,7 @@ def judge(
         finding, p = NO_VERDICT, math.nan
         note = f"the {test} test can't be computed: re-trained models give the same answers"
     else:
-        shifts = {n: float(own - np.nan_to_num(uncertainty.spread(below, least)[0])) for
+        shifts = {n: float(own - np.nan_to_num(statistics.spread(below, least)[0])) for
                   n, (own, below, least) in shown.items()}  # fmt: skip
         sides = {n: shift > 0 for n, shift in shifts.items()}
         leading = min(ps, key=lambda n: math.inf if math.isnan(ps[n]) else ps[n])
@@ -190,7 +190,7 @@ def judge(
         scaled = test == "scaled margin"
         size = effect_of_margins(margins, null_margins, 1 - level, scaled=scaled)
     alpha = level / (len(ps) if test == JOINT else 1)  # what one part needs to be heard for sure
-    can = {n: float(uncertainty.detectable(v[1], v[2], alpha=alpha)) for n, v in shown.items()}
+    can = {n: float(statistics.detectable(v[1], v[2], alpha=alpha)) for n, v in shown.items()}
     shift = math.nan if of_hits else can[test if test in PARTS[:2] else "margin"]
     ratio = math.nan if test in OF_MARGINS else as_ratio(hits[1], draws, can["hits"])
     return Verdict(
@@ -258,9 +258,9 @@ def combined(p: Sequence[float]) -> float:
     return float(np.arctan2(1.0, far) / np.pi)
 
 
-def statistics(hits: np.ndarray, margins: np.ndarray, draws: int) -> dict[str, np.ndarray]:
+def values_of_parts(hits: np.ndarray, margins: np.ndarray, draws: int) -> dict[str, np.ndarray]:
     """Each part's number for every model. Hits and margins [..., tau, sample] -> {part: [...]}."""
-    odds = uncertainty.log_odds(hits, draws)
+    odds = statistics.log_odds(hits, draws)
     values = {n: f(margins) for n, f in _of_margins(margins).items()}
     return values | {"hits": odds.mean(-1), PARTS[-1]: odds[..., 0]}
 
@@ -273,11 +273,11 @@ def part_statistics(
     null_margins: Sequence[Pair],
 ) -> dict[str, PartStatistic]:
     """For every part that can be computed, where the model is: see ``PartStatistic``."""
-    least = uncertainty.least_spread(hits[1], draws)
-    own, below = uncertainty.odds_deviations(hits, null_hits, draws)
+    least = statistics.least_spread(hits[1], draws)
+    own, below = statistics.odds_deviations(hits, null_hits, draws)
     shown: dict[str, PartStatistic] = {}
     for name, f in _of_margins(margins[0], unit_of(margins)).items():
-        shown[name] = (*uncertainty.deviations(f, margins, null_margins), 0.0)
+        shown[name] = (*statistics.deviations(f, margins, null_margins), 0.0)
     shown["hits"] = own.mean(-1), below.mean(-1), float(least.mean())
     return shown | {PARTS[-1]: (own[0], below[..., 0], float(least[0]))}
 
@@ -293,7 +293,7 @@ def _of_margins(
     parts: dict[str, Callable[[np.ndarray], np.ndarray]] = {"margin": mean}
     if margins.shape[-1] > 1:  # a single sample has no deviation over samples
         parts["scaled margin"] = lambda m: mean(in_sd(m)) * unit
-    return parts | {"soft hits": lambda m: uncertainty.log_odds(special.expit(m), 1).mean(-1)}
+    return parts | {"soft hits": lambda m: statistics.log_odds(special.expit(m), 1).mean(-1)}
 
 
 def in_sd(margins: np.ndarray) -> np.ndarray:
@@ -334,7 +334,7 @@ def effect_of_margins(
 
     others, gained = on_own_copies(read(margins[1]), ((read(a), read(b)) for a, b in null))
     a, b = (m.mean(-2, keepdims=True) for m in (read(margins[0]), others))
-    low, high = uncertainty.difference_interval(a, b, level=level)
+    low, high = statistics.difference_interval(a, b, level=level)
     return Effect(float(a.mean() - b.mean()), float(low[0]), float(high[0]), "logits", gained)
 
 
@@ -345,9 +345,9 @@ def effect_of_hits(hits: Pair, null: Sequence[Pair], draws: int, level: float) -
     shares = hits[0] / draws, np.clip(others / draws, 0, 1)
     a, b = (s.mean(-2, keepdims=True) * draws for s in shares)
     if b.any():
-        low, high = uncertainty.ratio_interval(a, b, draws, level)
+        low, high = statistics.ratio_interval(a, b, draws, level)
         return Effect(float(a.mean() / b.mean()), float(low[0]), float(high[0]), "ratio", gained)
-    low, high = uncertainty.difference_interval(a, b, draws, level)
+    low, high = statistics.difference_interval(a, b, draws, level)
     value = float((a.mean() - b.mean()) / draws)
     return Effect(value, float(low[0]), float(high[0]), "accuracy", gained)
 
@@ -372,10 +372,10 @@ def as_ratio(others: np.ndarray, draws: int, shift: float) -> float:
     """A shift of the references' log-odds as a ratio of accuracies; NaN if they have none, inf if
     a model that is always right would not have shifted by that."""
     n = others.shape[-1]
-    odds = uncertainty.log_odds(others, draws).mean()
+    odds = statistics.log_odds(others, draws).mean()
     if not others.any():
         return np.nan
     if odds + shift > np.log(2 * n + 1):
         return np.inf
-    accuracy = uncertainty.accuracy_of(np.array([odds, odds + shift]), n)
+    accuracy = statistics.accuracy_of(np.array([odds, odds + shift]), n)
     return float(accuracy[1] / accuracy[0])

@@ -31,7 +31,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from torch import Tensor
 
 from rurklib.residual.exchange import exchange
-from rurklib.residual.uncertainty import left_out
+from rurklib.residual.statistics import left_out
 from rurklib.residual.verdict import NONE, judge
 from rurklib.study.figures.style import INK, panels, png
 

@@ -22,8 +22,8 @@ from torch import nn
 
 from rurklib import study
 from rurklib.residual.counts import Counts, Measurement, count_hits
-from rurklib.residual.uncertainty import least_spread, log_odds, p_value
-from rurklib.residual.verdict import PARTS, combined, statistics
+from rurklib.residual.statistics import least_spread, log_odds, p_value
+from rurklib.residual.verdict import PARTS, combined, values_of_parts
 from rurklib.study import files, memo
 from rurklib.study.run import Run, open_run
 from rurklib.study.scenarios.scenario import literal
@@ -98,12 +98,12 @@ def count(run: Run, names: list) -> Counts:
 def p_values(counts: Counts, model: str, picks: np.ndarray) -> dict[str, np.ndarray]:
     """p of one model against each set of references in ``picks`` [k, set], by test."""
     k, at = len(picks), counts.models.index(model)
-    values = statistics(counts.hits, counts.margins, counts.draws)
+    values = values_of_parts(counts.hits, counts.margins, counts.draws)
     least = np.array([least_spread(counts.hits[pick], counts.draws) for pick in picks.T])
     floors = {"hits": least.mean(1), PARTS[-1]: least[:, 0]}
 
     def p(values: np.ndarray, least: float | np.ndarray = 0.0) -> np.ndarray:
-        others = values[picks]  # below: what uncertainty.deviations gives for shared copies
+        others = values[picks]  # below: what statistics.deviations gives for shared copies
         below = (others - others.mean(0)) * k / (k - 1)
         return p_value(values[at] - others.mean(0), below, least)
 

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/intervals.py
 
-The worlds are those of tests/residual/test_uncertainty.py and test_verdict.py, with more of them.
+The worlds are those of tests/residual/test_statistics.py and test_verdict.py, with more of them.
 """
 
 import sys
@@ -13,10 +13,10 @@ import numpy as np
 
 def main() -> None:
     sys.path.insert(0, str(Path(__file__).parent.parent / "residual"))
-    import test_uncertainty as intervals
+    import test_statistics as intervals
     import test_verdict as verdicts
 
-    from rurklib.residual.uncertainty import ratio_interval
+    from rurklib.residual.statistics import ratio_interval
 
     seeds = range(1, 6)
     print(f"95 % intervals of the ratio, coverage in % of {len(seeds) * intervals.WORLDS} worlds\n")

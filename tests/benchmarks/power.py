@@ -23,9 +23,9 @@ import torch.nn.functional as F
 from sklearn.datasets import load_breast_cancer, load_digits
 from torch import Tensor
 
-from rurklib.residual import uncertainty
+from rurklib.residual import statistics
 from rurklib.residual.flags import outstanding
-from rurklib.residual.verdict import PARTS, combined, statistics
+from rurklib.residual.verdict import PARTS, combined, values_of_parts
 
 RETRAINED, ORIGINALS, DRAWS, SIZES = 48, 16, 40, (3, 6, 12)
 KINDS = ("re-trained", "Original", "fine-tuned")
@@ -142,7 +142,7 @@ def counted(name: str, folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 def shares(hits, margins, kinds, k: int, sets: int, level: float) -> pd.DataFrame:
     """% of sets in which each net is found, by kind: a row a net, a column a test."""
-    rng, values = np.random.default_rng(k), statistics(hits, margins, DRAWS)
+    rng, values = np.random.default_rng(k), values_of_parts(hits, margins, DRAWS)
     ratio = np.log((hits[:, 0].mean(-1) + 1e-9) / DRAWS)  # the ratio at tau 0 alone
     rows = []
     for i, kind in enumerate(kinds):
@@ -150,12 +150,12 @@ def shares(hits, margins, kinds, k: int, sets: int, level: float) -> pd.DataFram
         found = []
         for _ in range(sets):
             pick = rng.choice(others, k, replace=False)
-            least = uncertainty.least_spread(hits[pick], DRAWS)
+            least = statistics.least_spread(hits[pick], DRAWS)
             floors = {"hits": least.mean(), PARTS[-1]: least[0]}
 
             def p(value: np.ndarray, floor: float = 0.0, pick=pick, i=i) -> float:
                 below = (value[pick] - value[pick].mean()) * k / (k - 1)
-                return float(uncertainty.p_value(value[i] - value[pick].mean(), below, floor))
+                return float(statistics.p_value(value[i] - value[pick].mean(), below, floor))
 
             ps = {n: p(v, floors.get(n, 0.0)) for n, v in values.items()}
             found.append({"the rule": combined(list(ps.values())), **ps,

@@ -13,8 +13,8 @@ from torch import nn
 
 import rurklib
 from rurklib.models import Normalized
-from rurklib.residual import estimates
-from rurklib.residual.uncertainty import hits_against_null, left_out
+from rurklib.residual import statistics
+from rurklib.residual.statistics import hits_against_null, left_out
 from rurklib.study.cli.main import main
 from rurklib.study.page.build import layers
 from rurklib.study.run import open_existing
@@ -170,7 +170,7 @@ def test_counts_and_what_they_come_to_are_the_packages(page, models, choice, tau
     hits = right.sum(1)[:, None]  # [model, tau, sample]
     null = left_out(hits[REFERENCES])
     others = [null[m - 1][1] if m in REFERENCES else hits[REFERENCES] for m in range(6)]
-    ratio = [estimates.ratio_of_means(h, o)[0] for h, o in zip(hits, others, strict=True)]
+    ratio = [statistics.ratio_of_means(h, o)[0] for h, o in zip(hits, others, strict=True)]
     assert got["ratio"] == pytest.approx(ratio)
     half = half_widths(right.sum(-1), n)
     assert got["half"] == pytest.approx(half, rel=0.1 if draws < 10 else 0.01)

@@ -8,7 +8,7 @@ from scipy.stats import norm
 
 from rurklib.checks import InputError
 from rurklib.metrics.u_lira import u_lira
-from rurklib.residual.placement import placement
+from rurklib.residual.statistics import placement
 
 
 def world(m, k, shift=0.0, spread=1.0, n=60, seed=0):

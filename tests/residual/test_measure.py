@@ -62,7 +62,7 @@ def test_every_column_of_the_frame():
     }
     assert tuple(frame.columns) == COLUMNS
     assert set(COLUMNS) - set(expected) == {
-        *("ratio_low", "ratio_high", "predict_low", "predict_high", "p_value"),  # test_uncertainty
+        *("ratio_low", "ratio_high", "predict_low", "predict_high", "p_value"),  # test_statistics
         *("margin", "margin_difference", "margin_predict_low", "margin_predict_high", "margin_sd"),
     }
     for column, values in expected.items():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from rurklib import Counts, InputError, ResidualKnowledge, residual_knowledge
-from rurklib.residual.uncertainty import left_out
+from rurklib.residual.statistics import left_out
 from rurklib.residual.verdict import TESTS, Verdict, combined, judge
 
 Phi = stats.norm.cdf
@@ -378,7 +378,7 @@ def test_the_detectable_effect_is_found_in_80_percent():
     ``detectable_margin`` is near it. 400 worlds."""
     rng = np.random.default_rng(9)
     luck = np.sqrt(0.1**2 + 0.3**2 / SAMPLES)
-    shift = 3.514 * luck * np.sqrt(1 + 1 / 6)  # noncentral t, 5 df: see test_uncertainty
+    shift = 3.514 * luck * np.sqrt(1 + 1 / 6)  # noncentral t, 5 df: see test_statistics
     worlds = [judged(scores(rng, 6, shift), rng, ["margin"]) for _ in range(400)]
     assert found(worlds, "margin") == pytest.approx(0.8, abs=0.06)
     # the mean of s over sigma at 5 df is 0.952

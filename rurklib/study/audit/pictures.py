@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rurklib.residual import uncertainty
+from rurklib.residual import statistics
 from rurklib.residual.exchange import Exchange
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import (
@@ -56,10 +56,10 @@ def rule_table(result: ResidualKnowledge, level: float = 0.05) -> pd.DataFrame:
     rows = []
     for group, its in {FORGOTTEN: result, **result.control_results}.items():
         for part, (own, below, least) in part_statistics(*its.values(name)).items():
-            centre, sd = uncertainty.spread(below, least)
-            limits = uncertainty.predict(below, least, 1 - level)
+            centre, sd = statistics.spread(below, least)
+            limits = statistics.predict(below, least, 1 - level)
             far = (np.array([own, below.min(), below.max(), *limits]) - centre) / sd
-            p = float(uncertainty.p_value(own, below, least))
+            p = float(statistics.p_value(own, below, least))
             said = NONE if not p < level else RESIDUAL if own > centre else OVER
             rows.append((group, part, p, said, float(own - centre), *far))
     return pd.DataFrame(rows, columns=["of", "part", "p", "verdict", "shift", "deviation", *GREYS])

@@ -3,7 +3,7 @@
 *Estimand*: r = Pr[m(x') = y] / mean over k of Pr[a_k(x') = y] for this sample, this perturbation
 and tau, this model m and these references a_k. Only the copies x' are random: the interval is a
 Monte Carlo interval, shrinks to nothing as draws accumulate, and says nothing about models of other
-seeds (:mod:`rurklib.residual.uncertainty` does that for a forget set).
+seeds (:mod:`rurklib.residual.statistics` does that for a forget set).
 
 *Interval*: on the log scale, each of the two shares with its Wilson limits, combined by the method
 of variance estimates recovery (Zou and Donner 2008), less what the shared copies make them have in
@@ -11,7 +11,7 @@ common (their covariance over draws). The references' mean share is treated as t
 model, the worst case, as if all references always failed on the same copies; so the interval is
 rather too wide. Wilson's limits leave room where a share is 0 or 1 so far.
 
-*Zero denominators* as in :mod:`rurklib.residual.estimates`: where no reference has recognised any
+*Zero denominators* as in :mod:`rurklib.residual.statistics`: where no reference has recognised any
 copy, the ratio is undefined (NaN), and so is its interval.
 """
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from rurklib import checks, tensors
 from rurklib.perturb.gradient import search
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.residual import estimates
+from rurklib.residual import statistics
 from rurklib.residual.counts import BLOCK
 from rurklib.residual.inference import accelerate, laid_out
 from rurklib.residual.result import ResidualKnowledge
@@ -161,7 +161,7 @@ class Inspector:
         Hits are summed over the radii above 0, under the run's first perturbation. NaN where no
         reference ever recognises a copy.
         """
-        return estimates.per_sample(*self._known)
+        return statistics.per_sample(*self._known)
 
     @cached_property
     def order(self) -> np.ndarray:

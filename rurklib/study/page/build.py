@@ -17,9 +17,9 @@ from rurklib import checks, residual_knowledge
 from rurklib.checks import InputError
 from rurklib.data.dataset import ANY
 from rurklib.models import Normalized
-from rurklib.residual import estimates
+from rurklib.residual import statistics
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.residual.uncertainty import MIN_REFERENCES
+from rurklib.residual.statistics import MIN_REFERENCES
 from rurklib.study.figures.style import style
 from rurklib.study.ids import ModelId
 from rurklib.study.inspector.view import seed_of
@@ -134,7 +134,7 @@ def telling(measured: ResidualKnowledge) -> tuple[np.ndarray, list[dict[str, Any
     original, *unlearned = measured.models
     known = (measured.hits_of(original)[1][:, 0] > 0).all(0)
     everyone = (*measured.models, *measured.references)
-    ratio = {n: estimates.per_sample(*measured.hits_of(n))[1:] for n in everyone}  # [tau, sample]
+    ratio = {n: statistics.per_sample(*measured.hits_of(n))[1:] for n in everyone}  # [tau, sample]
     band = np.stack([ratio[name] for name in measured.references])
     least = min(unlearned, key=lambda name: measured.hits_of(name)[0].sum())
 

@@ -1,5 +1,5 @@
 // Noise, counts, and what they come to: the package's definitions once more (rurklib/perturb/noise.py,
-// rurklib/residual/estimates.py, uncertainty.py), which tests hold against it.
+// rurklib/residual/statistics.py), which tests hold against it.
 
 // Standard normal numbers of copy number "draw" of a sample: the same every time, at every tau.
 function noise(seed, sample, draw, length) {
@@ -107,7 +107,7 @@ class Tally {
   }
 
   // Where a further re-trained model would be with probability 95 %: a t prediction on log-odds
-  // (uncertainty.hits_against_null). "t" is the quantile for K - 1 degrees of freedom.
+  // (statistics.hits_against_null). "t" is the quantile for K - 1 degrees of freedom.
   prediction(t, draws = this.draws) {
     const { n } = this;
     const shares = this.others(-1).map((k) => this.share(k, draws));

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from rurklib.residual.placement import in_most
+from rurklib.residual.statistics import in_most
 from rurklib.study import files
 from rurklib.study.figures.charts import dots, lines, sample_histogram
 from rurklib.study.figures.curves import QUANTITIES, band_growth, residual_curves

@@ -13,7 +13,7 @@ from rurklib.metrics.accuracy import COLUMNS as PERCENT
 from rurklib.metrics.accuracy import gap_of_means
 from rurklib.metrics.registry import METRICS
 from rurklib.residual.exchange import in_seeds
-from rurklib.residual.placement import in_most
+from rurklib.residual.statistics import in_most
 from rurklib.residual.verdict import combined
 from rurklib.study.figures.curves import QUANTITIES
 

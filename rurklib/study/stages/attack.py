@@ -34,8 +34,7 @@ from rurklib.models import build
 from rurklib.residual import ResidualKnowledge
 from rurklib.residual.controls import HELD_OUT, RETAINED, drawn
 from rurklib.residual.counts import Measurement
-from rurklib.residual.placement import SIDES, placement
-from rurklib.residual.uncertainty import MIN_REFERENCES
+from rurklib.residual.statistics import MIN_REFERENCES, SIDES, placement
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, fresh, key, memo

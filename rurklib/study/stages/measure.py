@@ -20,8 +20,8 @@ from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.counts import Counts, Measurement, count_hits
 from rurklib.residual.inference import accelerate
 from rurklib.residual.measure import assemble
-from rurklib.residual.placement import by_p
 from rurklib.residual.result import ResidualKnowledge
+from rurklib.residual.statistics import by_p
 from rurklib.residual.verdict import PARTS, Verdict
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId

@@ -14,9 +14,9 @@ Neither needs the other, and where both are near 1 there is nothing left to call
 import numpy as np
 import pandas as pd
 
-from rurklib.residual import uncertainty
-from rurklib.residual.estimates import accuracy
+from rurklib.residual import statistics
 from rurklib.residual.result import ResidualKnowledge
+from rurklib.residual.statistics import accuracy
 from rurklib.study import files
 from rurklib.study.ids import SAME_PRIOR, ModelId
 from rurklib.study.run import Run
@@ -58,7 +58,7 @@ def beyond(forgotten: np.ndarray, held_out: np.ndarray) -> dict[str, np.ndarray]
     ``forgotten`` and ``held_out`` are accuracies in [0, 1], [1 + k, tau]: the model's, then those
     of k references. ``memory`` = exp(d - mean d of the references), d = log forgotten - log held
     out: the ratio of the two ratios, by geometric means. The interval is the t prediction for the d
-    of one more reference (:func:`rurklib.residual.uncertainty.predict`), ``p`` goes with it.
+    of one more reference (:func:`rurklib.residual.statistics.predict`), ``p`` goes with it.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio, other = (part[0] / part[1:].mean(0) for part in (forgotten, held_out))
@@ -66,13 +66,13 @@ def beyond(forgotten: np.ndarray, held_out: np.ndarray) -> dict[str, np.ndarray]
         d = np.where(some, np.log(forgotten) - np.log(held_out), np.nan)
         own, rest = d[0] - d[1:].mean(0), d[1:]
         below = (rest - rest.mean(0)) * len(rest) / max(len(rest) - 1, 1)
-        low, high = uncertainty.predict(below)
+        low, high = statistics.predict(below)
         found = {"memory": own, "memory_low": low, "memory_high": high}
         return {
             "ratio": ratio,
             "held_out_ratio": other,
             **{name: np.exp(value) for name, value in found.items()},
-            "p": uncertainty.p_value(own, below),
+            "p": statistics.p_value(own, below),
         }
 
 

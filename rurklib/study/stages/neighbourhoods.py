@@ -15,7 +15,7 @@ import torch
 
 from rurklib import tensors
 from rurklib.perturb.perturbations import PERTURBATIONS
-from rurklib.residual import estimates
+from rurklib.residual import statistics
 from rurklib.residual.inference import accelerate, laid_out
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.study import files
@@ -49,11 +49,11 @@ def from_counts(result: ResidualKnowledge) -> pd.DataFrame:
         own, others = result.hits_of(name)
         n = result.counts[name].draws
         columns = {
-            "prevalence": estimates.prevalence_of_pairs(own, others),
+            "prevalence": statistics.prevalence_of_pairs(own, others),
             "prevalence_with_undefined": (own > others).mean((0, 2)),
             "disagreement_low": (abs(own - others) / n).mean((0, 2)),
             "disagreement_high": (np.minimum(n, 2 * n - own - others) / n).mean((0, 2)),
-            "unlearn": 1 - estimates.accuracy(own, result.counts[name].draws),
+            "unlearn": 1 - statistics.accuracy(own, result.counts[name].draws),
         }
         taus = result.counts[name].taus
         percent = {column: 100 * share for column, share in columns.items()}

@@ -12,7 +12,7 @@ from rurklib.checks import InputError
 from rurklib.metrics.membership import membership
 from rurklib.metrics.relearn import few_shots
 from rurklib.models.logits import logit_margin
-from rurklib.residual.placement import placement
+from rurklib.residual.statistics import placement
 from rurklib.study import books
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.stages.attack import (
