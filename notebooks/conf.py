@@ -15,9 +15,8 @@ from pathlib import Path
 from docutils import nodes
 from latex2mathml.converter import convert
 
-# The repository's address, https://github.com/OWNER/NAME. UNSET: it isn't known yet. Whatever needs
-# it reads it here: buttons, links to sources, "git clone ADDRESS". For one build, another one:
-# make site ARGS="-D address=https://github.com/OWNER/NAME", as .github/workflows/site.yml does.
+# The repository's address, https://github.com/OWNER/NAME, if it is known: for buttons, links to
+# sources and "git clone ADDRESS". For one build: make site ARGS="-D address=https://...".
 ADDRESS = ""
 
 ROOT = Path(__file__).parent.parent
@@ -110,10 +109,10 @@ def relinked(page: str, text: str, known: set[str], site: Path, address: str) ->
 def with_buttons(page: str, book: dict, address: str) -> str:
     """A notebook that says below its title where it can be run, if that is known. Each picture has
     a cell (an empty one would be left out), from which MyST-NB takes its alternative text."""
-    how = from_page(page, "notebooks/README.md")
     name, file = address.removeprefix("https://github.com/"), os.path.basename(page)
     if name:
         title, *rest = "".join(book["cells"][0]["source"]).split("\n")
+        how = from_page(page, "notebooks/README.md")
         line = BUTTONS.format(name=name, file=file, page=page, how=how)
         book["cells"][0]["source"] = "\n".join([title, "", line, *rest])
     cells = []
@@ -123,8 +122,8 @@ def with_buttons(page: str, book: dict, address: str) -> str:
         cell.get("outputs", []).clear()
         for output in outputs:
             if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
-                told = {"tags": ["remove-input"], "mystnb": {"image": {"alt": alt}}}
-                cells.append(CELL | {"source": "#", "outputs": [], "metadata": told})
+                hidden = {"tags": ["remove-input"], "mystnb": {"image": {"alt": alt}}}
+                cells.append(CELL | {"source": "#", "outputs": [], "metadata": hidden})
                 cells[-1]["id"] = f"picture-{len(cells)}"
             cells[-1]["outputs"].append(output)
     return json.dumps(book | {"cells": cells})

@@ -16,8 +16,6 @@ that notebook 6's own parameters describe. ``runs/ablations-NAME`` goes to
 ``figures/ablations/NAME``. The folder of notebook 8 holds the executed notebook.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import sys

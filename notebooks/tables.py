@@ -40,8 +40,6 @@ DATA = {
 
 LETTERS = {RESIDUAL: "R", OVER: "O", NONE: "n", NO_VERDICT: "?"}
 
-RATIOS = "residual_knowledge_"  # verdicts are in verdicts.csv, 08_sms's in 08_sms_verdicts.csv
-
 
 def write_answers() -> None:
     """``answers.csv``: Original and RURK on all data, at tau 0 and at the middle radius.
@@ -50,19 +48,19 @@ def write_answers() -> None:
     the verdicts of the rule, over the whole curve, counted by seeds.
     """
     rows = []
-    for file, said in DATA.items():
+    for file, data in DATA.items():
         path = FIGURES / f"{file}.csv"
         if not path.exists():
             continue
         frame = pd.read_csv(path)
-        judged = path.with_stem(f"{path.stem}_verdicts".removeprefix(RATIOS))
+        judged = path.with_stem(f"{path.stem}_verdicts".removeprefix("residual_knowledge_"))
         found = pd.read_csv(judged) if judged.exists() else frame.head(0)
         frame = frame[frame.get("law", frame.get("perturbation")) == "gaussian"]
         taus = sorted(frame.tau.unique())
         for tau in (taus[0], taus[len(taus) // 2]):
             at = frame[frame.tau == tau]
             low, high = at[at.method == "RURK"][["predict_low", "predict_high"]].mean()
-            row = {"data": said, "tau": f"{tau:g}"}
+            row = {"data": data, "tau": f"{tau:g}"}
             row["a further re-trained model"] = f"{low:.3f} to {high:.3f}"
             for method in ("Original", "RURK"):
                 its = at[at.method == method]
@@ -147,13 +145,6 @@ def as_it_is(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
-def curves_beside(path: Path) -> pd.DataFrame:
-    rows = pd.read_csv(path)
-    return versus_paper_text(rows[rows.perturbation == "gaussian"], digits=3).drop(
-        columns="perturbation"
-    )
-
-
 MARK = re.compile(
     r"(<!-- figures/([\w/-]+)/([\w-]+\.csv): made by \S+ -->\n)(?:\|.*\n|not measured yet\n)*"
 )
@@ -168,5 +159,7 @@ TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
     "memory.csv": memory_rows,
     "answers.csv": answers_rows,
     "99_table.csv": lambda path: versus_paper_text(pd.read_csv(path)),
-    "99_curves.csv": curves_beside,
+    "99_curves.csv": lambda path: versus_paper_text(
+        pd.read_csv(path).query("perturbation == 'gaussian'"), digits=3
+    ).drop(columns="perturbation"),
 }

@@ -176,11 +176,6 @@ def panel_names(
     return {v: text for v, text in (titles or {v: str(v) for v in found}).items() if v in found}
 
 
-def listed(values: pd.Series, form: str = "{} {:.2f}") -> str:
-    """Numbers with their names, in words."""
-    return ", ".join(form.format(name, value) for name, value in values.items())
-
-
 def _legends(figure: Figure, about: str) -> None:
     drawn: dict[str, Any] = {}
     for axis in figure.axes:
