@@ -46,7 +46,7 @@ _HOMES = {
     "tables": "rurklib.study.stages.tables",
     "telling_copies": "rurklib.study.stages.telling",
     "train": "rurklib.study.stages.models",
-    "trials": "rurklib.study.stages.trials",
+    "trials": "rurklib.study.stages.tune",
     "tune": "rurklib.study.stages.tune",
     "unlearn": "rurklib.study.stages.models",
     "unlearned": "rurklib.study.stages.making",

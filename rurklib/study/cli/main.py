@@ -4,6 +4,8 @@ Exit codes: 0 done; 1 a notebook or a cell of a sweep failed (its message and pl
 2 bad input, nothing was started or changed.
 """
 
+import contextlib
+import io
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +14,12 @@ from typing import Any
 import click
 
 from rurklib.checks import InputError, one_of
+from rurklib.study import files
 from rurklib.study.cli import options
 from rurklib.study.cli.audit import audit
-from rurklib.study.cli.page import page
 from rurklib.study.cli.sweep import sweep
 from rurklib.study.cli.tune import tune
-from rurklib.study.cli.which import which
+from rurklib.study.environment import needs
 from rurklib.study.scenarios import SCENARIOS
 
 EXAMPLES = """
@@ -64,7 +66,7 @@ def main() -> None:
     """Measure and remove residual knowledge in unlearned classifiers."""
 
 
-for command in (tune, page, sweep, audit, which):
+for command in (tune, sweep, audit):
     main.add_command(command)
 
 
@@ -115,7 +117,7 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
     import pandas as pd
 
     from rurklib import study
-    from rurklib.study import files, shipped
+    from rurklib.study import shipped
     from rurklib.study.run import open_run
     from rurklib.study.stages import models
 
@@ -162,6 +164,53 @@ def scenarios(name: str | None) -> None:
     for setting, value in values.items():
         shown = ",".join(map(str, value)) if isinstance(value, list) else value
         click.echo(f"  {setting} = {shown}")
+
+
+@main.command()
+@options.FINISHED
+@click.option("--out", type=options.FOLDER, required=True, help="the HTML file to write")
+@click.option("--methods", default="GD,RURK,SalUn", show_default=True, help="of the run's")
+@click.option("--seed", type=int, help="experiment seed [default: the run's first]")
+def page(folder: Path, out: Path, methods: str, seed: int | None) -> None:
+    """Write one HTML file in which the models of a run answer, without server or network.
+
+    A visitor disturbs forgotten images and sees which models still recognise them. Every model's
+    weights are in the file, so this is for small nets: plain layers, one after the other.
+    """
+    needs("seaborn", extra="audit")  # whose colours the figures have
+    from rurklib.study import page as made
+    from rurklib.study.run import open_existing
+
+    with contextlib.redirect_stdout(io.StringIO()):  # what is counted already
+        html = made.page(open_existing(folder), methods.split(","), seed=seed)
+    files.write(out, html)
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.2f} MB; open it in a browser")
+
+
+@main.command()
+@click.argument("folders", nargs=-1, type=options.FOLDER)
+@click.option("--out", type=options.FOLDER, help="a CSV file for the rows behind it")
+def which(folders: tuple[Path, ...], out: Path | None) -> None:
+    """Which method to use, beside re-training for a quarter of the epochs.
+
+    FOLDERS are finished runs, or pages of published results [default: those in figures/]. A method
+    of your own that a run was given by --with has its row like all others. A method passes on a
+    data set if in most seeds the verdict finds nothing and forget samples are treated as held-out
+    ones, if it is at least as accurate as the worst re-trained model, and if it takes at most a
+    quarter of re-training's time, or what the control takes.
+
+    \b
+    rurk which runs/digits runs/cifar5
+    """
+    from rurklib.study.report.which import compared, published, which_table
+
+    if not (chosen := list(folders) or published(Path("figures"))):
+        raise InputError("no results in figures/: name finished runs, as in rurk which runs/digits")
+    rows = compared(chosen)
+    click.echo(f"data: {', '.join(rows.data.unique())}\n")
+    click.echo(which_table(rows).to_string(index=False))
+    if out is not None:
+        files.write_frame(out, rows)
 
 
 for command in main.commands.values():

@@ -5,11 +5,9 @@ from typing import Any
 
 import click
 
-from rurklib.checks import InputError
 from rurklib.checks import seeds as read_seeds
 from rurklib.study import brought
 from rurklib.study.cli import options
-from rurklib.study.scenarios.scenario import literal
 from rurklib.unlearn.contract import METHODS
 
 
@@ -25,13 +23,6 @@ from rurklib.unlearn.contract import METHODS
     help="Originals of the rehearsal: the first two for every trial, all for the best three",
 )
 @click.option("--references", default=4, show_default=True, help="re-trained models to be near to")
-@click.option(
-    "--try",
-    "tries",
-    multiple=True,
-    metavar="SETTINGS",
-    help='"RURK: lambda_f=0.01; lambda_a=0.0005", tried beside the drawn ones (again for each)',
-)
 @options.CHANGES
 @click.option("--jobs", default=1, show_default=True, help="trials made at a time")
 def tune(
@@ -41,7 +32,6 @@ def tune(
     budget: int,
     seeds: str,
     references: int,
-    tries: tuple[str, ...],
     changes: tuple[str, ...],
     jobs: int,
 ) -> None:
@@ -64,17 +54,9 @@ def tune(
         "brought": brought.given(),
     }
     names = methods.split(",") if methods else None
-    more: dict[str, list[dict[str, Any]]] = {}
-    for text in tries:
-        name, _, values = text.partition(":")
-        parts = [part.partition("=") for part in values.split(";")]
-        if not all(sign for _, sign, _ in parts):
-            raise InputError(f'--try {text!r}: expected "METHOD: NAME=VALUE; NAME=VALUE"')
-        own = {key.strip(): literal(value.strip()) for key, _, value in parts}
-        more.setdefault(name.strip(), []).append(own)
     with options.locked(scenario, folder, **choices):
         run = open_run(scenario, folder, **choices)
-        table = search(run, methods=names, budget=budget, tries=more)
+        table = search(run, methods=names, budget=budget)
     click.echo(
         "distance to re-trained models in percentage points: of the defaults and the best trial on "
         "the first Originals, and of the best trial on all"

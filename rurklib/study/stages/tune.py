@@ -20,28 +20,34 @@ and would decide alone. The best finalist is chosen by its mean over all rehears
 
 Trial 0 is the method's defaults (the paper's values where it gives them), written out, for a
 scenario may have other values that a winning trial has to replace; the others are drawn from the
-space that its file names (``@method(..., search=...)``), the same number for all. That space was
-laid out for small data: where all of it is too much, as RURK's is on all of CIFAR-10, settings of
-one's own are tried beside the drawn ones (``tries``).
+space that its file names (``@method(..., search=...)``), the same number for all.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from rurklib import checks
-from rurklib.study import files
+from rurklib.metrics.accuracy import accuracy
+from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.residual.counts import Measurement, count_hits
+from rurklib.study import brought, files
+from rurklib.study.ids import ModelId
+from rurklib.study.memo import JSON, key, memo
 from rurklib.study.run import Run
 from rurklib.study.scenarios.scenario import literal
-from rurklib.study.stages.models import train
+from rurklib.study.stages.making import load_model, unlearned
+from rurklib.study.stages.models import digests, train
 from rurklib.study.stages.parallel import parallel
-from rurklib.study.stages.trials import numbers_of, trial
 from rurklib.tensors import mixed_seed
-from rurklib.unlearn.contract import SEARCH, check, defaults
+from rurklib.unlearn.contract import METHODS, SEARCH, Diverged, defaults
 
 SCREEN, FINALISTS = 2, 3
+DRAWS = 20  # copies a sample and radius, or the scenario's: accuracies are averages over samples
 SCORED = {"retain": "retain", "unlearn": "unlearn", "validation": "test", "nearby": "nearby"}
 
 
@@ -51,7 +57,6 @@ def tune(
     methods: Sequence[str] | None = None,
     budget: int = 24,
     seed: int = 0,
-    tries: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> pd.DataFrame:
     """Try ``budget`` settings of each method (default: all of the scenario) on a rehearsal.
 
@@ -59,8 +64,8 @@ def tune(
     unlearn, validation and nearby (distance to the re-trained models in percentage points); and
     score, their mean. Writes ``settings.json``, the best trial of each method in the form that
     ``rurk study --settings`` takes. Finished trials are kept and not repeated. ``seed`` decides
-    the draws from the spaces; ``tries`` holds, for some methods, more settings to be tried. Trials
-    of other methods in the folder stay; those of ``methods`` are returned.
+    the draws from the spaces. Trials of other methods in the folder stay; those of ``methods`` are
+    returned.
     """
     if not run.rehearsal:
         raise checks.InputError("tune needs a rehearsal: open_run(..., rehearsal=True)")
@@ -69,13 +74,10 @@ def tune(
     chosen = list(run.scenario.methods if methods is None else methods)
     for name in chosen:
         checks.one_of("method", name, run.scenario.methods)
-    for name, more in (tries or {}).items():
-        for values in more:
-            check(checks.one_of("method", name, chosen), values)
     train(run)
     references = parallel(run, [(numbers_of, (run, name)) for name in run.names("Re-train")])
     target = {key: np.mean([r[key] for r in references], axis=0) for key in SCORED.values()}
-    tried = {n: [*settings_of(n, budget, seed), *(tries or {}).get(n, [])] for n in chosen}
+    tried = {n: settings_of(n, budget, seed) for n in chosen}
 
     def rows(asked: Mapping[str, Iterable[int]], seeds: Sequence[int]) -> list[dict[str, Any]]:
         these = [(n, t, s) for n, its in asked.items() for t in its for s in seeds]
@@ -154,3 +156,76 @@ def best(table: pd.DataFrame) -> dict[str, Any]:
 def _text(values: Mapping[str, Any]) -> str:
     """Settings as trials.csv has them."""
     return "; ".join(f"{k}={v!r}" for k, v in values.items())
+
+
+# --- one trial: kept, for it is asked for again ---------------------------------------------------
+
+
+def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Unlearn with each entry of ``grid`` for each of the run's seeds, ``run.jobs`` at a time.
+
+    An entry changes some of the scenario's hyper-parameters of ``method``. Returns a row per entry
+    and seed: the changed values, seed, retain_, unlearn_, test_ and nearby_accuracy, that on copies
+    of the forget samples at the largest tau, all in percent (NaN where the weights diverged). The
+    run keeps the numbers and no model.
+    """
+    digests(run, run.names("Original"))  # a missing one is an error, before any work
+    rows = [{**entry, "seed": seed} for entry in grid for seed in run.seeds]
+    own = run.scenario.hyperparameters(method)
+    tasks = [(trial, (run, method, s, {**own, **e})) for e in grid for s in run.seeds]
+    for row, found in zip(rows, parallel(run, tasks), strict=True):
+        for part in ("retain", "unlearn", "test", "nearby"):
+            row[f"{part}_accuracy"] = found[part][-1] if found else math.nan
+    return pd.DataFrame(rows)
+
+
+def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mapping[str, list[float]]:
+    """What becomes of an Original that ``method`` unlearns with ``values`` in place of its
+    defaults: :func:`numbers`, or nothing where its weights diverged."""
+    made_from = {
+        "original": load_model(run, ModelId("Original", seed)),
+        "split": run.split.digest,
+        "taus": run.scenario.taus,
+        "perturbation": random_law(run),
+        "values": {**defaults(method), **values},
+        **brought.code(random_law(run)),
+    }
+    wanted = key([METHODS[method], accuracy, count_hits], made_from)
+
+    def make() -> Mapping[str, list[float]]:
+        try:
+            return numbers(run, unlearned(run, method, seed, values))
+        except Diverged:
+            return {}
+
+    return memo(
+        run.folder / "trials" / f"{ModelId(method, seed)}-{wanted}.json", make, wanted, JSON
+    )
+
+
+def numbers(run: Run, model: nn.Module) -> Mapping[str, list[float]]:
+    """Accuracies of a model in percent: retain, unlearn (100 - forget) and test, one each, and
+    nearby, on perturbed forget samples, one for each radius above 0."""
+    x, y = run.pair("forget")
+    taus = [t for t in run.scenario.taus if t > 0]
+    draws, precision = min(DRAWS, run.scenario.draws), run.scenario.recipe.precision
+    law = random_law(run)
+    asked = Measurement(taus, law, draws, bounds=run.data.bounds, precision=precision)
+    hits = count_hits({"model": model}, x, y, asked).of("model")
+    return {
+        "retain": [accuracy(model, *run.pair("retain"))],
+        "unlearn": [100 - accuracy(model, x, y)],
+        "test": [accuracy(model, *run.pair("test"))],
+        "nearby": (100 * hits.mean(axis=1) / draws).tolist(),
+    }
+
+
+def numbers_of(run: Run, name: ModelId) -> Mapping[str, list[float]]:
+    """:func:`numbers` of one of the run's own models."""
+    return numbers(run, load_model(run, name))
+
+
+def random_law(run: Run) -> str:
+    """The first of the scenario's that needs no gradient."""
+    random = (p for p in run.scenario.perturbations if not PERTURBATIONS[p].gradient_based)
+    return next(random, "gaussian")

@@ -16,10 +16,9 @@ from rurklib.study.cli.main import main
 from rurklib.study.ids import ModelId
 from rurklib.study.run import open_run
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.study.stages import trials as one_trial
 from rurklib.study.stages import tune
 from rurklib.study.stages.models import load_models, train
-from rurklib.study.stages.trials import trials
+from rurklib.study.stages.tune import trials
 from rurklib.unlearn.contract import METHODS, SEARCH, check, defaults, unlearn
 
 SMALL = {"epochs": 4, "references": 2, "taus": [0.0, 0.2], "train_images": 300}
@@ -66,8 +65,8 @@ def test_a_trial_shows_no_more_copies_than_the_study(tmp_path, monkeypatch, aske
         seen.append(asked.draws)
         return count_hits(models, x, y, asked)
 
-    monkeypatch.setattr(one_trial, "count_hits", counted)
-    found = one_trial.trial(run, "GA", 900, {})
+    monkeypatch.setattr(tune, "count_hits", counted)
+    found = tune.trial(run, "GA", 900, {})
     assert seen == [shown]
     assert 0 <= found["nearby"][0] <= 100
 
@@ -188,17 +187,6 @@ def test_finished_trials_are_kept_and_other_methods_with_them(run, table):
     assert own == tune.best(table[table.method == "SSD"])
 
 
-def test_settings_of_ones_own_are_tried_beside_the_drawn_ones(run, table):
-    """Fails if they replace drawn trials, or a wrong name is found after hours of training."""
-    own = {"lr": 0.02, "epochs": 1}
-    more = tune.tune(run, methods=["GD"], budget=3, tries={"GD": [own]})
-    pd.testing.assert_frame_equal(more[:-1], table[table.method == "GD"].reset_index(drop=True))
-    assert (more.trial.iloc[-1], more.settings.iloc[-1]) == (3, "lr=0.02; epochs=1")
-    for tries in ({"GD": [{"rate": 0.1}]}, {"SSD": [{"alpha": 1.0}]}):
-        with pytest.raises(InputError, match=r"rate|method"):
-            tune.tune(run, methods=["GD"], budget=3, tries=tries)
-
-
 def test_trials_of_a_grid_are_the_methods_models(run, table):
     """By hand. Fails if an entry is left out, or the scenario's values don't stand behind it."""
     (original,) = load_models(run, [ModelId("Original", 900)]).values()
@@ -244,12 +232,8 @@ def test_a_study_is_not_tuned_and_experiment_seeds_stay_apart(tmp_path):
 def test_the_command_writes_settings_that_a_study_takes(tmp_path):
     words = ["tune", "--out", str(tmp_path / "t"), "--methods", "GD", "--budget", "2", "--seeds",
              "900", "--references", "2", "--set", "epochs=1", "--set", "taus=0,0.2"]  # fmt: skip
-    wrong = CliRunner().invoke(main, [*words, "--try", "GD lr"])
-    assert 'expected "METHOD: NAME=VALUE' in wrong.output
-    done = CliRunner().invoke(main, [*words, "--try", "GD: lr=0.003; epochs=1"])
+    done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
-    tried = pd.read_csv(tmp_path / "t" / "trials.csv").settings
-    assert tried.tolist()[2:] == ["lr=0.003; epochs=1"]
     settings = json.loads((tmp_path / "t" / "settings.json").read_text())
     assert settings.keys() == {f"GD.{key}" for key in SEARCH["GD"]}
     chosen = open_run("digits", tmp_path / "s", settings=settings).scenario.methods["GD"]
