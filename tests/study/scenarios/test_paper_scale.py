@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rurklib.models import MODELS
 from rurklib.study import books
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.train.spec import Recipe
 
 BASELINES = "GD NGD GA NegGrad+ EU-k CF-k SCRUB SSD RURK"
 
@@ -29,47 +27,15 @@ def like_cifar10(path: Path, train: int = 20, test: int = 8) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["cifar10-fast", "cifar10-vgg", "imagenet100", "imagenette"])
+@pytest.mark.parametrize("name", ["imagenet100", "imagenette-cpu", "cifar10-cpu"])
 def test_their_relatives_ask_for_the_same(name):
-    """Fails if a scenario forgets another share, has other methods or other radii."""
+    """Fails if a scenario forgets another share, lacks a method or a radius of the paper's."""
     other, paper = SCENARIOS[name], SCENARIOS["cifar10"]
-    for field in ("forget_class", "forget_share", "taus"):
+    for field in ("forget_class", "forget_share", "test_images"):
         assert getattr(other, field) == getattr(paper, field), field
-    assert list(other.methods) == list(paper.methods)
-    assert set(other.methods) == set(BASELINES.split())
-    assert other.model in MODELS
+    assert other.taus[: len(paper.taus)] == paper.taus
+    assert list(other.methods)[: len(paper.methods)] == BASELINES.split()
     assert (other.validation_of_train == 0.2) == name.startswith("cifar10")
-    assert (other.image_size is None) == name.startswith("cifar10")
-
-
-def test_photographs_on_a_cpu_are_the_same_request():
-    """Imagenette at 64 pixels. Fails if it forgets something else than its larger relative, has
-    other methods than the paper, too few re-trained models for a band, or smaller images."""
-    small, large = SCENARIOS["imagenette-cpu"], SCENARIOS["imagenette"]
-    for field in ("data", "forget_class", "forget_share", "seeds", "test_images"):
-        assert getattr(small, field) == getattr(large, field), field
-    assert [*small.methods] == [*BASELINES.split(), "Retrain-quarter"]
-    assert {m: small.hyperparameters(m) for m in large.methods} == {
-        m: large.hyperparameters(m) for m in large.methods
-    }
-    assert small.taus == large.taus
-    assert len(small.reference_seeds) >= 6
-    assert small.image_size >= 64
-    assert small.model == SCENARIOS["cifar10-cpu"].model
-
-
-def test_the_fast_one_has_a_schedule_and_tens_of_references():
-    fast = SCENARIOS["cifar10-fast"]
-    assert len(fast.reference_seeds) == 20
-    assert fast.training("Original") == Recipe(
-        epochs=24,
-        lr=0.4,
-        batch_size=512,
-        augment="flip-crop",
-        warmup=5.0,
-        nesterov=True,
-        precision="auto",
-    )
 
 
 def test_a_scenario_names_its_seeds(tmp_path, rurk):

@@ -102,15 +102,15 @@ def test_some_methods_can_be_chosen(tmp_path):
 def test_run_json_says_what_differs_and_no_more():
     """Fails if a scenario that says nothing of a value is described by other words than before, or
     a value that was changed back is taken for the scenario's own when its folder is opened."""
-    digits, fast = SCENARIOS["digits"], SCENARIOS["cifar10-fast"]
+    digits, fast = SCENARIOS["digits"], SCENARIOS["cifar10-cpu"]
     refined = {"augment", "precision", "warmup", "nesterov", "label_smoothing"}
     news = {"image_size", "train_images", "test_images", "validation_of_train", "seeds", "paper"}
     assert not (refined | news) & digits.settings().keys()
     assert digits.changed({"augment": "none", "warmup": 0}) == digits
     assert digits.changed({"augment": "flip"}).training("Re-train").augment == "flip"
-    short = fast.changed({"epochs": 2})
-    assert short.training("Original").warmup == 2.0  # not refused: it is to see that all runs
-    assert short.settings()["warmup"] == 5.0
+    short = fast.changed({"epochs": 1})
+    assert short.training("Original").warmup == 1.0  # not refused: it is to see that all runs
+    assert short.settings()["warmup"] == 2.0
     plain = fast.changed({"warmup": 0, "augment": "none"})
     assert not {"warmup", "augment"} & plain.settings().keys()
     settings = {k: v for k, v in plain.settings().items() if k != "methods"}
@@ -147,10 +147,10 @@ def test_data_are_read_at_the_size_asked_for():
         seen.append((path, size))
         return SCENARIOS["digits"].data("")
 
-    scenario = replace(SCENARIOS["imagenette"], data=reader)
-    assert scenario.image_size == 96
-    scenario.changed({"image_size": 64, "path": "here"}).read()
-    assert seen == [("here", 64)]
+    scenario = replace(SCENARIOS["imagenette-cpu"], data=reader)
+    assert scenario.image_size == 64
+    scenario.changed({"image_size": 32, "path": "here"}).read()
+    assert seen == [("here", 32)]
     assert SCENARIOS["imagefolder"].image_size == 32
     with pytest.raises(InputError, match="image_size = 0"):
         scenario.changed({"image_size": 0})
