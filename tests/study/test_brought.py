@@ -20,7 +20,7 @@ from rurklib.residual.counts import Measurement
 from rurklib.study import books, brought
 from rurklib.study.report.tables import findings_table, results_table
 from rurklib.study.run import open_existing, open_run
-from rurklib.study.stages import attack, making, measure
+from rurklib.study.stages import attack, measure, models
 from rurklib.study.sweep import grid
 
 SMALL = {"train_images": 300, "epochs": 2, "references": 3, "draws": 3, "taus": [0.0, 0.1],
@@ -102,7 +102,7 @@ def test_whoever_opens_a_run_again_has_its_files(folder, nothing_brought):
 def keys(run) -> dict[str, str]:
     """The key of one artefact of every kind."""
     names = [n for m in ("Original", "GD", "Unsure") for n in run.names(m)]
-    found = {n.method: making.content_of(run, n) for n in names}
+    found = {n.method: models.content_of(run, n) for n in names}
     found["attacks"] = attack._keys(run, names, attack.SETTINGS)[names[1]]
     for law in run.scenario.perturbations:
         question = measure.Question(run, Measurement(run.scenario.taus, law, 1))
@@ -176,7 +176,7 @@ def test_a_net_of_ones_own_counts_by_its_file(tmp_path):
     for more in ("", "x = 1\n"):
         path.write_text(text + more)
         run = open_run("iris", tmp_path / "r", settings={"model": "mine"}, brought=[path])
-        found.append(making.content_of(run, run.names("Original")[0]))
+        found.append(models.content_of(run, run.names("Original")[0]))
     assert found[0] != found[1]
 
 

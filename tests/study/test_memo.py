@@ -15,7 +15,7 @@ from rurklib.study.books import folder, read
 from rurklib.study.ids import ModelId
 from rurklib.study.run import open_run
 from rurklib.study.scenarios.scenario import literal
-from rurklib.study.stages import attack, making, measure
+from rurklib.study.stages import attack, measure, models
 from rurklib.unlearn.contract import METHODS
 
 SMALL = {"epochs": 1, "references": 2, "draws": 1, "taus": [0.0, 0.2], "methods": ["GD", "RURK"],
@@ -59,10 +59,10 @@ def keys(run) -> dict[str, str]:
     """The key of one artefact of every kind."""
     gd, notebook = ModelId("GD", 0), read(folder() / "03_residual_knowledge.ipynb")
     found = {
-        "Original": making.content_of(run, ModelId("Original", 0)),
-        "Re-train": making.content_of(run, run.names("Re-train")[0]),
-        "GD": making.content_of(run, gd),
-        "RURK": making.content_of(run, ModelId("RURK", 0)),
+        "Original": models.content_of(run, ModelId("Original", 0)),
+        "Re-train": models.content_of(run, run.names("Re-train")[0]),
+        "GD": models.content_of(run, gd),
+        "RURK": models.content_of(run, ModelId("RURK", 0)),
         "attacks": attack._keys(run, [gd], attack.SETTINGS)[gd],
         "curves notebook": source.source_of_text(notebook.python),
     }

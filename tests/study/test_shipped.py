@@ -10,7 +10,7 @@ from rurklib import InputError, study
 from rurklib.study import files, memo, shipped, source
 from rurklib.study.ids import SAME_PRIOR, SMOOTHED
 from rurklib.study.run import open_existing, open_run
-from rurklib.study.stages import making, models
+from rurklib.study.stages import models
 
 SMALL = {"epochs": 1, "references": 2, "draws": 1, "taus": [0.0, 0.2], "methods": ["GD", "RURK"],
          "train_images": 200, "GD.epochs": 1, "RURK.epochs": 1}  # fmt: skip
@@ -34,7 +34,7 @@ def trained(tmp_path_factory):
 def made(trained, tmp_path, monkeypatch):
     """A file as if it came with the package; and the names of the models that are made from then
     on."""
-    there, names, make = tmp_path / "digits.safetensors", [], making.make
+    there, names, make = tmp_path / "digits.safetensors", [], models.make
     there.write_bytes(trained[1].read_bytes())
     monkeypatch.setattr(shipped, "FILE", there)
     monkeypatch.setattr(models, "make", lambda *a: names.append(str(a[1])) or make(*a))
@@ -71,7 +71,7 @@ def test_what_fits_is_taken_as_it_was_trained_and_said(trained, made, tmp_path, 
     assert said.count(whose) == 2
     assert all_of(another(tmp_path)) == []  # opened again
     assert files.read_json(run.folder / "env.json") == env
-    assert "3 models there already, from the package" in capsys.readouterr().out
+    assert "3 of 3 models are there, 0 to make" in capsys.readouterr().out
 
 
 def test_a_study_says_so_at_its_beginning_at_its_end_and_in_its_report(made, tmp_path, rurk):
@@ -117,7 +117,7 @@ def test_another_torch_takes_them_under_its_own_key(trained, made, tmp_path, mon
     assert made == []
     keys = [files.load_weights(r.checkpoint(run.trained[0]))[1] for r in (run, trained[0])]
     assert keys[0] != keys[1]
-    assert keys[0] == memo.here(making.content_of(run, run.trained[0]))
+    assert keys[0] == memo.here(models.content_of(run, run.trained[0]))
 
 
 def test_a_syntax_tree_reads_the_same_under_every_python():

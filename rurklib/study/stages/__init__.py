@@ -1,5 +1,5 @@
 """The stages of a run, a file each; :mod:`rurklib.study` hands on what users call.
 
-train -> unlearn (``models``), measure, attack, summary; ``tune`` and ``ablation`` unlearn and score
-by way of ``trials``; ``parallel`` does several at a time.
+train -> unlearn (``models``, several at a time), ``measure``, ``doubts``, ``attack``, ``summary``;
+``tune`` and ``ablation`` unlearn with other values and score what comes out.
 """

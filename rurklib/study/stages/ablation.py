@@ -31,9 +31,8 @@ from rurklib.study.ids import ModelId
 from rurklib.study.memo import JSON, digest, key, memo
 from rurklib.study.run import Run, open_run
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.study.stages.making import ended, load_model, unlearned
 from rurklib.study.stages.measure import by_method, residual
-from rurklib.study.stages.models import digests, load_models, train
+from rurklib.study.stages.models import digests, ended, load_model, load_models, train, unlearned
 from rurklib.study.stages.summary import accuracies
 from rurklib.unlearn.contract import defaults
 

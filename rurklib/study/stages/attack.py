@@ -39,10 +39,8 @@ from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, fresh, key, memo
 from rurklib.study.run import Run
-from rurklib.study.stages.making import load_model
 from rurklib.study.stages.measure import samples
-from rurklib.study.stages.models import digests, load_models
-from rurklib.study.stages.parallel import parallel
+from rurklib.study.stages.models import digests, load_model, load_models, parallel
 from rurklib.tensors import Pair, as_float
 
 ATTACKS_FILE = "attacks.csv"  # a run's table

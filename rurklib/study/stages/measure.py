@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from rurklib import checks
 from rurklib.models import build
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
-from rurklib.residual.counts import Counts, Measurement, count_hits
+from rurklib.residual.counts import BLOCK, Counts, Measurement, count_hits
 from rurklib.residual.inference import accelerate
 from rurklib.residual.measure import assemble
 from rurklib.residual.result import ResidualKnowledge
@@ -27,9 +28,8 @@ from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, digest, fresh, key
 from rurklib.study.run import Run
-from rurklib.study.stages.models import digests, load_model, load_models
-from rurklib.study.stages.parallel import parallel
-from rurklib.tensors import as_float
+from rurklib.study.stages.models import digests, load_model, load_models, parallel
+from rurklib.tensors import as_float, generator
 
 P_OF = dict(zip(PARTS, ("p_margin", "p_scaled_margin", "p_soft_hits", "p_hits", "p_hits_first"),
                 strict=True))  # a part of the rule, and its column in verdicts.csv  # fmt: skip
@@ -245,3 +245,37 @@ def verdict_row(verdict: Verdict) -> dict[str, str | float]:
     """A verdict as a table has it: finding, p, effect, and the p of each part (NaN: unknown)."""
     parts = {column: verdict.parts.get(part, math.nan) for part, column in P_OF.items()}
     return {"finding": verdict.finding, "p": verdict.p, "effect": verdict.effect, **parts}
+
+
+class Telling(NamedTuple):
+    """Forget samples [n, ...] as floats, a perturbed copy of each and their labels int64 [n]; the
+    radius, and where the samples stand in the forget set; of ``draws`` such copies, how many are
+    recognised by Original and by the mean re-trained model, [n] each."""
+
+    images: Tensor
+    copies: Tensor
+    labels: Tensor
+    tau: float
+    places: np.ndarray
+    draws: int
+    original: np.ndarray
+    retrained: np.ndarray
+
+
+def telling_copies(run: Run, most: int = 8) -> Telling:
+    """The forget samples of whose copies the first seed's Original recognises most more than
+    re-trained models do on average, at the largest tau; of each the first copy that was measured.
+
+    Looked for among the first 256. Counts what isn't counted yet of Original and the references.
+    """
+    law, tau, name = run.scenario.perturbations[0], run.scenario.taus[-1], run.names("Original")[0]
+    measured = residual(run, law, methods=["Original"])
+    own, others = measured.hits_of(name)
+    own, others = own[-1, :BLOCK], others[:, -1, :BLOCK].mean(0)
+    index = np.argsort(others - own)[:most]
+    x, y = (part[:BLOCK] for part in run.pair("forget"))
+    x, stream = as_float(x), generator(measured.counts[name].seed, 0, 0, device=x.device)
+    model, bounds = load_model(run, name), run.data.bounds
+    copies = PERTURBATIONS[law].sample(model, x, y, tau, stream, bounds)
+    hits = run.scenario.draws, own[index], others[index]
+    return Telling(x[index], copies[index], y[index], tau, index, *hits)

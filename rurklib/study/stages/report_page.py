@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from rurklib.data.leak import trained_on
 from rurklib.study import files, shipped
 from rurklib.study.report import page, tables
 from rurklib.study.report.pictures import saved_figures
 from rurklib.study.run import Run
 from rurklib.study.source import notebooks_folder
-from rurklib.study.stages.neighbourhoods import TABLES, paper_table
+from rurklib.study.stages.doubts import TABLES, paper_table
+from rurklib.study.stages.models import trained_on
 from rurklib.unlearn.contract import defaults
 
 MEANING = (

@@ -15,8 +15,7 @@ from rurklib.metrics.registry import METRICS, Metric
 from rurklib.study import files
 from rurklib.study.ids import ModelId
 from rurklib.study.run import Run
-from rurklib.study.stages.models import load_models
-from rurklib.study.stages.parallel import parallel
+from rurklib.study.stages.models import load_models, parallel
 
 TIMES = ("seconds", "share_of_retrain")  # the only columns that differ from run to run
 

@@ -6,10 +6,9 @@ from rurklib.residual.controls import HELD_OUT
 from rurklib.study import files
 from rurklib.study.report.pictures import draw_curves, scale_of
 from rurklib.study.run import Run
+from rurklib.study.stages.doubts import memory, neighbourhoods
 from rurklib.study.stages.measure import measure, residual, verdicts
-from rurklib.study.stages.memory import memory
 from rurklib.study.stages.models import halved, train, unlearn
-from rurklib.study.stages.neighbourhoods import neighbourhoods
 from rurklib.study.stages.report_page import write_report
 from rurklib.study.stages.summary import summarise
 
@@ -20,7 +19,7 @@ def tables(run: Run) -> Path:
     No notebook: those also train by hand what they explain, and ask about further perturbations.
     They can be executed later in the same folder, and take what is there. Where as much of a class
     is retained as forgotten, and held-out samples are of the same kind, there is memory.csv besides
-    (:func:`rurklib.study.stages.memory.memory`).
+    (:func:`rurklib.study.stages.doubts.memory`).
     """
     train(run)
     unlearn(run)

@@ -40,9 +40,7 @@ from rurklib.study.ids import ModelId
 from rurklib.study.memo import JSON, key, memo
 from rurklib.study.run import Run
 from rurklib.study.scenarios.scenario import literal
-from rurklib.study.stages.making import load_model, unlearned
-from rurklib.study.stages.models import digests, train
-from rurklib.study.stages.parallel import parallel
+from rurklib.study.stages.models import digests, load_model, parallel, train, unlearned
 from rurklib.tensors import mixed_seed
 from rurklib.unlearn.contract import METHODS, SEARCH, Diverged, defaults
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from rurklib.study.figures.style import canvas
 from rurklib.study.report import pictures
-from rurklib.study.stages.telling import Telling
+from rurklib.study.stages.measure import Telling
 
 
 @pytest.fixture
