@@ -28,7 +28,8 @@ def one_of(what: str, value: object, allowed: Iterable[str]) -> str:
     folded = {n.lower(): n for n in names}
     near = difflib.get_close_matches(str(value).lower(), folded, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(repr(folded[n]) for n in near)}? " if near else ""
-    raise InputError(f"unknown {what} {value!r}: {hint}known: {', '.join(names)}")
+    more = f", ... ({len(names)} in all)" if len(names) > 40 else ""
+    raise InputError(f"unknown {what} {value!r}: {hint}known: {', '.join(names[:40])}{more}")
 
 
 def number(what: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
