@@ -77,8 +77,8 @@ four that it doesn't have, with their authors' values, and the control of re-tra
     rurk study --scenario cifar10-cpu --set path=cifar10.npz     # with every picture: hours more
 
 In bfloat16 where the processor has it, training, unlearning and measuring alike (hits are those of
-float32: :mod:`rurklib.residual.inference`). Two draws, not a hundred: chance in 4,000 copies a radius is
-at most 2.2 % of the variance among re-trained models (first edition:
+float32: :mod:`rurklib.residual.inference`). Two draws, not a hundred: chance in 4,000 copies a
+radius is at most 2.2 % of the variance among re-trained models (first edition:
 ``git show 3a42100:tests/benchmarks/draws.py``), so that a band of
 draws without end would be 1.1 % narrower. Whoever asks about single images needs more draws.
 
