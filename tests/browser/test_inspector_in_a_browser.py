@@ -57,12 +57,14 @@ def page(chromium, address):
 def shows(tab, inspector, *state) -> None:
     view = inspector.view(*state)
     for kind in (Copy, Probabilities):
-        title = kind(view, inspector.classes).update(view)
+        picture = kind(view, inspector.classes)
+        picture.update(view)
+        title = " ".join(picture.figure.get_suptitle().split())
         tab.get_by_role("img", name=title, exact=True).wait_for(timeout=20000)  # one, not more
 
 
 def test_a_slider_moves_the_picture_soon(page, inspector):
-    first = inspector.order[0]
+    first = int(inspector.order[0])
     shows(page, inspector, first, "gaussian", 0.2)
     tau, took = page.get_by_role("slider", name="tau", exact=True), []
     for k in range(1, 11):

@@ -1,7 +1,7 @@
 """The inspector's figures that follow a slider: drawn once, then changed in place.
 
-Each has ``figure`` and ``update(view)``, which moves the artists and returns the title: what is
-drawn. They are as narrow as a phone and meant to stand beside or below each other. What they are
+Each has ``figure`` and ``update(view)``, which moves the artists and sets the title: what is drawn.
+They are as narrow as a phone and meant to stand beside or below each other. What they are
 given is plain numbers with names, as :class:`rurklib.study.inspector.View` holds them.
 """
 
@@ -28,13 +28,8 @@ def narrow(
     figure, axes = canvas(1, columns, width=WIDTH, height=height)
     figure.set_layout_engine(None)
     figure.subplots_adjust(left / WIDTH, bottom / height, 1 - right / WIDTH, 1 - top / height, 0.05)
-    return figure, axes, figure.text(0.01, 0.99, "", va="top", fontsize=9.5, color=INK)
-
-
-def titled(text: Text, *lines: str) -> str:
-    """Set a title of up to two lines; returns it as one."""
-    text.set_text("\n".join(lines))
-    return "; ".join(lines)
+    look = {"ha": "left", "va": "top", "fontsize": 9.5, "color": INK}
+    return figure, axes, figure.suptitle("", x=0.01, y=0.99, **look)
 
 
 class Copy:
@@ -57,7 +52,7 @@ class Copy:
         )
         self._times = axes[2].title
 
-    def update(self, view: Any) -> str:
+    def update(self, view: Any) -> None:
         """Show the view's image and copy."""
         largest = float(np.abs(view.difference).max())
         times = magnification(largest)
@@ -69,7 +64,7 @@ class Copy:
         far = ", ".join(f"{n} {v:.3g}" for n, v in view.distances.items())
         name = self.classes[view.truth]
         made = f"Class {name}; {view.perturbation}, tau {view.tau:g}"
-        return titled(self._title, made, f"distance {far}")
+        self._title.set_text(f"{made}\ndistance {far}")
 
 
 def room(names: Sequence[str]) -> float:
@@ -116,7 +111,7 @@ class Probabilities:
         self._head = axis.text(y=-0.1, va="bottom", color="#555555", **beside)
         self._marked = -1
 
-    def update(self, view: Any) -> str:
+    def update(self, view: Any) -> None:
         """Show the view's probabilities and answers."""
         y, name = view.truth, self.classes[view.truth]
         each = {row: view.row(row) for row in self.rows}
@@ -143,7 +138,7 @@ class Probabilities:
             text.set(text=f"{mark} {p:.2f}", color=colors[-1])
         self._bars.set_color(np.repeat(colors, len(self.classes)))
         copy = f"{view.perturbation}, tau {view.tau:g}"
-        return titled(self._title, f"Class probabilities of the copy ({name})", copy)
+        self._title.set_text(f"Class probabilities of the copy ({name})\n{copy}")
 
 
 class RunningRatio:
@@ -164,7 +159,7 @@ class RunningRatio:
         self._band = axis.fill_between([], [], alpha=0.25, lw=0)
         (self._line,) = axis.plot([], [], lw=1.8)
 
-    def update(self, r: Any) -> str:
+    def update(self, r: Any) -> None:
         """Show a :class:`rurklib.study.inspector.running_ratio.RunningRatio`."""
         color = style(r.model.split(" ")[0])["color"]
         known = ~np.isnan(r.ratio)
@@ -177,4 +172,4 @@ class RunningRatio:
         self._axis.set(xlim=(0, max(r.total, 2)), ylim=(0, min(top, 12.0)))
         last = f"{r.ratio[-1]:.2f} ({r.low[-1]:.2f} to {r.high[-1]:.2f})"
         after = f"after {r.done} of {r.total} draws: {last if known[-1] else 'undefined'}"
-        return titled(self._title, f"Recognised copies: {r.model} / re-trained", after)
+        self._title.set_text(f"Recognised copies: {r.model} / re-trained\n{after}")

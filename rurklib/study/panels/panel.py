@@ -1,8 +1,8 @@
 """A panel: a state, the controls that change it, and pictures of what is to be seen in it.
 
-It works without a browser: ``panel.set(tau=0.1)`` is what moving a slider does, ``panel.view`` and
-``panel.titles`` are what is shown. A panel computes nothing and draws nothing: ``view`` says what
-is to be seen in a state, each picture moves its artists.
+It works without a browser: ``panel.set(tau=0.1)`` is what moving a slider does, ``panel.view`` is
+what is to be seen. A panel computes nothing and draws nothing: ``view`` says what is to be seen in
+a state, each picture moves its artists.
 
 Building a matplotlib figure takes longer than drawing one. So a panel keeps its figure, moves the
 artists in place and renders the same canvas into a picture with its title as alternative text
@@ -37,11 +37,11 @@ SCRIPT = Path(__file__).with_name("panel.js").read_text("utf-8")
 
 
 class Picture(Protocol):
-    """What a panel shows: ``update(view)`` moves the figure's artists and returns its title."""
+    """What a panel shows: ``update(view)`` moves the figure's artists and sets its title."""
 
     figure: Figure
 
-    def update(self, view: Any) -> str: ...
+    def update(self, view: Any) -> None: ...
 
 
 def png(figure: Figure) -> bytes:
@@ -80,13 +80,14 @@ class Shown(ipywidgets.HTML):
         """Take it from sight."""
         self.layout.display = "none"
 
-    def show(self, title: str) -> None:
+    def show(self) -> None:
         """Show the figure as it is now."""
         content = base64.b64encode(png(self._picture.figure)).decode()
+        title = html.escape(self._picture.figure.get_suptitle())
         width, height = self._picture.figure.canvas.get_width_height()
         # Width and height keep the place while the next picture is decoded: no jump, no flicker.
         self.value = (
-            f'<img alt="{html.escape(title)}" width="{width}" height="{height}" '
+            f'<img alt="{title}" width="{width}" height="{height}" '
             f'style="display: block; max-width: 100%; height: auto" '
             f'onload="{html.escape(SCRIPT)}" '
             f'src="data:image/png;base64,{content}">'
@@ -237,7 +238,7 @@ class Slow:
 
 
 class Panel:
-    """``state`` is what is set, ``view`` what is to be seen, ``titles`` each picture's.
+    """``state`` is what is set, ``view`` what is to be seen.
 
     ``choices(state)`` says what can be set, by the state's names; ``adapt(state, values)`` is the
     state after a change of some values, where others follow. ``about``: the fields that a picture
@@ -262,7 +263,6 @@ class Panel:
         self.state, self.pictures, self.slow = state, pictures, slow or {}
         self._choices, self._view, self._adapt = choices, view, adapt
         self._columns, self._about, self._quiet = columns, about or {}, False
-        self.titles: dict[str, str] = {}
         self.controls: dict[str, Any] = {}
         self.jobs: dict[str, Job] = {}
         self.shown: dict[str, Shown] = {}
@@ -283,7 +283,6 @@ class Panel:
         for name, job in self.jobs.items():
             if changed & self._about.get(name, changed):
                 job.forget()
-                self.titles.pop(name, None)
                 self.shown[name].hide()
                 self._begin(name)
         self._draw(changed)
@@ -301,8 +300,8 @@ class Panel:
         self.jobs = {n: self._job(n, slow) for n, slow in self.slow.items()}
         drawn = {**self.pictures, **{n: slow.picture for n, slow in self.slow.items()}}
         self.shown = {n: Shown(picture) for n, picture in drawn.items()}
-        for name, title in self.titles.items():
-            self.shown[name].show(title)
+        for name in self.pictures:
+            self.shown[name].show()
         columns = []
         for names in self._columns:
             parts = [part for name in names for part in self.part(name)]
@@ -334,9 +333,9 @@ class Panel:
             self._show(name, self.pictures[name], self.view)
 
     def _show(self, name: str, picture: Picture, view: Any) -> None:
-        self.titles[name] = picture.update(view)
+        picture.update(view)
         if name in self.shown:
-            self.shown[name].show(self.titles[name])
+            self.shown[name].show()
 
     def _control(self, name: str, choice: Choice) -> Any:
         control = choice.control(self.state[name])

@@ -101,7 +101,8 @@ def test_a_copy_and_its_difference(shape):
     assert [magnification(v) for v in (0.0, 1.0, 0.5, 0.3, 0.03, 0.0021)] == [1, 1, 2, 2, 20, 200]
     v = view(shape=shape)
     figure = Copy(v, DIGITS)
-    assert figure.update(v).startswith("Class 9; pgd-l2-untargeted, tau 1.25")
+    figure.update(v)
+    assert figure.figure.get_suptitle().startswith("Class 9; pgd-l2-untargeted, tau 1.25")
     times = magnification(float(np.abs(v.difference).max()))
     drawn = np.asarray(figure._difference.get_array()).squeeze()
     if shape == (1, 8, 8):
@@ -118,14 +119,15 @@ def test_the_running_ratio_and_its_gaps():
     ratio = np.where(n > 4, 1 + 1 / n, np.nan)
     r = Ratio("NegGrad+", 12, n, n, n / 2, ratio, ratio - 0.1, ratio + 0.1, 100)
     figure = RunningRatio()
-    title = figure.update(r)
+    figure.update(r)
     x, y = figure._line.get_data()
     np.testing.assert_array_equal(x, n[4:])
     np.testing.assert_array_equal(y, ratio[4:])
-    assert title.endswith("after 30 of 100 draws: 1.03 (0.93 to 1.13)")
+    assert figure.figure.get_suptitle().endswith("after 30 of 100 draws: 1.03 (0.93 to 1.13)")
     legible(figure.figure)
     empty = Ratio("GD", 12, n, n, 0.0 * n, 0 * ratio * np.nan, ratio, ratio, 100)
-    assert figure.update(empty).endswith("undefined")
+    figure.update(empty)
+    assert figure.figure.get_suptitle().endswith("undefined")
     legible(figure.figure)
 
 
