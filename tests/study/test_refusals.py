@@ -1,8 +1,8 @@
 """What is refused: one line that names it, exit code 2, and nothing is written.
 
 A row of ``COMMANDS`` is (words of a command, words that must occur in its message). In the words,
-OUT is a folder that isn't there, BOOK a notebook that can be swept, GROUPS a YAML file with a name
-that BOOK hasn't, NOTES a folder that holds somebody's notes.
+OUT is a folder that isn't there, FOLDER a finished run, BOOK a notebook that can be swept, GROUPS a
+YAML file with a name that BOOK hasn't, NOTES a folder that holds somebody's notes.
 """
 
 from pathlib import Path
@@ -61,6 +61,10 @@ COMMANDS = [
     ("study --out NOTES --fresh", "not empty and not a run"),
     ("study --out NOTES/notes.txt --fresh", "is a file"),
     ("scenarios digit", "did you mean 'digits'"),
+    ("inspect --no-browser --run OUT", "none is not a run"),
+    ("inspect --no-browser --run FOLDER --seed 7", "this run has 0"),
+    ("page --run FOLDER --out OUT --methods GD,SalUn", "method of this run"),
+    ("page --run FOLDER --out OUT --methods GD --seed 7", "seed = 7"),
 ]
 
 
@@ -76,8 +80,12 @@ def places(tmp_path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("command", "says"), COMMANDS)
-def test_a_command_that_cannot_be_done_is_one_line(command, says, places, refused, monkeypatch):
+def test_a_command_that_cannot_be_done_is_one_line(
+    command, says, places, refused, request, monkeypatch
+):
     monkeypatch.setattr("rurklib.study.sweep.run.PATIENCE", 1.0)
+    if "FOLDER" in command:
+        places["FOLDER"] = str(request.getfixturevalue("small_run"))
     for word, place in places.items():
         command = command.replace(word, place)
     refused(says, *command.split())

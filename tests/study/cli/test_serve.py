@@ -68,23 +68,6 @@ def test_no_other_site_starts_processes():
     assert error.value.status_code == 403
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["--run", "nowhere"], "nowhere is not a run"),
-        (["--run", "."], "is not a run"),
-        (["--seed", 7], "this run has 0"),
-    ],
-)
-def test_what_cannot_be_served_is_refused_before_serving(
-    small_run, tmp_path, monkeypatch, served, refused, words, says
-):
-    monkeypatch.chdir(tmp_path)
-    run = [] if "--run" in words else ["--run", small_run]
-    refused(says, *INSPECT, *run, *words)
-    assert not served
-
-
 def test_without_runs_digits_its_models_come_first_and_only_for_the_default(
     small_run, tmp_path, monkeypatch, served, rurk
 ):

@@ -81,21 +81,6 @@ def test_the_steps_take_what_tells_most_and_was_known_without_noise():
     ]
 
 
-@pytest.mark.parametrize(
-    ("more", "says"),
-    [
-        (["--methods", "GD,SalUn"], "method of this run"),
-        (["--seed", "7"], "seed = 7"),
-    ],
-)
-def test_what_a_run_has_not_is_refused_and_nothing_written(
-    small_run, tmp_path, refused, more, says
-):
-    out = tmp_path / "page.html"
-    refused(says, "page", "--run", small_run, "--out", out, "--methods", "GD,RURK", *more)
-    assert not out.exists()
-
-
 def test_other_than_images_of_one_class_is_refused(small_run, tmp_path):
     run = open_run("iris", tmp_path / "iris", seeds=[0], dry=True)
     with pytest.raises(InputError, match="runs/digits"):
