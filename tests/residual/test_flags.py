@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import rurklib
-from rurklib import Counts, InputError, residual_knowledge
+from rurklib import Counts, residual_knowledge
 from rurklib.residual import flags
 from rurklib.residual.flags import NAMES, at_chance, copies, outstanding, unlike
 
@@ -42,11 +42,6 @@ class Stepped(Sigmoid):
 
     def forward(self, x):
         return self.net(x.detach().mul(4).round().div(4) + 0 * x)
-
-
-class Cut(Sigmoid):
-    def forward(self, x):
-        return self.net(x.detach()).detach()
 
 
 def measured(cnn, images, model=None, references=None, x=None, y=None, **options):
@@ -122,8 +117,6 @@ def test_inputs_outside_the_unit_interval(cnn, images):
     assert measured(cnn, images, bounds=None).flags == []
     assert flags.inputs(255 * x, (0, 255)) == []
     assert flags.inputs((x - 0.5).flatten(1), None) == []
-    with pytest.raises(InputError, match="expected values in"):
-        measured(cnn, images, x=x * 255)
 
 
 def test_few_references(cnn, images):
@@ -151,16 +144,14 @@ def test_undefined_ratios_of_a_measurement(cnn, images, linear):
 
 
 def test_gradients_of_zero(cnn, images):
-    """FGSM stays where it is, PGD at its random start; noise doesn't mind. A model that can't be
-    differentiated is refused. Fails if only the copies that moved are looked at."""
+    """FGSM stays where it is, PGD at its random start; noise doesn't mind. Fails if only the copies
+    that moved are looked at."""
     model = Stepped(cnn(0)).eval()
     for law in ("fgsm", "pgd"):
         result = measured(cnn, images, model, perturbation=law)
         assert raised(result) == ["perturbations changed nothing"], law
         assert result.flags[0].message.startswith("model: ")
     assert raised(measured(cnn, images, model)) == []
-    with pytest.raises(InputError, match=r"model gives no gradient .* use one that needs none"):
-        measured(cnn, images, Cut(cnn(0)).eval(), perturbation="pgd")
 
 
 def test_copies_that_are_their_sample(cnn, images):

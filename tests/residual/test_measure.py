@@ -182,31 +182,6 @@ def test_models_are_left_as_found(cnn, images, left_as_found, same_random_state)
             residual_knowledge(m, [r], x, y, taus=[0.0, 0.1], draws=2, perturbation=law)
 
 
-def test_bad_input_is_refused_before_anything_is_measured(cnn, images):
-    (x, y), m, r = images(4), cnn(), cnn(1)
-
-    def refused(match, model=m, references=(r,), x=x, y=y, taus=(0.1,), **options):
-        with pytest.raises(InputError, match=match):
-            residual_knowledge(model, references, x, y, taus=taus, **options)
-
-    refused("references is empty", references=[])
-    refused(r"references is one model.*\[model\]", references=r)  # though it can be iterated
-    refused("mapping of names to models", model=[m])
-    refused("mapping of names to models", model={})
-    refused(r"used for a model and a reference: \['a'\]", {"a": m}, {"a": r})
-    refused("did you mean 'gaussian'", perturbation="gausian")
-    refused("draws = 0", draws=0)  # the other values of a Measurement: test_spec
-    refused("hold NaN", x=x * math.nan)
-    refused(r"expected values in \[0, 1\]", x=x * 255)
-    refused("non-empty batch", x=x[:0], y=y[:0])
-    refused("one for each", y=y[:2])
-    refused(r"y spans 0 \.\.\. 7: expected labels in 0 \.\.\. 2", y=torch.tensor([0, 1, 2, 7]))
-    refused("y.long", y=y.float())
-    refused("reference-0 returned probabilities", references=[nn.Sequential(r, nn.Softmax(1))])
-    refused("differ in their number of classes", references=[cnn(classes=5)])
-    refused("model can't be applied", x=torch.rand(4, 2, 6, 6))
-
-
 @pytest.mark.parametrize("law", ["gaussian", "fgsm"])
 def test_progress_grows_to_the_whole(cnn, images, law):
     """Fails if controls, searched models or blocks beyond the first aren't reckoned with."""

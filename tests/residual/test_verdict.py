@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rurklib import Counts, InputError, ResidualKnowledge, residual_knowledge
+from rurklib import Counts, ResidualKnowledge, residual_knowledge
 from rurklib.residual.statistics import left_out
 from rurklib.residual.verdict import TESTS, Verdict, combined, judge
 
@@ -120,8 +120,6 @@ def test_a_class_that_was_forgotten():
         asked = forgotten.judge("m", test=test)
         unasked = asked.detectable_ratio if of_margins else asked.detectable_margin
         assert np.isnan(unasked), test
-    with pytest.raises(InputError, match="level = 0: expected a finite number in"):
-        knows.judge("m", level=0)
     assert "ratio of" not in str(forgotten.verdict)
     assert np.isnan(forgotten.verdict.detectable_ratio)
 
@@ -227,14 +225,6 @@ def test_a_finding_is_told_by_a_number_on_its_side():
     )
     assert float(times) == pytest.approx(math.exp(verdict.shift), rel=0.01)
     assert "-2" not in str(verdict)
-
-
-def test_bad_options_are_refused():
-    result = by_hand([[[5, 5], [5, 5]]] * 4)
-    with pytest.raises(InputError, match="unknown test 'margins': did you mean 'margin'"):
-        result.judge("m", test="margins")
-    with pytest.raises(InputError, match="level = 5"):
-        result.judge("m", level=5)
 
 
 def test_linear_models_end_to_end(linear):
