@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from rurklib import InputError, checks, perturb, residual_knowledge, tensors, unlearn
+from rurklib import InputError, checks, metrics, perturb, residual_knowledge, tensors, unlearn
 from rurklib.residual import noisy_copies
 from rurklib.residual.counts import Counts, Measurement
 from rurklib.residual.exchange import exchange
@@ -21,6 +21,8 @@ LAWS = ("gaussian", "fgsm", "pgd")
 X, Y = torch.linspace(0, 1, 144).view(4, 1, 6, 6), torch.tensor([0, 1, 2, 0])
 OTHER = 1 - 0.9 * X  # samples of a control
 MARGINS, SAME = np.ones((1, 1, 4)), np.ones(4)
+OWN, OTHERS = np.arange(5.0), np.arange(15.0).reshape(3, 5) % 4  # confidences
+NAN = np.full((3, 5), np.nan)
 
 
 class Says(nn.Module):
@@ -231,6 +233,21 @@ ROWS = [
         lambda: exchange(MARGINS, np.ones((2, 1, 4)), SAME, SAME),
         "1 models on forget and 2 on held-out samples",
     ),
+    # metrics
+    (lambda: metrics.lira(OWN, OTHERS[:1], OWN, OTHERS[:1]), "1 reference: expected two or more"),
+    (lambda: metrics.lira(OWN, NAN, OWN, OTHERS), "NaN or infinity: leave such a model out"),
+    (lambda: metrics.membership(np.array([]), OWN), "finite scores"),
+    (lambda: metrics.membership(OWN, np.array([np.nan])), "finite scores"),
+    (lambda: metrics.klom(OTHERS[:, 1:], OTHERS), "expected [models, samples] of the same"),
+    (lambda: metrics.klom_normal(NAN, OTHERS), "NaN or infinity: leave such a model out"),
+    (lambda: metrics.u_lira(OTHERS[[0, 0, 0]], OTHERS), "one model, loaded twice?"),
+    (lambda: metrics.relearn_epochs(NET, NET, (X[:0], Y[:0])), "forget is empty"),
+    (lambda: metrics.relearn_epochs(NET, NET, (X, Y), batch_size=0), "batch_size = 0"),
+    (lambda: metrics.relearn_epochs(NET, NET, (X, Y), lr=-1.0), "lr = -1"),
+    (lambda: metrics.relearn_epochs(NET, NET, (X, Y), eta=-0.1), "eta = -0.1"),
+    (lambda: metrics.relearn_steps(NET, NET, (X, Y), cap=0), "cap = 0"),
+    (lambda: metrics.few_shots(NET, (X[:0], Y[:0]), (X, Y)), "shots is empty"),
+    (lambda: metrics.few_shots(NET, (X, Y), (X, Y), steps=-1), "steps = -1"),
 ]
 
 

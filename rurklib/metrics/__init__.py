@@ -11,14 +11,12 @@ from rurklib.metrics.accuracy import accuracy, average_gap, gap_of_means
 from rurklib.metrics.mia import mia
 
 # isort: split
-from rurklib.metrics.lira import LiRA, confidence, lira
-from rurklib.metrics.membership import membership
+from rurklib.metrics.lira import LiRA, confidence, lira, membership
 from rurklib.metrics.registry import METRICS, metric
 from rurklib.metrics.relearn import few_shots, relearn_epochs, relearn_steps
 
 # isort: split
-from rurklib.metrics.klom import klom, klom_normal
-from rurklib.metrics.u_lira import u_lira
+from rurklib.metrics.shadow_models import klom, klom_normal, u_lira
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")

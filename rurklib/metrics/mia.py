@@ -85,17 +85,11 @@ def svm_membership(
 ) -> np.ndarray:
     """Which of ``scored`` a machine fitted to seen = 1, unseen = 0 calls 1, bool [k].
 
-    Likelihoods [n], [m], [k] in [0, 1]; ``seed`` decides which of them are fitted. Raises
-    InputError if one is empty, not a vector, or outside [0, 1].
+    Likelihoods [n], [m], [k] in [0, 1]; ``seed`` decides which of them are fitted.
     """
     from sklearn.svm import SVC  # a second of import time that only this needs
 
     sides = [np.asarray(side, dtype=np.float64) for side in (seen, unseen, scored)]
-    for name, side in zip(("seen", "unseen", "scored"), sides, strict=True):
-        if side.ndim != 1 or not len(side) or not ((side >= 0) & (side <= 1)).all():
-            raise checks.InputError(
-                f"{name}: expected a non-empty vector of likelihoods in [0, 1], got {side.shape}"
-            )
     size = min(len(sides[0]), len(sides[1]), CAP)
     rng = np.random.default_rng([seed, 2])
     fitted = np.concatenate([rng.choice(side, size, replace=False) for side in sides[:2]])

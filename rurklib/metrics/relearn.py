@@ -24,7 +24,7 @@ Notes on this implementation: the paper gives neither the data nor the optimiser
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 
 import torch
@@ -60,10 +60,7 @@ def relearn_epochs(
     """
     x, y = _checked(model, original, forget, batch_size=batch_size, cap=cap)
     order = generator(seed, 20)
-    passes = (
-        ([batch] for batch in batches(x, y, size=batch_size, epochs=1, generator=order))
-        for _ in range(cap)
-    )
+    passes = (batches(x, y, size=batch_size, epochs=1, generator=order) for _ in range(cap))
     return _until(_learning(model, passes, lr, momentum), original, x, y, eta, cap)
 
 
@@ -77,20 +74,17 @@ def relearn_steps(
     momentum: float = 0.9,
     eta: float = 0.05,
     cap: int = 300,
-    batch_size: int = 256,
     most: int = 128,
 ) -> int:
     """Steps on the loss of *all* of ``forget`` until it is at most (1 + eta) times Original's.
 
     The finer clock: full gradients, so nothing is drawn and a step is the same work whatever the
-    seed. Of a larger forget set the first ``most`` are all that is learned and looked at.
-    ``batch_size`` samples are held at a time; the count doesn't depend on it. Otherwise as
-    :func:`relearn_epochs`: 0 if ``model`` meets the criterion as it is, cap + 1 for "> cap".
+    seed. Of a larger forget set the first ``most`` are all that is learned and looked at. Otherwise
+    as :func:`relearn_epochs`: 0 if ``model`` meets the criterion as it is, cap + 1 for "> cap".
     """
-    x, y = _checked(model, original, forget, batch_size=batch_size, cap=cap, most=most)
+    x, y = _checked(model, original, forget, cap=cap, most=most)
     x, y = x[:most], y[:most]
-    pieces = list(zip(x.split(batch_size), y.split(batch_size), strict=True))
-    return _until(_learning(model, repeat([pieces], cap), lr, momentum), original, x, y, eta, cap)
+    return _until(_learning(model, repeat([(x, y)], cap), lr, momentum), original, x, y, eta, cap)
 
 
 def few_shots(
@@ -116,7 +110,7 @@ def few_shots(
     checks.logits(model, px, py, "model")
     checks.count("steps", steps, 0)
     x, px, curve = as_float(x), as_float(px), []
-    for learner in _learning(model, repeat([[(x, y)]], steps), lr, momentum):
+    for learner in _learning(model, repeat([(x, y)], steps), lr, momentum):
         with torch.no_grad():
             curve.append(logit_margin(learner(px), py))
     return learner, torch.stack(curve)
@@ -141,10 +135,9 @@ def _until(
 
 
 def _learning(
-    model: nn.Module, passes: Iterable[Iterable[Sequence[Batch]]], lr: float, momentum: float
+    model: nn.Module, passes: Iterable[Iterable[Batch]], lr: float, momentum: float
 ) -> Iterator[nn.Module]:
-    """A copy of the model as it is, and again after each of several passes over batches, each in
-    pieces, whose losses' gradients are added up."""
+    """A copy of the model as it is, and again after each of several passes over batches."""
     learner = copy.deepcopy(model).eval().requires_grad_(True)
     for name, value in (("lr", lr), ("momentum", momentum)):
         checks.number(name, value, 0.0)
@@ -152,11 +145,9 @@ def _learning(
     yield learner
     for one in passes:
         with torch.enable_grad():
-            for pieces in one:
+            for x, y in one:
                 optimizer.zero_grad(set_to_none=True)
-                n = sum(len(y) for _, y in pieces)
-                for x, y in pieces:
-                    (F.cross_entropy(learner(as_float(x)), y) * (len(y) / n)).backward()
+                F.cross_entropy(learner(as_float(x)), y).backward()
                 optimizer.step()
         yield learner
 

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rurklib.checks import InputError
 from rurklib.metrics.relearn import few_shots, relearn_epochs, relearn_steps
 
 
@@ -51,22 +50,18 @@ def test_epochs_are_those_of_gradient_descent_by_hand():
         assert last == found
 
 
-@pytest.mark.parametrize("batch_size", [3, 100])
-def test_steps_are_those_of_the_whole_gradient_by_hand(batch_size):
+def test_steps_are_those_of_the_whole_gradient_by_hand():
     """As below, one step of lr 0.05 on all samples at a time: the margin grows by lr sigmoid
-    (-margin). Fails if a piece takes a step of its own, pieces of unequal length count alike, or
-    the loss is looked at once an epoch."""
+    (-margin). Fails if the loss is looked at once an epoch."""
     margin, steps = torch.tensor(2.0), 0
     while F.softplus(-margin).item() > 1.05 * F.softplus(torch.tensor(-3.0)).item():
         margin, steps = margin + 0.05 * torch.sigmoid(-margin), steps + 1
     options = {"lr": 0.05, "momentum": 0.0, "cap": 500}
-    found = relearn_steps(linear(2.0), linear(3.0), (X, Y), batch_size=batch_size, **options)
+    found = relearn_steps(linear(2.0), linear(3.0), (X, Y), **options)
     assert found == steps > 100
     assert relearn_steps(linear(3.0), linear(3.0), (X, Y)) == 0
     assert relearn_steps(linear(-4.0), linear(3.0), (X, Y), cap=2) == 3
     assert relearn_steps(linear(0.0), linear(3.0), ((X * 255).byte(), Y), **options) > found
-    with pytest.raises(InputError, match="cap = 0"):
-        relearn_steps(linear(0.0), linear(3.0), (X, Y), cap=0)
 
 
 def test_steps_part_models_that_an_epoch_does_not():
@@ -112,21 +107,6 @@ def test_every_weight_learns_in_eval_mode():
         assert relearn_epochs(net, linear(3.0), (X, Y), **OPTIONS) == free
 
 
-@pytest.mark.parametrize(
-    ("forget", "original", "options", "named"),
-    [
-        ((X[:0], Y[:0]), linear(3.0), {}, "forget"),
-        ((X, Y), nn.Linear(3, 2), {}, "original"),
-        ((X, Y), linear(3.0), {"cap": 0}, "cap = 0"),
-        ((X, Y), linear(3.0), {"lr": -1.0}, "lr = -1.0"),
-    ],
-)
-def test_unusable_values_are_refused(forget, original, options, named):
-    """Catches an empty forget set (a mean of nothing is NaN, hence "never") and a cap of 0."""
-    with pytest.raises(InputError, match=named):
-        relearn_epochs(linear(0.0), original, forget, **options)
-
-
 def test_few_shots_are_gradient_descent_by_hand_and_probe_what_was_asked():
     """One shot of each class of ``X``: a margin grows by sigmoid(-margin) a step (lr 1, as above);
     the probe, half as long as a shot, has half the margin. Row 0 is the model's own."""
@@ -144,10 +124,3 @@ def test_few_shots_are_gradient_descent_by_hand_and_probe_what_was_asked():
     assert float(z[0, 0] - z[0, 1]) == pytest.approx(float(curve[-1, 0]), abs=1e-6)
     assert torch.equal(model.weight, linear(0.5).weight)
     assert few_shots(model, shots, probe, steps=0)[1].shape == (1, 2)
-
-
-def test_few_shots_refuse_what_they_cannot_learn_from():
-    with pytest.raises(InputError, match="shots"):
-        few_shots(linear(1.0), (X[:0], Y[:0]), (X, Y))
-    with pytest.raises(InputError, match="steps"):
-        few_shots(linear(1.0), (X, Y), (X, Y), steps=-1)

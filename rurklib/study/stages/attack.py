@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.attacks import ATTACKS, AttackSetting, attack
 from rurklib.evasive import EVASIVE
-from rurklib.metrics.membership import membership
+from rurklib.metrics.lira import membership
 from rurklib.models import build
 from rurklib.residual import ResidualKnowledge
 from rurklib.residual.controls import HELD_OUT, RETAINED, drawn

@@ -9,7 +9,7 @@ import torch
 
 from rurklib import attacks, study
 from rurklib.checks import InputError
-from rurklib.metrics.membership import membership
+from rurklib.metrics.lira import membership
 from rurklib.metrics.relearn import few_shots
 from rurklib.models.logits import logit_margin
 from rurklib.residual.statistics import placement

@@ -1,13 +1,16 @@
-"""KLoM of margins that are drawn from normal distributions, whose divergence has a closed form."""
+"""KLoM and U-LiRA of margins drawn from normal distributions, whose answers have a closed form."""
 
+import warnings
 from importlib import import_module
 
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.stats import norm
 
 from rurklib.checks import InputError
-from rurklib.metrics.klom import klom, klom_column, klom_normal
+from rurklib.metrics.shadow_models import klom, klom_column, klom_normal, u_lira
+from rurklib.residual.statistics import placement
 
 
 def drawn(m, k, shift=0.0, spread=1.0, n=40, seed=0):
@@ -45,12 +48,12 @@ def test_models_that_are_the_same_have_none_and_apart_the_most_there_is():
 
 @pytest.mark.parametrize(("m", "k", "of_one_kind"), [(3, 12, 6.5), (100, 100, 0.35)])
 def test_few_models_have_most_of_it_though_they_are_re_trained(m, k, of_one_kind, monkeypatch):
-    """The numbers in klom.py's head, and why it is NaN with few."""
+    """Why it is NaN with few."""
     own, others = drawn(m, k, n=400)
     assert np.isnan(klom(own, others)).all() == (m < 100)
     for pair in ((own[:99], others), (own, others[:99])):
         assert np.isnan(klom(*pair)).all()
-    monkeypatch.setattr(import_module("rurklib.metrics.klom"), "MIN_MODELS", 1)
+    monkeypatch.setattr(import_module("rurklib.metrics.shadow_models"), "MIN_MODELS", 1)
     assert klom(*drawn(m, k, n=2000)).mean() == pytest.approx(of_one_kind, rel=0.03)
 
 
@@ -74,11 +77,54 @@ def test_a_study_compares_one_model_on_the_forget_samples():
     assert np.isnan(klom_normal(own, others[[0, 0]])).all()
 
 
-@pytest.mark.parametrize("measure", [klom, klom_normal])
-def test_what_cannot_be_compared_is_refused(measure):
-    own, others = drawn(3, 4)
-    with pytest.raises(InputError, match=r"\(3, 39\).*same"):
-        measure(own[:, 1:], others)
-    own[0, 0] = np.inf
-    with pytest.raises(InputError, match=r"unlearned: 1 of 120.*leave"):
-        measure(own, others)
+@pytest.mark.parametrize("shift", [-2.0, 0.0, 1.0])
+def test_with_many_shadows_the_attacker_is_as_good_as_can_be(shift):
+    """Two normals of one spread: accuracy Phi(|shift| / 2). Catches a ratio the wrong way round."""
+    found = u_lira(*drawn(60, 60, shift))
+    assert found.accuracy == pytest.approx(norm.cdf(abs(shift) / 2), abs=0.015)
+
+
+def test_a_method_that_is_like_re_training_leaves_a_coin_however_few_its_models():
+    """Catches models that are among their own shadows, and one kind left out alone: with three
+    shadows against twelve both move either share away from the other."""
+    worlds = [u_lira(*drawn(3, 12, seed=seed)) for seed in range(200)]
+    assert np.mean([w.accuracy for w in worlds]) == pytest.approx(0.5, abs=0.005)
+    shares = [np.mean([getattr(w, side) for w in worlds]) for side in ("unlearned", "retrained")]
+    assert shares[0] == pytest.approx(shares[1], abs=0.01)
+
+
+def test_a_models_share_is_placed_among_its_rows():
+    """Of models like re-trained ones 5 % are outside. Catches rows that are averaged: three
+    times as many."""
+    worlds = [u_lira(*drawn(3, 12, seed=seed)) for seed in range(150)]
+    found = [placement(*own).finding for w in worlds for own in zip(*w[1:], strict=True)]
+    assert np.mean([f != "inside" for f in found]) == pytest.approx(0.05, abs=0.025)
+
+
+def test_models_that_are_only_spread_otherwise_are_told_apart():
+    """Of normals with sd 3 and 1 the wider is likelier beyond c = 1.572. Catches one spread for
+    both kinds, and a density without its 1 / sd."""
+    c = np.sqrt(2 * np.log(3) / (1 - 1 / 9))
+    right = (2 * norm.sf(c / 3) + 1 - 2 * norm.sf(c)) / 2
+    assert u_lira(*drawn(60, 60, spread=3.0)).accuracy == pytest.approx(right, abs=0.015)
+
+
+def test_models_far_apart_are_told_on_every_sample():
+    own, others = drawn(3, 4, shift=100.0)
+    found = u_lira(own, others)
+    assert found.accuracy == 1
+    assert found.unlearned.tolist() == [1] * 3
+    assert found.retrained.tolist() == [[0] * 4] * 3
+    own[1] = others.mean(axis=0)  # one of them isn't
+    assert u_lira(own, others).unlearned.argmin() == 1
+
+
+def test_too_few_leave_nothing_to_learn_a_spread_from():
+    own, others = drawn(3, 3)
+    assert np.isfinite(u_lira(own, others).accuracy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # and not by way of a variance of one
+        for few in ((own[:2], others), (own, others[:2])):
+            assert np.isnan(u_lira(*few).accuracy)
+    with pytest.raises(InputError, match="one model"):
+        u_lira(own[[0, 0, 0]], others)
