@@ -81,7 +81,7 @@ DEPENDS = {
     "rurklib.unlearn.fine_tuning": {"GD", "RURK", "curves notebook"},
     "rurklib.unlearn.rurk": {"RURK", "curves notebook"},
     "rurklib.perturb.noise": {"RURK", *COUNTS, "attacks", "curves notebook"},
-    "rurklib.residual.counts": {*COUNTS, "curves notebook"},
+    "rurklib.residual.counts": {*COUNTS, "attacks", "curves notebook"},
     "rurklib.residual.verdict": {"curves notebook"},
     "rurklib.nearest": {"attacks", "curves notebook"},
     "rurklib.study.figures.curves": {"curves notebook"},
