@@ -214,12 +214,6 @@ def code(*names: str) -> dict[str, Any]:
     return {"brought": behind} if behind else {}
 
 
-def place(error: BaseException) -> str:
-    """Where in a file that was brought an error arose, as "FILE, line 7"; "" if in none."""
-    its = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in LOADED]
-    return f"{its[-1].filename}, line {its[-1].lineno}" if its else ""
-
-
 class Carried:
     """Loads what is loaded here wherever it is unpickled: before all that a task holds after it."""
 

@@ -289,18 +289,3 @@ def test_an_edit_that_fails_leaves_what_was_loaded(own, tmp_path):
     brought.load(path)
     assert "Better" in METHODS
     assert "Good" not in METHODS
-
-
-def test_what_goes_wrong_in_a_file_later_is_one_line_too(shipped, tmp_path, rurk):
-    """Its data, where the run is opened. Fails if the user is shown our stack."""
-    text = shipped["scenarios/squares.py"].replace(
-        "from rurklib.data.squares import squares", "def squares(path):\n    return 1 / 0"
-    )
-    text = text.replace('"brighter"', "").replace('"Unsure": {}, ', "")
-    (tmp_path / "mine.py").write_text(text)
-    out = tmp_path / "r"
-    result = rurk("train", "--scenario", "squares", "--out", out, "--with", tmp_path / "mine.py")
-    assert result.exit_code == 1, result.output
-    (line,) = result.output.strip().splitlines()
-    assert "mine.py, line 4: ZeroDivisionError: division by zero" in line
-    assert not out.exists()
