@@ -25,9 +25,7 @@ from rurklib import checks
 from rurklib.metrics.relearn import few_shots
 from rurklib.models.logits import logit_margin
 from rurklib.nearest import ddn
-from rurklib.perturb.ball import inside, project
-from rurklib.perturb.gradient import ascent, start
-from rurklib.perturb.noise import normal
+from rurklib.perturb.perturbations import ascent, inside, normal, project, start
 from rurklib.residual.counts import Measurement
 from rurklib.residual.inference import accelerate, whole_float32
 from rurklib.tensors import Bounds, Pair, as_float, evaluating, generator

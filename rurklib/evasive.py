@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from rurklib import checks, tensors
 from rurklib.models.logits import logit_margin
-from rurklib.perturb.ball import inside
-from rurklib.perturb.noise import normal
+from rurklib.perturb.perturbations import inside, normal
 from rurklib.residual.counts import Measurement
 from rurklib.tensors import Pair, evaluating, generator, seeded
 from rurklib.train.loop import cycled

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rurklib.nearest import _Best, ddn
-from rurklib.perturb.ball import norm
+from rurklib.perturb.perturbations import norm
 
 
 def exact(model, x, y):

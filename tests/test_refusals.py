@@ -5,6 +5,7 @@ A row of ``ROWS`` is a call and the words that must occur in its message, parts 
 """
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -233,6 +234,18 @@ ROWS = [
         lambda: exchange(MARGINS, np.ones((2, 1, 4)), SAME, SAME),
         "1 models on forget and 2 on held-out samples",
     ),
+    # perturbations
+    (lambda: perturb.fgsm(NET, X, Y, -0.1), "tau = -0.1"),
+    (lambda: perturb.fgsm(NET, X[:3], Y, 0.1), "3 samples"),
+    (lambda: perturb.pgd(NET, X, Y, 0.1, 3, random_start=False), "p = 3: expected 1, 2 or"),
+    (lambda: perturb.pgd(NET, X, Y, 0.1, steps=0, random_start=False), "steps = 0"),
+    *(
+        (lambda rule=rule, bad=bad: rule(bad, 0.1, generator=tensors.generator(0)), words)
+        for rule in (perturb.gaussian, perturb.sphere, partial(perturb.uniform, p=2))
+        for bad, words in ((255 * X, "spans [0, 255]"), (broken(X), "2 of 4 samples hold NaN"))
+    ),
+    (lambda: perturb.uniform(X, 0.1, 3, generator=tensors.generator(0)), "p = 3: expected 1, 2 or"),
+    (lambda: perturb.uniform(X, -1, 2, generator=tensors.generator(0)), "tau = -1"),
     # metrics
     (lambda: metrics.lira(OWN, OTHERS[:1], OWN, OTHERS[:1]), "1 reference: expected two or more"),
     (lambda: metrics.lira(OWN, NAN, OWN, OTHERS), "NaN or infinity: leave such a model out"),

@@ -11,8 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
-from rurklib.models.nets import TextCNN, fast_cnn, mlp, small_cnn, vgg11
-from rurklib.models.resnets import resnet9, resnet18, resnet18_imagenet, resnet50
+from rurklib.models.nets import (
+    TextCNN,
+    fast_cnn,
+    mlp,
+    resnet9,
+    resnet18,
+    resnet18_imagenet,
+    resnet50,
+    small_cnn,
+    vgg11,
+)
 from rurklib.tensors import seeded
 
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {

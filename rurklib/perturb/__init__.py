@@ -15,9 +15,16 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from rurklib.perturb.edits import delete, swap, typo
-from rurklib.perturb.gradient import fgsm, pgd
-from rurklib.perturb.noise import gaussian, matched_radius, sphere, uniform
-from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
+from rurklib.perturb.perturbations import (
+    PERTURBATIONS,
+    Perturbation,
+    fgsm,
+    gaussian,
+    matched_radius,
+    pgd,
+    sphere,
+    uniform,
+)
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from rurklib import checks
-from rurklib.perturb.ball import checked
 from rurklib.tensors import Bounds
 
 
@@ -65,9 +64,9 @@ def typo(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = 
 
     A changed letter makes another word, mostly one that nobody has seen, and the embedding of such
     a word is random signs: so is a column of signs with signs drawn anew. Shapes, tau = 0 and
-    errors as in :func:`delete`; ``bounds``, if any, have to be symmetric about 0.
+    errors as in :func:`delete`.
     """
-    check_signs(x, tau, bounds)
+    check_texts(x, tau, bounds)
     return misspelt(x, tau, generator)
 
 
@@ -81,26 +80,12 @@ def misspelt(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
 
 def check_texts(x: Tensor, tau: float, bounds: Bounds) -> None:
     """Raise InputError for what is no embedded text, or for a rate above 1."""
-    checked(x, tau, bounds)
+    checks.inputs(x, bounds)
     checks.number("tau", tau, 0.0, 1.0)
     if x.ndim != 3 or not x.is_floating_point():
         raise checks.InputError(
             f"x is {x.dtype} {tuple(x.shape)}: edits are for embedded texts, floats [n, dim, "
             "length] with a column for each token; for images take gaussian, for example"
-        )
-    there = x.ne(0).any(1)
-    if bool((there[:, 1:] & ~there[:, :-1]).any()):
-        raise checks.InputError(
-            "x has a zero column before a token: expected zero columns only after the last token"
-        )
-
-
-def check_signs(x: Tensor, tau: float, bounds: Bounds) -> None:
-    """:func:`check_texts`, where signs can change."""
-    check_texts(x, tau, bounds)
-    if bounds is not None and bounds[0] != -bounds[1]:
-        raise checks.InputError(
-            f"bounds = {bounds}: a typo changes signs; expected None or bounds symmetric about 0"
         )
 
 

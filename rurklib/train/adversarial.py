@@ -9,7 +9,7 @@ alone. It costs ``STEPS`` passes more a step.
 import torch
 from torch import Tensor, nn
 
-from rurklib.perturb.gradient import pgd
+from rurklib.perturb.perturbations import pgd
 from rurklib.tensors import generator
 
 STEPS = 5  # of PGD, each half of the radius: a corner of the ball is reached from any start

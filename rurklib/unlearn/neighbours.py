@@ -7,9 +7,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.nearest import ddn
-from rurklib.perturb.ball import inside, norm
-from rurklib.perturb.gradient import step
-from rurklib.perturb.noise import normal
+from rurklib.perturb.perturbations import inside, norm, normal, step
 from rurklib.tensors import Bounds, Pair, as_float, evaluating, generator
 from rurklib.train.spec import SGD
 from rurklib.unlearn.contract import method

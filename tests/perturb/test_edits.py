@@ -150,22 +150,12 @@ def test_what_is_no_text_is_refused(name, rng):
     """By the public function, and by what a measurement asks before it draws."""
     x = numbered([4])
     unfit = [(torch.rand(2, 1, 6, 6), 0.1, r"2, 1, 6, 6.*\[n, dim, length\].*gaussian")]
-    unfit += [(x.flip(2), 0.1, "zero column before a token")]
     unfit += [(x, rate, f"tau = {rate}: expected") for rate in (-0.1, 1.1, float("nan"))]
     for samples, rate, message in unfit:
         with pytest.raises(InputError, match=message):
             getattr(perturb, name)(samples, rate, generator=rng(0))
         with pytest.raises(InputError, match=message):
             PERTURBATIONS[name].check(samples, rate, None)
-
-
-def test_a_typo_needs_bounds_that_allow_signs(rng):
-    x = numbered([4]).abs() / 4
-    assert edit("typo", x, 1.0, rng(0), bounds=(-1.0, 1.0)).abs().equal(x)
-    with pytest.raises(InputError, match=r"\(0.0, 1.0\).*symmetric about 0"):
-        perturb.typo(x, 1.0, generator=rng(0), bounds=(0.0, 1.0))
-    with pytest.raises(InputError, match=r"\(0.0, 1.0\).*symmetric about 0"):
-        PERTURBATIONS["typo"].check(x, 1.0, (0.0, 1.0))
 
 
 def test_residual_knowledge_takes_an_edit_as_any_law(linear, rng):

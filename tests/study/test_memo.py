@@ -80,7 +80,7 @@ DEPENDS = {
     "rurklib.train.fit": {*TRAINING, "curves notebook"},
     "rurklib.unlearn.fine_tuning": {"GD", "RURK", "curves notebook"},
     "rurklib.unlearn.rurk": {"RURK", "curves notebook"},
-    "rurklib.perturb.noise": {"RURK", *COUNTS, "attacks", "curves notebook"},
+    "rurklib.perturb.perturbations": {"RURK", *COUNTS, "attacks", "curves notebook"},
     "rurklib.residual.counts": {*COUNTS, "attacks", "curves notebook"},
     "rurklib.residual.verdict": {"curves notebook"},
     "rurklib.nearest": {"attacks", "curves notebook"},

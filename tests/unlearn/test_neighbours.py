@@ -6,9 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import unlearn
-from rurklib.perturb.ball import norm
-from rurklib.perturb.gradient import pgd
-from rurklib.perturb.noise import normal
+from rurklib.perturb.perturbations import norm, normal, pgd
 from rurklib.tensors import generator
 from rurklib.unlearn import neighbours
 from rurklib.unlearn.neighbours import DOUBLINGS, lipschitz, nearest_adversarial, nearest_labels

@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rurklib import METHODS, InputError, rurk_loss, unlearn
-from rurklib.perturb.noise import gaussian
-from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
+from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation, gaussian
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.scenario import tuned
 from rurklib.unlearn.contract import SEARCH, defaults

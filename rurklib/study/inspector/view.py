@@ -24,8 +24,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
-from rurklib.perturb.gradient import search
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb.perturbations import PERTURBATIONS, search
 from rurklib.residual import statistics
 from rurklib.residual.counts import BLOCK
 from rurklib.residual.inference import accelerate, laid_out
