@@ -77,10 +77,10 @@ DEPENDS = {
     "rurklib.checks": ALL,
     "rurklib.models.nets": ALL,
     "rurklib.train.loop": {*MODELS, "attacks", "curves notebook"},
-    "rurklib.train.fit": {*TRAINING, "curves notebook"},
+    "rurklib.train.fit": {*TRAINING, "RURK", "curves notebook"},
     "rurklib.unlearn.fine_tuning": {"GD", "RURK", "curves notebook"},
     "rurklib.unlearn.rurk": {"RURK", "curves notebook"},
-    "rurklib.perturb.perturbations": {"RURK", *COUNTS, "attacks", "curves notebook"},
+    "rurklib.perturb.perturbations": ALL - {"GD"},
     "rurklib.residual.counts": {*COUNTS, "attacks", "curves notebook"},
     "rurklib.residual.verdict": {"curves notebook"},
     "rurklib.nearest": {"attacks", "curves notebook"},
@@ -142,7 +142,7 @@ def test_a_function_of_somebodys_own_counts_by_its_text_and_what_it_uses():
         return literal(x) + 1
 
     assert source.source_of(one) != source.source_of(other)
-    assert source.source_of(METHODS["GD"]) != source.source_of(METHODS["GA"])
+    assert source.source_of(METHODS["GD"]) != source.source_of(METHODS["SCRUB"])
 
 
 def test_functions_made_by_one_factory_count_by_what_they_hold():

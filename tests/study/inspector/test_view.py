@@ -64,7 +64,7 @@ def test_distances_are_those_of_the_perturbation(inspector, perturbation):
     if perturbation != "gaussian":
         norm = "L1" if "l1" in parts else "L2" if "l2" in parts else "L-inf"
         assert v.distances[norm] <= 0.1 + 1e-6
-    l2 = float(norm(torch.tensor(v.difference)[None], 2))
+    l2 = float(torch.tensor(v.difference).norm())
     assert v.distances["L2"] == pytest.approx(l2, rel=1e-3)
     assert not inspector.view(1, perturbation, 0.0, 4).difference.any()
 
