@@ -86,6 +86,11 @@ def inputs(x: Any, bounds: Bounds = (0.0, 1.0), what: str = "x") -> None:
     if x.ndim < 2 or len(x) == 0:
         raise InputError(f"{what} has shape {tuple(x.shape)}: expected a non-empty batch [n, ...]")
     if x.dtype == torch.uint8:
+        if bounds is not None and tuple(bounds) != (0, 1):  # copies would not be clipped to images
+            raise InputError(
+                f"{what} is uint8, read as x / 255, but bounds = {bounds!r}: expected (0, 1); or "
+                "give floats"
+            )
         return
     if not x.is_floating_point():
         raise InputError(f"{what} has dtype {x.dtype}: expected uint8 or a floating type")

@@ -198,6 +198,7 @@ ROWS = [
     ),
     (lambda: measured(x=broken(X)), "hold NaN"),
     (lambda: measured(x=X * 255), "expected values in [0, 1]"),
+    (lambda: measured(x=(X * 255).byte(), bounds=(0, 255)), "uint8, read as x / 255 | (0, 1)"),
     (lambda: measured(x=X[:0], y=Y[:0]), "expected a non-empty batch"),
     (lambda: measured(x=torch.rand(4, 2, 6, 6)), "model can't be applied"),
     (lambda: measured(y=Y[:2]), "one for each"),

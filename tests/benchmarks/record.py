@@ -25,22 +25,22 @@ def answers(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     x, y = rurklib.data.digits().train
     frames, weights, edits = {}, {}, {"delete", "swap", "typo"}
-    texts = torch.where(x[:, 0] > 64, 1.0, -1.0)
-    for kind, v in {"text-cnn": texts, "small-cnn": x / 255}.items():
-        nets = {s: rurklib.models.build(kind, v.shape[1], 10, seed=s) for s in range(12)}
-        nets = {s: rurklib.train.fit(nets[s], v[:400], y[:400], seed=s, epochs=4) for s in nets}
+    for kind, v in {"text-cnn": (x[:, 0] > 64) * 2.0 - 1.0, "small-cnn": x / 255}.items():
+        nets = {str(s): rurklib.models.build(kind, v.shape[1], 10, seed=s) for s in range(12)}
+        for net in nets.values():
+            rurklib.train.fit(net, v[:400], y[:400], seed=0, epochs=4)
         forget, retain, other = ((v[a:b], y[a:b]) for a, b in ((0, 40), (40, 400), (400, 440)))
-        asked = {"taus": [0, 0.05, 0.2], "draws": 10, "controls": {"held out": other}}
+        asked = {"taus": [0, 0.05, 0.2], "bounds": (-1, 1), "controls": {"held out": other}}
         for name in sorted(edits if kind == "text-cnn" else rurklib.PERTURBATIONS.keys() - edits):
-            asked |= {"perturbation": name, "bounds": (-1, 1)}
+            asked |= {"perturbation": name, "draws": 10}
             frames[name] = rurklib.residual_knowledge(nets, [], *forget, **asked).frame
     for name, seed in ((name, seed) for name in rurklib.METHODS for seed in (0, 1)):
-        state = rurklib.unlearn(name, nets[0], retain, forget, seed=seed).state_dict()
+        state = rurklib.unlearn(name, nets["0"], retain, forget, seed=seed).state_dict()
         weights[f"{name} {seed}"] = torch.cat([v.flatten() for v in state.values()])
     pd.concat(frames).to_csv(folder / "counts.csv")
     pd.DataFrame(weights).to_csv(folder / "weights.csv")
     if not (folder / "audit").exists():
-        rurklib.audit(nets.pop(0), nets, *forget, held_out=other, out=folder / "audit")
+        rurklib.audit(nets.pop("0"), nets, *forget, held_out=other, out=folder / "audit")
     if DATA.exists():
         check_call([sys.executable, DATA, "cifar10", folder / "cifar10.npz"])
         STUDIES["cifar5"] = f"--tables-only --jobs=2 --seeds=0 --set=path={folder}/cifar10.npz"
