@@ -49,7 +49,7 @@ def test_what_is_imported_is_declared_and_the_core_needs_no_extra():
     files = sorted((ROOT / "rurklib").rglob("*.py"))
     core = [f for f in files if "study" not in f.relative_to(ROOT).parts]
     base = names(PROJECT["dependencies"])
-    declared = base.union(names(STUDY), *(names(EXTRAS[e]) for e in ("onnx", "dask")))
+    declared = base.union(names(STUDY), names(EXTRAS["dask"]))
     used = imported(files)
     assert imported(core) <= base
     assert used - declared == set()
@@ -127,7 +127,7 @@ def test_importing_loads_nothing_heavy_and_training_needs_no_extra():
     heavy = ("seaborn", "matplotlib", "ipywidgets", "papermill", "sklearn", "IPython", "joblib",
              "distributed", "yaml", "torchvision", "torch._dynamo")  # fmt: skip
     extras = ("nbformat", "papermill", "IPython", "ipywidgets", "seaborn", "matplotlib", "yaml",
-              "tqdm", "voila", "traitlets", "onnxruntime", "distributed")  # fmt: skip
+              "tqdm", "voila", "traitlets", "distributed")  # fmt: skip
     script = f"""
 import sys, rurklib
 print([m for m in {heavy!r} if m in sys.modules])

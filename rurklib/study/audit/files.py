@@ -2,10 +2,9 @@
 
 Weights are safetensors and are loaded, all of them and no other, into a net that a function of the
 user's builds (running that function runs the user's code: nothing else here runs code from a file).
-ONNX files are run by onnxruntime, an optional extra; they give no gradients. Arrays are .npz or
-.npy of numbers. Pickles (.pt, .pth, ...) are read by PyTorch's restricted loader in another process
-(:mod:`rurklib.study.audit.pickled`). Refused: programs from torch.export (.pt2), for
-torch.export.load falls back on torch.load(weights_only=False) and pickle.loads, as of torch 2.13.
+Arrays are .npz or .npy of numbers. Pickles (.pt, .pth, ...) are read by PyTorch's restricted loader
+in another process (:mod:`rurklib.study.audit.pickled`). Refused: programs from torch.export (.pt2),
+for torch.export.load falls back on torch.load(weights_only=False), as of torch 2.13.
 """
 
 import sys
@@ -22,7 +21,6 @@ from torch import Tensor, nn
 from rurklib.checks import InputError, count, disjoint, labels
 from rurklib.residual.flags import flag, some
 from rurklib.study.audit.fitted import fitted, shown_to
-from rurklib.study.audit.onnx import Onnx
 from rurklib.study.audit.pickled import read_pickled
 from rurklib.study.brought import executed
 from rurklib.study.sources.npz import read_indices, read_samples, said
@@ -33,7 +31,7 @@ PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
 
 def read_audit(
     model: str,
-    weights: Path | None,
+    weights: Path,
     references: Sequence[Path],
     data: Path,
     forget: Path,
@@ -48,7 +46,7 @@ def read_audit(
 ) -> dict[str, Any]:
     """Everything that an audit needs from its files, as :func:`rurklib.audit`'s arguments.
 
-    ``model`` is FILE.py:FUNCTION, with ``weights``, or FILE.onnx; the rest are the files that
+    ``model`` is FILE.py:FUNCTION, whose ``weights`` are a file; the rest are the files that
     ``rurk audit`` takes. ``device`` is where models and samples are put: "auto" a GPU if there is
     one; ``mean``, ``std`` and ``label_order`` as :func:`rurklib.study.audit.fitted.fitted`,
     ``arrays`` as :func:`rurklib.study.sources.npz.read_samples`.
@@ -116,27 +114,17 @@ def moved(value: Any, device: torch.device) -> Any:
     return value.to(device)
 
 
-def _nets(model: str, weights: Path | None, references: Sequence[Path]) -> list[nn.Module]:
+def _nets(model: str, weights: Path, references: Sequence[Path]) -> list[nn.Module]:
     """The model and its references; every file is looked at before code is run."""
-    of_code = not model.endswith(".onnx")
-    if of_code and weights is None:
-        raise InputError(f"model {model} needs its weights: --weights FILE.safetensors")
-    if weights is not None and not of_code:
-        raise InputError(f"weights {weights}: {model} holds its own weights; leave --weights out")
-    paths = [weights or Path(model), *references]
+    paths = [weights, *references]
     if twice := [r for r in references if paths.count(r) > 1]:
         raise InputError(
             f"{twice[0]} is given twice, as two references or as the model too: a reference is "
             "another model, re-trained without the forget samples"
         )
-    if other := [p for p in paths if not of_code and p.suffix != ".onnx"]:
-        raise InputError(f"{other[0]}: beside an ONNX model, give the references as ONNX files too")
-    onnx = {p: Onnx(p) for p in paths if p.suffix == ".onnx"}
-    tensors = read_weights([p for p in paths if p not in onnx])
-    if not of_code:
-        return list(onnx.values())
+    tensors = read_weights(paths)
     build = build_function(model)
-    return [onnx[p] if p in onnx else built(build, p, tensors[p], model) for p in paths]
+    return [built(build, p, tensors[p], model) for p in paths]
 
 
 def build_function(spec: str) -> Callable[[], nn.Module]:
@@ -144,7 +132,7 @@ def build_function(spec: str) -> Callable[[], nn.Module]:
     file, colon, name = spec.rpartition(":")
     path = Path(file).expanduser()
     if not colon or path.suffix != ".py" or not name.isidentifier():
-        raise InputError(f"model {spec}: expected FILE.py:FUNCTION (m.py:build) or FILE.onnx")
+        raise InputError(f"model {spec}: expected FILE.py:FUNCTION, as m.py:build")
     if not path.is_file():
         raise InputError(f"{path} does not exist: check the path of the model's code")
     sys.path.insert(0, str(path.resolve().parent))  # its own imports, as python m.py would
@@ -208,7 +196,7 @@ def read_weights(paths: Sequence[Path]) -> dict[Path, dict[str, Tensor]]:
         if path.suffix == ".pt2":
             raise InputError(
                 f"{path} is an exported program, and loading one may unpickle what is in it: save "
-                "its state_dict as safetensors and give the model's code, or export it to ONNX"
+                "its state_dict as safetensors and give the model's code"
             )
         try:
             found[path] = load_file(path)

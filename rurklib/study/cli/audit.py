@@ -43,15 +43,15 @@ ASKED = ("perturbation", "draws", "seed", "test", "level", "expect_chance")  # h
 
 
 @click.command(cls=Audit)
-@click.option("--model", required=True, help="FILE.py:FUNCTION, run to build the net; or FILE.onnx")
-@click.option("--weights", type=FILE, help="the model's weights: safetensors, .pt (not with ONNX)")
+@click.option("--model", required=True, help="FILE.py:FUNCTION, run to build the net")
+@click.option("--weights", type=FILE, required=True, help="the model's: safetensors or .pt")
 @click.option(
     "--references",
     multiple=True,
     type=FILE,
     metavar="FILE ...",
-    help="models re-trained without the forget samples: weights of the same net, or ONNX; none, if "
-    "there are held-out samples",
+    help="models re-trained without the forget samples: weights of the same net; none, if there "
+    "are held-out samples",
 )
 @click.option("--data", type=FILE, required=True, help=".npz: x, y (or MedMNIST's train_images)")
 @click.option("--arrays", metavar="X,Y", help="what x and y are called in .npz files, all of them")
@@ -98,8 +98,7 @@ def audit(
     logits out, normalisation inside (or --mean and --std). It is imported and called, so the code
     in that file is run, as in those of --with; nothing else is: weights are safetensors or a
     state_dict in a .pt file, which another process reads by PyTorch's restricted loader, and arrays
-    are plain numbers. ONNX files need onnxruntime (pip install -e ".[audit,onnx]" in the clone of
-    rurklib) and copies made without gradients.
+    are plain numbers.
 
     Prints how many samples each is right on, both answers, and accuracies by tau; writes
     audit.json, residual_knowledge.csv, samples.csv, controls.csv, rule.csv, roc.csv, the pictures
@@ -138,13 +137,13 @@ def audit(
         if given[name] is not None:
             values = numbers(f"--{name.replace('_', '-')}", given[name])
             given[name] = [int(v) if v.is_integer() else v for v in values]
-    title = f"Audit of {given['weights'] or given['model']}"
+    title = f"Audit of {given['weights']}"
     read = read_audit(**given)
     if expect_accuracy is not None and beside:
-        nets = {str(given["weights"] or given["model"]): read["model"], **read["references"]}
+        nets = {str(given["weights"]): read["model"], **read["references"]}
         as_expected(nets, read[beside], beside.replace("_", "-"), expect_accuracy)
     known = [given[k] for k in ("weights", "data", "forget", "held_out", "retain") if given[k]]
-    known += [Path(given["model"].rpartition(":")[0] or given["model"]), *given["references"]]
+    known += [Path(given["model"].rpartition(":")[0]), *given["references"]]
     known += map(Path, brought.GIVEN)
     hashes = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in known}
     again = {name: placed(value) for name, value in given.items()}

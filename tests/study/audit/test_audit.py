@@ -138,7 +138,6 @@ CASES = [
     ({"weights": "lacks.safetensors"}, 'Missing key(s) in state_dict: "2.bias"'),
     ({"weights": "extra.safetensors"}, 'Unexpected key(s) in state_dict: "extra"'),
     ({"weights": "parallel.safetensors"}, "strip 'module.' from its names"),
-    ({"weights": None}, "needs its weights: --weights FILE.safetensors"),
     ({"weights": "a0.safetensors"}, "is given twice"),
     ({"references": ["a0.safetensors", "a1.safetensors", "a0.safetensors"]}, "twice"),
     ({"references": None}, "or held-out samples, which need none"),
