@@ -53,7 +53,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.rurklib-torch: | $(VENV)/bin/python
 ifeq ($(TORCH),cpu)
-	$(BIN)/python -m pip install "torch>=2.2" "torchvision>=0.17" --index-url https://download.pytorch.org/whl/cpu
+	$(BIN)/python -m pip install "torch>=2.10" "torchvision>=0.25" --index-url https://download.pytorch.org/whl/cpu
 endif
 	@touch $@
 

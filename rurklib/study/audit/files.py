@@ -1,12 +1,12 @@
-"""Models, samples and indices that were made elsewhere, read without unpickling anything.
+"""Models, samples and indices that were made elsewhere, read as data.
 
-Weights are safetensors and are loaded, all of them and no other, into a net that a function of the
-user's builds (running that function runs the user's code: nothing else here runs code from a file).
-Arrays are .npz or .npy of numbers. Pickles (.pt, .pth, ...) are read by PyTorch's restricted loader
-in another process (:mod:`rurklib.study.audit.pickled`). Refused: programs from torch.export (.pt2),
-for torch.export.load falls back on torch.load(weights_only=False), as of torch 2.13.
+Weights are loaded, all of them and no other, into a net that a function of the user's builds
+(running that function runs the user's code: nothing else here runs code from a file). They are
+safetensors, or pickles (.pt, .pth, ...) that PyTorch's restricted loader reads. Arrays are .npz or
+.npy of numbers.
 """
 
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -14,19 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rurklib.checks import InputError, count, disjoint, labels
 from rurklib.residual.flags import flag, some
 from rurklib.study.audit.fitted import fitted, shown_to
-from rurklib.study.audit.pickled import read_pickled
 from rurklib.study.brought import executed
 from rurklib.study.sources.npz import read_indices, read_samples, said
 from rurklib.tensors import copies, of_one_kind, seeded
 
-PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".tar")
+WRAPPED = ("state_dict", "model_state_dict", "model", "net", "ema")  # where trainers put it
 
 
 def read_audit(
@@ -122,7 +120,7 @@ def _nets(model: str, weights: Path, references: Sequence[Path]) -> list[nn.Modu
             f"{twice[0]} is given twice, as two references or as the model too: a reference is "
             "another model, re-trained without the forget samples"
         )
-    tensors = read_weights(paths)
+    tensors = {path: read_weights(path) for path in paths}
     build = build_function(model)
     return [built(build, p, tensors[p], model) for p in paths]
 
@@ -165,7 +163,6 @@ def built(
         raise InputError(f"the model's function returned a {kind}: expected a torch.nn.Module")
     if bad := [k for k, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]:
         raise InputError(f"{weights}: {bad[0]} holds NaN or infinity: re-train the model")
-    parallel = all(k.startswith("module.") for k in tensors)
     learnt = len(list(model.parameters()))
     inner = [n for n, m in model.named_children() if len(list(m.parameters())) == learnt]
     wanted = model.state_dict(keep_vars=True)
@@ -178,8 +175,6 @@ def built(
         model.load_state_dict({**tensors, **twins}, strict=True)
     except RuntimeError as error:  # it names what is missing, is too much, or has another shape
         hint = "name the function of the net that these weights are of, or give weights of this net"
-        if parallel:
-            hint = "strip 'module.' from its names (DataParallel adds it)"
         why = textwrap.shorten(str(error).partition(":")[2], 300)
         raise InputError(
             f"{weights} doesn't fit the net that --model {spec} builds ({why}): {hint}"
@@ -187,26 +182,40 @@ def built(
     return model.cpu().eval()  # one that is built on a GPU: it goes to --device later
 
 
-def read_weights(paths: Sequence[Path]) -> dict[Path, dict[str, Tensor]]:
-    """The tensors of safetensors files, and of pickles by way of another process."""
-    found, pickles = {}, []
-    for path in paths:
-        if not path.is_file():
-            raise InputError(f"{path} does not exist: check the path of the weights")
-        if path.suffix == ".pt2":
-            raise InputError(
-                f"{path} is an exported program, and loading one may unpickle what is in it: save "
-                "its state_dict as safetensors and give the model's code"
-            )
-        try:
-            found[path] = load_file(path)
-        except (SafetensorError, OSError) as error:
-            with path.open("rb") as file:
-                zipped = file.read(1) in (b"\x80", b"P")  # a pickle, or a zip that holds one
-            if not zipped and path.suffix not in PICKLES:
-                raise InputError(
-                    f"{path} is not a file of weights: expected safetensors, or a state_dict in a "
-                    f".pt or .pth ({said(error)})"
-                ) from error
-            pickles.append(path)
-    return found | read_pickled(pickles)
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file of weights: safetensors, or what ``torch.save`` wrote.
+
+    The latter is a pickle, read by PyTorch's restricted loader, which builds tensors and plain
+    containers alone. Its known holes are closed from PyTorch 2.10 on.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: check the path of the weights")
+    try:
+        if path.suffix == ".safetensors":
+            return state_dict_in(load_file(path))
+        with path.open("rb") as file:  # the name decides nothing
+            return state_dict_in(torch.load(file, map_location="cpu", weights_only=True))
+    except Exception as error:  # SafetensorError, or whatever a damaged pickle raises
+        code = re.search(r"GLOBAL ([\w.]+)", str(error))  # the loader would advise to run it
+        why = f"it holds {code[1]}, which is code" if code else said(error).partition(". ")[0]
+        raise InputError(
+            f"{path} can't be read as weights ({why}): where the model was made, save "
+            "model.state_dict() by safetensors or torch.save"
+        ) from error
+
+
+def state_dict_in(loaded: Any) -> dict[str, Tensor]:
+    """The state_dict in a file's content: alone, or in a trainer's checkpoint beside other things.
+    Names lose the ``module.`` that DataParallel put before them.
+
+    >>> sorted(state_dict_in({"epoch": 3, "state_dict": {"module.w": torch.ones(1)}}))
+    ['w']
+    """
+    places = [n for n in WRAPPED if isinstance(loaded, Mapping) and isinstance(loaded.get(n), dict)]
+    if len(places) > 1:  # averaged weights, say, are another model
+        raise InputError(f"it holds {' and '.join(places)}: expected one model")
+    found = loaded[places[0]] if places else loaded
+    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
+        raise InputError("expected a state_dict, tensors by name")
+    prefix = "module." if all(name.startswith("module.") for name in found) else ""
+    return {name.removeprefix(prefix): tensor for name, tensor in found.items()}

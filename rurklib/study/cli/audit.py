@@ -97,7 +97,7 @@ def audit(
     FILE.py:FUNCTION names a function without arguments that returns the net: floats in [0, 1] in,
     logits out, normalisation inside (or --mean and --std). It is imported and called, so the code
     in that file is run, as in those of --with; nothing else is: weights are safetensors or a
-    state_dict in a .pt file, which another process reads by PyTorch's restricted loader, and arrays
+    state_dict in a .pt file, which PyTorch's restricted loader reads, and arrays
     are plain numbers.
 
     Prints how many samples each is right on, both answers, and accuracies by tau; writes

@@ -88,13 +88,9 @@ def test_flags_are_printed_and_written(tmp_path, audit):
 def bad(folder) -> Path:
     """Files that are wrong in one way each, beside the good ones."""
     weights = {k: v.clone() for k, v in load_file(folder / "original.safetensors").items()}
-    torch.save(nn.Linear(2, 2), folder / "m.pth")
-    torch.save({"state_dict": {**weights, "best": 0.3}}, folder / "disguised.safetensors")
-    (folder / "program.pt2").write_bytes(b"PK")
     (folder / "text.safetensors").write_text("hello")
     save_file({k: v for k, v in weights.items() if k != "2.bias"}, folder / "lacks.safetensors")
     save_file({**weights, "extra": torch.zeros(1)}, folder / "extra.safetensors")
-    save_file({f"module.{k}": v for k, v in weights.items()}, folder / "parallel.safetensors")
     x, y = np.zeros((9, 24), np.float32), np.arange(9) % 3
     np.savez(folder / "keys.npz", images=x, labels=y)
     np.savez(folder / "objects.npz", x=np.array([{}] * 9), y=y)
@@ -122,22 +118,13 @@ def bad(folder) -> Path:
 
 
 CASES = [
-    (
-        {"weights": "m.pth"},
-        "m.pth can't be read as weights (it holds an object of torch.nn.modules.linear.Linear, "
-        "maybe a whole model: expected its weights): where the model was made, save them with "
-        "torch.save(model.state_dict(), 'm.pth')",
-    ),
-    ({"weights": "disguised.safetensors"}, "its entry 'best' is a float, expected tensors alone"),
-    ({"weights": "program.pt2"}, "loading one may unpickle"),
     ({"forget": "mask.npy"}, "one for each sample: a mask? use .astype(bool)"),
     ({"forget": "table.csv"}, "table.csv can't be read as .npy (it is text): write it with numpy"),
     ({"taus": "0,8,16"}, "taus reach 16, inputs span 0 ... 1: nothing is left of a sample"),
-    ({"weights": "text.safetensors"}, "is not a file of weights: expected safetensors, or"),
+    ({"weights": "text.safetensors"}, "text.safetensors can't be read as weights (Error while "),
     ({"weights": "gone.safetensors"}, "gone.safetensors does not exist"),
     ({"weights": "lacks.safetensors"}, 'Missing key(s) in state_dict: "2.bias"'),
     ({"weights": "extra.safetensors"}, 'Unexpected key(s) in state_dict: "extra"'),
-    ({"weights": "parallel.safetensors"}, "strip 'module.' from its names"),
     ({"weights": "a0.safetensors"}, "is given twice"),
     ({"references": ["a0.safetensors", "a1.safetensors", "a0.safetensors"]}, "twice"),
     ({"references": None}, "or held-out samples, which need none"),
