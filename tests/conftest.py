@@ -7,14 +7,12 @@ import os
 import random
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of kernels and commands; set before torch
-os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same tests everywhere: a GPU is pretended
 
 import numpy as np
 import pytest
@@ -24,8 +22,13 @@ from torch import Tensor, nn
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background; commands inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.path.insert(0, str(Path(__file__).parent))  # pretended_gpu.py stands beside the tests
 torch.set_num_threads(1)
+GPU = torch.cuda.is_available()
+if GPU:  # only tests that ask for ``device`` use it; CUDA reads its setting here, once
+    torch.cuda.init()
+    torch.cuda.device_count()
+    torch.cuda.is_available = lambda: False
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # of kernels and commands
 collect_ignore = ["benchmarks"]  # they are run by hand
 
 
@@ -51,6 +54,16 @@ def the_same_every_time() -> None:
 def rng() -> Callable[[int], torch.Generator]:
     """``rng(seed)``: a fresh generator."""
     return seeded_generator
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request, monkeypatch) -> torch.device:
+    """The CPU; and again a GPU, where there is one."""
+    if request.param == "cuda":
+        if not GPU:
+            pytest.skip("no GPU")
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    return torch.device(request.param)
 
 
 @pytest.fixture

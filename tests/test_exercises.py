@@ -1,19 +1,15 @@
 """The notebooks that teach, executed in miniature: what they show to be equal is equal; and each
 exercise's check refuses the stub and typical mistakes, and lets the solution pass. So do the
 exercises of the other notebooks, whose cells stand alone and are executed without the rest.
-
-Those that use a run are executed on a pretended GPU; on a CPU, tests/study/test_study.py does it.
 """
 
 import ast
 import re
 import textwrap
-from contextlib import nullcontext
 from pathlib import Path
 
 import nbformat
 import pytest
-from pretended_gpu import pretended_gpu
 
 from rurklib import study
 from rurklib.study import books
@@ -154,12 +150,11 @@ def test_exercises_that_stand_alone_tell_solutions_from_mistakes(name):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A run with its models, as the notebooks before each leave it."""
-    with pretended_gpu():
-        out = tmp_path_factory.mktemp("runs") / "digits"
-        run = open_run("digits", out, seeds=[0], settings=SMALL)
-        study.train(run)
-        study.unlearn(run)
-        study.measure(run)
+    out = tmp_path_factory.mktemp("runs") / "digits"
+    run = open_run("digits", out, seeds=[0], settings=SMALL)
+    study.train(run)
+    study.unlearn(run)
+    study.measure(run)
     return run.folder
 
 
@@ -175,13 +170,12 @@ def test_what_is_shown_equal_is_and_checks_tell_solutions_from_mistakes(
     for number, cell in enumerate(book.cells):
         if cell.cell_type != "code":
             continue
-        with nullcontext() if name.startswith("00") else pretended_gpu():
-            exec(cell.source, room)
-            if "parameters" in cell.metadata.get("tags", []):
-                room |= {"out": str(folder), **{k: v for k, v in GIVEN.items() if k in room}}
-            if number in known:
-                check(cell.source, known[number], room)
-                exec("\n".join(known[number].split("\n\n\n")[1:]), room)
+        exec(cell.source, room)
+        if "parameters" in cell.metadata.get("tags", []):
+            room |= {"out": str(folder), **{k: v for k, v in GIVEN.items() if k in room}}
+        if number in known:
+            check(cell.source, known[number], room)
+            exec("\n".join(known[number].split("\n\n\n")[1:]), room)
     shown_equal(name, capsys.readouterr().out)
 
 

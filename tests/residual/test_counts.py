@@ -20,7 +20,7 @@ def counted(models, x, y, *, found_on=None, **asked):
 TAUS = (0.0, 0.1, 0.4)
 
 
-def test_hits_of_a_linear_net_follow_the_normal_law(linear):
+def test_hits_of_a_linear_net_follow_the_normal_law(linear, device):
     """z_1 - z_0 is linear, so under Gaussian noise it is normal with standard deviation
     tau * ||w||: Pr[recognised] = Phi(margin / (tau * ||w||)), within 4 binomial standard errors.
     Fails if tau is a variance, or a fixed norm of the displacement; if copies are clipped in spite
@@ -29,7 +29,8 @@ def test_hits_of_a_linear_net_follow_the_normal_law(linear):
     x = torch.tensor([[0.1, 0.2], [0.5, 0.5], [0.9, 0.1], [0.3, 0.35]])
     y = torch.tensor([1, 0, 1, 0])
     draws = 2000
-    counts = counted({"m": net}, x, y, taus=(0.05, 0.2, 1.0), draws=draws, bounds=None)
+    there = net.to(device), x.to(device), y.to(device)
+    counts = counted({"m": there[0]}, *there[1:], taus=(0.05, 0.2, 1.0), draws=draws, bounds=None)
     margin = (3 * x[:, 0] - 4 * x[:, 1] + 0.5) * (2 * y - 1)
     for t, tau in enumerate(counts.taus):
         expected = stats.norm.cdf(margin.numpy() / (tau * 5))

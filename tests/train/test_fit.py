@@ -117,7 +117,7 @@ def test_a_schedule_wound_forward_has_the_same_bits(warmup):
         schedule.step()
 
 
-def test_bfloat16_casts_the_forward_pass_and_nothing_that_is_kept():
+def test_bfloat16_casts_the_forward_pass_and_nothing_that_is_kept(device):
     """Fails if the net itself becomes bfloat16, if nothing is cast, or if the loss is computed
     from rounded probabilities: it must be that of the logits as floats."""
     seen = {}
@@ -134,14 +134,15 @@ def test_bfloat16_casts_the_forward_pass_and_nothing_that_is_kept():
             return out
 
     x, y = data(12)
-    made = fit(Watched(), x, y, seed=0, epochs=1, lr=0.1, precision="bfloat16", batch_size=12)
+    watched = Watched().to(device)
+    made = fit(watched, x, y, seed=0, epochs=1, lr=0.1, precision="bfloat16", batch_size=12)
     assert seen["logits"].dtype == torch.bfloat16
     index = torch.randperm(12, generator=generator(0, 10))
     logits = seen["logits"].detach().requires_grad_()
-    F.cross_entropy(logits.float(), y[index]).backward()
+    F.cross_entropy(logits.float(), y[index].to(device)).backward()
     assert torch.equal(seen["gradient"], logits.grad)
     assert {p.dtype for p in made.parameters()} == {torch.float32}
-    full = fit(net(dropout=0.0), x, y, seed=0, epochs=1, lr=0.1, batch_size=12)
+    full = fit(net(dropout=0.0).to(device), x, y, seed=0, epochs=1, lr=0.1, batch_size=12)
     ours = made.net[6].weight
     assert not torch.equal(ours, full[6].weight)
     torch.testing.assert_close(ours, full[6].weight, atol=5e-3, rtol=0)
