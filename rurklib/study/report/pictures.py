@@ -238,8 +238,8 @@ def draw_two_averages(of: Scale, curve: pd.DataFrame) -> Any:
     averages = {"ratio_of_means": "ratio of means (what the paper plots)",
                 "mean_of_ratios": "mean of ratios (what the paper defines)"}  # fmt: skip
     title = f"Two averages of Original's ratios, {of.run.scenario.name}"
-    names = {"xlabel": f"tau ({of.unit})", "ylabel": "ratio"}
-    figure = lines(own, "tau", group=averages, title=title, **names)
+    xlabel = f"tau ({of.unit})"
+    figure = lines(own, "tau", group=averages, title=title, xlabel=xlabel, ylabel="ratio")
     return save_figure(of.run, figure, "04_estimators", data=own)
 
 
