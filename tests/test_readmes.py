@@ -60,7 +60,7 @@ def test_the_front_page_counts_the_methods():
 def test_every_fault_names_a_test_that_there_is():
     """tests/README.md: `room/file.py::name`, below tests/."""
     named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "tests" / "README.md").read_text())
-    assert len(named) > 50
+    assert len(named) > 40
     for file, name in named:
         path = ROOT / "tests" / file
         assert path.exists(), file
