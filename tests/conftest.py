@@ -9,8 +9,8 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of kernels and commands; set before torch
 
@@ -91,7 +91,7 @@ def cnn() -> Callable[..., nn.Sequential]:
     Its running statistics are not the initial ones, so that train and eval mode differ, and its
     head is steep and centred, so that images get different labels and small steps matter."""
 
-    def make(seed: int = 0, classes: int = 3) -> nn.Sequential:
+    def make(seed: int = 0) -> nn.Sequential:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = nn.Sequential(
@@ -100,7 +100,7 @@ def cnn() -> Callable[..., nn.Sequential]:
                 nn.ReLU(),
                 nn.AdaptiveAvgPool2d(2),
                 nn.Flatten(),
-                nn.Linear(16, classes),
+                nn.Linear(16, 3),
             )
             x = torch.rand(256, 1, 6, 6)
             net.train()(x)
@@ -116,9 +116,9 @@ def cnn() -> Callable[..., nn.Sequential]:
 def images() -> Callable[..., tuple[Tensor, Tensor]]:
     """``images(n, seed=0)``: x float [n, 1, 6, 6] in [0, 1] and labels 0, 1, 2, 0, ..."""
 
-    def make(n: int, seed: int = 0, classes: int = 3) -> tuple[Tensor, Tensor]:
+    def make(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
         x = torch.rand(n, 1, 6, 6, generator=seeded_generator(1000 + seed))
-        return x, torch.arange(n) % classes
+        return x, torch.arange(n) % 3
 
     return make
 
@@ -142,38 +142,27 @@ def same_random_state() -> Callable:
 def left_as_found() -> Callable:
     """``with left_as_found(model):`` fails if the block changed anything about the model."""
 
-    def state(model: nn.Module) -> dict:
-        return {
-            "modes": [m.training for m in model.modules()],
-            "weights": {k: v.clone() for k, v in model.state_dict().items()},
-            "grads": [None if p.grad is None else p.grad.clone() for p in model.parameters()],
-            "requires_grad": [p.requires_grad for p in model.parameters()],
-        }
+    def state(model: nn.Module) -> list:
+        return [
+            [m.training for m in model.modules()],
+            [p.requires_grad for p in model.parameters()],
+            [None if p.grad is None else p.grad.clone() for p in model.parameters()],
+            {k: v.clone() for k, v in model.state_dict().items()},
+        ]
 
     @contextmanager
     def watch(*models: nn.Module) -> Iterator[None]:
         before = [state(m) for m in models]
         yield
-        for old, new in zip(before, [state(m) for m in models], strict=True):
-            assert old["modes"] == new["modes"]
-            assert old["requires_grad"] == new["requires_grad"]
-            for name, tensor in old["weights"].items():
-                assert torch.equal(tensor, new["weights"][name]), name
-            for a, b in zip(old["grads"], new["grads"], strict=True):
-                assert (a is None and b is None) or torch.equal(a, b)
+        torch.testing.assert_close([state(m) for m in models], before, rtol=0, atol=0)
 
     return watch
 
 
 SMALL_STUDY = {
-    "epochs": 6,
-    "references": 3,
-    "draws": 12,
-    "taus": [0.0, 0.1, 0.2],
-    "methods": ["GD", "RURK"],
-    "RURK.epochs": 2,
-    "perturbations": ["gaussian", "pgd-l2"],
-}
+    "epochs": 6, "references": 3, "draws": 12, "taus": [0.0, 0.1, 0.2], "methods": ["GD", "RURK"],
+    "RURK.epochs": 2, "perturbations": ["gaussian", "pgd-l2"],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -191,9 +180,8 @@ def small_run(tmp_path_factory) -> Path:
     folder = shared / "small" / "digits"
     with FileLock(shared / "small.lock"):
         if not folder.exists():
-            run = open_run(
-                "digits", folder.with_name("unfinished"), seeds=[0], settings=SMALL_STUDY
-            )
+            unfinished = folder.with_name("unfinished")
+            run = open_run("digits", unfinished, seeds=[0], settings=SMALL_STUDY)
             study.train(run)
             study.unlearn(run)
             summarise(run)
@@ -202,39 +190,11 @@ def small_run(tmp_path_factory) -> Path:
     return Path(shutil.copytree(folder, tmp_path_factory.mktemp("small") / "digits"))
 
 
-@dataclass(frozen=True)
-class Planted:
-    """Toy data with something to remember and something to be robust about, and nets trained on it
-    without this package.
-
-    Three classes, 24 numbers in [0, 1]: eight *fine* features, which noise drowns and one sample in
-    five has from another class (to be learnt by heart), and sixteen *coarse* ones. Forget and
-    held-out samples are drawn alike; ``kept`` is the rest of what Original saw.
-    """
-
-    x: Tensor
-    y: Tensor
-    forget: Tensor
-    kept: Tensor
-    held_out: Tensor
-    original: nn.Module
-    retrained: nn.Module
-    references: list[nn.Module]
-
-    def pair(self, name: str) -> tuple[Tensor, Tensor]:
-        at = getattr(self, name)
-        return self.x[at], self.y[at]
-
-
-def plain_net() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(24, 64), nn.ReLU(), nn.Linear(64, 3))
-
-
 def train_plainly(x: Tensor, y: Tensor, seed: int) -> nn.Module:
     """150 steps of Adam on all samples: about 0.1 s."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = plain_net()
+        model = nn.Sequential(nn.Linear(24, 64), nn.ReLU(), nn.Linear(64, 3))
     adam = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(150):
         adam.zero_grad()
@@ -244,7 +204,15 @@ def train_plainly(x: Tensor, y: Tensor, seed: int) -> nn.Module:
 
 
 @pytest.fixture(scope="session")
-def planted() -> Planted:
+def planted() -> SimpleNamespace:
+    """Toy data with something to remember and something to be robust about, and nets trained on it
+    without this package. ``planted.pair("forget")`` is samples and labels; ``planted.train(x, y,
+    seed)`` is one more net.
+
+    Three classes, 24 numbers in [0, 1]: eight *fine* features, which noise drowns and one sample in
+    five has from another class (to be learnt by heart), and sixteen *coarse* ones. Forget and
+    held-out samples are drawn alike; ``kept`` is the rest of what Original saw.
+    """
     g, n = seeded_generator(0), 700
     y = torch.arange(n) % 3
     centres = 0.5 + 0.12 * torch.randn(3, 24, generator=g)
@@ -253,17 +221,14 @@ def planted() -> Planted:
     seen = torch.where(other, torch.randint(3, (n,), generator=g), y)
     pattern = 0.05 * torch.randn(3, 8, generator=g).sign()
     x[:, :8] = 0.5 + pattern[seen] + 0.01 * torch.randn(n, 8, generator=g)
-    forget, kept, held_out = torch.arange(45), torch.arange(45, 300), torch.arange(300, 500)
-    both = torch.cat([kept, forget])
-    return Planted(
-        x, y, forget, kept, held_out,
+    sets = {"forget": slice(0, 45), "kept": slice(45, 300), "held_out": slice(300, 500)}
+    at = {name: torch.arange(n)[part] for name, part in sets.items()}
+    both, kept = torch.cat([at["kept"], at["forget"]]), at["kept"]
+    return SimpleNamespace(
+        x=x, y=y, **at,
+        pair=lambda name: (x[at[name]], y[at[name]]),
         original=train_plainly(x[both], y[both], 50),
         retrained=train_plainly(x[kept], y[kept], 60),
+        train=train_plainly,
         references=[train_plainly(x[kept], y[kept], seed) for seed in range(25, 31)],
     )  # fmt: skip
-
-
-@pytest.fixture
-def train() -> Callable[[Tensor, Tensor, int], nn.Module]:
-    """``train(x, y, seed)``: a plain net on data like ``planted``'s."""
-    return train_plainly

@@ -15,8 +15,6 @@ BLOCKS = re.findall(
 )
 SHOW = """
 from rurklib.study.report.tables import results_table
-from rurklib.study.scenarios import SCENARIOS
-from rurklib.study.run import open_run
 import pandas as pd
 print(results_table(pd.read_csv("runs/squares/summary.csv")).to_string())
 """
@@ -28,7 +26,7 @@ def test_each_file_of_the_readme_is_all_that_it_takes(tmp_path):
     shutil.copytree(
         ROOT / "rurklib", tmp_path / "rurklib", ignore=shutil.ignore_patterns("__pycache__")
     )
-    *added, (script, _) = BLOCKS
+    *added, (title, script) = BLOCKS
     assert {Path(name).parent.name for name, _ in added} == {
         "unlearn", "perturb", "metrics", "data", "scenarios",
     }  # fmt: skip
@@ -36,10 +34,8 @@ def test_each_file_of_the_readme_is_all_that_it_takes(tmp_path):
         assert not (tmp_path / name).exists()
         (tmp_path / name).write_text(text)
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    code = BLOCKS[-1][1] + SHOW
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", script + SHOW]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     summary = pd.read_csv(tmp_path / "runs" / "squares" / "summary.csv")
     assert {"Unsure", "RURK"} <= set(summary.method)
@@ -48,4 +44,4 @@ def test_each_file_of_the_readme_is_all_that_it_takes(tmp_path):
     assert set(measured.perturbation) == {"gaussian", "brighter"}
     assert "Unsure" in set(measured.method)
     assert "sure of forget - held out" in done.stdout
-    assert script == "a script of yours"
+    assert title == "a script of yours"

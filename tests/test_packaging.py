@@ -1,9 +1,8 @@
 """The package from outside: what it imports, declares, builds, and loads when it is imported."""
 
 import ast
-import importlib
+import pkgutil
 import re
-import runpy
 import subprocess
 import sys
 import zipfile
@@ -70,9 +69,11 @@ def test_environment_yml_has_the_names_and_bounds_of_pyproject():
     assert not [d for d in plain if "==" in d]
 
 
-def test_one_version_everywhere():
+def test_one_version_and_a_command_and_public_names_that_there_are():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert rurklib.__version__ == PROJECT["version"] == citation["version"]
+    assert callable(pkgutil.resolve_name(PROJECT["scripts"]["rurk"]))
+    assert not [name for name in rurklib.__all__ if not hasattr(rurklib, name)]
 
 
 def test_the_wheel_has_all_that_an_installed_package_needs(tmp_path, monkeypatch):
@@ -94,29 +95,6 @@ def test_the_wheel_has_all_that_an_installed_package_needs(tmp_path, monkeypatch
         env={"PYTHONPATH": str(tmp_path / "there")}, check=True, timeout=120,
     )  # fmt: skip
     assert Path(done.stdout.strip()) == tmp_path / "there" / "rurklib" / "notebooks"
-
-
-def test_runs_and_data_are_ignored_by_git_and_the_package_is_not():
-    def ignored(path: str) -> bool:
-        return subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT).returncode == 0
-
-    if subprocess.run(["git", "rev-parse"], cwd=ROOT, capture_output=True).returncode:
-        pytest.skip("not a git checkout")
-    assert ignored("runs/digits/summary.csv")
-    assert ignored("data/cifar10/x.bin")
-    assert not ignored("rurklib/data/bundled.py")
-    assert ignored("rurklib/data/x.safetensors")
-    assert not ignored("rurklib/study/trained/digits.safetensors")
-
-
-def test_the_command_answers(monkeypatch, capsys):
-    """As ``python -m rurklib``, and as the script that pip makes."""
-    monkeypatch.setattr(sys, "argv", ["rurk", "--help"])
-    with pytest.raises(SystemExit, match="0"):
-        runpy.run_module("rurklib", run_name="__main__")
-    assert "study" in capsys.readouterr().out
-    module, _, function = PROJECT["scripts"]["rurk"].partition(":")
-    assert callable(getattr(importlib.import_module(module), function))
 
 
 def test_importing_loads_nothing_heavy_and_training_needs_no_extra():
@@ -144,8 +122,3 @@ import rurklib.study.cli.audit, rurklib.study.figures.curves, rurklib.study.repo
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
-
-
-def test_the_public_names_are_there():
-    for name in rurklib.__all__:
-        assert hasattr(rurklib, name), name

@@ -6,20 +6,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-READMES = ["README.md", *(f"rurklib/{p}README.md" for p in ("", "residual/", "train/"))]
-READMES = [ROOT / p for p in READMES]
-PAGES = sorted((ROOT / "figures").rglob("README.md"))
-LINKED = [
-    *READMES,
-    *PAGES,
-    *(p for d in ("notebooks", ".github") for p in sorted((ROOT / d).glob("*.md"))),
-]
-FILES = ROOT / "rurklib" / "README.md"  # its blocks are files of the package: tests/test_adding.py
+READMES = [ROOT / f"{folder}README.md" for folder in ("", "rurklib/residual/", "rurklib/train/")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob(".github/*.md")]
+PAGES += [p for d in ("rurklib", "figures", "notebooks", "tests") for p in (ROOT / d).rglob("*.md")]
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in READMES if p != FILES], ids=lambda p: str(p.relative_to(ROOT))
-)
+# The blocks of rurklib/README.md are files of the package: tests/test_adding.py.
+@pytest.mark.parametrize("path", READMES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_python_blocks_run(path, tmp_path, monkeypatch):
     from rurklib.perturb.perturbations import PERTURBATIONS
     from rurklib.study.scenarios import SCENARIOS
@@ -39,7 +32,7 @@ def test_python_blocks_run(path, tmp_path, monkeypatch):
             registry.update(entries)
 
 
-@pytest.mark.parametrize("path", LINKED, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", sorted(PAGES), ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_and_pictures_point_to_files(path):
     for target in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", path.read_text()):
         link = target[0] or target[1]

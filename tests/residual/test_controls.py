@@ -33,10 +33,10 @@ def test_memory_does_not_raise_the_held_out_control(planted):
     assert result.control_results["held out"].judge("model", test="hits").finding == NONE
 
 
-def test_robustness_raises_it_as_well(planted, train):
+def test_robustness_raises_it_as_well(planted):
     """Re-trained with noise: it never saw a forget sample, and recognises noisy copies of them more
     often than the references. So it does of held-out ones, and the verdict says so."""
-    smoother = train(*noisy_copies(*planted.pair("kept"), 0.1, copies=8), 70)
+    smoother = planted.train(*noisy_copies(*planted.pair("kept"), 0.1, copies=8), 70)
     result = measured(planted, smoother)
     assert result.frame.ratio_of_means.iloc[2:].min() > 1.1
     assert result.controls.ratio_of_means.iloc[2:].min() > 1.1
