@@ -167,6 +167,7 @@ def residual(
     asked = Measurement(
         taus, perturbation, draws, bounds=run.data.bounds, precision=s.recipe.precision
     )
+    PERTURBATIONS[perturbation].check(samples(run, part)[0], max(asked.taus), run.data.bounds)
     question = Question(run, asked, part)
     chosen = ["Original", *s.methods] if methods is None else list(methods)
     models = [n for method in chosen for n in run.names(method)]
