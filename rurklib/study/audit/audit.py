@@ -22,10 +22,10 @@ from rurklib import checks
 from rurklib.residual.controls import HELD_OUT, RETAINED, drawn, sampled
 from rurklib.residual.flags import Flag
 from rurklib.residual.measure import named, residual_knowledge
-from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, TESTS, Verdict
+from rurklib.residual.verdict import JOINT, TESTS, Verdict
 from rurklib.study import files
 from rurklib.study.audit.chance import CHANCE, of_all_classes
-from rurklib.study.audit.plain import ALL, FORGOTTEN, Audited, as_json, counted, said, together
+from rurklib.study.audit.plain import ALL, FORGOTTEN, Audited, as_json, counted, together
 from rurklib.study.audit.samples import rests_on, samples_table
 from rurklib.study.environment import needs
 from rurklib.study.run_record import AUDIT
@@ -72,7 +72,6 @@ def audit(
         retained: samples (x, y) that both trained on. Of each control, at most 200 samples or as
             many as there are forget samples are used, drawn by ``seed``.
         out: folder for audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png,
-            rule.csv, rule.png (with a verdict), roc.csv, roc.png (with held-out samples) and
             report.html; new or empty. None: nothing is written.
         hashes: what the inputs are known by, by name; written down as they are.
         indices: where in your data each of the forget samples is [n], for samples.csv.
@@ -186,7 +185,7 @@ def _write(
 ) -> None:
     """Write an audit's files into ``folder``, which appears when all of them are whole."""
     from rurklib.study.audit.blocks import blocks
-    from rurklib.study.audit.pictures import pictured
+    from rurklib.study.audit.pictures import curves
     from rurklib.study.report import page
 
     others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in
@@ -215,8 +214,9 @@ def _write(
         files.write_frame(partial / "samples.csv", samples)
         if others:
             files.write_frame(partial / "controls.csv", result.controls)
-        pictures = pictured(partial, result, verdict, treated, _headline(verdict, result))
-        shown = blocks(result, verdict, others, asked, pictures, treated, samples, both)
+        shown = blocks(
+            result, verdict, others, asked, [curves(partial, result, title)], treated, samples, both
+        )
         page.write_page(partial / "report.html", title, shown)
         partial.chmod(0o755)
         if folder.exists():
@@ -224,12 +224,3 @@ def _write(
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _headline(verdict: Verdict, result: Audited) -> str:
-    """The verdict as a figure's title, with what anybody can check."""
-    if verdict.finding == NO_VERDICT:
-        return f"No verdict (re-trained models: {verdict.references})"
-    what = "No residual knowledge detected" if verdict.finding == NONE else verdict.finding
-    right = said({FORGOTTEN: (result.right or {})[FORGOTTEN]}).rstrip(".")
-    return f"{what.capitalize()} (p\u00a0=\u00a0{verdict.p:.2g}). {right}"

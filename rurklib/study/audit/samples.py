@@ -78,33 +78,6 @@ def rests_on(
     )
 
 
-def roc_table(result: ResidualKnowledge) -> pd.DataFrame:
-    """Told apart from held-out samples of their class: what share is found, at what price.
-
-    For the model, and for each re-trained one beside the others, a row for each forget sample:
-    ``model``; ``fpr``, the share of held-out samples of its class with as large a
-    margin_difference (1 - rank); ``tpr``, the share of forget samples with as small an fpr.
-    """
-    (name,) = result.models
-    beside = result.references if len(result.references) > 1 else ()
-    rows = []
-    for model in (name, *beside):
-        fpr = np.sort(_as_sure(result, model))
-        fpr = fpr[~np.isnan(fpr)]
-        tpr = np.searchsorted(fpr, fpr, side="right") / len(fpr)
-        rows.append(pd.DataFrame({"model": model, "fpr": fpr, "tpr": tpr}))
-    return pd.concat(rows, ignore_index=True)
-
-
-def found_at(roc: pd.DataFrame, fpr: float = 0.05) -> str:
-    """What :func:`roc_table` says at one false positive rate, as a sentence."""
-    found = roc[roc.fpr <= fpr].groupby("model").tpr.max()
-    found = found.reindex(roc.model.unique(), fill_value=0.0)
-    told = f"Accusing {fpr:.0%} of the held-out finds {found.iloc[0]:.0%} of the forget samples"
-    others = f", with re-trained models up to {found.iloc[1:].max():.0%}" if len(found) > 1 else ""
-    return told + others
-
-
 def _as_sure(result: ResidualKnowledge, model: str) -> np.ndarray:
     """For each forget sample the share of held-out ones of its class that the model knows as well
     or better (NaN: there are none)."""

@@ -101,7 +101,7 @@ def audit(
     are plain numbers.
 
     Prints how many samples each is right on, both answers, and accuracies by tau; writes
-    audit.json, residual_knowledge.csv, samples.csv, controls.csv, rule.csv, roc.csv, the pictures
+    audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png
     and report.html. Exit code 0 whatever they are, but for --fail-on, where asking for a finding of
     which there is no verdict is 1 too; 2 for bad input.
 

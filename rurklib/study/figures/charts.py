@@ -99,19 +99,6 @@ def dots(
     return figure
 
 
-def rule(frame: pd.DataFrame, *, title: str) -> Figure:
-    """Where a model stands by each question of the verdict's rule, on the forget set and controls.
-
-    ``frame`` has the columns of, part, verdict, deviation and :data:`GREYS`, all numbers in
-    standard deviations (:func:`rurklib.study.audit.pictures.rule_table`).
-    """
-    return dots(
-        frame.rename(columns={"part": "method"}), "deviation", title=title, by="of", centre=0.0,
-        xlabel="0: where a further re-trained model is expected; 1: its standard deviation",
-        columns=3, sharex=True,
-    )  # fmt: skip
-
-
 def _greys(
     axis: Axes, part: pd.DataFrame, x: str, rows: str, names: list, bars: str | tuple[str, str]
 ) -> None:
@@ -213,29 +200,6 @@ def lines(
                 axis.minorticks_off()
             if "y" in log:
                 axis.set_yscale("log")
-    return figure
-
-
-def roc(frame: pd.DataFrame, *, title: str) -> Figure:
-    """How many forget samples are found, and how many held-out ones are accused for it: logarithmic
-    axes, for few who are surely found count (Carlini et al., S&P 2022).
-
-    ``frame`` has columns model, fpr and tpr, sorted by model and fpr; the first model is the one
-    that is judged, the others are re-trained. Nobody accused stands at the left edge.
-    """
-    edge = frame.fpr[frame.fpr > 0].min() / 2
-    with panels({"": ""}, title=title, size=(5.6, 4.0), xlabel="held-out samples accused (share)",
-                ylabel="forget samples found (share)") as (figure, axes):  # fmt: skip
-        axis = axes[""]
-        axis.plot([edge, 1], [edge, 1], label="chance", **DOTTED)
-        for k, (_, its) in enumerate(frame.groupby("model", sort=False)):
-            look: dict[str, Any] = {"color": INK, "lw": 1.8, "zorder": 3, "label": "the model"}
-            if k:
-                label = None if k > 1 else "each re-trained model"
-                look = {**style("Re-train"), "marker": "", "lw": 0.8, "label": label}
-            found = [0.0, *its.tpr, 1.0]
-            axis.step([edge, *its.fpr.clip(edge), 1.0], found, where="post", **look)
-        axis.set(xscale="log", yscale="log", xlim=(edge, 1), ylim=(frame.tpr.min() / 2, 1.05))
     return figure
 
 

@@ -17,14 +17,12 @@ import rurklib
 from rurklib import InputError
 from rurklib.residual.exchange import ALIKE
 from rurklib.residual.verdict import NONE, RESIDUAL
-from rurklib.study.audit import pictures
 from rurklib.study.audit.files import build_function, built
-from rurklib.study.figures.curves import against_references
 from rurklib.study.report import page
 from rurklib.study.sources.npz import read_indices, read_samples
 
 FILES = {"audit.json", "residual_knowledge.csv", "samples.csv", "controls.csv", "curves.png",
-         "rule.csv", "rule.png", "roc.csv", "roc.png", "report.html"}  # fmt: skip
+         "report.html"}  # fmt: skip
 QUICK = {"taus": [0], "draws": 1}
 
 
@@ -48,7 +46,7 @@ def test_end_to_end(tmp_path, audit):
         assert frame.tau.tolist() == [0.0, 0.1, 0.2]
         assert pd.read_csv(out / "controls.csv").control.value_counts().tolist() == [3, 3]
         html = (out / "report.html").read_text()
-        assert html.count("data:image/png;base64,") == 3
+        assert html.count("data:image/png;base64,") == 1
         assert "http" not in html
         assert record["verdict"]["sentence"][:60] in html
         assert (out / "curves.png").read_bytes()[:4] == b"\x89PNG"
@@ -231,11 +229,7 @@ def test_the_folder_appears_whole_or_not_at_all(planted, tmp_path, monkeypatch):
     given = planted.original, planted.references, *planted.pair("forget")
     (tmp_path / "o").mkdir()
     rurklib.audit(*given, **QUICK, out=tmp_path / "o")
-    assert {p.name for p in (tmp_path / "o").iterdir()} == FILES - {
-        "controls.csv",
-        "roc.csv",
-        "roc.png",
-    }
+    assert {p.name for p in (tmp_path / "o").iterdir()} == FILES - {"controls.csv"}
     monkeypatch.setattr(page, "write_page", lambda *a: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         rurklib.audit(*given, **QUICK, out=tmp_path / "other")
@@ -245,31 +239,6 @@ def test_the_folder_appears_whole_or_not_at_all(planted, tmp_path, monkeypatch):
     for out in (".", tmp_path / "here"):
         with pytest.raises(InputError, match="is where you are: name a folder in it"):
             rurklib.audit(*given, **QUICK, out=out)
-
-
-def test_the_figure_says_what_was_found(planted, tmp_path, monkeypatch):
-    """Its title is the finding, with p and plain counts, for whichever test was asked for."""
-    titles = []
-    monkeypatch.setattr(
-        pictures,
-        "against_references",
-        lambda *a, title: titles.append(title) or against_references(*a, title=title),
-    )
-    x, y = planted.pair("forget")
-    for k, (model, references, test) in enumerate(
-        [
-            (planted.original, planted.references, "hits"),
-            (planted.retrained, planted.references, "joint"),
-            (planted.original, planted.references[:2], "joint"),
-        ]
-    ):
-        rurklib.audit(model, references, x, y, test=test, out=tmp_path / str(k), **QUICK)
-    found, nothing, few = titles
-    right = "Right, without noise: on the forgotten: model 45 of 45, re-trained 37 ... 39 of 45"
-    assert found.startswith("Residual knowledge (p\u00a0=\u00a03")
-    assert found.endswith(f"). {right}")
-    assert nothing.startswith("No residual knowledge detected (p\u00a0=\u00a00.")
-    assert few == "No verdict (re-trained models: 2)"  # and so of one
 
 
 def test_held_out_samples_of_other_classes_are_left_out(planted):

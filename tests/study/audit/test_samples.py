@@ -5,11 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_curve
 
 import rurklib
 from rurklib import InputError
-from rurklib.study.audit.samples import found_at, roc_table, samples_table
+from rurklib.study.audit.samples import samples_table
 
 
 def test_samples_are_ranked_among_those_held_out(planted):
@@ -77,23 +76,3 @@ def test_copies_of_forget_samples_in_the_data_are_told(planted, folder, tmp_path
     (message,) = told["again"]
     assert message.startswith(f"at index {n}, {n + 1}, {n + 2} of the data forget samples stand ")
     assert told["named"] == [message.replace(f"{n}, {n + 1}, {n + 2}", f"{n + 2}")]
-
-
-def test_the_roc_is_scikit_learns(planted):
-    """Of one class. Fails if a re-trained model stands among its own references."""
-    pairs = {part: planted.pair(part) for part in ("forget", "held_out")}
-    (x, y), held_out = ((x[y == 0], y[y == 0]) for x, y in pairs.values())
-    given = {"taus": [0.0, 0.1], "draws": 4, "bounds": (-1, 1), "held_out": held_out}
-    result = rurklib.audit(planted.original, planted.references, x, y, **given)
-    table = roc_table(result)
-    sides = [result.counts["model"], result.control_results["held out"].counts["model"]]
-    for row, (name, found) in enumerate(table.groupby("model", sort=False)):
-        others = [k for k in range(1, 7) if k != row]
-        scores = [c.margins[row].mean(0) - c.margins[others].mean((0, 1)) for c in sides]
-        truth = np.repeat([1, 0], [len(s) for s in scores])
-        curve = roc_curve(truth, np.concatenate(scores), drop_intermediate=False)
-        points = {(round(f, 9), round(t, 9)) for f, t in zip(*curve[:2], strict=True)}
-        assert {(round(r.fpr, 9), round(r.tpr, 9)) for r in found.itertuples()} <= points, name
-    assert list(table.model.unique()) == ["model", *result.references]
-    at = table[(table.fpr <= 0.05) & (table.model == "model")].tpr.max()
-    assert f"{at:.0%} of the forget samples" in found_at(table)
