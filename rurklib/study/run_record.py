@@ -7,7 +7,7 @@ from typing import Any
 from rurklib.checks import InputError
 from rurklib.study import files
 
-RECORD, AUDIT = "run.json", "audit.json"  # of a run, of an audit
+RECORD = "run.json"
 OTHERWISE = "choose another --out or start over with --fresh"
 
 

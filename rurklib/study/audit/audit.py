@@ -22,13 +22,11 @@ from rurklib import checks
 from rurklib.residual.controls import HELD_OUT, RETAINED, drawn, sampled
 from rurklib.residual.flags import Flag
 from rurklib.residual.measure import named, residual_knowledge
-from rurklib.residual.verdict import JOINT, TESTS, Verdict
 from rurklib.study import files
 from rurklib.study.audit.chance import CHANCE, of_all_classes
 from rurklib.study.audit.plain import ALL, FORGOTTEN, Audited, as_json, counted, together
 from rurklib.study.audit.samples import rests_on, samples_table
 from rurklib.study.environment import needs
-from rurklib.study.run_record import AUDIT
 from rurklib.tensors import Bounds, Pair, of_one_kind
 
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
@@ -51,13 +49,10 @@ def audit(
     draws: int = 100,
     seed: int = 0,
     bounds: Bounds = (0.0, 1.0),
-    test: str = JOINT,
-    level: float = 0.05,
     expect_chance: bool = False,
     title: str = "Audit of a model",
     hashes: Mapping[str, str] | None = None,
     indices: Sequence[int] | None = None,
-    given: Mapping[str, Any] | None = None,
     flags: Sequence[Flag] = (),
     **options: Any,
 ) -> Audited:
@@ -76,22 +71,16 @@ def audit(
         hashes: what the inputs are known by, by name; written down as they are.
         indices: where in your data each of the forget samples is [n], for samples.csv.
         flags: what looks wrong already, to stand among the measurement's.
-        given: what :func:`read_audit` was told, written down.
         taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
-        test, level: as :func:`rurklib.residual.verdict.judge`, level below 0.5; ``result.verdict``
-            is the rule's at 5 %, whatever they were.
         expect_chance: references may be at chance (a whole class was forgotten); else no verdict.
 
-    Returns the measurement: ``result.judge("model", test=..., level=...)`` is the verdict that was
-    written, ``result.right`` how many samples each model is right on without noise.
+    Returns the measurement: ``result.verdict`` is the verdict that was written, ``result.right``
+    how many samples each model is right on without noise.
 
     Raises InputError before anything is measured, and leaves no folder then.
     """
     if not isinstance(model, nn.Module):
         raise checks.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
-    if not 0 < level < 0.5:
-        raise checks.InputError(f"level = {level}: expected a share of false alarms, such as 0.05")
-    checks.one_of("test", test, TESTS)
     folder = None if out is None else free(Path(out))
     checks.inputs(x, bounds)
     checks.labels(y, len(x))
@@ -138,9 +127,7 @@ def audit(
         asked |= {"taus": [*map(float, taus)], "bounds": bounds and [*bounds]}
         sizes = {"forget": len(x), **{name: len(cx) for name, (cx, _) in controls.items()}}
         asked |= {"samples": sizes, "references": [*result.references], "sha256": hashes or {}}
-        asked |= {"given": given or {}}
-        verdict = result.judge("model", test=test, level=level)
-        _write(folder, result, verdict, asked, title, indices)
+        _write(folder, result, asked, title, indices)
     return result
 
 
@@ -178,7 +165,6 @@ def _of_classes(pair: Pair, y: Tensor) -> Pair:
 def _write(
     folder: Path,
     result: Audited,
-    verdict: Verdict,
     asked: Mapping[str, Any],
     title: str,
     indices: Sequence[int] | None,
@@ -188,11 +174,11 @@ def _write(
     from rurklib.study.audit.pictures import curves
     from rurklib.study.report import page
 
-    others = {n: r.judge("model", test=verdict.test, level=verdict.level) for n, r in
-              result.control_results.items()}  # fmt: skip
+    verdict = result.verdict
+    others = {n: r.judge("model") for n, r in result.control_results.items()}
     able = HELD_OUT in result.control_results
     able = able and not (result.guessed or result.unasked)  # else a flag says why
-    treated = result.exchange("model", level=verdict.level) if able else None
+    treated = result.exchange("model") if able else None
     samples = samples_table(result, indices)
     alone = rests_on(result, verdict, indices)
     both = result.unasked or together(verdict, treated, others.get(HELD_OUT))
@@ -209,7 +195,7 @@ def _write(
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.{files.PARTIAL}."))
     try:
-        files.write_json(partial / AUDIT, summary)
+        files.write_json(partial / "audit.json", summary)
         files.write_frame(partial / "residual_knowledge.csv", result.frame)
         files.write_frame(partial / "samples.csv", samples)
         if others:

@@ -19,7 +19,6 @@ PLAINLY = {
     NONE: "Nothing tells it from re-trained models on the forgotten",
     NO_VERDICT: "No verdict",
 }
-SET_UP = ("mean", "std", "label_order", "arrays")  # said as they were given
 BEST = (
     "The twenty that the model knows most beyond re-trained models (margin_difference, in logits);"
     " index is a sample's place in the data. samples.csv has all"
@@ -61,12 +60,11 @@ def blocks(
     written down, ``treated`` and ``samples`` None where they couldn't be asked; ``both``
     says how both answers are true.
     """
-    sizes, k, set_up = asked["samples"], len(result.references), asked["given"]
+    sizes, k = asked["samples"], len(result.references)
     told = (
         f"{sizes['forget']} forget samples, {asked['draws']} copies of each per tau "
         f"({asked['perturbation']}), {k or 'no'} re-trained reference{'s' * (k != 1)}, seed "
-        f"{asked['seed']}; taus {', '.join(f'{tau:g}' for tau in asked['taus'])}"
-        f"{''.join(f'; {name} {set_up[name]}' for name in SET_UP if set_up.get(name))}."
+        f"{asked['seed']}; taus {', '.join(f'{tau:g}' for tau in asked['taus'])}."
     )
     flags = [str(flag) for flag in result.flags] or ["None raised."]
     answers = [said(result.right or {}), str(verdict), *([str(treated)] if treated else [])]

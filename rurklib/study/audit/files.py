@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rurklib.checks import InputError, count, disjoint, labels
+from rurklib.checks import InputError, disjoint
 from rurklib.residual.flags import flag, some
 from rurklib.study.audit.fitted import fitted, shown_to
 from rurklib.study.brought import executed
@@ -35,28 +35,23 @@ def read_audit(
     forget: Path,
     held_out: Path | None = None,
     retain: Path | None = None,
-    classes: int | None = None,
     device: str = "auto",
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     label_order: Sequence[float] | None = None,
-    arrays: str | None = None,
 ) -> dict[str, Any]:
     """Everything that an audit needs from its files, as :func:`rurklib.audit`'s arguments.
 
     ``model`` is FILE.py:FUNCTION, whose ``weights`` are a file; the rest are the files that
     ``rurk audit`` takes. ``device`` is where models and samples are put: "auto" a GPU if there is
-    one; ``mean``, ``std`` and ``label_order`` as :func:`rurklib.study.audit.fitted.fitted`,
-    ``arrays`` as :func:`rurklib.study.sources.npz.read_samples`.
+    one; ``mean``, ``std`` and ``label_order`` as :func:`rurklib.study.audit.fitted.fitted`.
 
     Cheap files first: no code is run before arrays and weights are known to be good. Raises
     InputError, in one line that names the file, for whatever can't be used.
     """
     place = device_of(device)
-    x, y = read_samples(data, arrays)
+    x, y = read_samples(data)
     forgotten = read_indices(forget, len(x))
-    if classes is not None:
-        labels(y, len(x), count("classes", classes, 2), f"{data}: y")
     given: dict[str, Any] = {"x": x[forgotten], "y": y[forgotten], "indices": forgotten}
     given["flags"] = flag("forget samples elsewhere", _elsewhere(x, forgotten))
     for name, path in {"held_out": held_out, "retained": retain}.items():
@@ -68,7 +63,7 @@ def read_audit(
                     f"{path} is --data itself, and {name.replace('_', ' ')} samples are others: "
                     "save them as an .npz of their own, by the same names, or give .npy indices"
                 )
-            given[name] = read_samples(path, arrays)
+            given[name] = read_samples(path)
             disjoint(*of_one_kind(given["x"], given[name][0]), ("forget", str(path)))
             continue
         chosen = read_indices(path, len(x))
@@ -78,10 +73,8 @@ def read_audit(
     nets = _nets(model, weights, references)
     nets = fitted(nets, given["x"], given["y"], mean, std, label_order)
     given["model"], *others = nets
-    told = shown_to(nets[0], given["x"], given["y"])
+    shown_to(nets[0], given["x"], given["y"])
     given["references"] = dict(zip(map(str, references), others, strict=True))
-    if classes not in (None, told):
-        raise InputError(f"the model tells {told} classes apart, not the {classes} of --classes")
     return {n: v if n in ("indices", "flags") else moved(v, place) for n, v in given.items()}
 
 

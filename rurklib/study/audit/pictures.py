@@ -19,5 +19,6 @@ def curves(folder: Path, result: ResidualKnowledge, title: str) -> Picture:
     """Draw curves.png into ``folder``."""
     what = f"Residual knowledge over tau, {title}"
     figure = against_references(result.frame, result.controls, title=what)
-    files.write(folder / "curves.png", png(figure, what))
-    return Picture(folder / "curves.png", what, CURVES)
+    alt = f"{what}: residual_knowledge.csv"
+    files.write(folder / "curves.png", png(figure, alt))
+    return Picture(folder / "curves.png", alt, CURVES)

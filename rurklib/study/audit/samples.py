@@ -68,7 +68,7 @@ def rests_on(
         hits, margins = np.delete(c.hits, one, -1), np.delete(c.margins, one, -1)
         less[n] = replace(c, hits=hits, margins=margins)
     rest = replace(result, counts=less, y=np.delete(np.asarray(result.y), one), control_results={})
-    without = rest.judge(name, test=verdict.test, level=verdict.level)
+    without = rest.judge(name)
     if without.finding == verdict.finding or not without.p >= 2 * verdict.level:
         return ""
     which = one if indices is None else int(indices[one])

@@ -15,7 +15,6 @@ from rurklib.residual.verdict import NO_VERDICT, OVER, RESIDUAL
 from rurklib.study import brought
 from rurklib.study.cli.options import numbers
 from rurklib.study.files import read_json
-from rurklib.study.run_record import AUDIT
 
 
 class Audit(click.Command):
@@ -39,7 +38,7 @@ FAILURES = {  # what --fail-on takes, and the findings: who asks for one is not 
     "residual": (RESIDUAL, NO_VERDICT), "over-forgotten": (OVER, NO_VERDICT),
     TREATED: (SURER, LESS_SURE), "no-verdict": (NO_VERDICT,), "flags": (),
 }  # fmt: skip
-ASKED = ("perturbation", "draws", "seed", "test", "level", "expect_chance")  # handed on as they are
+ASKED = ("perturbation", "draws", "seed", "expect_chance")  # handed on as they are
 
 
 @click.command(cls=Audit)
@@ -54,7 +53,6 @@ ASKED = ("perturbation", "draws", "seed", "test", "level", "expect_chance")  # h
     "are held-out samples",
 )
 @click.option("--data", type=FILE, required=True, help=".npz: x, y (or MedMNIST's train_images)")
-@click.option("--arrays", metavar="X,Y", help="what x and y are called in .npz files, all of them")
 @click.option("--forget", type=FILE, required=True, help=".npy: indices into it of what to forget")
 @click.option("--held-out", type=FILE, help="samples nobody trained on: .npy indices, or .npz")
 @click.option("--retain", type=FILE, help="samples all trained on: .npy indices, or .npz")
@@ -74,15 +72,12 @@ ASKED = ("perturbation", "draws", "seed", "test", "level", "expect_chance")  # h
     is_flag=True,
     help="references may guess: a whole class was forgotten, or the samples are that hard",
 )
-@click.option("--classes", type=int, help="how many classes the models must tell apart")
 @click.option("--taus", default="0,0.01,0.02,0.03,0.05,0.08", show_default=True, help="radii")
 @click.option("--perturbation", default="gaussian", show_default=True, help=COPIES)
 @click.option("--draws", default=100, show_default=True, help="copies per sample and tau")
 @click.option("--seed", default=0, show_default=True, help="decides the copies")
 @click.option("--bounds", default="0,1", show_default=True, help="range of the input, or none")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option("--test", default="joint", show_default=True, help="the rule, or one of its parts")
-@click.option("--level", default=0.05, show_default=True, help="share of false alarms accepted")
 @click.option(
     "--fail-on", metavar="LIST", default="", help=f"exit code 1 for {', '.join(FAILURES)}"
 )
@@ -101,9 +96,9 @@ def audit(
     are plain numbers.
 
     Prints how many samples each is right on, both answers, and accuracies by tau; writes
-    audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png
-    and report.html. Exit code 0 whatever they are, but for --fail-on, where asking for a finding of
-    which there is no verdict is 1 too; 2 for bad input.
+    audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png and report.html. Exit
+    code 0 whatever they are, but for --fail-on, where asking for a finding of which there is no
+    verdict is 1 too; 2 for bad input.
 
     \b
     rurk audit --model m.py:build --weights m.safetensors
@@ -146,11 +141,8 @@ def audit(
     known += [Path(given["model"].rpartition(":")[0]), *given["references"]]
     known += map(Path, brought.GIVEN)
     hashes = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in known}
-    again = {name: placed(value) for name, value in given.items()}
-    result = run(
-        **read, **asked, title=title, hashes=hashes, given=again, progress=every_few_seconds()
-    )
-    told = read_json(out / AUDIT)
+    result = run(**read, **asked, title=title, hashes=hashes, progress=every_few_seconds())
+    told = read_json(out / "audit.json")
     answers = [told["verdict"], *([told["exchange"]] if told["exchange"] else [])]
     lines = [said(result.right or {}), *(answer["sentence"] for answer in answers)]
     lines += [text for text in (told["together"], rising(result)) if text]
@@ -173,15 +165,6 @@ def failures(named: list[str], answers: list[dict[str, Any]], flags: list[str]) 
         none = ", which acquits nobody; it says why above" * (why == [NO_VERDICT])
         said += [f"--fail-on {word}: {', '.join(why)}{none}"] * bool(why)
     return said
-
-
-def placed(value: Any) -> Any:
-    """Paths, alone or several, and the one in FILE.py:FUNCTION, wherever they are named from."""
-    if isinstance(value, tuple):
-        return [placed(path) for path in value]
-    if isinstance(value, Path) or str(value).rpartition(":")[0].endswith(".py"):
-        return str(Path(value).expanduser().absolute())
-    return value
 
 
 def every_few_seconds(seconds: float = 5.0) -> Callable[[float], None]:

@@ -56,20 +56,15 @@ def npz(path: str | Path) -> Dataset:
     return Dataset(file.stem, train, test, classes, f"read from {file.name}")
 
 
-def read_samples(path: Path, arrays: str | None = None) -> Pair:
-    """Samples and labels of a .npz: arrays x, y, or train_images, train_labels as MedMNIST has, or
-    before these the two that ``arrays`` names, "images,labels".
+def read_samples(path: Path) -> Pair:
+    """Samples and labels of a .npz: arrays x, y, or train_images, train_labels as MedMNIST has.
 
-    x is uint8 (read as x / 255) or floats, [n, ...]. Where its name ends in "images" and channels
+    x is uint8 (read as x / 255) or floats, [n, ...]. Where it is MedMNIST's and channels
     are the last, [n, h, w, 1 or 3], they are brought to [n, channels, h, w], and [n, h, w] to
     [n, 1, h, w]; else it stays in the layout that the model takes. y: whole numbers [n] or [n, 1].
     """
-    own = tuple(name.strip() for name in (arrays or "x,y").split(","))
-    if len(own) != 2 or not all(own):
-        raise InputError(f"--arrays {arrays}: expected two names, as in --arrays images,labels")
-    sets = list(dict.fromkeys([own, *AUDIT_KEYS]))
-    found = _load(path, ".npz", sets, "; or name them: --arrays IMAGES,LABELS")
-    key_x, key_y = next(keys for keys in sets if found.keys() >= set(keys))
+    found = _load(path, ".npz", AUDIT_KEYS)
+    key_x, key_y = next(keys for keys in AUDIT_KEYS if found.keys() >= set(keys))
     x = found[key_x]
     if x.ndim < 2 or (x.dtype != np.uint8 and x.dtype.kind != "f"):
         raise InputError(
@@ -109,9 +104,9 @@ def said(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _load(path: Path, kind: str, sets: Sequence[tuple[str, ...]] = (), mend: str = "") -> Any:
+def _load(path: Path, kind: str, sets: Sequence[tuple[str, ...]] = ()) -> Any:
     """The array of a ``.npy``; or of a ``.npz`` those that are asked for, by name: all of one of
-    the ``sets``, and what is ``OPTIONAL``. ``mend`` ends the message if they aren't there."""
+    the ``sets``, and what is ``OPTIONAL``."""
     if not path.is_file():
         raise InputError(f"{path} does not exist: check the path of the {kind} file")
     what, arrays, names = str(path), {}, []
@@ -137,7 +132,7 @@ def _load(path: Path, kind: str, sets: Sequence[tuple[str, ...]] = (), mend: str
     if sets and not any(arrays.keys() >= set(keys) for keys in sets):
         wanted = " or ".join(", ".join(keys) for keys in sets)
         raise InputError(
-            f"{path} has the arrays {', '.join(names[:8]) or 'none'}: expected {wanted}{mend}"
+            f"{path} has the arrays {', '.join(names[:8]) or 'none'}: expected {wanted}"
         )
     return arrays if sets else found
 
