@@ -78,9 +78,6 @@ MEANS = {
     "labels in another order (fewer are right then than by guessing), pixels normalised otherwise "
     "than in training or divided by 255 twice, colours swapped? As it should be only where a whole "
     "class was forgotten: there, read the column difference",
-    "reference at chance": " guesses where the others don't (never trained, diverged, labels in "
-    "another order?). It widens what re-trained models are believed to show, and so acquits: "
-    "re-train it, or leave it out",
     "depends on the batch": ": the same samples get other answers in a smaller batch (BatchNorm "
     "without running statistics?), so hits depend on batch_size",
     "undefined ratios": " are recognised by no reference and have no ratio. The mean of ratios is "

@@ -4,7 +4,10 @@ import itertools
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +53,80 @@ def inspector(run):
     from rurklib.study.inspector.view import Inspector
 
     return Inspector(run)
+
+
+CODE = """
+from helper import WIDTH
+from torch import nn
+
+def build():
+    return nn.Sequential(nn.Linear(24, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 3))
+
+def breaks():
+    raise RuntimeError("no such file\\nin two lines")
+
+def seven():
+    return 7
+
+def ends():
+    raise SystemExit(0)
+
+class Lost(nn.Sequential):
+    def forward(self, x):
+        raise KeyError("no")
+
+def lost():
+    return Lost(nn.Linear(24, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 3))
+
+def wide():
+    return nn.Sequential(nn.Linear(24, 65), nn.ReLU(), nn.Linear(65, 3))
+"""
+
+
+@pytest.fixture(scope="session")
+def audit_files(planted, tmp_path_factory) -> Path:
+    """Models, data and code as a user has them."""
+    at = tmp_path_factory.mktemp("mine")
+    (at / "m.py").write_text(CODE)
+    (at / "helper.py").write_text("WIDTH = 64\n")
+    references = {f"a{i}": m for i, m in enumerate(planted.references)}
+    own = {"original": planted.original, "retrained": planted.retrained}
+    for name, model in {**own, **references}.items():
+        save_file(model.state_dict(), at / f"{name}.safetensors")
+    np.savez(at / "data.npz", x=planted.x.numpy(), y=planted.y.numpy())
+    for name in ("forget", "kept", "held_out"):
+        np.save(at / f"{name}.npy", getattr(planted, name).numpy())
+    hx, hy = planted.pair("held_out")
+    np.savez(at / "test.npz", x=hx.numpy(), y=hy.numpy()[:, None])
+    damage(at)
+    return at
+
+
+def damage(at: Path) -> None:
+    """Files that are wrong in one way each, beside the good ones."""
+    weights = {k: v.clone() for k, v in load_file(at / "original.safetensors").items()}
+    (at / "text.safetensors").write_text("hello")
+    save_file({k: v for k, v in weights.items() if k != "2.bias"}, at / "lacks.safetensors")
+    save_file({**weights, "extra": torch.zeros(1)}, at / "extra.safetensors")
+    x, y = np.zeros((9, 24), np.float32), np.arange(9) % 3
+    np.savez(at / "keys.npz", images=x, labels=y)
+    np.savez(at / "objects.npz", x=np.array([{}] * 9), y=y)
+    np.savez(at / "short.npz", x=x, y=y[:5])
+    np.savez(at / "whole.npz", x=x.astype(np.int64), y=y)
+    np.savez(at / "number.npz", x=np.float32(3), y=y)
+    np.savez(at / "grey.npz", x=255 * np.ones((700, 24), np.float32), y=np.arange(700) % 3)
+    np.savez(at / "narrow.npz", x=np.zeros((700, 20), np.float32), y=np.arange(700) % 3)
+    np.savez(at / "four.npz", x=np.zeros((700, 24), np.float32), y=np.arange(700) % 4)
+    np.save(at / "beyond.npy", np.array([0, 700]))
+    np.save(at / "below.npy", np.array([-1, 3]))
+    np.save(at / "twice.npy", np.array([1, 1, 2]))
+    np.save(at / "none.npy", np.array([], np.int64))
+    np.save(at / "real.npy", np.array([0.5]))
+    np.save(at / "overlap.npy", np.array([44, 45]))
+    np.save(at / "mask.npy", np.arange(700) % 2)
+    (at / "table.csv").write_text("0,1\n")
+    (at / "leaves.py").write_text("raise SystemExit(0)\n")
+    (at / "broken.py").write_text("import nothing_like_it\n")
 
 
 README = Path(__file__).parents[2] / "rurklib" / "README.md"

@@ -2,7 +2,8 @@
 
 A row of ``COMMANDS`` is (words of a command, words that must occur in its message). In the words,
 OUT is a folder that isn't there, FOLDER a finished run, BOOK a notebook that can be swept, GROUPS a
-YAML file with a name that BOOK hasn't, NOTES a folder that holds somebody's notes.
+YAML file with a name that BOOK hasn't, NOTES a folder that holds somebody's notes. GOOD are the
+words of an audit that works, in a folder of a user's files; of two options the last one counts.
 """
 
 from pathlib import Path
@@ -54,7 +55,76 @@ SWEEP = [
     ("--groups GROUPS", "did you mean 'tau'"),
     ("--grid tau=1 --scheduler tcp://127.0.0.1:9", "no Dask scheduler answers"),
 ]
+GOOD = (
+    "--model m.py:build --weights original.safetensors --references a0.safetensors a1.safetensors "
+    "--data data.npz --forget forget.npy --taus 0,0.1 --draws 2"
+)
+AUDIT = [
+    ("--weights text.safetensors", "text.safetensors can't be read as weights (Error while "),
+    ("--weights gone.safetensors", "gone.safetensors does not exist"),
+    ("--weights lacks.safetensors", 'Missing key(s) in state_dict: "2.bias"'),
+    ("--weights extra.safetensors", 'Unexpected key(s) in state_dict: "extra"'),
+    ("--model m.py:biuld", "has no function 'biuld'"),
+    ("--model m.py", "expected FILE.py:FUNCTION"),
+    ("--model gone.py:build", "gone.py does not exist"),
+    ("--model broken.py:build", "can't be imported (No module named 'nothing_like_it')"),
+    ("--model m.py:breaks", "the model's function raised no such file: mend its code"),
+    ("--model m.py:seven", "returned a int"),
+    ("--model leaves.py:build", "leaves.py can't be imported (0): mend its line 1"),
+    ("--model m.py:ends", "the model's function raised 0: mend its code"),
+    ("--model m.py:lost", "can't be applied to a batch of (24,) inputs ('no')"),
+    ("--model m.py:wide", "doesn't fit the net that --model m.py:wide builds (size mismatch"),
+    ("--data keys.npz", "has the arrays images, labels: expected x, y"),
+    ("--data objects.npz", "can't be read as .npz"),
+    ("--data short.npz", "for 9 samples: expected one whole number each"),
+    ("--data whole.npz", "x is int64 (9, 24): expected uint8 images or floats"),
+    ("--data number.npz", "x is float32 (): expected uint8 images or floats, [n, ...]"),
+    ("--data grey.npz", "expected values in [0, 1]"),
+    ("--data narrow.npz", "can't be applied to a batch of (20,) inputs"),
+    ("--data four.npz", "expected labels in 0 ... 2"),
+    ("--data forget.npy", "holds one array: expected a .npz file"),
+    ("--forget mask.npy", "one for each sample: a mask? use .astype(bool)"),
+    ("--forget table.csv", "can't be read as .npy (it is text): write it with numpy"),
+    ("--forget beyond.npy", "spans 0 ... 700: expected indices in 0 ... 699"),
+    ("--forget below.npy", "spans -1 ... 3: expected indices in 0 ... 699"),
+    ("--forget twice.npy", "names 1 samples twice"),
+    ("--forget none.npy", "expected indices of samples"),
+    ("--forget real.npy", "expected indices of samples"),
+    ("--forget data.npz", "holds an archive of arrays: expected a .npy file"),
+    ("--held-out overlap.npy", "are in the forget set too"),
+    ("--held-out data.npz", "are in the forget set too"),
+    ("--taus 0,a", "expected numbers such as"),
+    ("--taus -1", "tau = -1"),
+    ("--taus 0,8,16", "taus reach 16, inputs span 0 ... 1: nothing is left of a sample"),
+    ("--bounds 1,0", "expected the lowest and the highest value"),
+    ("--perturbation gausian", "did you mean 'gaussian'"),
+    ("--draws 0", "draws = 0"),
+    ("--draws 10000000000000", "more memory than there is"),
+    ("--device meta:x", "--device meta:x can't be used here"),
+    ("--device cuda:99", "--device cuda:99 can't be used here"),
+    ("--fail-on residul", "did you mean 'residual'"),
+    ("--fail-on treated-differently", "needs --held-out"),
+    ("--mean 0.1,0.2", "--mean has 2 numbers: expected one, or one for each of the 24 channels"),
+    ("--mean a", "--mean a: expected numbers such as"),
+    ("--mean nan", "--mean = nan: expected a finite number"),
+    ("--std 0", "--std 0: expected numbers above 0"),
+    ("--label-order 0,1,1", "--label-order 0,1,1: expected each of 0 ... 2 once"),
+    ("--label-order 0,0.5,2", "--label-order 0,0.5,2: expected each of 0 ... 2 once"),
+    ("--expect-accuracy 0.7", "needs --held-out or --retain"),
+    ("--expect-accuracy 7", "--expect-accuracy = 7.0: expected a finite number in [0, 1]"),
+    ("--expect-accuracy 1 --held-out test.npz", "original.safetensors is right on "),
+    ("--label-order 1,2,0 --expect-accuracy 0.7 --retain kept.npy", " of 255 retained samples, 0."),
+]
 COMMANDS = [
+    *((f"audit --out OUT GOOD {words}", says) for words, says in AUDIT),
+    ("audit GOOD --out NOTES", "expected a new or an empty folder"),
+    ("audit GOOD --out NOTES/notes.txt", "expected a new or an empty folder"),
+    ("audit GOOD --out .", "expected a new or an empty folder"),
+    (
+        "audit --model m.py:build --weights a0.safetensors --data data.npz --forget forget.npy "
+        "--out OUT",
+        "or held-out samples, which need none",
+    ),
     *((f"study --out OUT {words}", says) for words, says in STUDY),
     *((f"sweep BOOK --out OUT {words}", says) for words, says in SWEEP),
     ("sweep BOOK --out NOTES --grid tau=1", "not empty and not a sweep"),
@@ -84,6 +154,9 @@ def test_a_command_that_cannot_be_done_is_one_line(
     command, says, places, refused, request, monkeypatch
 ):
     monkeypatch.setattr("rurklib.study.sweep.run.PATIENCE", 1.0)
+    if command.startswith("audit"):
+        monkeypatch.chdir(request.getfixturevalue("audit_files"))
+        command = command.replace("GOOD", GOOD)
     if "FOLDER" in command:
         places["FOLDER"] = str(request.getfixturevalue("small_run"))
     for word, place in places.items():

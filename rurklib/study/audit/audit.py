@@ -23,11 +23,20 @@ from rurklib.residual.controls import HELD_OUT, RETAINED, drawn, sampled
 from rurklib.residual.flags import Flag
 from rurklib.residual.measure import named, residual_knowledge
 from rurklib.study import files
-from rurklib.study.audit.chance import CHANCE, of_all_classes
-from rurklib.study.audit.plain import ALL, FORGOTTEN, Audited, as_json, counted, together
-from rurklib.study.audit.samples import rests_on, samples_table
+from rurklib.study.audit.plain import (
+    ALL,
+    CHANCE,
+    FORGOTTEN,
+    UNLIKE,
+    Audited,
+    as_json,
+    ask_all_classes,
+    count_right,
+    rests_on,
+    samples_table,
+)
 from rurklib.study.environment import needs
-from rurklib.tensors import Bounds, Pair, of_one_kind
+from rurklib.tensors import Bounds, Pair
 
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
 # Whose tau is in units of the input, and no norm of a whole perturbation.
@@ -66,9 +75,9 @@ def audit(
         held_out: samples (x, y) that neither trained on; those of the forgotten classes are used.
         retained: samples (x, y) that both trained on. Of each control, at most 200 samples or as
             many as there are forget samples are used, drawn by ``seed``.
-        out: folder for audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png,
-            report.html; new or empty. None: nothing is written.
-        hashes: what the inputs are known by, by name; written down as they are.
+        out: folder for audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png
+            and report.html; new or empty. None: nothing is written.
+        hashes: checksums of the inputs, by name; written down as they are.
         indices: where in your data each of the forget samples is [n], for samples.csv.
         flags: what looks wrong already, to stand among the measurement's.
         taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
@@ -81,73 +90,58 @@ def audit(
     """
     if not isinstance(model, nn.Module):
         raise checks.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
-    folder = None if out is None else free(Path(out))
+    folder = None if out is None else check_free(Path(out))
     checks.inputs(x, bounds)
     checks.labels(y, len(x))
-    if (
-        bounds
-        and (most := max(checks.taus(taus))) > bounds[1] - bounds[0]
-        and perturbation in IN_UNITS
-    ):
+    largest = max(checks.taus(taus))
+    if bounds and largest > bounds[1] - bounds[0] and perturbation in IN_UNITS:
         raise checks.InputError(
-            f"taus reach {most:g}, inputs span {bounds[0]:g} ... {bounds[1]:g}: nothing is left "
+            f"taus reach {largest:g}, inputs span {bounds[0]:g} ... {bounds[1]:g}: nothing is left "
             "of a sample then; expected radii in units of the input (grey levels / 255)"
         )
     if indices is not None and len(indices) != len(x):
         raise checks.InputError(f"{len(indices)} indices for {len(x)} samples: expected one each")
     pairs = {HELD_OUT: held_out, RETAINED: retained}
     controls = {n: checks.pair(pair, n, bounds) for n, pair in pairs.items() if pair is not None}
-    if len(controls) == 2:
-        both = of_one_kind(controls[RETAINED][0], controls[HELD_OUT][0])
-        checks.disjoint(*both, ("retained", "held-out"))
-    several = {n + ALL: p for n, p in controls.items() if not torch.isin(p[1], y).all()}
-    whole = several or {n: p for n, p in controls.items() if len(p[1].unique()) > 1}
+    other_classes = {n + ALL: p for n, p in controls.items() if not torch.isin(p[1], y).all()}
+    several = other_classes or {n: p for n, p in controls.items() if len(p[1].unique()) > 1}
     if HELD_OUT in controls:
         controls[HELD_OUT] = _of_classes(controls[HELD_OUT], y)
     controls = {n: sampled(pair, len(x), seed) for n, pair in controls.items()}
-    asked: dict[str, Any] = {"perturbation": perturbation, "draws": draws, "seed": seed}
+    settings: dict[str, Any] = {"perturbation": perturbation, "draws": draws, "seed": seed}
     measured = residual_knowledge(
-        model, references, x, y, taus=taus, bounds=bounds, controls=controls, **asked, **options
+        model, references, x, y, taus=taus, bounds=bounds, controls=controls, **settings, **options
     )
-    own, others = named(model, references)
-    nets = {**own, **others}
-    right = counted(measured, nets, {FORGOTTEN: (x, y), **controls})
+    model_by_name, references_by_name = named(model, references)
+    nets = {**model_by_name, **references_by_name}
+    right = count_right(measured, nets, {FORGOTTEN: (x, y), **controls})
     flags = [*flags, *measured.flags]
-    for what, pair in list(whole.items())[:1]:  # held out if there are
-        too = not several and len(y.unique()) > 1  # held-out samples may be of another kind
-        sides = [drawn(pair, MOST, seed), *([(x, y)] if too else [])]
-        row, guess = of_all_classes(nets, sides, measured.models[0])
-        right |= {what: row} if several else {}
-        flags += guess if CHANCE not in {f.name for f in flags} else []
+    for group, pair in list(several.items())[:1]:  # held-out samples if there are
+        # Held-out samples may be of another kind: then forget samples of several classes decide.
+        forget = [] if other_classes or len(y.unique()) < 2 else [(x, y)]
+        row, at_chance = ask_all_classes(
+            nets, [drawn(pair, MOST, seed), *forget], measured.models[0]
+        )
+        right |= {group: row} if other_classes else {}
+        flags += at_chance if CHANCE not in {f.name for f in flags} else []
     if CHANCE in {f.name for f in flags}:  # nets that guess differ by chance
         flags = [f for f in flags if f.name != "reference unlike the others"]
-    told = {**vars(measured), "flags": flags}
-    result = Audited(**told, expect_chance=expect_chance, right=right)
+    fields = {**vars(measured), "flags": flags}
+    result = Audited(**fields, expect_chance=expect_chance, right=right)
     if folder is not None:
-        asked |= {"taus": [*map(float, taus)], "bounds": bounds and [*bounds]}
+        settings |= {"taus": [*map(float, taus)], "bounds": bounds and [*bounds]}
         sizes = {"forget": len(x), **{name: len(cx) for name, (cx, _) in controls.items()}}
-        asked |= {"samples": sizes, "references": [*result.references], "sha256": hashes or {}}
-        _write(folder, result, asked, title, indices)
+        settings |= {"samples": sizes, "references": [*result.references], "sha256": hashes or {}}
+        _write(folder, result, settings, title, indices)
     return result
 
 
-def free(folder: Path) -> Path:
-    """``folder`` if an audit can be written there: new or empty, in a place that can be made.
-    InputError if it can't, or if what draws the figures is not installed."""
+def check_free(folder: Path) -> Path:
+    """Return ``folder`` if it is new or empty and figures can be drawn; else raise InputError."""
     needs("matplotlib", "seaborn", extra="audit")
-    if len(folder.name) > 200 or folder.is_symlink():
-        kind = "is a link" if folder.is_symlink() else f"has a name of {len(folder.name)} letters"
-        raise checks.InputError(f"out = {str(folder)[:80]} {kind}: name a new or an empty folder")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        kind = "is not empty" if folder.is_dir() else "is a file"
-        raise checks.InputError(f"out = {folder} {kind}: name a new or an empty folder")
-    if folder.resolve() == Path.cwd():
-        raise checks.InputError(f"out = {folder} is where you are: name a folder in it")
-    above = next(p for p in folder.absolute().parents if p.exists())
-    try:
-        tempfile.TemporaryDirectory(dir=above).cleanup()
-    except OSError as error:
-        raise checks.InputError(f"out = {folder}: {above} is no folder to write in") from error
+    taken = folder.is_file() or folder.is_symlink() or (folder.exists() and any(folder.iterdir()))
+    if taken or folder.resolve() == Path.cwd():
+        raise checks.InputError(f"out = {folder}: expected a new or an empty folder; name another")
     return folder
 
 
@@ -165,32 +159,26 @@ def _of_classes(pair: Pair, y: Tensor) -> Pair:
 def _write(
     folder: Path,
     result: Audited,
-    asked: Mapping[str, Any],
+    settings: Mapping[str, Any],
     title: str,
     indices: Sequence[int] | None,
 ) -> None:
     """Write an audit's files into ``folder``, which appears when all of them are whole."""
-    from rurklib.study.audit.blocks import blocks
-    from rurklib.study.audit.pictures import curves
-    from rurklib.study.report import page
+    from rurklib.study.audit.page import write_page
 
-    verdict = result.verdict
-    others = {n: r.judge("model") for n, r in result.control_results.items()}
-    able = HELD_OUT in result.control_results
-    able = able and not (result.guessed or result.unasked)  # else a flag says why
-    treated = result.exchange("model") if able else None
+    verdict = result.judge("model")
+    controls = {n: r.judge("model") for n, r in result.control_results.items()}
+    comparable = HELD_OUT in controls and not result.guessed and UNLIKE not in result.flagged
+    exchange = result.exchange("model") if comparable else None
     samples = samples_table(result, indices)
-    alone = rests_on(result, verdict, indices)
-    both = result.unasked or together(verdict, treated, others.get(HELD_OUT))
-    both = f"{alone} {both}".strip()
     summary = {
         "verdict": as_json(verdict),
-        "exchange": treated and as_json(treated) | {"sentence": str(treated)},
-        "together": both,
+        "exchange": exchange and as_json(exchange),
+        "rests_on": rests_on(result, verdict, indices),
         "right": result.right,
         "flags": [dataclasses.asdict(flag) for flag in result.flags],
-        "controls": {name: as_json(other) for name, other in others.items()},
-        "measurement": asked,
+        "controls": {name: as_json(control) for name, control in controls.items()},
+        "measurement": settings,
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.{files.PARTIAL}."))
@@ -198,12 +186,9 @@ def _write(
         files.write_json(partial / "audit.json", summary)
         files.write_frame(partial / "residual_knowledge.csv", result.frame)
         files.write_frame(partial / "samples.csv", samples)
-        if others:
+        if controls:
             files.write_frame(partial / "controls.csv", result.controls)
-        shown = blocks(
-            result, verdict, others, asked, [curves(partial, result, title)], treated, samples, both
-        )
-        page.write_page(partial / "report.html", title, shown)
+        write_page(partial, title, result, samples, summary, controls, exchange)
         partial.chmod(0o755)
         if folder.exists():
             folder.rmdir()  # it is empty, or this raises

@@ -17,12 +17,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rurklib.checks import InputError, disjoint
+from rurklib.checks import InputError, logits, number
+from rurklib.models.logits import logits as all_logits
 from rurklib.residual.flags import flag, some
-from rurklib.study.audit.fitted import fitted, shown_to
 from rurklib.study.brought import executed
 from rurklib.study.sources.npz import read_indices, read_samples, said
-from rurklib.tensors import copies, of_one_kind, seeded
+from rurklib.tensors import Pair, copies, seeded
 
 WRAPPED = ("state_dict", "model_state_dict", "model", "net", "ema")  # where trainers put it
 
@@ -44,7 +44,7 @@ def read_audit(
 
     ``model`` is FILE.py:FUNCTION, whose ``weights`` are a file; the rest are the files that
     ``rurk audit`` takes. ``device`` is where models and samples are put: "auto" a GPU if there is
-    one; ``mean``, ``std`` and ``label_order`` as :func:`rurklib.study.audit.fitted.fitted`.
+    one; ``mean``, ``std`` and ``label_order`` as :func:`fitted`.
 
     Cheap files first: no code is run before arrays and weights are known to be good. Raises
     InputError, in one line that names the file, for whatever can't be used.
@@ -52,30 +52,26 @@ def read_audit(
     place = device_of(device)
     x, y = read_samples(data)
     forgotten = read_indices(forget, len(x))
-    given: dict[str, Any] = {"x": x[forgotten], "y": y[forgotten], "indices": forgotten}
-    given["flags"] = flag("forget samples elsewhere", _elsewhere(x, forgotten))
-    for name, path in {"held_out": held_out, "retained": retain}.items():
-        if path is None:
-            continue
-        if path.suffix == ".npz":
-            if path.resolve() == data.resolve():
-                raise InputError(
-                    f"{path} is --data itself, and {name.replace('_', ' ')} samples are others: "
-                    "save them as an .npz of their own, by the same names, or give .npy indices"
-                )
-            given[name] = read_samples(path)
-            disjoint(*of_one_kind(given["x"], given[name][0]), ("forget", str(path)))
-            continue
-        chosen = read_indices(path, len(x))
-        if both := int(torch.isin(chosen, forgotten).sum()):
-            raise InputError(f"{path} names {both} samples that {forget} names too: take them out")
-        given[name] = x[chosen], y[chosen]
-    nets = _nets(model, weights, references)
-    nets = fitted(nets, given["x"], given["y"], mean, std, label_order)
-    given["model"], *others = nets
-    shown_to(nets[0], given["x"], given["y"])
-    given["references"] = dict(zip(map(str, references), others, strict=True))
-    return {n: v if n in ("indices", "flags") else moved(v, place) for n, v in given.items()}
+    samples = {"held_out": held_out, "retained": retain}
+    pairs = {n: _read_pair(path, x, y) for n, path in samples.items() if path is not None}
+    forget_pair = x[forgotten], y[forgotten]
+    tensors = {path: read_weights(path) for path in [weights, *references]}
+    build = build_function(model)
+    nets = [built(build, path, tensors[path], model) for path in [weights, *references]]
+    nets = fitted(nets, *forget_pair, mean, std, label_order)
+    logits(nets[0], *forget_pair)
+    read = {"model": nets[0], "references": dict(zip(map(str, references), nets[1:], strict=True))}
+    read |= {"x": forget_pair[0], "y": forget_pair[1], **pairs}
+    flags = flag("forget samples elsewhere", _elsewhere(x, forgotten))
+    return {n: moved(v, place) for n, v in read.items()} | {"indices": forgotten, "flags": flags}
+
+
+def _read_pair(path: Path, x: Tensor, y: Tensor) -> Pair:
+    """Samples of a ``.npz`` of their own, or those of (x, y) that a ``.npy`` names."""
+    if path.suffix == ".npz":
+        return read_samples(path)
+    chosen = read_indices(path, len(x))
+    return x[chosen], y[chosen]
 
 
 def _elsewhere(x: Tensor, forgotten: Tensor) -> str:
@@ -105,19 +101,6 @@ def moved(value: Any, device: torch.device) -> Any:
     return value.to(device)
 
 
-def _nets(model: str, weights: Path, references: Sequence[Path]) -> list[nn.Module]:
-    """The model and its references; every file is looked at before code is run."""
-    paths = [weights, *references]
-    if twice := [r for r in references if paths.count(r) > 1]:
-        raise InputError(
-            f"{twice[0]} is given twice, as two references or as the model too: a reference is "
-            "another model, re-trained without the forget samples"
-        )
-    tensors = {path: read_weights(path) for path in paths}
-    build = build_function(model)
-    return [built(build, p, tensors[p], model) for p in paths]
-
-
 def build_function(spec: str) -> Callable[[], nn.Module]:
     """The function that ``path/to/m.py:build`` names. Importing the file runs the code in it."""
     file, colon, name = spec.rpartition(":")
@@ -141,11 +124,7 @@ def built(
     build: Callable[[], nn.Module], weights: Path, tensors: Mapping[str, Tensor], spec: str
 ) -> nn.Module:
     """The net that ``build()`` (``spec`` on the command line) returns with the tensors of a file of
-    weights, in eval mode. InputError if the two don't fit.
-
-    Where one layer of it holds all that it can learn, as ``net`` does in a class that normalises
-    for it or puts its labels in another order, weights by that layer's own names do as well.
-    """
+    weights, in eval mode. InputError if the two don't fit."""
     try:
         with seeded(0):
             model = build()
@@ -156,21 +135,13 @@ def built(
         raise InputError(f"the model's function returned a {kind}: expected a torch.nn.Module")
     if bad := [k for k, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]:
         raise InputError(f"{weights}: {bad[0]} holds NaN or infinity: re-train the model")
-    learnt = len(list(model.parameters()))
-    inner = [n for n, m in model.named_children() if len(list(m.parameters())) == learnt]
-    wanted = model.state_dict(keep_vars=True)
-    if len(inner) == 1 and not set(tensors) & set(wanted):
-        own = {n: t for n, t in wanted.items() if not n.startswith(f"{inner[0]}.")}  # constants
-        tensors = {f"{inner[0]}.{n}": t for n, t in tensors.items()} | own
-    tied = {id(wanted[k]): t for k, t in tensors.items() if k in wanted}  # they are written once
-    twins = {k: tied[id(w)] for k, w in wanted.items() if k not in tensors and id(w) in tied}
     try:
-        model.load_state_dict({**tensors, **twins}, strict=True)
+        model.load_state_dict(tensors, strict=True)
     except RuntimeError as error:  # it names what is missing, is too much, or has another shape
-        hint = "name the function of the net that these weights are of, or give weights of this net"
         why = textwrap.shorten(str(error).partition(":")[2], 300)
         raise InputError(
-            f"{weights} doesn't fit the net that --model {spec} builds ({why}): {hint}"
+            f"{weights} doesn't fit the net that --model {spec} builds ({why}): name the function "
+            "of the net that these weights are of, or give weights of this net"
         ) from error
     return model.cpu().eval()  # one that is built on a GPU: it goes to --device later
 
@@ -212,3 +183,77 @@ def state_dict_in(loaded: Any) -> dict[str, Tensor]:
         raise InputError("expected a state_dict, tensors by name")
     prefix = "module." if all(name.startswith("module.") for name in found) else ""
     return {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+
+
+class Fitted(nn.Module):
+    """``net((x - mean) / std)``, with its outputs in the order of the data's labels: ``order``
+    [classes] is the output for each label."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, net: nn.Module, mean: Tensor, std: Tensor, order: list[int]) -> None:
+        super().__init__()
+        self.net, self.order = net, order
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [n, classes]: column k is the data's label k."""
+        return self.net((x - self.mean) / self.std)[:, self.order]
+
+
+def fitted(
+    nets: Sequence[nn.Module],
+    x: Tensor,
+    y: Tensor,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    label_order: Sequence[float] | None = None,
+) -> list[nn.Module]:
+    """The nets as :class:`Fitted`, or as they are where there is nothing to fit.
+
+    ``mean`` and ``std`` are one number, or one for each channel of x [n, channels, ...], in units
+    of x (uint8 is read as x / 255); ``label_order`` has the label that each output stands for.
+    Raises InputError for numbers that don't fit the data, or for an order that isn't one of the
+    first net's labels.
+    """
+    if mean is None and std is None and label_order is None:
+        return list(nets)
+    numbers = {"--mean": mean or [0.0], "--std": std or [1.0]}
+    for option, values in numbers.items():
+        if len(values) not in (1, x.shape[1]):
+            raise InputError(
+                f"{option} has {len(values)} numbers: expected one, or one for each of the "
+                f"{x.shape[1]} channels of samples {tuple(x.shape[1:])}"
+            )
+        for value in values:
+            number(option, value)
+    if min(numbers["--std"]) <= 0:
+        raise InputError(f"--std {min(numbers['--std']):g}: expected numbers above 0")
+    shape = (-1, *[1] * (x.ndim - 2))  # broadcasts against a sample [channels, ...]
+    center, scale = (torch.tensor(v, dtype=torch.float32).view(shape) for v in numbers.values())
+    classes = logits(nets[0], x, y)
+    labels = [*range(classes)] if label_order is None else list(label_order)
+    if sorted(labels) != list(range(classes)):
+        raise InputError(
+            f"--label-order {','.join(f'{label:g}' for label in labels)}: expected each of 0 ... "
+            f"{classes - 1} once, the label of the first of {classes} outputs first"
+        )
+    order = [labels.index(label) for label in range(classes)]
+    return [Fitted(net, center, scale, order).eval() for net in nets]
+
+
+def check_accuracy(nets: Mapping[str, nn.Module], samples: Pair, what: str, share: float) -> None:
+    """Raise InputError, which names it, for a net that is right on less than ``share`` of the
+    samples, which are called ``what``. Without noise."""
+    x, y = samples
+    for name, net in nets.items():
+        logits(net, x, y, name)
+        right = int((all_logits(net, x).argmax(1) == y).sum())
+        if right < share * len(y):
+            raise InputError(
+                f"{name} is right on {right} of {len(y)} {what} samples, {right / len(y):.4g}: "
+                f"expected {share:g} or more (--expect-accuracy); mend normalisation "
+                "(--mean, --std), the order of labels (--label-order), or the weights"
+            )

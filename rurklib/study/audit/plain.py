@@ -1,67 +1,65 @@
-"""What anybody can check of an audit: who is right on how many, and what two answers come to.
+"""The plain part of an audit: counts of right answers, a row per sample, and references that guess.
 
 A set-up that isn't the training's (pixels normalised otherwise, labels in another order) makes all
-models guess, and models that guess alike acquit. So the counts stand first, and where re-trained
-models are at chance there is no verdict. Models that always say the forgotten class know all of it,
-and are told by samples of other classes. Held-out samples of another kind than the forget samples
-tell nothing, and what would be said beside them isn't.
+models guess, and models that guess look alike. So the counts stand first, and where references are
+at chance there is no verdict. Models that always say the forget samples' class are right on all of
+them, so samples of other classes are asked too.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from torch import nn
+import pandas as pd
+import torch
+from torch import Tensor, nn
 
 from rurklib.models.logits import logits
 from rurklib.residual.controls import HELD_OUT, RETAINED
-from rurklib.residual.exchange import ALIKE, LESS_SURE, SURER, Exchange
+from rurklib.residual.exchange import Exchange
+from rurklib.residual.flags import Flag, flag
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.residual.verdict import JOINT, NO_VERDICT, NONE, OVER, RESIDUAL, Verdict
-from rurklib.study.audit.chance import ALONE, CHANCE
+from rurklib.residual.verdict import JOINT, NO_VERDICT, OVER, RESIDUAL, Verdict
 from rurklib.tensors import Pair
 
-UNLIKE = "references unlike held-out samples"  # a flag
-FORGOTTEN, ALL = "forgotten", ", all classes"
-GROUPS = {  # in a sentence
-    FORGOTTEN: "the forgotten", HELD_OUT: "held-out ones of their classes",
-    HELD_OUT + ALL: "held-out ones of all classes", RETAINED: "retained ones",
-    RETAINED + ALL: "retained ones of all classes",
-}  # fmt: skip
-RISE = 0.02  # of a share, that is no chance of few samples
+CHANCE, UNLIKE = "references at chance", "references unlike held-out samples"  # flags
+FORGOTTEN, ALL = "forgotten", ", all classes"  # groups of samples
+GROUPS = {
+    FORGOTTEN: "forget samples",
+    HELD_OUT: "held-out samples of their classes",
+    HELD_OUT + ALL: "held-out samples of all classes",
+    RETAINED: "retained samples",
+    RETAINED + ALL: "retained samples of all classes",
+}
 
 
 @dataclass(frozen=True, repr=False)
 class Audited(ResidualKnowledge):
-    """A measurement whose verdict is none where re-trained models are at chance, unless that is
-    meant (``expect_chance``), and says nothing of held-out samples of another kind. ``right``: how
-    many samples without noise each model is right on, by group (``GROUPS``), {"of": n, "model":
-    hits, a reference's name: hits}."""
+    """A measurement without a verdict where references are at chance, unless ``expect_chance``.
+
+    Held-out samples of another kind are left out of the verdict. ``right``: how many samples each
+    model is right on without noise, by group: {"of": n, "model": hits, a reference's name: hits}.
+    """
 
     expect_chance: bool = False
     right: Mapping[str, Mapping[str, int]] | None = None
 
     def judge(self, name: Any, *, test: str = JOINT, level: float = 0.05) -> Verdict:
         """As :meth:`ResidualKnowledge.judge`, but for references that guess."""
-        alone = replace(self, control_results={}) if UNLIKE in self.flagged else self
-        verdict = ResidualKnowledge.judge(alone, name, test=test, level=level)
+        without = replace(self, control_results={}) if UNLIKE in self.flagged else self
+        verdict = ResidualKnowledge.judge(without, name, test=test, level=level)
         if not self.guessed or verdict.finding == NO_VERDICT:
             return verdict
-        seen = {flag.name: flag.message for flag in self.flags}
-        if CHANCE in seen:
-            note = (
-                f"re-trained models are right on {seen[CHANCE].partition(':')[0]}, which is no "
-                "better than guessing: mend the set-up (normalisation, order of labels), or, where "
-                "a whole class was forgotten or the samples are that hard, say that it is meant "
-                "(--expect-chance)"
-            )
-        else:
-            note = f"{seen[ALONE].partition(' guesses')[0]} guesses where other references don't: "
-            note += "re-train it or leave it out, or say that it is meant (--expect-chance)"
+        share = next(f.message for f in self.flags if f.name == CHANCE).partition(":")[0]
+        note = (
+            f"re-trained models are right on {share}, which is no better than guessing: mend the "
+            "set-up (normalisation, order of labels); or, where a whole class was forgotten or the "
+            "samples are that hard, say that it is meant (--expect-chance)"
+        )
         return replace(verdict, finding=NO_VERDICT, p=math.nan, note=note)
 
     @property
@@ -71,34 +69,21 @@ class Audited(ResidualKnowledge):
 
     @property
     def guessed(self) -> bool:
-        """Whether re-trained models guess, or one does, which wasn't meant: nothing can be said."""
-        return bool({CHANCE, ALONE} & self.flagged) and not self.expect_chance
-
-    @property
-    def unasked(self) -> str:
-        """Why nobody was asked whether forget samples are treated unlike held-out ones; "" if
-        nothing stood against it."""
-        if UNLIKE not in self.flagged or self.guessed:
-            return ""
-        return (
-            "Whether the forget samples are treated unlike held-out ones wasn't asked: models that "
-            "saw neither are right on other shares of them, so the two are of different kinds (see "
-            "the flag). Give held-out samples that were drawn as the forget samples were."
-        )
+        """Whether references guess, which wasn't expected: then there is no verdict."""
+        return CHANCE in self.flagged and not self.expect_chance
 
 
-def counted(
+def count_right(
     result: ResidualKnowledge, nets: Mapping[Any, nn.Module], groups: Mapping[str, Pair]
 ) -> dict[str, dict[str, int]]:
     """``Audited.right``: from the counts at tau 0, or where that was not measured from one pass of
     the nets, by name, over the ``groups``."""
-    (own,) = result.models
     found = {}
     for group, (x, y) in groups.items():
-        its = result if group == FORGOTTEN else result.control_results[group]
+        measured = result if group == FORGOTTEN else result.control_results[group]
         row: dict[str, int] = {"of": len(y)}
-        for name in (own, *result.references):
-            counts = its.counts[name]
+        for name in (*result.models, *result.references):
+            counts = measured.counts[name]
             if 0 in counts.taus:
                 at = counts.taus.index(0)
                 row[str(name)] = int((2 * counts.of(name)[at] > counts.draws).sum())
@@ -108,25 +93,55 @@ def counted(
     return found
 
 
-def said(right: Mapping[str, Mapping[str, int]]) -> str:
+def ask_all_classes(
+    nets: Mapping[Any, nn.Module], pairs: Sequence[Pair], model: Any
+) -> tuple[dict[str, int], list[Flag]]:
+    """Ask samples (x, y) of several classes, without noise.
+
+    Returns how many of the first pair each net is right on, {"of": n, name: hits}, and a flag if
+    the references (all but ``model``) guess on every pair: if their mean recall over classes is one
+    in the number of classes, within two standard errors.
+    """
+    rows, shares = [], []
+    for x, y in pairs:
+        hits = {str(name): logits(net, x).argmax(1) == y for name, net in nets.items()}
+        rows.append({"of": len(y)} | {name: int(right.sum()) for name, right in hits.items()})
+        references = [right.double() for name, right in hits.items() if name != str(model)]
+        if not references:
+            return rows[0], []
+        recall, error = _recall(torch.stack(references), y)
+        classes = len(y.unique())
+        if recall - 2 * error <= 1 / classes:
+            shares.append(f"{100 * recall:.0f} % of each class, on average over {classes} classes")
+    return rows[0], flag(CHANCE, shares[0]) if len(shares) == len(pairs) else []
+
+
+def _recall(hits: Tensor, y: Tensor) -> tuple[float, float]:
+    """Mean over classes of the share that models [k, n] are right on, and its standard error."""
+    classes = y.unique()
+    recall = torch.stack([hits[:, y == c].mean() for c in classes])
+    many = len(hits) * torch.stack([(y == c).sum() for c in classes])
+    return float(recall.mean()), float((recall * (1 - recall) / many).sum().sqrt()) / len(classes)
+
+
+def right_in_words(right: Mapping[str, Mapping[str, int]]) -> str:
     """The counts in a line.
 
-    >>> said({"forgotten": {"of": 64, "model": 64, "a": 59, "b": 61}})
-    'Right, without noise: on the forgotten: model 64 of 64, re-trained 59 ... 61 of 64.'
+    >>> right_in_words({"forgotten": {"of": 64, "model": 64, "a": 59, "b": 61}})
+    'Right, without noise: on forget samples: model 64 of 64, re-trained 59 ... 61 of 64.'
     """
     parts = []
     for group, row in right.items():
-        own, others = row["model"], [row[name] for name in row if name not in ("of", "model")]
-        low, high = min(others, default=0), max(others, default=0)
-        theirs = f"{low} ... {high}" if low < high else f"{low}"
-        parts.append(f"on {GROUPS.get(group, group)}: model {own} of {row['of']}")
-        parts[-1] += f", re-trained {theirs} of {row['of']}" * bool(others)
+        text = f"on {GROUPS[group]}: model {row['model']} of {row['of']}"
+        if references := [hits for name, hits in row.items() if name not in ("of", "model")]:
+            low, high = min(references), max(references)
+            text += f", re-trained {f'{low} ... {high}' if low < high else low} of {row['of']}"
+        parts.append(text)
     return f"Right, without noise: {'; '.join(parts)}."
 
 
-def by_tau(result: ResidualKnowledge) -> str:
-    """Shares of the forget samples' copies that are recognised, a column for each tau: where
-    re-trained models begin to fail is where taus belong."""
+def accuracy_by_tau(result: ResidualKnowledge) -> str:
+    """Shares of the forget samples' copies that are recognised, a column for each tau."""
     frame = result.frame
     rows = {
         "tau": [f"{t:g}" for t in frame.tau],
@@ -137,20 +152,8 @@ def by_tau(result: ResidualKnowledge) -> str:
     return "\n".join(f"{name:<12}" + "".join(f"{v:>8}" for v in row) for name, row in rows.items())
 
 
-def rising(result: Audited) -> str:
-    """That noise makes re-trained models right more often, if it does: a sentence, or ""."""
-    share = result.frame.reference_accuracy.to_numpy(float)
-    if not result.references or result.guessed or not share[-1] > share[0] + RISE:
-        return ""
-    return (
-        f"Under noise re-trained models say these labels more often ({share[0]:.3f} at the first "
-        f"tau, {share[-1]:.3f} at the last): it drives answers towards the class, and larger taus "
-        "tell less here. Take smaller ones, and tau 0."
-    )
-
-
-def as_json(told: Verdict | Exchange) -> dict[str, Any]:
-    """A verdict as JSON holds it, which has no NaN: None for what isn't a finite number."""
+def as_json(answer: Verdict | Exchange) -> dict[str, Any]:
+    """An answer as JSON holds it, which has no NaN: None for what isn't a finite number."""
 
     def finite(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -158,39 +161,81 @@ def as_json(told: Verdict | Exchange) -> dict[str, Any]:
         value = value.tolist() if isinstance(value, np.ndarray) else value
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    return finite(asdict(told) | {"finding": told.finding, "sentence": str(told)})
+    return finite(asdict(answer) | {"finding": answer.finding, "sentence": str(answer)})
 
 
-def together(verdict: Verdict, treated: Exchange | None, beside: Verdict | None = None) -> str:
-    """How both answers are true, where they seem to contradict each other; "" where they don't.
-    ``beside`` is the verdict on held-out samples."""
-    if treated is None:
+def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = None) -> pd.DataFrame:
+    """A row for each forget sample, those that the model knows most beyond the references first.
+
+    ``sample`` is its place among the forget samples, ``index`` that in the data, from ``indices``
+    [n] (None: the same), ``label`` its class. Over the whole curve: ``accuracy`` and
+    ``reference_accuracy`` on its copies, ``ratio`` of the two (NaN where no reference is right),
+    ``margin`` and ``margin_difference`` to the references' mean, in logits. ``rank`` is the share
+    of held-out samples of its class with a smaller margin_difference: near 1 for what is
+    remembered, uniform for what was never seen (NaN without such samples; without references it is
+    the margin's own).
+    """
+    (name,) = result.models
+    counts = result.counts[name]
+    hits, reference_hits = result.hits_of(name)
+    accuracy, apart = (hits / counts.draws).mean(axis=0), _margin_difference(result)
+    shares, rank = np.full((2, len(apart)), np.nan)
+    if result.references:
+        shares = (reference_hits / counts.draws).mean(axis=(0, 1))
+    if held_out := result.control_results.get(HELD_OUT):
+        labels, held_out_apart = np.asarray(result.y), _margin_difference(held_out)
+        for c in set(labels) & set(np.asarray(held_out.y)):
+            at_least = apart[labels == c, None] <= held_out_apart[np.asarray(held_out.y) == c]
+            rank[labels == c] = 1 - at_least.mean(axis=1)
+    table = pd.DataFrame(
+        {
+            "sample": np.arange(len(accuracy)),
+            "index": np.arange(len(accuracy)) if indices is None else np.asarray(indices),
+            "label": result.y,
+            "accuracy": accuracy,
+            "reference_accuracy": shares,
+            "ratio": np.divide(
+                accuracy, shares, out=np.full_like(shares, np.nan), where=shares > 0
+            ),
+            "margin": counts.margins[counts.models.index(name)].mean(axis=0),
+            "margin_difference": apart if result.references else np.nan,
+            "rank": rank,
+        }
+    )
+    return table.iloc[np.argsort(-apart, kind="stable")].reset_index(drop=True)
+
+
+def rests_on(
+    result: ResidualKnowledge, verdict: Verdict, indices: Sequence[int] | None = None
+) -> str:
+    """That a finding rests on one forget sample, as a sentence; "" if it doesn't.
+
+    The sample that stands furthest on the finding's side is left out, and the rest is judged again.
+    Any p grows by that, so one that is then less than twice the level says nothing.
+    """
+    (name,) = result.models
+    if verdict.finding not in (RESIDUAL, OVER) or result.counts[name].hits.shape[-1] < 3:
         return ""
-    kind, side = verdict.finding, {RESIDUAL: "above", OVER: "below"}.get(verdict.finding, "")
-    if side and treated.finding == ALIKE:
-        too = beside is not None and beside.finding == kind
-        return (
-            f"Both are true: the first compares with re-trained models, and the model is {side} "
-            f"them on the forget samples{' and on held-out ones of their classes too' * too}; the "
-            "second compares forget with held-out samples, by their mean margins, and can't tell "
-            f"the {treated.n[0]} from the {treated.n[1]}. "
-        ) + (
-            f"So far it knows {'more' if side == 'above' else 'less'} of the classes, and nothing "
-            "shows that it singles the forget samples out."
-            if too
-            else "What few samples show, or right answers and not margins, is seen by the first "
-            "alone."
-        )
-    if kind == NONE and treated.finding != ALIKE:
-        return (
-            "Both are true: the model is no further from re-trained ones than they are from each "
-            f"other, and yet {treated.finding.replace('forgotten', 'forget samples')} than of "
-            "held-out ones. That is a trace of them for which the first question is too coarse, "
-            "unless they were not chosen by chance."
-        )
-    if (kind, treated.finding) in ((RESIDUAL, LESS_SURE), (OVER, SURER)):
-        return (
-            f"Both are true: the model is {side} re-trained ones on the forget samples, and more "
-            "so on held-out ones: it moved on the whole class, less on the forget samples."
-        )
-    return ""
+    apart = _margin_difference(result) * (1 if verdict.finding == RESIDUAL else -1)
+    one = int(apart.argmax())
+    counts = {
+        n: replace(c, hits=np.delete(c.hits, one, -1), margins=np.delete(c.margins, one, -1))
+        for n, c in result.counts.items()
+    }
+    labels = np.delete(np.asarray(result.y), one)
+    without = replace(result, counts=counts, y=labels, control_results={}).judge(name)
+    if without.finding == verdict.finding or not without.p >= 2 * verdict.level:
+        return ""
+    return (
+        f"The finding rests on one sample, index {one if indices is None else int(indices[one])}: "
+        f"without it the answer is {without.finding} (p = {without.p:.2g})."
+    )
+
+
+def _margin_difference(result: ResidualKnowledge) -> np.ndarray:
+    """Per sample, over copies and taus: the model's margin, less that of the references if any."""
+    (name,) = result.models
+    counts = result.counts[name]
+    references = [counts.models.index(r) for r in result.references]
+    margin = counts.margins[counts.models.index(name)].mean(axis=0)
+    return margin - counts.margins[references].mean(axis=(0, 1)) if references else margin

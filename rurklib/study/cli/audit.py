@@ -34,11 +34,11 @@ class Audit(click.Command):
 FILE = click.Path(path_type=Path)
 COPIES = f"how the copies are made: {', '.join(PERTURBATIONS)}"
 TREATED = "treated-differently"
-FAILURES = {  # what --fail-on takes, and the findings: who asks for one is not answered by none
+FAILURES = {  # conditions of --fail-on, and their findings: no verdict is no answer to any
     "residual": (RESIDUAL, NO_VERDICT), "over-forgotten": (OVER, NO_VERDICT),
     TREATED: (SURER, LESS_SURE), "no-verdict": (NO_VERDICT,), "flags": (),
 }  # fmt: skip
-ASKED = ("perturbation", "draws", "seed", "expect_chance")  # handed on as they are
+SETTINGS = ("perturbation", "draws", "seed", "expect_chance")  # of the measurement
 
 
 @click.command(cls=Audit)
@@ -82,7 +82,7 @@ ASKED = ("perturbation", "draws", "seed", "expect_chance")  # handed on as they 
     "--fail-on", metavar="LIST", default="", help=f"exit code 1 for {', '.join(FAILURES)}"
 )
 def audit(
-    out: Path, taus: str, bounds: str, fail_on: str, expect_accuracy: float | None, **given: Any
+    out: Path, taus: str, bounds: str, fail_on: str, expect_accuracy: float | None, **files: Any
 ) -> None:
     """Ask whether a model of your own still knows what it should have forgotten.
 
@@ -92,8 +92,7 @@ def audit(
     FILE.py:FUNCTION names a function without arguments that returns the net: floats in [0, 1] in,
     logits out, normalisation inside (or --mean and --std). It is imported and called, so the code
     in that file is run, as in those of --with; nothing else is: weights are safetensors or a
-    state_dict in a .pt file, which PyTorch's restricted loader reads, and arrays
-    are plain numbers.
+    state_dict in a .pt file, which PyTorch's restricted loader reads, and arrays are plain numbers.
 
     Prints how many samples each is right on, both answers, and accuracies by tau; writes
     audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png and report.html. Exit
@@ -107,79 +106,73 @@ def audit(
       --data data.npz --forget forget.npy --held-out test.npz --out audit/
     """
     from rurklib.study.audit.audit import audit as run
-    from rurklib.study.audit.audit import free
-    from rurklib.study.audit.files import read_audit
-    from rurklib.study.audit.fitted import as_expected
-    from rurklib.study.audit.plain import by_tau, rising, said
+    from rurklib.study.audit.audit import check_free
+    from rurklib.study.audit.files import check_accuracy, read_audit
+    from rurklib.study.audit.plain import accuracy_by_tau, right_in_words
 
-    named = [word for word in fail_on.split(",") if word]
-    for word in named:
+    conditions = [word for word in fail_on.split(",") if word]
+    for word in conditions:
         one_of("--fail-on", word, FAILURES)
-    if TREATED in named and given["held_out"] is None:
+    if TREATED in conditions and files["held_out"] is None:
         raise InputError(f"--fail-on {TREATED} needs --held-out: there is nobody to compare with")
-    beside = "held_out" if given["held_out"] else "retained" if given["retain"] else None
+    check_free(out)
+    settings: dict[str, Any] = {name: files.pop(name) for name in SETTINGS}
+    settings |= {"taus": numbers("--taus", taus), "bounds": _bounds(bounds)}
+    for name in ("mean", "std", "label_order"):
+        if files[name] is not None:
+            files[name] = numbers(f"--{name.replace('_', '-')}", files[name])
+    read = read_audit(**files)
     if expect_accuracy is not None:
         number("--expect-accuracy", expect_accuracy, 0, 1)
-        if beside is None:
-            raise InputError(
-                f"--expect-accuracy {expect_accuracy:g} needs --held-out or --retain: samples that "
-                "every model is expected to know"
-            )
-    free(out)
-    asked: dict[str, Any] = {name: given.pop(name) for name in ASKED}
-    asked |= {"out": out, "taus": numbers("--taus", taus), "bounds": _bounds(bounds)}
-    for name in ("mean", "std", "label_order"):
-        if given[name] is not None:
-            values = numbers(f"--{name.replace('_', '-')}", given[name])
-            given[name] = [int(v) if v.is_integer() else v for v in values]
-    title = f"Audit of {given['weights']}"
-    read = read_audit(**given)
-    if expect_accuracy is not None and beside:
-        nets = {str(given["weights"]): read["model"], **read["references"]}
-        as_expected(nets, read[beside], beside.replace("_", "-"), expect_accuracy)
-    known = [given[k] for k in ("weights", "data", "forget", "held_out", "retain") if given[k]]
-    known += [Path(given["model"].rpartition(":")[0]), *given["references"]]
-    known += map(Path, brought.GIVEN)
-    hashes = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in known}
-    result = run(**read, **asked, title=title, hashes=hashes, progress=every_few_seconds())
-    told = read_json(out / "audit.json")
-    answers = [told["verdict"], *([told["exchange"]] if told["exchange"] else [])]
-    lines = [said(result.right or {}), *(answer["sentence"] for answer in answers)]
-    lines += [text for text in (told["together"], rising(result)) if text]
+        control = next((name for name in ("held_out", "retained") if name in read), None)
+        if control is None:
+            raise InputError("--expect-accuracy needs --held-out or --retain: samples to try it on")
+        nets = {str(files["weights"]): read["model"], **read["references"]}
+        check_accuracy(nets, read[control], control.replace("_", "-"), expect_accuracy)
+    paths = [files[k] for k in ("weights", "data", "forget", "held_out", "retain") if files[k]]
+    paths += [Path(files["model"].rpartition(":")[0]), *files["references"]]
+    paths += map(Path, brought.GIVEN)
+    hashes = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    title = f"Audit of {files['weights']}"
+    progress = show_progress()
+    result = run(**read, **settings, out=out, title=title, hashes=hashes, progress=progress)
+    written = read_json(out / "audit.json")
+    answers = [answer for answer in (written["verdict"], written["exchange"]) if answer]
+    lines = [right_in_words(result.right or {}), *(answer["sentence"] for answer in answers)]
+    lines += [written["rests_on"]] if written["rests_on"] else []
     lines += [f"flag: {flag}" for flag in result.flags]
-    click.echo("\n".join([*lines, "", by_tau(result), "", f"report: {out / 'report.html'}"]))
-    if failed := failures(named, answers, [flag.name for flag in result.flags]):
+    report = f"report: {out / 'report.html'}"
+    click.echo("\n".join([*lines, "", accuracy_by_tau(result), "", report]))
+    if failed := _failures(conditions, answers, [flag.name for flag in result.flags]):
         click.echo("\n".join(failed), err=True)
         raise SystemExit(1)
 
 
-def failures(named: list[str], answers: list[dict[str, Any]], flags: list[str]) -> list[str]:
-    """What of ``named`` (--fail-on) is so, a line for each, with the reason."""
-    found, said = [answer["finding"] for answer in answers], []
-    for word in named:
-        why = [finding for finding in found if finding in FAILURES[word]]
+def _failures(conditions: list[str], answers: list[dict[str, Any]], flags: list[str]) -> list[str]:
+    """Which of ``conditions`` (--fail-on) hold, a line for each, with the reason."""
+    lines = []
+    for word in conditions:
+        reasons = [a["finding"] for a in answers if a["finding"] in FAILURES[word]]
         if word == "flags":
-            why = flags
+            reasons = flags
         elif word == TREATED and len(answers) < 2:
-            why = ["it could not be asked, see the flags"]
-        none = ", which acquits nobody; it says why above" * (why == [NO_VERDICT])
-        said += [f"--fail-on {word}: {', '.join(why)}{none}"] * bool(why)
-    return said
+            reasons = ["not tested, see the flags"]
+        lines += [f"--fail-on {word}: {', '.join(reasons)}"] if reasons else []
+    return lines
 
 
-def every_few_seconds(seconds: float = 5.0) -> Callable[[float], None]:
+def show_progress(seconds: float = 5.0) -> Callable[[float], None]:
     """A function that is told which part is done, and says so now and then, with the time left."""
-    began = said = time.monotonic()
+    began = last = time.monotonic()
 
-    def tell(part: float) -> None:
-        nonlocal said
+    def show(part: float) -> None:
+        nonlocal last
         now = time.monotonic()
-        if part and (now - said >= seconds or (part >= 1 and said > began)):
-            said, left = now, (now - began) * (1 - part) / part
-            more = f", about {left:.0f} s left" * (part < 1)
-            click.echo(f"{part:.0%} of the copies counted{more}", err=True)
+        if part and now - last >= seconds:
+            last, left = now, (now - began) * (1 - part) / part
+            click.echo(f"{part:.0%} of the copies counted, about {left:.0f} s left", err=True)
 
-    return tell
+    return show
 
 
 def _bounds(text: str) -> tuple[float, float] | None:
