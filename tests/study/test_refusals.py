@@ -120,6 +120,7 @@ COMMANDS = [
     ("audit GOOD --out NOTES", "expected a new or an empty folder"),
     ("audit GOOD --out NOTES/notes.txt", "expected a new or an empty folder"),
     ("audit GOOD --out .", "expected a new or an empty folder"),
+    ("audit GOOD --out NOTES/notes.txt/x", "is no folder to write in"),
     (
         "audit --model m.py:build --weights a0.safetensors --data data.npz --forget forget.npy "
         "--out OUT",

@@ -61,6 +61,7 @@ def audit(
     expect_chance: bool = False,
     title: str = "Audit of a model",
     hashes: Mapping[str, str] | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
     indices: Sequence[int] | None = None,
     flags: Sequence[Flag] = (),
     **options: Any,
@@ -78,6 +79,7 @@ def audit(
         out: folder for audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png
             and report.html; new or empty. None: nothing is written.
         hashes: checksums of the inputs, by name; written down as they are.
+        preprocessing: what was put into the nets, such as the mean; written down as it is.
         indices: where in your data each of the forget samples is [n], for samples.csv.
         flags: what looks wrong already, to stand among the measurement's.
         taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
@@ -132,6 +134,7 @@ def audit(
         settings |= {"taus": [*map(float, taus)], "bounds": bounds and [*bounds]}
         sizes = {"forget": len(x), **{name: len(cx) for name, (cx, _) in controls.items()}}
         settings |= {"samples": sizes, "references": [*result.references], "sha256": hashes or {}}
+        settings |= {"preprocessing": preprocessing or {}}
         _write(folder, result, settings, title, indices)
     return result
 
@@ -142,6 +145,11 @@ def check_free(folder: Path) -> Path:
     taken = folder.is_file() or folder.is_symlink() or (folder.exists() and any(folder.iterdir()))
     if taken or folder.resolve() == Path.cwd():
         raise checks.InputError(f"out = {folder}: expected a new or an empty folder; name another")
+    above = next(p for p in folder.absolute().parents if p.exists())
+    try:  # hours of counting are lost if this fails only then
+        tempfile.TemporaryDirectory(dir=above).cleanup()
+    except OSError as error:
+        raise checks.InputError(f"out = {folder}: {above} is no folder to write in") from error
     return folder
 
 

@@ -66,7 +66,8 @@ def write_page(
     """
     what = f"Residual knowledge over tau, {title}"
     figure = against_references(result.frame, result.controls, title=what)
-    files.write(folder / "curves.png", png(figure, what))
+    alt = f"{what} (data: residual_knowledge.csv)"
+    files.write(folder / "curves.png", png(figure, alt))
     verdict, settings, k = result.judge("model"), summary["measurement"], len(result.references)
     sizes = settings["samples"]
     setting = (
@@ -79,7 +80,7 @@ def write_page(
     flags = [str(flag) for flag in result.flags] or ["None raised."]
     blocks: list[page.Block] = [page.Heading(HEADINGS[verdict.finding]), *map(page.Text, texts)]
     blocks += [page.Heading("Flags"), *map(page.Text, flags)]
-    blocks += [page.Heading("Curves"), page.Picture(folder / "curves.png", what, CURVES)]
+    blocks += [page.Heading("Curves"), page.Picture(folder / "curves.png", alt, CURVES)]
     if controls:
         lines = [f"{name} ({sizes[name]} samples): {_short(v)}" for name, v in controls.items()]
         blocks += [page.Heading("Controls"), page.Text(CONTROLS), *map(page.Text, lines)]

@@ -135,7 +135,9 @@ def audit(
     hashes = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     title = f"Audit of {files['weights']}"
     progress = show_progress()
-    result = run(**read, **settings, out=out, title=title, hashes=hashes, progress=progress)
+    put_in = {name: files[name] for name in ("mean", "std", "label_order") if files[name]}
+    settings |= {"hashes": hashes, "preprocessing": put_in, "progress": progress}
+    result = run(**read, **settings, out=out, title=title)
     written = read_json(out / "audit.json")
     answers = [answer for answer in (written["verdict"], written["exchange"]) if answer]
     lines = [right_in_words(result.right or {}), *(answer["sentence"] for answer in answers)]

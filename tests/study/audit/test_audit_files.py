@@ -154,6 +154,7 @@ def test_the_command_has_it(planted, tmp_path, audit):
     assert done.exit_code == 0, done.output
     audit(out=tmp_path / "plain", taus="0", held_out="kept.npy")
     record, same = (json.loads((tmp_path / o / "audit.json").read_text()) for o in ("out", "plain"))
+    assert record["measurement"]["preprocessing"]["label_order"] == [2, 0, 1]
     assert record["right"] == same["right"]
     assert record["verdict"]["effect"] == pytest.approx(same["verdict"]["effect"], rel=1e-3)
 
