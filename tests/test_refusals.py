@@ -5,6 +5,7 @@ A row of ``ROWS`` is a call and the words that must occur in its message, parts 
 """
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,14 +13,35 @@ import pytest
 import torch
 from torch import nn
 
-from rurklib import InputError, checks, metrics, perturb, residual_knowledge, tensors, unlearn
+from rurklib import (
+    METHODS,
+    InputError,
+    checks,
+    metrics,
+    perturb,
+    residual_knowledge,
+    tensors,
+    unlearn,
+)
+from rurklib.data.bundled import iris
+from rurklib.data.dataset import Dataset, Split
+from rurklib.data.requests import forget_part_of_a_class
+from rurklib.data.subsets import head_of_each_class, hold_out_validation, subsample
+from rurklib.evasive import noise_brittle
+from rurklib.metrics import registry
+from rurklib.models import build
+from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.residual import noisy_copies
 from rurklib.residual.counts import Counts, Measurement
+from rurklib.residual.disagreement import disagreement
 from rurklib.residual.exchange import exchange
+from rurklib.residual.reference_subsets import against_reference_subsets
 from rurklib.residual.result import ResidualKnowledge
+from rurklib.train import fit
 
 LAWS = ("gaussian", "fgsm", "pgd")
 X, Y = torch.linspace(0, 1, 144).view(4, 1, 6, 6), torch.tensor([0, 1, 2, 0])
+GONE, KEPT = (X[:2], Y[:2]), (X[2:], Y[2:])
 OTHER = 1 - 0.9 * X  # samples of a control
 MARGINS, SAME = np.ones((1, 1, 4)), np.ones(4)
 OWN, OTHERS = np.arange(5.0), np.arange(15.0).reshape(3, 5) % 4  # confidences
@@ -64,6 +86,75 @@ def judged(**options):
     names, hits = ("m", "r0", "r1", "r2"), np.full((4, 1, 3), 5)
     counts = Counts(hits, names, (0.1,), 10, "gaussian", 0, hits / 2)
     return ResidualKnowledge(dict.fromkeys(names, counts), ("m",), names[1:]).judge("m", **options)
+
+
+def unlearned(name="GD", model=NET, retain=KEPT, forget=GONE, **options):
+    return unlearn(name, model, retain, forget, **options)
+
+
+def trained(x=X, y=Y, **options):
+    return fit(net(), x, y, seed=0, **{"epochs": 2, "lr": 0.1, **options})
+
+
+def data(n: int = 40, x=None, y=None, test=None, **more) -> Dataset:
+    """n samples of four classes on each side; only a change that says so differs."""
+    own = torch.arange(n)[:, None] / 100, torch.arange(n) % 4
+    train = own[0] if x is None else x, own[1] if y is None else y
+    return Dataset("toy", train, test or own, tuple("abcd"), "counted", **more)
+
+
+def edited(name, x, rate):
+    return getattr(perturb, name)(x, rate, generator=tensors.generator(0))
+
+
+def request(**options) -> Split:
+    return forget_part_of_a_class(data(), **{"forget_class": 1, **options})
+
+
+SPLIT = request()
+
+
+def linear(*more: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(36, 8), *more, nn.Linear(8, 3)).eval()
+
+
+def owner() -> nn.Module:
+    model = linear()
+    model.scale = nn.Parameter(torch.ones(()))
+    return model
+
+
+def frozen_head() -> nn.Module:
+    model = linear()
+    model[-1].weight.requires_grad_(False)
+    return model
+
+
+class Scale(nn.Module):
+    """Weights that nobody can draw anew."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(8))
+
+    def forward(self, x):
+        return x * self.weight
+
+
+VALUES = [
+    ("GD", "batchnorm", "frosen"), ("GD", "batch_size", 0), ("GD", "lr", -0.1),
+    ("GD", "precision", "float16"), ("GD", "seed", -1), ("GD", "seed", 0.5),
+    ("AMUN", "epsilon", 0.0), ("AMUN", "steps", 0), ("AMUN", "true_labels", 1),
+    ("BadTeacher", "temperature", 0.0), ("BadTeacher", "retain_share", 1.2),
+    ("CF-k", "k", 3), ("EU-k", "k", 0), ("JiT", "tau", 0.0), ("JiT", "v", 0),
+    ("LFSSD", "alpha", -1.0), ("LFSSD", "dampening", -0.1), ("NTK", "residual", "logit"),
+    ("Retrain-quarter", "share", 1.5), ("Retrain-quarter", "recipe", "fast"),
+    ("RURK", "target", "rndom"), ("RURK", "recognised_only", 1), ("RURK", "perturbation", "fgms"),
+    ("RURK", "tau", -1.0), ("RURK", "lambda_f", -1.0), ("RURK", "lambda_a", -1.0), ("RURK", "v", 0),
+    ("GD+RURK", "first", 3), ("SalUn", "share", 1.5), ("SCRUB", "max_epochs", 4),
+    ("SSD", "alpha", math.nan), ("SSD", "dampening", -0.1), ("WoodFisher", "alpha", -1.0),
+    ("WoodFisher", "damping", 0.0), ("WoodFisher", "samples", 0),
+]  # fmt: skip
 
 
 def broken(x: torch.Tensor) -> torch.Tensor:
@@ -262,6 +353,107 @@ ROWS = [
     (lambda: metrics.relearn_steps(NET, NET, (X, Y), cap=0), "cap = 0"),
     (lambda: metrics.few_shots(NET, (X[:0], Y[:0]), (X, Y)), "shots is empty"),
     (lambda: metrics.few_shots(NET, (X, Y), (X, Y), steps=-1), "steps = -1"),
+    (
+        lambda: registry.metric(a=("A", 1))(lambda model, retian: 0),
+        "'retian' | did you mean 'retain'",
+    ),
+    # comparisons
+    (
+        lambda: disagreement(NET, {"a": NET}, X, Y, taus=[0.1], perturbation="pgd"),
+        "searches on a model",
+    ),
+    (
+        lambda: against_reference_subsets(measured(), "model", [6]),
+        "size = 6: expected a number of references from 1 to 1",
+    ),
+    (lambda: noise_brittle(NET, KEPT, GONE, [REFERENCE], Measurement((0.0,))), "one above 0"),
+    # edits of texts, by the function and by what a measurement asks before it draws
+    *(
+        (lambda ask=ask, name=name: ask(name, X, 0.1), "(4, 1, 6, 6) | [n, dim, length] | gaussian")
+        for name in ("delete", "swap", "typo")
+        for ask in (edited, lambda name, x, rate: PERTURBATIONS[name].check(x, rate, None))
+    ),
+    (lambda: edited("delete", X[:, 0], 1.1), "tau = 1.1: expected"),
+    # unlearning, whatever the method
+    *((lambda m=m: unlearned(m, forget=KEPT), "2 of 2 forget samples are in") for m in METHODS),
+    *((lambda m=m: unlearned(m, batch_siz=1), "'batch_siz'") for m in METHODS),
+    *((lambda m=m, k=k, v=v: unlearned(m, **{k: v}), k) for m, k, v in VALUES),
+    (lambda: unlearned("rukr"), "unknown method 'rukr': did you mean 'RURK' | GD"),
+    (lambda: unlearned("GD+RURK", first={"tau": 0.1}), "hyper-parameter of GD | 'tau'"),
+    (lambda: unlearned(retain=(X[:0], Y[:0])), "retain is empty"),
+    (lambda: unlearned(forget=(X[:0], Y[:0])), "forget is empty"),
+    (lambda: unlearned(forget=(broken(X)[:2], Y[:2])), "forget x: 1 of 2 samples hold NaN"),
+    (lambda: unlearned(retain=(X * 255, Y)), "retain x spans | expected values in [0, 1]"),
+    (lambda: unlearned("RURK", retain=(X * 255, Y)), "retain x spans"),
+    (lambda: unlearned(retain=(torch.tensor(0.5), Y[:1])), "retain x has shape"),
+    (lambda: unlearned(forget=(X[:2], Y[:2] + 3)), "expected labels in 0 ... 2"),
+    (lambda: unlearned(forget=(X[:2], Y[:1])), "1 labels for 2 samples"),
+    (lambda: unlearned(forget=(X[:2, :, :5], Y[:2])), "expected the same kind of sample"),
+    (lambda: unlearned(forget=X), "expected a pair"),
+    (
+        lambda: unlearned(retain=(X[2:, ..., 1:], Y[2:]), forget=(X[:2, ..., 1:], Y[:2])),
+        "can't be applied to a batch",
+    ),
+    (lambda: unlearned(model=NET.forward), "expected a torch.nn.Module"),
+    (lambda: unlearned(model=nn.Sequential(NET, nn.Softmax(1))), "remove the softmax"),
+    (lambda: unlearned("CF-k", owner()), "Sequential owns scale beside several layers"),
+    (lambda: unlearned("EU-k", linear(Scale()), k=2), "Scale has no reset_parameters"),
+    (lambda: unlearned("CR", frozen_head()), "the head is frozen"),
+    (lambda: unlearned("CR", nn.Sequential(NET, nn.ReLU())), "output isn't that of its last"),
+    (
+        lambda: unlearned("GA", linear(nn.BatchNorm1d(8)), forget=(X[:1], Y[:1])),
+        'batchnorm="frozen" one will do',
+    ),
+    # training and nets
+    (lambda: trained(X[:0], Y[:0]), "expected a non-empty batch"),
+    (lambda: trained(y=torch.arange(9)), "holds 9 labels for"),
+    (lambda: trained(broken(X)), "hold NaN or infinity"),
+    (lambda: trained(2 * X, adversarial=0.1), "x spans"),
+    *(
+        (lambda options=options: trained(**options), words)
+        for words, options in (
+            ("adversarial = -1", {"adversarial": -1.0}),
+            ("warmup = -1", {"warmup": -1.0}),
+            ("label_smoothing = 1.5", {"label_smoothing": 1.5}),
+            ("unknown augment 'crop'", {"augment": "crop"}),
+            ("unknown schedule 'linear'", {"schedule": "linear"}),
+            ("set a momentum above 0", {"nesterov": True, "momentum": 0.0}),
+            ("epochs = 0", {"epochs": 0}),
+            ("clip = -1", {"clip": -1.0}),
+        )
+    ),
+    (
+        lambda: trained(X.flatten(1), augment="flip"),
+        "expected images (c, h, w), but samples have shape",
+    ),
+    (lambda: build("resnet-18", 3, 10, seed=0), "'resnet-18': did you mean 'resnet18'"),
+    # data
+    (lambda: iris(seed=-1), "seed = -1"),
+    (lambda: iris(features=(0, 0)), "feature"),
+    (lambda: iris(features=(4,)), "feature"),
+    (lambda: data(x=torch.full((40, 1), 9.0)), "toy train x spans"),
+    (lambda: data(test=(X, Y + 2)), "toy test y spans 2 ... 4"),
+    (lambda: data(validation_size=40), "all 40 test samples"),
+    (lambda: replace(SPLIT, forget=SPLIT.retain), "35 samples are in retain and in forget"),
+    (lambda: replace(SPLIT, validation=SPLIT.test), "samples are in validation and in test"),
+    (lambda: replace(SPLIT, held_out=SPLIT.validation), "held_out must be test samples"),
+    (lambda: replace(SPLIT, retain=()), "retain is empty"),
+    (lambda: request(forget_share=0.0), "forget is empty"),
+    (lambda: request(forget_share=math.nan), "forget_share = nan"),
+    (lambda: request(validation_share=1.0), "validation_share = 1"),
+    (lambda: request(forget_class=4), "forget_class = 4: toy has classes 0 ... 3 (a, b, c, d)"),
+    (lambda: request(forget_class=-2), "forget_class = -2"),
+    (lambda: request(forget_order="odd"), "forget_order"),
+    (lambda: hold_out_validation(data(), 0.0), "takes 0"),
+    (lambda: hold_out_validation(data(), 1.5), "validation_of_train = 1.5"),
+    (
+        lambda: hold_out_validation(hold_out_validation(data(), 0.2), 0.2),
+        "holds 8 samples out already",
+    ),
+    (lambda: subsample(data(), train=100), "train_images = 100: that is 25 samples of class 0 (a)"),
+    (lambda: subsample(data(), test=3), "test_images = 3: that is 0 samples of class 3 (d)"),
+    (lambda: subsample(data(), test=2.5), "test_images = 2.5"),
+    (lambda: head_of_each_class(data(), name="p", train=11, test=1), "which has 10 there"),
 ]
 
 

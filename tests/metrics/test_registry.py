@@ -2,7 +2,6 @@
 
 import pytest
 
-from rurklib.checks import InputError
 from rurklib.metrics import registry
 
 
@@ -20,8 +19,3 @@ def test_a_metric_needs_what_its_parameters_name(reading, monkeypatch):
     assert its.function is made
     assert its.needs == (("model", "test") if reading else ("model", "forget"))
     assert its.of(made(0, 0)) == {"a": 1.0, "b": 2.0}
-
-
-def test_what_nobody_gives_is_refused_with_what_there_is():
-    with pytest.raises(InputError, match=r"'retian'.*did you mean 'retain'"):
-        registry.metric(a=("A", 1))(lambda model, retian: 0)

@@ -5,7 +5,6 @@ import torch
 import torchvision.models as tv
 from torch import nn
 
-from rurklib import InputError
 from rurklib.models import Normalized, build, logits, transfer
 from rurklib.residual.inference import accelerate
 from rurklib.unlearn.layers import last_layers, layers
@@ -79,11 +78,6 @@ def test_models_are_built_in_eval_mode():
     assert not any(m.training for m in build("small-cnn", 1, 3, seed=0).modules())
 
 
-def test_an_unknown_model_is_told_the_nearest():
-    with pytest.raises(InputError, match=r"unknown model 'resnet-18': did you mean 'resnet18'"):
-        build("resnet-18", 3, 10, seed=0)
-
-
 @pytest.mark.parametrize(("name", "head"), [("small-cnn", "net.19."), ("resnet18", "net.fc.")])
 def test_transfer_copies_all_but_the_head(name, head):
     """Fails if the head is copied when its size allows, or weights or statistics stay behind."""
@@ -97,11 +91,6 @@ def test_transfer_copies_all_but_the_head(name, head):
         expected = own if key.startswith(head) else source
         assert torch.equal(value, expected.state_dict()[key]), key
     assert sum(k.startswith(head) for k in got) == 2
-
-
-def test_transfer_between_nets_of_other_builds_is_an_error():
-    with pytest.raises(RuntimeError, match="size mismatch"):
-        transfer(build("small-cnn", 3, 4, seed=0), build("small-cnn", 1, 4, seed=0).state_dict())
 
 
 def test_the_head_is_the_last_linear_layer():

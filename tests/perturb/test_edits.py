@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from rurklib import InputError, perturb, residual_knowledge
+from rurklib import residual_knowledge
 from rurklib.perturb.perturbations import PERTURBATIONS
 
 EDITS = ("delete", "swap", "typo")
@@ -143,19 +143,6 @@ def test_a_larger_rate_edits_what_a_smaller_one_does(name, rng):
         edited = (few != x).any(1)
         assert torch.equal(few.transpose(1, 2)[edited], many.transpose(1, 2)[edited])
         assert (many != x).any(1).sum() > edited.sum()
-
-
-@pytest.mark.parametrize("name", EDITS)
-def test_what_is_no_text_is_refused(name, rng):
-    """By the public function, and by what a measurement asks before it draws."""
-    x = numbered([4])
-    unfit = [(torch.rand(2, 1, 6, 6), 0.1, r"2, 1, 6, 6.*\[n, dim, length\].*gaussian")]
-    unfit += [(x, rate, f"tau = {rate}: expected") for rate in (-0.1, 1.1, float("nan"))]
-    for samples, rate, message in unfit:
-        with pytest.raises(InputError, match=message):
-            getattr(perturb, name)(samples, rate, generator=rng(0))
-        with pytest.raises(InputError, match=message):
-            PERTURBATIONS[name].check(samples, rate, None)
 
 
 def test_residual_knowledge_takes_an_edit_as_any_law(linear, rng):

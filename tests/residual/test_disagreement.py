@@ -5,7 +5,6 @@ import pytest
 import torch
 from scipy import stats
 
-from rurklib import InputError
 from rurklib.residual.disagreement import disagreement
 
 X, Y = torch.full((5, 1), 0.5), torch.ones(5, dtype=torch.int64)
@@ -51,8 +50,3 @@ def test_copies_of_its_own_even_if_there_is_one(net):
     p = stats.norm.cdf(1)
     assert table.independent.item() == pytest.approx(2 * p * (1 - p), abs=0.03)
     assert table.shared.item() == 0
-
-
-def test_a_law_that_searches_is_refused(net):
-    with pytest.raises(InputError, match="searches on a model"):
-        disagreement(net, {"a": net}, X, Y, taus=[0.1], perturbation="pgd")

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from rurklib import InputError, residual_knowledge
+from rurklib import residual_knowledge
 from rurklib.residual.reference_subsets import against_reference_subsets
 
 OPTIONS = {"taus": [0.0, 0.2], "draws": 8}
@@ -59,8 +59,3 @@ def test_a_reference_is_never_held_against_itself(result):
     own = result.references[0]
     table = against_reference_subsets(result, own, [1], subsets=99)
     assert table.subset.nunique() == 4
-
-
-def test_more_than_there_are_is_refused(result):
-    with pytest.raises(InputError, match="size = 6: expected a number of references from 1 to 5"):
-        against_reference_subsets(result, "m", [6])

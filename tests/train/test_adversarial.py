@@ -1,11 +1,9 @@
 """Adversarial training on linear nets, where the worst copy and its loss have closed forms."""
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rurklib import InputError
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.train import fit
 
@@ -64,15 +62,11 @@ def test_it_lowers_the_loss_at_the_worst_copy_and_pays_for_it():
     assert shy < 0.2 * weak
 
 
-def test_the_same_every_time_and_refused_where_there_is_no_ball():
+def test_the_same_every_time():
     x, y = strong_and_weak(32)
     asked = {**PLAIN, "epochs": 2, "adversarial": RADIUS}
     one, two = (fit(net(51), x, y, **asked) for _ in range(2))
     assert torch.equal(one[1].weight, two[1].weight)
-    with pytest.raises(InputError, match="adversarial = -1"):
-        fit(net(51), x, y, **{**asked, "adversarial": -1.0})
-    with pytest.raises(InputError, match="x spans"):
-        fit(net(51), 2 * x, y, **asked)
 
 
 def test_the_robust_scenario_is_the_digits_trained_otherwise():

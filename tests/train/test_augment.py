@@ -5,10 +5,8 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms import functional as tv
 
-from rurklib import InputError
 from rurklib.train.augment import (
     AUGMENTATIONS,
-    augmentation,
     flip,
     flip_crop,
     flip_crop_large,
@@ -146,13 +144,6 @@ def test_fit_shows_the_model_changed_images(linear):
         right[name] = F.softmax(net(x), 1)[range(64), y].mean()
     assert right["none"] > 0.9
     assert abs(right["flip"] - 0.5) < 0.1
-
-
-def test_what_can_not_be_augmented_is_refused(linear):
-    with pytest.raises(InputError, match=r"expected images \(c, h, w\), but samples have shape"):
-        fit(linear(2), torch.rand(4, 2), torch.zeros(4).long(), seed=0, augment="flip")
-    with pytest.raises(InputError, match="did you mean 'flip-crop"):
-        augmentation("flip_crop", (3, 8, 8))
 
 
 def test_batches_are_not_augmented():

@@ -70,21 +70,6 @@ def test_every_bit_is_that_of_the_plain_loop(more, floats, same_random_state):
         assert same(fit(net(), x, y, **options), plain(net(), x, y, **options))
 
 
-@pytest.mark.parametrize(
-    ("x", "y", "says"),
-    [
-        (data()[0][:0], data()[1][:0], "expected a non-empty batch"),
-        (data()[0], torch.arange(99), "holds 99 labels for"),
-        (data()[0], data()[1].int(), "expected an int64 tensor"),
-        (data()[0].float().fill_(torch.nan), data()[1], "hold NaN or infinity"),
-    ],
-)
-def test_samples_and_labels_that_cannot_be_used_are_named(x, y, says):
-    """Before a step is taken. Fails if too many labels, say, train in silence on the first."""
-    with pytest.raises(InputError, match=says):
-        fit(net(), x, y, **OPTIONS)
-
-
 def steps_taken(monkeypatch, **options) -> list[float]:
     """The learning rate of each step."""
     rates: list[float] = []
@@ -215,24 +200,3 @@ def test_warmup_ends_with_the_training(monkeypatch):
     assert steps_taken(monkeypatch, warmup=9.0) == pytest.approx(
         [0.8 * k / 13 for k in range(1, 13)]
     )
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"warmup": -1.0}, "warmup = -1"),
-        ({"label_smoothing": 1.5}, "label_smoothing = 1.5"),
-        ({"precision": "float16"}, "unknown precision 'float16'"),
-        ({"augment": "crop"}, "unknown augment 'crop'"),
-        ({"nesterov": True, "momentum": 0.0}, "set a momentum above 0"),
-        ({"epochs": 0}, "epochs = 0"),
-        ({"batch_size": 2.5}, "batch_size = 2.5"),
-        ({"clip": -1.0}, "clip = -1"),
-        ({"batchnorm": "frosen"}, "did you mean 'frozen'"),
-    ],
-)
-def test_arguments_that_can_not_be_used_are_named(options, says):
-    model = net()
-    with pytest.raises(InputError, match=says):
-        fit(model, *data(8), seed=0, **{"epochs": 2, "lr": 0.1, **options})
-    assert same(model, net())

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from rurklib import METHODS, InputError, defaults, unlearn
+from rurklib import METHODS, defaults, unlearn
 from rurklib.train.fit import fit
 from rurklib.train.loop import batches, cycled
 from rurklib.train.spec import SGD
@@ -115,8 +115,6 @@ def test_a_constant_rate_is_plain_sgd_with_momentum_by_hand():
     sgd.minimise(net, loss, [()] * 6, steps=6)
     assert [*seen[1:], net.w.item()] == pytest.approx(expected)
     assert path(7, lr=0.5, schedule="constant") == pytest.approx([0.5] * 7)
-    with pytest.raises(InputError, match="schedule"):
-        SGD(schedule="linear")
 
 
 def test_every_method_that_has_a_rate_has_its_schedule(cnn, images):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rurklib import METHODS, InputError, rurk_loss, unlearn
+from rurklib import METHODS, rurk_loss, unlearn
 from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation, gaussian
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.scenario import tuned
@@ -141,13 +141,11 @@ def test_rurk_forgets_near_the_sample_while_it_keeps_the_rest(task):
 
 
 def test_unbounded_data_with_bounds_none(linear, rng, same):
-    """Data outside [0, 1] are used with ``bounds=None``, and refused without."""
+    """Data outside [0, 1] are used with ``bounds=None``."""
     x, y = torch.randn(8, 4, generator=rng(0)) * 5, torch.arange(8) % 2
     net, retain, forget = linear(4, dtype=torch.float32), (x[:5], y[:5]), (x[5:], y[5:])
     out = unlearn("RURK", net, retain, forget, bounds=None, lambda_a=0.5)
     assert not same(out, net)
-    with pytest.raises(InputError, match="retain x spans"):
-        unlearn("RURK", net, retain, forget)
 
 
 W, B = [[0.7, -0.4, 0.2], [-0.3, 0.5, 0.6]], [0.1, -0.2]
@@ -306,29 +304,6 @@ def test_every_copy_draws_its_own_wrong_label(linear, rng, monkeypatch):
     assert out.perturbed.item() == pytest.approx(mean(losses), rel=1e-9)
 
 
-def test_variants_that_do_not_exist_are_refused_with_a_word(linear, batch, rng, monkeypatch):
-    net = linear(W, B)
-    spy = Perturbation(
-        lambda model, x, y, tau, generator, bounds: x, gradient_based=True, random=False
-    )
-    monkeypatch.setitem(PERTURBATIONS, "spy", spy)
-    with pytest.raises(InputError, match=r"for target 'random' 'spy'.*known: fgsm, pgd"):
-        rurk_loss(net, *batch, perturbation="spy", target="random", generator=rng(0))
-    for name, value, says in [
-        ("target", "rndom", "did you mean 'random'"),
-        ("recognised_only", 1, "recognised_only = 1"),
-        ("perturbation", "fgms", "did you mean 'fgsm'"),
-        ("tau", -1.0, "tau = -1.0"),
-        ("lambda_f", -1.0, "lambda_f = -1.0"),
-        ("lambda_a", -1.0, "lambda_a = -1.0"),
-        ("v", 0, "v = 0"),
-    ]:
-        with pytest.raises(InputError, match=says):
-            rurk_loss(net, *batch, generator=rng(0), **{name: value})
-        with pytest.raises(InputError, match=says):
-            unlearn("RURK", net, *batch, **{name: value})
-
-
 OWN = {
     "GD": {"lr": 0.1, "epochs": 3},
     "NGD": {"sigma": 0.2},
@@ -368,17 +343,6 @@ def test_bounds_reach_both(task):
     model, (xr, yr), (xf, yf) = task
     wide = {"bounds": (0.0, 3.0)}
     unlearn("GD+RURK", model, (3 * xr, yr), (3 * xf, yf), **wide)
-    with pytest.raises(InputError, match="retain x spans"):
-        unlearn("GD+RURK", model, (3 * xr, yr), (3 * xf, yf))
-
-
-@pytest.mark.parametrize(
-    ("first", "named"),
-    [({"tau": 0.1}, "hyper-parameter of GD.*'tau'"), ({"lr": -1.0}, "lr = -1.0"), (3, "first = 3")],
-)
-def test_values_of_the_first_are_checked_as_its_own(first, named, task, left_as_found):
-    with left_as_found(task[0]), pytest.raises(InputError, match=named):
-        unlearn("GD+RURK", *task, first=first)
 
 
 def test_its_parameters_are_rurks_and_one_more():
