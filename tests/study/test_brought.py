@@ -241,40 +241,6 @@ METHOD = """from rurklib.unlearn.contract import method
 def mine(model, retain, forget, *, seed):
     return model
 """
-METRIC = """from rurklib.metrics.registry import metric
-
-@metric({}=("A", 1))
-def mine(model):
-    return 1.0
-"""
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("x = 1\nraise ValueError('no')\n", "(no): mend its line 2"),
-        ("x = 1\n\ny = (\n", "mend its line 3"),
-        ("import nothing_like_it\n", "No module named 'nothing_like_it'): mend its line 1"),
-        ("raise SystemExit(0)\n", "(0): mend its line 1"),
-        ("x = 1\n", "registers nothing"),
-        (METHOD.format("GD"), "the method 'GD' is there already"),
-        (METHOD.format("Original"), "the method 'Original' is there already"),
-        (METHOD.format("Noise-brittle"), "the method 'Noise-brittle' is there already"),
-        (METHOD.format("a/b"), "the method 'a/b': expected letters"),
-        (METRIC.format("mia"), "the column 'mia' is there already"),
-        (METRIC.format("seed"), "the column 'seed' is there already"),
-        ("from rurklib import PERTURBATIONS\nPERTURBATIONS['x'] = len\n", "give Perturbation(...)"),
-        (None, "expected a Python file of yours"),
-    ],
-)
-def test_a_file_of_no_use_is_refused_in_one_line_and_leaves_nothing(tmp_path, refused, text, says):
-    path = tmp_path / "mine.py"
-    if text:
-        path.write_text(text)
-    before = {kind: dict(brought.registry(kind)) for kind in brought.REGISTRIES}
-    assert "mine.py" in refused(says, "scenarios", "--with", path)
-    assert {kind: dict(brought.registry(kind)) for kind in brought.REGISTRIES} == before
-    assert str(path) not in brought.LOADED
 
 
 def test_an_edit_that_fails_leaves_what_was_loaded(own, tmp_path):

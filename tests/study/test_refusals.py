@@ -2,21 +2,46 @@
 
 A row of ``COMMANDS`` is (words of a command, words that must occur in its message). In the words,
 OUT is a folder that isn't there, FOLDER a finished run, BOOK a notebook that can be swept, GROUPS a
-YAML file with a name that BOOK hasn't, NOTES a folder that holds somebody's notes. GOOD are the
-words of an audit that works, in a folder of a user's files; of two options the last one counts.
+YAML file with a name that BOOK hasn't, NOTES a folder that holds somebody's notes, DATA a small
+.npz file. GOOD are the words of an audit that works, in a folder of a user's files; of two options
+the last one counts. ``CALLS`` are functions, ``ASKED`` those of a finished run, ``RUNS`` what was
+done to a run's folder. Words are parts of a message set apart by " | ".
 """
 
+import gzip
+import json
+import shutil
+import struct
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+import torch
 from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image
+from safetensors.torch import save_file
 
+from rurklib import study
 from rurklib.checks import InputError
+from rurklib.study import brought
 from rurklib.study.books import read
+from rurklib.study.inspector.running_ratio import running
+from rurklib.study.inspector.view import Inspector
+from rurklib.study.run import open_existing, open_run
+from rurklib.study.run_record import flat
+from rurklib.study.sources.cifar_fashion import CIFAR10_FILES, cifar5, cifar10, fashion_mnist
+from rurklib.study.sources.image_folder import image_folder
+from rurklib.study.sources.npz import npz
+from rurklib.study.sources.text import text
+from rurklib.study.stages import tune
 from rurklib.study.sweep import grid
 from rurklib.study.sweep.grid import from_file, from_options
 
+LABELS = np.arange(6, dtype=np.uint8) % 2
+PIXELS = np.arange(6 * 64, dtype=np.uint16).reshape(6, 8, 8).astype(np.uint8)
+ARRAYS = {f"{side}_images": PIXELS + i for i, side in enumerate(("train", "test"))}
+ARRAYS |= {f"{side}_labels": LABELS for side in ("train", "test")}
 PARAMETERS = """\
 tau: float = 0.03
 seed: int = 0
@@ -45,6 +70,38 @@ STUDY = [
     ("--seeds 1,1", "different whole numbers"),
     ("--seeds 1000", "those of the re-trained references"),
     ("--jobs 0", "jobs = 0"),
+    ("--set augment=flips", "unknown augment 'flips': did you mean 'flip'"),
+    ("--set precision=half", "unknown precision 'half'"),
+    ("--set warmup=-1", "warmup = -1.0"),
+    ("--set nesterov=2", "nesterov = 2: expected a bool"),
+    ("--set label_smoothing=1.5", "label_smoothing = 1.5"),
+    ("--set train_images=-5", "train_images = -5"),
+    ("--set test_images=all", "test_images = 'all'"),
+    ("--set validation_of_train=0.95", "validation_of_train = 0.95"),
+    ("--set image_size=64", "unknown setting of scenario digits 'image_size'"),
+    ("--scenario imagefolder --set image_size=0", "image_size = 0"),
+    ("--set seeds=1,2", "unknown setting of scenario digits 'seeds'"),
+    ("--set pretrain.epochs=1", "unknown setting of scenario digits"),
+    ("--set methods=RURKS", "did you mean 'RURK'"),
+    ("--set methods=RURK --set GD.epochs=2", "unknown setting"),
+    ("--scenario cifar5-paper --set pretrain.epochs=0", "pretrain.epochs = 0"),
+    ("--scenario cifar5-paper --set pretrain.lr=-1", "pretrain.lr = -1"),
+    ("--scenario cifar5-paper --set retrain_epochs=0", "retrain_epochs = 0"),
+    ("--scenario cifar5-paper --set pretrain.epoch=2", "did you mean 'pretrain.epochs'"),
+    ("--scenario cifar5-paper --set pretrain=2", "unknown setting"),
+    ("--scenario npz", "--set path=FILE.npz"),
+    ("--scenario npz --set path=none.npz", "none.npz does not exist"),
+    ("--scenario npz --set path=DATA --set forget_class=2", "classes 0"),
+    ("--scenario cifar5 --set path=DATA", "cifar10 has 10 of (3, 32, 32)"),
+    ("--scenario fashion --set path=NOTES", "is not a folder of Fashion-MNIST"),
+    *(
+        (f"--scenario {name} --set path=DATA", "leave path out")
+        for name in ("digits", "breast-cancer", "iris")
+    ),
+    *(
+        (f"--scenario {name}", "--set path=FOLDER")
+        for name in ("imagefolder", "sms", "trec", "sst2")
+    ),
 ]
 SWEEP = [
     ("--grid tua=1", "did you mean 'tau'"),
@@ -129,6 +186,9 @@ COMMANDS = [
     *((f"sweep BOOK --out OUT {words}", says) for words, says in SWEEP),
     ("sweep BOOK --out NOTES --grid tau=1", "not empty and not a sweep"),
     ("study --out NOTES --fresh", "not empty and not a run"),
+    ("study --out FOLDER", "was run without"),
+    ("study --out FOLDER/run.json/x", "run.json: File exists"),
+    ("study --out /proc/x", "/proc is no folder to write in: choose --out"),
     ("study --out NOTES/notes.txt --fresh", "is a file"),
     ("scenarios digit", "did you mean 'digits'"),
     ("inspect --no-browser --run OUT", "none is not a run"),
@@ -145,7 +205,9 @@ def places(tmp_path) -> dict[str, str]:
     (tmp_path / "groups.yaml").write_text("a: {tua: [1]}")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "notes.txt").write_text("mine")
+    np.savez(tmp_path / "data.npz", **ARRAYS)
     names = {"BOOK": "tiny.ipynb", "GROUPS": "groups.yaml", "NOTES": "notes", "OUT": "none"}
+    names["DATA"] = "data.npz"
     return {word: str(tmp_path / name) for word, name in names.items()}
 
 
@@ -178,6 +240,105 @@ def groups(text: str):
     return ask
 
 
+def file(read, name: str, content: bytes):
+    def ask(_, folder: Path) -> None:
+        (folder / name).write_bytes(content)
+        read(folder / name)
+
+    return ask
+
+
+def arrays(**changes):
+    """A good .npz file but for these arrays."""
+
+    def ask(_, folder: Path) -> None:
+        kept = {k: v for k, v in (ARRAYS | changes).items() if v is not None}
+        np.savez(folder / "some.npz", **kept)
+        npz(folder / "some.npz")
+
+    return ask
+
+
+def texts(train: str, test: str | None = None, **options):
+    def ask(_, folder: Path) -> None:
+        for name, content in (("train", train), ("test", test)):
+            if content is not None:
+                (folder / f"{name}.tsv").write_text(content, encoding="latin-1")
+        text(folder, **options)
+
+    return ask
+
+
+def images(harm, size: int = 8):
+    """A good folder of images, harmed."""
+
+    def ask(_, folder: Path) -> None:
+        for side, name in ((s, n) for s in ("train", "val") for n in ("cat", "dog")):
+            (folder / "pets" / side / name).mkdir(parents=True)
+            Image.new("L", (8, 8)).save(folder / "pets" / side / name / "0.png")
+        harm(folder / "pets")
+        image_folder(folder / "pets", size=size)
+
+    return ask
+
+
+def binary(each: bytes, read=cifar10):
+    """CIFAR-10's binary version of such files."""
+
+    def ask(_, folder: Path) -> None:
+        for name in CIFAR10_FILES:
+            (folder / name).write_bytes(each)
+        read(folder)
+
+    return ask
+
+
+def idx(harm):
+    """Fashion-MNIST's four files, and what ``harm`` makes of the last one's bytes."""
+
+    def ask(_, folder: Path) -> None:
+        images = struct.pack(">BBBBIII", 0, 0, 8, 3, 10, 28, 28) + bytes(7840)
+        labels = struct.pack(">BBBBI", 0, 0, 8, 1, 10) + bytes(range(10))
+        for part, name in (
+            (p, n) for p in ("train", "t10k") for n in ("labels-idx1", "images-idx3")
+        ):
+            raw, last = images if "3" in name else labels, part == "t10k" and "3" in name
+            content = harm(raw) if last else gzip.compress(raw)
+            (folder / f"{part}-{name}-ubyte.gz").write_bytes(content)
+        fashion_mnist(folder)
+
+    return ask
+
+
+def brings(code: str):
+    """A file of a user's; whatever it is, nothing of it stays."""
+
+    def ask(_, folder: Path) -> None:
+        (folder / "mine.py").write_text(code)
+        before = {kind: dict(brought.registry(kind)) for kind in brought.REGISTRIES}
+        try:
+            brought.load(folder / "mine.py")
+        finally:
+            assert {kind: dict(brought.registry(kind)) for kind in brought.REGISTRIES} == before
+            assert str(folder / "mine.py") not in brought.LOADED
+
+    return ask
+
+
+METHOD = """from rurklib.unlearn.contract import method
+
+@method({!r})
+def mine(model, retain, forget, *, seed):
+    return model
+"""
+METRIC = """from rurklib.metrics.registry import metric
+
+@metric({}=("A", 1))
+def mine(model):
+    return 1.0
+"""
+
+
 CALLS = [
     (swept("tau=much"), "tau = 'much': expected a float value such as 0.03"),
     (swept("tau=True"), "tau = True: expected a float"),
@@ -196,11 +357,182 @@ CALLS = [
     (groups("a: {tau: 0}"), "tau = 0 in group a: expected a list"),
     (groups("a: {fixed: {tua: 1}}"), "did you mean 'tau'"),
     (lambda book, folder: read(folder / "groups.yaml"), "not a readable notebook"),
+    # files of data
+    (arrays(test_labels=None), "some.npz | expected train_images, train_labels, test_"),
+    (arrays(train_images=PIXELS / 1.0), "float64 (6, 8, 8): expected uint8 images"),
+    (arrays(train_images=np.zeros((6, 3, 8, 8), np.uint8)), "put the channels last"),
+    (arrays(train_images=PIXELS[:0]), "(0, 8, 8): expected"),
+    (arrays(test_images=PIXELS[:, :4]), "expected one shape"),
+    (arrays(train_labels=LABELS[:5]), "train_labels is uint8 (5,) for 6"),
+    (arrays(train_labels=np.zeros((6, 14), np.uint8)), "choose one column"),
+    (arrays(train_labels=np.zeros(6)), "train_labels is float64"),
+    (arrays(train_labels=2 * LABELS), "hold 0, 2: expected every class of 0 ... 1"),
+    (arrays(train_labels=LABELS.astype(int) - 1), "hold -1, 0: expected"),
+    (arrays(train_labels=0 * LABELS), "hold 0: expected every class of 0 ... 1"),
+    (arrays(test_labels=np.array([0, 1, 2, 7, 0, 1])), "test_labels hold 2, 7"),
+    (arrays(class_names=np.array(list("abc"))), "every class of 0 ... 2"),
+    (arrays(class_names=np.arange(2)), "expected one string a class"),
+    (file(npz, "x.npz", b"not a zip"), "x.npz can't be read as .npz"),
+    (file(npz, "x.npz", b"PK\x03\x04cut off"), "x.npz can't be read as .npz"),
+    (lambda _, folder: npz(folder), "--scenario imagefolder"),
+    (texts(""), "train.tsv is empty: expected a line for each text"),
+    (texts("a\tone\nno tab here\n"), "line 2 has 1 columns: expected label in column 0"),
+    (texts("a\tone\na\ttwo\n"), "texts of one label"),
+    (texts("a\tone\nb\ttwo\n", "c\tthree\n"), "label 'c', which train.tsv doesn't"),
+    (texts("a\tone\nb\ttwo\n", "a\tone\n"), "no text that train.tsv doesn't"),
+    (texts("a\tone\nb\ttwo\n"), "no text that train.tsv doesn't"),
+    (texts("a\tcr\xe8me\nb\ttwo\n"), "can't be read as UTF-8"),
+    (texts("a\tone\n", length=0), "whole number"),
+    (texts("a\tone\n", label=-1), "whole number"),
+    (lambda _, folder: text(folder), "train.tsv does not exist"),
+    (images(lambda at: (at / "val").rename(at / "valid")), "have different classes"),
+    (images(lambda at: (at / "val" / "cat" / "0.png").unlink()), "pets | cat has no images"),
+    (images(lambda at: (at / "val" / "cat").rename(at / "val" / "cow")), "'cat' is in only one"),
+    (
+        images(lambda at: (at / "train" / "dog" / "0.png").write_text("hello")),
+        "can't be decoded",
+    ),
+    (
+        images(lambda at: [shutil.rmtree(at / side / "cat") for side in ("train", "val")]),
+        "has 1 classes: expected folders",
+    ),
+    (images(lambda at: None, size=0), "size = 0"),
+    (lambda _, folder: image_folder(folder / "none"), "is not a folder"),
+    (
+        file(lambda path: cifar10(path.parent), "data_batch_1", b"a pickle"),
+        "pickled Python version, and nothing is unpickled | the binary version",
+    ),
+    (lambda _, folder: cifar10(folder), "not a folder of CIFAR-10"),
+    (lambda _, folder: cifar10(folder / "none.npz"), "does not exist"),
+    (binary(bytes(5000)), "data_batch_1.bin has 5000 bytes"),
+    (binary(bytes(3073 * 20), cifar5), "200 samples of class 0 (airplane)"),
+    (idx(lambda raw: gzip.compress(raw)[:-5]), "t10k-images | not a whole IDX file"),
+    (idx(lambda raw: gzip.compress(raw[:-5])), "not a whole IDX file"),
+    (idx(lambda raw: b"hello"), "not a whole IDX file"),
+    (idx(lambda raw: gzip.compress(b"\0\0\x0d\x03" * 9)), "it begins with 00 00 0d 03"),
+    # files of a user's code
+    (brings("x = 1\nraise ValueError('no')\n"), "mine.py | (no): mend its line 2"),
+    (brings("x = 1\n\ny = (\n"), "mend its line 3"),
+    (brings("import nothing_like_it\n"), "No module named 'nothing_like_it'): mend its line 1"),
+    (brings("raise SystemExit(0)\n"), "(0): mend its line 1"),
+    (brings("x = 1\n"), "registers nothing"),
+    (brings(METHOD.format("GD")), "the method 'GD' is there already"),
+    (brings(METHOD.format("Original")), "the method 'Original' is there already"),
+    (brings(METHOD.format("Noise-brittle")), "the method 'Noise-brittle' is there already"),
+    (brings(METHOD.format("a/b")), "the method 'a/b': expected letters"),
+    (brings(METRIC.format("mia")), "the column 'mia' is there already"),
+    (brings(METRIC.format("seed")), "the column 'seed' is there already"),
+    (
+        brings("from rurklib import PERTURBATIONS\nPERTURBATIONS['x'] = len\n"),
+        "give Perturbation(...)",
+    ),
+    (lambda _, folder: brought.load(folder / "none.py"), "expected a Python file of yours"),
 ]
 
 
 @pytest.mark.parametrize(("call", "says"), CALLS)
-def test_a_call_that_cannot_be_done_names_what_is_wrong(call, says, places, tmp_path):
+def test_a_call_that_cannot_be_done_names_what_is_wrong(call, says, places, tmp_path, monkeypatch):
+    monkeypatch.setenv("RURK_CACHE", str(tmp_path / "cache"))
+    told(lambda: call(Path(places["BOOK"]), tmp_path), says)
+    cached = (tmp_path / "cache").rglob("*")
+    assert not [f for f in cached if f.is_file() and f.suffix != ".lock"], "half-decoded"
+
+
+def told(call, says: str) -> None:
     with pytest.raises(InputError) as error:
-        call(Path(places["BOOK"]), tmp_path)
-    assert says in str(error.value)
+        call()
+    message = str(error.value)
+    assert "\n" not in message
+    assert [part for part in says.split(" | ") if part not in message] == [], message
+
+
+def viewed(**choice):
+    return lambda run: Inspector(run).view(**{"sample": 0, **choice})
+
+
+ASKED = [
+    (lambda run: study.residual(run, "gaussian", draws=0), "draws"),
+    (lambda run: study.residual(run, "gaussian", part="test"), "part"),
+    (lambda run: study.attacked(run, ["RURQ"]), "did you mean 'RURK'"),
+    (lambda run: study.attacked(run, ["RURK"], drawz=3), "did you mean 'draws'"),
+    (lambda run: study.evasive_model(run, ("Clever", 0)), "unknown evasive unlearner"),
+    (tune.tune, "rehearsal=True"),
+    (lambda run: next(running(Inspector(run), 0, "gaussian", 0.1, model="GDD")), "unknown model"),
+    (lambda run: next(running(Inspector(run), 0, "gaussian", 0.1, draws=0)), "draws = 0"),
+    (viewed(perturbation="pdg"), "did you mean 'pgd'"),
+    (viewed(sample=45), "sample = 45 | 45 forget samples"),
+    (viewed(sample=-1), "sample = -1"),
+    (viewed(tau=-0.1), "tau = -0.1"),
+    (viewed(perturbation="pgd", tau=0.1, found_on="RUKR"), "did you mean 'RURK'"),
+    (viewed(draw=-1), "draw = -1"),
+    (viewed(steps=0), "steps = 0"),
+]
+
+
+@pytest.mark.parametrize(("call", "says"), ASKED)
+def test_what_cannot_be_asked_of_a_run_is_named(call, says, run):
+    told(lambda: call(run), says)
+
+
+def opened(folder: Path, _) -> None:
+    open_existing(folder)
+
+
+def resumed(folder: Path, run, **options) -> None:
+    """With the settings that the run was made with."""
+    settings = {**flat(run.described["settings"]), "methods": list(run.scenario.methods)}
+    open_run("digits", folder, seeds=[0], settings=settings, **options)
+
+
+def edit(folder: Path, name: str = "run.json", **changes) -> None:
+    there = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps({**there, **changes}))
+
+
+def checkpoint(folder: Path) -> Path:
+    return folder / "models" / "GD-seed0.safetensors"
+
+
+RUNS = [
+    (opened, lambda f: shutil.rmtree(f), "is not a run"),
+    (opened, lambda f: (f / "run.json").unlink(), "no run.json"),
+    (resumed, lambda f: (f / "run.json").unlink(), "not empty and not a run"),
+    (opened, lambda f: edit(f, scenario="digit"), "did you mean 'digits'"),
+    (resumed, lambda f: edit(f, scenario="cifar10"), "run of scenario 'cifar10'"),
+    (opened, lambda f: edit(f, kind="rehearsal"), "rehearsal"),
+    (opened, lambda f: edit(f, settings={"methods": {"GD": 3}}), "expected the settings of a run"),
+    (opened, lambda f: checkpoint(f).unlink(), "GD-seed0 | missing | rurk study"),
+    (opened, lambda f: (f / "split.json").unlink(), "split.json missing"),
+    (opened, lambda f: shutil.rmtree(f / "models"), "Original | not a finished run"),
+    (resumed, lambda f: edit(f, "split.json", digest="0"), "is another split | use --fresh"),
+    *(
+        row
+        for door in (opened, resumed)
+        for row in (
+            (door, lambda f: (f / "run.json").write_text("{"), "not readable as JSON"),
+            (door, lambda f: edit(f, format=99), "run of format 99"),
+            (door, lambda f: edit(f, settings=None), "settings = None: expected the settings"),
+            (door, lambda f: checkpoint(f).write_text("x"), "not a readable checkpoint"),
+            (door, lambda f: save_file({"a": torch.ones(1)}, checkpoint(f)), "foreign checkpoint"),
+        )
+    ),
+    (
+        lambda f, run: resumed(f, run, rehearsal=True),
+        lambda f: None,
+        "kind 'study', not 'rehearsal'",
+    ),
+    (
+        lambda f, run: resumed(f.with_name("link"), run, fresh=True),
+        lambda f: f.with_name("link").symlink_to(f),
+        "link is a link: give --fresh the folder",
+    ),
+]
+
+
+@pytest.mark.parametrize(("door", "harm", "says"), RUNS)
+def test_a_folder_that_is_no_such_run_is_refused_and_left_alone(door, harm, says, run, tmp_path):
+    folder = Path(shutil.copytree(run.folder, tmp_path / "copy"))
+    harm(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    told(lambda: door(folder, run), says)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

@@ -6,12 +6,9 @@ from pathlib import Path
 import pytest
 
 from rurklib.checks import InputError
-from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.study import books, environment, files
 from rurklib.study.cli.main import main
-from rurklib.study.run import open_run
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.unlearn.contract import METHODS
 
 SMALL = {"epochs": 1, "references": 2, "draws": 2, "taus": [0.0, 0.2]}
 
@@ -44,58 +41,6 @@ def test_a_folder_is_locked_by_whatever_name(tmp_path, monkeypatch):
                 pass
 
 
-def test_places_that_are_no_folder_to_write_in_are_one_line(begun, left_alone):
-    """Fails if a link is followed by --fresh, or what can't be written is called in use."""
-    link = begun.with_name("link")
-    link.symlink_to(begun)
-    for out, more, says in (
-        (link, ["--fresh"], f"link is a link: give --fresh the folder, {begun.resolve()}"),
-        (Path("/proc/x"), [], "/proc is no folder to write in: choose --out"),
-        (begun / "run.json" / "x", [], "run.json: File exists"),
-    ):
-        left_alone(says, out, *more)
-
-
-@pytest.fixture
-def left_alone(begun, refused):
-    """``left_alone(says, folder)``: a study in ``folder`` is refused, and ``begun`` as it was."""
-
-    def study_in(says, folder, *more):
-        before = snapshot(begun)
-        refused(says, "study", "--out", folder, "--seeds", "0", *more, settings=SMALL)
-        assert snapshot(begun) == before
-
-    return study_in
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-@pytest.fixture
-def begun(tmp_path) -> Path:
-    open_run("digits", tmp_path / "run", seeds=[0], settings=SMALL)
-    return tmp_path / "run"
-
-
-@pytest.mark.parametrize(
-    ("harm", "words", "says"),
-    [
-        (lambda run: (run / "run.json").unlink(), [], "not empty and not a run"),
-        (lambda run: edit(run, scenario="cifar10"), [], "run of scenario 'cifar10'"),
-        (lambda run: edit(run, format=99), [], "run of format 99"),
-        (lambda run: (run / "run.json").write_text("{"), [], "not readable as JSON"),
-        (lambda run: edit(run, settings=None), [], "settings = None: expected the settings"),
-        (lambda run: checkpoint(run, b"not a checkpoint"), [], "not a readable checkpoint"),
-        (lambda run: foreign(run), [], "foreign checkpoint"),
-        (lambda run: None, ["--set", "RURK.tau=0.11"], "was run with RURK.tau"),
-    ],
-)
-def test_a_run_folder_that_is_not_this_run_is_left_alone(begun, left_alone, harm, words, says):
-    harm(begun)
-    left_alone(says, begun, *words)
-
-
 @pytest.mark.parametrize(
     "theirs",
     [{}, {"format": 1}, {"format": 1, "kind": "rehearsal", "scenario": "digits"},
@@ -112,11 +57,11 @@ def test_fresh_empties_no_folder_but_a_run_of_this_scenario(tmp_path, rurk, thei
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 
 
-def test_a_folder_in_use_is_refused(begun, left_alone):
+def test_a_folder_in_use_is_refused(tmp_path, refused):
     from filelock import FileLock
 
-    with FileLock(begun.parent / f".{begun.name}.lock"):
-        left_alone("in use", begun)
+    with FileLock(tmp_path / ".run.lock"):
+        refused("in use", "study", "--out", tmp_path / "run")
 
 
 def test_scenarios_are_a_line_each_and_one_has_every_setting(rurk):
@@ -126,33 +71,6 @@ def test_scenarios_are_a_line_each_and_one_has_every_setting(rurk):
     assert "  RURK.lambda_f = " in listed
     assert "  forget_class = " in listed
     assert "cifar10" not in listed
-
-
-@pytest.mark.parametrize(
-    ("command", "names"),
-    [("study", SCENARIOS), ("tune", METHODS), ("audit", PERTURBATIONS), ("--help", ["rurk study"])],
-)
-def test_help_lists_what_the_registries_hold(rurk, command, names):
-    """Fails if a list in the help is kept by hand."""
-    shown = "".join(rurk(*dict.fromkeys([command, "--help"])).output.split())  # lines end in -
-    assert not [name for name in names if name.replace(" ", "") not in shown]
-
-
-def edit(run: Path, **changes) -> None:
-    described = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**described, **changes}))
-
-
-def checkpoint(run: Path, content: bytes) -> None:
-    (run / "models").mkdir()
-    (run / "models" / "Original-seed0.safetensors").write_bytes(content)
-
-
-def foreign(run: Path) -> None:
-    import torch
-    from safetensors.torch import save
-
-    checkpoint(run, save({"weight": torch.zeros(3)}))
 
 
 def test_a_notebook_that_fails_is_told_with_code_1(tmp_path, monkeypatch, rurk):

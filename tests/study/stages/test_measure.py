@@ -154,14 +154,6 @@ def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, 
         study.same_prior(most)
 
 
-def test_a_bad_question_is_refused_before_any_work(run):
-    """The values of a Measurement: tests/residual/test_counts.py."""
-    with pytest.raises(InputError, match="draws"):
-        study.residual(run, "gaussian", draws=0)
-    with pytest.raises(InputError, match="part"):
-        study.residual(run, "gaussian", part="test")
-
-
 def test_a_checkpoint_copied_over_another_methods_is_refused(run, tmp_path):
     """Fails if GD's weights, under Re-train's file name, are taken for a re-trained model."""
     own = replace(run, folder=tmp_path / "r")

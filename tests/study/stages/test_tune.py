@@ -9,7 +9,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from rurklib.checks import InputError
 from rurklib.metrics.accuracy import accuracy
 from rurklib.residual.counts import count_hits
 from rurklib.study.cli.main import main
@@ -219,14 +218,6 @@ def test_spaces_hold_usable_values_and_no_combination_that_a_method_refuses(name
         if "k" in values:
             values["k"] = min(values["k"], 2)  # this net has no more layers
         unlearn(name, cnn(), (x[:9], y[:9]), (x[9::3], y[9::3]), **values)  # class 0
-
-
-def test_a_study_is_not_tuned_and_experiment_seeds_stay_apart(tmp_path):
-    study_run = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL)
-    with pytest.raises(InputError, match="rehearsal=True"):
-        tune.tune(study_run)
-    with pytest.raises(InputError, match="kind 'study', not 'rehearsal'"):
-        rehearsal(tmp_path / "r")
 
 
 def test_the_command_writes_settings_that_a_study_takes(tmp_path):
