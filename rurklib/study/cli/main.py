@@ -142,7 +142,9 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
     click.echo(f"\n{findings_table(verdicts, summary).to_string(index=False)}\n")
     if others := files.read_json(run.folder / "env.json").get(shipped.NOTED):
         click.echo(f"models: {others}; --fresh trains them\n")
-    click.echo(by_verdict(verdicts).to_string(index=False))
+    click.echo("verdict in most seeds")
+    for finding, methods in by_verdict(verdicts).itertuples(index=False):
+        click.echo(f"  {finding}: {methods}")
     click.echo(f"report: {run.folder / 'report.html'}")
     return run
 

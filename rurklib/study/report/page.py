@@ -28,6 +28,7 @@ th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
   background: var(--page); } th { font-weight: 600; }
+th:nth-child(2):last-child, td:nth-child(2):last-child { text-align: left; white-space: normal; }
 .gallery { display: flex; flex-wrap: wrap; gap: 1rem; } .gallery figure { width: 13rem; margin: 0; }
 details { margin: 1rem 0; } code { font-size: .92em; }
 """
