@@ -39,7 +39,7 @@ def save_figure(
     """
     from IPython.display import Image
 
-    alt = alt or f"{figure.get_suptitle()} (data: {name}.csv)"
+    alt = alt or f"{' '.join(figure.get_suptitle().split())} (data: {name}.csv)"
     content, folder = png(figure, alt), _figures(run)
     files.write(folder / f"{name}.png", content)
     files.write_frame(folder / f"{name}.csv", data)
