@@ -15,12 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
-from rurklib.models.logits import logit_margin
 from rurklib.perturb.perturbations import inside, normal
 from rurklib.residual.counts import Measurement
-from rurklib.tensors import Pair, evaluating, generator, seeded
-from rurklib.train.loop import cycled
-from rurklib.train.spec import SGD
+from rurklib.tensors import Pair, evaluating, generator, logit_margin, seeded
+from rurklib.train import SGD, cycled
 
 BRITTLE = SGD(20, 0.01, weight_decay=0.0, clip=1.0, batch_size=64, batchnorm="frozen")
 SCALES = (1.0, 10.0)  # a logit of mean margin counts like a tenth of mean probability

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from rurklib.attacks import ATTACKS, AttackSetting, attack, eot, unlearning_mapping
-from rurklib.models.logits import logit_margin
 from rurklib.residual.counts import Measurement
+from rurklib.tensors import logit_margin
 
 
 @pytest.fixture

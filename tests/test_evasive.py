@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from rurklib.evasive import BRITTLE, level_of, noise_brittle, noisy_level
-from rurklib.models.logits import logit_margin
 from rurklib.residual.counts import Measurement
+from rurklib.tensors import logit_margin
 
 MEASURED = Measurement((0.0, 0.1, 0.2))
 

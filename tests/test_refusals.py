@@ -23,10 +23,15 @@ from rurklib import (
     tensors,
     unlearn,
 )
-from rurklib.data.bundled import iris
-from rurklib.data.dataset import Dataset, Split
-from rurklib.data.requests import forget_part_of_a_class
-from rurklib.data.subsets import head_of_each_class, hold_out_validation, subsample
+from rurklib.data import (
+    Dataset,
+    Split,
+    forget_part_of_a_class,
+    head_of_each_class,
+    hold_out_validation,
+    iris,
+    subsample,
+)
 from rurklib.evasive import noise_brittle
 from rurklib.metrics import registry
 from rurklib.models import build

@@ -17,8 +17,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from rurklib.metrics.registry import metric
-from rurklib.models.logits import logits
-from rurklib.tensors import Pair
+from rurklib.tensors import Pair, logits
 
 COLUMNS = ("retain_accuracy", "unlearn_accuracy", "test_accuracy", "mia")
 

@@ -32,8 +32,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.metrics.registry import metric
-from rurklib.models.logits import logit_margin, logits
-from rurklib.tensors import Pair
+from rurklib.tensors import Pair, logit_margin, logits
 
 Array = Tensor | np.ndarray
 

@@ -28,8 +28,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.metrics.registry import metric
-from rurklib.models.logits import logits
-from rurklib.tensors import Pair
+from rurklib.tensors import Pair, logits
 
 CAP = 5000  # of each side: 10,000 points are fitted in seconds, 80,000 would take the better hour
 

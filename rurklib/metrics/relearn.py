@@ -33,9 +33,8 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.metrics.registry import metric
-from rurklib.models.logits import logit_margin, logits
-from rurklib.tensors import Pair, as_float, generator
-from rurklib.train.loop import Batch, batches
+from rurklib.tensors import Pair, as_float, generator, logit_margin, logits
+from rurklib.train import Batch, batches
 
 
 @metric(relearn_epochs=("re-learn", 1))

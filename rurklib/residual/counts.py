@@ -19,11 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
-from rurklib.models.logits import logit_margin
 from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
 from rurklib.residual.inference import Forward, accelerate, laid_out
-from rurklib.tensors import Bounds, evaluating, generator
-from rurklib.train.precision import Precision
+from rurklib.tensors import Bounds, evaluating, generator, logit_margin
+from rurklib.train import Precision
 
 BLOCK = 256  # samples that share a random stream; fixed: results don't depend on batch_size
 

@@ -40,7 +40,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from rurklib.tensors import evaluating
-from rurklib.train.precision import Precision, resolved
+from rurklib.train import Precision, resolved
 
 TRIAL = 64  # samples that a fast form is tried on
 ROUNDINGS = 500  # by which logits may differ, each of the largest logit's size

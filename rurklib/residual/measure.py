@@ -23,7 +23,7 @@ from rurklib.residual.counts import Counts, Measurement, count_hits
 from rurklib.residual.inference import accelerate
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.tensors import evaluating
-from rurklib.train.precision import Precision
+from rurklib.train import Precision
 
 
 def residual_knowledge(

@@ -15,8 +15,7 @@ from typing import Any
 import torch
 
 from rurklib import checks
-from rurklib.data.dataset import ANY, Dataset, Split
-from rurklib.data.requests import forget_part_of_a_class, rehearsed
+from rurklib.data import ANY, Dataset, Split, forget_part_of_a_class, rehearsed
 from rurklib.models import build
 from rurklib.study import files, shipped
 from rurklib.study.brought import joined, of_run

@@ -167,7 +167,7 @@ def read_source(module: str) -> str:
     if module in BROUGHT:
         return BROUGHT[module]
     path = FOLDER.joinpath(*module.split(".")[1:])
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    file = path / "__init__.py" if _is_package(module) else path.with_suffix(".py")
     return file.read_text(encoding="utf-8")
 
 
@@ -222,9 +222,9 @@ def _defined_in(module: str, name: str) -> str:
                     assert isinstance(home, ast.Constant)
                     return str(home.value)
     inner = FOLDER.joinpath(*f"{module}.{name}".split(".")[1:])
-    is_inner = inner.is_dir() or inner.with_suffix(".py").is_file()
+    is_inner = (inner / "__init__.py").is_file() or inner.with_suffix(".py").is_file()
     return f"{module}.{name}" if is_inner else f"{module}.__init__"
 
 
 def _is_package(module: str) -> bool:
-    return FOLDER.joinpath(*module.split(".")[1:]).is_dir()
+    return FOLDER.joinpath(*module.split(".")[1:], "__init__.py").is_file()

@@ -23,8 +23,7 @@ from torch import nn
 
 from rurklib import checks
 from rurklib.tensors import Pair, finite, seeded
-from rurklib.train.precision import Precision, casts, computing, plain
-from rurklib.train.spec import SGD
+from rurklib.train import SGD, Precision, casts, computing, plain
 
 Method = Callable[..., nn.Module]  # (model, retain, forget, *, seed=0, **hyperparameters)
 METHODS: dict[str, Method] = {}
@@ -163,7 +162,7 @@ def unlearn(
         seed: decides every random choice of the method.
         hyperparameters: the method's own; see its docstring. An unknown one is an error. Every
             method has ``bounds`` ((0, 1); None: inputs have no range) and ``precision``: "float32"
-            (default), "bfloat16" or "auto", of what the model is asked (rurklib.train.precision).
+            (default), "bfloat16" or "auto", of what the model is asked (rurklib.train).
 
     Returns the unlearned model in eval mode. Raises InputError before any work if something can't
     be used, and :class:`Diverged`, an InputError, if the weights didn't stay finite.

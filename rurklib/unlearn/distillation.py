@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.tensors import Pair, as_float, evaluating, generator
-from rurklib.train.spec import SGD
+from rurklib.train import SGD
 from rurklib.unlearn.contract import method
 from rurklib.unlearn.layers import reset
 

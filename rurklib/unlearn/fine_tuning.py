@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.tensors import Pair, generator
-from rurklib.train.loop import Batch, cycled
-from rurklib.train.spec import SGD
+from rurklib.train import SGD, Batch, cycled
 from rurklib.unlearn.contract import method
 
 

@@ -25,7 +25,7 @@ from torch.func import functional_call, grad, vmap
 
 from rurklib import checks
 from rurklib.tensors import Pair, as_float, evaluating, generator
-from rurklib.train.precision import casts
+from rurklib.train import casts
 from rurklib.unlearn.contract import method
 
 Of = Callable[[Tensor, Tensor], Tensor]  # a sample's logits [1, classes] and label -> a number
@@ -61,7 +61,7 @@ def scores(
 
 @contextmanager
 def _uncast(model: nn.Module) -> Iterator[None]:
-    """Without the casts of :func:`rurklib.train.precision.computing`, which vmap can't combine with
+    """Without the casts of :func:`rurklib.train.computing`, which vmap can't combine with
     BatchNorm's float32: derivatives of single samples are float32's."""
     cast = {part: vars(part).pop("forward") for part in model.modules() if casts(part)}
     try:

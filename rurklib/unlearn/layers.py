@@ -23,8 +23,7 @@ from torch import nn
 
 from rurklib import checks
 from rurklib.tensors import Pair, mixed_seed, seeded
-from rurklib.train.fit import fit
-from rurklib.train.spec import SGD, Recipe
+from rurklib.train import SGD, Recipe, fit
 from rurklib.unlearn.contract import method
 
 PAPERS_K = 5

@@ -9,7 +9,7 @@ from rurklib import checks
 from rurklib.nearest import ddn
 from rurklib.perturb.perturbations import inside, norm, normal, step
 from rurklib.tensors import Bounds, Pair, as_float, evaluating, generator
-from rurklib.train.spec import SGD
+from rurklib.train import SGD
 from rurklib.unlearn.contract import method
 
 DOUBLINGS = 16  # the last first radius is 30,000 times epsilon

@@ -56,8 +56,7 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
 from rurklib.tensors import Bounds, Pair, evaluating, generator
-from rurklib.train.loop import Batch, cycled
-from rurklib.train.spec import SGD
+from rurklib.train import SGD, Batch, cycled
 from rurklib.unlearn.contract import METHODS, SEARCH, Method, check, method
 from rurklib.unlearn.distillation import scrub
 from rurklib.unlearn.fine_tuning import gd, ngd, wrong_labels

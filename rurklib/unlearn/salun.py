@@ -28,8 +28,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.tensors import Pair, generator
-from rurklib.train.loop import Batch, batches
-from rurklib.train.spec import SGD
+from rurklib.train import SGD, Batch, batches
 from rurklib.unlearn.contract import method
 from rurklib.unlearn.fine_tuning import wrong_labels
 from rurklib.unlearn.fisher import mean_score

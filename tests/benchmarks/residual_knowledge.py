@@ -37,7 +37,7 @@ import torchattacks
 from torch import Tensor, nn
 
 import rurklib
-from rurklib.data.bundled import digits
+from rurklib.data import digits
 from rurklib.models import build
 from rurklib.residual.counts import Measurement, count_hits
 from rurklib.residual.inference import accelerate, laid_out
@@ -45,8 +45,7 @@ from rurklib.study.ids import ModelId
 from rurklib.study.run import open_existing
 from rurklib.study.stages.models import load_model
 from rurklib.tensors import evaluating, generator
-from rurklib.train.fit import fit
-from rurklib.train.precision import Precision, processor_has_bfloat16
+from rurklib.train import Precision, fit, processor_has_bfloat16
 
 METHODS, DRAWS = 12, 100
 PART = 4  # a quarter of the bare passes is timed

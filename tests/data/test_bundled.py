@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rurklib.data.bundled import CANCER_SCALES, IRIS_SCALES, breast_cancer, digits, iris
+from rurklib.data import CANCER_SCALES, IRIS_SCALES, breast_cancer, digits, iris
 
 
 def test_scales_of_tumours_are_round_numbers_and_no_statistics():

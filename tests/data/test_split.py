@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rurklib import InputError
-from rurklib.data.dataset import Dataset, Split
-from rurklib.data.requests import difficulty, forget_part_of_a_class, rehearsed
+from rurklib.data import Dataset, Split, difficulty, forget_part_of_a_class, rehearsed
 
 
 def toy(n=60, classes=3, seed=0, **changes) -> Dataset:

@@ -5,9 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rurklib.data.dataset import Dataset
-from rurklib.data.requests import forget_part_of_a_class, rehearsed
-from rurklib.data.subsets import head_of_each_class, hold_out_validation, subsample
+from rurklib.data import (
+    Dataset,
+    forget_part_of_a_class,
+    head_of_each_class,
+    hold_out_validation,
+    rehearsed,
+    subsample,
+)
 
 
 def numbered(train: int = 40, test: int = 20, classes: int = 4) -> Dataset:

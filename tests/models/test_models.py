@@ -5,7 +5,8 @@ import torch
 import torchvision.models as tv
 from torch import nn
 
-from rurklib.models import Normalized, build, logits, transfer
+from rurklib import tensors
+from rurklib.models import Normalized, build, transfer
 from rurklib.residual.inference import accelerate
 from rurklib.unlearn.layers import last_layers, layers
 
@@ -207,7 +208,7 @@ def test_a_batch_is_smaller_where_samples_are_larger(shape, most):
     x = torch.zeros(n, *shape, dtype=torch.uint8)
     x[:, 0, 0, 0] = torch.arange(n) % 256
     net = First().train()
-    out = logits.logits(net, x)
+    out = tensors.logits(net, x)
     assert seen == [most, most, 1]
     assert torch.equal(out[:, 0], (torch.arange(n) % 256) / 255)
     assert net.training

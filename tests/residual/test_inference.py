@@ -12,14 +12,14 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from rurklib import residual_knowledge
-from rurklib.data.bundled import digits
+from rurklib.data import digits
 from rurklib.models import MODELS, build
 from rurklib.residual import inference
 from rurklib.residual.counts import Measurement, count_hits
 from rurklib.residual.flags import outputs
 from rurklib.residual.inference import EVERY, Forward, accelerate, in_half, lead, whole_float32
 from rurklib.tensors import as_float
-from rurklib.train.fit import fit
+from rurklib.train import fit
 
 
 def trained(net: nn.Module, *shape: int) -> nn.Module:

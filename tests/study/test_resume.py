@@ -15,7 +15,7 @@ from rurklib.study import files
 from rurklib.study.resume import Kept
 from rurklib.study.run import open_run
 from rurklib.tensors import seeded
-from rurklib.train.fit import fit
+from rurklib.train import fit
 
 
 class Killed(BaseException):

@@ -102,7 +102,7 @@ def test_one_made_otherwise_is_made_again_and_what_comes_of_it(made, tmp_path, m
     assert made == ["GD-seed0"]
     made.clear()
     statements = source._statements
-    edited = lambda m: "edited" if m == "rurklib.train.fit" else statements(m)  # noqa: E731
+    edited = lambda m: "edited" if m == "rurklib.train" else statements(m)  # noqa: E731
     monkeypatch.setattr(source, "_statements", edited)
     all_of(another(tmp_path / "edited"))
     originals = NAMES[:3]  # trained to the same bits, so that what is unlearned is taken again

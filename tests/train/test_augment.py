@@ -5,15 +5,15 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms import functional as tv
 
-from rurklib.train.augment import (
+from rurklib.train import (
     AUGMENTATIONS,
+    batches,
+    fit,
     flip,
     flip_crop,
     flip_crop_large,
     padding,
 )
-from rurklib.train.fit import fit
-from rurklib.train.loop import batches
 
 
 def photos(n: int, h: int = 16, w: int = 24, dtype=torch.uint8) -> torch.Tensor:

@@ -8,11 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rurklib import InputError
+from rurklib import InputError, train
 from rurklib.tensors import generator, seeded
-from rurklib.train import precision as precisions
-from rurklib.train.fit import fit
-from rurklib.train.spec import SGD, Recipe, optimised, wind_forward
+from rurklib.train import SGD, Recipe, fit, optimised, wind_forward
 
 
 def net(seed: int = 0, dropout: float = 0.3) -> nn.Module:
@@ -143,11 +141,11 @@ def test_what_precision_means_where(monkeypatch):
         for name, able in zip(asked, has, strict=False):
             monkeypatch.setattr(torch.cpu, name, lambda able=able: able, raising=False)
         expected = "bfloat16" if any(has) else "float32"
-        assert precisions.resolved("auto", cpu) == expected
+        assert train.resolved("auto", cpu) == expected
     for able in (True, False):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able: able)
-        assert precisions.resolved("auto", gpu) == ("bfloat16" if able else "float32")
-    assert precisions.resolved("bfloat16", cpu) == "bfloat16"
+        assert train.resolved("auto", gpu) == ("bfloat16" if able else "float32")
+    assert train.resolved("bfloat16", cpu) == "bfloat16"
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from rurklib import METHODS, defaults, unlearn
-from rurklib.train.fit import fit
-from rurklib.train.loop import batches, cycled
-from rurklib.train.spec import SGD
+from rurklib.train import SGD, batches, cycled, fit
 
 
 @settings(max_examples=50, deadline=None)

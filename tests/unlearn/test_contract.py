@@ -11,7 +11,7 @@ from torch import nn
 
 from rurklib import METHODS, InputError, unlearn
 from rurklib.tensors import seeded
-from rurklib.train.precision import casts, computing, plain
+from rurklib.train import casts, computing, plain
 from rurklib.unlearn.contract import Diverged, defaults, method
 from rurklib.unlearn.layers import reset
 

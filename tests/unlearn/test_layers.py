@@ -10,8 +10,7 @@ from torch import nn
 from rurklib import study, unlearn
 from rurklib.models import build
 from rurklib.study.ids import ModelId
-from rurklib.train import Recipe, fit
-from rurklib.train.spec import SGD
+from rurklib.train import SGD, Recipe, fit
 from rurklib.unlearn.fine_tuning import gd
 from rurklib.unlearn.layers import cf_k, eu_k, fine_tune, last_layers, layers, reset, shortened
 

@@ -18,11 +18,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rurklib.checks import InputError, logits, number
-from rurklib.models.logits import logits as all_logits
 from rurklib.residual.flags import flag, some
 from rurklib.study.brought import executed
 from rurklib.study.sources.npz import read_indices, read_samples, said
 from rurklib.tensors import Pair, copies, seeded
+from rurklib.tensors import logits as all_logits
 
 WRAPPED = ("state_dict", "model_state_dict", "model", "net", "ema")  # where trainers put it
 

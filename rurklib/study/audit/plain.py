@@ -18,13 +18,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from rurklib.models.logits import logits
 from rurklib.residual.controls import HELD_OUT, RETAINED
 from rurklib.residual.exchange import Exchange
 from rurklib.residual.flags import Flag, flag
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import JOINT, NO_VERDICT, OVER, RESIDUAL, Verdict
-from rurklib.tensors import Pair
+from rurklib.tensors import Pair, logits
 
 CHANCE, UNLIKE = "references at chance", "references unlike held-out samples"  # flags
 FORGOTTEN, ALL = "forgotten", ", all classes"  # groups of samples

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from rurklib import checks, residual_knowledge
 from rurklib.checks import InputError
-from rurklib.data.dataset import ANY
+from rurklib.data import ANY
 from rurklib.models import Normalized
 from rurklib.residual import statistics
 from rurklib.residual.result import ResidualKnowledge

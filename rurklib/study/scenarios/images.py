@@ -51,7 +51,7 @@ figures/digits-class/README.md.
 ``digits-robust``: does residual knowledge go where models are robust, or to larger radii?
 
 The request of ``digits``, but Original and the re-trained references are trained on copies that
-they err on most (:mod:`rurklib.train.adversarial`, L-inf radius 0.1, PGD). The paper names the
+they err on most (:mod:`rurklib.train`, L-inf radius 0.1, PGD). The paper names the
 question as future work: does adversarial training impede unlearning? Radii go twice as far as those
 of ``digits``, for robust nets recognise noisier copies. The methods have the values of ``digits``,
 which aren't tuned for these nets, and fine-tune on the samples as they are: a method's model may be
@@ -67,14 +67,12 @@ with the values of ``digits`` does next to nothing (``figures/digits-robust``).
 from dataclasses import replace
 from functools import partial
 
-from rurklib.data.bundled import digits
-from rurklib.data.dataset import Dataset
-from rurklib.data.subsets import head_of_each_class
+from rurklib.data import Dataset, digits, head_of_each_class
 from rurklib.study.scenarios.scenario import Scenario, bundled, tuned
 from rurklib.study.sources.cifar_fashion import cifar5, fashion_mnist
 from rurklib.study.sources.image_folder import image_folder
 from rurklib.study.sources.npz import npz
-from rurklib.train.spec import Recipe
+from rurklib.train import Recipe
 
 FIRST, LAST = "GD NGD GA NegGrad+ EU-k CF-k SCRUB SSD", "AMUN BoundaryShrink WoodFisher RURK"
 MOST = f"{FIRST} l1-sparse RandomLabels SalUn BadTeacher {LAST}"

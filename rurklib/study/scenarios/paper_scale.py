@@ -67,7 +67,7 @@ be (that ratio implies about 3.5 %).
 
 40,000 training images (a fifth of every class validates, as in the paper), 2,000 of the 4,000
 airplanes forgotten, the paper's seeds, radii and values of every method. The net is not the paper's
-ResNet-18 of 137 epochs but :func:`rurklib.models.nets.fast_cnn`, trained for eight: it errs more,
+ResNet-18 of 137 epochs but :func:`rurklib.models.fast_cnn`, trained for eight: it errs more,
 so that its re-trained models recognise fewer forgotten images, and everything costs minutes. So
 twelve re-trained models are affordable, and with them a band, which the paper doesn't have. Two
 radii go beyond the paper's, to where its curves would go on. Beside the paper's nine methods stand
@@ -101,7 +101,7 @@ from typing import Any
 from rurklib.study.scenarios.scenario import Pretraining, Scenario
 from rurklib.study.sources.cifar_fashion import cifar5, cifar10
 from rurklib.study.sources.image_folder import image_folder
-from rurklib.train.spec import Recipe
+from rurklib.train import Recipe
 
 # Table 1, B.2 and B.3 of the paper. What isn't named is a method's default, which is the paper's.
 PAPERS: dict[str, dict[str, Any]] = {

@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from rurklib import checks
-from rurklib.data.dataset import ANY, Dataset
-from rurklib.data.requests import ORDERS
-from rurklib.data.subsets import hold_out_validation, subsample
+from rurklib.data import ANY, ORDERS, Dataset, hold_out_validation, subsample
 from rurklib.models import MODELS
 from rurklib.perturb.perturbations import PERTURBATIONS
 from rurklib.study.files import read_json
-from rurklib.train.spec import Recipe
+from rurklib.train import Recipe
 from rurklib.unlearn.contract import METHODS, check, defaults
 
 # What --set changes of the recipe, by its own names, and of pretrain, as in pretrain.lr.

@@ -10,9 +10,9 @@ space. There SSD is left out: what it chose by two Originals destroyed others.
 
 from functools import partial
 
-from rurklib.data.bundled import breast_cancer, iris
+from rurklib.data import breast_cancer, iris
 from rurklib.study.scenarios.scenario import Scenario, bundled, tuned
-from rurklib.train.spec import Recipe
+from rurklib.train import Recipe
 
 BREAST_CANCER = Scenario(
     name="breast-cancer",

@@ -22,7 +22,7 @@ from functools import partial
 
 from rurklib.study.scenarios.scenario import Scenario, tuned
 from rurklib.study.sources.text import text
-from rurklib.train.spec import Recipe
+from rurklib.train import Recipe
 
 METHODS = "GD NGD GA NegGrad+ EU-k CF-k SCRUB SSD RURK Retrain-quarter"
 

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 
 from rurklib.checks import InputError
-from rurklib.data.dataset import Dataset
-from rurklib.data.subsets import head_of_each_class
+from rurklib.data import Dataset, head_of_each_class
 from rurklib.study.sources.image_folder import cache_folder
 from rurklib.study.sources.npz import npz
 from rurklib.tensors import Pair

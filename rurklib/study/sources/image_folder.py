@@ -19,7 +19,7 @@ from torch import Tensor
 
 from rurklib import checks
 from rurklib.checks import InputError
-from rurklib.data.dataset import Dataset
+from rurklib.data import Dataset
 from rurklib.study import files, memo
 
 

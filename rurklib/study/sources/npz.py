@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from rurklib.checks import InputError
-from rurklib.data.dataset import Dataset
+from rurklib.data import Dataset
 from rurklib.tensors import Pair
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")

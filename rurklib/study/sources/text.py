@@ -35,7 +35,7 @@ import torch
 
 from rurklib import checks
 from rurklib.checks import InputError
-from rurklib.data.dataset import Dataset
+from rurklib.data import Dataset
 from rurklib.tensors import Pair
 
 TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")

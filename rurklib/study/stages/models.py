@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from rurklib import checks, tensors
-from rurklib.data.dataset import Dataset, Split
-from rurklib.data.requests import rehearsed
+from rurklib.data import Dataset, Split, rehearsed
 from rurklib.models import build, transfer
 from rurklib.residual.smoother import noisy_copies
 from rurklib.study import brought, files, shipped
@@ -21,7 +20,7 @@ from rurklib.study.memo import WEIGHTS, Checkpoint, content, fresh, here, taken
 from rurklib.study.resume import Kept
 from rurklib.study.run import Run
 from rurklib.tensors import finite
-from rurklib.train.fit import fit
+from rurklib.train import fit
 from rurklib.unlearn.contract import METHODS, defaults
 
 SPARSE = 30.0  # seconds between two lines on how far a stage is

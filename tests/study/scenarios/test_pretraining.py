@@ -8,14 +8,13 @@ import pytest
 import torch
 
 from rurklib import study
-from rurklib.data.dataset import Dataset
+from rurklib.data import Dataset
 from rurklib.models import build
 from rurklib.study import books, files
 from rurklib.study.run import open_run
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.stages.summary import summarise
-from rurklib.train.fit import fit
-from rurklib.train.spec import Recipe
+from rurklib.train import Recipe, fit
 
 
 def images(classes: int, seed: int) -> Dataset:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rurklib import InputError
-from rurklib.data.dataset import Dataset
+from rurklib.data import Dataset
 from rurklib.study import files, scenarios
 from rurklib.study.run import open_run
 from rurklib.study.scenarios import SCENARIOS

@@ -8,7 +8,7 @@ import torch
 
 from rurklib import study
 from rurklib.checks import InputError
-from rurklib.data.requests import forget_part_of_a_class
+from rurklib.data import forget_part_of_a_class
 from rurklib.study.run import open_run
 from rurklib.study.sources.npz import npz
 from rurklib.study.stages.models import trained_on

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rurklib.data.requests import forget_part_of_a_class
+from rurklib.data import forget_part_of_a_class
 from rurklib.study.sources import cifar5, cifar10, npz, text
 
 BESIDE = Path(__file__).parents[4] / "shared" / "data"

@@ -11,7 +11,6 @@ from rurklib import attacks, study
 from rurklib.checks import InputError
 from rurklib.metrics.lira import membership
 from rurklib.metrics.relearn import few_shots
-from rurklib.models.logits import logit_margin
 from rurklib.residual.statistics import placement
 from rurklib.study import books
 from rurklib.study.run import open_existing, open_run
@@ -24,7 +23,7 @@ from rurklib.study.stages.attack import (
     read_tables,
     share_outside,
 )
-from rurklib.tensors import as_float
+from rurklib.tensors import as_float, logit_margin
 
 FEW = {"draws": 2, "steps": 3, "shots": 4, "most": 12}
 

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from rurklib import InputError, perturb, residual_knowledge, study
-from rurklib.data.requests import rehearsed
-from rurklib.models.logits import logit_margin
+from rurklib.data import rehearsed
 from rurklib.study import files
 from rurklib.study.run import open_run
-from rurklib.tensors import as_float, generator
+from rurklib.tensors import as_float, generator, logit_margin
 from rurklib.train import fit
 
 
