@@ -46,8 +46,8 @@ BOOK = {
     "The package": ["rurklib/README.md", "rurklib/*/README.md", "tests/README.md"],
     "The project": [f".github/{n}.md" for n in ("CONTRIBUTING", "CHANGELOG", "DATA", "SECURITY")],
 }  # fmt: skip
-ROOMS = ("residual", "perturb", "unlearn", "models", "train", "data", "metrics")
-FILES = ("attacks", "evasive", "nearest")  # of one file each
+ROOMS = ("residual", "unlearn", "models", "train", "data", "metrics")
+FILES = ("perturb", "edits", "attacks", "evasive", "nearest")  # of one file each
 LIVE = """# Try it
 
 It runs the models of the digits in your browser, from this one file, which you may

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.metrics.relearn import few_shots
 from rurklib.nearest import ddn
-from rurklib.perturb.perturbations import ascent, inside, normal, project, start
+from rurklib.perturb import ascent, inside, normal, project, start
 from rurklib.residual.counts import Measurement
 from rurklib.residual.inference import accelerate, whole_float32
 from rurklib.tensors import Bounds, Pair, as_float, evaluating, generator, logit_margin

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
-from rurklib.perturb.perturbations import inside, normal
+from rurklib.perturb import inside, normal
 from rurklib.residual.counts import Measurement
 from rurklib.tensors import Pair, evaluating, generator, logit_margin, seeded
 from rurklib.train import SGD, cycled

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import tensors
-from rurklib.perturb.perturbations import norm
+from rurklib.perturb import norm
 from rurklib.tensors import evaluating
 
 HALVINGS = 12

@@ -42,7 +42,7 @@ from torch.optim.lr_scheduler import (
 
 from rurklib import checks
 from rurklib.checks import InputError
-from rurklib.perturb.perturbations import pgd
+from rurklib.perturb import pgd
 from rurklib.tensors import Pair, as_float, generator, seeded
 
 AREA = (0.08, 1.0)  # of a zoomed crop, as a share of the image: torchvision's RandomResizedCrop

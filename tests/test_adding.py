@@ -28,7 +28,7 @@ def test_each_file_of_the_readme_is_all_that_it_takes(tmp_path):
     )
     *added, (title, script) = BLOCKS
     assert {Path(name).parent.name for name, _ in added} == {
-        "unlearn", "perturb", "metrics", "data", "scenarios",
+        "unlearn", "", "metrics", "data", "scenarios",
     }  # fmt: skip
     for name, text in added:
         assert not (tmp_path / name).exists()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rurklib.nearest import _Best, ddn
-from rurklib.perturb.perturbations import norm
+from rurklib.perturb import norm
 
 
 def exact(model, x, y):

@@ -14,7 +14,7 @@ PAGES += [p for d in ("rurklib", "figures", "notebooks", "tests") for p in (ROOT
 # The blocks of rurklib/README.md are files of the package: tests/test_adding.py.
 @pytest.mark.parametrize("path", READMES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_python_blocks_run(path, tmp_path, monkeypatch):
-    from rurklib.perturb.perturbations import PERTURBATIONS
+    from rurklib.perturb import PERTURBATIONS
     from rurklib.study.scenarios import SCENARIOS
     from rurklib.unlearn.contract import METHODS, SEARCH
 

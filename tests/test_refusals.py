@@ -35,7 +35,7 @@ from rurklib.data import (
 from rurklib.evasive import noise_brittle
 from rurklib.metrics import registry
 from rurklib.models import build
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 from rurklib.residual import noisy_copies
 from rurklib.residual.counts import Counts, Measurement
 from rurklib.residual.disagreement import disagreement

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
-from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
+from rurklib.perturb import PERTURBATIONS, Perturbation
 from rurklib.residual.inference import Forward, accelerate, laid_out
 from rurklib.tensors import Bounds, evaluating, generator, logit_margin
 from rurklib.train import Precision

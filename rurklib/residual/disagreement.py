@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 from rurklib.residual import statistics
 from rurklib.residual.counts import Measurement
 from rurklib.tensors import evaluating, generator

@@ -28,7 +28,7 @@ from scipy import special
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
-from rurklib.perturb.perturbations import ascent
+from rurklib.perturb import ascent
 from rurklib.residual import statistics
 from rurklib.residual.counts import Counts
 from rurklib.residual.inference import logit_mismatch, whole_float32

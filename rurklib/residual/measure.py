@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 from rurklib.residual import controls as control
 from rurklib.residual import flags
 from rurklib.residual.counts import Counts, Measurement, count_hits

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rurklib import checks, tensors
-from rurklib.perturb.perturbations import gaussian
+from rurklib.perturb import gaussian
 from rurklib.tensors import generator
 
 

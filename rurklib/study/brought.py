@@ -28,7 +28,7 @@ from rurklib.study.ids import NO_METHODS
 REGISTRIES = {
     "method": ("rurklib.unlearn", "METHODS"),
     "search space": ("rurklib.unlearn", "SEARCH"),
-    "law": ("rurklib.perturb.perturbations", "PERTURBATIONS"),
+    "law": ("rurklib.perturb", "PERTURBATIONS"),
     "metric": ("rurklib.metrics", "METRICS"),
     "net": ("rurklib.models", "MODELS"),
     "attack": ("rurklib.attacks", "ATTACKS"),

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.nearest import ddn
-from rurklib.perturb.perturbations import inside, norm, normal, step
+from rurklib.perturb import inside, norm, normal, step
 from rurklib.tensors import Bounds, Pair, as_float, evaluating, generator
 from rurklib.train import SGD
 from rurklib.unlearn.contract import method

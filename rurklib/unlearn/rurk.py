@@ -54,7 +54,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation
+from rurklib.perturb import PERTURBATIONS, Perturbation
 from rurklib.tensors import Bounds, Pair, evaluating, generator
 from rurklib.train import SGD, Batch, cycled
 from rurklib.unlearn.contract import METHODS, SEARCH, Method, check, method

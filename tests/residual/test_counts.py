@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 from rurklib.residual import counts as counts_module
 from rurklib.residual.counts import Measurement, count_hits
 from rurklib.residual.measure import assemble

@@ -44,7 +44,7 @@ def own(shipped, tmp_path_factory) -> list[Path]:
     """A method; and a law, a metric and an attack in one file."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "unsure.py").write_text(shipped["unlearn/unsure.py"])
-    laws = shipped["perturb/brighter.py"] + shipped["metrics/confidence_gap.py"] + MORE
+    laws = shipped["brighter.py"] + shipped["metrics/confidence_gap.py"] + MORE
     (folder / "laws.py").write_text(laws)
     return [folder / "unsure.py", folder / "laws.py"]
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from rurklib import InputError, study
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.counts import Measurement
 from rurklib.study import memo, source
 from rurklib.study.books import folder, read
@@ -79,7 +79,7 @@ DEPENDS = {
     "rurklib.train": ALL,
     "rurklib.unlearn.fine_tuning": {"GD", "RURK", "curves notebook"},
     "rurklib.unlearn.rurk": {"RURK", "curves notebook"},
-    "rurklib.perturb.perturbations": ALL,
+    "rurklib.perturb": ALL,
     "rurklib.residual.counts": {*COUNTS, "attacks", "curves notebook"},
     "rurklib.residual.verdict": {"curves notebook"},
     "rurklib.nearest": {"attacks", "curves notebook"},

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import unlearn
-from rurklib.perturb.perturbations import norm, normal, pgd
+from rurklib.perturb import norm, normal, pgd
 from rurklib.tensors import generator
 from rurklib.unlearn import neighbours
 from rurklib.unlearn.neighbours import DOUBLINGS, lipschitz, nearest_adversarial, nearest_labels

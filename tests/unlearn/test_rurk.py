@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rurklib import METHODS, rurk_loss, unlearn
-from rurklib.perturb.perturbations import PERTURBATIONS, Perturbation, gaussian
+from rurklib.perturb import PERTURBATIONS, Perturbation, gaussian
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.scenario import tuned
 from rurklib.unlearn.contract import SEARCH, defaults

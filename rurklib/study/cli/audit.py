@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rurklib.checks import InputError, number, one_of
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.exchange import LESS_SURE, SURER
 from rurklib.residual.verdict import NO_VERDICT, OVER, RESIDUAL
 from rurklib.study import brought

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rurklib import checks
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 from rurklib.study.inspector.view import STEPS, Inspector
 
 CHUNK = 10  # draws between two reports

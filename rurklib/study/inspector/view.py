@@ -24,7 +24,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
-from rurklib.perturb.perturbations import PERTURBATIONS, search
+from rurklib.perturb import PERTURBATIONS, search
 from rurklib.residual import statistics
 from rurklib.residual.counts import BLOCK
 from rurklib.residual.inference import accelerate, laid_out

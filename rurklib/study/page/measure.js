@@ -1,4 +1,4 @@
-// Noise, counts, and what they come to: the package's definitions once more (rurklib/perturb/perturbations.py,
+// Noise, counts, and what they come to: the package's definitions once more (rurklib/perturb.py,
 // rurklib/residual/statistics.py), which tests hold against it.
 
 // Standard normal numbers of copy number "draw" of a sample: the same every time, at every tau.

@@ -15,7 +15,7 @@ from typing import Any
 import ipywidgets
 
 from rurklib import checks
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 from rurklib.study.figures.inspector import Copy, Probabilities, RunningRatio
 from rurklib.study.inspector.running_ratio import running
 from rurklib.study.inspector.view import (

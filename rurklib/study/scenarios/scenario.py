@@ -15,7 +15,7 @@ from typing import Any, get_args, get_type_hints
 from rurklib import checks
 from rurklib.data import ANY, ORDERS, Dataset, hold_out_validation, subsample
 from rurklib.models import MODELS
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 from rurklib.study.files import read_json
 from rurklib.train import Recipe
 from rurklib.unlearn.contract import METHODS, check, defaults

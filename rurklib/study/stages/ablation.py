@@ -21,7 +21,7 @@ from torch import nn
 
 from rurklib import checks
 from rurklib.metrics.accuracy import average_gap
-from rurklib.perturb.perturbations import PERTURBATIONS, matched_radius
+from rurklib.perturb import PERTURBATIONS, matched_radius
 from rurklib.residual.counts import Counts, Measurement, count_hits
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import Verdict

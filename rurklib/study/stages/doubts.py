@@ -28,7 +28,7 @@ import pandas as pd
 import torch
 
 from rurklib import tensors
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 from rurklib.residual import statistics
 from rurklib.residual.inference import accelerate, laid_out
 from rurklib.residual.result import ResidualKnowledge

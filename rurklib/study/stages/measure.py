@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rurklib import checks
 from rurklib.models import build
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.counts import BLOCK, Counts, Measurement, count_hits
 from rurklib.residual.inference import accelerate

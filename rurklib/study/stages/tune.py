@@ -33,7 +33,7 @@ from torch import nn
 
 from rurklib import checks
 from rurklib.metrics.accuracy import accuracy
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.counts import Measurement, count_hits
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rurklib import study
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 from rurklib.study.inspector.view import AIMS, KINDS, Inspector, perturbation_named, reach
 
 LABEL = {"Original": ("Original", 0), "GD": ("GD", 0), "Re-train 1001": ("Re-train", 1001)}

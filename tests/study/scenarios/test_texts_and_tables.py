@@ -7,7 +7,7 @@ import torch
 
 from rurklib import InputError, study
 from rurklib.models import build
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 from rurklib.study.run import open_run
 from rurklib.study.stages.summary import summarise
 from rurklib.unlearn.contract import METHODS

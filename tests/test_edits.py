@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 
 from rurklib import residual_knowledge
-from rurklib.perturb.perturbations import PERTURBATIONS
+from rurklib.perturb import PERTURBATIONS
 
 EDITS = ("delete", "swap", "typo")
 LENGTH = 12

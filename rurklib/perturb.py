@@ -1,5 +1,9 @@
 """Perturbed copies of a sample: random ones, those found by gradient, and ``PERTURBATIONS``, the
-table of them by name. To add one, add its line.
+table of them by name.
+
+Pixels live in [0, 1] and tau is in those units; where a text is edited, tau is the rate. Every x'
+lies inside the bounds, and its ball if there is one; tau = 0 returns x; the model and the global
+random state are left as found.
 
 *Balls.* Displacements d = x' - x of shape [n, ...], sample by sample: the exact projection onto
 {||d||_p <= tau} inside the box, and uniform points in it.
@@ -30,8 +34,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks
-from rurklib.perturb import edits
+from rurklib import checks, edits
 from rurklib.tensors import Bounds, as_float, evaluating
 
 BISECTIONS = 40  # halves the bracket 40 times: below float32's resolution

@@ -11,13 +11,17 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 from torch import nn
 
-from rurklib.perturb import fgsm, gaussian, pgd, sphere, uniform
-from rurklib.perturb.perturbations import (
+from rurklib.perturb import (
     PERTURBATIONS,
+    fgsm,
+    gaussian,
     in_ball,
     matched_radius,
     norm,
+    pgd,
     project,
+    sphere,
+    uniform,
 )
 
 P = {"uniform-linf": math.inf, "uniform-l2": 2, "uniform-l1": 1, "sphere-l2": 2}
