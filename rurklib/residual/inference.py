@@ -29,15 +29,15 @@ last digit of a sum.
 """
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch.fx.experimental.optimization import fuse
 
 from rurklib.tensors import evaluating
 from rurklib.train import Precision, resolved
@@ -47,7 +47,6 @@ ROUNDINGS = 500  # by which logits may differ, each of the largest logit's size
 ACTIVATION = 2**18  # numbers in a batch's largest activation: a megabyte of float32
 SMALLEST, LARGEST, GPU = 64, 1024, 4096  # limits on the batch size, and that on a GPU
 MOST = 2**23  # numbers in any activation: 32 megabytes, whatever the limits say
-BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 RELU = (F.relu, torch.relu, "relu", "relu_")
 
 
@@ -80,37 +79,31 @@ def accelerate(
     ``example`` [n, ...] are floats of the kind that it will be asked about; the first 64 are the
     trial. ``gradients``: gradients with respect to the input will be taken, so only ordinary
     layers are used (``call`` is then a module). ``precision`` "bfloat16", or "auto" on a processor
-    that has it: asked in bfloat16 first (see above). Nothing that the model
-    does is raised. Later changes of its weights don't reach the form: make it anew.
+    or GPU that has it: screened in bfloat16 (see above). Nothing that the model does is raised.
+    Later changes of its weights don't reach the form: make it anew.
     """
     example = laid_out(example[:TRIAL])
     with evaluating(model), whole_float32():
         own, size = measured(model, example)
-        plain = gradients or not packable(example)
-        reason = "the model has hooks"
-        forms = (
-            [] if hooked(model) else [fold_batchnorm] if plain else [fuse_onednn, fold_batchnorm]
-        )
-        for form in forms:
+        made = Forward(model, size, "the model has hooks")
+        forms = [fold_batchnorm] if gradients or not packable(example) else [fuse_onednn]
+        for form in [] if hooked(model) else dict.fromkeys([*forms, fold_batchnorm]):
             try:
                 net = form(model)
                 with torch.no_grad() if gradients else torch.inference_mode():
                     reason = logit_mismatch(own, net(example))
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            made = Forward(model if reason else net, size, reason)
             if not reason:
-                made, kind = Forward(net, size), resolved(precision, example.device)
-                return made if plain or kind == "float32" else sooner(made, model, example)
-    return Forward(model, size, reason)
-
-
-def sooner(form: Forward, model: nn.Module, example: Tensor) -> Forward:
-    """The form with most answers found in bfloat16, or as it is, with the reason."""
-    try:
-        call = in_half(fold_batchnorm(model), form.call, example)
-        return Forward(call, max(form.batch_size, min(BATCH, 4 * form.batch_size)))
-    except Exception as error:
-        return replace(form, reason=f"in float32: {error}".splitlines()[0])
+                break
+        if gradients or made.reason or resolved(precision, example.device) == "float32":
+            return made
+        try:
+            call = in_half(fold_batchnorm(model), made.call, example)
+            return Forward(call, max(size, min(BATCH, 4 * size)))
+        except Exception as error:
+            return replace(made, reason=f"in float32: {error}".splitlines()[0])
 
 
 def laid_out(x: Tensor) -> Tensor:
@@ -159,45 +152,12 @@ def fold_batchnorm(model: nn.Module) -> fx.GraphModule:
 
     Ordinary layers, whose weights take no gradients. Raises whatever tracing or copying raises.
     """
-    net = fx.symbolic_trace(copy.deepcopy(model).eval())
-    layers = dict(net.named_modules())
-    for node in list(net.graph.nodes):
-        before = node.args[0] if node.args else None
-        if node.op != "call_module" or not isinstance(layers[node.target], BATCHNORM):
-            continue
-        if not isinstance(before, fx.Node) or not once(net, before):
-            continue
-        layer, norm = layers[str(before.target)], layers[node.target]
-        if isinstance(layer, nn.Linear):
-            put(net, before, fuse_linear_bn_eval(layer, norm))
-        elif isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-            put(net, before, fuse_conv_bn_eval(layer, norm))
-        else:
-            continue
-        node.replace_all_uses_with(before)
-        net.graph.erase_node(node)
-    net.recompile()
+    net: Any = fuse(model.eval())  # copies it
     net.delete_all_unused_submodules()
     for parameter in net.parameters():
         parameter.requires_grad_(False)
         parameter.data = laid_out(parameter.data)
     return net
-
-
-def once(net: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a layer is applied once and its result used once, so that it may be replaced."""
-    return node.op == "call_module" and len(node.users) == calls(net, node) == 1
-
-
-def calls(net: fx.GraphModule, node: fx.Node) -> int:
-    """How often the layer that ``node`` calls is applied."""
-    return sum(n.target == node.target for n in net.graph.nodes)
-
-
-def put(net: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:
-    """Put another module in the place of the one that ``node`` calls."""
-    parent, _, name = str(node.target).rpartition(".")
-    setattr(net.get_submodule(parent), name, module)
 
 
 # --- oneDNN -------------------------------------------------------------------------------------
@@ -217,14 +177,16 @@ def fuse_onednn(model: nn.Module) -> fx.GraphModule:
         layer = layers.get(str(node.target)) if node.op == "call_module" else None
         if not isinstance(layer, nn.Conv2d) or isinstance(layer.padding, str):
             continue
-        if layer.padding_mode != "zeros" or calls(net, node) > 1:
+        calls = sum(n.target == node.target for n in net.graph.nodes)
+        if layer.padding_mode != "zeros" or calls > 1:
             continue
         relu = None
         if len(node.users) == 1:
             after = next(iter(node.users))
             if after.target in RELU or isinstance(layers.get(str(after.target)), nn.ReLU):
                 relu = after
-        put(net, node, Convolution(layer, relu is not None))
+        parent, _, name = str(node.target).rpartition(".")
+        setattr(net.get_submodule(parent), name, Convolution(layer, relu is not None))
         if relu is not None:
             relu.replace_all_uses_with(node)
             net.graph.erase_node(relu)
@@ -256,37 +218,16 @@ class Convolution(nn.Module):
         )
 
 
-# --- float32 that is float32 ----------------------------------------------------------------------
+# --- precision ----------------------------------------------------------------------------------
 
 
-@contextmanager
-def whole_float32() -> Iterator[None]:
-    """Convolutions and matrix products of float32 are in float32 inside the block; then as they
-    were.
+def whole_float32() -> AbstractContextManager[None]:
+    """Convolutions of float32 are in float32 inside the block; then as they were.
 
     TensorFloat-32 (ten bits) is PyTorch's default in cuDNN. Answers on copies near a border would
-    depend on it, and a net whose BatchNorms are folded would look like another one, so that no fast
-    form would pass its trial (found by rounding to ten bits on a CPU; not run on a GPU).
+    depend on it, and no fast form would pass its trial. Matrix products are whole by default.
     """
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-
-    def switched(place: Any, name: str, value: Any) -> None:
-        before = getattr(place, name)
-        if before != value:
-            setattr(place, name, value)
-            after.callback(setattr, place, name, before)
-
-    with ExitStack() as after:
-        # PyTorch 2.9 has finer switches, and refuses to tell the older ones if both were used.
-        for older, newer in ((cudnn, getattr(cudnn, "conv", None)), (matmul, matmul)):
-            with suppress(RuntimeError):
-                switched(older, "allow_tf32", False)
-            if getattr(newer, "fp32_precision", "") == "tf32":
-                switched(newer, "fp32_precision", "ieee")
-        yield
-
-
-# --- bfloat16 -------------------------------------------------------------------------------------
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 EVERY = 16  # of the copies in a batch, one is asked both ways
@@ -310,7 +251,7 @@ def in_half(
 
     def answers(x: Tensor) -> Tensor:
         logits = rough(x)
-        asked = torch.zeros(len(x), dtype=torch.bool)
+        asked = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         asked[::EVERY] = True
         exact = call(x[asked])
         logits += (exact - logits[asked]).mean(0)
