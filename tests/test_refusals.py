@@ -36,11 +36,8 @@ from rurklib.evasive import noise_brittle
 from rurklib.metrics import registry
 from rurklib.models import build
 from rurklib.perturb import PERTURBATIONS
-from rurklib.residual import noisy_copies
 from rurklib.residual.counts import Counts, Measurement
-from rurklib.residual.disagreement import disagreement
 from rurklib.residual.exchange import exchange
-from rurklib.residual.reference_subsets import against_reference_subsets
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.train import fit
 
@@ -312,7 +309,6 @@ ROWS = [
         lambda: controlled(held_out=(torch.cat([OTHER, X[1:3]]), torch.zeros(6).long())),
         "2 of 6 control 'held out' samples are in the forget set too",
     ),
-    (lambda: noisy_copies(X, Y, 0.2, copies=0), "copies = 0"),
     # the verdict and the exchangeability test
     (lambda: judged(test="margins"), "unknown test 'margins': did you mean 'margin'"),
     (lambda: judged(level=0), "level = 0: expected a finite number in"),
@@ -363,14 +359,6 @@ ROWS = [
         "'retian' | did you mean 'retain'",
     ),
     # comparisons
-    (
-        lambda: disagreement(NET, {"a": NET}, X, Y, taus=[0.1], perturbation="pgd"),
-        "searches on a model",
-    ),
-    (
-        lambda: against_reference_subsets(measured(), "model", [6]),
-        "size = 6: expected a number of references from 1 to 1",
-    ),
     (lambda: noise_brittle(NET, KEPT, GONE, [REFERENCE], Measurement((0.0,))), "one above 0"),
     # edits of texts, by the function and by what a measurement asks before it draws
     *(

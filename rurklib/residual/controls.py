@@ -7,7 +7,7 @@ often, and its forget ratio is above 1 with nothing remembered. So the same is m
   as well; memory of the forget samples does not.
 - ``"retained"``: samples that both the model and the references trained on. An unlearning method
   that damaged the model shows here.
-- a model trained with noise (:func:`rurklib.residual.noisy_copies`), to see smoothness alone.
+- a model re-trained on noisy copies too (``rurklib.study.smoothed``), to see smoothness alone.
 
 A control is measured exactly like the forget set: same perturbation, radii, draws and seed, its own
 references' spread, its own prediction intervals. It never changes the forget set's numbers.

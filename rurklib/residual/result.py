@@ -30,9 +30,9 @@ from rurklib.residual.verdict import (
 COLUMNS = (
     "tau", "forget_accuracy", "reference_accuracy", "ratio_of_means", "mean_of_ratios",
     "undefined_share", "null_low", "null_high", "difference", "null_difference_low",
-    "null_difference_high", "ratio_low", "ratio_high", "prevalence", "median_ratio",
+    "null_difference_high", "ratio_low", "ratio_high",
     "predict_low", "predict_high", "p_value", "margin", "margin_difference",
-    "margin_predict_low", "margin_predict_high", "margin_sd", "prevalence_pairs",
+    "margin_predict_low", "margin_predict_high", "margin_sd",
 )  # fmt: skip
 
 
@@ -188,9 +188,6 @@ class ResidualKnowledge:
             "null_difference_high": apart.max(axis=0),
             "ratio_low": low,
             "ratio_high": high,
-            "prevalence": statistics.prevalence(own, others),
-            "median_ratio": statistics.median_ratio(own, others),
-            "prevalence_pairs": statistics.prevalence_of_pairs(own, others),
             **statistics.hits_against_null(*self.pairs(name), draws),
             **statistics.margins_against_null(*self.pairs(name, "margins")),
         }

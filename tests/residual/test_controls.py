@@ -8,10 +8,11 @@ import torch
 from scipy import stats
 
 from rurklib import Counts, ResidualKnowledge, residual_knowledge
+from rurklib.perturb import gaussian
 from rurklib.residual import verdict as verdicts
 from rurklib.residual.controls import compared, sampled
-from rurklib.residual.smoother import noisy_copies
 from rurklib.residual.verdict import NONE, RESIDUAL, Verdict, judge
+from rurklib.tensors import generator
 
 OPTIONS = {"taus": [0.0, 0.1, 0.2, 0.3], "draws": 30}
 
@@ -36,7 +37,9 @@ def test_memory_does_not_raise_the_held_out_control(planted):
 def test_robustness_raises_it_as_well(planted):
     """Re-trained with noise: it never saw a forget sample, and recognises noisy copies of them more
     often than the references. So it does of held-out ones, and the verdict says so."""
-    smoother = planted.train(*noisy_copies(*planted.pair("kept"), 0.1, copies=8), 70)
+    x, y = planted.pair("kept")
+    noisy = [gaussian(x, 0.1, generator=generator(0, 0, 0, i)) for i in range(8)]
+    smoother = planted.train(torch.cat([x, *noisy]), y.repeat(9), 70)
     result = measured(planted, smoother)
     assert result.frame.ratio_of_means.iloc[2:].min() > 1.1
     assert result.controls.ratio_of_means.iloc[2:].min() > 1.1
@@ -153,20 +156,6 @@ def test_the_held_out_samples_are_judged_by_the_same_test():
     slightly = beside(60, control_results={"held out": beside(44, turned=1)})
     assert "do not show it" in slightly.judge("m", test="hits").note
     assert "a part of it" in slightly.judge("m", test="hits", level=0.2).note
-
-
-def test_noisy_copies(images, same_random_state):
-    """The samples, then copies with the law's spread, each another; labels go along."""
-    x, y = images(50)
-    with same_random_state():
-        nx, ny = noisy_copies(x, y, 0.2, copies=3, seed=1, bounds=None)
-    assert torch.equal(nx[:50], x)
-    assert torch.equal(ny, y.repeat(4))
-    noise = (nx[50:] - x.repeat(3, 1, 1, 1)).view(3, -1)
-    assert noise.std().item() == pytest.approx(0.2, rel=0.05)
-    assert abs(torch.corrcoef(noise)[0, 1]) < 0.1
-    assert not torch.equal(noisy_copies(x, y, 0.2, copies=3, seed=2)[0], nx)
-    assert noisy_copies(x, y, 0.2)[0].min() >= 0
 
 
 def test_a_control_is_as_large_as_it_need_be():

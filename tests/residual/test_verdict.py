@@ -103,10 +103,9 @@ def test_a_class_that_was_forgotten():
     knows = by_hand(hits, margins)
     for result in (forgotten, knows):
         frame = result.frame
-        for column in ("ratio_of_means", "ratio_low", "ratio_high", "predict_low", "median_ratio"):
+        for column in ("ratio_of_means", "ratio_low", "ratio_high", "predict_low"):
             assert frame[column].isna().all(), column
         assert (frame.undefined_share == 1).all()
-        assert (frame.prevalence == 0).all()
         assert not frame[["difference", "p_value", "margin_difference"]].isna().any().any()
     assert (forgotten.frame.difference == 0).all()
     assert forgotten.verdict.finding == "none detected"

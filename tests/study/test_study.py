@@ -132,10 +132,9 @@ def test_every_file_is_there_with_its_columns(finished):
         "method", "seed", "perturbation", "tau", "forget_accuracy", "reference_accuracy",
         "ratio_of_means", "mean_of_ratios", "undefined_share", "null_low", "null_high",
         "difference", "null_difference_low", "null_difference_high",
-        "ratio_low", "ratio_high", "prevalence", "median_ratio",
+        "ratio_low", "ratio_high",
         "predict_low", "predict_high", "p_value",
         "margin", "margin_difference", "margin_predict_low", "margin_predict_high", "margin_sd",
-        "prevalence_pairs",
     ]  # fmt: skip
     assert len(frame) == MODELS * 2
     at_zero = frame[frame.tau == 0].set_index(["method", "seed"]).forget_accuracy * 100

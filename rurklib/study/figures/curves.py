@@ -176,9 +176,9 @@ def band_growth(
     the number at the largest tau and the bands for more and more references.
 
     ``alone`` has columns method, model, subset, tau and ``quantity``: of models of ``method`` and
-    of Re-train, each against one reference. ``fewer`` is what
-    ``rurklib.residual.against_reference_subsets`` gives for ``method``: lines are means over
-    subsets, thin bars the 10 % ... 90 % of them. ``quantity`` is as in :func:`residual_curves`.
+    of Re-train, each against one reference. ``fewer``, with ``size`` too, is of ``method`` against
+    subsets of so many references: lines are means over subsets, thin bars the 10 % ... 90 % of
+    them. ``quantity`` is as in :func:`residual_curves`.
     """
     label, span, predict, target = QUANTITIES[quantity]
     assert span is not None  # of the references among themselves, even two

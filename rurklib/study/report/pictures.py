@@ -16,12 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from rurklib.residual.statistics import in_most
 from rurklib.study import files
 from rurklib.study.figures.charts import dots, lines, sample_histogram
 from rurklib.study.figures.curves import QUANTITIES, band_growth, residual_curves
 from rurklib.study.figures.images import image_rows, who
 from rurklib.study.figures.style import png
+from rurklib.study.report.tables import in_most
 from rurklib.study.run import Run
 from rurklib.tensors import as_float
 
@@ -298,8 +298,8 @@ def draw_norms(of: Scale, rows: pd.DataFrame, reach: Mapping[str, Sequence[float
 
 
 def draw_disagreement(of: Scale, pairs: Mapping[str, pd.DataFrame]) -> Any:
-    """Original and re-trained models, and a model and itself, as
-    ``rurklib.residual.disagreement`` gives them: "04_disagreement"."""
+    """Original and re-trained models, and a model and itself: "04_disagreement". Frames with
+    columns tau, lower, upper, independent and shared, as notebook 4 makes them."""
     data = pd.concat([frame.assign(pair=name) for name, frame in pairs.items()])
     copies = {"independent": "copies drawn for each model", "shared": "the same copies for both"}
     bounds = "lower", "upper", "between the bounds of Lemma A.4"

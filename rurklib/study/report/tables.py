@@ -5,7 +5,8 @@ swept parameters, accuracies and gaps in percent, ratio_of_means.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -13,7 +14,6 @@ from rurklib.metrics.accuracy import COLUMNS as PERCENT
 from rurklib.metrics.accuracy import gap_of_means
 from rurklib.metrics.registry import METRICS
 from rurklib.residual.exchange import in_seeds
-from rurklib.residual.statistics import in_most
 from rurklib.residual.verdict import combined
 from rurklib.study.figures.curves import QUANTITIES
 
@@ -69,6 +69,13 @@ def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
             table.loc[capped, label] = ">" + table.loc[capped, label]
     table["of re-training"] = [f"{100 * share:.0f} %" for share in mean.share_of_retrain]
     return table.reset_index()
+
+
+def in_most(findings: Iterable[str]) -> str:
+    """The verdict that more than half of a method's seeds have, or that there is none such."""
+    counts = Counter(findings)
+    most, n = counts.most_common(1)[0]
+    return most if n > counts.total() / 2 else "differs by seed"
 
 
 def by_verdict(verdicts: pd.DataFrame) -> pd.DataFrame:

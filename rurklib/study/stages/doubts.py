@@ -120,7 +120,7 @@ def from_counts(result: ResidualKnowledge) -> pd.DataFrame:
         own, others = result.hits_of(name)
         n = result.counts[name].draws
         columns = {
-            "prevalence": statistics.prevalence_of_pairs(own, others),
+            "prevalence": ((own > others) & (others > 0)).mean((0, 2)),
             "prevalence_with_undefined": (own > others).mean((0, 2)),
             "disagreement_low": (abs(own - others) / n).mean((0, 2)),
             "disagreement_high": (np.minimum(n, 2 * n - own - others) / n).mean((0, 2)),

@@ -12,14 +12,14 @@ from torch import nn
 from rurklib import checks, tensors
 from rurklib.data import Dataset, Split, rehearsed
 from rurklib.models import build, transfer
-from rurklib.residual.smoother import noisy_copies
+from rurklib.perturb import gaussian
 from rurklib.study import brought, files, shipped
 from rurklib.study.brought import Carried
 from rurklib.study.ids import PRETRAIN, SAME_PRIOR, SMOOTHED, ModelId
 from rurklib.study.memo import WEIGHTS, Checkpoint, content, fresh, here, taken
 from rurklib.study.resume import Kept
 from rurklib.study.run import Run
-from rurklib.tensors import finite
+from rurklib.tensors import finite, generator
 from rurklib.train import fit
 from rurklib.unlearn.contract import METHODS, defaults
 
@@ -219,7 +219,7 @@ def content_of(run: Run, name: ModelId) -> str:
         inputs["hyperparameters"] = {**s.hyperparameters(method), **_told(run, method)}
         inputs["parent"] = files.digest(run.checkpoint(ModelId("Original", seed)))
         return content([build, METHODS[method]], inputs)
-    more: Any = {SMOOTHED: noisy_copies, SAME_PRIOR: rehearsed}
+    more: Any = {SMOOTHED: gaussian, SAME_PRIOR: rehearsed}
     makers: list[Callable[..., Any]] = [build, fit, *([more[method]] if method in more else [])]
     inputs["training"] = s.training(method)
     if method == PRETRAIN:
@@ -272,7 +272,9 @@ def _trained(run: Run, name: ModelId, wanted: str) -> tuple[nn.Module, float]:
     if method == SAME_PRIOR:
         x, y = rehearsed(run.split, run.data).pair(run.data, "retain")
     if method == SMOOTHED:
-        x, y = noisy_copies(x, y, max(s.taus), copies=1, seed=seed, bounds=run.data.bounds)
+        x, noise = tensors.as_float(x), generator(seed, 0, 0, 0, device=x.device)
+        copies = gaussian(x, max(s.taus), generator=noise, bounds=run.data.bounds)
+        x, y = torch.cat([x, copies]), y.repeat(2)
     if not s.keep_every:
         return fit(model, x, y, s.training(method), seed=seed), 0.0
     kept = Kept(_unfinished(run, name), wanted, every=s.keep_every)
