@@ -4,7 +4,7 @@ A text is x [n, dim, length]: a column for each token, and zero columns after th
 :mod:`rurklib.study.sources.text` embeds it. An edit is then a change of columns and needs no words.
 Edits are no ball: one token changes by a whole embedding, or not at all. Every draw decides for
 each token by a number of its own, so for one generator the edits at a larger rate include those at
-a smaller one. A public function checks what it is given; what edits by a stream checks nothing.
+a smaller one. tau = 0 gives a copy of x.
 """
 
 import torch
@@ -14,19 +14,11 @@ from rurklib import checks
 from rurklib.tensors import Bounds
 
 
-def delete(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = None) -> Tensor:
-    """Each token is taken out with probability ``tau``; those behind it move up.
+def delete(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
+    """Each token is taken out with probability ``tau``; those behind it move up, in their order.
 
-    Shapes: x [n, dim, length] -> [n, dim, length]. The order of what stays is kept. tau = 0 returns
-    a copy, tau = 1 texts without a token. Raises InputError for x of another kind, or a rate
-    outside [0, 1].
+    x [n, dim, length] -> [n, dim, length]; tau = 1 gives texts without a token.
     """
-    check_texts(x, tau, bounds)
-    return deleted(x, tau, generator)
-
-
-def deleted(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
-    """:func:`delete`, unchecked."""
     there = x.ne(0).any(1)
     kept = there & (_numbers(there, generator) >= tau)
     order = (~kept).to(torch.uint8).argsort(dim=1, stable=True)  # kept first, in their order
@@ -34,19 +26,13 @@ def deleted(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
     return torch.where(kept.gather(1, order)[:, None], moved, torch.zeros_like(moved))
 
 
-def swap(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = None) -> Tensor:
+def swap(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
     """Tokens are paired with a neighbour, and each pair exchanged with probability ``tau``.
 
     Pairs begin with the first token or with the second, as chance has it for each text, so every
     two neighbours can change places and no token moves further than one place. One without a
-    partner stays. Shapes, tau = 0 and errors as in :func:`delete`.
+    partner stays. x [n, dim, length] -> [n, dim, length].
     """
-    check_texts(x, tau, bounds)
-    return swapped(x, tau, generator)
-
-
-def swapped(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
-    """:func:`swap`, unchecked."""
     there = x.ne(0).any(1)
     n, length = there.shape
     first = torch.randint(0, 2, (n, 1), generator=generator, device=x.device)
@@ -59,19 +45,13 @@ def swapped(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
     return x.gather(2, torch.where(exchanged, partner, place)[:, None].expand_as(x))
 
 
-def typo(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = None) -> Tensor:
+def typo(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
     """Each token is misspelt with probability ``tau``: its numbers get signs drawn anew.
 
     A changed letter makes another word, mostly one that nobody has seen, and the embedding of such
-    a word is random signs: so is a column of signs with signs drawn anew. Shapes, tau = 0 and
-    errors as in :func:`delete`.
+    a word is random signs: so is a column of signs with signs drawn anew. x [n, dim, length] -> [n,
+    dim, length].
     """
-    check_texts(x, tau, bounds)
-    return misspelt(x, tau, generator)
-
-
-def misspelt(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
-    """:func:`typo`, unchecked."""
     there = x.ne(0).any(1)
     wrong = there & (_numbers(there, generator) < tau)
     sign = torch.randint(0, 2, x.shape, generator=generator, device=x.device).to(x.dtype) * 2 - 1

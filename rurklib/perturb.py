@@ -5,28 +5,21 @@ Pixels live in [0, 1] and tau is in those units; where a text is edited, tau is 
 lies inside the bounds, and its ball if there is one; tau = 0 returns x; the model and the global
 random state are left as found.
 
-*Balls.* Displacements d = x' - x of shape [n, ...], sample by sample: the exact projection onto
-{||d||_p <= tau} inside the box, and uniform points in it.
-
 *Noise* looks at no model. Where a copy would leave the ``bounds``, each coordinate is clipped to
 them, as torchattacks and the paper do. Clipping only ever brings a coordinate nearer to x, so a
-copy stays in its ball; but its distribution is then no longer the one it is named after: it has a
-lump of mass on each face of the box (for a black pixel under symmetric noise, half of it), and a
-copy "on the sphere" lies inside.
+copy stays in its ball; but its distribution then has a lump of mass on each face of the box: for a
+black pixel under symmetric noise, half of it.
 
 *By gradient:* FGSM (Goodfellow et al. 2015) and PGD (Madry et al. 2018). ``targeted=False`` moves
 away from the label y (up its cross-entropy); ``targeted=True`` moves *towards* y (down), which is
-how residual knowledge is looked for: a point near x that the model still recognises as y. The model
-is left as found: eval mode inside, its own modes after; gradients are taken with respect to the
-input alone, so no ``.grad`` of a weight is touched. The loss is summed over the batch, never
-averaged, so a sample's search doesn't depend on who else is in its batch (its random start does).
-
-A public function checks what it is given; what draws a displacement, or searches from one, checks
-nothing.
+how residual knowledge is looked for: a point near x that the model still recognises as y.
+Gradients are taken with respect to the input alone, so no ``.grad`` of a weight is touched. The
+loss is summed over the batch, never averaged, so a sample's search doesn't depend on who else is in
+its batch (its random start does).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -46,22 +39,15 @@ def check_samples(x: Tensor, tau: float, bounds: Bounds) -> None:
     checks.number("tau", tau, low=0.0)
 
 
-def checked(x: Tensor, tau: float, bounds: Bounds) -> Tensor:
-    """:func:`check_samples`, and x as floats."""
-    check_samples(x, tau, bounds)
-    return as_float(x)
-
-
 def norm(d: Tensor, p: float) -> Tensor:
     """||d||_p of each sample, [n]."""
     return torch.linalg.vector_norm(d.flatten(1), ord=p, dim=1)
 
 
-def check_p(p: float) -> float:
-    """Return ``p`` if it is one of the norms offered (1, 2, infinity), else raise InputError."""
+def check_p(p: float) -> None:
+    """Raise InputError unless ``p`` is one of the norms offered: 1, 2, infinity."""
     if p not in (1, 2, math.inf):
         raise checks.InputError(f"p = {p!r}: expected 1, 2 or math.inf")
-    return float(p)
 
 
 def project(d: Tensor, x: Tensor, tau: float, p: float, bounds: Bounds) -> Tensor:
@@ -134,7 +120,8 @@ def gaussian(
     Shapes: x [n, ...] float inside ``bounds`` -> [n, ...]. tau = 0 returns a copy of x.
     Raises InputError for NaN, out-of-range inputs or a negative tau.
     """
-    x = checked(x, tau, bounds)
+    check_samples(x, tau, bounds)
+    x = as_float(x)
     return inside(x, normal(x, tau, generator), bounds)
 
 
@@ -150,13 +137,12 @@ def uniform(
 
     In d dimensions the radius R has Pr[R <= r] = (r / tau)^d: nearly every copy lies close to the
     surface. Equal tau means very different copies: the volume of the L1 ball is a vanishing share
-    of the L2 ball's, and that of the L-inf ball's.
-
-    Shapes: x [n, ...] float inside ``bounds`` -> [n, ...]. tau = 0 returns a copy of x.
-    Raises InputError for NaN, out-of-range inputs, a negative tau or another p.
+    of the L2 ball's, and that of the L-inf ball's. Shapes and errors as in :func:`gaussian`.
     """
-    x = checked(x, tau, bounds)
-    return inside(x, in_ball(x, tau, generator, check_p(p)), bounds)
+    check_samples(x, tau, bounds)
+    check_p(p)
+    x = as_float(x)
+    return inside(x, in_ball(x, tau, generator, p), bounds)
 
 
 def matched_radius(tau: float, p: float, dimensions: int) -> float:
@@ -169,27 +155,19 @@ def matched_radius(tau: float, p: float, dimensions: int) -> float:
     >>> round(matched_radius(0.1, 2, 64), 3)
     0.812
     """
-    d = checks.count("dimensions", dimensions)
-    squared = {math.inf: 3.0, 2: d + 2.0, 1: (d + 1) * (d + 2) / 2}[check_p(p)]
-    return checks.number("tau", tau, low=0.0) * math.sqrt(squared)
+    d = dimensions
+    return tau * math.sqrt({math.inf: 3.0, 2: d + 2.0, 1: (d + 1) * (d + 2) / 2}[p])
 
 
-def sphere(
-    x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = (0.0, 1.0)
-) -> Tensor:
-    """A point drawn uniformly from the L2 sphere ||x' - x||_2 = tau, clipped to ``bounds``.
+class InPieces(nn.Module):
+    """A model of which gradients are taken at ``batch_size`` samples at a time at most."""
 
-    Of a linear model's copies a spherical cap is recognised, whose area is known. Shapes and
-    errors as in :func:`uniform`.
-    """
-    x = checked(x, tau, bounds)
-    return inside(x, on_sphere(x, tau, generator), bounds)
+    def __init__(self, model: nn.Module, batch_size: int) -> None:
+        super().__init__()
+        self.model, self.batch_size = model, batch_size
 
-
-def on_sphere(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
-    """Uniform points of the L2 sphere of radius tau around 0, shaped like x."""
-    z = normal(x, 1.0, generator).flatten(1)
-    return (tau * z / norm(z, 2)[:, None]).view_as(x)
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x)
 
 
 def ascent(model: nn.Module, x: Tensor, y: Tensor, targeted: bool) -> Tensor:
@@ -200,6 +178,10 @@ def ascent(model: nn.Module, x: Tensor, y: Tensor, targeted: bool) -> Tensor:
     all that a search takes. But for a confident net that factor is 0 in float32: multiply the
     logits by 30, and a search by cross-entropy stays where it is.
     """
+    if isinstance(model, InPieces):
+        pieces = -(-len(x) // model.batch_size)
+        cut = zip(x.tensor_split(pieces), y.tensor_split(pieces), strict=True)
+        return torch.cat([ascent(model.model, a, b, targeted) for a, b in cut])
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         logits, own = model(x), y[:, None]
@@ -223,15 +205,9 @@ def fgsm(
     Away from y; towards it if ``targeted``, as ``perturbation="fgsm"`` is. x [n, ...] float inside
     ``bounds``, y int64 [n] -> [n, ...]; tau = 0: a copy. Raises InputError for what can't be used.
     """
-    x = checked(x, tau, bounds)
+    check_samples(x, tau, bounds)
     checks.labels(y, len(x))
-    return step(model, x, y, tau, bounds, targeted=targeted)
-
-
-def step(
-    model: nn.Module, x: Tensor, y: Tensor, tau: float, bounds: Bounds, *, targeted: bool = False
-) -> Tensor:
-    """:func:`fgsm`, unchecked."""
+    x = as_float(x)
     with evaluating(model):
         d = tau * ascent(model, x, y, targeted).sign()
     return inside(x, project(d, x, tau, math.inf, bounds), bounds)
@@ -266,14 +242,11 @@ def pgd(
     Shapes: x [n, ...] float inside ``bounds``, y int64 [n] -> [n, ...]. tau = 0 returns a copy.
     Raises InputError for what can't be used.
     """
-    x, p = checked(x, tau, bounds), check_p(p)
+    check_samples(x, tau, bounds)
+    check_p(p)
     checks.labels(y, len(x))
-    checks.count("steps", steps)
-    if step_size is not None:
-        checks.number("step_size", step_size, low=0.0)
-    d = torch.zeros_like(x)
-    if random_start:
-        d = start(x, tau, generator, bounds, p)
+    x = as_float(x)
+    d = start(x, tau, generator, bounds, p) if random_start else torch.zeros_like(x)
     return search(
         model, x, y, tau, d, bounds, p=p, targeted=targeted, steps=steps, step_size=step_size
     )
@@ -319,99 +292,99 @@ def _direction(g: Tensor, p: float) -> Tensor:
     return g if p == 1 else g / norm(g, 2).view(shape).clamp(min=1.0)
 
 
-Check = Callable[[Tensor, float, Bounds], Any]
-Sample = Callable[[nn.Module, Tensor, Tensor, float, torch.Generator, Bounds], Tensor]
-Start = Callable[[Tensor, float, torch.Generator, Bounds], Tensor]
-Search = Callable[[nn.Module, Tensor, Tensor, float, Tensor, Bounds], Tensor]
+Check = Callable[[Tensor, float, Bounds], None]
+Sample = Callable[
+    [nn.Module, Tensor, Tensor, float, Sequence[torch.Generator], Bounds],
+    Tensor,
+]
 
 
 @dataclass(frozen=True)
 class Perturbation:
-    """A way to draw neighbours x' of x: ``sample(model, x, y, tau, generator, bounds)`` -> x'.
+    """A way to draw copies x' of samples x [n, ...], one for each of several generators.
 
-    ``gradient_based``: the neighbours are found on a model, so which model matters and is recorded.
-    ``random``: two draws differ; where False, one draw tells all.
-    ``p``: copies fill, or are sought in, an Lp ball of radius tau; None: there is no such ball.
-    ``targeted``: of one that searches, whether towards y.
-    ``tokens``: it edits the columns of embedded texts [n, dim, length], and tau is a rate in
-    [0, 1]; what raises InputError for other inputs, ``(x, tau, bounds)``.
-
-    One whose chance lies in the starting point alone may say so: ``start(x, tau, generator,
-    bounds)`` draws the displacement that ``search(model, x, y, tau, displacement, bounds)`` sets
-    out from, sample by sample, and ``sample`` is one after the other. Many draws can then be
-    searched in one batch, cut wherever memory asks for it, and every draw is what it is alone.
-
-    Nothing is checked when neighbours are drawn: :meth:`check` is for whoever hands in samples.
+    ``sample(model, x, y, tau, generators, bounds)`` -> [len(generators) * n, ...], the first
+    generator's n copies first. A draw is what it is alone, whatever other generators there are.
+    ``gradient_based``: copies are found on a model, so which model matters and is recorded.
+    ``random``: two draws differ; where False, one draw stands for all.
+    ``check(x, tau, bounds)`` raises InputError for samples that have no such copies at this radius;
+    ``sample`` need not check again.
     """
 
     sample: Sample
     gradient_based: bool = False
     random: bool = True
-    start: Start | None = None
-    search: Search | None = None
-    p: float | None = None
-    targeted: bool = True
-    tokens: Check | None = None
-
-    def check(self, x: Tensor, tau: float, bounds: Bounds) -> None:
-        """Raise InputError for samples x [n, ...] that have no such neighbours at this radius."""
-        (self.tokens or check_samples)(x, tau, bounds)
+    check: Check = check_samples
 
 
-def blind(
-    displacement: Callable[[Tensor, float, torch.Generator], Tensor], p: float | None = None
-) -> Perturbation:
-    """A displacement that looks at no model; ``p``: it fills that ball."""
+def noise(displacement: Callable[[Tensor, float, torch.Generator], Tensor]) -> Perturbation:
+    """Copies moved by a displacement that looks at no model."""
+
+    def sample(
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        tau: float,
+        generators: Sequence[torch.Generator],
+        bounds: Bounds,
+    ) -> Tensor:
+        return torch.cat([inside(x, displacement(x, tau, g), bounds) for g in generators])
+
+    return Perturbation(sample)
+
+
+def edit(kernel: Callable[[Tensor, float, torch.Generator], Tensor]) -> Perturbation:
+    """Texts edited, which looks at no model."""
     return Perturbation(
-        lambda model, x, y, tau, g, bounds: inside(x, displacement(x, tau, g), bounds), p=p
+        lambda model, x, y, tau, generators, bounds: torch.cat(
+            [kernel(x, tau, g) for g in generators]
+        ),
+        check=edits.check_texts,
     )
-
-
-def edit(kernel: Callable[[Tensor, float, torch.Generator], Tensor], tokens: Check) -> Perturbation:
-    """An edit of texts, which looks at no model."""
-    return Perturbation(lambda model, x, y, tau, g, bounds: kernel(x, tau, g), tokens=tokens)
 
 
 def one_step(targeted: bool) -> Perturbation:
     """FGSM: no chance in it."""
-    own = partial(step, targeted=targeted)
     return Perturbation(
-        lambda model, x, y, tau, _, bounds: own(model, x, y, tau, bounds),
+        lambda model, x, y, tau, generators, bounds: fgsm(
+            model, x, y, tau, targeted=targeted, bounds=bounds
+        ).repeat(len(generators), *[1] * (x.ndim - 1)),
         gradient_based=True,
         random=False,
-        p=math.inf,
-        targeted=targeted,
     )
 
 
 def searching(p: float, targeted: bool) -> Perturbation:
-    """PGD in the Lp ball, from a random start."""
-    first, own = partial(start, p=p), partial(search, p=p, targeted=targeted)
-    return Perturbation(
-        lambda model, x, y, tau, g, b: own(model, x, y, tau, first(x, tau, g, b), b),
-        gradient_based=True,
-        start=first,
-        search=own,
-        p=p,
-        targeted=targeted,
-    )
+    """PGD in the Lp ball: a random start for each draw, and all searched in one batch."""
+
+    def sample(
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        tau: float,
+        generators: Sequence[torch.Generator],
+        bounds: Bounds,
+    ) -> Tensor:
+        d = torch.cat([start(x, tau, g, bounds, p) for g in generators])
+        draws = len(generators)
+        xs, ys = torch.cat([x] * draws), y.repeat(draws)
+        return search(model, xs, ys, tau, d, bounds, p=p, targeted=targeted)
+
+    return Perturbation(sample, gradient_based=True)
 
 
+# The norm of the ball that copies fill, or are looked for in.
+BALLS = {"uniform-linf": math.inf, "uniform-l2": 2, "uniform-l1": 1}
+SEARCHES = {"pgd": math.inf, "pgd-l2": 2, "pgd-l1": 1}
 PERTURBATIONS: dict[str, Perturbation] = {
-    "gaussian": blind(normal),
-    "uniform-linf": blind(partial(in_ball, p=math.inf), math.inf),
-    "uniform-l2": blind(partial(in_ball, p=2), 2),
-    "uniform-l1": blind(partial(in_ball, p=1), 1),
-    "sphere-l2": blind(on_sphere),
-    "delete": edit(edits.deleted, edits.check_texts),
-    "swap": edit(edits.swapped, edits.check_texts),
-    "typo": edit(edits.misspelt, edits.check_texts),
+    "gaussian": noise(normal),
+    **{name: noise(partial(in_ball, p=p)) for name, p in BALLS.items()},
+    "delete": edit(edits.delete),
+    "swap": edit(edits.swap),
+    "typo": edit(edits.typo),
     "fgsm": one_step(targeted=True),
     "fgsm-untargeted": one_step(targeted=False),
-    "pgd": searching(math.inf, targeted=True),
-    "pgd-untargeted": searching(math.inf, targeted=False),
-    "pgd-l2": searching(2, targeted=True),
-    "pgd-l2-untargeted": searching(2, targeted=False),
-    "pgd-l1": searching(1, targeted=True),
-    "pgd-l1-untargeted": searching(1, targeted=False),
 }
+for _name, _p in SEARCHES.items():
+    PERTURBATIONS[_name] = searching(_p, targeted=True)
+    PERTURBATIONS[f"{_name}-untargeted"] = searching(_p, targeted=False)

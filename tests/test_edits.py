@@ -6,6 +6,7 @@ import torch
 from scipy import stats
 
 from rurklib import residual_knowledge
+from rurklib.edits import check_texts
 from rurklib.perturb import PERTURBATIONS
 
 EDITS = ("delete", "swap", "typo")
@@ -22,7 +23,7 @@ def numbered(sizes, dim=3, length=LENGTH):
 
 
 def edit(name, x, tau, generator, bounds=None):
-    return PERTURBATIONS[name].sample(None, x, None, tau, generator, bounds)
+    return PERTURBATIONS[name].sample(None, x, None, tau, [generator], bounds)
 
 
 def order(x):
@@ -31,7 +32,7 @@ def order(x):
 
 
 def test_the_edits_are_the_laws_of_tokens():
-    assert tuple(n for n, law in PERTURBATIONS.items() if law.tokens) == EDITS
+    assert tuple(n for n, law in PERTURBATIONS.items() if law.check is check_texts) == EDITS
 
 
 @pytest.mark.parametrize("name", EDITS)

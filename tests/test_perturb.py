@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 from torch import nn
 
+from rurklib.edits import check_texts
 from rurklib.perturb import (
     PERTURBATIONS,
+    InPieces,
     fgsm,
     gaussian,
     in_ball,
@@ -20,18 +22,18 @@ from rurklib.perturb import (
     norm,
     pgd,
     project,
-    sphere,
+    start,
     uniform,
 )
 
-P = {"uniform-linf": math.inf, "uniform-l2": 2, "uniform-l1": 1, "sphere-l2": 2}
-PGD = ("pgd", "pgd-l2", "pgd-l1")
+P = {"uniform-linf": math.inf, "uniform-l2": 2, "uniform-l1": 1}
+ON_IMAGES = [n for n, law in PERTURBATIONS.items() if law.check is not check_texts]
 
 
 def drawn(name, n, d, tau, rng, bounds=None, at=0.5):
     """x, and displacements [n, d] of copies of it under a law that looks at no model."""
     x = torch.full((n, d), at, dtype=torch.float64)
-    return x, PERTURBATIONS[name].sample(None, x, None, tau, rng(0), bounds) - x
+    return x, PERTURBATIONS[name].sample(None, x, None, tau, [rng(0)], bounds) - x
 
 
 def marginal(name, d):
@@ -40,23 +42,18 @@ def marginal(name, d):
         return stats.uniform(-1, 2).cdf
     if name == "uniform-l1":
         return lambda u: 0.5 + np.sign(u) * stats.beta(1, d).cdf(np.abs(u)) / 2
-    shape = (d + 1) / 2 if name == "uniform-l2" else (d - 1) / 2
-    return lambda u: stats.beta(shape, shape).cdf((u + 1) / 2)
+    return lambda u: stats.beta((d + 1) / 2, (d + 1) / 2).cdf((u + 1) / 2)
 
 
 @pytest.mark.parametrize("name", P)
 @pytest.mark.parametrize("d", [2, 5, 12])
 def test_radial_law_and_marginals(name, d, rng):
-    """Fails if a name has another norm, if the radius is uniform, if tau doesn't scale it,
-    or if the sphere's points have a radius of their own."""
+    """Fails if a name has another norm, if the radius is uniform, or if tau doesn't scale it."""
     tau, n = 0.3, 3000
     _, moved = drawn(name, n, d, tau, rng)
     radius = norm(moved, P[name]) / tau
-    if name == "sphere-l2":
-        assert torch.allclose(radius, torch.ones_like(radius), atol=1e-12)
-    else:
-        assert radius.max() <= 1
-        assert stats.kstest((radius**d).numpy(), "uniform").pvalue > 0.01
+    assert radius.max() <= 1
+    assert stats.kstest((radius**d).numpy(), "uniform").pvalue > 0.01
     for column in (0, d - 1):
         assert stats.kstest((moved[:, column] / tau).numpy(), marginal(name, d)).pvalue > 0.01
     correlation = np.corrcoef(moved[:, 0].numpy(), moved[:, -1].numpy())[0, 1]
@@ -78,36 +75,30 @@ def test_clipping_only_moves_a_copy_nearer(name, rng):
     assert below > 0.05
 
 
-@pytest.mark.parametrize("kind", ["", "-untargeted"])
-@pytest.mark.parametrize("name", PGD)
-def test_draws_searched_together_are_what_each_is_alone(name, kind, cnn, images, rng):
-    """Three draws in one batch, cut anywhere: the same copies. Fails if ``search`` starts
-    somewhere else than ``start`` says, or if draws share a start."""
-    law, net, (x, y) = PERTURBATIONS[name + kind], cnn(), images(4)
-    rest = (0.2, torch.Generator(), (0.0, 1.0))
-    alone = [law.sample(net, x, y, 0.2, rng(i), rest[2]) for i in range(3)]
-    starts = torch.cat([law.start(x, 0.2, rng(i), rest[2]) for i in range(3)])
-    xs, ys = x.repeat(3, 1, 1, 1), y.repeat(3)
-    for pieces in ([12], [5, 7]):
-        cut = zip(xs.split(pieces), ys.split(pieces), starts.split(pieces), strict=True)
-        together = torch.cat([law.search(net, a, b, 0.2, s, rest[2]) for a, b, s in cut])
-        assert torch.allclose(together, torch.cat(alone), atol=1e-6), pieces
-    assert (alone[0] != alone[1]).any() or name == "pgd-l1"
+@pytest.mark.parametrize("name", ON_IMAGES)
+def test_draws_made_together_are_what_each_is_alone(name, cnn, images, rng):
+    """Three draws in one call, draw by draw, and gradients taken in pieces: the same copies. Fails
+    if draws share a stream, or stand sample by sample."""
+    law, net, (x, y), bounds = PERTURBATIONS[name], cnn(), images(4), (0.0, 1.0)
+    alone = [law.sample(net, x, y, 0.2, [rng(i)], bounds) for i in range(3)]
+    for model in (net, InPieces(net, 5)):
+        together = law.sample(model, x, y, 0.2, [rng(i) for i in range(3)], bounds)
+        assert torch.allclose(together, torch.cat(alone), atol=1e-6)
+    assert (alone[0] != alone[1]).any() or not law.random or name.startswith("pgd-l1")
 
 
-@pytest.mark.parametrize("name", PGD)
-def test_a_search_starts_inside_ball_and_box(name, rng):
+@pytest.mark.parametrize("p", [1, 2, math.inf])
+def test_a_search_starts_inside_ball_and_box(p, rng):
     """Black and white pixels leave no room on one side. Fails if the start isn't projected."""
     x = torch.rand(50, 6, generator=rng(3)).round()
-    d = PERTURBATIONS[name].start(x, 0.5, rng(0), (0.0, 1.0))
-    p = {"pgd": math.inf, "pgd-l2": 2, "pgd-l1": 1}[name]
+    d = start(x, 0.5, rng(0), (0.0, 1.0), p)
     assert (norm(d, p) <= 0.5 + 1e-6).all()
     assert (x + d).min() >= 0
     assert (x + d).max() <= 1
     assert d.abs().max() > 0.1
 
 
-@pytest.mark.parametrize("name", [n for n, law in PERTURBATIONS.items() if not law.tokens])
+@pytest.mark.parametrize("name", ON_IMAGES)
 def test_laws_leave_the_model_and_the_random_state(
     name, cnn, images, rng, left_as_found, same_random_state
 ):
@@ -119,10 +110,10 @@ def test_laws_leave_the_model_and_the_random_state(
     net[0].weight.requires_grad_(False)
     net[5].bias.grad = torch.ones_like(net[5].bias)
     with left_as_found(net), same_random_state():
-        out = PERTURBATIONS[name].sample(net, x, y, 0.2, rng(0), (0.0, 1.0))
+        out = PERTURBATIONS[name].sample(net, x, y, 0.2, [rng(0)], (0.0, 1.0))
         assert not out.requires_grad
-        assert torch.equal(PERTURBATIONS[name].sample(net, x, y, 0.0, rng(0), (0.0, 1.0)), x)
-        assert torch.equal(out, PERTURBATIONS[name].sample(net, x, y, 0.2, rng(0), (0.0, 1.0)))
+        assert torch.equal(PERTURBATIONS[name].sample(net, x, y, 0.0, [rng(0)], (0.0, 1.0)), x)
+        assert torch.equal(out, PERTURBATIONS[name].sample(net, x, y, 0.2, [rng(0)], (0.0, 1.0)))
 
 
 NORMS = (1, 2, math.inf)
@@ -314,7 +305,7 @@ def test_pgd_laws_find_the_optimum_of_their_ball(name, p, n, shape, box, kind, l
     ten default steps end short of the optimum where the box bites: each goes tau / 4 along the
     gradient, and what the box cuts off is spread over the others only little by little."""
     net, x, y, c, tau, bounds = problem(n, shape, box, not kind, linear)
-    out = PERTURBATIONS[name + kind].sample(net, x, y, tau, rng(1), bounds)
+    out = PERTURBATIONS[name + kind].sample(net, x, y, tau, [rng(1)], bounds)
     share = {math.inf: 0.999, 1: 0.98, 2: 0.7 if box == "active" else 0.95}[p]
     check_gain(out, x, c, tau, p, bounds, share)
 
@@ -336,18 +327,18 @@ def test_laws_move_the_way_that_their_name_says(cnn, images, rng):
     loss = nn.CrossEntropyLoss(reduction="none")
     for name, law in PERTURBATIONS.items():
         if law.gradient_based:
-            out = law.sample(net, x, y, 0.1, rng(0), (0.0, 1.0))
+            out = law.sample(net, x, y, 0.1, [rng(0)], (0.0, 1.0))
             moved = (loss(net(out), y) - loss(net(x), y)).detach()
             assert (moved > 0 if name.endswith("untargeted") else moved < 0).all(), name
 
 
-@pytest.mark.parametrize("name", [n for n, law in PERTURBATIONS.items() if not law.tokens])
+@pytest.mark.parametrize("name", ON_IMAGES)
 def test_laws_say_truly_whether_they_are_random(name, cnn, images, rng):
     """One draw stands for all where ``random`` is False. Fails if the flag is wrong."""
     law, net, (x, y) = PERTURBATIONS[name], cnn(), images(12)  # in L1 many starts end in one corner
-    first, second = (law.sample(net, x, y, 0.1, rng(seed), (0.0, 1.0)) for seed in (0, 1))
+    first, second = (law.sample(net, x, y, 0.1, [rng(seed)], (0.0, 1.0)) for seed in (0, 1))
     assert torch.equal(first, second) != law.random
-    other = law.sample(cnn(5), x, y, 0.1, rng(0), (0.0, 1.0))
+    other = law.sample(cnn(5), x, y, 0.1, [rng(0)], (0.0, 1.0))
     assert torch.equal(first, other) != law.gradient_based
 
 
@@ -415,7 +406,6 @@ def test_a_zero_gradient_leaves_the_sample_where_it_is(linear):
 
 def everything(net, x, y, tau, rng, **options):
     yield "gaussian", gaussian(x, tau, generator=rng(0), **options)
-    yield "sphere", sphere(x, tau, generator=rng(0), **options)
     for p in NORMS_CLOSED_FORMS:
         yield f"uniform {p}", uniform(x, tau, p, generator=rng(0), **options)
     yield "fgsm", fgsm(net, x, y, tau, **options)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
-from rurklib.perturb import PERTURBATIONS, Perturbation
+from rurklib.perturb import PERTURBATIONS, InPieces, Perturbation
 from rurklib.residual.inference import Forward, accelerate, laid_out
 from rurklib.tensors import Bounds, evaluating, generator, logit_margin
 from rurklib.train import Precision
@@ -210,26 +210,11 @@ def _copies(
         return
     model = source.call
     assert isinstance(model, nn.Module)
-    per_batch = max(1, size // len(x))
+    model, per_batch = InPieces(model, source.batch_size), max(1, size // len(x))
     for at in range(0, len(seeds), per_batch):
         streams = [generator(*s, device=x.device) for s in seeds[at : at + per_batch]]
-        r = len(streams)
-        xs, ys = x.repeat(r, *[1] * (x.ndim - 1)), y.repeat(r)
-        k = -(-len(xs) // source.batch_size)  # pieces, as alike as possible
-        if rule.search or not rule.random:  # each sample is searched for on its own
-            starts = (
-                torch.cat([rule.start(x, tau, g, bounds) for g in streams]) if rule.start else xs
-            )
-            cut = zip(xs.tensor_split(k), ys.tensor_split(k), starts.tensor_split(k), strict=True)
-            copies = [
-                rule.search(model, laid_out(a), b, tau, laid_out(start), bounds)
-                if rule.search
-                else rule.sample(model, laid_out(a), b, tau, streams[0], bounds)
-                for a, b, start in cut
-            ]
-        else:
-            copies = [rule.sample(model, x, y, tau, g, bounds) for g in streams]
-        yield torch.cat(copies).view(r, *x.shape)
+        copies = rule.sample(model, laid_out(x), y, tau, streams, bounds)
+        yield copies.view(len(streams), *x.shape)
 
 
 def _ask(forms: Sequence[Forward], copies: Tensor, y: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.nearest import ddn
-from rurklib.perturb import inside, norm, normal, step
+from rurklib.perturb import fgsm, inside, norm, normal
 from rurklib.tensors import Bounds, Pair, as_float, evaluating, generator
 from rurklib.train import SGD
 from rurklib.unlearn.contract import method
@@ -110,7 +110,7 @@ def nearest_labels(
     model: nn.Module, x: Tensor, y: Tensor, *, tau: float, bounds: Bounds = (0.0, 1.0)
 ) -> Tensor:
     """Steps 1 and 2: for each sample of x [n, ...] a label other than its y, int64 [n]."""
-    near = step(model, as_float(x), y, tau, bounds)
+    near = fgsm(model, as_float(x), y, tau, bounds=bounds)
     with torch.no_grad(), evaluating(model):
         return model(near).scatter(1, y[:, None], -torch.inf).argmax(1)
 

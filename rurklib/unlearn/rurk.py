@@ -111,7 +111,7 @@ def rurk_loss(
             label = yf
             if target == "random":
                 label = wrong_labels(yf, model(xf[:1]).shape[1], generator)
-            near = rule.sample(model, xf, label, tau, generator, bounds)
+            near = rule.sample(model, xf, label, tau, [generator], bounds)
             copies.append(near)
             labels.append(label)
             members.append(model(near).argmax(1) == yf if recognised_only else yf >= 0)

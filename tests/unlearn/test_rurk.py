@@ -118,8 +118,8 @@ def test_copies_are_drawn_afresh_at_every_step(task, monkeypatch):
     for every step: the same noise each time would be learned, not a neighbourhood."""
     seen = []
 
-    def draw(model, x, y, tau, generator, bounds):
-        seen.append(torch.rand(1, generator=generator).item())
+    def draw(model, x, y, tau, generators, bounds):
+        seen.append(torch.rand(1, generator=generators[0]).item())
         return x
 
     monkeypatch.setitem(PERTURBATIONS, "spy", Perturbation(draw, gradient_based=False, random=True))
@@ -235,7 +235,7 @@ def given(monkeypatch, copies: list[list[float]], seen: list | None = None) -> N
     """A law "given" that hands out prepared copies of one-dimensional samples, round by round."""
     rounds = iter(copies)
 
-    def draw(model, x, y, tau, generator, bounds):
+    def draw(model, x, y, tau, generators, bounds):
         if seen is not None:
             seen.append(y.tolist())
         return torch.tensor(next(rounds), dtype=x.dtype)[:, None]

@@ -24,7 +24,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
-from rurklib.perturb import PERTURBATIONS, search
+from rurklib.perturb import BALLS, PERTURBATIONS, SEARCHES, search, start
 from rurklib.residual import statistics
 from rurklib.residual.counts import BLOCK
 from rurklib.residual.inference import accelerate, laid_out
@@ -63,7 +63,8 @@ def reach(perturbation: str, taus: Sequence[float], pixels: int) -> float:
     The L2 norm of a change of that size in each of d numbers is sqrt(d) times it, the L1 norm d
     times: with these, a tau at half of its reach means about the same amount of change in any norm.
     """
-    p = PERTURBATIONS[checks.one_of("perturbation", perturbation, PERTURBATIONS)].p
+    checks.one_of("perturbation", perturbation, PERTURBATIONS)
+    p = {**BALLS, **SEARCHES}.get(perturbation.removesuffix("-untargeted"))
     return 2 * max(taus) * (pixels if p == 1 else math.sqrt(pixels) if p == 2 else 1.0)
 
 
@@ -216,18 +217,15 @@ class Inspector:
         streams = [generator(SEED, sample // BLOCK, i, device=x.device) for i in draws]
         if not rule.gradient_based:
             model = self.models["Original"]  # not looked at
-            blocks = [rule.sample(model, xs, ys, tau, g, bounds) for g in streams]
-            return torch.cat([copies[at : at + 1] for copies in blocks])
-        model = self._search_on(found_on)
-        if rule.search is None:  # one step, whose number can't be chosen
-            return rule.sample(model, laid_out(x), y, tau, streams[0], bounds).repeat(many)
-        assert rule.start is not None
-        assert rule.p is not None
-        starts = torch.cat([rule.start(xs, tau, g, bounds)[at : at + 1] for g in streams])
-        return search(
-            model, laid_out(x.repeat(many)), y.repeat(len(draws)), tau, laid_out(starts), bounds,
-            p=rule.p, targeted=rule.targeted, steps=steps,
-        )  # fmt: skip
+            blocks = rule.sample(model, xs, ys, tau, streams, bounds)
+            return blocks.view(len(streams), *xs.shape)[:, at]
+        model, name = self._search_on(found_on), perturbation.removesuffix("-untargeted")
+        if name not in SEARCHES:  # one step, whose number can't be chosen
+            return rule.sample(model, laid_out(x), y, tau, streams, bounds)
+        p, targeted = SEARCHES[name], name == perturbation
+        starts = torch.cat([start(xs, tau, g, bounds, p)[at : at + 1] for g in streams])
+        xs, ys, starts = laid_out(x.repeat(many)), y.repeat(len(draws)), laid_out(starts)
+        return search(model, xs, ys, tau, starts, bounds, p=p, targeted=targeted, steps=steps)
 
     def _search_on(self, name: str) -> nn.Module:
         """The form of a model that gradients are taken of, made once."""

@@ -125,7 +125,7 @@ class InspectorPanel(Panel):
             "tau": Choice("tau", {tau: f"{tau:.3g}" for tau in sorted(taus)}),
             "draw": Choice("draw", draws, rule.random),
             "found_on": Choice("found on", models, rule.gradient_based),
-            "steps": Choice("PGD steps", range(1, MOST_STEPS + 1), rule.search is not None),
+            "steps": Choice("PGD steps", range(1, MOST_STEPS + 1), s["kind"] == "PGD"),
             "model": Choice("model", models),
         }  # fmt: skip
         return {name: replace(choice, help=HELP[name]) for name, choice in offered.items()}

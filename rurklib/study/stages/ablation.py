@@ -21,7 +21,7 @@ from torch import nn
 
 from rurklib import checks
 from rurklib.metrics.accuracy import average_gap
-from rurklib.perturb import PERTURBATIONS, matched_radius
+from rurklib.perturb import BALLS, PERTURBATIONS, matched_radius
 from rurklib.residual.counts import Counts, Measurement, count_hits
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import Verdict
@@ -170,7 +170,4 @@ def _references(run: Run) -> pd.DataFrame:
 
 def _radius(name: str, tau: float, dimensions: int) -> float:
     """The radius at which noise that fills a ball is as large as Gaussian noise of sd tau."""
-    law = PERTURBATIONS.get(name)
-    if law is None or law.p is None or law.gradient_based:
-        return tau
-    return matched_radius(tau, law.p, dimensions)
+    return matched_radius(tau, BALLS[name], dimensions) if name in BALLS else tau

@@ -189,6 +189,6 @@ def _answers(run: Run, name: ModelId, draws: int) -> np.ndarray:
         for tau in s.taus:
             for i in range(draws):
                 stream = generator(0, 60, i, device=x.device)
-                copies = rule.sample(net, x, y, tau, stream, run.data.bounds)
+                copies = rule.sample(net, x, y, tau, [stream], run.data.bounds)
                 said.append(form.of_many(laid_out(copies)).argmax(1).cpu().numpy())
     return np.stack(said).reshape(len(s.taus), draws, len(y))

@@ -277,6 +277,6 @@ def telling_copies(run: Run, most: int = 8) -> Telling:
     x, y = (part[:BLOCK] for part in run.pair("forget"))
     x, stream = as_float(x), generator(measured.counts[name].seed, 0, 0, device=x.device)
     model, bounds = load_model(run, name), run.data.bounds
-    copies = PERTURBATIONS[law].sample(model, x, y, tau, stream, bounds)
+    copies = PERTURBATIONS[law].sample(model, x, y, tau, [stream], bounds)
     hits = run.scenario.draws, own[index], others[index]
     return Telling(x[index], copies[index], y[index], tau, index, *hits)

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from rurklib import study
+from rurklib.edits import check_texts
 from rurklib.perturb import PERTURBATIONS
 from rurklib.study.inspector.view import AIMS, KINDS, Inspector, perturbation_named, reach
 
 LABEL = {"Original": ("Original", 0), "GD": ("GD", 0), "Re-train 1001": ("Re-train", 1001)}
-ON_IMAGES = [name for name, rule in PERTURBATIONS.items() if not rule.tokens]
+ON_IMAGES = [name for name, rule in PERTURBATIONS.items() if rule.check is not check_texts]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rurklib import InputError, study
+from rurklib.edits import check_texts
 from rurklib.models import build
 from rurklib.perturb import PERTURBATIONS
 from rurklib.study.run import open_run
@@ -68,7 +69,7 @@ def test_methods_are_told_the_bounds_of_the_data(run, monkeypatch):
 
 
 def test_texts_are_edited_and_images_are_not(run):
-    edits = [n for n, law in PERTURBATIONS.items() if law.tokens]
+    edits = [n for n, law in PERTURBATIONS.items() if law.check is check_texts]
     for law in edits:
         if run.scenario.name == "trec":
             result = study.residual(run, law, taus=[0.0, 0.3])

@@ -96,11 +96,11 @@ def test_noise_in_another_norm_is_as_large(shared, monkeypatch):
     asked = []
     real = perturb.PERTURBATIONS["uniform-l1"].sample
 
-    def sample(model, x, y, tau, generator, bounds):
+    def sample(model, x, y, tau, generators, bounds):
         asked.append(round(tau, 6))
-        return real(model, x, y, tau, generator, bounds)
+        return real(model, x, y, tau, generators, bounds)
 
-    watched = perturb.Perturbation(sample, gradient_based=False, random=True, p=1)
+    watched = perturb.Perturbation(sample)
     monkeypatch.setitem(perturb.PERTURBATIONS, "uniform-l1", watched)
     changed = {"perturbation": "uniform-l1", "tau": 0.1, "epochs": 1}
     frame, _ = cell(shared, hyperparameters=changed, laws=["uniform-l1"])
