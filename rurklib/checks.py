@@ -5,13 +5,18 @@ given, what was expected, and how to mend it. The command line turns it into exi
 """
 
 import difflib
+import functools
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
+from typing_extensions import dataclass_transform
 
 from rurklib.tensors import Bounds, as_float, copies, evaluating
 
@@ -30,6 +35,47 @@ def one_of(what: str, value: object, allowed: Iterable[str]) -> str:
     hint = f"did you mean {' or '.join(repr(folded[n]) for n in near)}? " if near else ""
     more = f", ... ({len(names)} in all)" if len(names) > 40 else ""
     raise InputError(f"unknown {what} {value!r}: {hint}known: {', '.join(names[:40])}{more}")
+
+
+Settings = TypeVar("Settings")
+TYPES_DECIDE = ConfigDict(
+    strict=True, allow_inf_nan=False, arbitrary_types_allowed=True, extra="forbid"
+)
+
+
+@dataclass_transform(frozen_default=True)
+def values(settings: type[Settings]) -> type[Settings]:
+    """A frozen dataclass whose types say what each value may be: a class decorator.
+
+    ``Annotated[float, Field(ge=0)]`` takes a finite number of at least 0, an int among them, and
+    neither a bool nor a text. Making one raises InputError for any other value.
+    """
+    made = dataclass(settings, frozen=True, config=TYPES_DECIDE)
+    init = made.__init__
+
+    @functools.wraps(init)
+    def checked(self: Any, *args: Any, **named: Any) -> None:
+        with as_input_error():
+            init(self, *args, **named)
+
+    made.__init__ = checked  # type: ignore[method-assign]
+    return made  # type: ignore[return-value]
+
+
+@contextmanager
+def as_input_error() -> Iterator[None]:
+    """Raise pydantic's first complaint inside the block as an InputError of one line."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if first["type"] == "value_error":  # raised by our own code: its words say everything
+            raise InputError(str(first["ctx"]["error"])) from None
+        what = ".".join(map(str, first["loc"]))
+        says = first["msg"].replace("Input should be ", "expected ")
+        says = says.replace("expected greater", "expected a number greater")
+        says = says.replace("expected less", "expected a number less")
+        raise InputError(f"{what} = {first['input']!r}: {says}") from None
 
 
 def number(what: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:

@@ -25,12 +25,13 @@ import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count, islice
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import (
     ConstantLR,
@@ -346,9 +347,11 @@ def learn(
 
 
 Schedule = Literal["cosine", "constant"]
+Count = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[float, Field(ge=0)]
 
 
-@dataclass(frozen=True)
+@checks.values
 class SGD:
     """Stochastic gradient descent with momentum.
 
@@ -367,24 +370,14 @@ class SGD:
     Raises InputError for any other value.
     """
 
-    epochs: int = 10
-    lr: float = 1e-2
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    clip: float | None = None
-    batch_size: int = 128
+    epochs: Count = 10
+    lr: NotNegative = 1e-2
+    momentum: NotNegative = 0.9
+    weight_decay: NotNegative = 1e-4
+    clip: NotNegative | None = None
+    batch_size: Count = 128
     batchnorm: BatchNorm = "train"
     schedule: Schedule = "cosine"
-
-    def __post_init__(self) -> None:
-        checks.count("epochs", self.epochs)
-        checks.count("batch_size", self.batch_size)
-        for name in ("lr", "momentum", "weight_decay"):
-            checks.number(name, getattr(self, name), 0.0)
-        if self.clip is not None:
-            checks.number("clip", self.clip, 0.0)
-        checks.one_of("batchnorm", self.batchnorm, get_args(BatchNorm))
-        checks.one_of("schedule", self.schedule, get_args(Schedule))
 
     def steps(self, n: int) -> int:
         """How many steps ``epochs`` passes over n samples are."""
@@ -432,7 +425,7 @@ class SGD:
         )
 
 
-@dataclass(frozen=True)
+@checks.values
 class Recipe(SGD):
     """What :func:`rurklib.train.fit` takes: SGD, and what else a training may ask for.
 
@@ -447,28 +440,19 @@ class Recipe(SGD):
         channels_last: the layout of convolutions (default: channels last with bfloat16).
     """
 
-    epochs: int = 30
-    lr: float = 0.05
-    weight_decay: float = 5e-4
-    warmup: float = 0.0
+    epochs: Count = 30
+    lr: NotNegative = 0.05
+    weight_decay: NotNegative = 5e-4
+    warmup: NotNegative = 0.0
     nesterov: bool = False
-    label_smoothing: float = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, le=1)] = 0.0
     augment: str = "none"
-    adversarial: float = 0.0
+    adversarial: NotNegative = 0.0
     precision: Precision = "float32"
     channels_last: bool | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        checks.number("warmup", self.warmup, 0.0)
-        checks.number("label_smoothing", self.label_smoothing, 0.0, 1.0)
-        checks.number("adversarial", self.adversarial, 0.0)
         checks.one_of("augment", self.augment, AUGMENTATIONS)
-        checks.one_of("precision", self.precision, get_args(Precision))
-        if self.nesterov not in (False, True):
-            raise checks.InputError(f"nesterov = {self.nesterov!r}: expected True or False")
-        if self.nesterov and not self.momentum:
-            raise checks.InputError("nesterov = True with momentum = 0: set a momentum above 0")
 
 
 def optimised(

@@ -406,8 +406,7 @@ ROWS = [
             ("warmup = -1", {"warmup": -1.0}),
             ("label_smoothing = 1.5", {"label_smoothing": 1.5}),
             ("unknown augment 'crop'", {"augment": "crop"}),
-            ("unknown schedule 'linear'", {"schedule": "linear"}),
-            ("set a momentum above 0", {"nesterov": True, "momentum": 0.0}),
+            ("schedule = 'linear'", {"schedule": "linear"}),
             ("epochs = 0", {"epochs": 0}),
             ("clip = -1", {"clip": -1.0}),
         )
