@@ -3,8 +3,8 @@
 A method is a function ``(model, retain, forget, *, seed, **hyperparameters) -> model`` that works
 *in place* on a copy. The decorator :func:`method` registers it by the paper's name and does what no
 method should have to think of: it checks the input, copies the model, runs on a global random state
-of its own, refuses weights that aren't finite, and returns the copy in eval mode. So a method
-is its algorithm alone.
+of its own, refuses weights that aren't finite, and returns the copy in eval mode. So a method is
+its algorithm alone. The types of its hyper-parameters say which values they may have.
 
 One that learns by SGD has a parameter ``sgd``, and its values are hyper-parameters like the others.
 A departure of all of these: the rate falls by half a cosine, RURK's schedule (its B.2), which their
@@ -15,10 +15,11 @@ One with a parameter ``recipe`` is told by a study how its re-trained models are
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from typing import Any, get_args
+from typing import Annotated, Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from torch import nn
 
 from rurklib import checks
@@ -33,6 +34,12 @@ METHODS: dict[str, Method] = {}
 Space = Mapping[str, tuple[int, int] | tuple[float, float] | list]
 SEARCH: dict[str, Space] = {}
 
+Count = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+EVERYONES = {"seed": Annotated[int, Field(ge=0)], "bounds": Any, "precision": Precision}
 LEARNING = tuple(f.name for f in fields(SGD))
 
 
@@ -41,20 +48,13 @@ class Diverged(checks.InputError):
 
 
 def method(
-    name: str,
-    *,
-    sgd: SGD | None = None,
-    search: Space | None = None,
-    choices: Mapping[str, Collection[str]] | None = None,
+    name: str, *, sgd: SGD | None = None, search: Space | None = None
 ) -> Callable[[Method], Method]:
     """Register an unlearning method under ``name`` and wrap it in the contract.
 
-    Args:
-        sgd: the default of its parameter ``sgd``, whose values users see as hyper-parameters of
-            their own (``lr``, ``epochs`` ...). One that is None here, as ``clip`` may be, isn't
-            offered.
-        search: the space in which to tune it.
-        choices: hyper-parameters that are words, with the words that they may be.
+    ``sgd`` is the default of its parameter of that name, whose values users see as hyper-parameters
+    of their own (``lr``, ``epochs`` ...). One that is None here, as ``clip`` may be, isn't offered.
+    ``search`` is the space in which to tune it.
     """
 
     def register(algorithm: Method) -> Method:
@@ -64,13 +64,10 @@ def method(
         def run(
             model: nn.Module, retain: Pair, forget: Pair, *, seed: int = 0, **values: Any
         ) -> nn.Module:
-            check(name, values)
-            checks.count("seed", seed, 0)
-            # The bounds of the inputs are everybody's concern; only some algorithms use them. What
-            # numbers are computed in is no algorithm's.
+            check(name, {"seed": seed, **values})
             bounds = values.get("bounds", (0.0, 1.0))
             precision = values.pop("precision", "float32")
-            if "bounds" not in defaults(name):
+            if "bounds" not in defaults(name):  # all inputs have them, some algorithms use them
                 values.pop("bounds", None)
             retain = checks.pair(retain, "retain", bounds)
             forget = checks.pair(forget, "forget", bounds)
@@ -94,7 +91,6 @@ def method(
             return out
 
         run.__signature__ = _flattened(algorithm, flat)  # type: ignore[attr-defined]
-        run.choices = choices or {}  # type: ignore[attr-defined]
         METHODS[name] = run
         SEARCH[name] = search or {}
         return run
@@ -104,7 +100,7 @@ def method(
 
 def _flattened(algorithm: Method, sgd: Mapping[str, Any]) -> inspect.Signature:
     """The signature that users see: seed 0 unless said otherwise, and SGD's values one by one."""
-    signature, flat = inspect.signature(algorithm), []
+    signature, flat = inspect.signature(algorithm, eval_str=True), []
     for p in signature.parameters.values():
         own = {p.name: 0 if p.name == "seed" else p.default}
         for name, value in (sgd if p.name == "sgd" else own).items():
@@ -113,27 +109,31 @@ def _flattened(algorithm: Method, sgd: Mapping[str, Any]) -> inspect.Signature:
     return signature.replace(parameters=flat)
 
 
+@functools.cache
+def _types(method: Method) -> type[BaseModel]:
+    """A method's hyper-parameters by their types."""
+    found = inspect.signature(method).parameters.values()
+    own = {p.name: p.annotation for p in found if p.kind is p.KEYWORD_ONLY} | EVERYONES
+    kinds: Any = {
+        k: (Any if kind is inspect.Parameter.empty else kind, None) for k, kind in own.items()
+    }
+    config = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+    return create_model("Values", __config__=config, **kinds)
+
+
 def check(name: str, values: Mapping[str, Any]) -> None:
     """Raise InputError for a hyper-parameter that a method hasn't, or a value of no use to it."""
-    known, words = defaults(name), getattr(METHODS[name], "choices", {})
-    for key, value in values.items():
-        everyones = {"bounds": None, "precision": None}
-        checks.one_of(f"hyper-parameter of {name}", key, {**known, **everyones})
-        default = known.get(key)
-        if key == "precision":
-            checks.one_of(key, value, get_args(Precision))
-        elif key in words:
-            checks.one_of(key, value, words[key])
-        elif isinstance(default, bool):
-            if not isinstance(value, bool):
-                raise checks.InputError(f"{key} = {value!r}: expected True or False")
-        elif isinstance(default, int):
-            checks.count(key, value, 0)
-        elif isinstance(default, float) and value is not None:
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not value >= 0:
-                raise checks.InputError(f"{key} = {value!r}: expected a number of at least 0")
+    kinds = _types(METHODS[name])
+    for key in values:
+        checks.one_of(f"hyper-parameter of {name}", key, kinds.model_fields)
     SGD(**{key: value for key, value in values.items() if key in LEARNING})  # checks them
+    try:
+        kinds(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        said = f"{first['loc'][0]} = {first['input']!r}: expected "
+        raise checks.InputError(said * (first["type"] != "value_error") + expected) from None
 
 
 def defaults(name: str) -> dict[str, Any]:

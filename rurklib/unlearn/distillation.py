@@ -4,15 +4,18 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.tensors import Pair, as_float, evaluating, generator
 from rurklib.train import SGD
-from rurklib.unlearn.contract import method
+from rurklib.unlearn.contract import NotNegative, Positive, Share, method
+from rurklib.unlearn.fine_tuning import descend
 from rurklib.unlearn.layers import reset
 
 
@@ -28,24 +31,6 @@ def distillation_kl(student: Tensor, teacher: Tensor, temperature: float = 4.0) 
     return temperature**2 * kl
 
 
-def scrub_loss(
-    step: str,
-    student: Tensor,
-    teacher: Tensor,
-    y: Tensor,
-    *,
-    alpha: float,
-    gamma: float,
-    temperature: float,
-) -> Tensor:
-    """What a step minimises: -KL in a "max" step, alpha * KL + gamma * cross-entropy in a "min"
-    step. ``student`` and ``teacher`` are logits of one batch, of forget and retain samples."""
-    kl = distillation_kl(student, teacher, temperature)
-    if step == "max":
-        return -kl
-    return alpha * kl + gamma * F.cross_entropy(student, y)
-
-
 @method(
     "SCRUB",
     sgd=SGD(epochs=3, lr=5e-4, weight_decay=5e-4),
@@ -57,10 +42,10 @@ def scrub(
     forget: Pair,
     *,
     seed: int,
-    alpha: float = 0.001,
-    gamma: float = 1.0,
-    max_epochs: int = 2,
-    temperature: float = 4.0,
+    alpha: NotNegative = 0.001,
+    gamma: NotNegative = 1.0,
+    max_epochs: Annotated[int, Field(ge=0)] = 2,
+    temperature: Positive = 4.0,
     sgd: SGD,
 ) -> nn.Module:
     """SCRUB: a student that obeys its teacher on the retain set and contradicts it on the other.
@@ -74,22 +59,20 @@ def scrub(
         4. return the student;  KL = KL(teacher || student) of the softened outputs
 
     Notes on this implementation: the paper writes the sum E_r[alpha KL + gamma L] - E_f[KL]; its
-    code alternates passes, and so does this. KL is that code's: both outputs softened by a
-    temperature, times temperature^2. One optimiser runs through all steps, as in the code. The code
-    cuts the rate in steps. With ``batchnorm="frozen"`` the student starts where it agrees with its
-    teacher exactly; there the gradient of KL is 0, so the max-steps find nothing to enlarge and the
-    method hardly moves. In train mode, the code's and the default, it is the statistics of a batch
-    of forget samples alone that set the two apart. Epochs and temperature are those of the
-    published settings with the same lr and alpha; forget batches are smaller there (32), here one
-    size serves both, so ``batch_size`` decides how many max-steps there are. The paper's values are
-    alpha 0.001, gamma 1.0 (0.6 on CIFAR-10), lr 5e-4 and weight_decay 5e-4.
+    code alternates passes, and so does this. KL is that code's, times temperature^2. One optimiser
+    runs through all steps, as in the code, which cuts the rate in steps. With
+    ``batchnorm="frozen"`` the student starts where it agrees with its teacher exactly; there the
+    gradient of KL is 0, so the max-steps find nothing to enlarge and the method hardly moves. In
+    train mode, the code's and the default, it is the statistics of a batch of forget samples alone
+    that set the two apart. Forget batches are smaller in the code (32); here one size serves both,
+    so ``batch_size`` decides how many max-steps there are. The defaults are the paper's, gamma 0.6
+    on CIFAR-10; epochs and temperature are those of its settings with the same lr and alpha.
     """
-    if checks.count("max_epochs", max_epochs, 0) > sgd.epochs:
+    if max_epochs > sgd.epochs:
         raise checks.InputError(
             f"max_epochs = {max_epochs}: expected at most epochs = {sgd.epochs}; "
             "a pass over forget comes before a pass over retain"
         )
-    checks.number("temperature", temperature, low=1e-6)
     teacher = copy.deepcopy(model).eval()  # a copy: were it the student itself, KL would stay 0
     order = {"min": generator(seed, 1), "max": generator(seed, 2)}
     sets, a_pass = {"min": retain, "max": forget}, replace(sgd, epochs=1)
@@ -103,19 +86,13 @@ def scrub(
     def loss(step: str, x: Tensor, y: Tensor) -> Tensor:
         with torch.no_grad():
             target = teacher(x)
-        return scrub_loss(
-            step, model(x), target, y, alpha=alpha, gamma=gamma, temperature=temperature
-        )
+        student = model(x)
+        kl = distillation_kl(student, target, temperature)
+        return -kl if step == "max" else alpha * kl + gamma * F.cross_entropy(student, y)
 
     away, near = (a_pass.steps(len(sets[step][0])) for step in ("max", "min"))
     steps = near * sgd.epochs + away * max_epochs
     return sgd.minimise(model, loss, schedule(), steps=steps)  # the student's weights alone
-
-
-def taught(competent: Tensor, incompetent: Tensor, forgotten: Tensor) -> Tensor:
-    """Logits [n, classes] to learn: the incompetent teacher's where ``forgotten`` (bool [n]), else
-    the competent one's."""
-    return torch.where(forgotten[:, None], incompetent, competent)
 
 
 @method(
@@ -134,8 +111,8 @@ def bad_teacher(
     forget: Pair,
     *,
     seed: int,
-    temperature: float = 1.0,
-    retain_share: float = 0.3,
+    temperature: Positive = 1.0,
+    retain_share: Share = 0.3,
     sgd: SGD,
 ) -> nn.Module:
     """BadTeacher: a student that keeps what Original says and forgets by a blank net.
@@ -147,18 +124,15 @@ def bad_teacher(
         1. student <- Original; competent teacher <- Original; incompetent teacher <- the same net,
            initialised at random and never trained
         2. minimise  KL(T || student)  by SGD, averaged over retain and forget samples alike, with T
-           the competent teacher's output for a retain sample, the incompetent one's for a forget
-           sample
+           the competent teacher's output for a retain sample, the other's for a forget sample
 
     Notes on this implementation: as in the paper, a share of the retain set does, drawn once.
     Retain and forget samples share batches. No labels are used. Both teachers are in eval mode; the
     blank net's BatchNorm has its initial statistics there. The paper's optimiser is Adam with lr
-    1e-4; SGD needs more, so lr is that of the other methods. KL is SCRUB's, with the factor
-    temperature^2, a mean over samples; the official code divides by the classes too. The defaults
-    are the paper's (batch_size 256 there).
+    1e-4; SGD needs more, so lr is that of the other methods. KL is SCRUB's, a mean over samples;
+    the official code divides by the classes too. The other defaults are the paper's (batch_size 256
+    there).
     """
-    checks.number("temperature", temperature, low=1e-6)
-    checks.number("retain_share", retain_share, 0.0, 1.0)
     competent, incompetent = copy.deepcopy(model).eval(), copy.deepcopy(model).eval()
     reset([incompetent.requires_grad_(True)], seed)
     n = math.ceil(retain_share * len(retain[0]))
@@ -168,11 +142,10 @@ def bad_teacher(
 
     def loss(x: Tensor, forgotten: Tensor) -> Tensor:
         with torch.no_grad():
-            target = taught(competent(x), incompetent(x), forgotten)
+            target = torch.where(forgotten[:, None], incompetent(x), competent(x))
         return distillation_kl(model(x), target, temperature)
 
-    data = sgd.batches((x, forgotten), generator(seed, 1))
-    return sgd.minimise(model, loss, data, steps=sgd.steps(len(x)))
+    return descend(model, loss, (x, forgotten), seed=seed, sgd=sgd)
 
 
 NEVER = -1e10  # a masked logit: its softmax is 0, and 0 times it is a number, as 0 * inf isn't
@@ -204,20 +177,18 @@ def delete(model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sgd: SGD)
     || p) = -log(1 - p_y) + KL(T || q). The first term forgets, the second retains: how Original
     ranks the classes that are left. No retain sample is needed.
 
-    Notes on this implementation: T is found once, in eval mode, for no sample is augmented; the
-    official code asks Original at each step. It is made for whole classes. Where part of a class is
-    forgotten, which the paper leaves open, each sample's own label is masked: the student learns
-    that these samples are surely not of their class, which a re-trained model doesn't say of most,
-    so with many steps it over-forgets, and takes the retained ones of the class with it. With two
-    classes it is teaching the other label. The defaults are the official code's for a class of
-    CIFAR-10: lr 1e-3 is that of its command, its configuration has 1e-4.
+    Notes on this implementation: T is found once, in eval mode; the official code asks Original at
+    each step. It is made for whole classes. Where part of a class is forgotten, which the paper
+    leaves open, each sample's own label is masked: the student learns that these samples are surely
+    not of their class, which a re-trained model doesn't say of most, so with many steps it
+    over-forgets, and takes the retained ones of the class with it. The defaults are the official
+    code's for a class of CIFAR-10: lr 1e-3 is that of its command, its configuration has 1e-4.
     """
     x, y = forget
     pieces = zip(x.split(sgd.batch_size), y.split(sgd.batch_size), strict=True)
     teacher = torch.cat([masked(model, a, b) for a, b in pieces])
-    return sgd.minimise(
-        model,
-        lambda x, target: distillation_kl(model(x), target, 1.0),
-        sgd.batches((x, teacher), generator(seed, 1)),
-        steps=sgd.steps(len(x)),
-    )
+
+    def loss(x: Tensor, target: Tensor) -> Tensor:
+        return distillation_kl(model(x), target, 1.0)
+
+    return descend(model, loss, (x, teacher), seed=seed, sgd=sgd)

@@ -1,6 +1,13 @@
-"""Fine-tuning from Original by SGD: GD, NGD, GA, NegGrad+, l1-sparse and RandomLabels."""
+"""Fine-tuning from Original by SGD: GD, NGD, GA, NegGrad+, l1-sparse and RandomLabels.
+
+``epochs`` are passes over the retain set; GA's are over the forget set, which is all that it sees.
+Defaults are those of Hsu et al. (tables of B.2 and B.3), where a method doesn't say otherwise. The
+certificates of GD's and NGD's papers need noise, bounded gradients, a projection or a convex loss;
+as baselines for deep nets the field runs them plain, and so does this.
+"""
 
 import itertools
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +16,26 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.tensors import Pair, generator
 from rurklib.train import SGD, Batch, cycled
-from rurklib.unlearn.contract import method
+from rurklib.unlearn.contract import NotNegative, method
+
+Loss = Callable[..., Tensor]
+
+
+def descend(model: nn.Module, loss: Loss, data: Pair, *, seed: int, sgd: SGD) -> nn.Module:
+    """Minimise ``loss(x, y)`` over batches of ``data`` by SGD, in place."""
+    batches = sgd.batches(data, generator(seed, 1))
+    return sgd.minimise(model, loss, batches, steps=sgd.steps(len(data[0])))
+
+
+def descend_in_pairs(
+    model: nn.Module, loss: Loss, retain: Pair, forget: Pair, *, seed: int, sgd: SGD
+) -> nn.Module:
+    """Minimise ``loss(retained, forgotten)`` by SGD, in place: for each batch of the retain set the
+    next one of the forget set, which starts over (reshuffled) when used up."""
+    retained = sgd.batches(retain, generator(seed, 1))
+    forgotten = cycled(*forget, size=sgd.batch_size, generator=generator(seed, 2))
+    data = zip(retained, forgotten, strict=False)
+    return sgd.minimise(model, loss, data, steps=sgd.steps(len(retain[0])))
 
 
 def wrong_labels(y: Tensor, classes: int, generator: torch.Generator) -> Tensor:
@@ -27,13 +53,7 @@ def gd(model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sgd: SGD) -> 
 
     Reference: Neel, Roth & Sharifi-Malvajerdi, "Descent-to-Delete", ALT 2021.
 
-    Algorithm:
-        1. start from Original
-        2. minimise  L(w, S_r)  by SGD, for ``epochs`` passes over the retain set
-
-    Notes on this implementation: the certificate of the paper needs noise and a convex loss; as a
-    baseline for deep nets the field runs plain fine-tuning, and so does this. The defaults are the
-    paper's.
+    Algorithm: minimise  L(w, S_r)  by SGD.
     """
     return sgd.fine_tune(model, retain, seed=seed)
 
@@ -56,7 +76,7 @@ def noise_term(weights: list[nn.Parameter], sigma: float, generator: torch.Gener
     search={"lr": (1e-2, 0.5), "sigma": (1e-3, 0.3), "epochs": (1, 20)},
 )
 def ngd(
-    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sigma: float = 0.03, sgd: SGD
+    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sigma: NotNegative = 0.03, sgd: SGD
 ) -> nn.Module:
     """NGD: keep training on the retain set with Gaussian noise in every gradient.
 
@@ -64,27 +84,21 @@ def ngd(
     Learning", ICML 2023; Chien et al., "Langevin Unlearning", NeurIPS 2024.
 
     Algorithm:
-        1. start from Original
-        2. at every step draw xi ~ N(0, sigma^2 I), one number for each weight
-        3. w <- w - eta (g + xi)  with g the gradient of L(w, S_r), for ``epochs`` passes
+        1. at every step draw xi ~ N(0, sigma^2 I), one number for each weight
+        2. w <- w - eta (g + xi)  with g the gradient of L(w, S_r)
 
-    Notes on this implementation: the paper says "as GD, with (sigma, eta)". Momentum is 0 here: the
-    update as printed has none, nor has the Langevin code that the paper follows, and GD's 0.9 would
-    make both the step and the noise that has piled up ten times as large. (That code scales the
-    noise as sqrt(2 eta) sigma xi; the paper as eta sigma xi, and so does this.) With the rate the
-    noise falls to 0. No clipping, so nothing shortens xi. The certificates need bounded gradients
-    and a projection; as a baseline for deep nets the field runs neither. The defaults are the
-    paper's (epochs 2 on CIFAR-10).
+    Notes on this implementation: Hsu et al. say "as GD, with (sigma, eta)". Momentum is 0 here: the
+    update as printed has none, nor has the Langevin code that they follow, and GD's 0.9 would make
+    both the step and the noise that has piled up ten times as large. (That code scales the noise as
+    sqrt(2 eta) sigma xi; they, and this, as eta sigma xi.) With the rate the noise falls to 0.
     """
-    checks.number("sigma", sigma, low=0.0)
     weights = [p for p in model.parameters() if p.requires_grad]
     noise = generator(seed, 3, device=weights[0].device)
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(model(x), y) + noise_term(weights, sigma, noise)
 
-    data = sgd.batches(retain, generator(seed, 1))
-    return sgd.minimise(model, loss, data, steps=sgd.steps(len(retain[0])))
+    return descend(model, loss, retain, seed=seed, sgd=sgd)
 
 
 @method("GA", sgd=SGD(epochs=1, lr=1e-5, clip=1.0), search={"lr": (1e-5, 1e-2), "epochs": (1, 10)})
@@ -94,23 +108,20 @@ def ga(model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sgd: SGD) -> 
     Reference: Graves, Nagisetty & Ganesh, "Amnesiac Machine Learning", AAAI 2021; Jang et al.,
     "Knowledge Unlearning", ACL 2023.
 
-    Algorithm:
-        1. start from Original
-        2. minimise  -L(w, S_f)  by SGD, for ``epochs`` passes over the forget set
+    Algorithm: minimise  -L(w, S_f)  by SGD.
 
     Notes on this implementation: so cited by Hsu et al. (Graves et al. subtract logged updates).
     Nothing holds the retain set, so a few steps too many destroy the model. With
     ``batchnorm="train"`` (no paper says) running statistics drift to those of one class, and at Hsu
     et al.'s rate that is all that happens: on all of CIFAR-10 no weight moves by more than 4e-5,
     forget accuracy falls from 93 to 30 %, and with frozen statistics it stays (first edition: ``git
-    show 3a42100:tests/benchmarks/batchnorm.py``). The defaults are the paper's.
+    show 3a42100:tests/benchmarks/batchnorm.py``).
     """
-    return sgd.minimise(
-        model,
-        lambda x, y: -F.cross_entropy(model(x), y),
-        sgd.batches(forget, generator(seed, 1)),
-        steps=sgd.steps(len(forget[0])),
-    )
+
+    def loss(x: Tensor, y: Tensor) -> Tensor:
+        return -F.cross_entropy(model(x), y)
+
+    return descend(model, loss, forget, seed=seed, sgd=sgd)
 
 
 @method(
@@ -119,31 +130,24 @@ def ga(model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sgd: SGD) -> 
     search={"lr": (1e-3, 0.1), "beta": (1e-3, 0.3), "clip": (0.1, 1.0), "epochs": (1, 10)},
 )
 def neggrad_plus(
-    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, beta: float = 0.001, sgd: SGD
+    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, beta: NotNegative = 0.001, sgd: SGD
 ) -> nn.Module:
     """NegGrad+: descend on the retain set while climbing on the forget set.
 
     Reference: Kurmanji et al., "Towards Unbounded Machine Unlearning", NeurIPS 2023 (sec. 5).
 
-    Algorithm:
-        1. start from Original
-        2. for each batch of the retain set take the next batch of the forget set
-        3. minimise  L(w, S_r) - beta * L(w, S_f)  by SGD with a clipped gradient
+    Algorithm: minimise  L(w, S_r) - beta * L(w, S_f)  by SGD with a clipped gradient.
 
     Notes on this implementation: Hsu et al.'s form, RURK without its perturbed term, lambda_f being
     beta. Kurmanji et al.'s beta weighs the retain term and 1 - beta the forget term, without a
-    clip: this beta is their (1 - beta) / beta, this lr their beta * lr. The forget batches start
-    over (reshuffled) when used up. The defaults are the paper's.
+    clip: this beta is their (1 - beta) / beta, this lr their beta * lr.
     """
 
     def loss(retained: Batch, forgotten: Batch) -> Tensor:
         (xr, yr), (xf, yf) = retained, forgotten
         return F.cross_entropy(model(xr), yr) - beta * F.cross_entropy(model(xf), yf)
 
-    retained = sgd.batches(retain, generator(seed, 1))
-    forgotten = cycled(*forget, size=sgd.batch_size, generator=generator(seed, 2))
-    data = zip(retained, forgotten, strict=False)
-    return sgd.minimise(model, loss, data, steps=sgd.steps(len(retain[0])))
+    return descend_in_pairs(model, loss, retain, forget, seed=seed, sgd=sgd)
 
 
 @method(
@@ -152,16 +156,14 @@ def neggrad_plus(
     search={"gamma": (1e-5, 1e-2), "lr": (1e-3, 0.1), "epochs": (1, 20)},
 )
 def l1_sparse(
-    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, gamma: float = 5e-4, sgd: SGD
+    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, gamma: NotNegative = 5e-4, sgd: SGD
 ) -> nn.Module:
     """l1-sparse: keep training on the retain set while small weights are driven to zero.
 
     Reference: Jia et al., "Model Sparsity Can Simplify Machine Unlearning", NeurIPS 2023 (Eq. 3).
 
-    Algorithm:
-        1. start from Original
-        2. minimise  L(w, S_r) + gamma_t * ||w||_1  by SGD, for ``epochs`` passes over the retain
-           set; gamma_t falls in a straight line from gamma at the first step to 0 after the last
+    Algorithm: minimise  L(w, S_r) + gamma_t * ||w||_1  by SGD, where gamma_t falls in a straight
+    line from gamma at the first step to 0 after the last.
 
     Notes on this implementation: in the official code gamma falls by epochs, here by steps, so that
     it falls within a single epoch too. The norm is over every weight that learns, biases and
@@ -169,14 +171,13 @@ def l1_sparse(
     this is GD. The defaults are the official code's, but for gamma (0.2 there; what is much depends
     on the net and on how long it is trained: tune it) and batch_size (256 there).
     """
-    checks.number("gamma", gamma, low=0.0)
     steps, step = sgd.steps(len(retain[0])), itertools.count()
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
         penalty = torch.stack([p.abs().sum() for p in model.parameters()]).sum()
         return F.cross_entropy(model(x), y) + gamma * (1 - next(step) / steps) * penalty
 
-    return sgd.minimise(model, loss, sgd.batches(retain, generator(seed, 1)), steps=steps)
+    return descend(model, loss, retain, seed=seed, sgd=sgd)
 
 
 @method(
@@ -193,10 +194,8 @@ def random_labels(
     baseline); Graves, Nagisetty & Ganesh, "Amnesiac Machine Learning", AAAI 2021 ("unlearning").
 
     Algorithm:
-        1. start from Original
-        2. each forget sample is given one of the wrong labels, all alike, and keeps it
-        3. minimise the loss of retain and relabelled forget set together by SGD, for ``epochs``
-           passes
+        1. each forget sample is given one of the wrong labels, all alike, and keeps it
+        2. minimise the loss of retain and relabelled forget set together by SGD
 
     Notes on this implementation: a label is drawn once, as Graves et al. relabel their data set;
     SalUn (:mod:`rurklib.unlearn.salun`) draws anew in each pass. A sample of either set counts the

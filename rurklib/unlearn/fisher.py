@@ -14,7 +14,7 @@ it gradients of opposite sign cancel. The label is the given one, not drawn from
 is the "empirical" Fisher of the field.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -22,11 +22,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
+from torch.nn.utils import vector_to_parameters
 
 from rurklib import checks
 from rurklib.tensors import Pair, as_float, evaluating, generator
 from rurklib.train import casts
-from rurklib.unlearn.contract import method
+from rurklib.unlearn.contract import Count, NotNegative, Positive, method
 
 Of = Callable[[Tensor, Tensor], Tensor]  # a sample's logits [1, classes] and label -> a number
 
@@ -43,14 +44,13 @@ def scores(
     time: for every parameter by its name a tensor ``[batch, *shape]``.
 
     ``x`` is uint8 or float [n, ...], ``y`` int64 [n]. Eval mode, so that a sample's gradient is
-    its own; the model's modes, buffers and ``.grad`` are left as found. ``batch_size`` decides the
-    memory (that many copies of the weights), not the result.
+    its own; the model is left as found. ``batch_size`` decides the memory (that many copies of the
+    weights), not the result.
     """
     weights = {name: p.detach() for name, p in model.named_parameters()}
-    buffers = dict(model.named_buffers())
 
     def value(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return of(functional_call(model, (weights, buffers), (x[None],)), y)
+        return of(functional_call(model, weights, (x[None],)), y)
 
     per_sample = vmap(grad(value), in_dims=(None, 0, 0))
     for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
@@ -71,24 +71,6 @@ def _uncast(model: nn.Module) -> Iterator[None]:
             part.forward = forward  # type: ignore[method-assign]
 
 
-def diagonal_fisher(
-    model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 64
-) -> dict[str, Tensor]:
-    """Mean over samples of (d/dw log p(y|x))^2, for every parameter by its name.
-
-    Arguments as in :func:`scores`; the model is left as found.
-    """
-    return mean_of(torch.square, model, x, y, batch_size=batch_size)
-
-
-def mean_score(
-    model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 64
-) -> dict[str, Tensor]:
-    """Mean over samples of d/dw log p(y|x): minus the gradient of the mean cross-entropy in eval
-    mode, for every parameter by its name. Arguments as in :func:`scores`."""
-    return mean_of(torch.positive, model, x, y, batch_size=batch_size)
-
-
 def mean_of(
     change: Callable[[Tensor], Tensor],
     model: nn.Module,
@@ -98,7 +80,11 @@ def mean_of(
     batch_size: int = 64,
     of: Of = log_likelihood,
 ) -> dict[str, Tensor]:
-    """Mean over samples of their :func:`scores`, each entry changed first, by parameter's name."""
+    """Mean over samples of their :func:`scores`, each entry changed first, by parameter's name.
+
+    With ``torch.square`` the diagonal Fisher information; with ``torch.positive`` minus the
+    gradient of the mean cross-entropy in eval mode.
+    """
     total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
     for batch in scores(model, x, y, batch_size=batch_size, of=of):
         for name, g in batch.items():
@@ -119,22 +105,14 @@ def dampened(
     importance: Callable[[Tensor, Tensor], dict[str, Tensor]],
     retain: Pair,
     forget: Pair,
-    *,
-    alpha: float,
-    dampening: float,
+    **values: float,
 ) -> nn.Module:
-    """Steps 2 and 3 in place, whatever ``importance(x, y)`` says of each weight, by its name.
-
-    Raises InputError for a negative alpha or dampening.
-    """
-    checks.number("alpha", alpha, low=0.0)
-    checks.number("dampening", dampening, low=0.0)
+    """Steps 2 and 3 of SSD in place, whatever ``importance(x, y)`` says of each weight."""
     of_f, of_r = importance(*forget), importance(*retain)
     with torch.no_grad():
         for name, w in model.named_parameters():
             if w.requires_grad:
-                pair = of_f[name], of_r[name]
-                w.mul_(dampening_factor(*pair, alpha=alpha, dampening=dampening))
+                w.mul_(dampening_factor(of_f[name], of_r[name], **values))
     return model
 
 
@@ -145,9 +123,9 @@ def ssd(
     forget: Pair,
     *,
     seed: int,
-    alpha: float = 10.0,
-    dampening: float = 1.0,
-    batch_size: int = 16,
+    alpha: NotNegative = 10.0,
+    dampening: NotNegative = 1.0,
+    batch_size: Count = 16,
 ) -> nn.Module:
     """SSD: shrink the weights that matter far more to the forget set than to the rest.
 
@@ -159,16 +137,14 @@ def ssd(
         2. select the weights i with  F_f,i > alpha * F_r,i
         3. w_i <- beta_i w_i  with  beta_i = min(lambda * F_r,i / F_f,i, 1); the others stay
 
-    Notes on this implementation: no training and no randomness. SSD's authors compare with F_D, on
-    all training samples; the RURK paper writes F_r, on the retain set, and so does this. As F_D
-    holds a share of F_f, the difference matters where the forget set is large: with it, no alpha
-    above |D| / |S_f| could select a weight. The official code squares the mean gradient of a batch;
-    here the square is per sample (see the head of this file), so values of alpha from there don't
-    carry over exactly. A weight that no retain sample depends on (F_r,i = 0 < F_f,i) becomes 0. The
-    defaults are the paper's: alpha selects (100 on small CIFAR-5), ``dampening`` is its lambda.
-    ``batch_size`` copies of the weights are held; the result doesn't depend on it.
+    Notes on this implementation: SSD's authors compare with F_D, on all training samples; the RURK
+    paper writes F_r, on the retain set, and so does this. As F_D holds a share of F_f, the
+    difference matters where the forget set is large: with it, no alpha above |D| / |S_f| could
+    select a weight. Alpha from the official code doesn't carry over exactly, for the square there
+    is of a batch's mean. A weight that no retain sample depends on (F_r,i = 0 < F_f,i) becomes 0.
+    The defaults are the paper's (alpha 100 on small CIFAR-5); ``dampening`` is its lambda.
     """
-    importance = partial(diagonal_fisher, model, batch_size=batch_size)
+    importance = partial(mean_of, torch.square, model, batch_size=batch_size)
     return dampened(model, importance, retain, forget, alpha=alpha, dampening=dampening)
 
 
@@ -184,9 +160,9 @@ def lfssd(
     forget: Pair,
     *,
     seed: int,
-    alpha: float = 3.5,
-    dampening: float = 1.0,
-    batch_size: int = 16,
+    alpha: NotNegative = 3.5,
+    dampening: NotNegative = 1.0,
+    batch_size: Count = 16,
 ) -> nn.Module:
     """LFSSD: SSD without labels or a loss; what matters is what moves the length of the output.
 
@@ -196,49 +172,32 @@ def lfssd(
 
     Algorithm:
         1. O_f, O_r: mean of  |d/dw ||m(x)||^2|  over the forget and the retain set, at Original
-        2. select the weights i with  O_f,i > alpha * O_r,i
-        3. w_i <- beta_i w_i  with  beta_i = min(lambda * O_r,i / O_f,i, 1); the others stay
+        2. steps 2 and 3 of SSD, whose notes hold here too, with O for F
 
-    Notes on this implementation: steps 2 and 3 are SSD's, whose notes on the retain set and on
-    weights that become 0 hold here too. m(x) are the logits; a net whose logits are all moved by
-    one number gives the same classes and other importances. The official code takes the absolute
-    value of a batch's mean gradient; here it is taken per sample, as SSD's square is, so its values
-    of alpha don't carry over exactly. They aren't SSD's either: a ratio of absolute values is about
-    the root of a ratio of squares. No labels are used, and nothing is drawn. alpha 3.5 is the
-    paper's for samples drawn from all classes, as others report it (5 and 10 for whole classes).
+    Notes on this implementation: m(x) are the logits; a net whose logits are all moved by one
+    number gives the same classes and other importances. The official code takes the absolute value
+    of a batch's mean gradient, here it is taken per sample. A ratio of absolute values is about the
+    root of SSD's ratio of squares, and so is alpha. No labels are used. alpha 3.5 is the paper's
+    for samples drawn from all classes, as others report it (5 and 10 for whole classes).
     """
     importance = partial(mean_of, torch.abs, model, batch_size=batch_size, of=squared_length)
     return dampened(model, importance, retain, forget, alpha=alpha, dampening=dampening)
 
 
-class _Weighted(nn.Module):
-    """``net`` with the gradient of log p(label | x) scaled by sqrt(p(label | x)), not its value.
-
-    So the squares that :func:`diagonal_fisher` averages come with their weight in the expectation.
-    Every class's log p is scaled alike: the softmax outside then subtracts their mean, which is 0.
-    """
-
-    def __init__(self, net: nn.Module, label: int) -> None:
-        super().__init__()
-        self.net, self.label = net, label
-
-    def forward(self, x: Tensor) -> Tensor:
-        log_p = F.log_softmax(self.net(x), 1)
-        root = log_p[:, self.label, None].detach().mul(0.5).exp()
-        return root * log_p + ((1 - root) * log_p).detach()
+def weighted(logits: Tensor, y: Tensor) -> Tensor:
+    """log p(y | x), its gradient scaled by sqrt(p(y | x)): squares then come with their weight in
+    the expectation over labels."""
+    log_p = log_likelihood(logits, y)
+    return (log_p / 2).exp().detach() * log_p
 
 
 def expected_fisher(
     model: nn.Module, x: Tensor, classes: int, *, batch_size: int = 64
 ) -> dict[str, Tensor]:
-    """Step 2: the diagonal of the Fisher information, by the names of ``model``'s parameters."""
-    total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
-    for c in range(classes):
-        label = torch.full((len(x),), c, device=x.device)
-        part = diagonal_fisher(_Weighted(model, c), x, label, batch_size=batch_size)
-        for name, t in total.items():
-            t += part[f"net.{name}"]
-    return total
+    """Step 1: the diagonal of the Fisher information, by parameter's name."""
+    labels = (torch.full((len(x),), c, device=x.device) for c in range(classes))
+    parts = [mean_of(torch.square, model, x, y, batch_size=batch_size, of=weighted) for y in labels]
+    return {name: torch.stack([part[name] for part in parts]).sum(0) for name in parts[0]}
 
 
 @method("Fisher", search={"alpha": (1e-9, 1e-5), "ceiling": (1e2, 1e5)})
@@ -249,34 +208,31 @@ def fisher(
     forget: Pair,
     *,
     seed: int,
-    alpha: float = 1e-6,
-    ceiling: float = 1e3,
-    batch_size: int = 64,
+    alpha: NotNegative = 1e-6,
+    ceiling: NotNegative = 1e3,
+    batch_size: Count = 64,
 ) -> nn.Module:
     """Fisher: noise on the weights, most where the retain set doesn't need them.
 
     Reference: Golatkar, Achille & Soatto, "Eternal Sunshine of the Spotless Net", CVPR 2020.
 
     Algorithm:
-        1. start from Original
-        2. B = diagonal of the Fisher information on the retain set, labels drawn from the model:
+        1. B = diagonal of the Fisher information on the retain set, labels drawn from the model:
            B_i = mean over x of  sum over classes c of  p(c | x) (d/dw_i log p(c | x))^2
-        3. w <- w + n,  n ~ N(0, alpha / B)
+        2. w <- w + n,  n ~ N(0, alpha / B)
 
     Notes on this implementation: the expectation over labels is exact, as in the official code (one
     backward pass a class); with the given labels a well-fitted net has gradients near zero, and B
     comes out a thousand times smaller (digits). The variance before alpha is 1 / (B + 1e-8), at
-    most ``ceiling``, as there: a weight that the retain set never uses would else be drowned. Note
-    that a net at accuracy 1 has B below 1e-3 almost everywhere, so that the noise is nearly white
-    under the official ceiling; 1e4 with a smaller alpha lets B speak. Variance alpha / B is the
-    official code's and Hsu et al.'s; the paper derives one proportional to B^(-1/2). Left out are
-    the code's rules that the paper doesn't state: variances averaged over a layer's inputs, ten
-    times more on BatchNorm and the last layer (under a lower ceiling, 1e2, there), the forgotten
-    class's row set to zero. BatchNorm's running statistics stay. alpha is in squared weight times
-    information of one sample (official 1e-7 to 3e-6).
+    most ``ceiling``, as there: a weight that the retain set never uses would else be drowned. A net
+    at accuracy 1 has B below 1e-3 almost everywhere, so that the noise is nearly white under the
+    official ceiling; 1e4 with a smaller alpha lets B speak. Variance alpha / B is the official
+    code's and Hsu et al.'s; the paper derives one proportional to B^(-1/2). Left out are the code's
+    rules that the paper doesn't state: variances averaged over a layer's inputs, ten times more on
+    BatchNorm and the last layer, the forgotten class's row set to zero. BatchNorm's running
+    statistics stay. alpha is in squared weight times information of one sample (official 1e-7 to
+    3e-6).
     """
-    checks.number("alpha", alpha, low=0.0)
-    checks.number("ceiling", ceiling, low=0.0)
     classes = checks.logits(model, *retain)
     information = expected_fisher(model, retain[0], classes, batch_size=batch_size)
     noise = generator(seed, 3, device=retain[0].device)
@@ -305,10 +261,10 @@ def woodfisher(
     forget: Pair,
     *,
     seed: int,
-    alpha: float = 1.0,
-    damping: float = 1.0,
-    samples: int = 1000,
-    batch_size: int = 16,
+    alpha: NotNegative = 1.0,
+    damping: Positive = 1.0,
+    samples: Count = 1000,
+    batch_size: Count = 16,
 ) -> nn.Module:
     """WoodFisher: one step along the forget set's influence, with the inverse empirical Fisher.
 
@@ -322,37 +278,28 @@ def woodfisher(
         3. w <- w + alpha * F^{-1} p (g_f - g_r)
 
     Notes on this implementation: p (g_f - g_r) is the gradient of the loss on all data less that on
-    the retain set, which the step is to undo. WoodFisher puts the g_i g_i^T in one after another
-    (Sherman-Morrison). All at once is Woodbury's identity: the same inverse, to the rounding, and
-    one matrix of samples x samples to factorise. The official unlearning code keeps a single vector
-    of the recursion instead of one for each sample, which is another matrix than F unless all g_i
-    are parallel. Its damping is 1, where WoodFisher has 1e-5; at 1 the steps of a well-fitted net,
-    whose g_i are small, come to plain gradient ascent. samples x weights numbers are held.
-    BatchNorm is in eval mode, its running statistics stay. alpha 1 is the Newton step; in the
-    official code it is 0.2, and tuned.
+    the retain set, which the step is to undo. WoodFisher puts the g_i g_i^T in one after another;
+    all at once is Woodbury's identity: the same inverse, and one matrix of samples x samples to
+    factorise. The official unlearning code keeps a single vector of the recursion instead of one
+    for each sample, which is another matrix than F unless all g_i are parallel. Its damping is 1,
+    where WoodFisher has 1e-5; at 1 the steps of a well-fitted net, whose g_i are small, come to
+    plain gradient ascent. samples x weights numbers are held. BatchNorm is in eval mode, its
+    running statistics stay. alpha 1 is the Newton step; in the official code it is 0.2, and tuned.
     """
-    checks.number("alpha", alpha, low=0.0)
-    checks.number("damping", damping, low=1e-9)
-    checks.count("samples", samples)
-    names = [name for name, p in model.named_parameters() if p.requires_grad]
+    learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+    def flat(batch: Mapping[str, Tensor], first: int) -> Tensor:
+        return torch.cat([batch[name].flatten(first) for name in learned], first)
+
     (xr, yr), n = retain, len(retain[0])
     if n > samples:
         some = torch.randperm(n, generator=generator(seed, 3))[:samples].to(xr.device)
         xr, yr = xr[some], yr[some]
-    gr, gf = (mean_score(model, *pair, batch_size=batch_size) for pair in (retain, forget))
+    gr, gf = (mean_of(torch.positive, model, *d, batch_size=batch_size) for d in (retain, forget))
     # Scores are minus the gradients of the loss, hence the retain set's less the forget set's.
-    difference = torch.cat([(gr[k] - gf[k]).flatten() for k in names])
+    difference = flat(gr, 0) - flat(gf, 0)
     share = len(forget[0]) / (len(forget[0]) + n)
-    g = torch.cat(
-        [
-            torch.cat([batch[k].flatten(1) for k in names], 1)
-            for batch in scores(model, xr, yr, batch_size=batch_size)
-        ]
-    )
+    g = torch.cat([flat(batch, 1) for batch in scores(model, xr, yr, batch_size=batch_size)])
     step = alpha * inverse_fisher(g, share * difference, damping)
-    for name, change in zip(
-        names, step.split([model.get_parameter(k).numel() for k in names]), strict=True
-    ):
-        p = model.get_parameter(name)
-        p.add_(change.view_as(p))
+    vector_to_parameters(flat(learned, 0) + step, learned.values())
     return model

@@ -1,9 +1,9 @@
 """The last k layers of a net: named, re-initialised, or trained while the rest stays frozen.
 
 Reference: Goel et al., "Towards Adversarial Evaluations for Inexact Machine Unlearning", arXiv
-2201.06640, 2022 (EU-k and CF-k).
+2201.06640, 2022 (EU-k and CF-k; the control Retrain-quarter is nobody's).
 
-Algorithm:
+What a layer is:
     1. walk the net in registration order, which is forward order in every net here
     2. a module with a weight matrix or kernel (2 dimensions or more) opens a layer
     3. what owns only vectors (BatchNorm) joins the layer before it, and so does a shortcut
@@ -12,7 +12,10 @@ Notes on this implementation: this counts layers as the names of nets do: 18 in 
 projection shortcuts aren't counted. So k = 5 is fc and the last two residual blocks there, the
 paper's choice. The official code counts the shortcuts as well and then stops one convolution short
 of the two blocks; it re-initialises no BatchNorm layer, and leaves the frozen ones in train mode,
-where their running statistics move. Here "re-initialised" and "frozen" cover BatchNorm.
+where their running statistics move. Here "re-initialised" and "frozen" cover BatchNorm, and dropout
+stays off. New weights come from each module's own ``reset_parameters``: PyTorch's default, which
+for torchvision's ResNet isn't the distribution that it was built with. The defaults are the
+paper's; k is 5, but at most half of the layers.
 """
 
 from collections.abc import Iterator
@@ -24,7 +27,7 @@ from torch import nn
 from rurklib import checks
 from rurklib.tensors import Pair, mixed_seed, seeded
 from rurklib.train import SGD, Recipe, fit
-from rurklib.unlearn.contract import method
+from rurklib.unlearn.contract import Count, Share, method
 
 PAPERS_K = 5
 SHORTCUTS = {"downsample", "shortcut"}  # what torchvision and the usual CIFAR ResNets call them
@@ -49,10 +52,8 @@ def _owners(module: nn.Module, path: tuple[str, ...] = ()) -> Iterator[tuple[tup
     children = list(module.named_children())
     own = [name for name, _ in module.named_parameters(recurse=False)]
     if own and sum(p.ndim > 1 for _, child in children for p in child.parameters()) > 1:
-        raise checks.InputError(
-            f"{type(module).__name__} owns {', '.join(own)} beside several layers, which count as "
-            "one then: expected parameters in modules of their own; wrap them in one"
-        )
+        what = f"{type(module).__name__} owns {', '.join(own)} beside several layers"
+        raise checks.InputError(f"{what}: expected parameters in modules of their own")
     if own or not children:
         if module.state_dict():
             yield path, module
@@ -62,20 +63,16 @@ def _owners(module: nn.Module, path: tuple[str, ...] = ()) -> Iterator[tuple[tup
 
 
 def last_layers(model: nn.Module, k: int | None = None) -> list[nn.Module]:
-    """The modules of the last ``k`` layers.
-
-    None is the paper's 5, but at most half of the net's layers: 5 of the 6 layers of a small net
-    would be re-training. Raises InputError if the model has fewer than k layers.
-    """
+    """The modules of the last ``k`` layers. None is the paper's 5, but at most half of the net's
+    layers: 5 of the 6 layers of a small net would be re-training. Raises InputError if the model
+    has fewer than k."""
     found = layers(model)
     if not found:
         raise checks.InputError("model has no layer with weights: expected at least one")
     if k is None:
         k = min(PAPERS_K, max(len(found) // 2, 1))
-    if checks.count("k", k) > len(found):
-        raise checks.InputError(
-            f"k = {k}: expected at most {len(found)}, the number of layers of the model"
-        )
+    if k > len(found):
+        raise checks.InputError(f"k = {k}: expected at most the model's {len(found)} layers")
     return [module for layer in found[-k:] for module in layer]
 
 
@@ -88,10 +85,8 @@ def reset(modules: list[nn.Module], seed: int) -> None:
     initialisers = [getattr(part, "reset_parameters", None) for part in parts]
     for part, initialise in zip(parts, initialisers, strict=True):
         if initialise is None and next(part.parameters(recurse=False), None) is not None:
-            raise checks.InputError(
-                f"{type(part).__name__} has no reset_parameters(): it can't be re-initialised; "
-                "give it one, or a k (of EU-k) by which it isn't among the last layers"
-            )
+            what = f"{type(part).__name__} has no reset_parameters()"
+            raise checks.InputError(f"{what}: it can't be re-initialised; give it one")
     weights = [p for module in modules for p in module.parameters()]
     before = [p.detach().clone() for p in weights]
     # A stream of its own, or a net of one layer would get the weights that Original started from.
@@ -129,23 +124,15 @@ def fine_tune(
 
 @method("EU-k", sgd=SGD(), search={"lr": (3e-3, 0.1), "epochs": (5, 30), "k": [1, 2, 3, 5]})
 def eu_k(
-    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, k: int | None = None, sgd: SGD
+    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, k: Count | None = None, sgd: SGD
 ) -> nn.Module:
     """EU-k: exact unlearning of the last k layers; train them anew and freeze the rest.
 
-    Reference: Goel et al., "Towards Adversarial Evaluations for Inexact Machine Unlearning", arXiv
-    2201.06640, 2022.
-
     Algorithm:
         1. start from Original; re-initialise the last k layers
-        2. freeze the others
-        3. minimise  L(w, S_r)  over the last k layers by SGD, for ``epochs`` passes
+        2. minimise  L(w, S_r)  over these layers by SGD, the others frozen
 
-    Notes on this implementation: what the forget samples taught the frozen layers stays, so only
-    the last k are exact. What a layer is, and what frozen means for BatchNorm, is said in the head
-    of this file. New weights come from each module's own ``reset_parameters`` (PyTorch's default,
-    which for torchvision's ResNet isn't the one that it was built with). Dropout stays off. The
-    defaults are the paper's; k is 5, but at most half of the layers.
+    What the forget samples taught the frozen layers stays, so only the last k are exact.
     """
     last = last_layers(model, k)
     reset(last, seed)
@@ -154,22 +141,11 @@ def eu_k(
 
 @method("CF-k", sgd=SGD(), search={"lr": (1e-3, 0.1), "epochs": (2, 30), "k": [1, 2, 3, 5]})
 def cf_k(
-    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, k: int | None = None, sgd: SGD
+    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, k: Count | None = None, sgd: SGD
 ) -> nn.Module:
     """CF-k: catastrophic forgetting of the last k layers; fine-tune them and freeze the rest.
 
-    Reference: Goel et al., "Towards Adversarial Evaluations for Inexact Machine Unlearning", arXiv
-    2201.06640, 2022.
-
-    Algorithm:
-        1. start from Original
-        2. freeze every layer but the last k
-        3. minimise  L(w, S_r)  over the last k layers by SGD, for ``epochs`` passes
-
-    Notes on this implementation: EU-k without its first step; GD when k is the number of layers.
-    What a layer is, and what frozen means for BatchNorm, is said in the head of this file. Dropout
-    isn't a layer with weights and stays off. The defaults are the paper's; k is 5, but at most half
-    of the layers.
+    EU-k without its first step; GD when k is the number of layers and nothing is dropped out.
     """
     return fine_tune(model, last_layers(model, k), retain, seed=seed, sgd=sgd)
 
@@ -181,13 +157,13 @@ def retrain_quarter(
     forget: Pair,
     *,
     seed: int,
-    share: float = 0.25,
+    share: Share = 0.25,
     recipe: Recipe | None = None,
 ) -> nn.Module:
     """Retrain-quarter: no unlearning at all; re-train from scratch, for a quarter of the epochs.
 
-    Reference: none; it is the control that every claim of a low cost needs. A method that takes a
-    quarter of re-training's time has to be better than re-training for that long.
+    It is the control that every claim of a low cost needs: a method that takes a quarter of
+    re-training's time has to be better than re-training for that long.
 
     Algorithm:
         1. re-initialise every layer: nothing of Original stays but what kind of net it is
@@ -195,21 +171,16 @@ def retrain_quarter(
 
     Notes on this implementation: as many epochs as fit into the share, one at least. The schedule
     is as much shorter, warm-up included, so that the rate still ends at 0. A study tells the recipe
-    that its re-trained models have; where they start from a pre-trained net, this starts from new
-    weights all the same. New weights come from each module's own ``reset_parameters``, which for
-    torchvision's ResNet isn't the law that it was built with. Weights that are frozen stay as they
-    are.
+    of its re-trained models; where they start from a pre-trained net, this starts from new weights
+    all the same. Weights that are frozen stay as they are.
     """
     reset([model], seed)
     return fit(model, *retain, shortened(recipe, share), seed=seed)
 
 
 def shortened(recipe: Recipe | None, share: float) -> Recipe:
-    """A recipe with ``share`` (in [0, 1]) of its epochs, rounded down but one at least, and its
-    warm-up as much shorter. Raises InputError for another share, or what is no Recipe."""
-    checks.number("share", share, 0.0, 1.0)
+    """A recipe (None: the usual one) with ``share`` (in [0, 1]) of its epochs, rounded down but one
+    at least, and its warm-up as much shorter."""
     recipe = Recipe() if recipe is None else recipe
-    if not isinstance(recipe, Recipe):
-        raise checks.InputError(f"recipe = {recipe!r}: expected a rurklib.train.Recipe, or None")
     epochs = max(int(share * recipe.epochs), 1)
     return replace(recipe, epochs=epochs, warmup=recipe.warmup * epochs / recipe.epochs)

@@ -5,12 +5,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from rurklib import checks
 from rurklib.nearest import ddn
 from rurklib.perturb import fgsm, inside, norm, normal
 from rurklib.tensors import Bounds, Pair, as_float, evaluating, generator
 from rurklib.train import SGD
-from rurklib.unlearn.contract import method
+from rurklib.unlearn.contract import Count, NotNegative, Positive, method
+from rurklib.unlearn.fine_tuning import descend
 
 DOUBLINGS = 16  # the last first radius is 30,000 times epsilon
 
@@ -60,8 +60,8 @@ def amun(
     forget: Pair,
     *,
     seed: int,
-    epsilon: float = 0.5,
-    steps: int = 50,
+    epsilon: Positive = 0.5,
+    steps: Count = 50,
     true_labels: bool = True,
     sgd: SGD,
     bounds: Bounds = (0.0, 1.0),
@@ -78,20 +78,17 @@ def amun(
         2. start from Original and minimise the loss of the retain set, of the pairs (x', y'), and
            (``true_labels``) of the forget set with its own labels, together by SGD
 
-    Notes on this implementation: the official code isn't Algorithm 1: it stops each sample where it
-    first crosses, with a first radius of 0.04, and its rate falls in steps. Algorithm 1 takes what
-    PGD-50 finds in the first ball that holds something, which is up to twice as far as it need be:
-    on digits 0.68 where 0.45 would do. The nearest is what the paper wants and argues with, so here
-    DDN looks for it, as many steps long, and goes back to the border. To keep the forget samples
-    with their true labels beside their neighbours with wrong ones is the paper's setting: the
-    boundary is to come close to them, which lowers the confidence, not to cross them.
-    ``true_labels=False`` leaves them out. y' is Original's own answer, so that these labels are
-    wrong but no news to it. Nothing is drawn in step 1. A sample that Original gets wrong already
-    is its own neighbour. One that has none after DOUBLINGS (a net that always gives one answer) has
-    no x' and is left out. steps 50 is the paper's; epsilon is in units of the input.
+    Notes on this implementation: Algorithm 1 takes what PGD-50 finds in the first ball that holds
+    something, which is up to twice as far as it need be: on digits 0.68 where 0.45 would do. The
+    nearest is what the paper wants and argues with, so here DDN looks for it, as many steps long,
+    and goes back to the border. (The official code stops each sample where it first crosses, with a
+    first radius of 0.04, and its rate falls in steps.) To keep the forget samples with their true
+    labels beside their neighbours with wrong ones is the paper's setting: the boundary is to come
+    close to them, which lowers the confidence, not to cross them. y' is Original's own answer, so
+    that these labels are wrong but no news to it. Nothing is drawn in step 1. A sample that
+    Original gets wrong already is its own neighbour. One that has none after DOUBLINGS (a net that
+    always gives one answer) is left out. steps 50 is the paper's; epsilon is in units of the input.
     """
-    checks.number("epsilon", epsilon, low=1e-6)
-    checks.count("steps", steps)
     x, y = as_float(forget[0]), forget[1]
     pieces = [
         nearest_adversarial(model, *piece, epsilon=epsilon, steps=steps, bounds=bounds)
@@ -126,7 +123,7 @@ def boundary_shrink(
     forget: Pair,
     *,
     seed: int,
-    tau: float = 0.1,
+    tau: NotNegative = 0.1,
     sgd: SGD,
     bounds: Bounds = (0.0, 1.0),
 ) -> nn.Module:
@@ -142,14 +139,11 @@ def boundary_shrink(
         3. start from Original and minimise  L(w, (x, y'))  over the forget set by SGD
 
     Notes on this implementation: y' is found once, at Original, and taught on the clean sample (the
-    code rounds x' to multiples of 1 / 255; this doesn't). Where tau is too small to cross a
-    boundary the paper's code would teach the true label; the paper wants the nearest but incorrect
-    one, and so does this. Nothing holds the retain set: as with GA, a few steps too many give away
-    more of the class than the samples. With ``batchnorm="train"`` the running statistics drift to
-    those of the forget set. tau is in units of the input; the defaults of tau, epochs and lr are
-    the paper's.
+    code rounds x' to multiples of 1 / 255). Where tau is too small to cross a boundary the paper's
+    code would teach the true label; the paper wants the nearest but incorrect one, and so does
+    this. Nothing holds the retain set: as with GA, a few steps too many give away more of the class
+    than the samples. tau is in units of the input; tau, epochs and lr are the paper's.
     """
-    checks.number("tau", tau, low=0.0)
     x, y = forget
     pieces = zip(x.split(sgd.batch_size), y.split(sgd.batch_size), strict=True)
     nearest = [nearest_labels(model, a, b, tau=tau, bounds=bounds) for a, b in pieces]
@@ -186,8 +180,8 @@ def jit(
     forget: Pair,
     *,
     seed: int,
-    tau: float = 0.03,
-    v: int = 25,
+    tau: Positive = 0.03,
+    v: Count = 25,
     sgd: SGD,
     bounds: Bounds = (0.0, 1.0),
 ) -> nn.Module:
@@ -198,35 +192,28 @@ def jit(
     2025.
 
     Algorithm:
-        1. start from Original; for each batch of the forget set draw v noisy copies x' = x + tau *
-           z
+        1. for each batch of the forget set draw v noisy copies  x' = x + tau * z
         2. k = mean over samples and copies of  ||m(x) - m(x')|| / ||x - x'||,  m(x) the logits: an
            estimate of the Lipschitz constant around x
         3. minimise k by SGD; no retain sample and no label is used
 
-    What it has to do with residual knowledge: the copies are those on which r_tau is counted, and
-    those that RURK draws. RURK lowers how often they are recognised; JiT wants x and its copies to
-    be given the same logits. Where that costs x its class, the copies lose it too. Where it
-    doesn't, a net that is flat around x recognises copies as surely as x itself, and r_tau grows.
+    The copies are those on which r_tau is counted, and those that RURK draws. RURK lowers how often
+    they are recognised; JiT wants x and its copies to be given the same logits. Where that costs x
+    its class, the copies lose it too. Where it doesn't, a net that is flat around x recognises
+    copies as surely as x itself, and r_tau grows.
 
-    Notes on this implementation: two readings of step 3 differ in kind. In the official code, and
-    here, m(x') is a constant: m(x) is pulled to where its copies are, not they to it, and of a
-    linear model nothing is smoothed on average. As the paper's Algorithm 1 reads both learn; the
-    net then does become flat, but on digits, with frozen statistics, it gave up the other classes
-    first. Copies are clipped to the bounds, and ||x - x'|| is what is left, as in the code (whose
-    bounds are those of the batch). k is a mean over samples, the code's a sum over batches of 128.
-    The code leaves the net in train mode: BatchNorm's running statistics drift to those of the
-    forget set, which by itself gives away some of the class; "frozen" keeps them, and gives each
-    sample a k of its own. tau is in units of the input (the official code's default is 0.1 for
-    inputs divided by 0.27; for VGG it passes 0.5 or 0.01); lr was 0.0003 for VGG there, and the sum
-    over 128.
+    Notes on this implementation: m(x') is a constant, as in the official code: m(x) is pulled to
+    where its copies are, not they to it, and of a linear model nothing is smoothed on average. (In
+    the paper's Algorithm 1 both learn.) Copies are clipped to the bounds, and ||x - x'|| is what is
+    left, as in the code, whose bounds are those of the batch. k is a mean over samples, the code's
+    a sum over batches of 128. The code leaves the net in train mode: BatchNorm's running statistics
+    drift to those of the forget set, which by itself gives away some of the class; "frozen" keeps
+    them. tau is in units of the input (the official code's default is 0.1 for inputs divided by
+    0.27); lr was 0.0003 for VGG there, and the sum over 128.
     """
-    checks.number("tau", tau, low=1e-6)
-    checks.count("v", v)
     noise = generator(seed, 3, device=forget[0].device)
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
         return lipschitz(model, x, tau=tau, v=v, generator=noise, bounds=bounds)
 
-    data = sgd.batches(forget, generator(seed, 1))
-    return sgd.minimise(model, loss, data, steps=sgd.steps(len(forget[0])))
+    return descend(model, loss, forget, seed=seed, sgd=sgd)

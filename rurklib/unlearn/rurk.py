@@ -40,29 +40,29 @@ first of its two epochs, isn't followed.
 
 The defaults are the paper's (lambda_a 0.00045 on CIFAR-10). tau is in units of the input, v counts
 copies of a sample, ``perturbation`` is a name in ``PERTURBATIONS``.
-
-:func:`then_rurk` unlearns by another method first. The paper starts RURK from Original; this asks
-whether residual knowledge that another method left is taken away as well, and what is lost by it.
 """
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, get_args
+from functools import partial
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from pydantic import AfterValidator
 from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.perturb import PERTURBATIONS, Perturbation
 from rurklib.tensors import Bounds, Pair, evaluating, generator
-from rurklib.train import SGD, Batch, cycled
-from rurklib.unlearn.contract import METHODS, SEARCH, Method, check, method
+from rurklib.train import SGD, Batch
+from rurklib.unlearn.contract import METHODS, SEARCH, Count, Method, NotNegative, check, method
 from rurklib.unlearn.distillation import scrub
-from rurklib.unlearn.fine_tuning import gd, ngd, wrong_labels
+from rurklib.unlearn.fine_tuning import descend_in_pairs, gd, ngd, wrong_labels
 from rurklib.unlearn.fisher import ssd
 
 Target = Literal["true", "random"]
+Name = Annotated[str, AfterValidator(partial(checks.one_of, "perturbation", allowed=PERTURBATIONS))]
 
 
 class RurkLoss(NamedTuple):
@@ -95,13 +95,8 @@ def rurk_loss(
     three losses are mean cross-entropies, ``perturbed`` the mean over samples of kappa in Eq. 6.
     With ``target="random"`` it is that of wrong labels and enters with + lambda_a (B.4). The terms
     use the model in the mode that it is in, the copies are found in eval mode. Raises InputError
-    for a negative tau or weight, or an unknown or unfit perturbation.
+    for a negative tau or an unfit perturbation.
     """
-    checks.number("lambda_f", lambda_f, low=0.0)
-    checks.number("lambda_a", lambda_a, low=0.0)
-    checks.count("v", v)
-    if not isinstance(recognised_only, bool):
-        raise checks.InputError(f"recognised_only = {recognised_only!r}: expected True or False")
     rule = _rule(perturbation, target)
     (xr, yr), (xf, yf) = retain, forget
     rule.check(xf, tau, bounds)
@@ -128,14 +123,10 @@ def rurk_loss(
 def _rule(perturbation: str, target: Target) -> Perturbation:
     """How copies are found: towards y, or away from a wrong label."""
     checks.one_of("perturbation", perturbation, PERTURBATIONS)
-    checks.one_of("target", target, get_args(Target))
     if target == "true" or not PERTURBATIONS[perturbation].gradient_based:
         return PERTURBATIONS[perturbation]
     away = f"{perturbation}-untargeted"
-    if away not in PERTURBATIONS:
-        found = [n.removesuffix("-untargeted") for n in PERTURBATIONS if n.endswith("-untargeted")]
-        checks.one_of("perturbation for target 'random'", perturbation, found)
-    return PERTURBATIONS[away]
+    return PERTURBATIONS[checks.one_of("perturbation for target 'random'", away, PERTURBATIONS)]
 
 
 @method(
@@ -150,7 +141,6 @@ def _rule(perturbation: str, target: Target) -> Perturbation:
         "momentum": [0.0],  # with 0.9 the outcome depends on Original's seed
         "epochs": (2, 5),
     },
-    choices={"perturbation": PERTURBATIONS, "target": get_args(Target)},
 )
 def rurk(
     model: nn.Module,
@@ -158,11 +148,11 @@ def rurk(
     forget: Pair,
     *,
     seed: int,
-    tau: float = 0.03,
-    lambda_f: float = 0.03,
-    lambda_a: float = 0.03,
-    v: int = 1,
-    perturbation: str = "gaussian",
+    tau: NotNegative = 0.03,
+    lambda_f: NotNegative = 0.03,
+    lambda_a: NotNegative = 0.03,
+    v: Count = 1,
+    perturbation: Name = "gaussian",
     recognised_only: bool = False,
     target: Target = "true",
     sgd: SGD,
@@ -171,35 +161,29 @@ def rurk(
     """Fine-tune with :func:`rurk_loss` (Algorithm 1)."""
     noise = generator(seed, 3, device=retain[0].device)
 
+    terms = partial(
+        rurk_loss,
+        model,
+        tau=tau,
+        lambda_f=lambda_f,
+        lambda_a=lambda_a,
+        v=v,
+        perturbation=perturbation,
+        recognised_only=recognised_only,
+        target=target,
+        generator=noise,
+        bounds=bounds,
+    )
+
     def loss(retained: Batch, forgotten: Batch) -> Tensor:
-        return rurk_loss(
-            model,
-            retained,
-            forgotten,
-            tau=tau,
-            lambda_f=lambda_f,
-            lambda_a=lambda_a,
-            v=v,
-            perturbation=perturbation,
-            recognised_only=recognised_only,
-            target=target,
-            generator=noise,
-            bounds=bounds,
-        ).total
+        return terms(retained, forgotten).total
 
-    retained = sgd.batches(retain, generator(seed, 1))
-    forgotten = cycled(*forget, size=sgd.batch_size, generator=generator(seed, 2))
-    data = zip(retained, forgotten, strict=False)
-    return sgd.minimise(model, loss, data, steps=sgd.steps(len(retain[0])))
-
-
-# Imported, not looked up: the keys of stored models follow imports.
-FIRST: dict[str, Method] = {"GD": gd, "NGD": ngd, "SCRUB": scrub, "SSD": ssd}
+    return descend_in_pairs(model, loss, retain, forget, seed=seed, sgd=sgd)
 
 
 def then_rurk(
     model: nn.Module,
-    name: str,
+    method: str,
     retain: Pair,
     forget: Pair,
     *,
@@ -207,26 +191,22 @@ def then_rurk(
     first: Mapping[str, Any] | None = None,
     **values: Any,
 ) -> nn.Module:
-    """Unlearn by the method ``name``, then by RURK.
+    """Unlearn by ``method``, a name in ``METHODS``, then by RURK: asks whether residual knowledge
+    that another method left is taken away as well, and what is lost by it.
 
     ``first`` are hyper-parameters of the first method, such as ``{"lr": 0.1}``; all others are
     RURK's. Both are given the same samples, bounds and seed, as if they had been called in a row:
     nothing of the first but its weights (and running statistics) goes on to RURK, no momentum nor
     schedule. Raises InputError as both methods do.
     """
-    if not isinstance(first, Mapping | None):
-        raise checks.InputError(
-            f"first = {first!r}: expected hyper-parameters of {name}, such as {{'lr': 0.1}}"
-        )
-    checks.one_of("method", name, METHODS)
-    own = dict(first or {})
-    check(name, own)
-    own |= {key: values[key] for key in ("bounds",) if key in values}
-    start = METHODS[name](model, retain, forget, seed=seed, **own)
+    shared = {key: values[key] for key in ("bounds",) if key in values}
+    checks.one_of("method", method, METHODS)
+    check(method, first or {})
+    start = METHODS[method](model, retain, forget, seed=seed, **shared, **(first or {}))
     return rurk(start, retain, forget, seed=seed, **values)
 
 
-def _register(name: str) -> None:
+def _row(name: str) -> None:
     """NAME+RURK in ``METHODS``: a row of the studies' tables, with RURK's signature and first."""
 
     def both(model: nn.Module, retain: Pair, forget: Pair, **values: Any) -> nn.Module:
@@ -236,8 +216,10 @@ def _register(name: str) -> None:
     parameters = [*inspect.signature(rurk).parameters.values(), own]
     both.__doc__ = f"{name}, then RURK: see :func:`then_rurk`."
     both.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    method(f"{name}+RURK", search=SEARCH["RURK"], choices=rurk.choices)(both)  # type: ignore[attr-defined]
+    method(f"{name}+RURK", search=SEARCH["RURK"])(both)
 
 
+# Imported, not looked up: the keys of stored models follow imports.
+FIRST: dict[str, Method] = {"GD": gd, "NGD": ngd, "SCRUB": scrub, "SSD": ssd}
 for _name in FIRST:
-    _register(_name)
+    _row(_name)

@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.tensors import Pair, generator
 from rurklib.train import SGD, Batch, batches
-from rurklib.unlearn.contract import method
+from rurklib.unlearn.contract import Share, method
 from rurklib.unlearn.fine_tuning import wrong_labels
-from rurklib.unlearn.fisher import mean_score
+from rurklib.unlearn.fisher import mean_of
 
 PIECE = 16  # copies of the weights held at once while the mask is found
 
@@ -52,16 +52,15 @@ def saliency_mask(gradient: Mapping[str, Tensor], share: float) -> dict[str, Ten
     search={"lr": (1e-4, 0.1), "share": (0.1, 1.0), "epochs": (1, 20)},
 )
 def salun(
-    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, share: float = 0.5, sgd: SGD
+    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, share: Share = 0.5, sgd: SGD
 ) -> nn.Module:
     """Fine-tune the salient weights on the retain set and on the forget set with wrong labels."""
-    checks.number("share", share, 0.0, 1.0)
     classes = checks.logits(model, *retain)
     x = torch.cat([retain[0], forget[0]])
     order = generator(seed, 1)
     noise = generator(seed, 3, device=x.device)
     learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    gradient = mean_score(model, *forget, batch_size=PIECE)
+    gradient = mean_of(torch.positive, model, *forget, batch_size=PIECE)
     mask = saliency_mask({name: gradient[name] for name in learned}, share)
 
     def passes() -> Iterator[Batch]:

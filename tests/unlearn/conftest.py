@@ -15,23 +15,6 @@ def task(cnn, images):
 
 
 @pytest.fixture
-def flat_task(rng):
-    """(model, retain, forget) in double precision: a layer without bias, two classes, five samples
-    and four."""
-    x = torch.rand(9, 3, generator=rng(0), dtype=torch.float64)
-    y = torch.arange(9) % 2
-    return nn.Linear(3, 2, bias=False).double(), (x[:5], y[:5]), (x[5:], y[5:])
-
-
-@pytest.fixture
-def four_classes(rng):
-    """(model, retain, forget) like ``flat_task``, with biases and four classes."""
-    x = torch.rand(9, 3, generator=rng(0), dtype=torch.float64)
-    y = torch.arange(9) % 4
-    return nn.Linear(3, 4).double(), (x[:5], y[:5]), (x[5:], y[5:])
-
-
-@pytest.fixture
 def same() -> Callable[[nn.Module, nn.Module], bool]:
     """``same(a, b)``: whether two nets have the same weights and buffers, to the bit."""
 

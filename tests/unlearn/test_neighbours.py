@@ -6,8 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import unlearn
-from rurklib.perturb import norm, normal, pgd
-from rurklib.tensors import generator
+from rurklib.perturb import norm, pgd
 from rurklib.unlearn import neighbours
 from rurklib.unlearn.neighbours import DOUBLINGS, lipschitz, nearest_adversarial, nearest_labels
 
@@ -50,15 +49,6 @@ def test_examples_are_inside_the_bounds_wrong_and_nearer_than_pgd_on_a_net(cnn, 
             ball = share * float(distance[i])
             other = pgd(model, x[i : i + 1], y[i : i + 1], ball, p=2, steps=50, random_start=False)
             assert int(model(other).argmax(1)) == int(y[i]), (share, i)
-
-
-def test_a_sample_that_is_wrong_already_is_its_own_neighbour(linear):
-    net = linear([[1.0, 0.0], [0.0, 1.0]])
-    x = torch.tensor([[0.8, 0.1]], dtype=torch.float64)
-    near, said, distance = nearest_adversarial(net, x, torch.tensor([1]))
-    assert said.tolist() == [0]
-    assert distance.tolist() == [0.0]
-    assert torch.equal(near, x)
 
 
 def test_a_net_that_always_answers_alike_has_no_examples_and_they_are_left_out(
@@ -148,40 +138,6 @@ def test_the_label_is_never_the_samples_own(tau, cnn, images):
     assert model.training
 
 
-def test_the_label_is_that_of_eval_mode(cnn, images):
-    """Fails if the statistics of a batch decide a sample's label."""
-    model, (x, y) = cnn(), images(60)
-    got = [nearest_labels(m, x, y, tau=0.1) for m in (model.eval(), model.train())]
-    alone = torch.cat([nearest_labels(model, x[i, None], y[i, None], tau=0.1) for i in range(60)])
-    assert torch.equal(*got)
-    assert torch.equal(got[0], alone)
-
-
-def test_labels_are_originals_throughout_and_the_retain_set_is_never_seen(task, images, same):
-    """To the bit GD on the relabelled forget set. Fails if labels are sought at the net as it
-    changes, or the retain set is descended on."""
-    model, retain, (x, y) = task
-    options = {"epochs": 8, "lr": 0.1, "weight_decay": 0.0, "batch_size": 3, "seed": 2}
-    out = unlearn("BoundaryShrink", model, retain, (x, y), tau=0.3, **options)
-    relabelled = (x, nearest_labels(model, x, y, tau=0.3))
-    assert same(out, unlearn("GD", model, relabelled, images(4, seed=9), **options))
-
-
-def test_tau_is_connected(task):
-    model, _, forget = task
-    near, far = (nearest_labels(model, *forget, tau=t) for t in (0.0, 1.0))
-    assert not torch.equal(near, far)
-    a, b = (unlearn("BoundaryShrink", *task, tau=t, lr=0.1)[5].weight for t in (0.0, 1.0))
-    assert not torch.equal(a, b)
-
-
-BARE = {"momentum": 0.0, "weight_decay": 0.0, "bounds": None}
-
-
-def draws(x, tau, v, seed):
-    return [normal(x, tau, g) for g in [generator(seed, 3)] for _ in range(v)]
-
-
 def test_of_a_multiple_of_the_identity_it_is_that_multiple(linear, rng):
     """||3 x - 3 x'|| / ||x - x'|| = 3, at the bounds too. Fails if the quotient is of squares, a
     sum over samples, or has the noise below it that clipping took away."""
@@ -190,18 +146,3 @@ def test_of_a_multiple_of_the_identity_it_is_that_multiple(linear, rng):
     for tau in (0.001, 0.05):
         k = lipschitz(net, x, tau=tau, v=40, generator=rng(0))
         torch.testing.assert_close(k, torch.tensor(3.0, dtype=torch.float64))
-
-
-def test_one_step_by_hand(flat_task):
-    """z = W x, so k = ||W e|| / ||e|| with e = x' - x. Its gradient in W is -u x^T / ||e||,
-    u = W e / ||W e||, for m(x') is a constant. Fails if m(x') learns too, if copies are averaged
-    before the quotient, or retain samples or labels take part."""
-    net, retain, (x, y) = flat_task
-    options = {**BARE, "lr": 0.2, "tau": 0.1, "v": 5, "seed": 4}
-    out = unlearn("JiT", net, retain, (x, (y + 1) % 2), **options)
-    (order,) = [torch.randperm(4, generator=generator(4, 1))]  # noise is for samples as they come
-    w, step = net.weight.detach(), torch.zeros(2, 3, dtype=torch.float64)
-    for e in draws(x, 0.1, 5, seed=4):
-        u = nn.functional.normalize(e @ w.T, dim=1) / e.norm(dim=1, keepdim=True)
-        step -= u.T @ x[order] / 4 / 5
-    assert torch.allclose(out.weight, w - 0.2 * step, atol=1e-12)
