@@ -23,26 +23,34 @@ from torch import Tensor
 
 from rurklib import checks, tensors
 from rurklib.residual import statistics
-from rurklib.residual.verdict import JOINT, PARTS, PartStatistic, Verdict, combined
+from rurklib.residual.verdict import (
+    MARGIN,
+    RESIDUAL,
+    SCALED,
+    STATISTICS,
+    Verdict,
+    combined,
+    least,
+    values,
+)
 from rurklib.tensors import generator
 
 HELD_OUT, RETAINED = "held out", "retained"
 ENOUGH = 200  # samples of a control; or as many as the forget set has, if those are more
+UNITS = {MARGIN: "logits", SCALED: "standard deviations"}  # of shifts; log-odds for the others
 
 
 def checked(
     controls: Mapping[str, Any] | None, x: Tensor, bounds: tensors.Bounds, classes: int
 ) -> dict[str, tensors.Pair]:
     """Controls as pairs of tensors like the forget samples ``x``, none of which is among them."""
-    if controls is None:
-        return {}
-    if not isinstance(controls, Mapping):
+    if not isinstance(controls or {}, Mapping):
         raise checks.InputError(
             f"controls is a {type(controls).__name__}: expected a mapping of names to pairs "
             f"(x, y), e.g. {{{HELD_OUT!r}: (x, y)}}"
         )
     pairs = {}
-    for name, data in controls.items():
+    for name, data in (controls or {}).items():
         what = f"control {name!r}"
         pairs[name] = cx, cy = checks.pair(data, what, bounds)
         checks.labels(cy, len(cx), classes, f"{what} y")
@@ -64,46 +72,33 @@ def drawn(pair: tensors.Pair, most: int, seed: int) -> tensors.Pair:
     return pair[0][keep], pair[1][keep]
 
 
-def compared(
-    verdict: Verdict,
-    held_out: Verdict,
-    forget_statistics: Mapping[str, PartStatistic],
-    held_out_statistics: Mapping[str, PartStatistic],
-) -> str:
-    """What held-out samples say of a finding on the forget set, as a sentence.
+Answers = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
-    The statistics are what :func:`rurklib.residual.verdict.part_statistics` gives for either.
-    Whether forget samples stand out *more* than held-out ones is asked by the same rule, of the
-    difference of the two deviations, from which a shift of both, as robustness makes it, cancels.
+
+def compared(
+    verdict: Verdict, held_out: Verdict, forget: Answers, beside: Answers, draws: int
+) -> str:
+    """What held-out samples say of a finding on the forget set: one of three things.
+
+    ``forget`` and ``beside`` are what the model and the references answer on the forget and on the
+    held-out samples: hits and margins of the model [tau, sample], and of k references. Whether
+    forget samples stand out *more* is asked by the same rule, of each statistic's difference
+    between the two groups, from which a shift of both, as robustness makes it, cancels.
     """
-    both = [n for n in PARTS if n in forget_statistics and n in held_out_statistics]
-    ps = {}
-    for name in both:
-        forget, other = forget_statistics[name], held_out_statistics[name]
-        least = math.hypot(forget[2], other[2])
-        ps[name] = float(statistics.p_value(forget[0] - other[0], forget[1] - other[1], least))
-    shown = verdict.leading
-    if shown not in ps:  # a single sample has no scale
-        return ""
-    p = combined(list(ps.values())) if verdict.test == JOINT else ps[shown]
-    pair = forget_statistics[shown], held_out_statistics[shown]
-    a, b = (float(s[0] - np.nan_to_num(statistics.spread(s[1], s[2])[0])) for s in pair)
-    margin = {"margin": " logits", "scaled margin": " scaled logits"}.get(shown)
-    apart = f"{b:+.3g}{margin} against {a:+.3g}"
-    if margin is None:
-        apart = f"{math.exp(b):.3g} times the odds against {math.exp(a):.3g} times"
-    numbers = f"{apart}, p of the difference {p:.2g}"
-    found = held_out.finding == verdict.finding
-    half = a * b > 0 and abs(b) >= abs(a) / 2
-    if (found and half and p >= verdict.level) or (abs(b) >= abs(a) and a * b > 0):
-        what = "robustness, confidence or knowledge of their class"
-        return (
-            f"Held-out samples, that nobody trained on, stand as {'high' if a > 0 else 'low'} "
-            f"({numbers}): not {'memory' if a > 0 else 'the forgetting'} of these samples, but "
-            f"{what if a > 0 else 'a class that was lost, or damage'}."
-        )
-    if found or (a * b > 0 and abs(b) >= abs(a) / 4):
-        return f"Held-out samples show a part of it ({numbers})."
-    if p < verdict.level:
-        return f"Held-out samples do not show it ({numbers})."
-    return f"Whether held-out samples show it as well can't be told ({numbers})."
+    own = [values(hits, margins, draws) for hits, margins, _, _ in (forget, beside)]
+    others = [values(hits, margins, draws) for _, _, hits, margins in (forget, beside)]
+    floors = [least(hits, draws) for _, _, hits, _ in (forget, beside)]
+    ps = []
+    for name in STATISTICS:
+        apart, null = (group[0][name] - group[1][name] for group in (own, others))
+        floor = math.hypot(floors[0][name], floors[1][name])
+        ps.append(float(statistics.p_value(apart, null, floor)))
+    p, leading = combined(ps), verdict.leading
+    a, b = verdict.shifts[leading], held_out.shifts.get(leading, math.nan)
+    unit = UNITS.get(leading, "log-odds")
+    numbers = f"({a:+.3g} against {b:+.3g} {unit}, p of the difference {p:.2g})"
+    if p < verdict.level and (a > b) == (verdict.finding == RESIDUAL):
+        return f"Held-out samples show less of it {numbers}: it is about the forget samples."
+    if held_out.finding == verdict.finding:
+        return f"Held-out samples show it as well {numbers}: it is not about the forget samples."
+    return f"Held-out samples cannot tell {numbers}."

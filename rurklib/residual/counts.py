@@ -1,64 +1,65 @@
-"""How often each model recognises perturbed copies of each sample: integers, nothing else.
+"""How often each model recognises perturbed copies of each sample: integers, and mean margins.
 
-``hits[model, tau, sample]`` out of ``draws`` is all that the ratio needs, and the mean logit
-margin from the same forward passes is its continuous companion. Everything slow happens here,
-once: each batch of copies is made one time and shown to all models (M + K forward passes a draw
-for M models and K references, where a loop over pairs needs 2 M K), in the fast form of
-:mod:`rurklib.residual.inference`. What is held in memory at once is a batch or a block of samples,
-whatever the number of draws, samples or radii.
+``hits[name][tau, sample]`` out of ``draws`` is all that the ratio needs, and the mean logit margin
+from the same forward passes is its continuous companion. Everything slow happens here, once: each
+batch of copies is made one time and shown to all models, in the fast form of
+:mod:`rurklib.residual.inference`. What is held in memory at once is a batch of one block of
+samples, whatever the number of draws, samples or radii.
+
+Copies that are found on a model by its gradient are found on each model anew. What a model answers
+on its own copies is compared with what references answer on theirs; and for the paper's ratio
+(Eq. 4) the references are asked about the model's copies as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, get_args
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
-from rurklib import checks, tensors
-from rurklib.perturb import PERTURBATIONS, InPieces, Perturbation
+from rurklib import checks
+from rurklib.perturb import PERTURBATIONS, InPieces
 from rurklib.residual.inference import Forward, accelerate, laid_out
-from rurklib.tensors import Bounds, evaluating, generator, logit_margin
+from rurklib.tensors import Bounds, as_float, evaluating, generator, logit_margin
 from rurklib.train import Precision
 
 BLOCK = 256  # samples that share a random stream; fixed: results don't depend on batch_size
 
 
-@dataclass(frozen=True)
+@checks.values
 class Measurement:
     """The perturbed copies that residual knowledge is measured on, and how they are counted.
 
-    ``taus``: radii >= 0, in units of the input, any sequence, kept as a tuple of floats.
-    ``perturbation``: a name in ``rurklib.perturb.PERTURBATIONS``. ``draws``: copies per sample and
-    tau (the paper's c = 100). ``seed`` decides the copies. ``bounds``: the lowest and the highest
-    value of an input, or None. ``batch_size``: most samples that a model is shown at once; None:
-    what suits it. ``precision``: "float32", or "bfloat16" or "auto", which find the same hits in
-    bfloat16 on processors that have it (:mod:`rurklib.residual.inference`); margins are those of
-    bfloat16.
-
-    Making one raises InputError for a value that can't be used; nobody checks them again.
+    Attributes:
+        taus: radii >= 0, in units of the input.
+        perturbation: a name in ``rurklib.perturb.PERTURBATIONS``.
+        draws: copies per sample and tau (the paper's c = 100).
+        seed: decides the copies.
+        bounds: the lowest and the highest value of an input, or None.
+        batch_size: most samples that a model is shown at once; None: what suits it.
+        precision: "float32", or "bfloat16" or "auto", which screen in bfloat16
+            (:mod:`rurklib.residual.inference`).
     """
 
-    taus: Sequence[float]
+    taus: Annotated[
+        Sequence[Annotated[float, Field(ge=0)]],
+        BeforeValidator(lambda taus: tuple(np.atleast_1d(taus).tolist())),
+        Field(min_length=1),
+    ]
     perturbation: str = "gaussian"
-    draws: int = 100
-    seed: int = 0
-    bounds: Bounds = (0.0, 1.0)
-    batch_size: int | None = None
+    draws: Annotated[int, Field(ge=1)] = 100
+    seed: Annotated[int, Field(ge=0)] = 0
+    bounds: Annotated[Bounds, Field(strict=False)] = (0.0, 1.0)
+    batch_size: Annotated[int, Field(ge=1)] | None = None
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         checks.one_of("perturbation", self.perturbation, PERTURBATIONS)
-        object.__setattr__(self, "taus", checks.taus(self.taus))
-        checks.count("draws", self.draws)
-        checks.count("seed", self.seed, 0)
-        checks.limits(self.bounds)
-        if self.batch_size is not None:
-            checks.count("batch_size", self.batch_size)
-        checks.one_of("precision", self.precision, get_args(Precision))
 
     @property
     def gradient_based(self) -> bool:
@@ -68,161 +69,137 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Counts:
-    """Hits of several models on the same perturbed copies.
+    """What models answered on perturbed copies of n samples, by the model's name.
 
-    ``hits`` int64 [model, tau, sample], each 0 ... draws; ``models`` names the first axis and
-    ``taus`` the second. ``found_on`` names the model that the search was on (None: there was none).
-    ``margins`` float64, shaped like ``hits``: the logit margin of y, mean over draws. ``moved``
-    [tau] is the share of copies that differ from their sample: a search without a gradient to
-    follow leaves them where they are. ``not_accelerated`` says of each model that couldn't be made
-    faster why.
+    ``hits[name]`` int64 [tau, n], each 0 ... draws: copies recognised, of those made for that model
+    (the same for all, unless they are found by its gradient). ``margins[name]`` float64 [tau, n]:
+    the logit margin of y on them, mean over draws. ``on[name][reference]``: a reference's hits on
+    the copies found on ``name``; empty where copies are the same for all.
     """
 
-    hits: np.ndarray
-    models: tuple[Hashable, ...]
-    taus: tuple[float, ...]
-    draws: int
-    perturbation: str
-    seed: int
-    margins: np.ndarray
-    found_on: Hashable | None = None
-    moved: np.ndarray | None = None
-    not_accelerated: Mapping[Any, str] = field(default_factory=dict)
+    asked: Measurement
+    hits: Mapping[Any, np.ndarray]
+    margins: Mapping[Any, np.ndarray]
+    on: Mapping[Any, Mapping[Any, np.ndarray]] = field(default_factory=dict)
 
-    def only(self, models: Sequence[Hashable]) -> Counts:
-        """The counts of some of the models, in the order in which they are named."""
-        at = [self.models.index(m) for m in models]
-        return replace(
-            self,
-            hits=self.hits[at],
-            models=tuple(models),
-            margins=self.margins[at],
-            not_accelerated={m: why for m, why in self.not_accelerated.items() if m in models},
-        )
-
-    @classmethod
-    def joined(cls, parts: Sequence[Counts]) -> Counts:
-        """Counts of other models on the same copies, side by side."""
-        return replace(
-            parts[0],
-            hits=np.concatenate([p.hits for p in parts]),
-            models=tuple(m for p in parts for m in p.models),
-            margins=np.concatenate([p.margins for p in parts]),
-            not_accelerated={m: why for p in parts for m, why in p.not_accelerated.items()},
-        )
-
-    def of(self, model: Hashable) -> np.ndarray:
-        """Hits of one model, [tau, sample]."""
-        return self.hits[self.models.index(model)]
-
-    def of_all(self, models: Sequence[Hashable]) -> np.ndarray:
-        """Hits of several models, [model, tau, sample]."""
-        return self.hits[[self.models.index(m) for m in models]]
+    def __or__(self, more: Counts) -> Counts:
+        """These and the counts of more models, of the same measurement."""
+        hits, margins = {**self.hits, **more.hits}, {**self.margins, **more.margins}
+        return Counts(self.asked, hits, margins, {**self.on, **more.on})
 
 
-def count_hits(
-    models: Mapping[Any, nn.Module],
+def count(
+    nets: Mapping[Any, nn.Module],
     x: Tensor,
     y: Tensor,
     asked: Measurement,
     *,
-    found_on: Hashable = None,
-    forwards: Mapping[Any, Forward] | None = None,
+    beside: Mapping[Any, nn.Module] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Counts:
     """Count, for every model, tau and sample, how many copies are recognised as y.
 
-    All models see the same copies. The stream of draw i is seeded by (seed, i) whatever tau is, so
-    a curve over tau uses common random numbers and is smooth. Neither batch_size nor the models
-    that are measured together change a copy. ``found_on`` names the model (a key of ``models``)
-    that a gradient-based perturbation searches on.
-    ``forwards`` are the models' fast forms where they were made before. ``progress`` is told, every
-    256 samples, which part of the work is done, 0 to 1.
+    The stream of draw i is seeded by (seed, i) whatever tau is, so a curve over tau uses common
+    random numbers and is smooth. Neither batch_size nor the models that are measured together
+    change a copy. ``beside``: the references, which under a gradient-based perturbation are also
+    shown the copies found on every net that isn't one of them. ``progress`` is told, every 256
+    samples, which part of the work is done, 0 to 1.
 
-    Shapes: x [n, ...] inside ``asked.bounds``, y int64 [n] -> hits [model, tau, n].
+    Shapes: x [n, ...] inside ``asked.bounds``, y int64 [n] -> hits [tau, n] by name.
     """
-    rule, taus, draws = PERTURBATIONS[asked.perturbation], asked.taus, asked.draws
-    names, n = tuple(models), len(x)
-    example, how = tensors.as_float(x[:64]), asked.precision
-    fast = forwards or {i: accelerate(m, example, precision=how) for i, m in models.items()}
-    forms = [
-        replace(f, batch_size=asked.batch_size or f.batch_size) for f in [fast[n] for n in names]
-    ]
-    source = Forward(next(iter(models.values())), len(example))  # any model: it isn't looked at
-    if rule.gradient_based:
-        source = accelerate(models[found_on], example, gradients=True)
-    hits = np.zeros((len(names), len(taus), n), np.int64)
-    margins, moved = np.zeros(hits.shape), np.zeros(len(taus))
-    size = max(form.batch_size for form in forms)
-    source = replace(source, batch_size=asked.batch_size or source.batch_size)
-    with evaluating(*models.values()):
-        for t, tau in enumerate(taus):
-            # At tau = 0 and without chance in the perturbation, one copy stands for all draws.
-            alike = tau == 0 or not rule.random
-            made = 1 if alike else draws
-            for first in range(0, n, BLOCK):
-                block = slice(first, first + BLOCK)
-                xb, yb = tensors.as_float(x[block]), y[block]
-                seeds = [(asked.seed, first // BLOCK, i) for i in range(made)]
-                for copies in _copies(rule, source, xb, yb, tau, seeds, asked.bounds, size):
-                    moved[t] += int((copies != xb).flatten(2).any(2).sum())
-                    found, margin = _ask(forms, copies, yb)
-                    if not np.isfinite(margin).all():
-                        name = names[int(np.isfinite(margin).all(1).argmin())]
-                        raise checks.InputError(
-                            f"{name} answered NaN or infinity on copies at tau = {tau:g}: expected "
-                            "finite logits; mend the model, or take smaller taus"
-                        )
-                    hits[:, t, block] += found
-                    margins[:, t, block] += margin
-                if progress is not None:
-                    progress((t + min(1.0, (first + BLOCK) / n)) / len(taus))
-            hits[:, t] *= draws // made
-            moved[t] /= n * made
-            margins[:, t] /= made
-    return Counts(
-        hits,
-        names,
-        tuple(taus),
-        draws,
-        asked.perturbation,
-        asked.seed,
-        margins,
-        found_on if rule.gradient_based else None,
-        moved,
-        {name: form.reason for name, form in zip(names, forms, strict=True) if form.reason},
-    )
+    beside, progress = beside or {}, progress or (lambda share: None)
+    everyone = {**nets, **beside} if asked.gradient_based else nets
+    example = as_float(x[:64])
+
+    def made_ready(net: nn.Module, gradients: bool = False) -> Forward:
+        form = accelerate(net, example, gradients=gradients, precision=asked.precision)
+        return replace(form, batch_size=asked.batch_size or form.batch_size)
+
+    ready = {name: made_ready(net) for name, net in everyone.items()}
+    counts = Counts(asked, {}, {})
+    with evaluating(*everyone.values()):
+        if not asked.gradient_based:
+            unused = Forward(next(iter(nets.values())), len(example))
+            return Counts(asked, *_tally(unused, ready, x, y, asked, progress))
+        for i, (name, net) in enumerate(nets.items()):
+            others = {} if name in beside else {r: ready[r] for r in beside}
+            source = made_ready(net, gradients=True)
+
+            def told(share: float, before: int = i) -> None:
+                progress((before + share) / len(nets))
+
+            hits, margins = _tally(source, {name: ready[name], **others}, x, y, asked, told)
+            own = {name: hits.pop(name)}
+            counts |= Counts(asked, own, {name: margins[name]}, {name: hits} if hits else {})
+    return counts
+
+
+def _tally(
+    source: Forward,
+    ready: Mapping[Any, Forward],
+    x: Tensor,
+    y: Tensor,
+    asked: Measurement,
+    progress: Callable[[float], None],
+) -> tuple[dict[Any, np.ndarray], dict[Any, np.ndarray]]:
+    """Hits and mean margins of models on one set of copies, those found on ``source`` if any."""
+    rule, shape = PERTURBATIONS[asked.perturbation], (len(asked.taus), len(x))
+    hits = {name: np.zeros(shape, np.int64) for name in ready}
+    margins = {name: np.zeros(shape) for name in ready}
+    for t, tau in enumerate(asked.taus):
+        # At tau = 0 and without chance in the perturbation, one copy stands for all draws.
+        draws = asked.draws if tau > 0 and rule.random else 1
+        for first in range(0, len(x), BLOCK):
+            block = slice(first, first + BLOCK)
+            xb, yb = as_float(x[block]), y[block]
+            seeds = [(asked.seed, first // BLOCK, i) for i in range(draws)]
+            for copies in _copies(source, ready, xb, yb, tau, seeds, asked):
+                for name, net in ready.items():
+                    z = _answers(net, copies, name).unflatten(0, (-1, len(xb)))  # [draw, n, class]
+                    hits[name][t, block] += (z.argmax(-1) == yb).sum(0).cpu().numpy()
+                    margins[name][t, block] += logit_margin(z, yb).sum(0).cpu().numpy()
+            progress((t + min(1.0, (first + BLOCK) / len(x))) / len(asked.taus))
+        for name in ready:
+            hits[name][t] *= asked.draws // draws
+            margins[name][t] /= draws
+    return hits, margins
 
 
 def _copies(
-    rule: Perturbation,
     source: Forward,
+    ready: Mapping[Hashable, Forward],
     x: Tensor,
     y: Tensor,
     tau: float,
     seeds: Sequence[tuple[int, ...]],
-    bounds: tensors.Bounds,
-    size: int,
+    asked: Measurement,
 ) -> Iterator[Tensor]:
-    """Copies of a block, one draw for each seed: [draws, n, ...], about ``size`` at a time."""
+    """Copies of a block, a draw for each seed: [draws * n, ...], about a batch at a time."""
     if tau == 0:
-        yield x[None]
+        yield laid_out(x.clone())
         return
-    model = source.call
-    assert isinstance(model, nn.Module)
-    model, per_batch = InPieces(model, source.batch_size), max(1, size // len(x))
-    for at in range(0, len(seeds), per_batch):
-        streams = [generator(*s, device=x.device) for s in seeds[at : at + per_batch]]
-        copies = rule.sample(model, laid_out(x), y, tau, streams, bounds)
-        yield copies.view(len(streams), *x.shape)
+    assert isinstance(source.call, nn.Module)
+    model = InPieces(source.call, source.batch_size)
+    draws = max(1, max(form.batch_size for form in ready.values()) // len(x))
+    for at in range(0, len(seeds), draws):
+        streams = [generator(*s, device=x.device) for s in seeds[at : at + draws]]
+        sample = PERTURBATIONS[asked.perturbation].sample
+        yield laid_out(sample(model, laid_out(x), y, tau, streams, asked.bounds))
 
 
-def _ask(forms: Sequence[Forward], copies: Tensor, y: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of hits and of margins over draws, [model, n]. copies [draws, n, ...]."""
-    flat = laid_out(copies.flatten(0, 1))
+def _answers(net: Forward, copies: Tensor, name: Hashable) -> Tensor:
+    """Logits of a model on copies, which have to be numbers, and the copies as they were."""
+    version = copies._version  # PyTorch's own count of writes into them
     with torch.inference_mode():
-        logits = torch.stack([form.of_many(flat) for form in forms])
-        logits = logits.view(len(forms), *copies.shape[:2], -1)
-        found = logits.argmax(-1) == y
-        margins = logit_margin(logits, y).sum(1)
-    return found.sum(1).cpu().numpy(), margins.cpu().numpy()
+        z = net.of_many(copies)
+    if copies._version != version:
+        raise checks.InputError(
+            f"{name} writes into its input: expected a net that leaves it; replace x -= mean by "
+            "x = x - mean"
+        )
+    if not bool(z.isfinite().all()):
+        raise checks.InputError(
+            f"{name} answered NaN or infinity on copies: expected finite logits; mend the model, "
+            "or take smaller taus"
+        )
+    return z

@@ -8,9 +8,8 @@ run by oneDNN's fused kernels, with weights packed once. Your model is never cha
 
 None of this may change an answer. Sums taken in another order round differently, so the fast form
 is tried on the data that it is made for: no logit may differ from the model's own by more than a
-few hundred roundings, so that an answer can differ only where the two best logits tie that
-closely. Where a model can't be traced or copied, has hooks, or fails the trial, the model itself
-is used, and :class:`Forward` says why.
+few hundred roundings. Where a model can't be traced or copied, has hooks, or fails the trial, the
+model itself is used, and :class:`Forward` says why.
 
 **Screening in bfloat16.** Whether a copy is recognised depends on the largest logit alone, and
 bfloat16 moves logits by a few hundredths. So all copies are asked in bfloat16, and those whose two
@@ -29,6 +28,7 @@ last digit of a sum.
 """
 
 import copy
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -97,13 +97,18 @@ def accelerate(
             made = Forward(model if reason else net, size, reason)
             if not reason:
                 break
-        if gradients or made.reason or resolved(precision, example.device) == "float32":
+        if gradients or resolved(precision, example.device) == "float32":
             return made
-        try:
-            call = in_half(fold_batchnorm(model), made.call, example)
-            return Forward(call, max(size, min(BATCH, 4 * size)))
-        except Exception as error:
-            return replace(made, reason=f"in float32: {error}".splitlines()[0])
+        reason = made.reason
+        if not reason:
+            try:
+                call = screened(fold_batchnorm(model), made.call, example)
+                return Forward(call, max(size, min(BATCH, 4 * size)))
+            except Exception as error:
+                reason = f"in float32: {error}".splitlines()[0]
+        if precision == "bfloat16":  # "auto" takes what is there
+            warnings.warn(f"copies are not screened in bfloat16: {reason}", stacklevel=3)
+        return replace(made, reason=reason)
 
 
 def laid_out(x: Tensor) -> Tensor:
@@ -235,7 +240,7 @@ SAFE = 4  # a lead of so many times the largest difference isn't in doubt
 BATCH = 256  # copies at once, so that some are asked both ways
 
 
-def in_half(
+def screened(
     net: nn.Module, call: Callable[[Tensor], Tensor], example: Tensor
 ) -> Callable[[Tensor], Tensor]:
     """A function that gives ``call``'s answers, sooner: logits whose argmax is that of ``call``.

@@ -11,38 +11,32 @@ Where no sample has a ratio (a forgotten class), ``difference`` is what remains.
 
 Two questions, two answers:
 
-*How well is the number known?* ``ratio_interval`` and ``difference_interval``. m is one realised
-model and stays fixed; several seeds of a method are several models, each with its interval. Random
-are the copies, and the re-training that the references are a sample of. The forget samples are
-fixed: they are those whose forgetting was asked for.
+*How well is the number known?* ``ratio_interval`` and ``difference_interval``. The model and the
+forget samples are fixed; random are the copies, and the re-training that the references are a
+sample of. Variances of the log ratio (or the difference) follow by the delta method: the
+references' spread / K, and the copies' binomial part. The first has K - 1 degrees of freedom and
+the second many, so each keeps its own quantile, weighted by its variance (Cochran 1964). The
+copies' part is taken as if every model had copies of its own; on shared copies their noise partly
+cancels, and the interval is a little too wide.
 
-Variances of the log ratio (or the difference) by the delta method: the references' spread / K, and
-the copies' binomial part. The two know their variance to different degrees, K - 1 degrees of
-freedom against many, so each keeps its own quantile, weighted by its variance (Cochran 1964).
-Satterthwaite's one quantile for both covered 91-94 % at K = 3. The copies' part is taken as if
-every model had copies of its own; on shared copies their noise partly cancels, and the interval is
-a little too wide.
+*Could a re-trained model do that?* ``predict`` and ``p_value``: a t prediction with K - 1 degrees
+of freedom says where a new re-trained model would fall. That is wider by sqrt(K + 1) than what is
+known about the references' mean: a model can differ from the *average* re-trained model, surely,
+and no more than re-trained models do.
 
-*Could a re-trained model do that?* ``predict`` and ``p_value``: each reference is held out against
-the others, and a t prediction with K - 1 degrees of freedom says where a further one would fall.
-That is wider by sqrt(K + 1) than what is known about the references' mean: a model can differ from
-the *average* re-trained model, surely, and no more than re-trained models do.
-
-Everything here is NaN with fewer than three references: two give one difference, and no idea of it.
+Everything here is NaN with fewer than three references: two give one difference, and no spread.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
 
 MIN_REFERENCES = 3
 
-Pair = tuple[np.ndarray, np.ndarray]  # one model's values [tau, s], its references' [k, tau, s]
 Interval = tuple[np.ndarray, np.ndarray]  # lower and upper limits
 SIDES = ("above", "inside", "below")
 
@@ -61,9 +55,7 @@ def ratio_of_means(own: np.ndarray, others: np.ndarray) -> np.ndarray:
 
     NaN where no reference recognises any copy of any sample.
     """
-    numerator = own.mean(axis=-1)
-    denominator = others.mean(axis=(0, -1))
-    return _divide(numerator, denominator)
+    return _divide(own.mean(axis=-1), others.mean(axis=(0, -1)))
 
 
 def difference(own: np.ndarray, others: np.ndarray, draws: int) -> np.ndarray:
@@ -101,7 +93,7 @@ def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=b != 0)
 
 
-# --- how sure -------------------------------------------------------------------------------------
+# --- how well a number is known -------------------------------------------------------------------
 
 
 def ratio_interval(
@@ -109,16 +101,15 @@ def ratio_interval(
 ) -> Interval:
     """Interval for the ratio of means, symmetric on the log scale, two arrays [tau].
 
-    Hits own [tau, sample], others [k, tau, sample]. NaN where no reference recognises anything. A
-    model that never recognises y has ratio 0, whose log says nothing: 0 ... the ratio that would
-    have shown a hit with probability ``1 - (1 - level) / 2`` (rule of three).
+    NaN where no reference recognises anything. A model that never recognises y has ratio 0, whose
+    log says nothing: 0 ... the ratio that would have shown a hit with probability
+    ``1 - (1 - level) / 2`` (rule of three).
     """
     p, q = own / draws, others / draws
     a, b = p.mean(-1), q.mean((0, -1))
     some = b > 0
     a_, b_ = np.where(a > 0, a, 1.0), np.where(some, b, 1.0)
-    noise = _copies(p, draws) / a_**2
-    half = _half(q / b_[:, None], noise, _least(q) / b_, level)
+    half = _half(q / b_[:, None], _copies(p, draws) / a_**2, _least(q) / b_, level)
     low, high = a / b_ * np.exp(-half), a / b_ * np.exp(half)
     unseen = -np.log((1 - level) / 2) / (draws * own.shape[-1])
     high = np.where(a > 0, high, unseen / b_ + 0 * half)
@@ -154,8 +145,7 @@ def _alike(found: np.ndarray) -> np.ndarray:
 def _least(found: np.ndarray) -> np.ndarray:
     """Least standard deviation to believe of models' accuracies [k, tau, sample], [tau]: half a
     sample where accuracies are whole numbers of samples. Six that agree to the sample don't make it
-    certain that a seventh would, nor samples that are all right that others are. Elsewhere 0, as
-    for margins."""
+    certain that a seventh would. Elsewhere 0, as for margins."""
     return np.where(_alike(found), 0.5 / found.shape[-1], 0.0)
 
 
@@ -169,6 +159,9 @@ def _half(others: np.ndarray, noise: np.ndarray, least: np.ndarray, level: float
     total = retraining + noise
     weighted = special.stdtrit(k - 1, tail) * retraining + special.ndtri(tail) * noise
     return np.divide(weighted, np.sqrt(total), out=np.zeros(tau), where=total > 0)
+
+
+# --- what a new re-trained model would show -------------------------------------------------------
 
 
 def log_odds(hits: np.ndarray, draws: int) -> np.ndarray:
@@ -190,10 +183,9 @@ def accuracy_of(odds: np.ndarray, n: int) -> np.ndarray:
 def least_spread(others: np.ndarray, draws: int) -> np.ndarray:
     """Least standard deviation to believe of references' log-odds, [tau].
 
-    Where a reference misses (or recognises) fewer than five copies on average, accuracy is a rare
-    event and not normal; where all copies of a sample are alike, it is a whole number of samples:
-    six that agree don't make it certain that a seventh would. Half a sample is then taken for
-    their spread, if it is not larger. Elsewhere 0.
+    Half a sample where references miss (or recognise) fewer than five copies on average, so that
+    accuracy is a rare event and not normal, and where all copies of a sample are alike, so that it
+    is a whole number of samples. Elsewhere 0.
     """
     n, found = others.shape[-1], others / draws
     q = found.mean((0, -1))
@@ -202,97 +194,42 @@ def least_spread(others: np.ndarray, draws: int) -> np.ndarray:
     return np.where(rare | _alike(found), 0.5 / ((n + 1) * p * (1 - p)), 0.0)
 
 
-def odds_deviations(pair: Pair, null: Sequence[Pair], draws: int) -> tuple[np.ndarray, np.ndarray]:
-    """:func:`deviations` of the log-odds per tau, [tau] and [k, tau].
+def spread(others: np.ndarray, least: np.ndarray | float = 0.0) -> np.ndarray:
+    """Standard deviation of a new reference's value about the mean of these [k, ...] -> [...].
 
-    What a further reference would gain on copies of its own (found on itself) can't take it
-    beyond "always right": where the references' mean gain would, it is taken to end there.
+    s sqrt(1 + 1 / k), with s at least ``least``. NaN with fewer than three references, and where
+    they don't vary: what a new one would show can't be told from them.
     """
-    own, below = deviations(lambda h: log_odds(h, draws), pair, null)
-    if not len(below):
-        return own, below
-    middle, most = log_odds(pair[1], draws).mean(0), np.log(2 * pair[1].shape[-1] + 1)
-    centre = below.mean(0)
-    return own, below - centre + (np.clip(middle + centre, -most, most) - middle)
-
-
-class LeftOut(Sequence[Pair]):
-    """``pair(i)`` for i in 0 ... k - 1: each reference against the rest, made when it is asked for,
-    since all of them together hold every value k times."""
-
-    def __init__(self, k: int, pair: Callable[[int], Pair]) -> None:
-        self.k, self.pair = k, pair
-
-    def __len__(self) -> int:
-        return self.k
-
-    def __getitem__(self, i: Any) -> Any:
-        return self.pair(range(self.k)[i])
-
-
-def left_out(others: np.ndarray) -> LeftOut:
-    """Each reference against the rest, for counts on shared copies. [k, tau, s] -> k pairs."""
-    return LeftOut(len(others), lambda k: (others[k], np.delete(others, k, 0)))
-
-
-def deviations(
-    statistic: Callable[[np.ndarray], np.ndarray], pair: Pair, null: Sequence[Pair]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Statistic of a model less its references' mean; and the same of each reference held out.
-
-    ``null`` as from :func:`left_out`; where copies are found on models, each pair
-    is on those found on the first of the two. Returns [...] and [k, ...].
-    """
-    below = [statistic(a) - statistic(b).mean(0) for a, b in chain([pair], null) if len(b)]
-    rest = np.stack(below[1:]) if below[1:] else np.empty((0, *below[0].shape))
-    return below[0], rest
-
-
-def spread(below: np.ndarray, least: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of what a further reference would deviate by, each [...].
-
-    ``below`` [k, ...] are the references' deviations, each from the mean of the other k - 1. On
-    shared copies they are k / (k - 1) times those from the mean of all, so this is the ordinary
-    prediction: mean 0, and s sqrt(1 + 1 / k). Where each is probed on copies of its own, the mean
-    is what a model gains by that, and s is near the right one (exact if models' gains are alike).
-    NaN where references don't vary: what a further one would show can't be told from them.
-    """
-    k = len(below)
+    k = len(others)
     if k < MIN_REFERENCES:
-        nan = np.full(below.shape[1:], np.nan)
-        return nan, nan
-    centre = below.mean(0)
-    s = (below - centre).std(0, ddof=1) * (k - 1) / k
-    s = np.maximum(s, least)
+        return np.full(others.shape[1:], np.nan)
+    s = np.maximum(others.std(0, ddof=1), least)
     s = np.where(s > 1e-9, s, np.nan)  # below a billionth it is rounding, and no spread
-    return centre, s * np.sqrt(1 + 1 / k)
+    return s * np.sqrt(1 + 1 / k)
 
 
-def predict(below: np.ndarray, least: np.ndarray | float = 0.0, level: float = 0.95) -> Interval:
-    """Prediction interval for the deviation of a further reference: t, k - 1 df. -> two [...]."""
-    centre, sd = spread(below, least)
-    half = special.stdtrit(max(len(below) - 1, 1), 1 - (1 - level) / 2) * sd
-    return centre - half, centre + half
+def predict(others: np.ndarray, least: np.ndarray | float = 0.0, level: float = 0.95) -> Interval:
+    """Prediction interval for a new reference's value from [k, ...]: t, k - 1 df. -> two [...]."""
+    half = special.stdtrit(max(len(others) - 1, 1), 1 - (1 - level) / 2) * spread(others, least)
+    return others.mean(0) - half, others.mean(0) + half
 
 
-def p_value(own: np.ndarray, below: np.ndarray, least: np.ndarray | float = 0.0) -> np.ndarray:
-    """Two-sided p of a deviation, if the model were a further reference, [...] in [0, 1].
+def p_value(own: np.ndarray, others: np.ndarray, least: np.ndarray | float = 0.0) -> np.ndarray:
+    """Two-sided p of a value, if the model were a new reference, [...] in [0, 1].
 
-    Below 1 - level just where the deviation is outside :func:`predict`'s interval of that level.
+    Below 1 - level just where the value is outside :func:`predict`'s interval of that level.
     """
-    centre, sd = spread(below, least)
-    return np.asarray(2 * special.stdtr(max(len(below) - 1, 1), -np.abs(own - centre) / sd))
+    t = np.abs(own - others.mean(0)) / spread(others, least)
+    return np.asarray(2 * special.stdtr(max(len(others) - 1, 1), -t))
 
 
-def detectable(
-    below: np.ndarray, least: np.ndarray | float = 0.0, *, alpha: float = 0.05, power: float = 0.8
-) -> np.ndarray:
+def detectable(others: np.ndarray, least: float, alpha: float, power: float = 0.8) -> np.ndarray:
     """Smallest shift that the two-sided test at level ``alpha`` finds with that power, [...].
 
     From the power of the t test at the measured spread, so as uncertain as that is.
     """
-    sd, k = spread(below, least)[1], len(below)
-    return sd * _shift(k - 1, alpha, power) if k >= MIN_REFERENCES else sd
+    sd = spread(others, least)
+    return sd * _shift(len(others) - 1, alpha, power) if len(others) >= MIN_REFERENCES else sd
 
 
 @lru_cache
@@ -311,43 +248,8 @@ def _shift(df: int, alpha: float, power: float) -> float:
     return optimize.brentq(missing, 0.0, 4 * edge + 10)
 
 
-def hits_against_null(pair: Pair, null: Sequence[Pair], draws: int) -> dict[str, np.ndarray]:
-    """``predict_low``, ``predict_high`` (as ratios) and ``p_value`` per tau, each [tau].
-
-    The prediction is made on log-odds. The limits are NaN where no reference recognises anything;
-    p is known there too.
-    """
-    others = pair[1]
-    own, below = odds_deviations(pair, null, draws)
-    least = least_spread(others, draws)
-    middle = log_odds(others, draws).mean(0)
-    found = (others / draws).mean((0, -1))
-    low, high = (
-        np.divide(limit, found, where=found > 0, out=np.full(found.shape, np.nan))
-        for limit in (accuracy_of(middle + d, others.shape[-1]) for d in predict(below, least))
-    )
-    return {"predict_low": low, "predict_high": high, "p_value": p_value(own, below, least)}
-
-
-def margins_against_null(pair: Pair, null: Sequence[Pair]) -> dict[str, np.ndarray]:
-    """The columns ``margin...`` per tau, each [tau]: logits, but ``margin_sd``."""
-    own, below = deviations(lambda m: m.mean(-1), pair, null)
-    low, high = predict(below)
-    centre, sd = spread(below)
-    return {
-        "margin": pair[0].mean(-1),
-        "margin_difference": own,
-        "margin_predict_low": low,
-        "margin_predict_high": high,
-        "margin_sd": (own - centre) / (sd / np.sqrt(1 + 1 / max(len(below), 1))),
-    }
-
-
-# --- above, inside or below -----------------------------------------------------------------------
-
-
 class Placement(NamedTuple):
-    """A number, the references' mean and the 95 % prediction for a further one, how far the number
+    """A number, the references' mean and the 95 % prediction for a new one, how far the number
     is from that mean in standard deviations of the prediction (``t``), its two-sided p, and the
     ``finding``: one of ``SIDES``, or "" where it can't be said.
     """
@@ -366,23 +268,20 @@ def placement(
 ) -> Placement:
     """Place a number among those of K references, each computed as the number was.
 
-    References must be computed with themselves left out where the statistic looks at references.
-    ``left_out`` where it takes their mean off, as calibration does: such a number of a reference is
-    off the mean of the *other* references already, and varies more by K / (K - 1). NaN throughout
-    with fewer than three references, if a number isn't finite, and where references don't vary: six
-    that say the same to the last digit can't show how much a seventh might differ.
+    ``left_out``: the statistic takes the references' mean off, as calibration does; that of a
+    reference is off the mean of the *other* references, and varies more by K / (K - 1). NaN
+    with fewer than three references, if a number isn't finite, and where references don't vary.
     """
     others = np.asarray(references, np.float64)
     mean = float(others.mean()) if others.size else math.nan
     known = math.isfinite(value) and len(others) >= MIN_REFERENCES
     if not known or not np.isfinite(others).all():
-        nan = math.nan
-        return Placement(float(value), mean, nan, nan, nan, nan, "")
-    # Each reference less the mean of the others, as spread asks for.
-    below = (others - mean) * (1.0 if left_out else len(others) / (len(others) - 1))
-    low, high = (mean + float(limit) for limit in predict(below))
-    t = (value - mean) / float(spread(below)[1])
-    p = float(p_value(np.array(value - mean), below))
+        return Placement(float(value), mean, math.nan, math.nan, math.nan, math.nan, "")
+    if left_out:
+        others = mean + (others - mean) * (len(others) - 1) / len(others)
+    low, high = map(float, predict(others))
+    t = (value - mean) / float(spread(others))
+    p = float(p_value(np.array(value), others))
     return Placement(float(value), mean, low, high, t, p, by_p(value - mean, p))
 
 
