@@ -88,7 +88,15 @@ def residual_knowledge(
             "references is empty: expected at least one re-trained model, or held-out samples, "
             f"which need none: controls={{{control.HELD_OUT!r}: (x, y)}}"
         )
-    asked = Measurement(taus, perturbation, draws, seed, bounds, batch_size, precision)
+    asked = Measurement(
+        taus=taus,
+        perturbation=perturbation,
+        draws=draws,
+        seed=seed,
+        bounds=bounds,
+        batch_size=batch_size,
+        precision=precision,
+    )
     PERTURBATIONS[perturbation].check(x, max(asked.taus), bounds)
     checks.labels(y, len(x))
     sizes = {name: checks.logits(net, x, y, name) for name, net in nets.items()}
