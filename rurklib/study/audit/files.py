@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rurklib.checks import InputError, logits, number
-from rurklib.residual.flags import flag, some
+from rurklib.residual.flags import flag
 from rurklib.study.brought import executed
 from rurklib.study.sources.npz import read_indices, read_samples, said
 from rurklib.tensors import Pair, copies, seeded
@@ -74,12 +74,11 @@ def _read_pair(path: Path, x: Tensor, y: Tensor) -> Pair:
     return x[chosen], y[chosen]
 
 
-def _elsewhere(x: Tensor, forgotten: Tensor) -> str:
-    """Which samples that aren't named as forgotten equal one that is; "" if none do."""
+def _elsewhere(x: Tensor, forgotten: Tensor) -> list[str]:
+    """Which samples that aren't named as forgotten equal one that is."""
     again = copies(x, x[forgotten])
     again[forgotten] = False
-    at = [str(i) for i in again.nonzero().flatten().tolist()]
-    return f"at index {some(at)}" if at else ""
+    return [f"at index {i}" for i in again.nonzero().flatten().tolist()]
 
 
 def device_of(name: str) -> torch.device:

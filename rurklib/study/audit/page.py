@@ -75,7 +75,7 @@ def write_page(
         f"({settings['perturbation']}), {k or 'no'} re-trained reference{'' if k == 1 else 's'}, "
         f"seed {settings['seed']}; taus {', '.join(f'{tau:g}' for tau in settings['taus'])}."
     )
-    answers = [right_in_words(result.right or {}), str(verdict), str(exchange or "")]
+    answers = [right_in_words(result.right or {}), str(verdict), verdict.note, str(exchange or "")]
     texts = [text for text in (*answers, summary["rests_on"], setting) if text]
     flags = [str(flag) for flag in result.flags] or ["None raised."]
     blocks: list[page.Block] = [page.Heading(HEADINGS[verdict.finding]), *map(page.Text, texts)]
@@ -96,4 +96,4 @@ def _short(verdict: Verdict) -> str:
     """A control's verdict in a line."""
     if not math.isfinite(verdict.p):
         return verdict.finding
-    return f"{verdict.finding}, p = {verdict.p:.2g}: {verdict.size} re-trained models"
+    return f"{verdict.finding}, p = {verdict.p:.2g}: {verdict.distance} of re-trained ones"

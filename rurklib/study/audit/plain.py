@@ -22,7 +22,7 @@ from rurklib.residual.controls import HELD_OUT, RETAINED
 from rurklib.residual.exchange import Exchange
 from rurklib.residual.flags import Flag, flag
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.residual.verdict import JOINT, NO_VERDICT, OVER, RESIDUAL, Verdict
+from rurklib.residual.verdict import LEVEL, NO_VERDICT, OVER, RESIDUAL, Verdict
 from rurklib.tensors import Pair, logits
 
 CHANCE, UNLIKE = "references at chance", "references unlike held-out samples"  # flags
@@ -47,17 +47,15 @@ class Audited(ResidualKnowledge):
     expect_chance: bool = False
     right: Mapping[str, Mapping[str, int]] | None = None
 
-    def judge(self, name: Any, *, test: str = JOINT, level: float = 0.05) -> Verdict:
+    def judge(self, name: Any, *, level: float = LEVEL) -> Verdict:
         """As :meth:`ResidualKnowledge.judge`, but for references that guess."""
         without = replace(self, control_results={}) if UNLIKE in self.flagged else self
-        verdict = ResidualKnowledge.judge(without, name, test=test, level=level)
+        verdict = ResidualKnowledge.judge(without, name, level=level)
         if not self.guessed or verdict.finding == NO_VERDICT:
             return verdict
-        share = next(f.message for f in self.flags if f.name == CHANCE).partition(":")[0]
         note = (
-            f"re-trained models are right on {share}, which is no better than guessing: mend the "
-            "set-up (normalisation, order of labels); or, where a whole class was forgotten or the "
-            "samples are that hard, say that it is meant (--expect-chance)"
+            f"{CHANCE}: mend the set-up (normalisation, order of labels); or, where a whole class "
+            "was forgotten or the samples are that hard, say that it is meant (--expect-chance)"
         )
         return replace(verdict, finding=NO_VERDICT, p=math.nan, note=note)
 
@@ -77,15 +75,13 @@ def count_right(
 ) -> dict[str, dict[str, int]]:
     """``Audited.right``: from the counts at tau 0, or where that was not measured from one pass of
     the nets, by name, over the ``groups``."""
-    found = {}
+    found, taus = {}, list(result.counts.asked.taus)
     for group, (x, y) in groups.items():
         measured = result if group == FORGOTTEN else result.control_results[group]
         row: dict[str, int] = {"of": len(y)}
         for name in (*result.models, *result.references):
-            counts = measured.counts[name]
-            if 0 in counts.taus:
-                at = counts.taus.index(0)
-                row[str(name)] = int((2 * counts.of(name)[at] > counts.draws).sum())
+            if 0 in taus:
+                row[str(name)] = int((measured.counts.hits[name][taus.index(0)] > 0).sum())
             else:
                 row[str(name)] = int((logits(nets[name], x).argmax(1) == y).sum())
         found[group] = row
@@ -175,16 +171,16 @@ def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = Non
     the margin's own).
     """
     (name,) = result.models
-    counts = result.counts[name]
+    draws = result.counts.asked.draws
     hits, reference_hits = result.hits_of(name)
-    accuracy, apart = (hits / counts.draws).mean(axis=0), _margin_difference(result)
+    accuracy, apart = (hits / draws).mean(axis=0), _margin_difference(result)
     shares, rank = np.full((2, len(apart)), np.nan)
     if result.references:
-        shares = (reference_hits / counts.draws).mean(axis=(0, 1))
+        shares = (reference_hits / draws).mean(axis=(0, 1))
     if held_out := result.control_results.get(HELD_OUT):
-        labels, held_out_apart = np.asarray(result.y), _margin_difference(held_out)
-        for c in set(labels) & set(np.asarray(held_out.y)):
-            at_least = apart[labels == c, None] <= held_out_apart[np.asarray(held_out.y) == c]
+        labels, held_out_apart = result.y, _margin_difference(held_out)
+        for c in set(labels) & set(held_out.y):
+            at_least = apart[labels == c, None] <= held_out_apart[held_out.y == c]
             rank[labels == c] = 1 - at_least.mean(axis=1)
     table = pd.DataFrame(
         {
@@ -196,7 +192,7 @@ def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = Non
             "ratio": np.divide(
                 accuracy, shares, out=np.full_like(shares, np.nan), where=shares > 0
             ),
-            "margin": counts.margins[counts.models.index(name)].mean(axis=0),
+            "margin": result.counts.margins[name].mean(axis=0),
             "margin_difference": apart if result.references else np.nan,
             "rank": rank,
         }
@@ -213,15 +209,16 @@ def rests_on(
     Any p grows by that, so one that is then less than twice the level says nothing.
     """
     (name,) = result.models
-    if verdict.finding not in (RESIDUAL, OVER) or result.counts[name].hits.shape[-1] < 3:
+    if verdict.finding not in (RESIDUAL, OVER) or len(result.y) < 3:
         return ""
     apart = _margin_difference(result) * (1 if verdict.finding == RESIDUAL else -1)
     one = int(apart.argmax())
-    counts = {
-        n: replace(c, hits=np.delete(c.hits, one, -1), margins=np.delete(c.margins, one, -1))
-        for n, c in result.counts.items()
-    }
-    labels = np.delete(np.asarray(result.y), one)
+    counts = replace(
+        result.counts,
+        hits={n: np.delete(hits, one, -1) for n, hits in result.counts.hits.items()},
+        margins={n: np.delete(margins, one, -1) for n, margins in result.counts.margins.items()},
+    )
+    labels = np.delete(result.y, one)
     without = replace(result, counts=counts, y=labels, control_results={}).judge(name)
     if without.finding == verdict.finding or not without.p >= 2 * verdict.level:
         return ""
@@ -234,7 +231,7 @@ def rests_on(
 def _margin_difference(result: ResidualKnowledge) -> np.ndarray:
     """Per sample, over copies and taus: the model's margin, less that of the references if any."""
     (name,) = result.models
-    counts = result.counts[name]
-    references = [counts.models.index(r) for r in result.references]
-    margin = counts.margins[counts.models.index(name)].mean(axis=0)
-    return margin - counts.margins[references].mean(axis=(0, 1)) if references else margin
+    margins = {n: margin.mean(axis=0) for n, margin in result.counts.margins.items()}
+    if not result.references:
+        return margins[name]
+    return margins[name] - np.mean([margins[r] for r in result.references], axis=0)

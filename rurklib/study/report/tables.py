@@ -13,7 +13,7 @@ import pandas as pd
 from rurklib.metrics.accuracy import COLUMNS as PERCENT
 from rurklib.metrics.accuracy import gap_of_means
 from rurklib.metrics.registry import METRICS
-from rurklib.residual.exchange import in_seeds
+from rurklib.residual.exchange import ALIKE, LESS_SURE, SURER
 from rurklib.residual.verdict import combined
 from rurklib.study.figures.curves import QUANTITIES
 
@@ -325,3 +325,10 @@ def mean_sd(mean: float, sd: float, digits: int) -> str:
 
 def _mean_sd(values: pd.Series, digits: int = 2) -> str:
     return mean_sd(values.mean(), values.std(), digits)
+
+
+def in_seeds(findings: Iterable[str]) -> str:
+    """The findings of the exchange test for several models, counted: "2 surer, 1 alike"."""
+    counts = Counter(findings)
+    short = {SURER: "surer", LESS_SURE: "less sure", ALIKE: "alike"}
+    return ", ".join(f"{counts[name]} {word}" for name, word in short.items() if counts[name])

@@ -22,7 +22,7 @@ from torch import nn
 from rurklib import checks
 from rurklib.metrics.accuracy import average_gap
 from rurklib.perturb import BALLS, PERTURBATIONS, matched_radius
-from rurklib.residual.counts import Counts, Measurement, count_hits
+from rurklib.residual.counts import count
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import Verdict
 from rurklib.study import files
@@ -142,17 +142,9 @@ def _with_another(
     run: Run, kept: ResidualKnowledge, name: ModelId, model: nn.Module
 ) -> ResidualKnowledge:
     """What a run's counts say, with one more model that is asked the same."""
-    one = next(iter(kept.counts.values()))
-    asked = Measurement(one.taus, one.perturbation, one.draws, bounds=run.data.bounds,
-                        precision=run.scenario.recipe.precision)  # fmt: skip
-    if asked.gradient_based:  # the references are asked about the copies found on the model
-        shown = {name: model, **load_models(run, kept.references)}
-        own = count_hits(shown, *run.pair("forget"), asked, found_on=name)
-        counts = {**kept.counts, name: own}
-    else:
-        own = count_hits({name: model}, *run.pair("forget"), asked)
-        counts = dict.fromkeys([*kept.counts, name], Counts.joined([one, own]))
-    return replace(kept, counts=counts, models=(*kept.models, name))
+    beside = load_models(run, kept.references) if kept.counts.asked.gradient_based else {}
+    own = count({name: model}, *run.pair("forget"), kept.counts.asked, beside=beside)
+    return replace(kept, counts=kept.counts | own, models=(*kept.models, name))
 
 
 def _references(run: Run) -> pd.DataFrame:

@@ -88,21 +88,21 @@ def beyond(forgotten: np.ndarray, held_out: np.ndarray) -> dict[str, np.ndarray]
         ratio, other = (part[0] / part[1:].mean(0) for part in (forgotten, held_out))
         some = (forgotten > 0) & (held_out > 0)  # a zero isn't infinitely little: it is too few
         d = np.where(some, np.log(forgotten) - np.log(held_out), np.nan)
-        own, rest = d[0] - d[1:].mean(0), d[1:]
-        below = (rest - rest.mean(0)) * len(rest) / max(len(rest) - 1, 1)
-        low, high = statistics.predict(below)
-        found = {"memory": own, "memory_low": low, "memory_high": high}
+        middle = d[1:].mean(0)
+        low, high = statistics.predict(d[1:])
+        found = {"memory": d[0], "memory_low": low, "memory_high": high}
         return {
             "ratio": ratio,
             "held_out_ratio": other,
-            **{name: np.exp(value) for name, value in found.items()},
-            "p": statistics.p_value(own, below),
+            **{name: np.exp(value - middle) for name, value in found.items()},
+            "p": statistics.p_value(d[0], d[1:]),
         }
 
 
 def _accuracies(result: ResidualKnowledge, names: tuple[ModelId, ...]) -> np.ndarray:
     """Of each model on the copies that were made for it, [model, tau]."""
-    return np.stack([accuracy(result.counts[n].of(n), result.counts[n].draws) for n in names])
+    draws = result.counts.asked.draws
+    return np.stack([accuracy(result.counts.hits[n], draws) for n in names])
 
 
 def from_counts(result: ResidualKnowledge) -> pd.DataFrame:
@@ -115,18 +115,16 @@ def from_counts(result: ResidualKnowledge) -> pd.DataFrame:
     recognise a and b of n copies, at least |a - b| copies and at most min(n, 2 n - a - b) get
     different answers (two wrong answers may be different, or the same).
     """
-    rows = []
+    rows, n, taus = [], result.counts.asked.draws, result.counts.asked.taus
     for name in (*result.models, *result.references):
         own, others = result.hits_of(name)
-        n = result.counts[name].draws
         columns = {
             "prevalence": ((own > others) & (others > 0)).mean((0, 2)),
             "prevalence_with_undefined": (own > others).mean((0, 2)),
             "disagreement_low": (abs(own - others) / n).mean((0, 2)),
             "disagreement_high": (np.minimum(n, 2 * n - own - others) / n).mean((0, 2)),
-            "unlearn": 1 - statistics.accuracy(own, result.counts[name].draws),
+            "unlearn": 1 - statistics.accuracy(own, n),
         }
-        taus = result.counts[name].taus
         percent = {column: 100 * share for column, share in columns.items()}
         rows.append(pd.DataFrame({"model": [name] * len(taus), "tau": taus, **percent}))
     return pd.concat(rows, ignore_index=True)

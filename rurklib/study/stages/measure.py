@@ -4,7 +4,9 @@ Each model's counts are a file of their own in ``counts/``, so that a further mo
 control costs itself alone.
 """
 
+import functools
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +20,10 @@ from rurklib import checks
 from rurklib.models import build
 from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
-from rurklib.residual.counts import BLOCK, Counts, Measurement, count_hits
-from rurklib.residual.inference import accelerate
-from rurklib.residual.measure import assemble
+from rurklib.residual.counts import BLOCK, Counts, Measurement, count
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.statistics import by_p
-from rurklib.residual.verdict import PARTS, Verdict
+from rurklib.residual.verdict import STATISTICS, Verdict
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, digest, fresh, key
@@ -31,8 +31,8 @@ from rurklib.study.run import Run
 from rurklib.study.stages.models import digests, load_model, load_models, parallel
 from rurklib.tensors import as_float, generator
 
-P_OF = dict(zip(PARTS, ("p_margin", "p_scaled_margin", "p_soft_hits", "p_hits", "p_hits_first"),
-                strict=True))  # a part of the rule, and its column in verdicts.csv  # fmt: skip
+P_COLUMNS = ("p_margin", "p_scaled_margin", "p_soft_hits", "p_hits", "p_hits_first")
+P_OF = dict(zip(STATISTICS, P_COLUMNS, strict=True))  # a statistic's column in verdicts.csv
 SHARE, LARGE = 4, 2**26  # models that are counted together, where copies hold so many numbers
 CONTROLS = {HELD_OUT: "held_out", RETAINED: "retain"}  # a control's name, and its part of the split
 
@@ -67,7 +67,7 @@ class Question:
         x, y = samples(self.run, self.part)
         common = {"samples": files.weights_digest({"x": x, "y": y}), "asked": self.asked}
         common |= brought.code(self.run.scenario.model)
-        makers = (count_hits, build, PERTURBATIONS[self.asked.perturbation].sample)
+        makers = (count, build, PERTURBATIONS[self.asked.perturbation].sample)
 
         def wanted(name: ModelId) -> str:
             seen = {str(m): weights[m] for m in (name, *self._others)}
@@ -79,45 +79,26 @@ class Question:
     def count(self, names: Sequence[ModelId], keys: Mapping[ModelId, str]) -> str:
         """Count the hits of some models and keep each one's in its file; returns a log's line."""
         x, y = samples(self.run, self.part)
-        if self.asked.gradient_based:
-            others, example = load_models(self.run, self._others), as_float(x[:64])
-            known = {name: accelerate(net, example) for name, net in others.items()}
-            for name in names:
-                nets = {name: load_model(self.run, name), **others}
-                fast = {name: accelerate(nets[name], example), **known}
-                counts = count_hits(nets, x, y, self.asked, found_on=name, forwards=fast)
-                self._keep(name, counts, keys[name])
-        else:
-            counts = count_hits(load_models(self.run, names), x, y, self.asked)
-            for name in names:
-                self._keep(name, counts.only([name]), keys[name])
+        nets, references = (load_models(self.run, n) for n in (names, self._others))
+        counts = count(nets, x, y, self.asked, beside=references)
+        for name in names:
+            on = counts.on.get(name, {})
+            arrays = {"hits": counts.hits[name], "margins": counts.margins[name]}
+            arrays |= {f"on {reference}": hits for reference, hits in on.items()}
+            ARRAYS.save(self.file(name), arrays, keys[name])
         return self.said(len(names))
 
     def read(self, name: ModelId) -> Counts:
         """The counts that one model's file holds."""
-        arrays, asked = ARRAYS.load(self.file(name))[0], self.asked
-        return Counts(
-            arrays["hits"],
-            tuple(ModelId.parse(str(m)) for m in arrays["models"]),
-            tuple(asked.taus),
-            asked.draws,
-            asked.perturbation,
-            seed=asked.seed,
-            found_on=name if asked.gradient_based else None,
-            margins=arrays["margins"],
-            moved=arrays["moved"],
-        )
+        arrays = {**ARRAYS.load(self.file(name))[0]}
+        hits, margins = {name: arrays.pop("hits")}, {name: arrays.pop("margins")}
+        on = {ModelId.parse(key.removeprefix("on ")): array for key, array in arrays.items()}
+        return Counts(self.asked, hits, margins, {name: on} if on else {})
 
     @property
     def _others(self) -> list[ModelId]:
         """Who is asked about the copies of each model besides it."""
         return self.run.names("Re-train") if self.asked.gradient_based else []
-
-    def _keep(self, name: ModelId, counts: Counts, key: str) -> None:
-        assert counts.moved is not None
-        arrays = {"hits": counts.hits, "margins": counts.margins, "moved": counts.moved}
-        arrays["models"] = np.array([str(m) for m in counts.models])
-        ARRAYS.save(self.file(name), arrays, key)
 
 
 def measure(run: Run) -> pd.DataFrame:
@@ -184,19 +165,16 @@ def residual(
     tasks = [(question.count, (share, keys)) for share in shares]
     parallel(run, tasks, question.said(len(todo)))
 
-    def count(shown: Sequence[ModelId], found_on: ModelId | None) -> Counts:
-        return Counts.joined([question.read(n) for n in ([found_on] if found_on else shown)])
-
     results = {
         name: residual(run, perturbation, part=its, taus=taus, draws=draws, methods=methods)
         for name, its in CONTROLS.items()
         if name in (CONTROLS if controls is True else controls or ()) and len(samples(run, its)[0])
     }
-    counts = assemble(models, references, asked, count)
+    counts = functools.reduce(operator.or_, map(question.read, [*models, *references]))
+    labels = samples(run, part)[1].cpu().numpy()
     return ResidualKnowledge(
-        counts, tuple(models), tuple(references), control_results=results,
-        y=samples(run, part)[1].cpu().numpy(),
-    )  # fmt: skip
+        counts, tuple(models), tuple(references), labels, control_results=results
+    )
 
 
 def samples(run: Run, part: str) -> tuple[Tensor, Tensor]:
@@ -213,7 +191,7 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
     difference and margin_difference (all there is where a whole class is forgotten), by_ratio
     ("above", "inside" or "below" what a further re-trained model would show, "" with fewer than
     three), p_ratio; then the verdict of the rule (:mod:`rurklib.residual.verdict`), which is the
-    only one: finding, p and effect (logits); what p each of its parts has (``P_OF``); and, if
+    only one: finding, p and effect (logits); the p of each statistic (``P_OF``), ``mixed``; and, if
     held-out samples of the same kind were measured beside, whether forgotten samples are
     ``treated`` unlike those (:mod:`rurklib.residual.exchange`), and p_treated.
 
@@ -242,10 +220,12 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def verdict_row(verdict: Verdict) -> dict[str, str | float]:
-    """A verdict as a table has it: finding, p, effect, and the p of each part (NaN: unknown)."""
-    parts = {column: verdict.parts.get(part, math.nan) for part, column in P_OF.items()}
-    return {"finding": verdict.finding, "p": verdict.p, "effect": verdict.effect, **parts}
+def verdict_row(verdict: Verdict) -> dict[str, str | float | bool]:
+    """A verdict as a table has it: finding, p, effect, the p of each statistic (NaN: unknown), and
+    whether significant ones point to different sides."""
+    ps = {column: verdict.p_values.get(name, math.nan) for name, column in P_OF.items()}
+    number = {"p": verdict.p, "effect": verdict.effect, **ps}
+    return {"finding": verdict.finding, **number, "mixed": verdict.mixed}
 
 
 class Telling(NamedTuple):
@@ -275,7 +255,7 @@ def telling_copies(run: Run, most: int = 8) -> Telling:
     own, others = own[-1, :BLOCK], others[:, -1, :BLOCK].mean(0)
     index = np.argsort(others - own)[:most]
     x, y = (part[:BLOCK] for part in run.pair("forget"))
-    x, stream = as_float(x), generator(measured.counts[name].seed, 0, 0, device=x.device)
+    x, stream = as_float(x), generator(measured.counts.asked.seed, 0, 0, device=x.device)
     model, bounds = load_model(run, name), run.data.bounds
     copies = PERTURBATIONS[law].sample(model, x, y, tau, [stream], bounds)
     hits = run.scenario.draws, own[index], others[index]

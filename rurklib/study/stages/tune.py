@@ -34,7 +34,7 @@ from torch import nn
 from rurklib import checks
 from rurklib.metrics.accuracy import accuracy
 from rurklib.perturb import PERTURBATIONS
-from rurklib.residual.counts import Measurement, count_hits
+from rurklib.residual.counts import Measurement, count
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import JSON, key, memo
@@ -188,7 +188,7 @@ def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mappin
         "values": {**defaults(method), **values},
         **brought.code(random_law(run)),
     }
-    wanted = key([METHODS[method], accuracy, count_hits], made_from)
+    wanted = key([METHODS[method], accuracy, count], made_from)
 
     def make() -> Mapping[str, list[float]]:
         try:
@@ -209,7 +209,7 @@ def numbers(run: Run, model: nn.Module) -> Mapping[str, list[float]]:
     draws, precision = min(DRAWS, run.scenario.draws), run.scenario.recipe.precision
     law = random_law(run)
     asked = Measurement(taus, law, draws, bounds=run.data.bounds, precision=precision)
-    hits = count_hits({"model": model}, x, y, asked).of("model")
+    hits = count({"model": model}, x, y, asked).hits["model"]
     return {
         "retain": [accuracy(model, *run.pair("retain"))],
         "unlearn": [100 - accuracy(model, x, y)],

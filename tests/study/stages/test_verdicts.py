@@ -8,11 +8,11 @@ import pytest
 
 from rurklib import study
 from rurklib.residual.counts import Counts
-from rurklib.residual.exchange import ALIKE, SURER, in_seeds
+from rurklib.residual.exchange import ALIKE, SURER
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import PARTS, combined
 from rurklib.study.ids import ModelId
-from rurklib.study.report.tables import findings_table
+from rurklib.study.report.tables import findings_table, in_seeds
 
 
 def counts(hits):
