@@ -73,12 +73,15 @@ def write_answers() -> None:
 
 def write_which() -> None:
     """``which.csv``: all methods on all data of which both tests were asked, as ``rurk which``.
-    ``glance.csv``: the verdict on each method and data set, a letter for each seed."""
+    ``glance.csv``: the verdict on each method and data set, a letter for each seed; lower case
+    where it is mixed."""
     write_frame(FIGURES / "which" / "which.csv", compared(published(FIGURES)))
     columns = {}
     for path in sorted(FIGURES.glob("*/verdicts.csv")):
         judged = pd.read_csv(path).sort_values("seed")
-        letters = judged.finding.map(LETTERS).groupby(judged.method, sort=False).sum()
+        letters = judged.finding.map(LETTERS)
+        letters = letters.mask(judged.mixed, letters.str.lower())
+        letters = letters.groupby(judged.method, sort=False).sum()
         columns[path.parent.name] = letters
     widest = dict(sorted(columns.items(), key=lambda item: -len(item[1])))  # what has most methods
     glance = pd.concat(widest, axis=1).fillna("").rename_axis("method")

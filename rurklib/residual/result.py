@@ -74,12 +74,12 @@ class ResidualKnowledge:
         """The verdict on one model, or on a reference against the others; see
         :func:`rurklib.residual.verdict.judge`. If held-out samples were measured beside, the note
         of a finding says whether they show the same."""
-        verdict = judge(*self._answers(name), self.counts.asked.draws, level=level)
+        verdict = judge(*self.answers(name), self.counts.asked.draws, level=level)
         beside = self.control_results.get(control.HELD_OUT)
         if beside is None or verdict.finding not in (RESIDUAL, OVER):
             return verdict
         theirs, draws = beside.judge(name, level=level), self.counts.asked.draws
-        note = control.compared(verdict, theirs, self._answers(name), beside._answers(name), draws)
+        note = control.compared(verdict, theirs, self.answers(name), beside.answers(name), draws)
         return replace(verdict, note=note)
 
     def exchange(self, name: Hashable, *, level: float = LEVEL, seed: int = 0) -> Exchange:
@@ -103,7 +103,7 @@ class ResidualKnowledge:
         hits = self.counts.on.get(name, self.counts.hits)
         return self.counts.hits[name], self._stack(hits, self._others(name))
 
-    def _answers(self, name: Hashable) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def answers(self, name: Hashable) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Hits and margins of a model, and of the references but itself, each on its own copies."""
         hits, margins, others = self.counts.hits, self.counts.margins, self._others(name)
         references = self._stack(hits, others), self._stack(margins, others)
@@ -150,7 +150,7 @@ class ResidualKnowledge:
     def _null(self, estimate: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
         if len(self.references) < 2:
             return np.full((1, len(self.counts.asked.taus)), np.nan)
-        answers = [self._answers(r) for r in self.references]
+        answers = [self.answers(r) for r in self.references]
         return np.stack([estimate(hits, others) for hits, _, others, _ in answers])
 
     def rows(self, name: Hashable) -> pd.DataFrame:
@@ -160,7 +160,7 @@ class ResidualKnowledge:
         asked = self.counts.asked
         draws, k = asked.draws, len(self._others(name))
         own, others = self.hits_of(name)
-        hits, margins, reference_hits, reference_margins = self._answers(name)
+        hits, margins, reference_hits, reference_margins = self.answers(name)
         columns = {
             "tau": asked.taus,
             "forget_accuracy": statistics.accuracy(own, draws),

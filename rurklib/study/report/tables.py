@@ -132,10 +132,13 @@ def curves_table(frame: pd.DataFrame, *, differences: bool = False) -> pd.DataFr
 
 
 def findings_of(verdicts: pd.DataFrame) -> str:
-    """Verdicts (column finding) counted, in words: "2 none, 1 over-forgotten"; "-" for none, and
-    where a table is from before there was one rule, so that its findings are another test's."""
+    """Verdicts (columns finding, mixed) counted, in words: "2 none, 1 over-forgotten, 1 of them
+    mixed"; "-" for none, and where a table is from before there was one rule."""
     counts = verdicts.finding.value_counts() if P_PART in verdicts else {}
-    return ", ".join(f"{counts[k]} {short}" for k, short in FINDINGS.items() if k in counts) or "-"
+    words = [f"{counts[k]} {short}" for k, short in FINDINGS.items() if k in counts]
+    if "mixed" in verdicts and verdicts.mixed.any():
+        words.append(f"{verdicts.mixed.sum()} of them mixed")
+    return ", ".join(words) or "-"
 
 
 def versus_paper(ours: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:

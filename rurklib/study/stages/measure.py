@@ -22,7 +22,7 @@ from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.counts import BLOCK, Counts, Measurement, count
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.residual.statistics import by_p
+from rurklib.residual.statistics import by_p, log_odds
 from rurklib.residual.verdict import STATISTICS, Verdict
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
@@ -201,8 +201,8 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
     rows, comparable = [], HELD_OUT in result.control_results and not result.unlike_held_out
     for name in result.models:
         last, treated = result.rows(name).iloc[-1], {}
-        off = last.ratio_of_means - last[["predict_low", "predict_high"]].mean()
-        off = last.difference if math.isnan(off) else off  # no reference says the class
+        hits, _, others, _ = result.answers(name)  # each model's on its own copies
+        odds, rest = (log_odds(h, result.counts.asked.draws)[..., -1] for h in (hits, others))
         if comparable:
             test = result.exchange(name)
             treated = {"treated": test.finding, "p_treated": test.p}
@@ -211,7 +211,7 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
                 **name._asdict(),
                 **last[["tau", "ratio_of_means", "predict_low", "predict_high"]],
                 **last[["difference", "margin_difference"]],
-                "by_ratio": by_p(off, last.p_value),
+                "by_ratio": by_p(float(odds - rest.mean()), last.p_value),
                 "p_ratio": last.p_value,
                 **verdict_row(result.judge(name)),
                 **treated,
