@@ -98,7 +98,7 @@ def compared(
     unit = UNITS.get(leading, "log-odds")
     numbers = f"({a:+.3g} against {b:+.3g} {unit}, p of the difference {p:.2g})"
     if p < verdict.level and (a > b) == (verdict.finding == RESIDUAL):
-        return f"Held-out samples show less of it {numbers}: it is about the forget samples."
+        return f"Held-out samples show less of it {numbers}."
     if held_out.finding == verdict.finding:
-        return f"Held-out samples show it as well {numbers}: it is not about the forget samples."
+        return f"Held-out samples show it as well {numbers}: it is no memory of these samples."
     return f"Held-out samples cannot tell {numbers}."

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SOME = 64  # samples that models are tried on
 DARK = 0.25  # the brightest pixel of all forget samples, of 1
 SAME = 1e-3  # answers that differ by less, in units of how they vary, are the same answers
-LEVEL = 0.05  # of the rule, for all references together that each is held against the others
+LEVEL = 0.03  # of the rule, for all references together that each is held against the others
 OF_SHARES = 0.01  # the same for shares of forget and held-out samples
 
 # What each means and how to mend it; what was seen stands before it.
