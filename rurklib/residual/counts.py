@@ -13,12 +13,11 @@ on its own copies is compared with what references answer on theirs; and for the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
@@ -28,6 +27,10 @@ from rurklib.residual.inference import Forward, accelerate, laid_out
 from rurklib.tensors import Bounds, as_float, evaluating, generator, logit_margin
 from rurklib.train import Precision
 
+WRITES = "writes into its input: expected a net that leaves it; replace x -= mean by x = x - mean"
+NO_NUMBERS = (
+    "answered NaN or infinity on copies: expected finite logits; mend it, or take smaller taus"
+)
 BLOCK = 256  # samples that share a random stream; fixed: results don't depend on batch_size
 
 
@@ -154,8 +157,13 @@ def _tally(
             xb, yb = as_float(x[block]), y[block]
             seeds = [(asked.seed, first // BLOCK, i) for i in range(draws)]
             for copies in _copies(source, ready, xb, yb, tau, seeds, asked):
+                version = copies._version  # PyTorch's own count of writes into them
                 for name, net in ready.items():
-                    z = _answers(net, copies, name).unflatten(0, (-1, len(xb)))  # [draw, n, class]
+                    z = net.of_many(copies).unflatten(0, (-1, len(xb)))  # [draw, n, class]
+                    if copies._version != version:
+                        raise checks.InputError(f"{name} {WRITES}")
+                    if not bool(z.isfinite().all()):
+                        raise checks.InputError(f"{name} {NO_NUMBERS}")
                     hits[name][t, block] += (z.argmax(-1) == yb).sum(0).cpu().numpy()
                     margins[name][t, block] += logit_margin(z, yb).sum(0).cpu().numpy()
             progress((t + min(1.0, (first + BLOCK) / len(x))) / len(asked.taus))
@@ -167,7 +175,7 @@ def _tally(
 
 def _copies(
     source: Forward,
-    ready: Mapping[Hashable, Forward],
+    ready: Mapping[Any, Forward],
     x: Tensor,
     y: Tensor,
     tau: float,
@@ -185,21 +193,3 @@ def _copies(
         streams = [generator(*s, device=x.device) for s in seeds[at : at + draws]]
         sample = PERTURBATIONS[asked.perturbation].sample
         yield laid_out(sample(model, laid_out(x), y, tau, streams, asked.bounds))
-
-
-def _answers(net: Forward, copies: Tensor, name: Hashable) -> Tensor:
-    """Logits of a model on copies, which have to be numbers, and the copies as they were."""
-    version = copies._version  # PyTorch's own count of writes into them
-    with torch.inference_mode():
-        z = net.of_many(copies)
-    if copies._version != version:
-        raise checks.InputError(
-            f"{name} writes into its input: expected a net that leaves it; replace x -= mean by "
-            "x = x - mean"
-        )
-    if not bool(z.isfinite().all()):
-        raise checks.InputError(
-            f"{name} answered NaN or infinity on copies: expected finite logits; mend the model, "
-            "or take smaller taus"
-        )
-    return z

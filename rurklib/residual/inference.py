@@ -68,7 +68,9 @@ class Forward:
 
     def of_many(self, x: Tensor) -> Tensor:
         """Logits of any number of inputs, ``batch_size`` at a time at most."""
-        return torch.cat([self(a) for a in x.tensor_split(-(-len(x) // self.batch_size))])
+        pieces = x.tensor_split(-(-len(x) // self.batch_size))
+        with torch.inference_mode():
+            return torch.cat([self(piece) for piece in pieces])
 
 
 def accelerate(

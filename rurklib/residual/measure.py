@@ -3,10 +3,10 @@
 r_tau = Pr[m(x') = y] / Pr[a(x') = y] (paper, Eq. 4) with m the model in question, a a re-trained
 reference and x' a perturbed copy of a forget sample, the same for both. One number means little
 without knowing how much two re-trained models differ among themselves, so several references are
-asked for: the ratio is taken against their mean, and the *null band* says what "no residual
-knowledge" looks like: the range of the same ratio for each reference held out against the others,
-and where a further reference would fall. ``.verdict`` sums the curve up. README.md in this folder
-has the statistics.
+asked for: the ratio is taken against their mean, and the *retrain band* says what "no residual
+knowledge" looks like: the range of the same ratio for each reference held out against the others.
+A prediction interval says where one more re-trained model would fall. ``.verdict`` sums the curve
+up. README.md in this folder has the statistics.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +44,7 @@ def residual_knowledge(
     Args:
         model: the unlearned model, or several by name, all measured on the same copies.
         references: models re-trained without the forget samples (different seeds); six or more
-            make the null band useful, one gives no band. None at all (``[]``) leaves the comparison
+            make the prediction interval useful; with fewer than three there is none. None at all (``[]``) leaves the comparison
             with held-out samples, ``result.exchange``, and needs them among the ``controls``.
         x: forget samples [n, ...], uint8 or float inside ``bounds``; the models take floats.
         y: their labels, int64 [n].
@@ -106,17 +106,17 @@ def residual_knowledge(
     groups = {"forget": (x, y), **control.checked(controls, x, bounds, classes)}
 
     flags = of_models(nets, x, bounds)
-    results, done, total = {}, 0, sum(len(gy) for _, gy in groups.values())
-    for what, (gx, gy) in groups.items():
+    results, done, total = {}, 0, sum(len(y) for _, y in groups.values())
+    for what, (x, y) in groups.items():
 
-        def told(share: float, before: int = done, size: int = len(gy)) -> None:
+        def told(share: float, before: int = done, size: int = len(y)) -> None:
             if progress is not None:
                 progress((before + share * size) / total)
 
-        counts = count(nets, gx, gy, asked, beside=references, progress=told)
-        labels = gy.cpu().numpy()
+        counts = count(nets, x, y, asked, beside=references, progress=told)
+        labels = y.cpu().numpy()
         results[what] = ResidualKnowledge(counts, (*models,), (*references,), labels, single)
-        done += len(gy)
+        done += len(y)
     kept, alike = without_copies(results["forget"])
     results = {what: replace(result, references=kept) for what, result in results.items()}
     result = replace(results.pop("forget"), control_results=results)
