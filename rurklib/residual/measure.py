@@ -43,9 +43,10 @@ def residual_knowledge(
 
     Args:
         model: the unlearned model, or several by name, all measured on the same copies.
-        references: models re-trained without the forget samples (different seeds); six or more
-            make the prediction interval useful; with fewer than three there is none. None at all (``[]``) leaves the comparison
-            with held-out samples, ``result.exchange``, and needs them among the ``controls``.
+        references: models re-trained without the forget samples (different seeds), better six:
+            with fewer than three there is no prediction interval and no verdict. None at all
+            (``[]``) leaves the comparison with held-out samples, ``result.exchange``, and needs
+            them among the ``controls``.
         x: forget samples [n, ...], uint8 or float inside ``bounds``; the models take floats.
         y: their labels, int64 [n].
         taus: radii, in units of the input (0.03 of [0, 1] is about 8 of 255 grey levels).
@@ -60,8 +61,8 @@ def residual_knowledge(
             30, 0.03 with 10. Re-trained models usually differ by more than that.
         seed: decides the copies.
         batch_size: most samples that a model is shown at once; None: what suits it.
-        precision: "float32"; with "bfloat16", or "auto" on a processor that has it, the same hits
-            are found in bfloat16, sooner on convolutional nets (:mod:`rurklib.residual.inference`).
+        precision: "float32"; "bfloat16", or "auto" on a processor that has it, screens copies in
+            bfloat16 and asks those in doubt again (:mod:`rurklib.residual.inference`).
         controls: other samples by name, ``{"held out": (x, y), "retained": (x, y)}``, measured the
             same way beside (:mod:`rurklib.residual.controls`). Held-out samples of the forgotten
             classes, that nobody trained on, tell memory from robustness.
