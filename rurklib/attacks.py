@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.metrics.relearn import few_shots
 from rurklib.nearest import ddn
-from rurklib.perturb import ascent, inside, normal, project, start
+from rurklib.perturb import ascent, gaussian, inside, project, random_start
 from rurklib.residual.counts import Measurement
 from rurklib.residual.inference import accelerate, whole_float32
 from rurklib.tensors import Bounds, Pair, as_float, evaluating, generator, logit_margin
@@ -77,12 +77,11 @@ def confidence(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -
 def distance(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> Tensor:
     """Signed L2 distance to where the answer changes, after the setting's steps; where no copy was
     found, after five times as many, for a radius grows by steps; then the box's diagonal."""
-    found = ddn(model, x, y, steps=setting.steps, bounds=setting.bounds)
-    signed, none = found.signed, found.distance.isinf()
-    if bool(none.any()):
-        again = ddn(model, x[none], y[none], steps=5 * setting.steps, bounds=setting.bounds)
-        signed[none] = again.signed
     bounds = setting.bounds
+    _, signed = ddn(model, x, y, steps=setting.steps, bounds=bounds)
+    none = signed.isinf()
+    if bool(none.any()):
+        signed[none] = ddn(model, x[none], y[none], steps=5 * setting.steps, bounds=bounds)[1]
     low, high = bounds if bounds and math.isfinite(bounds[1] - bounds[0]) else x.aminmax()
     most = float(high - low) * math.sqrt(x[0].numel())
     return signed.double().clamp(-most, most)
@@ -213,11 +212,11 @@ def eot(
     best, most = x, torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device)
     with evaluating(model):
         for _ in range(restarts):
-            d = start(x, tau, generator, bounds, math.inf)
+            d = random_start(x, tau, math.inf, generator, bounds)
             for _ in range(steps):
                 z, g = inside(x, d, bounds), torch.zeros_like(x)
                 for _ in range(draws):  # one of each sample at a time: small batches are faster
-                    copies = inside(z, normal(z, sd, generator), bounds)
+                    copies = gaussian(z, sd, generator=generator, bounds=bounds)
                     g = g + ascent(model, copies, y, targeted)
                 d = project(d + 2.5 * tau / steps * g.sign(), x, tau, math.inf, bounds)
             z = inside(x, d, bounds)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
-from rurklib.perturb import inside, normal
+from rurklib.perturb import gaussian
 from rurklib.residual.counts import Measurement
 from rurklib.tensors import Pair, evaluating, generator, logit_margin, seeded
 from rurklib.train import SGD, cycled
@@ -33,7 +33,7 @@ def noisy_level(model: nn.Module, pair: Pair, measured: Measurement, *, seed: in
 
     def margins(tau: float) -> Iterator[Tensor]:
         for _ in range(COPIES if tau > 0 else 1):
-            yield logit_margin(model(inside(x, normal(x, tau, g), measured.bounds)), y)
+            yield logit_margin(model(gaussian(x, tau, generator=g, bounds=measured.bounds)), y)
 
     with evaluating(model), torch.no_grad():
         return torch.stack([_level(torch.cat(list(margins(t)))) for t in measured.taus], 1)
@@ -81,7 +81,7 @@ def noise_brittle(
         known, clean = F.cross_entropy(learner(r[0]), r[1]), learner(f[0])
         at_zero = _level(logit_margin(clean.detach(), f[1]))
         above = sum((at_zero - goal[:, i] for i in clear), torch.zeros_like(at_zero))
-        copies = inside(f[0], normal(f[0], measured.taus[k], g), measured.bounds)
+        copies = gaussian(f[0], measured.taus[k], generator=g, bounds=measured.bounds)
         away = _level(logit_margin(learner(copies), f[1])) - goal[:, k] + above / len(noise)
         off = (away * away.new_tensor(SCALES)).square().sum()
         return known + F.cross_entropy(clean, f[1]) + off.float()

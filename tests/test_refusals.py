@@ -190,7 +190,7 @@ ROWS = [
     (lambda: measured().exchange("model"), "no held out samples | controls="),
     # perturbations
     (lambda: perturb.fgsm(NET, X, Y, -0.1), "tau = -0.1"),
-    (lambda: perturb.pgd(NET, X, Y, 0.1, 3, random_start=False), "p = 3: expected 1, 2 or"),
+    (lambda: perturb.pgd(NET, X, Y, 0.1, 3), "p = 3: expected 1, 2 or"),
     (lambda: perturb.gaussian(255 * X, 0.1, generator=generator(0)), "spans [0, 255]"),
     # metrics
     (lambda: metrics.lira(OWN, OTHERS[:1], OWN, OTHERS[:1]), "1 reference: expected two or more"),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rurklib.nearest import ddn
-from rurklib.perturb import fgsm, inside, norm, normal
+from rurklib.perturb import fgsm, gaussian, norm
 from rurklib.tensors import Bounds, Pair, as_float, evaluating, generator
 from rurklib.train import SGD
 from rurklib.unlearn.contract import Count, NotNegative, Positive, method
@@ -38,14 +38,14 @@ def nearest_adversarial(
         if len(left) == 0:
             break
         here, own = x[left], y[left]
-        best = ddn(model, here, own, steps=steps, first=epsilon * 2**k, bounds=bounds)
-        near = best.copies if bounds is None else best.copies.clamp(*bounds)  # x + d may round
+        near, away = ddn(model, here, own, steps=steps, first=epsilon * 2**k, bounds=bounds)
+        near = near if bounds is None else near.clamp(*bounds)  # x + d may round
         with torch.no_grad(), evaluating(model):
             answer = model(near).argmax(1)
         crossed = answer != own
         at = left[crossed]
         found[at], said[at] = near[crossed], answer[crossed]
-        distance[at] = best.distance[crossed]
+        distance[at] = away[crossed]
     return found, said, distance
 
 
@@ -162,7 +162,7 @@ def lipschitz(
     """Step 2: k of a batch x [n, ...] float inside ``bounds``, a scalar; the model as it is."""
     z, total = model(x), x.new_zeros(())
     for _ in range(v):
-        near = inside(x, normal(x, tau, generator), bounds)
+        near = gaussian(x, tau, generator=generator, bounds=bounds)
         with torch.no_grad():
             there = model(near)
         total = total + (norm(z - there, 2) / norm(near - x, 2)).mean()

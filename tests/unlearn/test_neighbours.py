@@ -47,7 +47,7 @@ def test_examples_are_inside_the_bounds_wrong_and_nearer_than_pgd_on_a_net(cnn, 
     for share in (0.6, 0.75, 0.9):
         for i in range(len(x)):
             ball = share * float(distance[i])
-            other = pgd(model, x[i : i + 1], y[i : i + 1], ball, p=2, steps=50, random_start=False)
+            other = pgd(model, x[i : i + 1], y[i : i + 1], ball, p=2, steps=50)
             assert int(model(other).argmax(1)) == int(y[i]), (share, i)
 
 
