@@ -1,15 +1,14 @@
 """Perturbed copies of samples: random ones, those found by gradient, and ``PERTURBATIONS``, the
 table of them by name.
 
-Throughout, ``x`` are samples [n, ...], ``y`` their labels, ``d`` displacements shaped like x, and
-copies are x + d. Pixels live in [0, 1] and tau is in those units; where a text is edited, tau is
-the rate. Every copy lies inside the bounds, and its ball if there is one; tau = 0 returns x; the
-model and the global random state are left as found.
+``x`` are samples [n, ...], ``y`` their labels [n], ``d`` displacements shaped like x; copies are
+x + d. Pixels live in [0, 1] and tau is in those units; where a text is edited, tau is the rate.
+Copies lie inside the ``bounds`` and, but for Gaussian noise and edits, in the ball of radius tau;
+tau = 0 returns x; the model and the global random state are left as found.
 
-*Noise* looks at no model. Where a copy would leave the ``bounds``, each coordinate is clipped to
-them, as torchattacks and the paper do. Clipping only ever brings a coordinate nearer to x, so a
-copy stays in its ball; but its distribution then has a lump of mass on each face of the box: for a
-black pixel under symmetric noise, half of it.
+*Noise* looks at no model. Each coordinate is clipped to the bounds, as torchattacks and the paper
+do. Clipping only ever brings a coordinate nearer to x, so a copy stays in its ball; but its
+distribution then has a lump of mass on each face of the box: for a black pixel, half of it.
 
 *By gradient:* FGSM (Goodfellow et al. 2015) and PGD (Madry et al. 2018). ``targeted=False`` moves
 away from the label y (up its cross-entropy); ``targeted=True`` moves *towards* y (down), which is
@@ -23,7 +22,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -136,7 +134,8 @@ def in_ball(x: Tensor, tau: float, p: float, generator: torch.Generator) -> Tens
 
 
 class InPieces(nn.Module):
-    """A model of which gradients are taken at ``batch_size`` samples at a time at most."""
+    """A model of which gradients are taken at ``batch_size`` samples at a time at most, so that any
+    number of draws can be searched at once."""
 
     def __init__(self, model: nn.Module, batch_size: int) -> None:
         super().__init__()
@@ -256,16 +255,16 @@ class Perturbation:
     sample: Callable[..., Tensor]
     gradient_based: bool = False
     random: bool = True
-    check: Callable[[Tensor, float, Bounds], None] = check_samples
+    check: Callable[..., None] = check_samples
 
 
-def noise(draw: Callable[..., Tensor], **options: Any) -> Perturbation:
+def noise(draw: Callable[..., Tensor], check: Callable[..., None] = check_samples) -> Perturbation:
     """Copies by ``draw(x, tau, generator=..., bounds=...)``, which looks at no model."""
 
     def sample(model, x, y, tau, generators, bounds):
         return torch.cat([draw(x, tau, generator=g, bounds=bounds) for g in generators])
 
-    return Perturbation(sample, **options)
+    return Perturbation(sample, check=check)
 
 
 def search(p: float | None, targeted: bool) -> Perturbation:
@@ -288,9 +287,9 @@ SEARCHES = {"fgsm": None, "pgd": math.inf, "pgd-l2": 2, "pgd-l1": 1}
 PERTURBATIONS: dict[str, Perturbation] = {
     "gaussian": noise(gaussian),
     **{name: noise(partial(uniform, p=p)) for name, p in BALLS.items()},
-    "delete": noise(edits.delete, check=edits.check_texts),
-    "swap": noise(edits.swap, check=edits.check_texts),
-    "typo": noise(edits.typo, check=edits.check_texts),
+    "delete": noise(edits.delete, edits.check_texts),
+    "swap": noise(edits.swap, edits.check_texts),
+    "typo": noise(edits.typo, edits.check_texts),
 }
 for _name, _p in SEARCHES.items():
     PERTURBATIONS[_name] = search(_p, targeted=True)
