@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.tensors import Pair, as_float, evaluating, generator
-from rurklib.train import SGD
-from rurklib.unlearn.contract import NotNegative, Positive, Share, method
+from rurklib.train import SGD, NotNegative
+from rurklib.unlearn.contract import Positive, Share, method
 from rurklib.unlearn.fine_tuning import descend
 from rurklib.unlearn.layers import reset
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.tensors import Pair, generator
-from rurklib.train import SGD, Batch, cycled
-from rurklib.unlearn.contract import NotNegative, method
+from rurklib.train import SGD, Batch, NotNegative, cycled
+from rurklib.unlearn.contract import method
 
 Loss = Callable[..., Tensor]
 
@@ -58,18 +58,6 @@ def gd(model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sgd: SGD) -> 
     return sgd.fine_tune(model, retain, seed=seed)
 
 
-def noise_term(weights: list[nn.Parameter], sigma: float, generator: torch.Generator) -> Tensor:
-    """sigma * <xi, w> with a fresh xi ~ N(0, I): its gradient by w is the noise sigma * xi.
-
-    Added to a loss, it adds exactly that noise to the loss's gradient, whatever the optimiser.
-    """
-    total = torch.zeros((), device=weights[0].device)
-    for w in weights:
-        xi = torch.randn(w.shape, generator=generator, device=w.device, dtype=w.dtype)
-        total = total + sigma * (xi * w).sum()
-    return total
-
-
 @method(
     "NGD",
     sgd=SGD(lr=0.1, momentum=0.0),
@@ -88,15 +76,19 @@ def ngd(
         2. w <- w - eta (g + xi)  with g the gradient of L(w, S_r)
 
     Notes on this implementation: Hsu et al. say "as GD, with (sigma, eta)". Momentum is 0 here: the
-    update as printed has none, nor has the Langevin code that they follow, and GD's 0.9 would make
-    both the step and the noise that has piled up ten times as large. (That code scales the noise as
-    sqrt(2 eta) sigma xi; they, and this, as eta sigma xi.) With the rate the noise falls to 0.
+    update as printed has none, nor has the Langevin code that they follow (which scales the noise
+    as sqrt(2 eta) sigma xi; they, and this, as eta sigma xi). With the rate the noise falls to 0.
     """
     weights = [p for p in model.parameters() if p.requires_grad]
     noise = generator(seed, 3, device=weights[0].device)
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(model(x), y) + noise_term(weights, sigma, noise)
+        """The loss + sigma <xi, w>, whose gradient is the loss's + sigma xi."""
+        total = torch.zeros((), device=x.device)
+        for w in weights:
+            xi = torch.randn(w.shape, generator=noise, device=w.device, dtype=w.dtype)
+            total = total + sigma * (xi * w).sum()
+        return F.cross_entropy(model(x), y) + total
 
     return descend(model, loss, retain, seed=seed, sgd=sgd)
 
@@ -113,9 +105,8 @@ def ga(model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sgd: SGD) -> 
     Notes on this implementation: so cited by Hsu et al. (Graves et al. subtract logged updates).
     Nothing holds the retain set, so a few steps too many destroy the model. With
     ``batchnorm="train"`` (no paper says) running statistics drift to those of one class, and at Hsu
-    et al.'s rate that is all that happens: on all of CIFAR-10 no weight moves by more than 4e-5,
-    forget accuracy falls from 93 to 30 %, and with frozen statistics it stays (first edition: ``git
-    show 3a42100:tests/benchmarks/batchnorm.py``).
+    et al.'s rate that is all that happens on CIFAR-10: with frozen statistics forget accuracy stays
+    (first edition: ``git show 3a42100:tests/benchmarks/batchnorm.py``).
     """
 
     def loss(x: Tensor, y: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from rurklib.nearest import ddn
 from rurklib.perturb import fgsm, gaussian, norm
 from rurklib.tensors import Bounds, Pair, as_float, evaluating, generator
-from rurklib.train import SGD
-from rurklib.unlearn.contract import Count, NotNegative, Positive, method
+from rurklib.train import SGD, Count, NotNegative
+from rurklib.unlearn.contract import Positive, method
 from rurklib.unlearn.fine_tuning import descend
 
 DOUBLINGS = 16  # the last first radius is 30,000 times epsilon
