@@ -72,8 +72,6 @@ def test_pairs_are_exchanged_at_half_the_rate(rng):
     own. Fails if padding is a partner, or a token moves further than one place."""
     seen = {tuple(tokens) for tokens in order(edit("swap", numbered([5] * 200), 1.0, rng(0)))}
     assert seen == {(2, 1, 4, 3, 5), (1, 3, 2, 5, 4)}
-    even = {tuple(tokens) for tokens in order(edit("swap", numbered([4] * 200), 1.0, rng(0)))}
-    assert even == {(2, 1, 4, 3), (1, 3, 2, 4)}
     n, rate, size = 2000, 0.6, LENGTH - 1
     tokens = np.array(order(edit("swap", numbered([size] * n), rate, rng(3))))
     assert (np.sort(tokens) == np.arange(1, size + 1)).all()

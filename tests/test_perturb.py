@@ -31,7 +31,9 @@ NORMS = (1, 2, math.inf)
 UNIT = (0.0, 1.0)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     name=st.sampled_from(ON_IMAGES),
     tau=st.sampled_from([0.0, 0.01, 0.2, 3.0]),
