@@ -158,9 +158,8 @@ def l1_sparse(
 
     Notes on this implementation: in the official code gamma falls by epochs, here by steps, so that
     it falls within a single epoch too. The norm is over every weight that learns, biases and
-    BatchNorm's included, as there. A subgradient step hardly ever ends at exactly 0. With gamma = 0
-    this is GD. The defaults are the official code's, but for gamma (0.2 there; what is much depends
-    on the net and on how long it is trained: tune it) and batch_size (256 there).
+    BatchNorm's included, as there. The defaults are the official code's, but for gamma (0.2 there;
+    tune it: what is much depends on the net) and batch_size (256 there).
     """
     steps, step = sgd.steps(len(retain[0])), itertools.count()
 
@@ -189,10 +188,9 @@ def random_labels(
         2. minimise the loss of retain and relabelled forget set together by SGD
 
     Notes on this implementation: a label is drawn once, as Graves et al. relabel their data set;
-    SalUn (:mod:`rurklib.unlearn.salun`) draws anew in each pass. A sample of either set counts the
-    same, so a small forget set is a small share of each batch. The more passes, the better the
-    wrong labels are learnt by heart: samples that are nearly never right give themselves away too.
-    These papers give no values; the defaults are those of later papers' baselines.
+    SalUn draws anew in each pass. A sample of either set counts the same, so a small forget set is
+    a small share of each batch. These papers give no values; the defaults are those of later
+    papers' baselines.
     """
     classes = checks.logits(model, *retain)
     drawn = wrong_labels(forget[1], classes, generator(seed, 3, device=forget[1].device))

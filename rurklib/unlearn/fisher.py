@@ -16,6 +16,7 @@ is the "empirical" Fisher of the field.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -71,13 +72,7 @@ def _uncast(model: nn.Module) -> Iterator[None]:
 
 
 def mean_of(
-    change: Callable[[Tensor], Tensor],
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    *,
-    batch_size: int = 16,
-    of: Of = log_likelihood,
+    change: Callable[[Tensor], Tensor], model: nn.Module, x: Tensor, y: Tensor, **options: Any
 ) -> dict[str, Tensor]:
     """Mean over samples of their :func:`scores`, each entry changed first, by parameter's name.
 
@@ -85,7 +80,7 @@ def mean_of(
     gradient of the mean cross-entropy in eval mode.
     """
     total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
-    for batch in scores(model, x, y, batch_size=batch_size, of=of):
+    for batch in scores(model, x, y, **options):
         for name, g in batch.items():
             total[name] += change(g).sum(0)
     return {name: t / len(x) for name, t in total.items()}

@@ -115,6 +115,10 @@ def test_layers_that_are_frozen_stay_and_the_others_change(name, task):
         learned = {"5.weight", "5.bias"}
     assert changed == (learned & changed if "SSD" in name else learned)  # they select some
     assert changed
+    assert all(
+        a.requires_grad == b.requires_grad
+        for a, b in zip(out.parameters(), model.parameters(), strict=True)
+    )
     assert all(v.dtype == before[k].dtype for k, v in out.state_dict().items())
 
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from rurklib import unlearn
 from rurklib.models import build
-from rurklib.train import SGD, Recipe, fit
-from rurklib.unlearn.layers import eu_k, fine_tune, last_layers, layers, reset
+from rurklib.train import Recipe, fit
+from rurklib.unlearn.layers import eu_k, last_layers, layers, reset
 
 NETS = {"small-cnn": (1, 8), "resnet18": (3, 16)}
 
@@ -112,16 +112,3 @@ def test_it_is_a_training_from_new_weights_of_two_epochs_for_eight(cnn, task, sa
     fresh = cnn(2)
     reset([fresh], 3)
     assert same(one, fit(fresh, *retain, replace(RECIPE, epochs=2, warmup=0.5), seed=3))
-
-
-def test_fine_tuning_gives_gradients_back_as_found():
-    """Catches a weight that the user had frozen and that is thawed, or the reverse."""
-    model = used()
-    model.net[0].weight.requires_grad_(False)
-    found, during = [p.requires_grad for p in model.parameters()], []
-    model.register_forward_pre_hook(
-        lambda *call: during.append([p.requires_grad for p in model.parameters()].count(True))
-    )
-    fine_tune(model, last_layers(model, 1), images(6, 1), seed=0, sgd=SGD(epochs=1))
-    assert during == [2]
-    assert [p.requires_grad for p in model.parameters()] == found
