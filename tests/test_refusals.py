@@ -7,12 +7,11 @@ A row of ``ROWS`` is a call and the words that must occur in its message, parts 
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from rurklib import InputError, checks, metrics, perturb, residual_knowledge, unlearn
+from rurklib import InputError, checks, perturb, residual_knowledge, unlearn
 from rurklib.data import (
     Dataset,
     forget_part_of_a_class,
@@ -22,7 +21,7 @@ from rurklib.data import (
     subsample,
 )
 from rurklib.evasive import noise_brittle
-from rurklib.metrics import registry
+from rurklib.metrics import registry, relearn
 from rurklib.models import build
 from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.counts import Measurement
@@ -35,7 +34,6 @@ GONE, KEPT = (X[:2], Y[:2]), (X[2:], Y[2:])
 OTHER = 1 - 0.9 * X  # samples of a control
 NET, REFERENCE, FIVE = (nn.Sequential(nn.Flatten(), nn.Linear(36, n)).eval() for n in (3, 3, 5))
 SOFTMAX = nn.Sequential(NET, nn.Softmax(1))
-OWN, OTHERS = np.arange(5.0), np.arange(15.0).reshape(3, 5) % 4  # confidences
 
 
 class Says(nn.Module):
@@ -193,11 +191,7 @@ ROWS = [
     (lambda: perturb.pgd(NET, X, Y, 0.1, 3), "p = 3: expected 1, 2 or"),
     (lambda: perturb.gaussian(255 * X, 0.1, generator=generator(0)), "spans [0, 255]"),
     # metrics
-    (lambda: metrics.lira(OWN, OTHERS[:1], OWN, OTHERS[:1]), "1 reference: expected two or more"),
-    (lambda: metrics.lira(OWN, OTHERS * math.nan, OWN, OTHERS), "NaN or infinity: leave such a"),
-    (lambda: metrics.membership(np.array([]), OWN), "finite scores"),
-    (lambda: metrics.relearn_epochs(NET, NET, (X[:0], Y[:0])), "forget is empty"),
-    (lambda: metrics.few_shots(NET, (X[:0], Y[:0]), (X, Y)), "shots is empty"),
+    (lambda: relearn.relearn_epochs(NET, NET, (X[:0], Y[:0])), "forget is empty"),
     (lambda: registry.metric(a=("A", 1))(lambda retian: 0), "'retian' | did you mean 'retain'"),
     (lambda: noise_brittle(NET, KEPT, GONE, [NET], Measurement((0.0,))), "one above 0"),
     # unlearning, whatever the method; the first row stands for all that types say
