@@ -28,15 +28,19 @@ site: $(VENV)/.rurklib-site
 	rm -rf build/site && mkdir -p build/site/source
 	$(BIN)/python -m sphinx -W --keep-going -c notebooks -d build/site/doctrees $(ARGS) build/site/source build/site/html
 
+LINT = $(BIN)/ruff check rurklib tests notebooks && \
+	$(BIN)/ruff format --check rurklib tests notebooks && \
+	$(BIN)/lint-imports && \
+	$(BIN)/mypy rurklib
+
 # A worker for each processor: one more, waiting for browsers and kernels, made it a minute slower.
+# The tests go on while mypy reads; what either of them finds is a failure.
 test: $(VENV)/.rurklib-test
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	{ $(LINT); } & $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS); \
+	tests=$$?; wait $$! && exit $$tests
 
 lint: $(VENV)/.rurklib-test
-	$(BIN)/ruff check rurklib tests notebooks
-	$(BIN)/ruff format --check rurklib tests notebooks
-	$(BIN)/mypy rurklib
-	$(BIN)/lint-imports
+	$(LINT)
 
 # Run the study afresh and commit what it shows: notebooks with outputs, figures with their CSV, and
 # its models, which come with the package.

@@ -14,42 +14,41 @@ References: confidence, Carlini et al., S&P 2022 (:mod:`rurklib.metrics`). Dista
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.metrics.relearn import few_shots
 from rurklib.nearest import ddn
-from rurklib.perturb import ascent, inside, normal, project, start
+from rurklib.perturb import ascent, gaussian, inside, project, random_start
 from rurklib.residual.counts import Measurement
 from rurklib.residual.inference import accelerate, whole_float32
 from rurklib.tensors import Bounds, Pair, as_float, evaluating, generator, logit_margin
 
 
-@dataclass(frozen=True)
+@checks.values
 class AttackSetting:
     """What attackers are given, beside the model.
 
-    ``measured``: how residual knowledge is; its largest radius is ``tau``. A search has ``reach``
-    (L-inf), ``share`` (in [0, 1]) of tau, for one that had as much would always succeed; the one
-    for the nearest copy has ``steps``. ``targets`` are Original's logits on the samples
-    [n, classes], by name where there are several Originals. ``shots``: samples of the class that
-    nobody trained on and nothing is measured on. Raises InputError for what can't be used.
+    ``measured``: how residual knowledge is measured. A search has the L-inf radius ``reach``, a
+    ``share`` of the largest tau there (with all of it every search would succeed); the one for the
+    nearest copy has ``steps``. ``targets`` are Original's logits on the samples [n, classes], by
+    name where there are several Originals. ``shots``: samples of the class that nobody trained on
+    and nothing is measured on. Raises InputError for what can't be used.
     """
 
     measured: Measurement
     targets: Mapping[str, Tensor]
     shots: Pair
-    steps: int = 30
-    share: float = 0.2
+    steps: Annotated[int, Field(ge=1)] = 30
+    share: Annotated[float, Field(ge=0, le=1)] = 0.2
 
     def __post_init__(self) -> None:
-        checks.count("steps", self.steps)
-        checks.number("share", self.share, 0.0, 1.0)
         checks.pair(self.shots, "shots", self.bounds)
 
     @property
@@ -57,12 +56,8 @@ class AttackSetting:
         return self.measured.bounds
 
     @property
-    def tau(self) -> float:
-        return max(self.measured.taus)
-
-    @property
     def reach(self) -> float:
-        return self.share * self.tau
+        return self.share * max(self.measured.taus)
 
 
 Attack = Callable[[nn.Module, Tensor, Tensor, AttackSetting], Tensor]
@@ -77,12 +72,11 @@ def confidence(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -
 def distance(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> Tensor:
     """Signed L2 distance to where the answer changes, after the setting's steps; where no copy was
     found, after five times as many, for a radius grows by steps; then the box's diagonal."""
-    found = ddn(model, x, y, steps=setting.steps, bounds=setting.bounds)
-    signed, none = found.signed, found.distance.isinf()
-    if bool(none.any()):
-        again = ddn(model, x[none], y[none], steps=5 * setting.steps, bounds=setting.bounds)
-        signed[none] = again.signed
     bounds = setting.bounds
+    _, signed = ddn(model, x, y, steps=setting.steps, bounds=bounds)
+    none = signed.isinf()
+    if bool(none.any()):
+        signed[none] = ddn(model, x[none], y[none], steps=5 * setting.steps, bounds=bounds)[1]
     low, high = bounds if bounds and math.isfinite(bounds[1] - bounds[0]) else x.aminmax()
     most = float(high - low) * math.sqrt(x[0].numel())
     return signed.double().clamp(-most, most)
@@ -100,8 +94,8 @@ def nearness(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> 
 
 def eot_towards(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> Tensor:
     """Margin on noisy copies at the place where they are recognised best (EOT-PGD towards y)."""
-    g = generator(setting.measured.seed, 50, 2, device=x.device)
-    return eot(model, x, y, setting.reach, sd=setting.tau, generator=g, bounds=setting.bounds)[1]
+    sd, g = max(setting.measured.taus), generator(setting.measured.seed, 50, 2, device=x.device)
+    return eot(model, x, y, setting.reach, sd=sd, generator=g, bounds=setting.bounds)[1]
 
 
 def after_few_shots(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> Tensor:
@@ -120,10 +114,7 @@ TRAINING = ("few shots",)  # attacks that change weights: they need the model it
 
 
 def attack(
-    model: nn.Module,
-    parts: Mapping[str, Pair],
-    setting: AttackSetting,
-    attacks: Mapping[str, Attack] | None = None,
+    model: nn.Module, parts: Mapping[str, Pair], setting: AttackSetting
 ) -> dict[str, dict[str, np.ndarray]]:
     """Every attack's numbers on every part: ``{attack: {part: float64 [n]}}`` (with several targets
     those of the mapping attack are [targets, n]). ``parts`` are pairs (x, y) by name, all asked at
@@ -141,7 +132,7 @@ def attack(
     quick = accelerate(model, x, gradients=True).call  # BatchNorm folded: the same answers, sooner
     assert isinstance(quick, nn.Module)
     with evaluating(model), whole_float32():
-        for name, function in (ATTACKS if attacks is None else attacks).items():
+        for name, function in ATTACKS.items():
             answer = function(model if name in TRAINING else quick, x, y, setting)
             split = np.split(answer.detach().cpu().double().numpy(), ends, axis=-1)
             found[name] = dict(zip(parts, split, strict=True))
@@ -199,31 +190,29 @@ def eot(
     draws: int = 4,
     restarts: int = 2,
     steps: int = 10,
-    targeted: bool = True,
     bounds: Bounds = (0.0, 1.0),
 ) -> tuple[Tensor, Tensor]:
-    """Copies in the L-inf ball of radius tau whose *noisy* copies are (not) recognised as y.
+    """Copies in the L-inf ball of radius tau that are recognised as y in spite of noise.
 
-    ``targeted`` looks for a place where y is recognised in spite of noise of standard deviation
-    ``sd``, else for one where it isn't. Returns the best start's copies, shaped like x, and their
-    mean logit margin on fresh noise, the same for all starts, float64 [n].
+    The noise has standard deviation ``sd``. Returns the best start's copies, shaped like x, and
+    their mean logit margin on fresh noise, the same for all starts, float64 [n].
     """
-    x, sign = as_float(x), 1.0 if targeted else -1.0
+    x = as_float(x)
     fresh = torch.randn((draws, *x.shape), generator=generator, device=x.device, dtype=x.dtype)
     best, most = x, torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device)
     with evaluating(model):
         for _ in range(restarts):
-            d = start(x, tau, generator, bounds, math.inf)
+            d = random_start(x, tau, math.inf, generator, bounds)
             for _ in range(steps):
                 z, g = inside(x, d, bounds), torch.zeros_like(x)
                 for _ in range(draws):  # one of each sample at a time: small batches are faster
-                    copies = inside(z, normal(z, sd, generator), bounds)
-                    g = g + ascent(model, copies, y, targeted)
+                    copies = gaussian(z, sd, generator=generator, bounds=bounds)
+                    g = g + ascent(model, copies, y, targeted=True)
                 d = project(d + 2.5 * tau / steps * g.sign(), x, tau, math.inf, bounds)
             z = inside(x, d, bounds)
             with torch.no_grad():
                 seen = [logit_margin(model(inside(z, sd * noise, bounds)), y) for noise in fresh]
-            found = sign * torch.stack(seen).mean(0)
+            found = torch.stack(seen).mean(0)
             better = (found > most).view(-1, *[1] * (x.ndim - 1))
             best, most = torch.where(better, z, best), torch.maximum(found, most)
-    return best, sign * most
+    return best, most

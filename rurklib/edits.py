@@ -4,7 +4,7 @@ A text is x [n, dim, length]: a column for each token, and zero columns after th
 :mod:`rurklib.study.sources.text` embeds it. An edit is then a change of columns and needs no words.
 Edits are no ball: one token changes by a whole embedding, or not at all. Every draw decides for
 each token by a number of its own, so for one generator the edits at a larger rate include those at
-a smaller one. tau = 0 gives a copy of x.
+a smaller one. All give copies shaped like x, and at tau = 0 x. Bounds don't matter to them.
 """
 
 import torch
@@ -14,24 +14,20 @@ from rurklib import checks
 from rurklib.tensors import Bounds
 
 
-def delete(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
-    """Each token is taken out with probability ``tau``; those behind it move up, in their order.
-
-    x [n, dim, length] -> [n, dim, length]; tau = 1 gives texts without a token.
-    """
-    there = x.ne(0).any(1)
-    kept = there & (_numbers(there, generator) >= tau)
+def delete(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = None) -> Tensor:
+    """Each token is taken out with probability ``tau``; those behind it move up, in their order."""
+    there = x.ne(0).any(1)  # [n, length]: a token, no padding
+    kept = there & (torch.rand(there.shape, generator=generator, device=x.device) >= tau)
     order = (~kept).to(torch.uint8).argsort(dim=1, stable=True)  # kept first, in their order
-    moved = x.gather(2, order[:, None].expand_as(x))
-    return torch.where(kept.gather(1, order)[:, None], moved, torch.zeros_like(moved))
+    copies = torch.where(kept[:, None], x, torch.zeros_like(x))
+    return copies.gather(2, order[:, None].expand_as(x))
 
 
-def swap(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
+def swap(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = None) -> Tensor:
     """Tokens are paired with a neighbour, and each pair exchanged with probability ``tau``.
 
     Pairs begin with the first token or with the second, as chance has it for each text, so every
-    two neighbours can change places and no token moves further than one place. One without a
-    partner stays. x [n, dim, length] -> [n, dim, length].
+    two neighbours can change places and no token moves further than one place.
     """
     there = x.ne(0).any(1)
     n, length = there.shape
@@ -39,21 +35,20 @@ def swap(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
     place = torch.arange(length, device=x.device).expand(n, length)
     pair = place + first  # (0 1)(2 3)... or 0(1 2)(3 4)...
     partner = (pair ^ 1) - first
-    inside = (partner >= 0) & (partner < there.sum(1, keepdim=True))
+    inside = (partner >= 0) & (partner < there.sum(1, keepdim=True))  # one without a partner stays
     number = torch.rand(n, length // 2 + 1, generator=generator, device=x.device)
     exchanged = there & inside & (number.gather(1, pair // 2) < tau)
     return x.gather(2, torch.where(exchanged, partner, place)[:, None].expand_as(x))
 
 
-def typo(x: Tensor, tau: float, generator: torch.Generator) -> Tensor:
+def typo(x: Tensor, tau: float, *, generator: torch.Generator, bounds: Bounds = None) -> Tensor:
     """Each token is misspelt with probability ``tau``: its numbers get signs drawn anew.
 
     A changed letter makes another word, mostly one that nobody has seen, and the embedding of such
-    a word is random signs: so is a column of signs with signs drawn anew. x [n, dim, length] -> [n,
-    dim, length].
+    a word is random signs: so is a column of signs with signs drawn anew.
     """
     there = x.ne(0).any(1)
-    wrong = there & (_numbers(there, generator) < tau)
+    wrong = there & (torch.rand(there.shape, generator=generator, device=x.device) < tau)
     sign = torch.randint(0, 2, x.shape, generator=generator, device=x.device).to(x.dtype) * 2 - 1
     return torch.where(wrong[:, None], x * sign, x)
 
@@ -67,8 +62,3 @@ def check_texts(x: Tensor, tau: float, bounds: Bounds) -> None:
             f"x is {x.dtype} {tuple(x.shape)}: edits are for embedded texts, floats [n, dim, "
             "length] with a column for each token; for images take gaussian, for example"
         )
-
-
-def _numbers(there: Tensor, generator: torch.Generator) -> Tensor:
-    """A uniform number for each column, [n, length]."""
-    return torch.rand(there.shape, generator=generator, device=there.device)

@@ -43,7 +43,7 @@ from torch.optim.lr_scheduler import (
 
 from rurklib import checks
 from rurklib.checks import InputError
-from rurklib.perturb import pgd
+from rurklib.perturb import pgd, random_start
 from rurklib.tensors import Pair, as_float, generator, seeded
 
 AREA = (0.08, 1.0)  # of a zoomed crop, as a share of the image: torchvision's RandomResizedCrop
@@ -159,8 +159,8 @@ def led_astray(model: nn.Module, x: Tensor, y: Tensor, radius: float, *seeds: in
     Shapes: x [n, ...] float in [0, 1] (InputError if it isn't), y int64 [n].
     """
     stream = generator(*seeds, device=x.device)
-    with torch.enable_grad():
-        return pgd(model, x, y, radius, steps=STEPS, generator=stream)
+    start = random_start(x, radius, torch.inf, stream, (0.0, 1.0))
+    return pgd(model, x, y, radius, start=start, steps=STEPS)
 
 
 Precision = Literal["float32", "bfloat16", "auto"]

@@ -1,8 +1,6 @@
-"""What the tests share: nets small enough to check by hand, a few images, and two watchmen.
+"""What the tests share: nets small enough to check by hand, a few images, and two watchmen."""
 
-A *factory* fixture returns a function, so that a test says in its own words what it needs.
-"""
-
+import copy
 import os
 import random
 import shutil
@@ -33,8 +31,7 @@ collect_ignore = ["benchmarks"]  # they are run by hand
 
 
 def pytest_collection_modifyitems(items):
-    """Files with slow tests first: each file is one worker's, and the last to end shouldn't be a
-    long one. xdist must be told to keep this order (the Makefile does)."""
+    """Files with slow tests first: the last to end shouldn't be a long one (see the Makefile)."""
     slow = sorted({item.path for item in items if item.get_closest_marker("slow")}, reverse=True)
     items.sort(key=lambda item: slow.index(item.path) if item.path in slow else len(slow))
 
@@ -45,14 +42,12 @@ def seeded_generator(seed: int) -> torch.Generator:
 
 @pytest.fixture(autouse=True)
 def the_same_every_time() -> None:
-    """Nets that a test builds without a seed of its own have the same weights each time: what fails
-    once fails always."""
+    """Nets that a test builds without a seed have the same weights each time."""
     torch.manual_seed(0)
 
 
 @pytest.fixture
 def rng() -> Callable[[int], torch.Generator]:
-    """``rng(seed)``: a fresh generator."""
     return seeded_generator
 
 
@@ -68,18 +63,16 @@ def device(request, monkeypatch) -> torch.device:
 
 @pytest.fixture
 def linear() -> Callable[..., nn.Sequential]:
-    """``linear(weight, bias=None)``: flatten, then ``z = weight @ x + bias``. weight [classes, d];
-    a whole number d instead gives random weights for two classes."""
+    """``linear(weight, bias=None)``: ``z = weight @ x + bias``. weight [classes, d], or a whole
+    number d: random weights for two classes."""
 
-    def make(weight, bias=None, *, seed: int = 0, dtype=torch.float64) -> nn.Sequential:
+    def make(weight, bias=0.0, *, seed: int = 0, dtype=torch.float64) -> nn.Sequential:
         if isinstance(weight, int):
             weight = torch.randn(2, weight, generator=seeded_generator(seed), dtype=dtype)
         weight = torch.as_tensor(weight, dtype=dtype)
-        classes, d = weight.shape
-        layer = nn.utils.skip_init(nn.Linear, d, classes, dtype=dtype)  # no global draw
-        with torch.no_grad():
-            layer.weight.copy_(weight)
-            layer.bias.copy_(torch.as_tensor(0.0 if bias is None else bias, dtype=dtype))
+        layer = nn.utils.skip_init(nn.Linear, *weight.shape[::-1], dtype=dtype)  # no global draw
+        layer.weight.data.copy_(weight)
+        layer.bias.data.copy_(torch.as_tensor(0.0 if bias is None else bias, dtype=dtype))
         return nn.Sequential(nn.Flatten(), layer).eval()
 
     return make
@@ -87,9 +80,8 @@ def linear() -> Callable[..., nn.Sequential]:
 
 @pytest.fixture
 def cnn() -> Callable[..., nn.Sequential]:
-    """``cnn(seed=0)``: a conv net with BatchNorm and 3 classes on 1x6x6 images, in eval mode.
-    Its running statistics are not the initial ones, so that train and eval mode differ, and its
-    head is steep and centred, so that images get different labels and small steps matter."""
+    """``cnn(seed=0)``: a conv net with BatchNorm and 3 classes on 1x6x6 images, in eval mode. Train
+    mode differs, and its head is steep and centred: images get different labels."""
 
     def make(seed: int = 0) -> nn.Sequential:
         with torch.random.fork_rng(devices=[]):
@@ -143,12 +135,10 @@ def left_as_found() -> Callable:
     """``with left_as_found(model):`` fails if the block changed anything about the model."""
 
     def state(model: nn.Module) -> list:
-        return [
-            [m.training for m in model.modules()],
-            [p.requires_grad for p in model.parameters()],
-            [None if p.grad is None else p.grad.clone() for p in model.parameters()],
-            {k: v.clone() for k, v in model.state_dict().items()},
-        ]
+        grads = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+        modes = [m.training for m in model.modules()]
+        asked = [p.requires_grad for p in model.parameters()]
+        return [modes, asked, grads, copy.deepcopy(model.state_dict())]
 
     @contextmanager
     def watch(*models: nn.Module) -> Iterator[None]:
@@ -167,8 +157,7 @@ SMALL_STUDY = {
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory) -> Path:
-    """The folder of a finished digits run of six small models. The first worker makes it, each has
-    a copy."""
+    """A copy of a finished digits run of six small models, which the first worker makes."""
     from filelock import FileLock
 
     from rurklib import study
@@ -180,12 +169,9 @@ def small_run(tmp_path_factory) -> Path:
     folder = shared / "small" / "digits"
     with FileLock(shared / "small.lock"):
         if not folder.exists():
-            unfinished = folder.with_name("unfinished")
-            run = open_run("digits", unfinished, seeds=[0], settings=SMALL_STUDY)
-            study.train(run)
-            study.unlearn(run)
-            summarise(run)
-            study.measure(run)
+            run = open_run("digits", folder.with_name("made"), seeds=[0], settings=SMALL_STUDY)
+            for stage in (study.train, study.unlearn, summarise, study.measure):
+                stage(run)
             run.folder.rename(folder)
     return Path(shutil.copytree(folder, tmp_path_factory.mktemp("small") / "digits"))
 
@@ -205,13 +191,10 @@ def train_plainly(x: Tensor, y: Tensor, seed: int) -> nn.Module:
 
 @pytest.fixture(scope="session")
 def planted() -> SimpleNamespace:
-    """Toy data with something to remember and something to be robust about, and nets trained on it
-    without this package. ``planted.pair("forget")`` is samples and labels; ``planted.train(x, y,
-    seed)`` is one more net.
-
-    Three classes, 24 numbers in [0, 1]: eight *fine* features, which noise drowns and one sample in
-    five has from another class (to be learnt by heart), and sixteen *coarse* ones. Forget and
-    held-out samples are drawn alike; ``kept`` is the rest of what Original saw.
+    """Toy data with something to remember and to be robust about, and nets trained on it without
+    this package: three classes, 24 numbers in [0, 1]. Eight *fine* features are drowned by noise,
+    and one sample in five has another class's; sixteen are *coarse*. ``kept`` is the rest of what
+    Original saw. ``planted.pair("forget")`` is samples and labels.
     """
     g, n = seeded_generator(0), 700
     y = torch.arange(n) % 3

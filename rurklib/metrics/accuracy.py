@@ -3,23 +3,25 @@
 Avg. Gap: how far a method is from Re-train, over all accuracies at once.
 
 Reference: Hsu et al. 2025, sec. 5 and Table 1: the mean of |method - Re-train| over retain
-accuracy, unlearn accuracy, test accuracy and MIA (for ImageNet-100 over the first three).
+accuracy, unlearn accuracy, test accuracy and MIA.
 
-Notes on this implementation: a small gap is not proof of forgetting, and the four don't weigh the
-same: MIA moves by tens of points where test accuracy moves by one. What the paper prints is the gap
-of the mean over seeds (:func:`gap_of_means`), which is at most the mean of the seeds' gaps
-(:func:`average_gap`): a method that is wrong both ways has none.
+A small gap is not proof of forgetting, and the four weigh differently: MIA moves by tens of points
+where test accuracy moves by one. The paper prints the gap of the mean over seeds
+(:func:`gap_of_means`). It is at most the mean of the seeds' gaps (:func:`average_gap`): a method
+that is wrong in both directions has none.
 """
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from torch import Tensor, nn
 
 from rurklib.metrics.registry import metric
 from rurklib.tensors import Pair, logits
 
-COLUMNS = ("retain_accuracy", "unlearn_accuracy", "test_accuracy", "mia")
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ["retain_accuracy", "unlearn_accuracy", "test_accuracy", "mia"]
 
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
@@ -44,24 +46,22 @@ def accuracies(
 
 
 @metric(average_gap=("Avg. Gap", 2))
-def average_gap(rows: pd.DataFrame, columns: Sequence[str] = COLUMNS) -> pd.Series:
-    """Mean absolute difference to the mean Re-train row, for each row, in the columns' unit.
+def average_gap(rows: "pd.DataFrame") -> "pd.Series":
+    """Mean absolute difference to the mean Re-train row, for each row, in percentage points.
 
-    ``rows`` has a column ``method``, one or more rows of it "Re-train", and ``columns`` in percent.
-    Returns non-negative values with the index of ``rows``; NaN where a row lacks one of its
-    numbers (a mean over fewer would look like a gap of four).
+    ``rows`` has a column ``method``, one or more rows of it "Re-train", and COLUMNS in percent.
+    NaN where a row lacks one of its numbers: a mean over fewer would look like a gap of four.
     """
-    names = list(columns)
-    retrained = rows.loc[rows["method"] == "Re-train", names]
-    distance = (rows[names] - retrained.mean()).abs()
+    numbers = rows[COLUMNS]
+    distance = (numbers - numbers[rows["method"] == "Re-train"].mean()).abs()
     return distance.mean(axis=1, skipna=False).rename("average_gap")
 
 
 @metric(avg_gap_of_means=("", 2))
-def gap_of_means(rows: pd.DataFrame, columns: Sequence[str] = COLUMNS) -> pd.Series:
+def gap_of_means(rows: "pd.DataFrame") -> "pd.Series":
     """:func:`average_gap` of each method's mean row, as the paper prints it, on each of its rows.
 
     NaN for a method of which a row lacks a number.
     """
-    means = rows.groupby("method")[list(columns)].transform(lambda c: c.mean(skipna=False))
-    return average_gap(rows.assign(**means), columns).rename("avg_gap_of_means")
+    means = rows.groupby("method")[COLUMNS].transform(lambda c: c.mean(skipna=False))
+    return average_gap(rows.assign(**means)).rename("avg_gap_of_means")

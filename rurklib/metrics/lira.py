@@ -1,4 +1,4 @@
-"""LiRA, a likelihood-ratio attack that knows how hard each sample is: re-trained models say so.
+"""LiRA, a likelihood-ratio attack that knows how hard each sample is, from re-trained models.
 
 Reference: Carlini et al., "Membership Inference Attacks From First Principles", S&P 2022 (the
 offline attack).
@@ -9,16 +9,16 @@ Algorithm:
     3. ``auc``: over the forget samples, the chance that the model is surer than a reference
     4. ``mean_z``: how much surer, (phi - mean of the references) / sigma, averaged
 
-A re-trained model has AUC 0.5 and mean z 0, give or take noise. Near 1 the forget samples still
-show; far *below* 0.5 they show as well, being less certain than an unseen sample would be.
+A re-trained model has AUC 0.5 and mean z 0, up to noise. Near 1 the forget samples still show; far
+*below* 0.5 they show as well, being less certain than an unseen sample would be.
 
-The control ``held_out_auc`` is the chance that a forget sample's z is above that of a sample of the
-same class that no model saw. A model that saw more of a class is surer of *all* its samples: on
-digits, Original has an ``auc`` of 0.86 ... 0.94 but a ``held_out_auc`` of 0.56 ... 0.67.
+The control ``held_out``: are the z of forget samples above those of samples of the same class that
+no model saw? A model that saw more of a class is surer of *all* its samples: on digits, Original
+has an ``auc`` of 0.86 ... 0.94 but a ``held_out.auc`` of 0.56 ... 0.67.
 
-Notes on this implementation: sigma is one for all samples, pooled over the references' spread
-around each sample's own mean, as Carlini et al. advise for few shadow models. ``auc`` needs none.
-A model judged must not be among its references: ``np.delete(references, k, axis=0)``.
+Sigma is one for all samples, pooled over the references' spread around each sample's own mean, as
+Carlini et al. advise for few shadow models. ``auc`` needs none. A model judged must not be among
+its references: ``np.delete(references, k, axis=0)``.
 """
 
 import math
@@ -26,24 +26,22 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
-from scipy.optimize import brentq
 from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.metrics.registry import metric
 from rurklib.tensors import Pair, logit_margin, logits
 
-Array = Tensor | np.ndarray
+FPR = 0.01  # the false positive rate at which a true positive rate is given
 
 
 class Membership(NamedTuple):
-    """AUC (Hanley and McNeil's errors by Newcombe's interval) and the true positive rate at the
-    false positive rate asked for (Clopper and Pearson), each with its 95 % interval, in [0, 1].
+    """AUC (Hanley and McNeil's errors by Newcombe's interval) and the true positive rate at FPR
+    (Clopper and Pearson), each with its 95 % interval, in [0, 1].
 
     Both intervals are for this very model, over samples. The second takes the threshold as given:
-    with fewer than 1 / fpr others no false positive is allowed, the threshold is the largest of
-    them, and another draw of others would move it. The spread over re-trained models has it all.
+    with fewer than 1 / FPR others the threshold is the largest of them, and another draw of others
+    would move it. The spread over re-trained models includes that.
     """
 
     auc: float
@@ -54,44 +52,35 @@ class Membership(NamedTuple):
     tpr_high: float
 
 
-def membership(members: np.ndarray, others: np.ndarray, fpr: float = 0.01) -> Membership:
-    """Judge scores (higher: more like a member) of members [n] and others [m].
+def membership(members: np.ndarray, others: np.ndarray) -> Membership:
+    """Judge finite scores (higher: more like a member) of members [n] and others [m].
 
-    A member is found if its score is above all but floor(fpr m) of the others'. Raises InputError
-    if a side is empty or not finite.
+    In the AUC ties count half. A member is found if its score is above all but floor(FPR m) of the
+    others'.
     """
-    a, b = np.asarray(members, np.float64), np.asarray(others, np.float64)
-    for name, side in (("members", a), ("others", b)):
-        if side.ndim != 1 or not side.size or not np.isfinite(side).all():
-            raise checks.InputError(f"{name} {side.shape}: expected a vector of finite scores")
-    checks.number("fpr", fpr, 0.0, 1.0)
-    n, m = len(a), len(b)
-    value = auc(a, b)
-    low, high = auc_interval(value, pairs=n * m, shared=(n + m) / 2 - 1)
-    allowed = int(np.floor(fpr * m))
-    found = int((a > np.sort(b)[::-1][min(allowed, m - 1)]).sum()) if allowed < m else n
-    tpr_low = float(stats.beta.ppf(0.025, found, n - found + 1)) if found else 0.0
-    tpr_high = float(stats.beta.ppf(0.975, found + 1, n - found)) if found < n else 1.0
-    return Membership(value, low, high, found / n, tpr_low, tpr_high)
+    from scipy.stats import binomtest, mannwhitneyu
+
+    n, m = len(members), len(others)
+    auc = float(mannwhitneyu(members, others, method="asymptotic").statistic / (n * m))
+    found = int((members > np.sort(others)[::-1][int(FPR * m)]).sum())
+    exact = binomtest(found, n).proportion_ci()
+    interval = auc_interval(auc, n, m)
+    return Membership(auc, *interval, found / n, float(exact.low), float(exact.high))
 
 
-def auc(members: np.ndarray, others: np.ndarray) -> float:
-    """Chance that a member scores above another, ties counted half, in [0, 1]: U / (n m)."""
-    u = stats.mannwhitneyu(members, others, method="asymptotic").statistic
-    return float(u / (len(members) * len(others)))
+def auc_interval(value: float, n: int, m: int) -> tuple[float, float]:
+    """95 % interval of an AUC of n members and m others, in [0, 1].
 
-
-def auc_interval(value: float, *, pairs: int, shared: float) -> tuple[float, float]:
-    """95 % interval of an AUC found on ``pairs`` comparisons, in [0, 1].
-
-    A comparison shares its member with some others, its non-member with some: ``shared`` is the
-    mean of the two numbers. The interval holds all A from which ``value`` lies within 1.96 of
-    Hanley & McNeil's standard errors *at A*, so it keeps a width at 0 and 1 (Newcombe, Statistics
-    in Medicine 25 (2006) 559-573, method 5).
+    It holds all A from which ``value`` lies within 1.96 of Hanley & McNeil's standard errors *at
+    A*, so it keeps a width at 0 and 1 (Newcombe, Statistics in Medicine 25 (2006) 559-573,
+    method 5).
     """
+    from scipy.optimize import brentq
+
+    shared = (n + m) / 2 - 1  # comparisons that have a member, or a non-member, in common with one
 
     def excess(a: float) -> float:
-        variance = a * (1 - a) * (1 + shared * ((1 - a) / (2 - a) + a / (1 + a))) / pairs
+        variance = a * (1 - a) * (1 + shared * ((1 - a) / (2 - a) + a / (1 + a))) / (n * m)
         return (value - a) ** 2 - 1.959964**2 * variance
 
     # At value = 0 or 1 the excess is 0 there, which isn't the end that is sought.
@@ -101,16 +90,12 @@ def auc_interval(value: float, *, pairs: int, shared: float) -> tuple[float, flo
 
 
 class LiRA(NamedTuple):
-    """AUCs in [0, 1] with 95 % intervals, and ``mean_z`` (unbounded). The intervals are for these
-    very models, over samples that vary independently; another seed moves all samples together."""
+    """``auc`` in [0, 1], ``mean_z`` (unbounded), and the control: z of forget samples against z of
+    held-out ones."""
 
     auc: float
     mean_z: float
-    auc_low: float
-    auc_high: float
-    held_out_auc: float
-    held_out_low: float
-    held_out_high: float
+    held_out: Membership
 
 
 def confidence(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
@@ -120,33 +105,27 @@ def confidence(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     p_y rounds to 1. x [n, ...], y int64 [n]; raises InputError if they don't fit the model.
     """
     checks.pair((x, y), "samples", bounds=None)
-    if checks.logits(model, x, y) < 2:
-        raise checks.InputError("model has a single class: expected two or more")
+    checks.logits(model, x, y)
     return logit_margin(logits(model, x), y).cpu()
 
 
 def lira(
-    model_forget: Array, references_forget: Array, model_held_out: Array, references_held_out: Array
+    forget: np.ndarray,
+    references_forget: np.ndarray,
+    held_out: np.ndarray,
+    references_held_out: np.ndarray,
 ) -> LiRA:
     """Judge one model from confidences (:func:`confidence`) alone.
 
     Shapes: the model's on the forget samples [n] and on never-trained samples of the same class
-    [h]; those of K >= 2 re-trained references on both, [K, n] and [K, h]. Raises InputError for a
-    single reference or a value that isn't finite.
+    [h]; those of K >= 2 re-trained references on both, [K, n] and [K, h].
     """
-    own = [np.asarray(side, np.float64) for side in (model_forget, model_held_out)]
-    out = [np.asarray(side, np.float64) for side in (references_forget, references_held_out)]
-    n, k = len(own[0]), len(out[0])
-    if k < 2:
-        raise checks.InputError(f"{k} reference: expected two or more, to show a spread")
-    both = np.concatenate(out, axis=1)
-    if not (np.isfinite(both).all() and np.isfinite(np.concatenate(own)).all()):
-        raise checks.InputError("confidences hold NaN or infinity: leave such a model out")
+    both = np.concatenate([references_forget, references_held_out], axis=1)
     sigma = math.sqrt(both.var(axis=0, ddof=1).mean())
-    z, z_held_out = ((m - o.mean(axis=0)) / sigma for m, o in zip(own, out, strict=True))
-    above = float(((own[0] > out[0]) + (own[0] == out[0]) / 2).mean())
-    interval = auc_interval(above, pairs=n * k, shared=(k - 1) / 2)
-    return LiRA(above, float(z.mean()), *interval, *membership(z, z_held_out)[:3])
+    z = (forget - references_forget.mean(axis=0)) / sigma
+    z_held_out = (held_out - references_held_out.mean(axis=0)) / sigma
+    above = (forget > references_forget) + (forget == references_forget) / 2
+    return LiRA(float(above.mean()), float(z.mean()), membership(z, z_held_out))
 
 
 def confidences(model: nn.Module, forget: Pair, held_out: Pair) -> tuple[np.ndarray, ...]:
@@ -162,5 +141,4 @@ def lira_columns(
     if len(others) < 2:
         return math.nan, math.nan
     forget, held_out = (np.stack(side) for side in zip(*others, strict=True))
-    found = lira(own[0], forget, own[1], held_out)
-    return found.auc, found.mean_z
+    return lira(own[0], forget, own[1], held_out)[:2]

@@ -8,19 +8,13 @@ Algorithm:
     2. fit an RBF support vector machine to tell seen samples (1) from unseen ones (0) by p_y alone
     3. show it samples that it was not fitted on; the score is the share that it calls 0, unseen
 
-So the score is the attack's *failure rate*: higher means better forgotten, and what to compare it
-with is Re-train's score, not 50 or 100. It says little where seen and unseen samples look alike
-(a net that is right about nearly all test samples), and the seen and unseen samples are of all
-classes while the forget samples may be of one.
+So the score is the attack's *failure rate*: higher means better forgotten. Compare it with
+Re-train's score, not with 50 or 100. It says little where seen and unseen samples look alike.
 
-Notes on this implementation: the paper doesn't say how the two sides are balanced. A retain set
-many times larger than the test set would let the machine call everything seen. The published code
-of the attack takes the first ``len(test)`` retain samples; here both sides are drawn without
-replacement to the size of the smaller, by ``seed``, so the order of the data set (often by class)
-has no say. At most CAP of each are used, because fitting takes time quadratic in their number.
+The paper doesn't say how the two sides are balanced, and a large retain set would let the machine
+call everything seen. Here both sides are drawn without replacement to the size of the smaller, so
+the order of the data set (often by class) has no say.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -30,40 +24,22 @@ from rurklib import checks
 from rurklib.metrics.registry import metric
 from rurklib.tensors import Pair, logits
 
-CAP = 5000  # of each side: 10,000 points are fitted in seconds, 80,000 would take the better hour
-
-
-def mia(model: nn.Module, retain: Pair, test: Pair, forget: Pair, *, seed: int = 0) -> float:
-    """Sample unlearning: percent of forget samples called unseen, retain = 1 against test = 0.
-
-    Each pair is (x [n, ...], y int64 [n]). Returns a value in [0, 100], higher = better forgotten;
-    the model is left as found. Raises InputError if a pair is empty or doesn't fit the model.
-    """
-    fitted = (_some(*pair, seed=seed) for pair in (retain, test))
-    seen, unseen, scored = (likelihood(model, *pair) for pair in (*fitted, forget))
-    return float(100 * (~svm_membership(seen, unseen, scored, seed=seed)).mean())
-
-
-def _some(x: Tensor, y: Tensor, *, seed: int) -> Pair:
-    """At most CAP samples: the machine is fitted on no more, so no others are asked about."""
-    if len(y) <= CAP:
-        return x, y
-    index = torch.from_numpy(np.random.default_rng([seed, 1]).permutation(len(y))[:CAP])
-    return x[index], y[index]
+CAP = 5000  # of each side: 10,000 points are fitted in seconds, 80,000 would take most of an hour
 
 
 @metric(mia=("MIA %", 2))
-def papers_mia(
+def mia(
     model: nn.Module, retain: Pair, forget: Pair, test: Pair, held_out: Pair, whole_class: bool
 ) -> float:
-    """:func:`mia` as it suits what is forgotten: samples, or a ``whole_class``.
+    """Percent of forget samples called unseen, retain = 1 against test = 0, in [0, 100].
 
-    Then it is retain = 1 against forget = 0, and the score is the percent of ``held_out`` called
-    unseen, a part of the class that is not in ``forget`` (scoring what the machine was fitted on
-    would flatter it).
+    Of a ``whole_class``: percent of ``held_out``, the part of the class that is not in ``forget``,
+    called unseen, retain = 1 against forget = 0; scoring what the machine was fitted on would
+    flatter it. Raises InputError if a pair (x [n, ...], y int64 [n]) doesn't fit the model.
     """
-    parts = (retain, forget, held_out) if whole_class else (retain, test, forget)
-    return mia(model, *parts)
+    fitted, scored = ((retain, forget), held_out) if whole_class else ((retain, test), forget)
+    sides = [likelihood(model, *pair) for pair in (*(_some(*pair) for pair in fitted), scored)]
+    return float(100 * (~svm_membership(*sides)).mean())
 
 
 def likelihood(model: nn.Module, x: Tensor, y: Tensor) -> np.ndarray:
@@ -75,23 +51,23 @@ def likelihood(model: nn.Module, x: Tensor, y: Tensor) -> np.ndarray:
     return shares.gather(1, y[:, None])[:, 0].cpu().numpy()
 
 
-def svm_membership(
-    seen: Sequence[float] | np.ndarray,
-    unseen: Sequence[float] | np.ndarray,
-    scored: Sequence[float] | np.ndarray,
-    *,
-    seed: int = 0,
-) -> np.ndarray:
+def svm_membership(seen: np.ndarray, unseen: np.ndarray, scored: np.ndarray) -> np.ndarray:
     """Which of ``scored`` a machine fitted to seen = 1, unseen = 0 calls 1, bool [k].
 
-    Likelihoods [n], [m], [k] in [0, 1]; ``seed`` decides which of them are fitted.
+    Likelihoods [n], [m], [k] in [0, 1].
     """
     from sklearn.svm import SVC  # a second of import time that only this needs
 
-    sides = [np.asarray(side, dtype=np.float64) for side in (seen, unseen, scored)]
-    size = min(len(sides[0]), len(sides[1]), CAP)
-    rng = np.random.default_rng([seed, 2])
-    fitted = np.concatenate([rng.choice(side, size, replace=False) for side in sides[:2]])
-    machine = SVC(C=3, gamma="auto", kernel="rbf")
-    machine.fit(fitted[:, None], np.repeat([1, 0], size))
-    return np.asarray(machine.predict(sides[2][:, None]) == 1)
+    size = min(len(seen), len(unseen), CAP)
+    rng = np.random.default_rng([0, 2])
+    fitted = np.concatenate([rng.choice(side, size, replace=False) for side in (seen, unseen)])
+    machine = SVC(C=3, gamma="auto", kernel="rbf").fit(fitted[:, None], np.repeat([1, 0], size))
+    return np.asarray(machine.predict(scored[:, None]) == 1)
+
+
+def _some(x: Tensor, y: Tensor) -> Pair:
+    """At most CAP samples, for the machine is fitted on no more."""
+    if len(y) <= CAP:
+        return x, y
+    index = torch.from_numpy(np.random.default_rng([0, 1]).permutation(len(y))[:CAP])
+    return x[index], y[index]

@@ -6,16 +6,14 @@ A metric is a function under :func:`metric`. It is given what its parameters nam
   pairs (x, y); ``whole_class``: whether all samples of a class are forgotten;
 - or ``rows``: the table of all models, with the columns of all metrics that look at one.
 
-One that compares a model with re-trained ones has a ``reading``, a function of the first kind, and
-is itself called with what that gave for the model, and a list of what it gave for each re-trained
-model but this one. A metric returns a number, or a tuple with one for each of its columns; from
-``rows`` a series.
+One that compares a model with re-trained ones has a ``reading``, a function of the first kind. It
+is called with what that gave for the model, and a list of what it gave for each re-trained model
+but this one. A metric returns a number, or a tuple of one for each column; from ``rows`` a series.
 """
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from rurklib import checks
 
@@ -23,8 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 GIVEN = ("model", "original", "retain", "forget", "test", "held_out", "whole_class", "rows")
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """``needs``: parameters of the function, or of its ``reading``. ``columns``: name -> heading in
     tables for people ("": it isn't shown there), and how many digits after the point."""
 
@@ -52,10 +49,10 @@ def metric(
 
     def register(function: F) -> F:
         parameters = inspect.signature(reading or function).parameters.values()
-        needs = [p.name for p in parameters if p.default is p.empty]
+        needs = tuple(p.name for p in parameters if p.default is p.empty)
         for name in needs:
             checks.one_of(f"parameter of the metric {function.__name__}", name, GIVEN)
-        METRICS[function.__name__] = Metric(function, tuple(needs), columns, reading)
+        METRICS[function.__name__] = Metric(function, needs, columns, reading)
         return function
 
     return register

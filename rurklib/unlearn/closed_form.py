@@ -11,46 +11,30 @@ from torch.func import functional_call, jvp, vjp
 
 from rurklib import checks, tensors
 from rurklib.tensors import Pair
-from rurklib.unlearn.contract import Count, NotNegative, Positive, method
+from rurklib.train import Count, NotNegative
+from rurklib.unlearn.contract import Positive, method
 
 
-def head_of(model: nn.Module, x: Tensor) -> nn.Linear:
-    """The last linear layer, or InputError if its output isn't what the model returns."""
-    linear = [m for m in model.modules() if isinstance(m, nn.Linear)]
-    out = model(tensors.as_float(x[:2]))
-    if not linear or not torch.equal(calls(model, linear[-1], x[:2], 2)[1], out):
-        raise checks.InputError("CR: the model's output isn't that of its last nn.Linear layer")
-    return linear[-1]
-
-
-def calls(model: nn.Module, layer: nn.Module, x: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
-    """What goes into a layer and what comes out of it when the model is given x."""
-    seen: list[tuple[Tensor, Tensor]] = []
-    hook = layer.register_forward_hook(lambda _, given, out: seen.append((given[0], out)))
+def features(model: nn.Module, x: Tensor, batch_size: int = 128) -> Tensor:
+    """Step 1: inputs of the last linear layer [n, d] in float64, with a column of ones where it has
+    a bias. Raises InputError if that layer's output isn't what the model returns."""
+    head, seen, returned = head_of(model), [], []
+    hook = head.register_forward_hook(lambda _, given, out: seen.append((given[0], out)))
     for batch in x.split(batch_size):
-        model(tensors.as_float(batch))
+        returned.append(model(tensors.as_float(batch)))
     hook.remove()
-    given, out = (torch.cat(parts) for parts in zip(*seen, strict=True))
-    return given, out
-
-
-def features(model: nn.Module, head: nn.Linear, x: Tensor, batch_size: int) -> Tensor:
-    """Inputs of the head [n, d] in float64, with a column of ones where the head has a bias."""
-    z = calls(model, head, x, batch_size)[0].double()
+    if len(seen) != len(returned) or not torch.equal(seen[0][1], returned[0]):
+        raise checks.InputError("CR: the model's output isn't that of its last nn.Linear layer")
+    z = torch.cat([given for given, _ in seen]).double()
     return z if head.bias is None else F.pad(z, (0, 1), value=1.0)
 
 
-def gradient(w: Tensor, z: Tensor, s: Tensor, lam: float) -> Tensor:
-    """Gradient of the summed loss of (z, s), each sample with its share of the regulariser."""
-    return z.T @ (-s * torch.sigmoid(-s * (z @ w))) + lam * len(z) * w
-
-
-def solve_hessian(w: Tensor, z: Tensor, lam: float, g: Tensor) -> Tensor:
-    """H^{-1} g with H the Hessian that belongs to :func:`gradient`."""
-    p = torch.sigmoid(z @ w)
-    hessian = (z.T * (p * (1 - p))) @ z
-    hessian.diagonal().add_(lam * len(z))
-    return torch.cholesky_solve(g[:, None], torch.linalg.cholesky(hessian))[:, 0]
+def head_of(model: nn.Module) -> nn.Linear:
+    """The last linear layer."""
+    linear = [m for m in model.modules() if isinstance(m, nn.Linear)]
+    if not linear:
+        raise checks.InputError("CR: the model has no nn.Linear layer, expected one as its last")
+    return linear[-1]
 
 
 def fit_head(z: Tensor, s: Tensor, lam: float) -> Tensor:
@@ -66,16 +50,19 @@ def fit_head(z: Tensor, s: Tensor, lam: float) -> Tensor:
     return z.new_tensor(newton.coef_[0])
 
 
+def newton_step(w: Tensor, zr: Tensor, zf: Tensor, sf: Tensor, lam: float) -> Tensor:
+    """H^{-1} g of step 4. Each sample has its share of the regulariser."""
+    g = zf.T @ (-sf * torch.sigmoid(-sf * (zf @ w))) + lam * len(zf) * w
+    p = torch.sigmoid(zr @ w)
+    hessian = (zr.T * (p * (1 - p))) @ zr
+    hessian.diagonal().add_(lam * len(zr))
+    return torch.cholesky_solve(g[:, None], torch.linalg.cholesky(hessian))[:, 0]
+
+
 @method("CR", search={"lam": (1e-4, 1.0)})
 @torch.no_grad()
 def cr(
-    model: nn.Module,
-    retain: Pair,
-    forget: Pair,
-    *,
-    seed: int,
-    lam: Positive = 0.1,
-    batch_size: Count = 128,
+    model: nn.Module, retain: Pair, forget: Pair, *, seed: int, lam: Positive = 0.1
 ) -> nn.Module:
     """CR: certified removal, one Newton step on logistic heads over frozen features.
 
@@ -90,24 +77,21 @@ def cr(
         4. w_k <- w_k + H^{-1} g
 
     Notes on this implementation: step 4 is the paper's w - H^{-1} grad L(w, S_r), because at the
-    optimum of step 2 the two gradients cancel; the factor lambda that it prints before H^{-1} would
-    only shorten the step, so lambda is read as the regulariser. Step 2 replaces Original's softmax
-    head: the logits are then the scores w_k.z, right for ranking classes, but no calibrated
-    softmax. Guo normalises the features, which a linear head can't do later, so here they keep
-    their size; a bias is regularised like every weight. Guo's certificate covers the heads alone,
-    and needs a random b.w in step 2, for whose size the paper gives no value: it is left out. The
-    features still know the forget set. lam 0.1 is the paper's.
+    optimum of step 2 the two gradients cancel; lambda, printed before H^{-1} too, is read as the
+    regulariser. The logits are then the scores w_k.z, which rank classes but are no calibrated
+    softmax. Features keep their size (Guo normalises them); a bias is regularised like a weight.
+    Guo's certificate covers the heads alone and needs a random b.w in step 2, which is left out.
+    The features still know the forget set. lam 0.1 is the RURK paper's.
     """
     model.eval()
-    head = head_of(model, retain[0])
+    head = head_of(model)
     if not all(p.requires_grad for p in head.parameters()):
         raise checks.InputError("the head is frozen (requires_grad is False): CR makes a new one")
-    zr, zf = (features(model, head, x, batch_size) for x in (retain[0], forget[0]))
-    z = torch.cat([zr, zf])
+    zr, zf = (features(model, x) for x in (retain[0], forget[0]))
     for k in range(head.out_features):
-        sr, sf = (2.0 * (y == k) - 1.0 for y in (retain[1], forget[1]))
-        w = fit_head(z, torch.cat([sr, sf]).to(z), lam)
-        w = w + solve_hessian(w, zr, lam, gradient(w, zf, sf.to(z), lam))
+        sr, sf = (2.0 * (y == k).to(zr) - 1.0 for y in (retain[1], forget[1]))
+        w = fit_head(torch.cat([zr, zf]), torch.cat([sr, sf]), lam)
+        w = w + newton_step(w, zr, zf, sf, lam)
         head.weight[k] = w[: head.in_features]
         if head.bias is not None:
             head.bias[k] = w[-1]
@@ -191,15 +175,12 @@ def ntk(
     residuals e_f = e + J d_all taken at the optimum. By inverting the kernel matrix in blocks this
     equals the paper's w + P grad f(S_f)^T M V, which needs all n * classes gradients in memory.
     Here H is never formed: J and J^T are applied by forward and reverse mode to a batch at a time,
-    and conjugate gradients solve to ``tolerance``. On a linear model the result is retraining with
-    squared loss and the same ridge. The paper linearises at the initialisation, which an unlearner
-    isn't given (nor can it then rescale the step by the "trapezium trick"); here it is at Original,
-    and the ridge pulls w + d to zero as weight decay did. The ridge keeps its weight n in step 3,
-    as in the paper's formula; the official code counts the retain set only. Stopping the solver
-    early isn't a milder step: on digits 20 products forget more than the solution does. Eval mode:
-    BatchNorm's statistics are constants. The official ridge is 0.1, for which the solver needs
-    several hundred products; residual "softmax" is official for cross-entropy: softmax(f) -
-    onehot(y) with the Jacobian of f.
+    and conjugate gradients solve to ``tolerance``. The paper linearises at the initialisation,
+    which an unlearner isn't given; here it is at Original (in eval mode), and the ridge pulls w + d
+    to zero as weight decay did. The ridge keeps its weight n in step 3, as in the paper's formula.
+    The official ridge is 0.1, for which the solver needs several hundred products; stopping early
+    isn't a milder step (on digits it forgets more). Residual "softmax" is official for
+    cross-entropy: softmax(f) - onehot(y) with the Jacobian of f.
     """
     linear = Linearised(model, batch_size)
     (xr, yr), (xf, yf) = retain, forget

@@ -16,14 +16,14 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, Field, create_model
 from torch import nn
 
 from rurklib import checks
-from rurklib.tensors import Pair, finite, seeded
+from rurklib.tensors import Bounds, Pair, finite, seeded
 from rurklib.train import SGD, Precision, casts, computing, plain
 
 Method = Callable[..., nn.Module]  # (model, retain, forget, *, seed=0, **hyperparameters)
@@ -34,13 +34,9 @@ METHODS: dict[str, Method] = {}
 Space = Mapping[str, tuple[int, int] | tuple[float, float] | list]
 SEARCH: dict[str, Space] = {}
 
-Count = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-EVERYONES = {"seed": Annotated[int, Field(ge=0)], "bounds": Any, "precision": Precision}
-LEARNING = tuple(f.name for f in fields(SGD))
+EVERY_METHODS = {"seed": Annotated[int, Field(ge=0)], "bounds": Any, "precision": Precision}
 
 
 class Diverged(checks.InputError):
@@ -56,26 +52,30 @@ def method(
     of their own (``lr``, ``epochs`` ...). One that is None here, as ``clip`` may be, isn't offered.
     ``search`` is the space in which to tune it.
     """
+    learning = {k: v for k, v in asdict(sgd).items() if v is not None} if sgd else {}
 
     def register(algorithm: Method) -> Method:
-        flat = {key: v for key in LEARNING if (v := getattr(sgd, key, None)) is not None}
-
         @functools.wraps(algorithm)
         def run(
-            model: nn.Module, retain: Pair, forget: Pair, *, seed: int = 0, **values: Any
+            model: nn.Module,
+            retain: Pair,
+            forget: Pair,
+            *,
+            seed: int = 0,
+            bounds: Bounds = (0.0, 1.0),
+            precision: Precision = "float32",
+            **values: Any,
         ) -> nn.Module:
-            check(name, {"seed": seed, **values})
-            bounds = values.get("bounds", (0.0, 1.0))
-            precision = values.pop("precision", "float32")
-            if "bounds" not in defaults(name):  # all inputs have them, some algorithms use them
-                values.pop("bounds", None)
+            check(name, {"seed": seed, "precision": precision, **values})
             retain = checks.pair(retain, "retain", bounds)
             forget = checks.pair(forget, "forget", bounds)
             checks.disjoint(retain[0], forget[0])
             checks.logits(model, *retain)
             checks.logits(model, *forget)
+            if "bounds" in defaults(name):
+                values["bounds"] = bounds
             if sgd is not None:
-                own = {key: values.pop(key) for key in flat if key in values}
+                own = {key: values.pop(key) for key in learning if key in values}
                 values["sgd"] = replace(sgd, **own)
             start = copy.deepcopy(model)
             with seeded(seed), computing(start, precision):
@@ -83,14 +83,13 @@ def method(
             if not casts(model):  # else a method within a method: the outer one's precision holds
                 plain(out)
             if not finite(out):
-                less = "lr" if "lr" in defaults(name) else "change"
+                mend = f"lr (of a study: --set {name}.lr=0.01)" if learning else "change"
                 raise Diverged(
-                    f"{name} seed {seed} diverged: its weights aren't finite; try a smaller {less}"
-                    + f" (of a study: --set {name}.lr=0.01)" * (less == "lr")
+                    f"{name} seed {seed} diverged: its weights aren't finite; try a smaller {mend}"
                 )
             return out
 
-        run.__signature__ = _flattened(algorithm, flat)  # type: ignore[attr-defined]
+        run.__signature__ = _seen_by_users(algorithm, learning)  # type: ignore[attr-defined]
         METHODS[name] = run
         SEARCH[name] = search or {}
         return run
@@ -98,42 +97,36 @@ def method(
     return register
 
 
-def _flattened(algorithm: Method, sgd: Mapping[str, Any]) -> inspect.Signature:
-    """The signature that users see: seed 0 unless said otherwise, and SGD's values one by one."""
-    signature, flat = inspect.signature(algorithm, eval_str=True), []
-    for p in signature.parameters.values():
-        own = {p.name: 0 if p.name == "seed" else p.default}
-        for name, value in (sgd if p.name == "sgd" else own).items():
-            kind = SGD.__annotations__.get(name, p.annotation)
-            flat.append(p.replace(name=name, default=value, annotation=kind))
-    return signature.replace(parameters=flat)
+def _seen_by_users(algorithm: Method, learning: Mapping[str, Any]) -> inspect.Signature:
+    """The algorithm's signature with SGD's values one by one in place of ``sgd``."""
+    signature = inspect.signature(algorithm, eval_str=True)
+    parameters = dict(signature.parameters)
+    sgd = parameters.pop("sgd", None)
+    if sgd is not None:
+        for name, value in learning.items():
+            kind = SGD.__annotations__[name]
+            parameters[name] = sgd.replace(name=name, default=value, annotation=kind)
+    return signature.replace(parameters=list(parameters.values()))
 
 
 @functools.cache
 def _types(method: Method) -> type[BaseModel]:
-    """A method's hyper-parameters by their types."""
+    """A method's hyper-parameters by their types; one without a type may be anything."""
     found = inspect.signature(method).parameters.values()
-    own = {p.name: p.annotation for p in found if p.kind is p.KEYWORD_ONLY} | EVERYONES
-    kinds: Any = {
+    own = {p.name: p.annotation for p in found if p.kind is p.KEYWORD_ONLY} | EVERY_METHODS
+    fields: Any = {
         k: (Any if kind is inspect.Parameter.empty else kind, None) for k, kind in own.items()
     }
-    config = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
-    return create_model("Values", __config__=config, **kinds)
+    return create_model("Values", __config__=checks.TYPES_DECIDE, **fields)
 
 
 def check(name: str, values: Mapping[str, Any]) -> None:
     """Raise InputError for a hyper-parameter that a method hasn't, or a value of no use to it."""
-    kinds = _types(METHODS[name])
+    types = _types(METHODS[name])
     for key in values:
-        checks.one_of(f"hyper-parameter of {name}", key, kinds.model_fields)
-    SGD(**{key: value for key, value in values.items() if key in LEARNING})  # checks them
-    try:
-        kinds(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        said = f"{first['loc'][0]} = {first['input']!r}: expected "
-        raise checks.InputError(said * (first["type"] != "value_error") + expected) from None
+        checks.one_of(f"hyper-parameter of {name}", key, types.model_fields)
+    with checks.as_input_error():
+        types(**values)
 
 
 def defaults(name: str) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.tensors import Pair, as_float, evaluating, generator
-from rurklib.train import SGD
-from rurklib.unlearn.contract import NotNegative, Positive, Share, method
+from rurklib.train import SGD, NotNegative
+from rurklib.unlearn.contract import Positive, Share, method
 from rurklib.unlearn.fine_tuning import descend
 from rurklib.unlearn.layers import reset
 
@@ -59,14 +59,12 @@ def scrub(
         4. return the student;  KL = KL(teacher || student) of the softened outputs
 
     Notes on this implementation: the paper writes the sum E_r[alpha KL + gamma L] - E_f[KL]; its
-    code alternates passes, and so does this. KL is that code's, times temperature^2. One optimiser
-    runs through all steps, as in the code, which cuts the rate in steps. With
-    ``batchnorm="frozen"`` the student starts where it agrees with its teacher exactly; there the
-    gradient of KL is 0, so the max-steps find nothing to enlarge and the method hardly moves. In
-    train mode, the code's and the default, it is the statistics of a batch of forget samples alone
-    that set the two apart. Forget batches are smaller in the code (32); here one size serves both,
-    so ``batch_size`` decides how many max-steps there are. The defaults are the paper's, gamma 0.6
-    on CIFAR-10; epochs and temperature are those of its settings with the same lr and alpha.
+    code alternates passes, and so does this, with one optimiser for all steps and KL times
+    temperature^2. With ``batchnorm="frozen"`` the student starts where it agrees with its teacher
+    exactly; there the gradient of KL is 0, so the max-steps find nothing to enlarge and the method
+    hardly moves. In train mode, the code's and the default, the statistics of a batch of forget
+    samples alone set the two apart. Forget batches are smaller in the code (32); here one size
+    serves both. The defaults are the RURK paper's, gamma 0.6 on CIFAR-10.
     """
     if max_epochs > sgd.epochs:
         raise checks.InputError(
@@ -127,11 +125,10 @@ def bad_teacher(
            the competent teacher's output for a retain sample, the other's for a forget sample
 
     Notes on this implementation: as in the paper, a share of the retain set does, drawn once.
-    Retain and forget samples share batches. No labels are used. Both teachers are in eval mode; the
-    blank net's BatchNorm has its initial statistics there. The paper's optimiser is Adam with lr
-    1e-4; SGD needs more, so lr is that of the other methods. KL is SCRUB's, a mean over samples;
-    the official code divides by the classes too. The other defaults are the paper's (batch_size 256
-    there).
+    Retain and forget samples share batches. No labels are used. Both teachers are in eval mode. The
+    paper's optimiser is Adam with lr 1e-4; SGD needs more, so lr is that of the other methods. KL
+    is a mean over samples; the official code divides by the classes too. The other defaults are the
+    paper's (batch_size 256 there).
     """
     competent, incompetent = copy.deepcopy(model).eval(), copy.deepcopy(model).eval()
     reset([incompetent.requires_grad_(True)], seed)
@@ -149,12 +146,6 @@ def bad_teacher(
 
 
 NEVER = -1e10  # a masked logit: its softmax is 0, and 0 times it is a number, as 0 * inf isn't
-
-
-def masked(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Step 1: the model's logits [n, classes] of x [n, ...], those of the labels y masked."""
-    with torch.no_grad(), evaluating(model):
-        return model(as_float(x)).scatter(1, y[:, None], NEVER)
 
 
 @method(
@@ -179,14 +170,14 @@ def delete(model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sgd: SGD)
 
     Notes on this implementation: T is found once, in eval mode; the official code asks Original at
     each step. It is made for whole classes. Where part of a class is forgotten, which the paper
-    leaves open, each sample's own label is masked: the student learns that these samples are surely
-    not of their class, which a re-trained model doesn't say of most, so with many steps it
-    over-forgets, and takes the retained ones of the class with it. The defaults are the official
-    code's for a class of CIFAR-10: lr 1e-3 is that of its command, its configuration has 1e-4.
+    leaves open, each sample's label is masked: the student learns that these samples are surely not
+    of their class, which a re-trained model doesn't say of most, so with many steps it
+    over-forgets. The defaults are those of the official code's command for a class of CIFAR-10.
     """
     x, y = forget
-    pieces = zip(x.split(sgd.batch_size), y.split(sgd.batch_size), strict=True)
-    teacher = torch.cat([masked(model, a, b) for a, b in pieces])
+    with torch.no_grad(), evaluating(model):
+        logits = torch.cat([model(as_float(batch)) for batch in x.split(sgd.batch_size)])
+    teacher = logits.scatter(1, y[:, None], NEVER)
 
     def loss(x: Tensor, target: Tensor) -> Tensor:
         return distillation_kl(model(x), target, 1.0)

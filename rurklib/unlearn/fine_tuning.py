@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.tensors import Pair, generator
-from rurklib.train import SGD, Batch, cycled
-from rurklib.unlearn.contract import NotNegative, method
+from rurklib.train import SGD, Batch, NotNegative, cycled
+from rurklib.unlearn.contract import method
 
 Loss = Callable[..., Tensor]
 
@@ -58,18 +58,6 @@ def gd(model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sgd: SGD) -> 
     return sgd.fine_tune(model, retain, seed=seed)
 
 
-def noise_term(weights: list[nn.Parameter], sigma: float, generator: torch.Generator) -> Tensor:
-    """sigma * <xi, w> with a fresh xi ~ N(0, I): its gradient by w is the noise sigma * xi.
-
-    Added to a loss, it adds exactly that noise to the loss's gradient, whatever the optimiser.
-    """
-    total = torch.zeros((), device=weights[0].device)
-    for w in weights:
-        xi = torch.randn(w.shape, generator=generator, device=w.device, dtype=w.dtype)
-        total = total + sigma * (xi * w).sum()
-    return total
-
-
 @method(
     "NGD",
     sgd=SGD(lr=0.1, momentum=0.0),
@@ -88,15 +76,19 @@ def ngd(
         2. w <- w - eta (g + xi)  with g the gradient of L(w, S_r)
 
     Notes on this implementation: Hsu et al. say "as GD, with (sigma, eta)". Momentum is 0 here: the
-    update as printed has none, nor has the Langevin code that they follow, and GD's 0.9 would make
-    both the step and the noise that has piled up ten times as large. (That code scales the noise as
-    sqrt(2 eta) sigma xi; they, and this, as eta sigma xi.) With the rate the noise falls to 0.
+    update as printed has none, nor has the Langevin code that they follow (which scales the noise
+    as sqrt(2 eta) sigma xi; they, and this, as eta sigma xi). With the rate the noise falls to 0.
     """
     weights = [p for p in model.parameters() if p.requires_grad]
     noise = generator(seed, 3, device=weights[0].device)
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(model(x), y) + noise_term(weights, sigma, noise)
+        """The loss + sigma <xi, w>, whose gradient is the loss's + sigma xi."""
+        total = torch.zeros((), device=x.device)
+        for w in weights:
+            xi = torch.randn(w.shape, generator=noise, device=w.device, dtype=w.dtype)
+            total = total + sigma * (xi * w).sum()
+        return F.cross_entropy(model(x), y) + total
 
     return descend(model, loss, retain, seed=seed, sgd=sgd)
 
@@ -113,9 +105,8 @@ def ga(model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sgd: SGD) -> 
     Notes on this implementation: so cited by Hsu et al. (Graves et al. subtract logged updates).
     Nothing holds the retain set, so a few steps too many destroy the model. With
     ``batchnorm="train"`` (no paper says) running statistics drift to those of one class, and at Hsu
-    et al.'s rate that is all that happens: on all of CIFAR-10 no weight moves by more than 4e-5,
-    forget accuracy falls from 93 to 30 %, and with frozen statistics it stays (first edition: ``git
-    show 3a42100:tests/benchmarks/batchnorm.py``).
+    et al.'s rate that is all that happens on CIFAR-10: with frozen statistics forget accuracy stays
+    (first edition: ``git show 3a42100:tests/benchmarks/batchnorm.py``).
     """
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
@@ -167,9 +158,8 @@ def l1_sparse(
 
     Notes on this implementation: in the official code gamma falls by epochs, here by steps, so that
     it falls within a single epoch too. The norm is over every weight that learns, biases and
-    BatchNorm's included, as there. A subgradient step hardly ever ends at exactly 0. With gamma = 0
-    this is GD. The defaults are the official code's, but for gamma (0.2 there; what is much depends
-    on the net and on how long it is trained: tune it) and batch_size (256 there).
+    BatchNorm's included, as there. The defaults are the official code's, but for gamma (0.2 there;
+    tune it: what is much depends on the net) and batch_size (256 there).
     """
     steps, step = sgd.steps(len(retain[0])), itertools.count()
 
@@ -198,10 +188,9 @@ def random_labels(
         2. minimise the loss of retain and relabelled forget set together by SGD
 
     Notes on this implementation: a label is drawn once, as Graves et al. relabel their data set;
-    SalUn (:mod:`rurklib.unlearn.salun`) draws anew in each pass. A sample of either set counts the
-    same, so a small forget set is a small share of each batch. The more passes, the better the
-    wrong labels are learnt by heart: samples that are nearly never right give themselves away too.
-    These papers give no values; the defaults are those of later papers' baselines.
+    SalUn draws anew in each pass. A sample of either set counts the same, so a small forget set is
+    a small share of each batch. These papers give no values; the defaults are those of later
+    papers' baselines.
     """
     classes = checks.logits(model, *retain)
     drawn = wrong_labels(forget[1], classes, generator(seed, 3, device=forget[1].device))

@@ -16,7 +16,7 @@ is the "empirical" Fisher of the field.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,8 +26,8 @@ from torch.nn.utils import vector_to_parameters
 
 from rurklib import checks
 from rurklib.tensors import Pair, as_float, evaluating, generator
-from rurklib.train import casts
-from rurklib.unlearn.contract import Count, NotNegative, Positive, method
+from rurklib.train import Count, NotNegative, casts
+from rurklib.unlearn.contract import Positive, method
 
 Of = Callable[[Tensor, Tensor], Tensor]  # a sample's logits [1, classes] and label -> a number
 
@@ -38,7 +38,7 @@ def log_likelihood(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def scores(
-    model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 64, of: Of = log_likelihood
+    model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 16, of: Of = log_likelihood
 ) -> Iterator[dict[str, Tensor]]:
     """d/dw log p(y|x) of each sample, or of what ``of`` says instead, ``batch_size`` samples at a
     time: for every parameter by its name a tensor ``[batch, *shape]``.
@@ -72,13 +72,7 @@ def _uncast(model: nn.Module) -> Iterator[None]:
 
 
 def mean_of(
-    change: Callable[[Tensor], Tensor],
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    *,
-    batch_size: int = 64,
-    of: Of = log_likelihood,
+    change: Callable[[Tensor], Tensor], model: nn.Module, x: Tensor, y: Tensor, **options: Any
 ) -> dict[str, Tensor]:
     """Mean over samples of their :func:`scores`, each entry changed first, by parameter's name.
 
@@ -86,33 +80,26 @@ def mean_of(
     gradient of the mean cross-entropy in eval mode.
     """
     total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
-    for batch in scores(model, x, y, batch_size=batch_size, of=of):
+    for batch in scores(model, x, y, **options):
         for name, g in batch.items():
             total[name] += change(g).sum(0)
     return {name: t / len(x) for name, t in total.items()}
 
 
-def dampening_factor(
-    fisher_f: Tensor, fisher_r: Tensor, *, alpha: float, dampening: float
-) -> Tensor:
-    """beta for each weight: min(dampening * F_r / F_f, 1) if F_f > alpha * F_r, else 1."""
-    beta = (dampening * fisher_r / fisher_f).clamp(max=1.0)
-    return torch.where(fisher_f > alpha * fisher_r, beta, 1.0)
-
-
-def dampened(
+@torch.no_grad()
+def dampen(
     model: nn.Module,
-    importance: Callable[[Tensor, Tensor], dict[str, Tensor]],
-    retain: Pair,
-    forget: Pair,
-    **values: float,
+    forget: dict[str, Tensor],
+    retain: dict[str, Tensor],
+    alpha: float,
+    dampening: float,
 ) -> nn.Module:
-    """Steps 2 and 3 of SSD in place, whatever ``importance(x, y)`` says of each weight."""
-    of_f, of_r = importance(*forget), importance(*retain)
-    with torch.no_grad():
-        for name, w in model.named_parameters():
-            if w.requires_grad:
-                w.mul_(dampening_factor(of_f[name], of_r[name], **values))
+    """Steps 2 and 3 of SSD in place, given how much each weight matters to either set."""
+    for name, w in model.named_parameters():
+        if w.requires_grad:
+            f, r = forget[name], retain[name]
+            beta = (dampening * r / f).clamp(max=1.0)
+            w.mul_(torch.where(f > alpha * r, beta, 1.0))
     return model
 
 
@@ -125,7 +112,6 @@ def ssd(
     seed: int,
     alpha: NotNegative = 10.0,
     dampening: NotNegative = 1.0,
-    batch_size: Count = 16,
 ) -> nn.Module:
     """SSD: shrink the weights that matter far more to the forget set than to the rest.
 
@@ -138,14 +124,14 @@ def ssd(
         3. w_i <- beta_i w_i  with  beta_i = min(lambda * F_r,i / F_f,i, 1); the others stay
 
     Notes on this implementation: SSD's authors compare with F_D, on all training samples; the RURK
-    paper writes F_r, on the retain set, and so does this. As F_D holds a share of F_f, the
-    difference matters where the forget set is large: with it, no alpha above |D| / |S_f| could
-    select a weight. Alpha from the official code doesn't carry over exactly, for the square there
-    is of a batch's mean. A weight that no retain sample depends on (F_r,i = 0 < F_f,i) becomes 0.
-    The defaults are the paper's (alpha 100 on small CIFAR-5); ``dampening`` is its lambda.
+    paper writes F_r, on the retain set, and so does this. The difference matters where the forget
+    set is large: with F_D, no alpha above |D| / |S_f| could select a weight. Alpha from the
+    official code doesn't carry over exactly, for the square there is of a batch's mean. A weight
+    that no retain sample depends on (F_r,i = 0 < F_f,i) becomes 0. The defaults are the RURK
+    paper's (alpha 100 on small CIFAR-5); ``dampening`` is its lambda.
     """
-    importance = partial(mean_of, torch.square, model, batch_size=batch_size)
-    return dampened(model, importance, retain, forget, alpha=alpha, dampening=dampening)
+    f, r = (mean_of(torch.square, model, *data) for data in (forget, retain))
+    return dampen(model, f, r, alpha, dampening)
 
 
 def squared_length(logits: Tensor, y: Tensor) -> Tensor:
@@ -162,7 +148,6 @@ def lfssd(
     seed: int,
     alpha: NotNegative = 3.5,
     dampening: NotNegative = 1.0,
-    batch_size: Count = 16,
 ) -> nn.Module:
     """LFSSD: SSD without labels or a loss; what matters is what moves the length of the output.
 
@@ -174,14 +159,13 @@ def lfssd(
         1. O_f, O_r: mean of  |d/dw ||m(x)||^2|  over the forget and the retain set, at Original
         2. steps 2 and 3 of SSD, whose notes hold here too, with O for F
 
-    Notes on this implementation: m(x) are the logits; a net whose logits are all moved by one
-    number gives the same classes and other importances. The official code takes the absolute value
-    of a batch's mean gradient, here it is taken per sample. A ratio of absolute values is about the
+    Notes on this implementation: m(x) are the logits. The official code takes the absolute value of
+    a batch's mean gradient, here it is taken per sample. A ratio of absolute values is about the
     root of SSD's ratio of squares, and so is alpha. No labels are used. alpha 3.5 is the paper's
     for samples drawn from all classes, as others report it (5 and 10 for whole classes).
     """
-    importance = partial(mean_of, torch.abs, model, batch_size=batch_size, of=squared_length)
-    return dampened(model, importance, retain, forget, alpha=alpha, dampening=dampening)
+    f, r = (mean_of(torch.abs, model, *data, of=squared_length) for data in (forget, retain))
+    return dampen(model, f, r, alpha, dampening)
 
 
 def weighted(logits: Tensor, y: Tensor) -> Tensor:
@@ -189,15 +173,6 @@ def weighted(logits: Tensor, y: Tensor) -> Tensor:
     the expectation over labels."""
     log_p = log_likelihood(logits, y)
     return (log_p / 2).exp().detach() * log_p
-
-
-def expected_fisher(
-    model: nn.Module, x: Tensor, classes: int, *, batch_size: int = 64
-) -> dict[str, Tensor]:
-    """Step 1: the diagonal of the Fisher information, by parameter's name."""
-    labels = (torch.full((len(x),), c, device=x.device) for c in range(classes))
-    parts = [mean_of(torch.square, model, x, y, batch_size=batch_size, of=weighted) for y in labels]
-    return {name: torch.stack([part[name] for part in parts]).sum(0) for name in parts[0]}
 
 
 @method("Fisher", search={"alpha": (1e-9, 1e-5), "ceiling": (1e2, 1e5)})
@@ -210,7 +185,6 @@ def fisher(
     seed: int,
     alpha: NotNegative = 1e-6,
     ceiling: NotNegative = 1e3,
-    batch_size: Count = 64,
 ) -> nn.Module:
     """Fisher: noise on the weights, most where the retain set doesn't need them.
 
@@ -222,23 +196,23 @@ def fisher(
         2. w <- w + n,  n ~ N(0, alpha / B)
 
     Notes on this implementation: the expectation over labels is exact, as in the official code (one
-    backward pass a class); with the given labels a well-fitted net has gradients near zero, and B
-    comes out a thousand times smaller (digits). The variance before alpha is 1 / (B + 1e-8), at
-    most ``ceiling``, as there: a weight that the retain set never uses would else be drowned. A net
-    at accuracy 1 has B below 1e-3 almost everywhere, so that the noise is nearly white under the
-    official ceiling; 1e4 with a smaller alpha lets B speak. Variance alpha / B is the official
-    code's and Hsu et al.'s; the paper derives one proportional to B^(-1/2). Left out are the code's
-    rules that the paper doesn't state: variances averaged over a layer's inputs, ten times more on
-    BatchNorm and the last layer, the forgotten class's row set to zero. BatchNorm's running
-    statistics stay. alpha is in squared weight times information of one sample (official 1e-7 to
-    3e-6).
+    backward pass a class); with the given labels a well-fitted net has gradients near zero. The
+    variance before alpha is 1 / (B + 1e-8), at most ``ceiling``, as there: a weight that the retain
+    set never uses would else be drowned. A net at accuracy 1 has B below 1e-3 almost everywhere, so
+    the noise is nearly white under the official ceiling; 1e4 with a smaller alpha lets B speak.
+    Variance alpha / B is the official code's and Hsu et al.'s; the paper derives one proportional
+    to B^(-1/2). Left out are the code's rules that the paper doesn't state (means over a layer's
+    inputs, ten times more on BatchNorm and the last layer). BatchNorm's running statistics stay.
+    alpha is in squared weight times information of one sample (official 1e-7 to 3e-6).
     """
-    classes = checks.logits(model, *retain)
-    information = expected_fisher(model, retain[0], classes, batch_size=batch_size)
-    noise = generator(seed, 3, device=retain[0].device)
+    x, classes = retain[0], checks.logits(model, *retain)
+    labels = (torch.full((len(x),), c, device=x.device) for c in range(classes))
+    parts = [mean_of(torch.square, model, x, y, batch_size=64, of=weighted) for y in labels]
+    noise = generator(seed, 3, device=x.device)
     for name, p in model.named_parameters():
         if p.requires_grad:
-            variance = alpha * (1 / (information[name] + 1e-8)).clamp(max=ceiling)
+            information = torch.stack([part[name] for part in parts]).sum(0)
+            variance = alpha * (1 / (information + 1e-8)).clamp(max=ceiling)
             draw = torch.randn(p.shape, generator=noise, device=p.device, dtype=p.dtype)
             p.add_(variance.sqrt() * draw)
     return model
@@ -264,7 +238,6 @@ def woodfisher(
     alpha: NotNegative = 1.0,
     damping: Positive = 1.0,
     samples: Count = 1000,
-    batch_size: Count = 16,
 ) -> nn.Module:
     """WoodFisher: one step along the forget set's influence, with the inverse empirical Fisher.
 
@@ -279,12 +252,11 @@ def woodfisher(
 
     Notes on this implementation: p (g_f - g_r) is the gradient of the loss on all data less that on
     the retain set, which the step is to undo. WoodFisher puts the g_i g_i^T in one after another;
-    all at once is Woodbury's identity: the same inverse, and one matrix of samples x samples to
-    factorise. The official unlearning code keeps a single vector of the recursion instead of one
-    for each sample, which is another matrix than F unless all g_i are parallel. Its damping is 1,
-    where WoodFisher has 1e-5; at 1 the steps of a well-fitted net, whose g_i are small, come to
-    plain gradient ascent. samples x weights numbers are held. BatchNorm is in eval mode, its
-    running statistics stay. alpha 1 is the Newton step; in the official code it is 0.2, and tuned.
+    all at once is Woodbury's identity, the same inverse. The official unlearning code keeps a
+    single vector of the recursion, which is another matrix than F unless all g_i are parallel. Its
+    damping is 1, where WoodFisher has 1e-5; at 1 the steps of a well-fitted net, whose g_i are
+    small, come to plain gradient ascent. samples x weights numbers are held. BatchNorm's running
+    statistics stay. alpha 1 is the Newton step; in the official code it is 0.2, and tuned.
     """
     learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
 
@@ -295,11 +267,11 @@ def woodfisher(
     if n > samples:
         some = torch.randperm(n, generator=generator(seed, 3))[:samples].to(xr.device)
         xr, yr = xr[some], yr[some]
-    gr, gf = (mean_of(torch.positive, model, *d, batch_size=batch_size) for d in (retain, forget))
+    gr, gf = (mean_of(torch.positive, model, *data) for data in (retain, forget))
     # Scores are minus the gradients of the loss, hence the retain set's less the forget set's.
     difference = flat(gr, 0) - flat(gf, 0)
     share = len(forget[0]) / (len(forget[0]) + n)
-    g = torch.cat([flat(batch, 1) for batch in scores(model, xr, yr, batch_size=batch_size)])
+    g = torch.cat([flat(batch, 1) for batch in scores(model, xr, yr)])
     step = alpha * inverse_fisher(g, share * difference, damping)
     vector_to_parameters(flat(learned, 0) + step, learned.values())
     return model

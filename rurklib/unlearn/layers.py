@@ -10,12 +10,10 @@ What a layer is:
 
 Notes on this implementation: this counts layers as the names of nets do: 18 in a ResNet-18, whose
 projection shortcuts aren't counted. So k = 5 is fc and the last two residual blocks there, the
-paper's choice. The official code counts the shortcuts as well and then stops one convolution short
-of the two blocks; it re-initialises no BatchNorm layer, and leaves the frozen ones in train mode,
-where their running statistics move. Here "re-initialised" and "frozen" cover BatchNorm, and dropout
-stays off. New weights come from each module's own ``reset_parameters``: PyTorch's default, which
-for torchvision's ResNet isn't the distribution that it was built with. The defaults are the
-paper's; k is 5, but at most half of the layers.
+RURK paper's choice. The official code counts the shortcuts as well, re-initialises no BatchNorm
+layer, and leaves the frozen ones in train mode, where their running statistics move. Here
+"re-initialised" and "frozen" cover BatchNorm, and dropout stays off. New weights come from each
+module's own ``reset_parameters``, PyTorch's default. k is 5, but at most half of the layers.
 """
 
 from collections.abc import Iterator
@@ -26,8 +24,8 @@ from torch import nn
 
 from rurklib import checks
 from rurklib.tensors import Pair, mixed_seed, seeded
-from rurklib.train import SGD, Recipe, fit
-from rurklib.unlearn.contract import Count, Share, method
+from rurklib.train import SGD, Count, Recipe, fit
+from rurklib.unlearn.contract import Share, method
 
 PAPERS_K = 5
 SHORTCUTS = {"downsample", "shortcut"}  # what torchvision and the usual CIFAR ResNets call them
@@ -36,15 +34,12 @@ SHORTCUTS = {"downsample", "shortcut"}  # what torchvision and the usual CIFAR R
 def layers(model: nn.Module) -> list[list[nn.Module]]:
     """The layers of ``model`` from first to last, each as its modules (see the rule above)."""
     found: list[list[nn.Module]] = [[]]
-    opened = False  # what owns only vectors and stands before the first layer joins that one
     for path, module in _owners(model):
-        kernel = any(p.ndim > 1 for p in module.parameters())
-        opens = kernel and SHORTCUTS.isdisjoint(path)
-        if opens and opened:
+        if any(p.ndim > 1 for p in module.parameters()) and SHORTCUTS.isdisjoint(path):
             found.append([])
-        opened = opened or opens
         found[-1].append(module)
-    return found if opened else []
+    before, *found = found
+    return [before + found[0], *found[1:]] if found else []
 
 
 def _owners(module: nn.Module, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple, nn.Module]]:
@@ -81,23 +76,20 @@ def reset(modules: list[nn.Module], seed: int) -> None:
     statistics included; frozen parameters stay as they are, for they can't learn anew. ``seed``
     decides the weights; the global random state isn't touched. Raises InputError for a module that
     has no such function."""
-    parts = [part for module in modules for part in module.modules()]
-    initialisers = [getattr(part, "reset_parameters", None) for part in parts]
-    for part, initialise in zip(parts, initialisers, strict=True):
-        if initialise is None and next(part.parameters(recurse=False), None) is not None:
-            what = f"{type(part).__name__} has no reset_parameters()"
-            raise checks.InputError(f"{what}: it can't be re-initialised; give it one")
-    weights = [p for module in modules for p in module.parameters()]
-    before = [p.detach().clone() for p in weights]
+    net = nn.ModuleList(modules)
+    frozen = [(p, p.detach().clone()) for p in net.parameters() if not p.requires_grad]
     # A stream of its own, or a net of one layer would get the weights that Original started from.
     with seeded(mixed_seed(seed, 4)):
-        for initialise in initialisers:
-            if initialise is not None:
+        for part in net.modules():
+            initialise = getattr(part, "reset_parameters", None)
+            if callable(initialise):
                 initialise()
+            elif next(part.parameters(recurse=False), None) is not None:
+                what = f"{type(part).__name__} has no reset_parameters()"
+                raise checks.InputError(f"{what}: it can't be re-initialised; give it one")
     with torch.no_grad():
-        for p, old in zip(weights, before, strict=True):
-            if not p.requires_grad:
-                p.copy_(old)
+        for p, value in frozen:
+            p.copy_(value)
 
 
 def fine_tune(
@@ -110,16 +102,14 @@ def fine_tune(
     either, which ends the backward pass at the first trained layer.
     """
     part = nn.ModuleList(trained)
-    learning = {id(p) for p in part.parameters()}
-    frozen = [p for p in model.parameters() if p.requires_grad and id(p) not in learning]
+    frozen = {p for p in model.parameters() if p.requires_grad} - set(part.parameters())
     model.eval()
     for p in frozen:
         p.requires_grad_(False)
-    try:
-        return sgd.fine_tune(model, retain, seed=seed, part=part)
-    finally:
-        for p in frozen:
-            p.requires_grad_(True)
+    sgd.fine_tune(model, retain, seed=seed, part=part)
+    for p in frozen:
+        p.requires_grad_(True)
+    return model
 
 
 @method("EU-k", sgd=SGD(), search={"lr": (3e-3, 0.1), "epochs": (5, 30), "k": [1, 2, 3, 5]})
@@ -170,17 +160,11 @@ def retrain_quarter(
         2. train on the retain set by the recipe of re-training, ``share`` of its epochs
 
     Notes on this implementation: as many epochs as fit into the share, one at least. The schedule
-    is as much shorter, warm-up included, so that the rate still ends at 0. A study tells the recipe
-    of its re-trained models; where they start from a pre-trained net, this starts from new weights
-    all the same. Weights that are frozen stay as they are.
+    is as much shorter, warm-up included, so that the rate still ends at 0. Where a study's
+    re-trained models start from a pre-trained net, this starts from new weights all the same.
     """
     reset([model], seed)
-    return fit(model, *retain, shortened(recipe, share), seed=seed)
-
-
-def shortened(recipe: Recipe | None, share: float) -> Recipe:
-    """A recipe (None: the usual one) with ``share`` (in [0, 1]) of its epochs, rounded down but one
-    at least, and its warm-up as much shorter."""
     recipe = Recipe() if recipe is None else recipe
     epochs = max(int(share * recipe.epochs), 1)
-    return replace(recipe, epochs=epochs, warmup=recipe.warmup * epochs / recipe.epochs)
+    short = replace(recipe, epochs=epochs, warmup=recipe.warmup * epochs / recipe.epochs)
+    return fit(model, *retain, short, seed=seed)

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from rurklib.nearest import ddn
-from rurklib.perturb import fgsm, inside, norm, normal
+from rurklib.perturb import fgsm, gaussian, norm
 from rurklib.tensors import Bounds, Pair, as_float, evaluating, generator
-from rurklib.train import SGD
-from rurklib.unlearn.contract import Count, NotNegative, Positive, method
+from rurklib.train import SGD, Count, NotNegative
+from rurklib.unlearn.contract import Positive, method
 from rurklib.unlearn.fine_tuning import descend
 
 DOUBLINGS = 16  # the last first radius is 30,000 times epsilon
@@ -38,14 +38,14 @@ def nearest_adversarial(
         if len(left) == 0:
             break
         here, own = x[left], y[left]
-        best = ddn(model, here, own, steps=steps, first=epsilon * 2**k, bounds=bounds)
-        near = best.copies if bounds is None else best.copies.clamp(*bounds)  # x + d may round
+        near, away = ddn(model, here, own, steps=steps, first=epsilon * 2**k, bounds=bounds)
+        near = near if bounds is None else near.clamp(*bounds)  # x + d may round
         with torch.no_grad(), evaluating(model):
             answer = model(near).argmax(1)
         crossed = answer != own
         at = left[crossed]
         found[at], said[at] = near[crossed], answer[crossed]
-        distance[at] = best.distance[crossed]
+        distance[at] = away[crossed]
     return found, said, distance
 
 
@@ -79,15 +79,13 @@ def amun(
            (``true_labels``) of the forget set with its own labels, together by SGD
 
     Notes on this implementation: Algorithm 1 takes what PGD-50 finds in the first ball that holds
-    something, which is up to twice as far as it need be: on digits 0.68 where 0.45 would do. The
-    nearest is what the paper wants and argues with, so here DDN looks for it, as many steps long,
-    and goes back to the border. (The official code stops each sample where it first crosses, with a
-    first radius of 0.04, and its rate falls in steps.) To keep the forget samples with their true
-    labels beside their neighbours with wrong ones is the paper's setting: the boundary is to come
-    close to them, which lowers the confidence, not to cross them. y' is Original's own answer, so
-    that these labels are wrong but no news to it. Nothing is drawn in step 1. A sample that
-    Original gets wrong already is its own neighbour. One that has none after DOUBLINGS (a net that
-    always gives one answer) is left out. steps 50 is the paper's; epsilon is in units of the input.
+    something, which is up to twice as far as it need be. The nearest is what the paper wants and
+    argues with, so here DDN looks for it, as many steps long, and goes back to the border. To keep
+    the forget samples with their true labels is the paper's setting: the boundary is to come close
+    to them, which lowers the confidence, not to cross them. y' is Original's answer, so that these
+    labels are wrong but no news to it. A sample that Original gets wrong already is its own
+    neighbour. One that has none after DOUBLINGS (a net that always gives one answer) is left out.
+    steps 50 is the paper's; epsilon is in units of the input.
     """
     x, y = as_float(forget[0]), forget[1]
     pieces = [
@@ -138,35 +136,15 @@ def boundary_shrink(
         2. y' = the class that Original gives x'; if that is still the sample's own, the next
         3. start from Original and minimise  L(w, (x, y'))  over the forget set by SGD
 
-    Notes on this implementation: y' is found once, at Original, and taught on the clean sample (the
-    code rounds x' to multiples of 1 / 255). Where tau is too small to cross a boundary the paper's
-    code would teach the true label; the paper wants the nearest but incorrect one, and so does
-    this. Nothing holds the retain set: as with GA, a few steps too many give away more of the class
-    than the samples. tau is in units of the input; tau, epochs and lr are the paper's.
+    Notes on this implementation: y' is found once, at Original, and taught on the clean sample.
+    Where tau is too small to cross a boundary the paper's code would teach the true label; the
+    paper wants the nearest but incorrect one, and so does this. Nothing holds the retain set, as
+    with GA. tau is in units of the input; tau, epochs and lr are the paper's.
     """
     x, y = forget
     pieces = zip(x.split(sgd.batch_size), y.split(sgd.batch_size), strict=True)
     nearest = [nearest_labels(model, a, b, tau=tau, bounds=bounds) for a, b in pieces]
     return sgd.fine_tune(model, (x, torch.cat(nearest)), seed=seed)
-
-
-def lipschitz(
-    model: nn.Module,
-    x: Tensor,
-    *,
-    tau: float,
-    v: int = 25,
-    generator: torch.Generator,
-    bounds: Bounds = (0.0, 1.0),
-) -> Tensor:
-    """Step 2: k of a batch x [n, ...] float inside ``bounds``, a scalar; the model as it is."""
-    z, total = model(x), x.new_zeros(())
-    for _ in range(v):
-        near = inside(x, normal(x, tau, generator), bounds)
-        with torch.no_grad():
-            there = model(near)
-        total = total + (norm(z - there, 2) / norm(near - x, 2)).mean()
-    return total / v
 
 
 @method(
@@ -203,17 +181,21 @@ def jit(
     copies as surely as x itself, and r_tau grows.
 
     Notes on this implementation: m(x') is a constant, as in the official code: m(x) is pulled to
-    where its copies are, not they to it, and of a linear model nothing is smoothed on average. (In
-    the paper's Algorithm 1 both learn.) Copies are clipped to the bounds, and ||x - x'|| is what is
-    left, as in the code, whose bounds are those of the batch. k is a mean over samples, the code's
-    a sum over batches of 128. The code leaves the net in train mode: BatchNorm's running statistics
-    drift to those of the forget set, which by itself gives away some of the class; "frozen" keeps
-    them. tau is in units of the input (the official code's default is 0.1 for inputs divided by
-    0.27); lr was 0.0003 for VGG there, and the sum over 128.
+    where its copies are, not they to it. (In the paper's Algorithm 1 both learn.) Copies are
+    clipped to the bounds, and ||x - x'|| is what is left. k is a mean over samples, the code's a
+    sum over batches of 128. The code leaves the net in train mode, so BatchNorm's running
+    statistics drift to those of the forget set; "frozen" keeps them. tau is in units of the input
+    (the official code's default is 0.1 for inputs divided by 0.27).
     """
     noise = generator(seed, 3, device=forget[0].device)
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
-        return lipschitz(model, x, tau=tau, v=v, generator=noise, bounds=bounds)
+        z, total = model(x), x.new_zeros(())
+        for _ in range(v):
+            near = gaussian(x, tau, generator=noise, bounds=bounds)
+            with torch.no_grad():
+                there = model(near)
+            total = total + (norm(z - there, 2) / norm(near - x, 2)).mean()
+        return total / v
 
     return descend(model, loss, forget, seed=seed, sgd=sgd)

@@ -3,13 +3,21 @@
 Reference: Hsu et al., "The Unseen Threat: Residual Knowledge in Machine Unlearning under Perturbed
 Samples", NeurIPS 2025 (arXiv 2601.22359), Eq. 6 and Algorithm 1.
 
-Algorithm:
-    1. start from Original
-    2. for each batch of the retain set take the next batch (x, y) of the forget set
-    3. find v perturbed copies x' of each x within tau: the vulnerable set V
-    4. minimise  L(w, retain) - lambda_f * L(w, forget) - lambda_a * mean over V of L(w, (x', y))
+Residual knowledge (Eq. 4): near a forget sample (x, y) the unlearned model still answers y more
+often than a re-trained model does. RURK starts from Original, trains on the retain set, and raises
+the loss of y on the forget samples and on perturbed copies x' of them.
 
-The paper's variants, and the values that give them::
+Algorithm 1, with l the cross-entropy and L its mean over a batch::
+
+    3      w <- Original
+    4, 5   in each of N epochs, for each batch S_r of the retain set:
+    8          take the next batch S_f of the forget set
+    11-14      V <- v perturbed copies x' of each sample (x, y) of S_f, within tau
+    17         Loss <- L(w, S_r) - lambda_f * L(w, S_f) - lambda_a * mean of l(w, (x', y)) over V
+    18         w <- a step of SGD that lowers Loss
+
+:func:`rurk_loss` is lines 6 to 17, :func:`rurk` the loop. The paper's variants, and the values that
+give them::
 
     Algorithm 1: two lambdas                      lambda_f, lambda_a
     Eq. 6: one lambda, no clean forget term       lambda_f=0, lambda_a=lambda
@@ -25,11 +33,11 @@ are dropped. As in Eq. 6 the mean is over the members of each sample's V first, 
 sample with few members weighs as much as any other, one with none contributes 0.
 
 B.4 says, in short: torchattacks maximise the loss, so pick a random y' != y, solve max_z l(w,
-(z, y')), and flip the regulariser's sign, to encourage the label y' near forget samples. Here: each
-copy at each step draws its own y', all wrong labels alike; FGSM or PGD moves x' away from y'; step
-4 becomes  L(w, retain) - lambda_f * L(w, forget) + lambda_a * mean over V of L(w, (x', y')). The
-clean forget term keeps its sign, which B.4 doesn't mention. A perturbation that looks at no model
-gives plain noise. m(x') = y stays a condition on the true label.
+(z, y')), and flip the regulariser's sign, to encourage the label y' near forget samples. Here each
+copy at each step draws its own y', all wrong labels alike; FGSM or PGD moves x' away from y'; the
+last term of line 17 becomes  + lambda_a * mean of l(w, (x', y')) over V. The clean forget term
+keeps its sign, which B.4 doesn't mention. A perturbation that looks at no model gives plain noise.
+m(x') = y stays a condition on the true label.
 
 What the paper doesn't say is how BatchNorm is treated: in train mode a batch of forget samples
 alone is normalised by its own statistics, not those that the model is used with. The default here
@@ -55,8 +63,8 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.perturb import PERTURBATIONS, Perturbation
 from rurklib.tensors import Bounds, Pair, evaluating, generator
-from rurklib.train import SGD, Batch
-from rurklib.unlearn.contract import METHODS, SEARCH, Count, Method, NotNegative, check, method
+from rurklib.train import SGD, Batch, Count, NotNegative
+from rurklib.unlearn.contract import SEARCH, Method, check, method, unlearn
 from rurklib.unlearn.distillation import scrub
 from rurklib.unlearn.fine_tuning import descend_in_pairs, gd, ngd, wrong_labels
 from rurklib.unlearn.fisher import ssd
@@ -95,38 +103,40 @@ def rurk_loss(
     three losses are mean cross-entropies, ``perturbed`` the mean over samples of kappa in Eq. 6.
     With ``target="random"`` it is that of wrong labels and enters with + lambda_a (B.4). The terms
     use the model in the mode that it is in, the copies are found in eval mode. Raises InputError
-    for a negative tau or an unfit perturbation.
+    for a value that RURK can't have.
     """
-    rule = _rule(perturbation, target)
-    (xr, yr), (xf, yf) = retain, forget
-    rule.check(xf, tau, bounds)
-    copies, labels, members = [], [], []
+    check("RURK", {"tau": tau, "lambda_f": lambda_f, "lambda_a": lambda_a, "v": v})
+    check("RURK", {"perturbation": perturbation, "target": target})
+    (x_r, y_r), (x_f, y_f) = retain, forget
+    ball = _ball(perturbation, target)
+    ball.check(x_f, tau, bounds)
+    copies, taught, members = [], [], []
     with torch.no_grad(), evaluating(model):  # x' is data: no gradient through how it was found
-        for _ in range(v):
-            label = yf
+        for _ in range(v):  # lines 11 to 14
+            y = y_f
             if target == "random":
-                label = wrong_labels(yf, model(xf[:1]).shape[1], generator)
-            near = rule.sample(model, xf, label, tau, [generator], bounds)
-            copies.append(near)
-            labels.append(label)
-            members.append(model(near).argmax(1) == yf if recognised_only else yf >= 0)
-    kept = F.cross_entropy(model(xr), yr)
-    clean = F.cross_entropy(model(xf), yf)
-    each = F.cross_entropy(model(torch.cat(copies)), torch.cat(labels), reduction="none")
-    member = torch.stack(members).to(each.dtype)  # [v, n]
-    kappa = (member * each.view_as(member)).sum(0) / member.sum(0).clamp(min=1)
-    perturbed = kappa.mean()
-    regulariser = lambda_a * perturbed if target == "true" else -lambda_a * perturbed
-    return RurkLoss(kept - lambda_f * clean - regulariser, kept, clean, perturbed)
+                y = wrong_labels(y_f, model(x_f[:1]).shape[1], generator)
+            x = ball.sample(model, x_f, y, tau, [generator], bounds)
+            copies.append(x)
+            taught.append(y)
+            members.append(model(x).argmax(1) == y_f if recognised_only else y_f >= 0)
+    loss_r = F.cross_entropy(model(x_r), y_r)
+    loss_f = F.cross_entropy(model(x_f), y_f)
+    each = F.cross_entropy(model(torch.cat(copies)), torch.cat(taught), reduction="none")
+    member = torch.stack(members).to(each.dtype)  # [v, n]: 1 where x' is in V, else 0
+    kappa = (member * each.view_as(member)).sum(0) / member.sum(0).clamp(min=1)  # Eq. 6, [n]
+    loss_a = kappa.mean()
+    sign = -1 if target == "random" else 1  # B.4 flips it
+    total = loss_r - lambda_f * loss_f - sign * lambda_a * loss_a  # line 17
+    return RurkLoss(total, loss_r, loss_f, loss_a)
 
 
-def _rule(perturbation: str, target: Target) -> Perturbation:
-    """How copies are found: towards y, or away from a wrong label."""
-    checks.one_of("perturbation", perturbation, PERTURBATIONS)
-    if target == "true" or not PERTURBATIONS[perturbation].gradient_based:
-        return PERTURBATIONS[perturbation]
-    away = f"{perturbation}-untargeted"
-    return PERTURBATIONS[checks.one_of("perturbation for target 'random'", away, PERTURBATIONS)]
+def _ball(perturbation: str, target: Target) -> Perturbation:
+    """How copies are found: towards the label y, or away from a wrong one (B.4)."""
+    if target == "random" and PERTURBATIONS[perturbation].gradient_based:
+        perturbation = f"{perturbation}-untargeted"
+        checks.one_of("perturbation for target 'random'", perturbation, PERTURBATIONS)
+    return PERTURBATIONS[perturbation]
 
 
 @method(
@@ -161,22 +171,21 @@ def rurk(
     """Fine-tune with :func:`rurk_loss` (Algorithm 1)."""
     noise = generator(seed, 3, device=retain[0].device)
 
-    terms = partial(
-        rurk_loss,
-        model,
-        tau=tau,
-        lambda_f=lambda_f,
-        lambda_a=lambda_a,
-        v=v,
-        perturbation=perturbation,
-        recognised_only=recognised_only,
-        target=target,
-        generator=noise,
-        bounds=bounds,
-    )
-
     def loss(retained: Batch, forgotten: Batch) -> Tensor:
-        return terms(retained, forgotten).total
+        return rurk_loss(
+            model,
+            retained,
+            forgotten,
+            tau=tau,
+            lambda_f=lambda_f,
+            lambda_a=lambda_a,
+            v=v,
+            perturbation=perturbation,
+            recognised_only=recognised_only,
+            target=target,
+            generator=noise,
+            bounds=bounds,
+        ).total
 
     return descend_in_pairs(model, loss, retain, forget, seed=seed, sgd=sgd)
 
@@ -188,6 +197,7 @@ def then_rurk(
     forget: Pair,
     *,
     seed: int = 0,
+    bounds: Bounds = (0.0, 1.0),
     first: Mapping[str, Any] | None = None,
     **values: Any,
 ) -> nn.Module:
@@ -199,11 +209,8 @@ def then_rurk(
     nothing of the first but its weights (and running statistics) goes on to RURK, no momentum nor
     schedule. Raises InputError as both methods do.
     """
-    shared = {key: values[key] for key in ("bounds",) if key in values}
-    checks.one_of("method", method, METHODS)
-    check(method, first or {})
-    start = METHODS[method](model, retain, forget, seed=seed, **shared, **(first or {}))
-    return rurk(start, retain, forget, seed=seed, **values)
+    start = unlearn(method, model, retain, forget, seed=seed, bounds=bounds, **(first or {}))
+    return rurk(start, retain, forget, seed=seed, bounds=bounds, **values)
 
 
 def _row(name: str) -> None:

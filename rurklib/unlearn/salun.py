@@ -11,11 +11,10 @@ Algorithm:
        weights outside the mask stay as they are, to the bit
 
 Notes on this implementation: the mask ranks the weights of all layers together, as the official
-code; of equal ones as many are taken as the share asks for. g is taken in eval mode at Original (a
-version of the code takes a step between batches). Weight decay enters through the loss, so that it
-too stops at the mask. The wrong labels exclude the true one, as the paper says (its code includes
-it), and are drawn anew in each pass, as in the code. Retain and forget samples share batches (the
-code does so on CIFAR-100, and takes turns on CIFAR-10). BatchNorm's running statistics are no
+code; of equal ones as many are taken as the share asks for. g is taken in eval mode. Weight decay
+enters through the loss, so that it too stops at the mask. The wrong labels exclude the true one, as
+the paper says (its code includes it), and are drawn anew in each pass, as in the code. Retain and
+forget samples share batches, as in the code for CIFAR-100. BatchNorm's running statistics are no
 weights: with ``batchnorm="train"`` they move.
 """
 
@@ -32,8 +31,6 @@ from rurklib.train import SGD, Batch, batches
 from rurklib.unlearn.contract import Share, method
 from rurklib.unlearn.fine_tuning import wrong_labels
 from rurklib.unlearn.fisher import mean_of
-
-PIECE = 16  # copies of the weights held at once while the mask is found
 
 
 def saliency_mask(gradient: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
@@ -60,7 +57,7 @@ def salun(
     order = generator(seed, 1)
     noise = generator(seed, 3, device=x.device)
     learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    gradient = mean_of(torch.positive, model, *forget, batch_size=PIECE)
+    gradient = mean_of(torch.positive, model, *forget)
     mask = saliency_mask({name: gradient[name] for name in learned}, share)
 
     def passes() -> Iterator[Batch]:
@@ -74,9 +71,8 @@ def salun(
 
     # A hook sees the whole gradient of a weight, decay included, before the optimiser does.
     hooks = [p.register_hook(mask[name].mul) for name, p in learned.items()]
-    try:
-        plain = replace(sgd, weight_decay=0.0)
-        return plain.minimise(model, loss, passes(), steps=sgd.steps(len(x)))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    without_decay = replace(sgd, weight_decay=0.0)
+    without_decay.minimise(model, loss, passes(), steps=sgd.steps(len(x)))
+    for hook in hooks:
+        hook.remove()
+    return model

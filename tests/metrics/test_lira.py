@@ -7,7 +7,7 @@ from scipy import stats
 from scipy.stats import norm
 from torch import nn
 
-from rurklib.metrics.lira import auc, auc_interval, confidence, lira, lira_columns, membership
+from rurklib.metrics.lira import auc_interval, confidence, lira, lira_columns, membership
 
 N, H, K = 44, 58, 8  # digits: forget and held-out eights, references
 
@@ -33,16 +33,13 @@ def test_auc_mean_z_and_coverage_in_many_worlds(delta):
     intervals that are too narrow or too wide.
     """
     rng = np.random.default_rng(5)
-    results = np.array([lira(*world(rng, delta)) for _ in range(400)])
-    value, z, low, high, beyond, beyond_low, beyond_high = results.T
+    results = [lira(*world(rng, delta)) for _ in range(400)]
+    beyond, low, high = np.array([r.held_out[:3] for r in results]).T
     expected, expected_beyond = norm.cdf(delta / np.sqrt([2, 2 + 2 / K]))
-    assert value.mean() == pytest.approx(expected, abs=0.01)
+    assert np.mean([r.auc for r in results]) == pytest.approx(expected, abs=0.01)
+    assert np.mean([r.mean_z for r in results]) == pytest.approx(delta, abs=0.05)
     assert beyond.mean() == pytest.approx(expected_beyond, abs=0.01)
-    assert z.mean() == pytest.approx(delta, abs=0.05)
-    covered = ((low <= expected) & (expected <= high)).mean()
-    covered_beyond = ((beyond_low <= expected_beyond) & (expected_beyond <= beyond_high)).mean()
-    assert 0.92 <= covered <= 0.985
-    assert 0.92 <= covered_beyond <= 0.985
+    assert 0.92 <= ((low <= expected_beyond) & (expected_beyond <= high)).mean() <= 0.985
 
 
 def test_surer_of_the_whole_class_is_not_memory_of_the_samples():
@@ -51,26 +48,7 @@ def test_surer_of_the_whole_class_is_not_memory_of_the_samples():
     forget, ref_forget, held_out, ref_held_out = world(rng, 2.0, n=400, h=400)
     result = lira(forget, ref_forget, held_out + 4.0, ref_held_out)
     assert result.auc > 0.85
-    assert result.held_out_low < 0.5 < result.held_out_high
-
-
-def test_ties_count_half():
-    """Catches > for >= and ranks that break ties by position."""
-    assert auc(np.array([1.0, 1.0]), np.array([1.0, 1.0, 1.0])) == 0.5
-    assert auc(np.array([2.0, 1.0]), np.array([1.0, 0.0])) == pytest.approx(3.5 / 4)
-    references = np.array([[0.0, 0.0], [1.0, 1.0]])
-    assert lira(np.array([1.0, 2.0]), references, np.array([0.5]), references[:, :1]).auc == 0.875
-
-
-def test_interval_of_one_pair_has_a_closed_form_and_keeps_a_width_at_the_ends():
-    """With one pair the interval is Wilson's for one coin: [0.2065, 1] for a success. Catches the
-    error taken at the estimate (width 0 at 1), and an interval that leaves [0, 1]."""
-    q = 1.959964**2
-    assert auc_interval(1.0, pairs=1, shared=0) == pytest.approx((1 / (1 + q), 1.0))
-    assert auc_interval(0.0, pairs=1, shared=0) == pytest.approx((0.0, q / (1 + q)))
-    low, high = auc_interval(0.7, pairs=44 * 58, shared=50)
-    assert auc_interval(0.3, pairs=44 * 58, shared=50) == pytest.approx((1 - high, 1 - low))
-    assert 0.5 < low < 0.7 < high < 1
+    assert result.held_out.auc_low < 0.5 < result.held_out.auc_high
 
 
 def test_confidence_is_exact_for_extreme_logits():
@@ -101,21 +79,26 @@ def test_as_a_metric_it_takes_readings_and_says_nothing_with_fewer_than_two_refe
     assert np.isnan(lira_columns((own, held_out), others[:1])).all()
 
 
-def test_auc_and_tpr_by_hand():
-    """Others 0 ... 199: two false positives are allowed at 1 %, so a member must pass 197."""
-    members = np.array([197.0, 197.5, 198.5, 250.0, -1.0])
-    others = np.arange(200.0)
+def test_auc_and_tpr_by_hand_ties_counted_half():
+    """Others 0 ... 199: two false positives are allowed at 1 %, so a member must pass 197; with 60
+    others none is."""
+    members, others = np.array([197.0, 197.5, 198.5, 250.0, -1.0]), np.arange(200.0)
     found = membership(members, others)
-    assert found.tpr == pytest.approx(3 / 5)
-    ranks = [(m > others).mean() + (m == others).mean() / 2 for m in members]
-    assert found.auc == pytest.approx(np.mean(ranks))
+    assert found.auc == pytest.approx((197.5 + 198 + 199 + 200) / 5 / 200)
     assert found.auc_low < found.auc < found.auc_high
-    exact = stats.binomtest(3, 5).proportion_ci(method="exact")
-    assert (found.tpr_low, found.tpr_high) == pytest.approx((exact.low, exact.high))
+    assert found.tpr == pytest.approx(3 / 5)
+    exact = stats.beta.ppf([0.025, 0.975], [3, 4], [3, 2])
+    assert (found.tpr_low, found.tpr_high) == pytest.approx(exact)
+    assert membership(np.array([59.0, 59.5]), np.arange(60.0)).tpr == 0.5
+    tied = np.array([[197.0], [198.0]])
+    assert lira(members[:1], tied, np.zeros(1), np.zeros((2, 1))).auc == 0.25
 
 
-def test_with_few_others_no_false_positive_is_allowed():
-    others = np.arange(60.0)
-    assert membership(np.array([59.0, 59.5]), others).tpr == 0.5
-    assert membership(np.array([59.0, 59.5]), others, fpr=0.02).tpr == 1.0
-    assert membership(np.array([0.0]), others, fpr=1.0).tpr == 1.0
+def test_interval_of_one_pair_has_a_closed_form_and_keeps_a_width_at_the_ends():
+    """With one pair the interval is Wilson's for one coin: [0.2065, 1] for a success. Catches the
+    error taken at the estimate (width 0 at 1), and an interval that leaves [0, 1]."""
+    q = 1.959964**2
+    assert auc_interval(1.0, 1, 1) == pytest.approx((1 / (1 + q), 1.0))
+    low, high = auc_interval(0.7, 44, 58)
+    assert auc_interval(0.3, 44, 58) == pytest.approx((1 - high, 1 - low))
+    assert 0.5 < low < 0.7 < high < 1

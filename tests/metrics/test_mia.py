@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from rurklib.metrics.mia import likelihood, mia, papers_mia, svm_membership
+from rurklib.metrics.mia import likelihood, mia, svm_membership
 
 RNG = np.random.default_rng(0)
 HIGH, LOW = RNG.uniform(0.9, 1.0, 200), RNG.uniform(0.0, 0.1, 200)
@@ -27,10 +27,6 @@ def shares(p, y, classes=3):
     return x, torch.as_tensor(y)
 
 
-def failure_rate(*sides, seed=0):
-    return 100 * (~svm_membership(*sides, seed=seed)).mean()
-
-
 @pytest.mark.parametrize("share", [0, 0.1, 0.35, 0.8, 1])
 def test_a_mixture_gives_its_share_of_unseen(share):
     """Catches an inverted sign: what looks unseen isn't called a member."""
@@ -42,7 +38,7 @@ def test_a_mixture_gives_its_share_of_unseen(share):
 def test_the_kernel_is_not_linear():
     """Catches another kernel or width: unseen samples between two groups of seen ones."""
     seen = np.repeat([0.0, 1.0], 100)
-    members = svm_membership(seen, np.full(200, 0.5), [0.0, 0.5, 0.5, 1.0])
+    members = svm_membership(seen, np.full(200, 0.5), np.array([0.0, 0.5, 0.5, 1.0]))
     assert members.tolist() == [True, False, False, True]
 
 
@@ -51,24 +47,14 @@ def test_many_seen_samples_do_not_drown_the_unseen_ones():
     weight the border is at 1/2; with 50 seen samples for one unseen, all would be called seen."""
     rng = np.random.default_rng(1)
     seen, unseen = rng.beta(3, 2, 5000), rng.beta(2, 3, 100)
-    assert 35 < failure_rate(seen, unseen, np.linspace(0, 1, 201)) < 65
+    assert 0.35 < svm_membership(seen, unseen, np.linspace(0, 1, 201)).mean() < 0.65
 
 
 def test_the_order_of_samples_has_no_say():
     """Catches taking the first ``len(unseen)`` samples: sorted by likelihood, those would be seen
     samples that look unseen."""
     seen = np.sort(np.concatenate([LOW, np.repeat(HIGH, 9)]))
-    assert svm_membership(seen, LOW[:150], HIGH, seed=3).all()
-
-
-def test_same_seed_same_score():
-    """Catches a draw from the global random state, or one that ignores the seed."""
-    rng = np.random.default_rng(2)
-    seen, unseen, scored = rng.beta(3, 2, 900), rng.beta(2, 3, 30), rng.random(2000)
-    state = np.random.get_state()[1].copy()
-    first, again, other = (failure_rate(seen, unseen, scored, seed=s) for s in (3, 3, 4))
-    assert first == again != other
-    assert (np.random.get_state()[1] == state).all()
+    assert svm_membership(seen, LOW[:150], HIGH).all()
 
 
 def test_the_label_matters():
@@ -76,19 +62,15 @@ def test_the_label_matters():
     y = np.arange(60) % 3
     x, labels = shares(np.full(60, 0.97), y)
     np.testing.assert_allclose(likelihood(Table(), x, labels), 0.97, rtol=1e-5)
-    sure, unsure = shares(np.full(60, 0.97), y), shares(np.full(60, 0.1), y)
-    assert mia(Table(), sure, unsure, (x, labels)) == 0
-    assert mia(Table(), sure, unsure, (x, (labels + 1) % 3)) == 100
 
 
-def test_class_unlearning_fits_on_forget_and_scores_the_held_out_part():
-    """Catches exchanged roles: the score is about the held-out part, against the forget set; and
-    of samples about the forget set, against the test set."""
+def test_samples_are_scored_against_the_test_set_and_a_class_by_its_held_out_part():
+    """Catches exchanged roles."""
     y = np.arange(30) % 3
     sure, unsure = shares(np.full(30, 0.97), y), shares(np.full(30, 0.1), y)
     mixed = shares(np.repeat([0.1, 0.97], [12, 18]), y)
-    assert papers_mia(Table(), sure, unsure, sure, mixed, True) == pytest.approx(40)
-    assert papers_mia(Table(), sure, mixed, unsure, sure, False) == pytest.approx(40)
+    assert mia(Table(), sure, unsure, sure, mixed, True) == pytest.approx(40)
+    assert mia(Table(), sure, mixed, unsure, sure, False) == pytest.approx(40)
 
 
 def test_likelihood_is_read_in_eval_mode_and_tells_confident_samples_apart(left_as_found):

@@ -15,7 +15,5 @@ def test_a_metric_needs_what_its_parameters_name(reading, monkeypatch):
     def made(model, forget, digits=3):
         return 1.0, 2.0
 
-    its = registered["made"]
-    assert its.function is made
-    assert its.needs == (("model", "test") if reading else ("model", "forget"))
-    assert its.of(made(0, 0)) == {"a": 1.0, "b": 2.0}
+    assert registered["made"].needs == (("model", "test") if reading else ("model", "forget"))
+    assert registered["made"].of(made(0, 0)) == {"a": 1.0, "b": 2.0}

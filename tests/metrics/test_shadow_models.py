@@ -1,15 +1,11 @@
 """KLoM and U-LiRA of margins drawn from normal distributions, whose answers have a closed form."""
 
-import warnings
-from importlib import import_module
-
 import numpy as np
 import pytest
 from scipy import stats
 from scipy.stats import norm
 
 from rurklib.metrics.shadow_models import klom, klom_column, klom_normal, u_lira
-from rurklib.residual.statistics import placement
 
 
 def drawn(m, k, shift=0.0, spread=1.0, n=40, seed=0):
@@ -37,23 +33,8 @@ def test_it_is_the_divergence_of_two_histograms():
     assert (p[q == 0] > 0).any()
     expected = stats.entropy(p, np.where((p > 0) & (q == 0), 1e-5, q))
     assert klom(own, others) == pytest.approx(expected)
-
-
-def test_models_that_are_the_same_have_none_and_apart_the_most_there_is():
-    own, _ = drawn(100, 100)
-    assert klom(own, own) == pytest.approx(0.0, abs=1e-12)
-    assert klom(own - 1000, own + 1000) == pytest.approx(np.log(1e5), abs=1e-4)
-
-
-@pytest.mark.parametrize(("m", "k", "of_one_kind"), [(3, 12, 6.5), (100, 100, 0.35)])
-def test_few_models_have_most_of_it_though_they_are_re_trained(m, k, of_one_kind, monkeypatch):
-    """Why it is NaN with few."""
-    own, others = drawn(m, k, n=400)
-    assert np.isnan(klom(own, others)).all() == (m < 100)
-    for pair in ((own[:99], others), (own, others[:99])):
-        assert np.isnan(klom(*pair)).all()
-    monkeypatch.setattr(import_module("rurklib.metrics.shadow_models"), "MIN_MODELS", 1)
-    assert klom(*drawn(m, k, n=2000)).mean() == pytest.approx(of_one_kind, rel=0.03)
+    assert np.isnan(klom(own[:99], others)).all()
+    assert np.isnan(klom(own, others[:99])).all()
 
 
 @pytest.mark.parametrize("m", [1, 3])
@@ -65,15 +46,9 @@ def test_of_few_models_the_shift_is_told_in_units_of_spread(m, shift):
     own, others = drawn(m, 6, shift)
     scaled = klom_normal(10 * own + 3, 10 * others + 3)
     assert scaled == pytest.approx(klom_normal(own, others))
-
-
-def test_a_study_compares_one_model_on_the_forget_samples():
-    own, others = drawn(1, 4)
-    assert klom_column(own[0], list(others)) == klom_normal(own, others).mean()
-    assert np.isnan(klom_column(own[0], [others[0]]))
-    assert np.isnan(klom_column(own[0], []))
-    assert np.isnan(klom_normal(own, others[:1])).all()
-    assert np.isnan(klom_normal(own, others[[0, 0]])).all()
+    column = klom_column((own[0], None), [(other, None) for other in others])
+    assert column == klom_normal(own[:1], others).mean()
+    assert np.isnan(klom_column((own[0], None), [(others[0], None)]))
 
 
 @pytest.mark.parametrize("shift", [-2.0, 0.0, 1.0])
@@ -88,16 +63,11 @@ def test_a_method_that_is_like_re_training_leaves_a_coin_however_few_its_models(
     shadows against twelve both move either share away from the other."""
     worlds = [u_lira(*drawn(3, 12, seed=seed)) for seed in range(200)]
     assert np.mean([w.accuracy for w in worlds]) == pytest.approx(0.5, abs=0.005)
-    shares = [np.mean([getattr(w, side) for w in worlds]) for side in ("unlearned", "retrained")]
-    assert shares[0] == pytest.approx(shares[1], abs=0.01)
-
-
-def test_a_models_share_is_placed_among_its_rows():
-    """Of models like re-trained ones 5 % are outside. Catches rows that are averaged: three
-    times as many."""
-    worlds = [u_lira(*drawn(3, 12, seed=seed)) for seed in range(150)]
-    found = [placement(*own).finding for w in worlds for own in zip(*w[1:], strict=True)]
-    assert np.mean([f != "inside" for f in found]) == pytest.approx(0.05, abs=0.025)
+    unlearned, retrained = (np.mean([w[k] for w in worlds]) for k in (1, 2))
+    assert unlearned == pytest.approx(retrained, abs=0.01)
+    own, others = drawn(3, 4, shift=100.0)
+    own[1] = others.mean(axis=0)
+    assert u_lira(own, others).unlearned.argmin() == 1
 
 
 def test_models_that_are_only_spread_otherwise_are_told_apart():
@@ -106,22 +76,3 @@ def test_models_that_are_only_spread_otherwise_are_told_apart():
     c = np.sqrt(2 * np.log(3) / (1 - 1 / 9))
     right = (2 * norm.sf(c / 3) + 1 - 2 * norm.sf(c)) / 2
     assert u_lira(*drawn(60, 60, spread=3.0)).accuracy == pytest.approx(right, abs=0.015)
-
-
-def test_models_far_apart_are_told_on_every_sample():
-    own, others = drawn(3, 4, shift=100.0)
-    found = u_lira(own, others)
-    assert found.accuracy == 1
-    assert found.unlearned.tolist() == [1] * 3
-    assert found.retrained.tolist() == [[0] * 4] * 3
-    own[1] = others.mean(axis=0)  # one of them isn't
-    assert u_lira(own, others).unlearned.argmin() == 1
-
-
-def test_too_few_leave_nothing_to_learn_a_spread_from():
-    own, others = drawn(3, 3)
-    assert np.isfinite(u_lira(own, others).accuracy)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # and not by way of a variance of one
-        for few in ((own[:2], others), (own, others[:2])):
-            assert np.isnan(u_lira(*few).accuracy)

@@ -176,11 +176,10 @@ def test_notebooks_and_report_hold_their_figures(finished):
 
 
 def test_running_again_skips_everything(finished):
-    before, began = stamps(finished), time.monotonic()
+    before = stamps(finished)
     again = rurk(finished, SMALL)
     assert again.returncode == 0
     assert again.stdout.count("skipped") == len(books.books_of("study", "digits"))
-    assert time.monotonic() - began < 40  # importing torch, mostly, on a machine that is busy
     after = stamps(finished)
     changed = {k for k in after if after[k] != before.get(k)}
     assert changed <= {"env.json"}

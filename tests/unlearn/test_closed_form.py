@@ -1,80 +1,13 @@
 """CR and NTK against SciPy and re-training of linear models."""
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize
-from scipy.special import expit
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 
-from rurklib.models import build
-from rurklib.unlearn.closed_form import Linearised, cr, fit_head, gradient, ntk
-
-LAM = 0.05
-
-
-def samples(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    rng = np.random.default_rng(seed)
-    x = rng.random((n, 4)).astype(np.float32)
-    y = x @ np.array([[3, 0, 0], [0, 3, 0], [0, 0, 3], [1, 1, 1]]) + rng.normal(0, 0.7, (n, 3))
-    return torch.from_numpy(x), torch.from_numpy(y.argmax(1))
-
-
-def loss(w: np.ndarray, z: np.ndarray, s: np.ndarray) -> tuple[float, np.ndarray]:
-    """Guo's loss and its gradient, written down independently in numpy."""
-    margin = s * (z @ w)
-    value = np.logaddexp(0, -margin).sum() + LAM / 2 * len(z) * w @ w
-    return value, -(z * (s * expit(-margin))[:, None]).sum(0) + LAM * len(z) * w
-
-
-def optimum(z: np.ndarray, s: np.ndarray) -> np.ndarray:
-    found = minimize(loss, np.zeros(z.shape[1]), (z, s), "BFGS", jac=True, options={"gtol": 1e-9})
-    return found.x
-
-
-def numbers(pair: tuple, k: int, bias: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    z = pair[0].double().numpy()
-    z = np.hstack([z, np.ones((len(z), 1))]) if bias else z
-    return z, np.where(pair[1].numpy() == k, 1.0, -1.0)
-
-
-def weights(model: nn.Sequential) -> np.ndarray:
-    head = model[-1]
-    w = head.weight.detach().double()
-    return (w if head.bias is None else torch.cat([w, head.bias[:, None].detach()], 1)).numpy()
-
-
-@pytest.mark.parametrize(("bias", "hidden"), [(True, False), (False, False), (True, True)])
-def test_step_is_newtons_from_the_optimum_of_everything(bias, hidden):
-    """Catches a wrong sign or scale of the step, the Hessian of the wrong set, a regulariser that
-    isn't counted per sample, labels of the wrong sign, a fit that stops early, and features that
-    are another layer's input than the last linear one's."""
-    retain, forget = samples(40, 0), samples(6, 1)
-    body = nn.Sequential(nn.Linear(4, 4), nn.Tanh()) if hidden else nn.Flatten()
-    with torch.no_grad():
-        seen = [(body(x), y) for x, y in (retain, forget)]
-    model = nn.Sequential(body, nn.Linear(4, 3, bias=bias))
-    got = weights(cr(model, retain, forget, lam=LAM))
-    for k in range(3):
-        (zr, sr), (zf, sf) = (numbers(pair, k, bias) for pair in seen)
-        w = optimum(np.vstack([zr, zf]), np.concatenate([sr, sf]))
-        p = expit(zr @ w)
-        hessian = zr.T @ np.diag(p * (1 - p)) @ zr + LAM * len(zr) * np.eye(len(w))
-        expected = w - np.linalg.solve(hessian, loss(w, zr, sr)[1])  # the paper's form
-        np.testing.assert_allclose(got[k], expected, atol=1e-6)
-
-
-def test_fit_is_an_optimum_where_features_differ_in_size():
-    """Catches Newton's method with full steps, which runs away there."""
-    g = torch.Generator().manual_seed(4)
-    z = torch.randn(12, 2, generator=g).double()
-    z *= 10 ** (3 * torch.rand(12, 1, generator=g).double() - 1)
-    s = torch.randn(12, generator=g).double().sign()
-    w = fit_head(z, s, 0.01)
-    assert gradient(w, z, s, 0.01).abs().max() < 1e-7
-
+from rurklib import unlearn
+from rurklib.unlearn.closed_form import Linearised, fit_head, ntk
 
 EXACT = {"tolerance": 1e-8, "iterations": 1000}
 
@@ -119,20 +52,38 @@ def test_step_equals_the_papers_block_form(residual):
     torch.testing.assert_close(flat(after) - flat(model), projected @ m @ v, atol=1e-6, rtol=0)
 
 
-def test_products_are_transposes_and_batches_do_not_matter():
-    """Catches BatchNorm in train mode (outputs then depend on the batch), and a forward and a
-    reverse product that belong to different matrices, on the convolutions and pools really used."""
-    x = torch.rand(7, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    model = build("small-cnn", 1, 3, seed=0).train()
-    one, many = Linearised(model, 7), Linearised(model, 3)
-    d = 0.1 * torch.randn(one.weights.shape, generator=torch.Generator().manual_seed(1))
-    e = torch.randn(7, 3, generator=torch.Generator().manual_seed(2))
-    torch.testing.assert_close((one.push(x, d) * e).sum(), d @ one.pull(x, e), rtol=1e-4, atol=0)
-    torch.testing.assert_close(one.push(x, d), many.push(x, d), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(one.pull(x, e), many.pull(x, e), rtol=1e-4, atol=1e-4)
-    moved = model(x)
+def test_cr_sees_the_inputs_of_the_last_layer_and_a_bias_is_one_more_feature(samples):
+    """Catches features that are another layer's input, and a bias that isn't regularised."""
+    (xr, yr), (xf, yf) = samples(40, 0, 4), samples(6, 1, 4)
+    body = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
     with torch.no_grad():
-        for name, p in model.named_parameters():
-            p.add_(1e-3 * one.unflatten(d)[name])
-    change = (model(x) - moved).detach() / 1e-3
-    torch.testing.assert_close(change, one.push(x, d), rtol=0.1, atol=0.01 * float(change.norm()))
+        zr, zf = body(xr), body(xf)
+    whole = unlearn("CR", nn.Sequential(body, nn.Linear(4, 3)), (xr, yr), (xf, yf), lam=0.05)[1]
+    ones = [F.pad(z, (0, 1), value=1.0) for z in (zr, zf)]
+    bounds = {"lam": 0.05, "bounds": (-1, 1)}
+    head = nn.Sequential(nn.Linear(5, 3, bias=False))
+    alone = unlearn("CR", head, (ones[0], yr), (ones[1], yf), **bounds)[0]
+    both = torch.cat([whole.weight, whole.bias[:, None]], 1)
+    torch.testing.assert_close(both, alone.weight, atol=1e-6, rtol=0)
+
+
+def test_fit_is_an_optimum_where_features_differ_in_size(rng):
+    """Catches Newton's method with full steps, which runs away there."""
+    g = rng(4)
+    z = torch.randn(12, 2, generator=g).double()
+    z *= 10 ** (3 * torch.rand(12, 1, generator=g).double() - 1)
+    s = torch.randn(12, generator=g).double().sign()
+    w = fit_head(z, s, 0.01).requires_grad_()
+    loss = F.softplus(-s * (z @ w)).sum() + 0.01 / 2 * len(z) * w @ w
+    assert torch.autograd.grad(loss, w)[0].abs().max() < 1e-7
+
+
+def test_products_are_transposes_and_batches_do_not_matter(cnn, images, rng):
+    """Catches BatchNorm in train mode (outputs then depend on the batch), and a forward and a
+    reverse product that belong to different matrices."""
+    model, (x, _) = cnn().train(), images(7)
+    one, many = Linearised(model, 7), Linearised(model, 3)
+    d, e = torch.randn(one.weights.shape, generator=rng(1)), torch.randn(7, 3, generator=rng(2))
+    torch.testing.assert_close((one.push(x, d) * e).sum(), d @ one.pull(x, e), rtol=1e-4, atol=0)
+    torch.testing.assert_close(one.push(x, d), many.push(x, d), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(one.pull(x, e), many.pull(x, e), rtol=1e-4, atol=1e-4)

@@ -84,3 +84,13 @@ def test_it_is_gd_on_a_data_set_that_is_relabelled_once(task, images, monkeypatc
     (drawn,) = seen
     union = (torch.cat([retain[0], forget[0]]), torch.cat([retain[1], drawn]))
     assert same(got, unlearn("GD", model, union, images(4, seed=9), **options))
+
+
+@pytest.mark.parametrize("name", ["BadTeacher", "JiT", "LFSSD"])
+def test_labels_are_never_used(name, task, same):
+    model, (xr, yr), (xf, yf) = task
+    options = {"lr": 0.1} if "lr" in defaults(name) else {"alpha": 1.5}
+    a = unlearn(name, model, (xr, yr), (xf, yf), **options)
+    b = unlearn(name, model, (xr, (yr + 1) % 3), (xf, (yf + 2) % 3), **options)
+    assert same(a, b)
+    assert not same(a, model)

@@ -1,17 +1,15 @@
 """EU-k, CF-k and the control: what a layer is, what is made anew, what stays."""
 
-import contextlib
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from rurklib import study, unlearn
+from rurklib import unlearn
 from rurklib.models import build
-from rurklib.study.ids import ModelId
-from rurklib.train import SGD, Recipe, fit
-from rurklib.unlearn.layers import cf_k, eu_k, fine_tune, last_layers, layers, reset, shortened
+from rurklib.train import Recipe, fit
+from rurklib.unlearn.layers import eu_k, last_layers, layers, reset
 
 NETS = {"small-cnn": (1, 8), "resnet18": (3, 16)}
 
@@ -99,35 +97,6 @@ def test_the_seed_decides_the_new_weights() -> None:
     assert not torch.equal(again.net[0].weight, built.net[0].weight)
 
 
-@pytest.mark.parametrize("method", [cf_k, eu_k])
-def test_frozen_layers_stay_bit_identical_while_the_others_learn(method) -> None:
-    """Catches ``model.train()`` on the whole model (frozen running statistics move), an optimiser
-    that holds the frozen weights (weight decay moves them), and layers that don't learn."""
-    model = used().train()
-    after = method(model, images(24, 1), images(3, 2), k=3, epochs=2, lr=0.1, batch_size=8)
-    assert changed(model, after) == keys(model, last_layers(model, 3))
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_fine_tuning_gives_gradients_back_as_found(fails) -> None:
-    """Catches a weight that the user had frozen and that is thawed, or the reverse, also when a
-    step fails."""
-    model = used()
-    model.net[0].weight.requires_grad_(False)
-    found, during = [p.requires_grad for p in model.parameters()], []
-
-    def watch(*call) -> None:
-        during.append([p.requires_grad for p in model.parameters()].count(True))
-        if fails:
-            raise KeyError
-
-    model.register_forward_pre_hook(watch)
-    with pytest.raises(KeyError) if fails else contextlib.nullcontext():
-        fine_tune(model, last_layers(model, 1), images(6, 1), seed=0, sgd=SGD(epochs=1))
-    assert during == [2]
-    assert [p.requires_grad for p in model.parameters()] == found
-
-
 RECIPE = Recipe(epochs=8, lr=0.1, batch_size=4, warmup=2.0, label_smoothing=0.1)
 
 
@@ -143,27 +112,3 @@ def test_it_is_a_training_from_new_weights_of_two_epochs_for_eight(cnn, task, sa
     fresh = cnn(2)
     reset([fresh], 3)
     assert same(one, fit(fresh, *retain, replace(RECIPE, epochs=2, warmup=0.5), seed=3))
-
-
-@pytest.mark.parametrize(
-    ("epochs", "share", "expected"), [(30, 0.25, 7), (8, 0.25, 2), (3, 0.25, 1), (8, 1.0, 8)]
-)
-def test_no_more_epochs_than_the_share_but_one(epochs, share, expected):
-    """Fails if 7.5 epochs are rounded up: the control would cost more than a quarter."""
-    assert shortened(replace(RECIPE, epochs=epochs), share).epochs == expected
-
-
-def test_a_study_tells_its_recipe(tmp_path, same):
-    """That of re-trained models, whatever ``--set`` changed. Fails if the method's own default is
-    used, Original's recipe, or if another recipe doesn't make the model again."""
-    settings = {"epochs": 1, "references": 2, "methods": ["Retrain-quarter"]}
-    run = study.open_run("digits", tmp_path / "run", seeds=[0], settings=settings)
-    run = replace(run, scenario=replace(run.scenario, retrain_epochs=5))
-    model = study.train(run)[ModelId("Original", 0)]
-    made = study.unlearn(run)[ModelId("Retrain-quarter", 0)]
-    pairs = run.pair("retain"), run.pair("forget")
-    told = replace(run.scenario.recipe, epochs=5)
-    assert same(made, unlearn("Retrain-quarter", model, *pairs, seed=0, recipe=told))
-    longer = replace(run, scenario=replace(run.scenario, retrain_epochs=9))
-    study.train(longer)
-    assert not same(made, study.unlearn(longer)[ModelId("Retrain-quarter", 0)])

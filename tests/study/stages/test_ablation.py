@@ -3,11 +3,12 @@
 import math
 
 import pytest
+import torch
 
 from rurklib import InputError, perturb, residual_knowledge, unlearn
 from rurklib.study.ids import ModelId
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.study.stages.ablation import ablate, shared_run
+from rurklib.study.stages.ablation import ablate, matched_radius, shared_run
 from rurklib.study.stages.models import load_models
 from rurklib.unlearn.contract import defaults
 
@@ -130,3 +131,13 @@ def test_what_can_not_be_asked_is_refused_before_training(tmp_path):
         with pytest.raises(InputError, match=match):
             ablate(scenario, tmp_path / "m", seed=0, **{"settings": SETTINGS, **changes})
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("name", perturb.BALLS)
+@pytest.mark.parametrize("d", [1, 7, 64])
+def test_uniform_noise_is_as_large_as_gaussian_noise(name, d, rng):
+    """The radius gives uniform noise the root mean square of Gaussian noise, in every norm."""
+    radius = matched_radius(0.3, perturb.BALLS[name], d)
+    x = torch.zeros(40_000, d, dtype=torch.float64)
+    noise = perturb.PERTURBATIONS[name].sample(None, x, None, radius, [rng(d)], None)
+    assert noise.square().mean().sqrt().item() == pytest.approx(0.3, rel=0.02)
