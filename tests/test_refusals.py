@@ -210,10 +210,6 @@ ROWS = [
     (lambda: unlearned("CR", linear(frozen=True)), "the head is frozen"),
     (lambda: unlearned("CR", nn.Sequential(NET, nn.ReLU())), "output isn't that of its last"),
     (lambda: unlearned("SCRUB", max_epochs=4, epochs=2), "expected at most epochs = 2"),
-    (
-        lambda: unlearned("GA", linear(nn.BatchNorm1d(8)), forget=(X[:1], Y[:1])),
-        'batchnorm="frozen" one will do',
-    ),
     # training and data
     (lambda: trained(BROKEN), "hold NaN or infinity"),
     (lambda: trained(y=torch.arange(9)), "holds 9 labels for"),
