@@ -9,8 +9,8 @@ from torch import nn
 from rurklib import InputError
 from rurklib.edits import check_texts
 from rurklib.perturb import PERTURBATIONS
-from rurklib.residual import counts as counts_module
 from rurklib.residual.counts import Measurement, count
+from rurklib.residual.inference import Forward
 from rurklib.tensors import generator
 
 TAUS = (0.0, 0.1, 0.4)
@@ -202,13 +202,13 @@ def test_no_batch_is_larger_than_asked_for(size, name, rng):
 @pytest.mark.parametrize("n", [10, 600])
 def test_few_copies_are_held_at_once(n, draws, name, rng, monkeypatch):
     """Fails if all draws of a block are made before any is shown to a model."""
-    held, answers = [], counts_module._answers
+    held, of_many = [], Forward.of_many
 
-    def watched(net, copies, name):
+    def watched(form, copies):
         held.append(len(copies))
-        return answers(net, copies, name)
+        return of_many(form, copies)
 
-    monkeypatch.setattr(counts_module, "_answers", watched)
+    monkeypatch.setattr(Forward, "of_many", watched)
     x, y = torch.rand(n, 4, generator=rng(0)), torch.arange(n) % 2
     counted({"m": Watched()}, x, y, taus=[0.1], draws=draws, perturbation=name)
     assert max(held) <= 1024
