@@ -26,11 +26,6 @@ class Changed(nn.Module):
         return self.change(self.net, x)
 
 
-def turned(net: nn.Module) -> nn.Module:
-    """In train mode, all of it."""
-    return deepcopy(net).train()
-
-
 def changed(change) -> dict:
     return lambda p: {"model": Changed(p.retrained, change).eval()}
 
@@ -42,7 +37,7 @@ def wrong(pair):
 # What a sound measurement is changed by, and who is named.
 ROWS = [
     ("probabilities", changed(lambda net, x: net(x).sigmoid()), "model"),
-    ("train mode", lambda p: {"references": [turned(p.references[0]), *p.references[1:]]},
+    ("train mode", lambda p: {"references": [deepcopy(p.references[0]).train(), *p.references[1:]]},
      "reference-0"),
     ("random answers", changed(lambda net, x: F.dropout(net(x), 0.5, training=True)), "model"),
     ("depends on the batch",

@@ -14,7 +14,6 @@ from rurklib.data import digits
 from rurklib.models import MODELS, build
 from rurklib.residual import inference
 from rurklib.residual.counts import Measurement, count
-from rurklib.residual.flags import of_models
 from rurklib.residual.inference import EVERY, Forward, accelerate, screened
 from rurklib.tensors import as_float
 from rurklib.train import fit
@@ -53,8 +52,7 @@ class Cells(nn.Module):
         options = {
             "reflect": {"padding_mode": "reflect"},
             "same": {"padding": "same"},
-            "groups": {"groups": 2},
-            "dilated": {"dilation": 2, "stride": 2},
+            "groups": {"groups": 2, "dilation": 2, "stride": 2},
         }.get(kind, {})
         self.kind = kind
         torch.manual_seed(0)
@@ -85,7 +83,7 @@ class Cells(nn.Module):
 
 
 KINDS = (
-    *("plain", "reflect", "same", "groups", "dilated", "sum used twice"),
+    *("plain", "reflect", "same", "groups", "sum used twice"),
     *("convolution used twice", "norm first", "conv applied twice"),
 )
 # A net and the shape of what it takes. (vgg11 is a wide vgg11-narrow, resnet50 a deep resnet18.)
@@ -163,14 +161,6 @@ def test_float32_is_whole_on_newer_gpus(name, rng):
     assert torch.backends.cudnn.allow_tf32
 
 
-def test_what_looks_at_outputs_asks_so_too(cnn, images):
-    """Fails if a sound net looks as if it answered by the batch: other sums, of ten bits."""
-    seen, net = [], cnn()
-    net.register_forward_pre_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
-    assert of_models({"m": net}, images(8)[0], None) == []
-    assert seen == [False] * 3
-
-
 def test_gradients_are_those_of_the_model(rng):
     net = trained(build("small-cnn", 1, 10, seed=0))
     x = torch.rand(4, 1, 8, 8, generator=rng(0))
@@ -190,45 +180,27 @@ class Branches(nn.Module):
         return x.flatten(1) if x.sum() > 0 else -x.flatten(1)
 
 
-class NoCopies(nn.Module):
-    def __deepcopy__(self, memo: object) -> None:
-        raise RuntimeError("one of a kind")
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.flatten(1)
-
-
-def test_where_it_can_not_be_done_the_model_itself_is_used(rng):
-    x = torch.rand(3, 1, 2, 2, generator=rng(0))
-    hooked = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
-    seen: list[int] = []
+def test_where_it_can_not_be_done_the_model_itself_is_used():
+    seen, hooked = [], nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     hooked[1].register_forward_hook(lambda module, inputs, output: seen.append(1))
-    for net, why in ((Branches(), "traced"), (NoCopies(), "one of a kind"), (hooked, "has hooks")):
-        forward = accelerate(net, x)
+    for net, why in ((Branches(), "traced"), (hooked, "has hooks")):
+        forward = accelerate(net, torch.rand(3, 1, 2, 2))
         assert forward.call is net
         assert why in forward.reason
     assert len(seen) == 1  # asked once, for the trial's answer; no copy ran the hook
 
 
-def test_nan_is_a_disagreement():
-    own = torch.tensor([[1.0, 2.0]])
-    assert inference.logit_mismatch(own, own) == ""
-    assert inference.logit_mismatch(own, own * torch.nan)
-    assert "shape" in inference.logit_mismatch(own, own[:, :1])
-
-
-def test_the_batch_size_follows_from_the_largest_activation(rng):
+@pytest.mark.parametrize(
+    ("name", "n", "side", "size"),
+    [("small-cnn", 40, 8, 256), ("small-cnn", 1, 8, 256), ("small-cnn-32", 2, 32, 64),
+     ("small-cnn", 2, 256, 8)],
+)  # fmt: skip
+def test_the_batch_size_follows_from_the_largest_activation(name, n, side, size):
     """16 channels of 8x8 are 1,024 numbers: 256 images make 2**18. Never below 64 or above 1,024,
-    unless memory says so (16 x 256 x 256 numbers: 8 images make 2**23), and the same whatever the
-    number of examples."""
-    net = build("small-cnn", 1, 10, seed=0)
-    x = torch.rand(40, 1, 8, 8, generator=rng(0))
-    assert accelerate(net, x).batch_size == accelerate(net, x[:1]).batch_size == 256
-    images, large = torch.rand(2, 3, 32, 32), torch.rand(2, 1, 256, 256)
-    assert accelerate(build("small-cnn-32", 3, 5, seed=0), images).batch_size == 64
-    assert accelerate(net, large).batch_size == 8
-    assert accelerate(net, large, precision="bfloat16").batch_size <= 32
-    assert accelerate(nn.Linear(3, 2), torch.rand(2, 3)).batch_size == 1024
+    unless memory says so (16 x 256 x 256 numbers: 8 images make 2**23)."""
+    net, x = build(name, 3, 10, seed=0), torch.rand(n, 3, side, side)
+    assert accelerate(net, x).batch_size == size
+    assert accelerate(net, x, precision="bfloat16").batch_size <= 4 * size
 
 
 # --- screening in bfloat16 -----------------------------------------------------------------------
@@ -276,31 +248,24 @@ def test_hits_are_those_of_float32(name, device, left_as_found):
     assert (abs(after - before)[:, 1:] < before.std(0, ddof=1)[1:] / 100).all()
 
 
-class Counted:
-    """A net that counts what it is asked."""
-
-    def __init__(self, net: nn.Module) -> None:
-        self.net, self.asked = net, 0
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        self.asked += len(x)
-        return self.net(x)
-
-
 def test_a_lead_of_four_times_the_error_is_trusted_and_no_less():
     """An "exact" answer that is off by 1, upwards or downwards: leads up to 4 are in doubt. Fails
     if the doubt shrinks to what the errors are, or if it grows."""
     net = nn.Linear(1, 2)
     net.weight.data, net.bias.data = torch.tensor([[1.0], [0.0]]), torch.zeros(2)
-    call = Counted(lambda x: net(x) + torch.where(x > 8, 1.0, -1.0) * torch.tensor([1.0, 0.0]))
+    asked = []
+
+    def call(x):
+        asked.append(len(x))
+        return net(x) + torch.where(x > 8, 1.0, -1.0) * torch.tensor([1.0, 0.0])
+
     x = torch.full((2 * EVERY, 1), 8.0)
     x[EVERY] = 8.5  # the other one that is asked both ways: errors of -1 and 1, none on average
     x[1], x[2], x[3] = 3.875, 4.125, torch.nan
     with torch.inference_mode():
         answers = screened(net, call, x[4:12])
-        call.asked = 0
         logits = answers(x)
-    assert call.asked == 2 + 2
+    assert asked[1:] == [2, 2]
     assert logits[:3, 0].tolist() == [7.0, 2.875, 4.125]
     assert logits[3].isnan().any()
 

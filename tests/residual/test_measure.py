@@ -9,8 +9,6 @@ import torch
 from torch import nn
 
 from rurklib import Counts, InputError, ResidualKnowledge, residual_knowledge
-from rurklib.edits import check_texts
-from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.counts import Measurement, count
 from rurklib.residual.result import COLUMNS
 
@@ -66,11 +64,6 @@ def test_every_column_of_the_frame():
     assert limits == pytest.approx((-reach, reach), rel=1e-6)
 
 
-def test_null_holds_each_reference_out():
-    assert by_hand().null == pytest.approx(np.array([[1, 1], [1, 2], [1, 0.4]]))
-    assert by_hand().rows("b").ratio_of_means.tolist() == pytest.approx([1, 2])
-
-
 def test_ratios_are_on_the_models_copies_and_verdicts_on_own_ones():
     """References found 2 of the copies that m's gradient found: Eq. 4's ratio is 15 / 6. Fails if
     band, prediction or verdict follow."""
@@ -80,14 +73,6 @@ def test_ratios_are_on_the_models_copies_and_verdicts_on_own_ones():
     assert on.judge("m").p_values == pytest.approx(own.judge("m").p_values, nan_ok=True)
     for column in ("null_low", "null_high", "predict_low", "predict_high", "p_value"):
         assert on.frame[column].equals(own.frame[column]), column
-
-
-@pytest.mark.parametrize("names", ["ma", "mab"])
-def test_few_references_give_no_band_and_no_prediction(names):
-    frame = by_hand(names).frame
-    assert frame.null_low.isna().all() == (names == "ma")
-    assert frame[["ratio_low", "predict_low", "p_value", "margin_sd"]].isna().all().all()
-    assert frame.ratio_of_means.iloc[0] == 1.5
 
 
 def test_many_references_are_held_out_one_at_a_time():
@@ -119,20 +104,6 @@ def test_several_models_get_a_column(cnn, images):
         assert rows.equals(alone.frame)
         assert str(result.verdict[name]) == str(alone.verdict)
     assert frame.forget_accuracy.nunique() > 2
-
-
-def test_a_model_against_itself_is_exactly_one(cnn, images):
-    """The paper's case m = a, for every perturbation. Fails if model and reference see different
-    copies."""
-    (x, y), net = images(6), cnn()
-    for name in (n for n, rule in PERTURBATIONS.items() if rule.check is not check_texts):
-        frame = residual_knowledge(
-            net, [net, net], x, y, taus=[0.2], draws=2, perturbation=name
-        ).frame
-        for column in ("ratio_of_means", "mean_of_ratios"):
-            defined = frame[column].dropna()  # an untargeted one may leave nothing recognised
-            assert (defined == 1).all(), (name, column)
-            assert len(defined) == 1 or name.endswith("untargeted"), name
 
 
 def test_copies_among_the_references_count_once(cnn, images):
@@ -173,10 +144,8 @@ def test_a_gradient_probes_every_model_on_its_own_copies(name, cnn, images):
     options = {"taus": [0.0, 0.05], "perturbation": name, "draws": 3}
     result = residual_knowledge(models, references, x, y, **options)
     for model, net in nets.items():
-        own = result.counts.hits[model]
-        assert np.array_equal(own, count({model: net}, x, y, Measurement(**options)).hits[model])
-        # targeted at y, so each finds at least what it recognised without a perturbation
-        assert (own[1] >= own[0]).all()
+        alone = count({model: net}, x, y, Measurement(**options))
+        assert np.array_equal(result.counts.hits[model], alone.hits[model])
     assert {m: set(on) for m, on in result.counts.on.items()} == {
         m: set(references) for m in models
     }
@@ -193,15 +162,3 @@ def test_models_are_left_as_found(cnn, images, left_as_found, same_random_state)
     with left_as_found(m, r), same_random_state():
         for name in ("gaussian", "pgd"):
             residual_knowledge(m, [r], x, y, taus=[0.0, 0.1], draws=2, perturbation=name)
-
-
-def test_progress_reckons_with_controls(cnn, images):
-    (x, y), told = images(30), []
-    residual_knowledge(
-        *(cnn(0), [cnn(1), cnn(2)], x, y),
-        taus=[0.0, 0.1],
-        draws=2,
-        controls={"held out": images(20, seed=1)},
-        progress=told.append,
-    )
-    assert told == pytest.approx([0.3, 0.6, 0.8, 1.0])

@@ -116,13 +116,12 @@ def test_a_finding_is_told_by_a_number_on_its_side(lead, finding, leading, mixed
 
 def test_a_class_that_was_forgotten():
     """No reference ever says y: every ratio is undefined, and verdicts work."""
-    rng = np.random.default_rng(0)
-    hits, luck = np.zeros((5, 2, 20), int), np.array([0.1, 0.5, -0.5, 0.2, -0.2])
-    margins = -8 + luck[:, None, None] + rng.standard_normal((2, 20))
+    hits = np.zeros((7, 3, 40), int)
+    margins = SCATTER[:, None, None] + np.linspace(-9, -5, 40) + np.zeros((7, 3, 1))
     forgotten = of_models(hits, margins)
     assert forgotten.finding == NONE
     assert math.isnan(forgotten.detectable_ratio)
-    hits[0, :, :12], margins[0] = 9, 1 + rng.standard_normal((2, 20))
+    hits[0, :, :12], margins[0] = 9, 1
     assert of_models(hits, margins).finding == RESIDUAL
 
 
@@ -141,17 +140,6 @@ def test_too_few_references_and_copies_of_one_give_no_verdict(k, jitter, seed):
     assert verdict.note
 
 
-def test_one_sample_of_many_does_not_convict():
-    """References that are right on all copies, but one each: one image of 45 missed at both taus.
-    Fails if their spread is believed where accuracies are whole numbers of samples."""
-    hits = np.full((7, 2, 45), 10)
-    hits[np.arange(1, 7), :, np.arange(6)] = 9
-    hits[0, :, 0] = 0
-    assert of_models(hits).p_values[HITS] > 0.05
-    hits[0, :, :30] = 0
-    assert of_models(hits).p_values[HITS] < 0.05
-
-
 @pytest.mark.parametrize("shares", [[0.01], [0.01, 0.01, 0.01], [0.02, 0.9], [1e-9, 0.4]])
 def test_one_p_of_several(shares):
     """Equal ones stay; one of n below level / n is enough; a silent one takes nothing away."""
@@ -161,16 +149,6 @@ def test_one_p_of_several(shares):
     assert combined([*shares[:-1], shares[-1] / 2]) < p
     assert np.isnan(combined([np.nan]))
     assert combined([0.7, 0.9]) == 0.7
-
-
-def test_one_p_of_several_keeps_its_level():
-    """Five p of normal numbers that correlate by 0, 0.5 and 0.9: 5 % of 10,000 are below 5 %."""
-    rng = np.random.default_rng(3)
-    for share in (0.0, 0.5, 0.9):
-        z = np.sqrt(share) * rng.normal(size=(10_000, 1))
-        z = z + np.sqrt(1 - share) * rng.normal(size=(10_000, 5))
-        p = [combined(row) for row in 2 * stats.norm.sf(abs(z))]
-        assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.015), share
 
 
 # --- made-up worlds ------------------------------------------------------------------------------
@@ -230,17 +208,6 @@ def test_the_detectable_effect_is_found_in_80_percent():
     # the mean of s over sigma at 5 df is 0.952
     detectable = np.mean([v.detectable_margin for v in verdicts])
     assert detectable == pytest.approx(0.952 * shift, rel=0.05)
-
-
-def test_more_confidence_is_not_memory():
-    """The model is a reference with its logits times 1.6: the same hits. The margin raises an
-    alarm, and so does the rule; scaled margin and hits don't. The price of hearing confidence."""
-    rng = np.random.default_rng(10)
-    verdicts = [world(rng, 6, ease=1.9, more=1.6) for _ in range(50)]
-    assert share(verdicts) > 0.9
-    for name, rare in {MARGIN: False, SCALED: True, HITS: True}.items():
-        found = np.mean([v.p_values[name] < 0.05 for v in verdicts])
-        assert (found < 0.15) if rare else (found > 0.9), name
 
 
 @given(st.integers(0, 9999), st.integers(1, 8), st.sampled_from([0, 0.5, -0.5, 5, 1e4]))
