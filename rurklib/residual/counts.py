@@ -112,7 +112,7 @@ def count(
     """
     beside, progress = beside or {}, progress or (lambda share: None)
     everyone = {**nets, **beside} if asked.gradient_based else nets
-    example = as_float(x[:64])
+    example = as_float(x[:64]).clone()  # a net may write into it
 
     def made_ready(net: nn.Module, gradients: bool = False) -> Forward:
         form = accelerate(net, example, gradients=gradients, precision=asked.precision)

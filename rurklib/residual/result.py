@@ -150,7 +150,7 @@ class ResidualKnowledge:
     def _null(self, estimate: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
         if len(self.references) < 2:
             return np.full((1, len(self.counts.asked.taus)), np.nan)
-        answers = [self.answers(r) for r in self.references]
+        answers = map(self.answers, self.references)  # one at a time: each holds all the others
         return np.stack([estimate(hits, others) for hits, _, others, _ in answers])
 
     def rows(self, name: Hashable) -> pd.DataFrame:

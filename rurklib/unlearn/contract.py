@@ -24,7 +24,7 @@ from torch import nn
 
 from rurklib import checks
 from rurklib.tensors import Bounds, Pair, finite, seeded
-from rurklib.train import SGD, Precision, casts, computing, plain
+from rurklib.train import SGD, Precision
 
 Method = Callable[..., nn.Module]  # (model, retain, forget, *, seed=0, **hyperparameters)
 METHODS: dict[str, Method] = {}
@@ -53,6 +53,7 @@ def method(
     ``search`` is the space in which to tune it.
     """
     learning = {k: v for k, v in asdict(sgd).items() if v is not None} if sgd else {}
+    learning.pop("precision", None)  # every method takes it
 
     def register(algorithm: Method) -> Method:
         @functools.wraps(algorithm)
@@ -72,16 +73,15 @@ def method(
             checks.disjoint(retain[0], forget[0])
             checks.logits(model, *retain)
             checks.logits(model, *forget)
-            if "bounds" in defaults(name):
-                values["bounds"] = bounds
+            for key, value in {"bounds": bounds, "precision": precision}.items():
+                if key in inspect.signature(algorithm).parameters:
+                    values[key] = value
             if sgd is not None:
                 own = {key: values.pop(key) for key in learning if key in values}
-                values["sgd"] = replace(sgd, **own)
+                values["sgd"] = replace(sgd, precision=precision, **own)
             start = copy.deepcopy(model)
-            with seeded(seed), computing(start, precision):
+            with seeded(seed):
                 out = algorithm(start, retain, forget, seed=seed, **values).eval()
-            if not casts(model):  # else a method within a method: the outer one's precision holds
-                plain(out)
             if not finite(out):
                 mend = f"lr (of a study: --set {name}.lr=0.01)" if learning else "change"
                 raise Diverged(
@@ -133,7 +133,7 @@ def defaults(name: str) -> dict[str, Any]:
     """A method's hyper-parameters with their defaults; raises InputError for an unknown name."""
     signature = inspect.signature(METHODS[checks.one_of("method", name, METHODS)])
     keywords = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return {p.name: p.default for p in keywords if p.name != "seed"}
+    return {p.name: p.default for p in keywords if p.name not in ("seed", "precision")}
 
 
 def unlearn(
@@ -155,7 +155,7 @@ def unlearn(
         seed: decides every random choice of the method.
         hyperparameters: the method's own; see its docstring. An unknown one is an error. Every
             method has ``bounds`` ((0, 1); None: inputs have no range) and ``precision``: "float32"
-            (default), "bfloat16" or "auto", of what the model is asked (rurklib.train).
+            (default), "bfloat16" or "auto", of the steps of SGD, if it takes any (rurklib.train).
 
     Returns the unlearned model in eval mode. Raises InputError before any work if something can't
     be used, and :class:`Diverged`, an InputError, if the weights didn't stay finite.

@@ -25,6 +25,7 @@ def distillation_kl(student: Tensor, teacher: Tensor, temperature: float = 4.0) 
     ``F.kl_div(input, target)`` is KL(target || input): the teacher, whose gradient isn't taken,
     is the target.
     """
+    student, teacher = (z if z.dtype == torch.float64 else z.float() for z in (student, teacher))
     log_student = F.log_softmax(student / temperature, 1)
     log_teacher = F.log_softmax(teacher / temperature, 1)
     kl = F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True)

@@ -170,11 +170,7 @@ def l1_sparse(
     return descend(model, loss, retain, seed=seed, sgd=sgd)
 
 
-@method(
-    "RandomLabels",
-    sgd=SGD(weight_decay=5e-4),
-    search={"lr": (1e-4, 0.1), "epochs": (1, 20)},
-)
+@method("RandomLabels", sgd=SGD(weight_decay=5e-4), search={"lr": (1e-4, 0.1), "epochs": (1, 20)})
 def random_labels(
     model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sgd: SGD
 ) -> nn.Module:

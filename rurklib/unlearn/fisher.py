@@ -15,7 +15,6 @@ is the "empirical" Fisher of the field.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,7 +25,7 @@ from torch.nn.utils import vector_to_parameters
 
 from rurklib import checks
 from rurklib.tensors import Pair, as_float, evaluating, generator
-from rurklib.train import Count, NotNegative, casts
+from rurklib.train import Count, NotNegative
 from rurklib.unlearn.contract import Positive, method
 
 Of = Callable[[Tensor, Tensor], Tensor]  # a sample's logits [1, classes] and label -> a number
@@ -54,21 +53,9 @@ def scores(
 
     per_sample = vmap(grad(value), in_dims=(None, 0, 0))
     for xb, yb in zip(x.split(batch_size), y.split(batch_size), strict=True):
-        with evaluating(model), _uncast(model):
+        with evaluating(model):
             batch = per_sample(weights, as_float(xb), yb)
         yield batch
-
-
-@contextmanager
-def _uncast(model: nn.Module) -> Iterator[None]:
-    """Without the casts of :func:`rurklib.train.computing`, which vmap can't combine with
-    BatchNorm's float32: derivatives of single samples are float32's."""
-    cast = {part: vars(part).pop("forward") for part in model.modules() if casts(part)}
-    try:
-        yield
-    finally:
-        for part, forward in cast.items():
-            part.forward = forward  # type: ignore[method-assign]
 
 
 def mean_of(

@@ -190,11 +190,11 @@ def jit(
     noise = generator(seed, 3, device=forget[0].device)
 
     def loss(x: Tensor, y: Tensor) -> Tensor:
-        z, total = model(x), x.new_zeros(())
+        z, total = model(x).to(x.dtype), x.new_zeros(())
         for _ in range(v):
             near = gaussian(x, tau, generator=noise, bounds=bounds)
             with torch.no_grad():
-                there = model(near)
+                there = model(near).to(x.dtype)
             total = total + (norm(z - there, 2) / norm(near - x, 2)).mean()
         return total / v
 

@@ -63,7 +63,7 @@ from torch import Tensor, nn
 from rurklib import checks
 from rurklib.perturb import PERTURBATIONS, Perturbation
 from rurklib.tensors import Bounds, Pair, evaluating, generator
-from rurklib.train import SGD, Batch, Count, NotNegative
+from rurklib.train import SGD, Batch, Count, NotNegative, Precision
 from rurklib.unlearn.contract import SEARCH, Method, check, method, unlearn
 from rurklib.unlearn.distillation import scrub
 from rurklib.unlearn.fine_tuning import descend_in_pairs, gd, ngd, wrong_labels
@@ -198,6 +198,7 @@ def then_rurk(
     *,
     seed: int = 0,
     bounds: Bounds = (0.0, 1.0),
+    precision: Precision = "float32",
     first: Mapping[str, Any] | None = None,
     **values: Any,
 ) -> nn.Module:
@@ -209,8 +210,9 @@ def then_rurk(
     nothing of the first but its weights (and running statistics) goes on to RURK, no momentum nor
     schedule. Raises InputError as both methods do.
     """
-    start = unlearn(method, model, retain, forget, seed=seed, bounds=bounds, **(first or {}))
-    return rurk(start, retain, forget, seed=seed, bounds=bounds, **values)
+    shared: dict[str, Any] = {"seed": seed, "bounds": bounds, "precision": precision}
+    start = unlearn(method, model, retain, forget, **shared, **(first or {}))
+    return rurk(start, retain, forget, **shared, **values)
 
 
 def _row(name: str) -> None:
@@ -219,8 +221,8 @@ def _row(name: str) -> None:
     def both(model: nn.Module, retain: Pair, forget: Pair, **values: Any) -> nn.Module:
         return then_rurk(model, name, retain, forget, **values)
 
-    own = inspect.signature(then_rurk).parameters["first"]
-    parameters = [*inspect.signature(rurk).parameters.values(), own]
+    own = [inspect.signature(then_rurk).parameters[key] for key in ("first", "precision")]
+    parameters = [*inspect.signature(rurk).parameters.values(), *own]
     both.__doc__ = f"{name}, then RURK: see :func:`then_rurk`."
     both.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     method(f"{name}+RURK", search=SEARCH["RURK"])(both)

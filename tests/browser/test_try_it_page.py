@@ -13,8 +13,8 @@ from torch import nn
 
 import rurklib
 from rurklib.models import Normalized
-from rurklib.residual import statistics
-from rurklib.residual.statistics import hits_against_null, left_out
+from rurklib.residual.counts import Counts, Measurement
+from rurklib.residual.result import ResidualKnowledge
 from rurklib.study.cli.main import main
 from rurklib.study.page.build import layers
 from rurklib.study.run import open_existing
@@ -150,6 +150,13 @@ def half_widths(hits: np.ndarray, n: int) -> np.ndarray:
     return np.array(widths)
 
 
+def by_package(hits: np.ndarray, draws: int) -> ResidualKnowledge:
+    """What the package makes of hits [model, sample] at one radius."""
+    own = dict(enumerate(hits[:, None]))
+    counts = Counts(Measurement(0.2, draws=draws), own, own)
+    return ResidualKnowledge(counts, (0,), tuple(REFERENCES), hits[0])
+
+
 def counted(page, models, tau: float, draws: int, n: int) -> np.ndarray:
     """Hits [model, draw, sample] by PyTorch, on the page's copies of its first n samples."""
     nets, _, y = models
@@ -167,17 +174,13 @@ def test_counts_and_what_they_come_to_are_the_packages(page, models, choice, tau
     right = counted(page, models, tau, draws, n)
     got = page.evaluate(COUNTED, [choice, tau, draws])
     assert np.array_equal(got["hits"], right.sum(-1))
-    hits = right.sum(1)[:, None]  # [model, tau, sample]
-    null = left_out(hits[REFERENCES])
-    others = [null[m - 1][1] if m in REFERENCES else hits[REFERENCES] for m in range(6)]
-    ratio = [statistics.ratio_of_means(h, o)[0] for h, o in zip(hits, others, strict=True)]
-    assert got["ratio"] == pytest.approx(ratio)
+    rows = [by_package(right.sum(1), draws).rows(m).iloc[0] for m in range(6)]
+    assert got["ratio"] == pytest.approx([row.ratio_of_means for row in rows])
     half = half_widths(right.sum(-1), n)
     assert got["half"] == pytest.approx(half, rel=0.1 if draws < 10 else 0.01)
     ends = [got["band"]["low"], got["band"]["high"]]
-    assert ends == pytest.approx([min(ratio[1:4]), max(ratio[1:4])])
-    limits = hits_against_null((hits[0], hits[REFERENCES]), null, draws)
-    expected = [limits["predict_low"][0], limits["predict_high"][0]]
+    assert ends == pytest.approx([rows[0].null_low, rows[0].null_high])
+    expected = [rows[0].predict_low, rows[0].predict_high]
     assert [got["prediction"][k] for k in ("low", "high")] == pytest.approx(expected)
     if choice < 0:
         nets, x, y = models
@@ -208,12 +211,10 @@ def test_errors_and_prediction_are_the_packages_where_references_hardly_differ(p
       right[0].forEach((_, d) => t.add(right.map(own => own[d])));
       return [...Object.values(t.prediction(q)), ...right.map((_, m) => t.halfWidth(m))];
     }"""
-    hits = right.sum(1)[:, None].numpy()
-    limits = hits_against_null((hits[0], hits[1:]), left_out(hits[1:]), 10)
-    expected = [limits["predict_low"][0], limits["predict_high"][0]]
+    row = by_package(right.sum(1).numpy(), 10).rows(0).iloc[0]
     got = page.evaluate(ask, [right.tolist(), float(stats.t.ppf(0.975, 2))])
     half = half_widths(right.sum(-1).numpy(), 20)
-    assert got == pytest.approx([*expected, *half], rel=1e-3)
+    assert got == pytest.approx([row.predict_low, row.predict_high, *half], rel=1e-3)
 
 
 def test_a_side_is_told_when_copies_cannot_change_it_and_not_before(page):

@@ -5,15 +5,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms import functional as tv
 
-from rurklib.train import (
-    AUGMENTATIONS,
-    batches,
-    fit,
-    flip,
-    flip_crop,
-    flip_crop_large,
-    padding,
-)
+from rurklib.train import AUGMENTATIONS, batches, fit, flip, flip_crop, padding
 
 
 def photos(n: int, h: int = 16, w: int = 24, dtype=torch.uint8) -> torch.Tensor:
@@ -53,49 +45,6 @@ def test_every_choice_is_taken_equally_often(rng):
             share, counts = 1 / end, torch.bincount(column, minlength=end)
             assert len(counts) == end
             assert (counts - n * share).abs().max() < 5 * (n * share * (1 - share)) ** 0.5
-
-
-def test_a_zoomed_window_is_torchvisions_resized_crop(rng):
-    """Bilinear, at windows of whole pixels; at their borders torchvision repeats the window's edge
-    and ours sees on, so only the inside is compared. Fails with align_corners=True, or if height
-    and width, or top and left, are swapped."""
-    x = photos(1, 32, 40).repeat(3, 1, 1, 1)
-    windows = [(0, 0, 32, 40), (4, 10, 16, 20), (8, 5, 24, 25)]
-    choices = [[t / 32, left / 40, h / 32, w / 40, 0] for t, left, h, w in windows]
-    made = flip_crop_large(x, torch.tensor(choices))
-    for image, (top, left, h, w), got in zip(x, windows, made, strict=True):
-        wanted = tv.resized_crop(image / 255, top, left, h, w, [32, 40], antialias=False)
-        inside = (slice(None), slice(2, -2), slice(2, -2))
-        torch.testing.assert_close(got[inside], wanted[inside], atol=1e-5, rtol=0)
-    torch.testing.assert_close(made[0], x[0] / 255, atol=1e-5, rtol=0)  # the whole image: itself
-
-
-def test_a_zoomed_window_may_be_mirrored():
-    x = photos(1, 16, 16).repeat(2, 1, 1, 1)
-    one = [0.25, 0.125, 0.5, 0.75]
-    plain, mirrored = flip_crop_large(x, torch.tensor([[*one, 0.0], [*one, 1.0]]))
-    torch.testing.assert_close(mirrored, plain.flip(-1), atol=1e-5, rtol=0)
-
-
-def test_windows_of_a_zoom_are_inside_and_spread_like_torchvisions(rng):
-    """Area uniform in 8 ... 100 % and ratio log-uniform in 3/4 ... 4/3, but for those narrowed to
-    fit; every side of the image is reached."""
-    top, left, h, w, mirrored = (
-        AUGMENTATIONS["flip-crop-large"].draw(20_000, (3, 96, 96), rng(0)).unbind(1)
-    )
-    for begin, length in ((top, h), (left, w)):
-        assert begin.min() >= 0
-        assert (begin + length).max() <= 1 + 1e-6
-        assert begin.min() < 0.01
-        assert (begin + length).max() > 0.99
-    area, ratio = h * w, (w / h).log()
-    assert 0.08 * 0.999 < area.min() < 0.1
-    small = area < 0.5  # none of those was narrowed
-    quarters = torch.histc(area[small], 4, 0.08, 0.5) / int(small.sum())
-    assert (quarters - 0.25).abs().max() < 0.02
-    assert ratio[small].abs().max() <= torch.tensor(4 / 3).log() * 1.001
-    assert ratio[small].mean().abs() < 0.01
-    assert abs(float(mirrored.mean()) - 0.5) < 0.02
 
 
 def stream(augment: str, seed: int, start: int = 0) -> list:

@@ -10,18 +10,16 @@ from rurklib.models import build
 from rurklib.unlearn.fisher import dampen, mean_of
 
 
-def test_fisher_of_a_batchnorm_net_is_that_of_single_samples_in_eval_mode(samples) -> None:
+def test_fisher_of_a_batchnorm_net_is_that_of_single_samples_in_eval_mode(
+    samples, left_as_found
+) -> None:
     """Catches batch statistics in the importance, moved running statistics, and modes that are
     not given back."""
     model = build("small-cnn", 1, 3, seed=0).double().train()
     model.net[1].eval()  # one layer that the user keeps frozen
     x, y = samples(5, 1, 1, 8, 8)
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    modes = [m.training for m in model.modules()]
-    got = mean_of(torch.square, model, x.double(), y, batch_size=2)
-    assert [m.training for m in model.modules()] == modes
-    for name, value in model.state_dict().items():
-        assert torch.equal(value, before[name]), name
+    with left_as_found(model):
+        got = mean_of(torch.square, model, x.double(), y, batch_size=2)
     model.eval()
     total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
     for i in range(len(x)):

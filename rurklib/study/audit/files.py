@@ -78,7 +78,8 @@ def _elsewhere(x: Tensor, forgotten: Tensor) -> list[str]:
     """Which samples that aren't named as forgotten equal one that is."""
     again = copies(x, x[forgotten])
     again[forgotten] = False
-    return [f"at index {i}" for i in again.nonzero().flatten().tolist()]
+    at = [str(i) for i in again.nonzero().flatten().tolist()]
+    return [f"at index {at[0]}", *at[1:]] if at else []
 
 
 def device_of(name: str) -> torch.device:

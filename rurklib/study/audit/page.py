@@ -75,8 +75,8 @@ def write_page(
         f"({settings['perturbation']}), {k or 'no'} re-trained reference{'' if k == 1 else 's'}, "
         f"seed {settings['seed']}; taus {', '.join(f'{tau:g}' for tau in settings['taus'])}."
     )
-    answers = [right_in_words(result.right or {}), str(verdict), verdict.note, str(exchange or "")]
-    texts = [text for text in (*answers, summary["rests_on"], setting) if text]
+    answers = [right_in_words(result.right or {}), summary["verdict"]["sentence"]]
+    texts = [t for t in (*answers, str(exchange or ""), summary["rests_on"], setting) if t]
     flags = [str(flag) for flag in result.flags] or ["None raised."]
     blocks: list[page.Block] = [page.Heading(HEADINGS[verdict.finding]), *map(page.Text, texts)]
     blocks += [page.Heading("Flags"), *map(page.Text, flags)]

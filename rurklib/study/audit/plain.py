@@ -148,7 +148,8 @@ def accuracy_by_tau(result: ResidualKnowledge) -> str:
 
 
 def as_json(answer: Verdict | Exchange) -> dict[str, Any]:
-    """An answer as JSON holds it, which has no NaN: None for what isn't a finite number."""
+    """An answer as JSON holds it, which has no NaN: None for what isn't a finite number. Its
+    ``sentence`` has a finding's note on held-out samples too."""
 
     def finite(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -156,7 +157,9 @@ def as_json(answer: Verdict | Exchange) -> dict[str, Any]:
         value = value.tolist() if isinstance(value, np.ndarray) else value
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    return finite(asdict(answer) | {"finding": answer.finding, "sentence": str(answer)})
+    note = answer.note if isinstance(answer, Verdict) and answer.finding != NO_VERDICT else ""
+    said = f"{answer} {note}".rstrip()
+    return finite(asdict(answer) | {"finding": answer.finding, "sentence": said})
 
 
 def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = None) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """One forget sample and one perturbed copy of it, as every model of a run sees them.
 
 The copies are the measurement's own: draw i of a sample is the i-th copy that
-:func:`rurklib.residual.count_hits` made of it (the same stream, drawn for the same block of
+:func:`rurklib.residual.count` made of it (the same stream, drawn for the same block of
 samples), so what is seen here is what was counted.
 
 Perturbations are chosen by the words of a panel: kind, norm and aim. A view is kept in a run's

@@ -107,7 +107,7 @@ class Tally {
   }
 
   // Where a further re-trained model would be with probability 95 %: a t prediction on log-odds
-  // (statistics.hits_against_null). "t" is the quantile for K - 1 degrees of freedom.
+  // (ResidualKnowledge.rows). "t" is the quantile for K - 1 degrees of freedom.
   prediction(t, draws = this.draws) {
     const { n } = this;
     const shares = this.others(-1).map((k) => this.share(k, draws));

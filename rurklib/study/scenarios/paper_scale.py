@@ -54,7 +54,7 @@ seeds. What it leaves open, and what is ours:
 
 - which 100 classes, so which class is forgotten: the folder's, the first in alphabetical order;
 - all of the training: the usual recipe, 90 epochs of SGD at lr 0.1, batch 256, weight decay 1e-4,
-  crops of random size and flips; image size 224 (its 80.75 % on the retain set is no such net's);
+  shifted crops and flips; image size 224 (its 80.75 % on the retain set is no such net's);
 - values of every method, of which its Fig. 3 has GD, NegGrad+, SSD and RURK
   (``--set methods=GD,NegGrad+,SSD,RURK``): those of CIFAR-10;
 - how many re-trained models: three; draws: 100, as elsewhere.
@@ -162,7 +162,7 @@ IMAGENET100 = Scenario(
     model="resnet50",
     forget_class=0,
     references=3,
-    recipe=Recipe(epochs=90, lr=0.1, batch_size=256, weight_decay=1e-4, augment="flip-crop-large",
+    recipe=Recipe(epochs=90, lr=0.1, batch_size=256, weight_decay=1e-4, augment="flip-crop",
                   precision="auto", warmup=5.0),
     keep_every=5,
     seeds=CIFAR10.seeds,

@@ -8,13 +8,13 @@ from rurklib.study.inspector.running_ratio import ratio_so_far, running, wilson
 
 
 def test_after_all_draws_the_hits_are_the_counts(inspector):
-    counts = study.residual(inspector.run, "gaussian").counts[("Original", 0)]
-    theirs = [("Re-train", k) for k in (1000, 1001, 1002)]
+    counts = study.residual(inspector.run, "gaussian").counts
+    theirs = np.mean([counts.hits["Re-train", k] for k in (1000, 1001, 1002)], 0)
     for sample in (0, 9, 30):
         *_, last = running(inspector, sample, "gaussian", 0.2, model="GD")
         assert last.done == last.total == 12
-        assert last.hits[-1] == counts.of(("GD", 0))[2, sample]
-        assert last.reference_hits[-1] == pytest.approx(counts.of_all(theirs)[:, 2, sample].mean())
+        assert last.hits[-1] == counts.hits["GD", 0][2, sample]
+        assert last.reference_hits[-1] == pytest.approx(theirs[2, sample])
         if last.reference_hits[-1]:
             assert last.ratio[-1] == pytest.approx(last.hits[-1] / last.reference_hits[-1])
 

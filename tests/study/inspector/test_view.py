@@ -24,15 +24,16 @@ ON_IMAGES = [name for name, rule in PERTURBATIONS.items() if rule.check is not c
 )
 def test_draws_of_the_inspector_are_those_of_the_counts(inspector, perturbation, model, some):
     """Recognised copies over all draws are exactly the hits that the study counted."""
-    counts = study.residual(inspector.run, perturbation).counts[LABEL[model]]
+    counts = study.residual(inspector.run, perturbation).counts
     taus, draws = inspector.run.scenario.taus, inspector.run.scenario.draws
     for sample in some:
         views = [inspector.view(sample, perturbation, taus[2], i, model) for i in range(draws)]
         hits = sum(v.recognised[v.models.index(model)] for v in views)
-        assert hits == counts.of(LABEL[model])[2, sample]
+        assert hits == counts.hits[LABEL[model]][2, sample]
         if model != "Re-train 1001":
             theirs = sum(v.recognised[v.models.index("Re-train 1002")] for v in views)
-            assert theirs == counts.of(("Re-train", 1002))[2, sample]
+            others = counts.on.get(LABEL[model], counts.hits)
+            assert theirs == others["Re-train", 1002][2, sample]
 
 
 def test_a_view_holds_the_model_s_own_numbers(inspector):
@@ -83,9 +84,9 @@ def test_each_choice_changes_the_copy_and_an_idle_one_does_not(inspector):
 
 
 def test_samples_are_ordered_by_their_ratio(inspector):
-    counts = study.residual(inspector.run, "gaussian").counts[("Original", 0)]
-    own = counts.of(("Original", 0))[1:].sum(0)
-    theirs = counts.of_all([("Re-train", k) for k in (1000, 1001, 1002)])[:, 1:].sum(1).mean(0)
+    hits = study.residual(inspector.run, "gaussian").counts.hits
+    own = hits["Original", 0][1:].sum(0)
+    theirs = np.mean([hits["Re-train", k][1:].sum(0) for k in (1000, 1001, 1002)], 0)
     by_hand = np.array([a / b if b else np.nan for a, b in zip(own, theirs, strict=True)])
     np.testing.assert_allclose(inspector.ratios, by_hand)
     assert sorted(inspector.order) == list(range(45))

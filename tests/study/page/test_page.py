@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from rurklib.checks import InputError
-from rurklib.residual.counts import Counts
+from rurklib.residual.counts import Counts, Measurement
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.study.page import build
 from rurklib.study.page.build import layers, page, telling
@@ -71,8 +71,9 @@ def test_the_steps_take_what_tells_most_and_was_known_without_noise():
     ])  # fmt: skip
     models = ("Original-seed0", "GD-seed0", "SalUn-seed0")
     references = tuple(f"Re-train-seed{k}" for k in (1000, 1001, 1002))
-    counts = Counts(hits, (*models, *references), (0.0, 0.2, 0.3), 10, "gaussian", 0, hits / 2)
-    measured = ResidualKnowledge(dict.fromkeys((*models, *references), counts), models, references)
+    named = dict(zip((*models, *references), hits, strict=True))
+    counts = Counts(Measurement((0.0, 0.2, 0.3), draws=10), named, named)
+    measured = ResidualKnowledge(counts, models, references, np.zeros(4))
     order, steps = telling(measured)
     assert order.tolist() == [2, 3, 0, 1]
     assert steps == [

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rurklib import study
-from rurklib.residual.counts import Counts
+from rurklib.residual.counts import Counts, Measurement
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.study.run import open_run
 from rurklib.study.stages.doubts import TABLES, beyond, disagreement, from_counts, paper_table
@@ -67,9 +67,9 @@ def test_a_run_has_it_for_every_model_and_the_ratio_is_that_of_its_curve(run):
 def counted(own, *others) -> ResidualKnowledge:
     """Ten copies of three samples at one radius."""
     names = ("m", *range(len(others)))
-    hits = np.array([own, *others])[:, None]
-    counts = Counts(hits, names, (0.1,), 10, "gaussian", 0, hits / 2)
-    return ResidualKnowledge(dict.fromkeys(names, counts), ("m",), names[1:])
+    hits = {n: np.array([h]) for n, h in zip(names, (own, *others), strict=True)}
+    counts = Counts(Measurement(0.1, draws=10), hits, hits)
+    return ResidualKnowledge(counts, ("m",), names[1:], np.zeros(3))
 
 
 def test_tables_by_hand():

@@ -38,7 +38,7 @@ def test_it_is_the_measurement_of_that_part(run, law, part):
     ours = study.residual(run, law, part=part, taus=[0.0, 0.15], draws=3)
     other = by_hand(run, law, part, [0.0, 0.15], 3)
     for name in other.models:
-        assert np.array_equal(ours.counts[name].of(name), other.counts[name].of(name))
+        assert np.array_equal(ours.counts.hits[name], other.counts.hits[name])
         assert ours.rows(name).equals(other.rows(name))
 
 
@@ -84,7 +84,7 @@ def test_what_takes_long_is_kept_a_few_models_at_a_time(run, monkeypatch):
     monkeypatch.undo()
     ours = study.residual(run, "gaussian", **asked)
     other = by_hand(run, "gaussian", "forget", *asked.values())
-    assert all(np.array_equal(ours.counts[n].of(n), other.counts[n].of(n)) for n in other.models)
+    assert all(np.array_equal(ours.counts.hits[n], other.counts.hits[n]) for n in other.models)
 
 
 def test_another_reference_makes_the_counts_found_on_a_model_again(run, tmp_path):
@@ -101,10 +101,10 @@ def test_another_reference_makes_the_counts_found_on_a_model_again(run, tmp_path
         own.checkpoint(name), weights, fingerprint, **record | {"method": "Re-train", "seed": 1002}
     )
     after = study.residual(own, "fgsm-untargeted", **asked)
-    hits = [r.counts[("Original", 0)].of(("Re-train", 1002)) for r in (before, after)]
+    hits = [r.counts.on["Original", 0]["Re-train", 1002] for r in (before, after)]
     assert not np.array_equal(*hits)
     there = by_hand(own, "fgsm-untargeted", "forget", **asked)
-    assert np.array_equal(hits[1], there.counts[("Original", 0)].of(("Re-train", 1002)))
+    assert np.array_equal(hits[1], there.counts.on["Original", 0]["Re-train", 1002])
 
 
 def test_the_smoothed_control_never_saw_a_forget_sample(run):
@@ -173,7 +173,7 @@ def test_telling_samples_are_those_that_original_leads_by_most(run):
     assert np.array_equal(shown.original, own[-1][shown.places])
     assert torch.equal(shown.images, as_float(run.pair("forget")[0])[shown.places])
     once = study.residual(run, "gaussian", methods=["Original"], taus=[0.2], draws=1)
-    margins = once.counts["Original", 0].margins[0, 0][shown.places]
+    margins = once.counts.margins["Original", 0][0][shown.places]
     with torch.inference_mode():
         logits = study.load_models(run)["Original", 0](shown.copies)
     assert logit_margin(logits, shown.labels).numpy() == pytest.approx(margins, rel=1e-4)

@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from rurklib.metrics.accuracy import accuracy
-from rurklib.residual.counts import count_hits
+from rurklib.residual.counts import count
 from rurklib.study.cli.main import main
 from rurklib.study.ids import ModelId
 from rurklib.study.run import open_run
@@ -62,9 +62,9 @@ def test_a_trial_shows_no_more_copies_than_the_study(tmp_path, monkeypatch, aske
 
     def counted(models, x, y, asked):
         seen.append(asked.draws)
-        return count_hits(models, x, y, asked)
+        return count(models, x, y, asked)
 
-    monkeypatch.setattr(tune, "count_hits", counted)
+    monkeypatch.setattr(tune, "count", counted)
     found = tune.trial(run, "GA", 900, {})
     assert seen == [shown]
     assert 0 <= found["nearby"][0] <= 100

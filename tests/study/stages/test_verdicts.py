@@ -7,24 +7,22 @@ import pandas as pd
 import pytest
 
 from rurklib import study
-from rurklib.residual.counts import Counts
+from rurklib.residual.counts import Counts, Measurement
 from rurklib.residual.exchange import ALIKE, SURER
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.residual.verdict import PARTS, combined
+from rurklib.residual.verdict import STATISTICS, combined
 from rurklib.study.ids import ModelId
 from rurklib.study.report.tables import findings_table, in_seeds
 
 
-def counts(hits):
+def counts(recognised):
     """Models with so many of 40 samples recognised at tau 0.1, all of them at 0; 10 draws."""
-    values = np.zeros((len(hits), 2, 40), dtype=int)
-    values[:, 0] = 10
-    for k, n in enumerate(hits.values()):
-        values[k, 1, :n] = 10
-        values[k, 1, n : n + 3] = 5  # so copies aren't alike
-    names = tuple(hits)
-    margins = values / 5.0 - 1
-    return Counts(values, names, (0.0, 0.1), 10, "gaussian", 0, margins=margins)
+    hits = {name: np.zeros((2, 40), dtype=int) for name in recognised}
+    for name, n in recognised.items():
+        hits[name][0] = hits[name][1, :n] = 10
+        hits[name][1, n : n + 3] = 5  # so copies aren't alike
+    margins = {name: own / 5.0 - 1 for name, own in hits.items()}
+    return Counts(Measurement((0.0, 0.1), draws=10), hits, margins)
 
 
 @pytest.fixture
@@ -36,8 +34,7 @@ def result():
         ModelId("RURK", 1): 21,
     }
     others = {ModelId("Re-train", k): n for k, n in enumerate((20, 22, 18, 23, 19, 24))}
-    shared = counts({**own, **others})
-    return ResidualKnowledge(dict.fromkeys([*own, *others], shared), tuple(own), tuple(others))
+    return ResidualKnowledge(counts({**own, **others}), tuple(own), tuple(others), np.zeros(40))
 
 
 def test_each_model_is_judged_alone(result):
@@ -56,26 +53,23 @@ def test_each_model_is_judged_alone(result):
 def test_a_point_above_its_band_is_called_so_where_copies_are_searched_for(result):
     """Everybody loses 17 of 20 samples on copies found on themselves, the model none. Fails if the
     side is that of the plain difference, which the others' 21 make one of +1 sample."""
-    names = tuple(n for n in (*result.models, *result.references) if n != ModelId("GD", 0))
-    found = {}
-    for name in names:
-        its = {n: 21 + n.seed % 3 for n in names}
-        its[name] = 18 if name == ("GD", 1) else its[name] - 17
-        found[name] = replace(counts(its), perturbation="fgsm", found_on=name)
-    table = study.verdicts(ResidualKnowledge(found, (ModelId("GD", 1),), result.references))
+    name = ModelId("GD", 1)
+    there = {n: 21 + n.seed % 3 for n in result.references}
+    own = counts({name: 18} | {n: k - 17 for n, k in there.items()})
+    found = replace(own, on={name: counts(there).hits})
+    table = study.verdicts(replace(result, counts=found, models=(name,)))
     assert table.ratio_of_means[0] < 1
-    assert table.ratio_of_means[0] > table.predict_high[0]
     assert table.by_ratio.tolist() == ["above"]
 
 
-def test_the_verdict_is_the_rules_and_its_parts_stand_beside(result):
-    """Fails if finding and p are one part's, or if a part's p stands under another's name."""
+def test_the_verdict_is_the_rules_and_its_statistics_stand_beside(result):
+    """Fails if finding and p are one statistic's, or if a p stands under another's name."""
     for row in study.verdicts(result).itertuples():
         own = result.judge(ModelId(row.method, row.seed))
         assert (row.finding, row.p) == (own.finding, own.p)
-        parts = row.p_margin, row.p_scaled_margin, row.p_soft_hits, row.p_hits, row.p_hits_first
-        assert dict(zip(PARTS, parts, strict=True)) == own.parts
-        assert row.p == combined(parts)
+        ps = row.p_margin, row.p_scaled_margin, row.p_soft_hits, row.p_hits, row.p_hits_first
+        assert dict(zip(STATISTICS, ps, strict=True)) == own.p_values
+        assert row.p == combined(ps)
         assert row.p_hits_first > 0.05  # all are right at tau 0
 
 
@@ -107,10 +101,9 @@ def test_the_table_counts_seeds(result, summary):
 def test_where_no_ratio_is_defined_the_table_reads_differences(result, summary):
     """GD recognises the copies of 38.5 and 23.5 of 40 samples, models that never saw the class
     none. Fails if the column of a forgotten class reads nan."""
-    one = next(iter(result.counts.values()))
-    retrained = np.array([m.method == "Re-train" for m in one.models])[:, None, None]
-    never = replace(one, hits=np.where(retrained, 0, one.hits))
-    whole = replace(result, counts=dict.fromkeys(result.counts, never))
+    never = dict.fromkeys(result.references, np.zeros((2, 40), dtype=int))
+    counted = replace(result.counts, hits={**result.counts.hits, **never})
+    whole = replace(result, counts=counted)
     table = findings_table(study.verdicts(whole), summary).set_index("method")
     assert "ratio (seeds)" not in table
     assert table.loc["GD", "difference (seeds)"] == "0.775 (0.588 ... 0.963)"
@@ -137,8 +130,7 @@ def test_held_out_samples_of_another_kind_say_nothing_of_who_is_treated_differen
     """Fails if samples that re-trained models don't know are a control all the same."""
     result = study.residual(run, "gaussian", controls=["held out"])
     beside = result.control_results["held out"]
-    counts = next(iter(beside.counts.values()))
-    none = dict.fromkeys(beside.counts, replace(counts, hits=0 * counts.hits))
+    none = replace(beside.counts, hits={n: 0 * own for n, own in beside.counts.hits.items()})
     strangers = replace(result, control_results={"held out": replace(beside, counts=none)})
     assert result.unlike_held_out == {}
     assert set(strangers.unlike_held_out) == set(result.references)
