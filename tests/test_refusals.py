@@ -184,7 +184,6 @@ ROWS = [
     (lambda: controlled(y=Y + 1), "spans 1 ... 3: expected labels in 0 ... 2"),
     (lambda: controlled(torch.cat([OTHER[:2], X[1:3]])), "2 of 4 control 'held out' samples are"),
     (lambda: measured().judge("model", test="margins"), "'margins': did you mean 'margin'"),
-    (lambda: measured().judge("model", level=5), "level = 5: expected a finite number in"),
     (lambda: measured().exchange("model"), "no held out samples | controls="),
     # perturbations
     (lambda: perturb.fgsm(NET, X, Y, -0.1), "tau = -0.1"),

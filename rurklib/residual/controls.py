@@ -37,7 +37,10 @@ from rurklib.tensors import generator
 
 HELD_OUT, RETAINED = "held out", "retained"
 ENOUGH = 200  # samples of a control; or as many as the forget set has, if those are more
-UNITS = {MARGIN: "logits", SCALED: "standard deviations"}  # of shifts; log-odds for the others
+UNITS = {
+    MARGIN: "logits",
+    SCALED: "standard deviations over samples",
+}  # of shifts; log-odds for the others
 
 
 def checked(

@@ -39,7 +39,8 @@ class Measurement:
     """The perturbed copies that residual knowledge is measured on, and how they are counted.
 
     Attributes:
-        taus: radii >= 0, in units of the input.
+        taus: sizes of perturbations >= 0, in units of the input: a standard deviation for Gaussian
+            noise, a radius for a ball. Begin with 0 and go up: the first one alone is a statistic.
         perturbation: a name in ``rurklib.perturb.PERTURBATIONS``.
         draws: copies per sample and tau (the paper's c = 100).
         seed: decides the copies.
@@ -76,8 +77,9 @@ class Counts:
 
     ``hits[name]`` int64 [tau, n], each 0 ... draws: copies recognised, of those made for that model
     (the same for all, unless they are found by its gradient). ``margins[name]`` float64 [tau, n]:
-    the logit margin of y on them, mean over draws. ``on[name][reference]``: a reference's hits on
-    the copies found on ``name``; empty where copies are the same for all.
+    the margin on them, mean over draws: the log-odds of y, its logit less the log-sum-exp of the
+    others'. ``on[name][reference]``: a reference's hits on the copies found on ``name``; empty
+    where copies are the same for all.
     """
 
     asked: Measurement
@@ -102,11 +104,11 @@ def count(
 ) -> Counts:
     """Count, for every model, tau and sample, how many copies are recognised as y.
 
-    The stream of draw i is seeded by (seed, i) whatever tau is, so a curve over tau uses common
-    random numbers and is smooth. Neither batch_size nor the models that are measured together
-    change a copy. ``beside``: the references, which under a gradient-based perturbation are also
-    shown the copies found on every net that isn't one of them. ``progress`` is told, every 256
-    samples, which part of the work is done, 0 to 1.
+    The stream of draw i is seeded by (seed, block of 256 samples, i) whatever tau is, so a curve
+    over tau uses common random numbers and is smooth. Neither batch_size nor the models that are
+    measured together change a copy. ``beside``: the references, which under a gradient-based
+    perturbation are also shown the copies found on every net that isn't one of them. ``progress``
+    is told, every 256 samples, which part of the work is done, 0 to 1.
 
     Shapes: x [n, ...] inside ``asked.bounds``, y int64 [n] -> hits [tau, n] by name.
     """

@@ -8,8 +8,9 @@ broken evaluations by them). README.md in this folder has the table: raised if, 
 A verdict believes that the references are what the model would have been. Four ways in which they
 aren't can be read off their own answers, before anybody looks at the model:
 
-- *Copies of each other* make a spread of nothing, and certainty out of it. References that answer
-  alike on every copy are one reference (:func:`copies`), and counted once.
+- *Duplicates* make a spread of nothing, and certainty out of it. References that give the same
+  answers are one reference (:func:`duplicates`), counted once; one that answers like the model in
+  question is that model, and left out.
 - *One that saw the forget samples* hides that the model did. By the rule of the verdict it stands
   out above the others; one that was trained otherwise may stand out below.
 - *A broken set-up* (labels in another order, pixels divided by 255 twice) leaves them, or one of
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 SOME = 64  # samples that models are tried on
 DARK = 0.25  # the brightest pixel of all forget samples, of 1
 SAME = 1e-3  # answers that differ by less, in units of how they vary, are the same answers
-LEVEL = 0.03  # of the rule, for all references together that each is held against the others
+LEVEL = 0.03  # of the rule, divided by the number of references that are judged by the others
 OF_SHARES = 0.01  # the same for shares of forget and held-out samples
 
 # What each means and how to mend it; what was seen stands before it.
@@ -59,8 +60,8 @@ MEANS = {
     "forget samples elsewhere": " of the data forget samples stand again, byte for byte. "
     "References that were trained on those hide that the model knows them: take copies out, or "
     "name them as forgotten too",
-    "references alike": ": they answer alike on every copy, so they are one model, and the copy "
-    "is left out. Were files copied, or trainings given one seed?",
+    "references alike": ": they give the same answers, so they are one model, and the second is "
+    "left out. Were files copied, or trainings given one seed?",
     "reference unlike the others": ", farther from the others than re-trained models are: was it "
     "trained on the forget samples, or by another recipe? Re-train it, or leave it out",
     "references at chance": ": no better than guessing. Are labels in another order, pixels "
@@ -148,22 +149,22 @@ def of_result(result: ResidualKnowledge, classes: int) -> list[Flag]:
     return found + flag("mixed", [str(m) for m in result.models if result.judge(m).mixed])
 
 
-def without_copies(result: ResidualKnowledge) -> tuple[tuple[Any, ...], list[Flag]]:
-    """The references that are no copy of another model (at least one), and a flag for the rest."""
+def without_duplicates(result: ResidualKnowledge) -> tuple[tuple[Any, ...], list[Flag]]:
+    """The references that are no other model again (at least one), and a flag for the rest."""
     names = [*result.models, *result.references]
-    found = copies(np.stack([result.counts.margins[n] for n in names]), len(result.models))
+    found = duplicates(np.stack([result.counts.margins[n] for n in names]), len(result.models))
     twins = {names[i]: names[j] for i, j in found.items()}
     kept = tuple(r for r in result.references if r not in twins) or result.references[:1]
     return kept, flag("references alike", [f"{a} and {b}" for a, b in twins.items()])
 
 
-def copies(values: np.ndarray, models: int = 0) -> dict[int, int]:
+def duplicates(values: np.ndarray, models: int = 0) -> dict[int, int]:
     """Which of the models answer like an earlier one: {place: place of that one}.
 
     ``values`` [model, tau, sample]: margins. Two are the same if their root mean square difference
     is below a thousandth of their standard deviation over taus and samples: models of other seeds
-    differ by some percent and more, copies by rounding. The first ``models`` are no references: two
-    of those may be one.
+    differ by some percent and more, duplicates by rounding. The first ``models`` are no
+    references: two of those may be one.
     """
     flat = np.asarray(values, np.float64).reshape(len(values), -1)
     scale = SAME * np.maximum(flat.std(1), SAME * np.abs(flat).max(1))

@@ -18,7 +18,7 @@ from rurklib import checks, tensors
 from rurklib.perturb import PERTURBATIONS
 from rurklib.residual import controls as control
 from rurklib.residual.counts import Measurement, count
-from rurklib.residual.flags import of_models, of_result, without_copies
+from rurklib.residual.flags import of_models, of_result, without_duplicates
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.train import Precision
 
@@ -49,7 +49,8 @@ def residual_knowledge(
             them among the ``controls``.
         x: forget samples [n, ...], uint8 or float inside ``bounds``; the models take floats.
         y: their labels, int64 [n].
-        taus: radii, in units of the input (0.03 of [0, 1] is about 8 of 255 grey levels).
+        taus: sizes of the perturbation, in units of the input (0.03 of [0, 1] is about 8 of 255
+            grey levels): 0, and four to six values over which references begin to fail.
         perturbation: a name in ``rurklib.perturb.PERTURBATIONS``: gaussian, uniform-l2, pgd ...
             Here ``fgsm`` and ``pgd`` move copies *towards* y, as the paper does, and
             ``fgsm-untargeted`` and ``pgd-untargeted`` away from it; the functions
@@ -118,7 +119,7 @@ def residual_knowledge(
         labels = y.cpu().numpy()
         results[what] = ResidualKnowledge(counts, (*models,), (*references,), labels, single)
         done += len(y)
-    kept, alike = without_copies(results["forget"])
+    kept, alike = without_duplicates(results["forget"])
     results = {what: replace(result, references=kept) for what, result in results.items()}
     result = replace(results.pop("forget"), control_results=results)
     return replace(result, flags=[*alike, *flags, *of_result(result, classes)])

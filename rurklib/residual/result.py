@@ -98,8 +98,8 @@ class ResidualKnowledge:
         return exchange(own, theirs, self.y, beside.y, taus=taus, level=level, seed=seed)
 
     def hits_of(self, name: Hashable) -> tuple[np.ndarray, np.ndarray]:
-        """Hits of a model [tau, sample] and of the references but itself [k, tau, sample], all on
-        the copies made for that model (Eq. 4)."""
+        """Hits of a model [tau, sample] and of the references [k, tau, sample] on the copies made
+        for that model (Eq. 4); of a reference and the others, each on its own copies."""
         hits = self.counts.on.get(name, self.counts.hits)
         return self.counts.hits[name], self._stack(hits, self._others(name))
 
@@ -224,7 +224,8 @@ class ResidualKnowledge:
         ``margin_predict_high`` the difference's prediction for a new re-trained model.
 
         Under a gradient-based perturbation accuracies and ratios are on the copies found on the
-        model in question (Eq. 4); bands, predictions and margins compare each model on its own.
+        model in question (Eq. 4); bands, predictions, p and margins compare each model on its own,
+        so the ratio isn't to be held against the band there: read ``p_value`` and the verdict.
         """
         import pandas as pd
 

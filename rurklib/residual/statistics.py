@@ -24,7 +24,7 @@ of freedom says where a new re-trained model would fall. That is wider by sqrt(K
 known about the references' mean: a model can differ from the *average* re-trained model, surely,
 and no more than re-trained models do.
 
-Everything here is NaN with fewer than three references: two give one difference, and no spread.
+Intervals, predictions and p are NaN with fewer than three references: two give no spread.
 """
 
 import math
@@ -97,27 +97,27 @@ def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def ratio_interval(
-    own: np.ndarray, others: np.ndarray, draws: int, level: float = 0.95
+    own: np.ndarray, others: np.ndarray, draws: int, confidence: float = 0.95
 ) -> Interval:
     """Interval for the ratio of means, symmetric on the log scale, two arrays [tau].
 
     NaN where no reference recognises anything. A model that never recognises y has ratio 0, whose
     log says nothing: 0 ... the ratio that would have shown a hit with probability
-    ``1 - (1 - level) / 2`` (rule of three).
+    ``1 - (1 - confidence) / 2`` (rule of three).
     """
     p, q = own / draws, others / draws
     a, b = p.mean(-1), q.mean((0, -1))
     some = b > 0
     a_, b_ = np.where(a > 0, a, 1.0), np.where(some, b, 1.0)
-    half = _half(q / b_[:, None], _copies(p, draws) / a_**2, _least(q) / b_, level)
+    half = _half(q / b_[:, None], _noise(p, draws) / a_**2, _least(q) / b_, confidence)
     low, high = a / b_ * np.exp(-half), a / b_ * np.exp(half)
-    unseen = -np.log((1 - level) / 2) / (draws * own.shape[-1])
+    unseen = -np.log((1 - confidence) / 2) / (draws * own.shape[-1])
     high = np.where(a > 0, high, unseen / b_ + 0 * half)
     return np.where(some, low, np.nan), np.where(some, high, np.nan)
 
 
 def difference_interval(
-    own: np.ndarray, others: np.ndarray, draws: int = 1, level: float = 0.95
+    own: np.ndarray, others: np.ndarray, draws: int = 1, confidence: float = 0.95
 ) -> Interval:
     """Interval for the difference of means, two arrays [tau]; also where ratios are undefined.
 
@@ -125,12 +125,12 @@ def difference_interval(
     from the copies is then left to the references' spread.
     """
     a, b = own / draws, others / draws
-    half = _half(b, _copies(a, draws), _least(b), level)
+    half = _half(b, _noise(a, draws), _least(b), confidence)
     middle = a.mean(-1) - b.mean((0, -1))
     return middle - half, middle + half
 
 
-def _copies(p: np.ndarray, draws: int) -> np.ndarray:
+def _noise(p: np.ndarray, draws: int) -> np.ndarray:
     """Variance of a model's accuracy over its copies, unbiased, [tau]; 0 where all are alike."""
     more = max(draws - 1, 1)
     return (p * (1 - p)).mean(-1) / more / p.shape[-1] if draws > 1 else np.zeros(len(p))
@@ -149,10 +149,12 @@ def _least(found: np.ndarray) -> np.ndarray:
     return np.where(_alike(found), 0.5 / found.shape[-1], 0.0)
 
 
-def _half(others: np.ndarray, noise: np.ndarray, least: np.ndarray, level: float) -> np.ndarray:
+def _half(
+    others: np.ndarray, noise: np.ndarray, least: np.ndarray, confidence: float
+) -> np.ndarray:
     """Half the width of an interval for a mean less the references', [tau], from the variance that
     the copies give it and the least standard deviation of references."""
-    (k, tau, _), tail = others.shape, 1 - (1 - level) / 2
+    (k, tau, _), tail = others.shape, 1 - (1 - confidence) / 2
     if k < MIN_REFERENCES:
         return np.full(tau, np.nan)
     retraining = np.maximum(others.mean(-1).var(0, ddof=1), least**2) / k
@@ -208,16 +210,20 @@ def spread(others: np.ndarray, least: np.ndarray | float = 0.0) -> np.ndarray:
     return s * np.sqrt(1 + 1 / k)
 
 
-def predict(others: np.ndarray, least: np.ndarray | float = 0.0, level: float = 0.95) -> Interval:
+def predict(
+    others: np.ndarray, least: np.ndarray | float = 0.0, confidence: float = 0.95
+) -> Interval:
     """Prediction interval for a new reference's value from [k, ...]: t, k - 1 df. -> two [...]."""
-    half = special.stdtrit(max(len(others) - 1, 1), 1 - (1 - level) / 2) * spread(others, least)
+    half = special.stdtrit(max(len(others) - 1, 1), 1 - (1 - confidence) / 2) * spread(
+        others, least
+    )
     return others.mean(0) - half, others.mean(0) + half
 
 
 def p_value(own: np.ndarray, others: np.ndarray, least: np.ndarray | float = 0.0) -> np.ndarray:
     """Two-sided p of a value, if the model were a new reference, [...] in [0, 1].
 
-    Below 1 - level just where the value is outside :func:`predict`'s interval of that level.
+    Below 0.05 just where the value is outside :func:`predict`'s 95 % interval.
     """
     t = np.abs(own - others.mean(0)) / spread(others, least)
     return np.asarray(2 * special.stdtr(max(len(others) - 1, 1), -t))

@@ -4,8 +4,8 @@ A p per tau asks one question many times. So five *statistics* each stand for th
 number, and one two-sided prediction each (``statistics.p_value``) says whether a new re-trained
 model could have shown that:
 
-- ``"margin"``: the logit margin, averaged over samples, copies and taus: how far each copy is from
-  being (un)recognised, not only on which side. A model that merely rescales its logits moves it.
+- ``"margin"``: the log-odds of y (its logit less the log-sum-exp of the others'), averaged over
+  samples, copies and taus. A model that merely rescales its logits moves it.
 - ``"scaled margin"``: the same in units of each model's own standard deviation over samples.
   Unaffected by rescaling; less sharp for knowledge of a few samples, which widens that deviation.
 - ``"soft hits"``: the log-odds of the mean probability, one from each sample's mean margin,
@@ -46,10 +46,10 @@ class Verdict:
     """What the rule says of one model; ``str()`` says it in a sentence.
 
     ``p_values`` has the p of each statistic and ``p`` what they come to; ``shifts`` is how far each
-    is from the references' mean (logits, standard deviations, and log-odds for the others).
-    ``mixed``: significant ones lie on both sides. ``effect`` is the mean logit margin less the
-    references', with its 95 % interval ``low`` ... ``high``, in logits. ``p`` asks more: could a
-    new re-trained model be that far away? So an interval without 0 and a large p go together well.
+    is from the references' mean (logits, standard deviations over samples, and log-odds for the
+    others). ``effect`` is the mean logit margin less the references', in logits, and ``low`` ...
+    ``high`` its 95 % interval: how well that distance from the *mean* reference is known. ``p``
+    asks whether a new re-trained model could be as far from it, as single ones are: report that.
     ``detectable_margin`` (logits) and ``detectable_ratio`` (of accuracies; inf: not even a model
     that is always right) are effects that one statistic finds in 80 % of runs whose re-trained
     models vary as these do. NaN is what can't be known; ``note`` says why, or what held-out samples
@@ -71,7 +71,8 @@ class Verdict:
 
     @property
     def mixed(self) -> bool:
-        """Whether significant statistics of a finding point to different sides."""
+        """Whether statistics of a finding that are significant, each alone at the level, point to
+        different sides."""
         sides = {self.shifts[n] > 0 for n, p in self.p_values.items() if p < self.level}
         return self.finding in (RESIDUAL, OVER) and len(sides) == 2
 
@@ -89,7 +90,7 @@ class Verdict:
             interval = f"95 % interval {self.low:.2g} to {self.high:.2g}"
             return f"mean logit margin {self.effect:+.3g} ({interval}) from that"
         if self.leading == SCALED:
-            return f"scaled margin {self.shifts[SCALED]:+.3g} standard deviations from that"
+            return f"scaled margin {self.shifts[SCALED]:+.3g} deviations over samples from that"
         return f"odds of {self.leading} {math.exp(self.shifts[self.leading]):.3g} times those"
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ import rurklib
 from rurklib import Counts, ResidualKnowledge, residual_knowledge
 from rurklib.residual import flags
 from rurklib.residual.counts import Measurement
-from rurklib.residual.flags import NAMES, copies, of_models, of_result, unlike
+from rurklib.residual.flags import NAMES, duplicates, of_models, of_result, unlike
 
 
 class Changed(nn.Module):
@@ -143,10 +143,10 @@ def test_copies_are_told_and_others_are_not():
     rounded = m[1] * (1 + 1e-6 * rng.normal(size=m[1].shape))
     mirrored = 2 * m[0].mean() - m[0]  # the same mean and spread
     margins = np.stack([m[0], m[1], rounded, mirrored, m[0] + 0.05])
-    assert copies(margins) == {2: 1}
-    assert copies(margins[[0, 0, 1, 0]]) == {1: 0, 3: 0}
-    assert copies(margins[[0, 0, 1]], models=2) == {}  # two models may be one
-    assert copies(np.full((3, 1, 4), 0.1)) == {1: 0, 2: 0}
+    assert duplicates(margins) == {2: 1}
+    assert duplicates(margins[[0, 0, 1, 0]]) == {1: 0, 3: 0}
+    assert duplicates(margins[[0, 0, 1]], models=2) == {}  # two models may be one
+    assert duplicates(np.full((3, 1, 4), 0.1)) == {1: 0, 2: 0}
 
 
 def test_other_shares_of_samples_that_nobody_saw():

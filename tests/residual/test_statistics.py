@@ -59,7 +59,7 @@ def test_the_prediction_is_scipys(references, own, level):
     others = np.array(references)
     scale = others.std(ddof=1) * math.sqrt(1 + 1 / len(others))
     t = stats.t(len(others) - 1, others.mean(), scale)
-    assert predict(others, level=level) == pytest.approx(t.interval(level), abs=1e-9)
+    assert predict(others, confidence=level) == pytest.approx(t.interval(level), abs=1e-9)
     expected = 2 * min(t.cdf(own), t.sf(own))
     assert p_value(np.array(own), others) == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
