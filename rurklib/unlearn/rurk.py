@@ -43,8 +43,8 @@ What the paper doesn't say is how BatchNorm is treated: in train mode a batch of
 alone is normalised by its own statistics, not those that the model is used with. The default here
 is ``batchnorm="frozen"``; "train" is what ``model.train()`` in the usual training loop does. On
 digits, with settings tuned for frozen statistics, that over-forgets; on small CIFAR-5 the mean
-ratio over seeds stays the same (notebooks 2 and 95). B.2's cap of 200 iterations, which would end within the
-first of its two epochs, isn't followed.
+ratio over seeds stays the same (notebooks 2 and 95). B.2's cap of 200 iterations, which would end
+within the first of its two epochs, isn't followed.
 
 The defaults are the paper's, but for lambda_a, which is 0.00045 on CIFAR-10. tau is in units of the
 input (Gaussian copies, the default, have it as their standard deviation and fill no ball), v counts
