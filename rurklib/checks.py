@@ -27,14 +27,12 @@ class InputError(ValueError):
 
 def one_of(what: str, value: object, allowed: Iterable[str]) -> str:
     """Return ``value`` if it is one of ``allowed``, else raise with the nearest valid names."""
-    names = list(allowed)
-    if isinstance(value, str) and value in names:
+    names = {name.lower(): name for name in allowed}
+    if isinstance(value, str) and value in names.values():
         return value
-    folded = {n.lower(): n for n in names}
-    near = difflib.get_close_matches(str(value).lower(), folded, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(repr(folded[n]) for n in near)}? " if near else ""
-    more = f", ... ({len(names)} in all)" if len(names) > 40 else ""
-    raise InputError(f"unknown {what} {value!r}: {hint}known: {', '.join(names[:40])}{more}")
+    near = difflib.get_close_matches(str(value).lower(), names, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(repr(names[n]) for n in near)}? " if near else ""
+    raise InputError(f"unknown {what} {value!r}: {hint}known: {', '.join(names.values())}")
 
 
 Settings = TypeVar("Settings")
@@ -82,9 +80,7 @@ def number(what: str, value: Any, low: float = -math.inf, high: float = math.inf
     """Return ``value`` as a float if it is a finite number in [low, high], else raise."""
     ok = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not ok or not low <= value <= high:
-        at_least = f" of at least {low:g}" if math.isfinite(low) else ""
-        within = f" in [{low:g}, {high:g}]" if math.isfinite(high) else at_least
-        raise InputError(f"{what} = {value!r}: expected a finite number{within}")
+        raise InputError(f"{what} = {value!r}: expected a finite number in [{low:g}, {high:g}]")
     return float(value)
 
 
@@ -93,6 +89,13 @@ def count(what: str, value: Any, low: int = 1) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
         raise InputError(f"{what} = {value!r}: expected a whole number of at least {low}")
     return value
+
+
+def taus(values: Collection[float]) -> tuple[float, ...]:
+    """Return the radii as floats if there is at least one and all are finite and >= 0."""
+    if isinstance(values, (str, int, float)) or len(values) == 0:
+        raise InputError(f"taus = {values!r}: expected a list of radii such as [0, 0.1, 0.2]")
+    return tuple(number("tau", v, low=0.0) for v in values)
 
 
 def seeds(text: str) -> list[int]:
@@ -105,18 +108,6 @@ def seeds(text: str) -> list[int]:
     if not span or min(span) < 0 or len(set(span)) != len(span):
         raise InputError(f"--seeds {text}: expected different whole numbers, 0..4 or 0,1,2")
     return list(span)
-
-
-def limits(bounds: Any) -> Bounds:
-    """Return ``bounds`` if they are the lowest and the highest value of an input, or None."""
-    pair = isinstance(bounds, (tuple, list)) and len(bounds) == 2
-    numbers = pair and all(isinstance(b, Real) and not isinstance(b, bool) for b in bounds)
-    if bounds is not None and not (numbers and bounds[0] < bounds[1]):  # never so with NaN
-        raise InputError(
-            f"bounds = {bounds!r}: expected the lowest and the highest value of an input, such as "
-            "(0, 1), or None"
-        )
-    return bounds
 
 
 def inputs(x: Any, bounds: Bounds = (0.0, 1.0), what: str = "x") -> None:
@@ -132,11 +123,6 @@ def inputs(x: Any, bounds: Bounds = (0.0, 1.0), what: str = "x") -> None:
     if x.ndim < 2 or len(x) == 0:
         raise InputError(f"{what} has shape {tuple(x.shape)}: expected a non-empty batch [n, ...]")
     if x.dtype == torch.uint8:
-        if bounds is not None and tuple(bounds) != (0, 1):  # copies would not be clipped to images
-            raise InputError(
-                f"{what} is uint8, read as x / 255, but bounds = {bounds!r}: expected (0, 1); or "
-                "give floats"
-            )
         return
     if not x.is_floating_point():
         raise InputError(f"{what} has dtype {x.dtype}: expected uint8 or a floating type")
@@ -148,6 +134,17 @@ def inputs(x: Any, bounds: Bounds = (0.0, 1.0), what: str = "x") -> None:
         raise InputError(
             f"{what} spans [{low:.4g}, {high:.4g}]: expected values in [{bounds[0]:g}, "
             f"{bounds[1]:g}]; divide 0..255 images by 255 and move normalisation into the model"
+        )
+
+
+def limits(bounds: Any) -> None:
+    """Check that ``bounds`` are the lowest and the highest value of an input, or None."""
+    pair = isinstance(bounds, (tuple, list)) and len(bounds) == 2
+    numbers = pair and all(isinstance(b, Real) for b in bounds)
+    if bounds is not None and not (numbers and bounds[0] < bounds[1]):  # never so with NaN
+        raise InputError(
+            f"bounds = {bounds!r}: expected the lowest and the highest value of an input, such as "
+            "(0, 1), or None"
         )
 
 
@@ -179,36 +176,33 @@ def logits(model: Any, x: Tensor, y: Tensor, what: str = "model") -> int:
         with evaluating(model), torch.no_grad():
             out = model(given)
     except Exception as error:  # whatever the caller's code raises
-        shape = tuple(probe.shape[1:])
-        said = (str(error).splitlines() or [type(error).__name__])[0]
+        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{what} can't be applied to a batch of {shape} inputs ({said}); "
+            f"{what} can't be applied to a batch of {tuple(probe.shape[1:])} inputs ({first}); "
             "check the shape, and that model and data are on one device"
         ) from error
     if not torch.equal(given, probe):
         raise InputError(
-            f"{what} writes into its input, so that whoever is asked after it sees other samples: "
-            "replace what works in place, such as x -= mean by x = x - mean"
+            f"{what} writes into its input: replace what works in place, such as x -= mean, "
+            "by x = x - mean"
         )
     if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(probe):
         got = tuple(out.shape) if isinstance(out, Tensor) else f"a {type(out).__name__}"
         raise InputError(
-            f"{what} returned {got} for {len(probe)} samples: expected logits [n, classes], and "
-            "nothing beside them"
+            f"{what} returned {got} for {len(probe)} samples: expected logits [n, classes] alone"
         )
     if not bool(torch.isfinite(out).all()):
         raise InputError(f"{what} returned NaN or infinity: its weights or inputs are broken")
-    sums = out.double().sum(1)
-    if bool((out >= 0).all()) and bool((sums - 1).abs().max() < 1e-4):
+    if bool((out >= 0).all()) and bool((out.double().sum(1) - 1).abs().max() < 1e-4):
         raise InputError(
             f"{what} returned probabilities (rows sum to 1): expected logits; remove the softmax"
         )
     if out.shape[1] == 1 and int(y.max()) == 1:
         raise InputError(
-            f"{what} returned one logit for each sample, as before a sigmoid, and y has two "
-            "classes: expected a logit for each; return torch.cat([0 * z, z], 1)"
+            f"{what} returned one logit for each sample, as before a sigmoid: expected one for "
+            "each of two classes; return torch.cat([0 * z, z], 1)"
         )
-    labels(y, len(x), out.shape[1], "y")
+    labels(y, len(x), out.shape[1])
     return int(out.shape[1])
 
 
@@ -217,8 +211,6 @@ def pair(data: Any, what: str, bounds: Bounds = (0.0, 1.0)) -> tuple[Tensor, Ten
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise InputError(f"{what}: expected a pair (x, y) of tensors, got {type(data).__name__}")
     x, y = data
-    if isinstance(x, Tensor) and x.shape and x.shape[0] == 0:
-        raise InputError(f"{what} is empty: expected at least one sample")
     inputs(x, bounds, f"{what} x")
     labels(y, len(x), what=f"{what} y")
     return x, y
@@ -227,23 +219,14 @@ def pair(data: Any, what: str, bounds: Bounds = (0.0, 1.0)) -> tuple[Tensor, Ten
 def disjoint(retain: Tensor, forget: Tensor, names: tuple[str, str] = ("retain", "forget")) -> None:
     """Raise if a sample of the second stands in the first too (:func:`copies`)."""
     first, second = names
-    shape_r, shape_f = tuple(retain.shape[1:]), tuple(forget.shape[1:])
-    if shape_r != shape_f or retain.dtype != forget.dtype:
+    if retain.shape[1:] != forget.shape[1:] or retain.dtype != forget.dtype:
         raise InputError(
-            f"{first} holds {retain.dtype} {shape_r}, {second} {forget.dtype} {shape_f}: "
-            "expected the same kind of sample in both"
+            f"{first} holds {retain.dtype} {tuple(retain.shape[1:])}, {second} {forget.dtype} "
+            f"{tuple(forget.shape[1:])}: expected the same kind of sample in both"
         )
-    again = copies(retain, forget)
-    if bool(again.any()):
-        both = int(copies(forget, retain[again]).sum())
+    both = int(copies(forget, retain).sum())
+    if both:
         raise InputError(
             f"{both} of {len(forget)} {second} samples are in the {first} set too: "
             "no sample can be in both; remove them from one"
         )
-
-
-def taus(values: Collection[float]) -> tuple[float, ...]:
-    """Return the radii as floats if there is at least one and all are finite and >= 0."""
-    if isinstance(values, (str, int, float)) or len(values) == 0:
-        raise InputError(f"taus = {values!r}: expected a list of radii such as [0, 0.1, 0.2]")
-    return tuple(number("tau", v, low=0.0) for v in values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +16,6 @@ from torch import Tensor, nn
 
 from rurklib import checks, tensors
 from rurklib.tensors import seeded
-
-if TYPE_CHECKING:  # importing it takes a second, and only ResNets need it
-    import torchvision.models as tv
 
 
 def mlp(features: int, classes: int, width: int = 100) -> nn.Module:
@@ -63,11 +60,17 @@ def small_cnn(channels: int, classes: int, width: int = 16, stride: int = 1) -> 
 
     w = width
     return nn.Sequential(
-        *conv(channels, w, stride), *conv(w, w), nn.MaxPool2d(2),
-        *conv(w, 2 * w), *conv(2 * w, 2 * w), nn.MaxPool2d(2),
-        *conv(2 * w, 4 * w), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+        *conv(channels, w, stride),
+        *conv(w, w),
+        nn.MaxPool2d(2),
+        *conv(w, 2 * w),
+        *conv(2 * w, 2 * w),
+        nn.MaxPool2d(2),
+        *conv(2 * w, 4 * w),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
         nn.Linear(16 * w, classes),
-    )  # fmt: skip
+    )
 
 
 def fast_cnn(
@@ -115,37 +118,22 @@ def vgg11(channels: int, classes: int, width: int = 64) -> nn.Module:
     return net
 
 
-LOGIT_SCALE = 0.125  # keeps the first logits small: at a high learning rate they saturate otherwise
+def resnet(channels: int, classes: int, name: str, small: bool = False) -> nn.Module:
+    """torchvision's net of this ``name`` without weights, for images of 64 pixels and more.
 
-
-def resnet18(channels: int, classes: int) -> nn.Module:
-    """torchvision's ResNet-18 with the CIFAR stem: a 3x3 convolution, stride 1, no max-pooling.
-
-    The ImageNet stem would shrink a 32x32 image to 8x8 before the first block.
+    ``small``: the CIFAR stem, a 3x3 convolution of stride 1 and no max-pooling. The ImageNet stem
+    would shrink a 32x32 image to 8x8 before the first block.
     """
-    import torchvision.models as tv
+    from torchvision.models import get_model
 
-    net = tv.resnet18(weights=None, num_classes=classes)
-    net.conv1 = nn.Conv2d(channels, 64, 3, stride=1, padding=1, bias=False)
-    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
-    net.maxpool = nn.Identity()  # type: ignore[assignment]
+    net: Any = get_model(name, weights=None, num_classes=classes)
+    if small or channels != 3:
+        shape = {"kernel_size": 3, "padding": 1} if small else {"kernel_size": 7, "padding": 3}
+        net.conv1 = nn.Conv2d(channels, 64, **shape, stride=1 if small else 2, bias=False)
+        nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
+    if small:
+        net.maxpool = nn.Identity()
     return net
-
-
-def resnet18_imagenet(channels: int, classes: int) -> nn.Module:
-    """torchvision's ResNet-18 as it is, with the ImageNet stem, for images of 64 pixels and more:
-    11.7 million weights with 1,000 classes."""
-    import torchvision.models as tv
-
-    return _with_channels(tv.resnet18(weights=None, num_classes=classes), channels)
-
-
-def resnet50(channels: int, classes: int) -> nn.Module:
-    """torchvision's ResNet-50 as it is, with the ImageNet stem: 25.6 million weights with 1,000
-    classes."""
-    import torchvision.models as tv
-
-    return _with_channels(tv.resnet50(weights=None, num_classes=classes), channels)
 
 
 class Residual(nn.Sequential):
@@ -171,7 +159,8 @@ def resnet9(channels: int, classes: int) -> nn.Module:
 
     Eight 3x3 convolutions with BatchNorm and ReLU (64; 128 and a block of two; 256; 512 and a block
     of two), halved by max-pooling four times, the last over all that is left; a linear layer
-    without bias, and logits times 0.125. 6.57 million weights, a third of ResNet-18's work. Its
+    without bias, and logits times 0.125, which keeps the first ones small: at a high learning rate
+    they saturate otherwise. 6.57 million weights, a third of ResNet-18's work. Its
     initial weights are PyTorch's own.
     """
 
@@ -184,20 +173,16 @@ def resnet9(channels: int, classes: int) -> nn.Module:
 
     return nn.Sequential(
         *conv(channels, 64),
-        *conv(64, 128, nn.MaxPool2d(2)), block(128),
+        *conv(64, 128, nn.MaxPool2d(2)),
+        block(128),
         *conv(128, 256, nn.MaxPool2d(2)),
-        *conv(256, 512, nn.MaxPool2d(2)), block(512),
-        nn.AdaptiveMaxPool2d(1), nn.Flatten(),
-        nn.Linear(512, classes, bias=False), Scale(LOGIT_SCALE),
-    )  # fmt: skip
-
-
-def _with_channels(net: tv.ResNet, channels: int) -> tv.ResNet:
-    """Images of other than three channels, by a first convolution drawn as torchvision does."""
-    if channels != 3:
-        net.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
-        nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
-    return net
+        *conv(256, 512, nn.MaxPool2d(2)),
+        block(512),
+        nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(),
+        nn.Linear(512, classes, bias=False),
+        Scale(0.125),
+    )
 
 
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {
@@ -209,9 +194,9 @@ MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "small-cnn-32": partial(small_cnn, width=32, stride=2),
     "fast-cnn": fast_cnn,
     "resnet9": resnet9,
-    "resnet18": resnet18,
-    "resnet18-imagenet": resnet18_imagenet,
-    "resnet50": resnet50,
+    "resnet18": partial(resnet, name="resnet18", small=True),
+    "resnet18-imagenet": partial(resnet, name="resnet18"),
+    "resnet50": partial(resnet, name="resnet50"),
     "vgg11": vgg11,
     "vgg11-narrow": partial(vgg11, width=16),
 }

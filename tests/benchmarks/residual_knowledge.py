@@ -2,36 +2,47 @@
 
     python tests/benchmarks/residual_knowledge.py            # some minutes on one core
     python tests/benchmarks/residual_knowledge.py --quick    # about a minute, rougher
+    python tests/benchmarks/residual_knowledge.py --plain    # one model, without the loop
+    python tests/benchmarks/residual_knowledge.py --plain --beside FOLDER   # and an older checkout
     python tests/benchmarks/residual_knowledge.py --memory   # peak memory of 20,000 x 100 x 11
     python tests/benchmarks/residual_knowledge.py --data --run runs/cifar10-cpu   # a run's own nets
 
 The loop takes one pair of models at a time, one draw at a time, batches of 128, and torchattacks'
-GN or PGD (targeted at the label). Both sides run in one process on one thread, turn by turn, and
-are timed in CPU seconds (other work on the machine counts little then); of several turns the
-fastest counts. A full run of 100 draws takes hours on the loop's side, so few draws are timed and
-scaled up; ours is scaled up too, fixed costs and all, which flatters the loop.
+GN or PGD (targeted at the label). All sides are timed turn by turn, on one thread each, in CPU
+seconds (other work on the machine counts little then); of several turns the fastest counts. A full
+run of 100 draws takes hours on the loop's side, so few draws are timed and scaled up; ours is
+scaled up too, fixed costs and all, which flatters the loop. Ours is timed in a process of its own,
+and so is the package of the older checkout, on the same nets.
 
-"Limit" is the time of bare forward passes over as many copies: the same fast forms of the same
-models at their best batch size, no copies made and nothing counted. "bfloat16" is ours with hits
-found in it, where the processor has it. M is how many models are measured: twelve methods, or one,
-which is what an auditor has and where less can be saved. Before a row is timed, our hits in either
-precision are compared with those of the models themselves on the same copies.
+"Plain passes" are the bare forward passes that a measurement under noise cannot avoid:
+``net(copies)`` in float32, 256 copies at a time, none made and nothing counted. The columns have
+the loop's time and theirs over ours, so above 1 ours is faster, and how many copies plain passes
+show to nets in a second. "bfloat16" is ours with hits found in it, where the processor has it. M is
+how many models are measured: twelve methods, or one, which is what an auditor has and where less
+can be saved. Before a row is timed, our hits in either precision are compared with those of the
+models themselves on the same copies.
 
 Nets are trained here for a few epochs, on scikit-learn's digits (44 forgotten images of 8x8) and
 on made-up images of CIFAR's size (100 of 3x32x32): ``cifar5-sized`` is the small CNN that small
-CIFAR-5 has, ``cifar10-cpu`` that scenario's net. Nets that know little leave many copies in doubt,
-which bfloat16 has to ask again: ``--run`` takes a finished run's (twelve that aren't its first six
-re-trained ones, and a hundred forget samples).
+CIFAR-5 has, ``cifar10-cpu`` that scenario's net, ``strided`` three strided convolutions. Nets that
+know little leave many copies in doubt, which bfloat16 has to ask again: ``--run`` takes a finished
+run's (twelve that aren't its first six re-trained ones, and a hundred forget samples).
 """
 
 import argparse
+import math
+import os
 import platform
 import resource
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 import torchattacks
 from torch import Tensor, nn
@@ -39,22 +50,30 @@ from torch import Tensor, nn
 import rurklib
 from rurklib.data import digits
 from rurklib.models import build
-from rurklib.residual.counts import Measurement, count_hits
-from rurklib.residual.inference import accelerate, laid_out
+from rurklib.residual.counts import Measurement, count
 from rurklib.study.ids import ModelId
 from rurklib.study.run import open_existing
 from rurklib.study.stages.models import load_model
 from rurklib.tensors import evaluating, generator
-from rurklib.train import Precision, fit, processor_has_bfloat16
+from rurklib.train import fit, processor_has_bfloat16
 
 METHODS, DRAWS = 12, 100
-PART = 4  # a quarter of the bare passes is timed
+BATCH = 256  # copies in a plain pass
 TAUS = {
     "digits": [0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2],
     "cifar5-sized": [0.0, 0.003, 0.006, 0.009, 0.012, 0.015, 0.018, 0.021, 0.024, 0.027, 0.03],
 }
-TAUS["cifar10-cpu"] = TAUS["cifar5-sized"]
+TAUS["cifar10-cpu"] = TAUS["strided"] = TAUS["cifar5-sized"]
 Nets = Mapping[str, nn.Module]
+OURS = """
+import sys, time, torch, rurklib
+torch.set_num_threads(1)
+for path in sys.stdin:
+    arguments, options = torch.load(path.strip(), weights_only=False)
+    began = time.process_time()
+    rurklib.residual_knowledge(*arguments, **options)
+    print(time.process_time() - began, flush=True)
+"""
 
 
 def made_up(n: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -83,8 +102,18 @@ def of_run(folder: Path) -> tuple[Nets, Nets, Tensor, Tensor]:
     return *nets, rurklib.checks.as_float(x[:100]), y[:100]
 
 
-def prepare(data: str) -> tuple[Nets, Nets, Tensor, Tensor]:
-    """Twelve models that saw the forget samples, six references that didn't, and the samples."""
+def strided(seed: int) -> nn.Module:
+    """Three strided 3x3 convolutions of 24, 48 and 96 channels, for five classes of 3x32x32."""
+    torch.manual_seed(seed)
+    convolutions = [
+        nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in ((3, 24), (24, 48), (48, 96))
+    ]
+    layers = [layer for conv in convolutions for layer in (conv, nn.ReLU())]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(96 * 16, 5))
+
+
+def prepare(data: str, methods: int) -> tuple[Nets, Nets, Tensor, Tensor]:
+    """Models that saw the forget samples, six references that didn't, and the samples."""
     if data == "digits":
         x, y = digits().train
         x = rurklib.checks.as_float(x)
@@ -99,11 +128,11 @@ def prepare(data: str) -> tuple[Nets, Nets, Tensor, Tensor]:
     kept[forget] = False
 
     def net(seed: int, xs: Tensor, ys: Tensor) -> nn.Module:
-        made = build(name, channels, classes, seed=seed)
+        made = strided(seed) if data == "strided" else build(name, channels, classes, seed=seed)
         options = {"epochs": epochs, "lr": 0.05, "batch_size": 64, "weight_decay": 2e-3}
         return fit(made, xs, ys, seed=seed, **options)
 
-    models = {f"m{i}": net(i, x, y) for i in range(METHODS)}
+    models = {f"m{i}": net(i, x, y) for i in range(methods)}
     references = {f"a{i}": net(100 + i, x[kept], y[kept]) for i in range(6)}
     return models, references, x[forget], y[forget]
 
@@ -128,32 +157,45 @@ def loop(models: Nets, references: Nets, x: Tensor, y: Tensor, taus, law: str, d
     return total
 
 
-def turn_by_turn(turns: int, **sides: Callable[[], object]) -> dict[str, float]:
-    """CPU seconds of each side, the fastest of some turns."""
-    best = dict.fromkeys(sides, float("inf"))
-    for _ in range(turns):
-        for name, side in sides.items():
-            began = time.process_time()
-            side()
-            best[name] = min(best[name], time.process_time() - began)
-    return best
+def timed(side: Callable[[], object]) -> float:
+    """CPU seconds that it takes in this process."""
+    began = time.process_time()
+    side()
+    return time.process_time() - began
 
 
-def passes(forwards: Mapping[str, Callable], x: Tensor, copies: int) -> Callable[[], None]:
-    """Bare forward passes of every model over some copies, at the best of five batch sizes."""
+class Package:
+    """The package of a checkout, in a process of its own."""
 
-    def run(batch: Tensor, times: int) -> None:
+    def __init__(self, checkout: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", OURS],
+            env=os.environ | {"PYTHONPATH": str(checkout.resolve())},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def seconds(self, *arguments: object, **options: object) -> float:
+        """CPU seconds that ``residual_knowledge`` takes there."""
+        with tempfile.NamedTemporaryFile(suffix=".pt") as file:
+            torch.save((arguments, options), file)
+            file.flush()
+            print(file.name, file=self.process.stdin, flush=True)
+            return float(self.process.stdout.readline())
+
+
+def passes(models: Nets, x: Tensor, copies: int) -> float:
+    """CPU seconds of plain forward passes of every model over some copies."""
+    batch = x.repeat(-(-BATCH // len(x)), *[1] * (x.ndim - 1))[:BATCH]
+
+    def run() -> None:
         with torch.inference_mode():
-            for _ in range(times):
-                for forward in forwards.values():
-                    forward(batch)
+            for _ in range(copies // BATCH):
+                for model in models.values():
+                    model(batch)
 
-    batches = [laid_out(x.repeat(12, 1, 1, 1)[:n]) for n in (32, 64, 128, 256, 512)]
-    cost = {
-        i: turn_by_turn(3, it=partial(run, b, 512 // len(b)))["it"] for i, b in enumerate(batches)
-    }
-    batch = batches[min(cost, key=lambda i: cost[i])]
-    return partial(run, batch, -(-copies // len(batch)))
+    return timed(run) * copies / (copies // BATCH * BATCH)
 
 
 def same_hits(models: Nets, x: Tensor, y: Tensor, tau: float) -> None:
@@ -164,57 +206,58 @@ def same_hits(models: Nets, x: Tensor, y: Tensor, tau: float) -> None:
         with torch.no_grad():
             own += torch.stack([net(copies).argmax(1) == y for net in models.values()])
     for precision in ("float32", "bfloat16"):
-        asked = Measurement([tau], draws=3, precision=precision)
-        assert (count_hits(models, x, y, asked).hits[:, 0] == own.numpy()).all(), precision
+        asked = Measurement(taus=[tau], draws=3, precision=precision)
+        hits = [counted[0] for counted in count(models, x, y, asked).hits.values()]
+        assert (np.stack(hits) == own.numpy()).all(), precision
 
 
 def measure(
-    data: str, law: str, made: tuple, methods: int, k: int, options: argparse.Namespace
+    data: str,
+    law: str,
+    made: tuple,
+    methods: int,
+    k: int,
+    packages: Mapping[str, Package],
+    options: argparse.Namespace,
 ) -> None:
-    """One row of the table."""
+    """Some rows of the table: one for each package."""
     models, references, x, y = made
     models = dict(list(models.items())[:methods])
     references = dict(list(references.items())[:k])
-    everyone, turns = {**models, **references}, options.turns
-    taus = TAUS[data]
+    everyone, taus = {**models, **references}, TAUS[data]
     draws = options.draws or (DRAWS if data == "digits" else 20)
     # A pair costs the same whatever the pair, a radius whatever the radius: some stand for all.
     pairs, radii = models, taus
     if law == "pgd":
         pairs, radii, draws = dict(list(models.items())[:2]), taus[5:6], max(1, draws // 5)
-
-    def ours(draws: int, precision: Precision = "float32") -> rurklib.ResidualKnowledge:
-        options = {"draws": draws, "precision": precision}
-        return rurklib.residual_knowledge(
-            models, references, x, y, taus=radii, perturbation=law, **options
-        )
-
+    copies = len(x) * (1 + (len(taus) - 1) * draws)
+    scale = DRAWS * len(taus) / len(radii)
+    how = {"taus": radii, "perturbation": law, "draws": draws}
+    sides: dict[object, Callable[[], float]] = {}
+    for code, package in packages.items():
+        ours = partial(package.seconds, models, references, x, y, **how)
+        sides[code, "float32"] = ours
+        if law == "gaussian" and processor_has_bfloat16():
+            sides[code, "bfloat16"] = partial(ours, precision="bfloat16")
+    if not options.plain:
+        sides["loop"] = lambda: timed(lambda: loop(pairs, references, x, y, radii, law, 1))
+    if law == "gaussian":
+        sides["plain"] = partial(passes, everyone, x, copies)
+    best = {}
     with evaluating(*everyone.values()):
         if law == "gaussian":
             same_hits(everyone, x, y, taus[5])
-        sides: dict[str, Callable[[], object]] = {
-            "loop": lambda: loop(pairs, references, x, y, radii, law, 1),
-            "ours": lambda: ours(draws),
-        }
-        if law == "gaussian":
-            copies = len(x) * (1 + (len(taus) - 1) * draws) // PART
-            sides["limit"] = passes({n: accelerate(m, x) for n, m in everyone.items()}, x, copies)
-            sides["plain"] = passes(everyone, x, copies)
-            if processor_has_bfloat16():
-                sides["half"] = lambda: ours(draws, precision="bfloat16")
-        best = turn_by_turn(turns, **sides)
-        scale = DRAWS * len(taus) / len(radii)
-        slow = best["loop"] * scale * len(models) / len(pairs)
-        quick = best["ours"] * scale / draws
-        row = (
-            f"{data:13} {law:9} {methods:2} {k:2} {slow:8.0f} s {quick:7.1f} s {slow / quick:6.1f}x"
-        )
-        half = f"{slow * draws / best['half'] / scale:7.1f}x" if "half" in best else "       -"
-        row += half
-        if law == "gaussian":
-            limit, plain = (PART * best[side] / best["ours"] for side in ("limit", "plain"))
-            row += f" {limit:7.1%} {plain:9.2f}x"
-    print(row, flush=True)
+        for _ in range(options.turns):
+            best = {name: min(side(), best.get(name, math.inf)) for name, side in sides.items()}
+    slow = best.get("loop", math.nan) * draws * len(models) / len(pairs)
+    plain = best.get("plain", math.nan)
+    for code in packages:
+        row = f"{data:13} {law:9} {methods:2} {k:2} {code:6}"
+        for precision in ("float32", "bfloat16"):
+            ours = best.get((code, precision), math.nan)
+            row += f" {ours * scale / draws:9.1f} s {slow / ours:6.1f}x {plain / ours:6.2f}x"
+        print(row.replace("nanx", "  - ").replace("nan s", "  -  "), end="")
+        print(f" {copies * len(everyone) / plain:9.0f}" if law == "gaussian" else "", flush=True)
 
 
 def memory(draws: int) -> None:
@@ -242,6 +285,8 @@ def main() -> None:
     )
     parser.add_argument("--turns", type=int, default=3, help="turns; the fastest counts")
     parser.add_argument("--quick", action="store_true", help="one turn, digits and noise alone")
+    parser.add_argument("--plain", action="store_true", help="one model and noise, no loop")
+    parser.add_argument("--beside", type=Path, help="an older checkout of this repository")
     parser.add_argument("--memory", action="store_true", help="measure peak memory instead")
     parser.add_argument("--data", nargs="*", default=list(TAUS), choices=list(TAUS))
     parser.add_argument("--run", type=Path, help="besides, the nets of this finished run")
@@ -254,20 +299,27 @@ def main() -> None:
         return memory(options.draws or DRAWS)
     if options.quick:
         options.turns, options.data, options.laws = 1, ["digits"], ["gaussian"]
+    if options.plain:
+        options.data, options.laws = ["digits", "strided"], ["gaussian"]
+    packages = {"this": Package(Path(__file__).parents[2])}
+    if options.beside:
+        packages["older"] = Package(options.beside)
     print(f"{processor()}, one thread, torch {torch.__version__}")
     print(
         f"11 radii, {DRAWS} draws; CPU seconds. The loop: scaled up from 1 draw,"
         " and under pgd from 2 methods and 1 radius. Ours: from 100 draws (digits) or 20, a fifth"
         " of them and 1 radius under pgd."
     )
-    print("data          law        M  K   the loop      ours   ratio bfloat16   limit bare nets")
-    sets = [(data, partial(prepare, data)) for data in options.data]
+    head = "       ours    loop   plain"
+    print(f"data          law        M  K code  {head}    bfloat16    loop   plain  a second")
+    methods = 1 if options.plain else METHODS
+    sets = [(data, partial(prepare, data, methods)) for data in options.data]
     for data, make in [*sets, *[("its nets", partial(of_run, options.run))] * bool(options.run)]:
         made = make()
         for law in options.laws:
-            for methods in (METHODS, 1):
+            for m in dict.fromkeys((methods, 1)):
                 for k in (1, 6):
-                    measure(data, law, made, methods, k, options)
+                    measure(data, law, made, m, k, packages, options)
 
 
 def processor() -> str:

@@ -1,14 +1,11 @@
 """Data sets and splits."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rurklib import InputError
 from rurklib.data import Dataset, Split, difficulty, forget_part_of_a_class, rehearsed
 
 
@@ -73,14 +70,6 @@ def test_pairs_come_from_the_right_side():
     assert (split.pair(data, "held_out")[1] == 1).all()
     x, y = split_of(validation_share=0.0).pair(data, "validation")  # allowed, and an empty pair
     assert (x.shape, y.shape) == ((0, 1, 2, 2), (0,))
-
-
-@pytest.mark.parametrize("part", ["retain", "forget", "validation", "test", "held_out"])
-def test_indices_are_those_of_samples(part):
-    """-38 of 60 is sample 22 once more: fails if one sample can be in both sets."""
-    split = split_of()
-    with pytest.raises(InputError, match=f"split: {part} holds -38: expected indices from 0"):
-        replace(split, **{part: (-38, *getattr(split, part)[1:])})
 
 
 # --- data sets ----------------------------------------------------------------------------------

@@ -39,11 +39,6 @@ def test_robustness_raises_it_as_well(planted):
     assert WORDS["as well"] in result.verdict.note
 
 
-def test_a_retrained_model_has_no_note(planted):
-    verdict = measured(planted, planted.retrained).verdict
-    assert (verdict.finding, verdict.note) == (NONE, "")
-
-
 SCATTER = 0.02 * np.array([1, -1, 0.5, -0.5, 0.2, -0.2])
 
 

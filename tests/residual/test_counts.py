@@ -131,9 +131,7 @@ class Watched(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer = nn.utils.skip_init(nn.Linear, 4, 2)
-        self.layer.weight.data = torch.tensor([[1.0, 0, 0, 0], [0, 1.0, 0, 0]])
-        self.layer.bias.data = torch.zeros(2)
+        self.layer = nn.Linear(4, 2)
         self.seen: list[int] = []
 
     def __deepcopy__(self, memo):

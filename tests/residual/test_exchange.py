@@ -24,9 +24,7 @@ def world(rng, n, m, k=0, taus=3, lead=0.0, classes=1):
     return (*groups, *y)
 
 
-@pytest.mark.parametrize(
-    ("n", "m", "k", "classes"), [(8, 30, 0, 1), (45, 20, 2, 3), (30, 30, 6, 1)]
-)
+@pytest.mark.parametrize(("n", "m", "k", "classes"), [(8, 30, 0, 1), (45, 20, 2, 3)])
 def test_the_level_is_exact(n, m, k, classes):
     """Of 500 worlds without memory, 5 % are found at 5 %, and 20 % at 20 %: within four standard
     errors. Fails if relabellings cross classes, whose margins differ by 5, or if the true labels

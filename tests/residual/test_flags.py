@@ -12,7 +12,6 @@ from torch import nn
 
 import rurklib
 from rurklib import Counts, ResidualKnowledge, residual_knowledge
-from rurklib.residual import flags
 from rurklib.residual.counts import Measurement
 from rurklib.residual.flags import NAMES, duplicates, of_models, of_result, unlike
 
@@ -97,15 +96,6 @@ def test_images_that_use_hardly_any_of_the_unit_interval(cnn, images):
     assert of_models(nets, 16 * x, (0.0, 1.0)) == of_models(nets, x, None) == []
     flat = {"m": nn.Sequential(nn.Flatten(), nn.Linear(36, 3)).eval()}
     assert of_models(flat, x.flatten(1), (0.0, 1.0)) == []
-
-
-def test_what_looks_like_probabilities():
-    """An exact softmax is refused (test_refusals); a sigmoid or a rounded softmax is flagged."""
-    shares = torch.tensor([[0.2, 0.3, 0.5], [0.0, 0.0, 1.0]])
-    for like in (shares, shares + 0.002, torch.tensor([[0.9, 0.8], [0.1, 0.3]])):
-        assert flags.like_probabilities(like)
-    for unlike_ones in ([[1.2, -0.2], [0.5, 0.5]], [[1.2, 0.2], [0.5, 0.5]], [[0.0, 0.0]]):
-        assert not flags.like_probabilities(torch.tensor(unlike_ones))
 
 
 DRAWS = 20

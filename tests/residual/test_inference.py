@@ -21,7 +21,7 @@ from rurklib.train import fit
 BATCHNORM = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
-def trained(net: nn.Module, *shape: int) -> nn.Module:
+def trained(net: nn.Module) -> nn.Module:
     """The net in eval mode, with running statistics, scales and shifts that matter."""
     gen = torch.Generator().manual_seed(1)
     for module in net.modules():
@@ -96,7 +96,6 @@ NETS |= {
 NETS |= {
     "mlp": (lambda: build("mlp", 6, 5, seed=0), (6,)),
     "text-cnn": (lambda: build("text-cnn", 4, 5, seed=0), (4, 7)),
-    "vectors": (lambda: nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU()), (6,)),
     "doubles": (lambda: nn.Sequential(nn.Linear(6, 3), nn.ReLU()).double(), (6,)),
 }
 
@@ -161,20 +160,6 @@ def test_float32_is_whole_on_newer_gpus(name, rng):
     assert torch.backends.cudnn.allow_tf32
 
 
-def test_gradients_are_those_of_the_model(rng):
-    net = trained(build("small-cnn", 1, 10, seed=0))
-    x = torch.rand(4, 1, 8, 8, generator=rng(0))
-    form = accelerate(net, x, gradients=True).call
-    ours, own = (
-        torch.autograd.grad(f(v).logsumexp(1).sum(), v)[0]
-        for f in (form, net)
-        for v in [x.clone().requires_grad_()]
-    )
-    assert torch.allclose(ours, own, atol=1e-5 * own.abs().max())
-    assert not any(p.requires_grad for p in form.parameters())
-    assert all(p.requires_grad for p in net.parameters())
-
-
 class Branches(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.flatten(1) if x.sum() > 0 else -x.flatten(1)
@@ -221,7 +206,7 @@ def real(name: str, n: int = 300) -> tuple[list[nn.Module], torch.Tensor, torch.
         fit(build(name, x.shape[1], 10, seed=s), x[:n], y[:n], seed=s, epochs=4, batch_size=20)
         for s in range(3)
     ]
-    threes = (y[n:] == 3).nonzero()[:40, 0] + n
+    threes = (y[n:] == 3).nonzero()[: 20 if name == "small-cnn-32" else 40, 0] + n  # it is slow
     return nets, x[threes], y[threes]
 
 
@@ -238,7 +223,7 @@ def test_hits_are_those_of_float32(name, device, left_as_found):
     assert not isinstance(form.call, nn.Module)
     with left_as_found(*named.values()):
         full, half = (
-            count(named, x, y, Measurement(TAUS, draws=5, precision=precision))
+            count(named, x, y, Measurement(TAUS, draws=12, precision=precision))
             for precision in ("float32", "bfloat16")
         )
     for model in named:

@@ -21,10 +21,10 @@ Phi = stats.norm.cdf
 WORLDS, DRAWS = 1000, 100
 
 
-def make_worlds(k, n, *, luck=0.15, own_luck=0.3, shift=0.3, seed=0):
+def make_worlds(k, n, *, luck=0.15, own_luck=0.3, shift=0.3):
     """own [world, n], others [k, world, n], and the true accuracies of m and of re-training, for
     one forget set. m is one fixed model, ``shift`` better than the average re-trained one."""
-    rng, worlds = np.random.default_rng([seed, k, n]), WORLDS
+    rng, worlds = np.random.default_rng([0, k, n]), WORLDS
     ability = 1 + rng.standard_normal((1, n))
     a = luck * rng.standard_normal((k, worlds, 1))
     e = own_luck * rng.standard_normal((k, worlds, n))
