@@ -2,29 +2,25 @@
 
 A net in eval mode does work that inference doesn't need: BatchNorm is a linear map that the
 convolution before it can carry, ReLU can be applied while a convolution's sums are still in
-registers, and channels-last is the layout in which convolutions of few channels are fastest on a
-CPU. So a *copy* of the model is traced (torch.fx), its BatchNorms are folded, and convolutions are
-run by oneDNN's fused kernels, with weights packed once. Your model is never changed.
+registers, and channels-last is the fastest layout for convolutions of few channels on a CPU. So a
+*copy* of the model is traced (torch.fx), its BatchNorms are folded, and convolutions are run by
+oneDNN's fused kernels, with weights packed once. Your model is never changed.
 
-None of this may change an answer. Sums taken in another order round differently, so the fast form
-is tried on the data that it is made for: no logit may differ from the model's own by more than a
-few hundred roundings. Where a model can't be traced or copied, has hooks, or fails the trial, the
-model itself is used, and :class:`Forward` says why.
+Sums taken in another order round differently, so the fast form is tried on the data that it is made
+for: no logit may differ from the model's own by more than a few hundred roundings. Where a model
+can't be traced or copied, has hooks, or fails the trial, the model itself is used, and
+:class:`Forward` says why.
 
 **Screening in bfloat16.** Whether a copy is recognised depends on the largest logit alone, and
 bfloat16 moves logits by a few hundredths. So all copies are asked in bfloat16, and those whose two
 best logits are so close that this might decide are asked again in float32. How close that is, is
-measured on the copies at hand: one in sixteen of each batch is asked both ways, and a lead of less
-than four times the largest difference found there is in doubt (two errors, one a logit, and as much
-again). So this is an estimate: a hit could differ where errors are twice those of the copies asked
-both ways; none was seen to. Logits that nobody doubted stay bfloat16's, less their mean error on
-the copies asked both ways: it is mostly that of rounded weights, the same for all copies, and would
-stay in a mean of margins.
+measured: one in sixteen of each batch is asked both ways, and a lead of less than four times the
+largest difference found there is in doubt. So this is an estimate: a hit could differ where errors
+are twice those of the copies asked both ways; none was seen to. Logits that nobody doubted stay
+bfloat16's, less their mean error on the copies asked both ways.
 
-The batch size follows from the sizes of the activations, not from a stopwatch: about a megabyte
-for the largest one stays in cache, but at least 64 samples share what a pass costs by itself, and
-none may take more than 32 megabytes. A timed choice would differ from run to run, and with it the
-last digit of a sum.
+The batch size follows from the sizes of the activations, not from a stopwatch: a timed choice would
+differ from run to run, and with it the last digit of a sum.
 """
 
 import copy
@@ -89,7 +85,9 @@ def accelerate(
         own, size = measured(model, example)
         made = Forward(model, size, "the model has hooks")
         forms = [fold_batchnorm] if gradients or not packable(example) else [fuse_onednn]
-        for form in [] if hooked(model) else dict.fromkeys([*forms, fold_batchnorm]):
+        # A copy must not run whatever runs beside the forward methods.
+        hooked = any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+        for form in [] if hooked else dict.fromkeys([*forms, fold_batchnorm]):
             try:
                 net = form(model)
                 with torch.no_grad() if gradients else torch.inference_mode():
@@ -149,11 +147,6 @@ def measured(model: nn.Module, example: Tensor) -> tuple[Tensor, int]:
     return own, max(1, min(size, MOST // one))
 
 
-def hooked(model: nn.Module) -> bool:
-    """Whether anything runs beside the forward methods: a copy must not run it too."""
-    return any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-
-
 def fold_batchnorm(model: nn.Module) -> fx.GraphModule:
     """A traced copy with BatchNorm folded into the layer before it, in channels-last layout.
 
@@ -172,8 +165,8 @@ def fold_batchnorm(model: nn.Module) -> fx.GraphModule:
 
 def packable(x: Tensor) -> bool:
     """Whether oneDNN's kernels may be asked: float32 images on a CPU."""
-    here = x.device.type == "cpu" and x.dtype == torch.float32 and x.ndim == 4
-    return here and torch.backends.mkldnn.is_available()
+    images = x.device.type == "cpu" and x.dtype == torch.float32 and x.ndim == 4
+    return images and torch.backends.mkldnn.is_available()
 
 
 def fuse_onednn(model: nn.Module) -> fx.GraphModule:
@@ -245,12 +238,8 @@ BATCH = 256  # copies at once, so that some are asked both ways
 def screened(
     net: nn.Module, call: Callable[[Tensor], Tensor], example: Tensor
 ) -> Callable[[Tensor], Tensor]:
-    """A function that gives ``call``'s answers, sooner: logits whose argmax is that of ``call``.
-
-    ``net`` is the same model as ordinary layers, of which a copy in bfloat16 is made; ``example``
-    are inputs that it is tried on. Raises ValueError if too many answers would be in doubt for it
-    to be any faster, and whatever the net raises in bfloat16.
-    """
+    """A function that gives ``call``'s answers, sooner; ``net`` is the same model as ordinary
+    layers. Raises ValueError if more than half of the answers to ``example`` are in doubt."""
     half = copy.deepcopy(net).to(torch.bfloat16)
 
     def rough(x: Tensor) -> Tensor:

@@ -175,12 +175,7 @@ class ResidualKnowledge:
         least = statistics.least_spread(reference_hits, draws)
         share = statistics.accuracy(reference_hits, draws)
         predicted = [
-            np.divide(
-                statistics.accuracy_of(limit, len(self.y)),
-                share,
-                out=np.full(share.shape, np.nan),
-                where=share > 0,
-            )
+            statistics.divide(statistics.accuracy_of(limit, len(self.y)), share)
             for limit in statistics.predict(odds, least)
         ]
         means = reference_margins.mean(-1)  # [k, tau]

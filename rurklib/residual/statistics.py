@@ -55,7 +55,7 @@ def ratio_of_means(own: np.ndarray, others: np.ndarray) -> np.ndarray:
 
     NaN where no reference recognises any copy of any sample.
     """
-    return _divide(own.mean(axis=-1), others.mean(axis=(0, -1)))
+    return divide(own.mean(axis=-1), others.mean(axis=(0, -1)))
 
 
 def difference(own: np.ndarray, others: np.ndarray, draws: int) -> np.ndarray:
@@ -76,12 +76,12 @@ def mean_of_ratios(own: np.ndarray, others: np.ndarray) -> np.ndarray:
     """
     ratios = per_sample(own, others)
     defined = ~np.isnan(ratios)
-    return _divide(np.where(defined, ratios, 0).sum(axis=-1), defined.sum(axis=-1))
+    return divide(np.where(defined, ratios, 0).sum(axis=-1), defined.sum(axis=-1))
 
 
 def per_sample(own: np.ndarray, others: np.ndarray) -> np.ndarray:
     """r_tau((x, y)) of every sample against the mean reference, [tau, sample]; NaN: undefined."""
-    return _divide(own, others.mean(axis=0))
+    return divide(own, others.mean(axis=0))
 
 
 def undefined_share(others: np.ndarray) -> np.ndarray:
@@ -89,7 +89,8 @@ def undefined_share(others: np.ndarray) -> np.ndarray:
     return (others.sum(axis=0) == 0).mean(axis=-1)
 
 
-def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b, and NaN where b is 0."""
     return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=b != 0)
 
 
