@@ -136,55 +136,6 @@ def resnet(channels: int, classes: int, name: str, small: bool = False) -> nn.Mo
     return net
 
 
-class Residual(nn.Sequential):
-    """``x + layers(x)``."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x)
-
-
-class Scale(nn.Module):
-    """``factor * x``, nothing to learn."""
-
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.factor * x
-
-
-def resnet9(channels: int, classes: int) -> nn.Module:
-    """D. Page's ResNet-9 for 32x32 (DAWNBench, "How to train your ResNet", 2018).
-
-    Eight 3x3 convolutions with BatchNorm and ReLU (64; 128 and a block of two; 256; 512 and a block
-    of two), halved by max-pooling four times, the last over all that is left; a linear layer
-    without bias, and logits times 0.125, which keeps the first ones small: at a high learning rate
-    they saturate otherwise. 6.57 million weights, a third of ResNet-18's work. Its
-    initial weights are PyTorch's own.
-    """
-
-    def conv(a: int, b: int, *after: nn.Module) -> list[nn.Module]:
-        layer = nn.Conv2d(a, b, 3, padding=1, bias=False)
-        return [layer, nn.BatchNorm2d(b), nn.ReLU(), *after]
-
-    def block(a: int) -> Residual:
-        return Residual(*conv(a, a), *conv(a, a))
-
-    return nn.Sequential(
-        *conv(channels, 64),
-        *conv(64, 128, nn.MaxPool2d(2)),
-        block(128),
-        *conv(128, 256, nn.MaxPool2d(2)),
-        *conv(256, 512, nn.MaxPool2d(2)),
-        block(512),
-        nn.AdaptiveMaxPool2d(1),
-        nn.Flatten(),
-        nn.Linear(512, classes, bias=False),
-        Scale(0.125),
-    )
-
-
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "mlp": mlp,
     "text-cnn": TextCNN,
@@ -193,7 +144,6 @@ MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "small-cnn-wide": partial(small_cnn, width=32),
     "small-cnn-32": partial(small_cnn, width=32, stride=2),
     "fast-cnn": fast_cnn,
-    "resnet9": resnet9,
     "resnet18": partial(resnet, name="resnet18", small=True),
     "resnet18-imagenet": partial(resnet, name="resnet18"),
     "resnet50": partial(resnet, name="resnet50"),

@@ -4,18 +4,15 @@ from rurklib.residual.counts import Counts, Measurement, count
 from rurklib.residual.flags import Flag
 from rurklib.residual.measure import residual_knowledge
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.residual.statistics import Placement, placement
 from rurklib.residual.verdict import Verdict, judge
 
 __all__ = [
     "Counts",
     "Flag",
     "Measurement",
-    "Placement",
     "ResidualKnowledge",
     "Verdict",
     "count",
     "judge",
-    "placement",
     "residual_knowledge",
 ]

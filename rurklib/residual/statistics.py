@@ -28,9 +28,7 @@ Intervals, predictions and p are NaN with fewer than three references: two give 
 """
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from scipy import special
@@ -253,43 +251,6 @@ def _shift(df: int, alpha: float, power: float) -> float:
         return float(found.mean()) - power
 
     return optimize.brentq(missing, 0.0, 4 * edge + 10)
-
-
-class Placement(NamedTuple):
-    """A number, the references' mean and the 95 % prediction for a new one, how far the number
-    is from that mean in standard deviations of the prediction (``t``), its two-sided p, and the
-    ``finding``: one of ``SIDES``, or "" where it can't be said.
-    """
-
-    value: float
-    reference: float
-    predict_low: float
-    predict_high: float
-    t: float
-    p: float
-    finding: str
-
-
-def placement(
-    value: float, references: Sequence[float] | np.ndarray, *, left_out: bool = False
-) -> Placement:
-    """Place a number among those of K references, each computed as the number was.
-
-    ``left_out``: the statistic takes the references' mean off, as calibration does; that of a
-    reference is off the mean of the *other* references, and varies more by K / (K - 1). NaN
-    with fewer than three references, if a number isn't finite, and where references don't vary.
-    """
-    others = np.asarray(references, np.float64)
-    mean = float(others.mean()) if others.size else math.nan
-    known = math.isfinite(value) and len(others) >= MIN_REFERENCES
-    if not known or not np.isfinite(others).all():
-        return Placement(float(value), mean, math.nan, math.nan, math.nan, math.nan, "")
-    if left_out:
-        others = mean + (others - mean) * (len(others) - 1) / len(others)
-    low, high = map(float, predict(others))
-    t = (value - mean) / float(spread(others))
-    p = float(p_value(np.array(value), others))
-    return Placement(float(value), mean, low, high, t, p, by_p(value - mean, p))
 
 
 def by_p(difference: float, p: float, level: float = 0.05) -> str:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from rurklib.residual import statistics
-from rurklib.residual.statistics import by_p, log_odds, p_value, placement, predict
+from rurklib.residual.statistics import log_odds, p_value, predict
 
 Phi = stats.norm.cdf
 WORLDS, DRAWS = 1000, 100
@@ -174,32 +174,3 @@ def test_the_mean_of_ratios_is_another_with_every_seed():
     means, ratios = np.array([measured(models()) for _ in range(200)]).T
     assert means.mean() > 1.2
     assert ratios.mean() == pytest.approx(1, abs=0.05)
-
-
-@pytest.mark.parametrize("k", [3, 6])
-@pytest.mark.parametrize("left_out", [False, True])
-def test_a_placement_has_five_false_alarms_in_a_hundred(k, left_out):
-    """Each as it is, or less the mean of the others. Fails if those are spread out once more (2.3
-    and 2.7 %), or by a normal quantile."""
-    draws = np.random.default_rng(k).normal(3.0, 2.0, (3000, k + 1))
-    own, others = draws[:, 0], draws[:, 1:]
-    if left_out:
-        own = own - others.mean(1)
-        others = others - (others.sum(1, keepdims=True) - others) / (k - 1)
-    placed = [placement(v, n, left_out=left_out) for v, n in zip(own, others, strict=True)]
-    outside = np.mean([p.finding != "inside" for p in placed])
-    assert outside == pytest.approx(0.05, abs=0.012)
-    for p in placed[:50]:
-        sides = p.value > p.predict_high, p.value < p.predict_low
-        assert sides == (p.finding == "above", p.finding == "below")
-        assert abs(p.t) == pytest.approx(stats.t.isf(p.p / 2, k - 1))
-
-
-@pytest.mark.parametrize(
-    ("value", "references"),
-    [(1, [1, 2]), (math.nan, [1, 2, 3]), (1, [1, math.nan, 2]), (1, [1] * 3), (9, [1 / 3] * 6)],
-)
-def test_where_nothing_can_be_said_nothing_is(value, references):
-    found = placement(value, references)
-    assert found.finding == by_p(value - found.reference, found.p) == ""
-    assert math.isnan(found.p)

@@ -17,9 +17,10 @@ in classes, sizes and radii, so values don't compare between them; ``t``, the di
 deviations of a further re-trained model, and counts of seeds outside do.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,7 @@ from rurklib.models import build
 from rurklib.residual import ResidualKnowledge
 from rurklib.residual.controls import HELD_OUT, RETAINED, drawn
 from rurklib.residual.counts import Measurement
-from rurklib.residual.statistics import MIN_REFERENCES, SIDES, placement
+from rurklib.residual.statistics import MIN_REFERENCES, SIDES, by_p, p_value, predict, spread
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, fresh, key, memo
@@ -197,6 +198,43 @@ def _read(run: Run, name: ModelId) -> Numbers:
         its, part = label.split("|")
         numbers.setdefault(its, {})[part] = values
     return numbers
+
+
+class Placement(NamedTuple):
+    """A number, the references' mean and the 95 % prediction for a new one, how far the number
+    is from that mean in standard deviations of the prediction (``t``), its two-sided p, and the
+    ``finding``: one of ``SIDES``, or "" where it can't be said.
+    """
+
+    value: float
+    reference: float
+    predict_low: float
+    predict_high: float
+    t: float
+    p: float
+    finding: str
+
+
+def placement(
+    value: float, references: Sequence[float] | np.ndarray, *, left_out: bool = False
+) -> Placement:
+    """Place a number among those of K references, each computed as the number was.
+
+    ``left_out``: the statistic takes the references' mean off, as calibration does; that of a
+    reference is off the mean of the *other* references, and varies more by K / (K - 1). NaN
+    with fewer than three references, if a number isn't finite, and where references don't vary.
+    """
+    others = np.asarray(references, np.float64)
+    mean = float(others.mean()) if others.size else math.nan
+    known = math.isfinite(value) and len(others) >= MIN_REFERENCES
+    if not known or not np.isfinite(others).all():
+        return Placement(float(value), mean, math.nan, math.nan, math.nan, math.nan, "")
+    if left_out:
+        others = mean + (others - mean) * (len(others) - 1) / len(others)
+    low, high = map(float, predict(others))
+    t = (value - mean) / float(spread(others))
+    p = float(p_value(np.array(value), others))
+    return Placement(float(value), mean, low, high, t, p, by_p(value - mean, p))
 
 
 def placement_table(

@@ -1,17 +1,19 @@
 """A small finished run under attack: files, what is asked again, and tables worked out by hand."""
 
+import math
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 
 from rurklib import attacks, study
 from rurklib.checks import InputError
 from rurklib.metrics.lira import membership
 from rurklib.metrics.relearn import few_shots
-from rurklib.residual.statistics import placement
+from rurklib.residual.statistics import by_p
 from rurklib.study import books
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.stages.attack import (
@@ -19,6 +21,7 @@ from rurklib.study.stages.attack import (
     HELD_OUT,
     compare_runs,
     majority,
+    placement,
     placement_table,
     read_tables,
     share_outside,
@@ -267,3 +270,32 @@ def test_an_attack_without_controls_has_a_level_alone():
     references = {f"r{k}": {"a": {FORGET: np.array([float(k)])}} for k in range(4)}
     rows = placement_table({"m": {"a": {FORGET: np.array([1.5])}}}, references)
     assert list(rows.statistic) == ["level"]
+
+
+@pytest.mark.parametrize("k", [3, 6])
+@pytest.mark.parametrize("left_out", [False, True])
+def test_a_placement_has_five_false_alarms_in_a_hundred(k, left_out):
+    """Each as it is, or less the mean of the others. Fails if those are spread out once more (2.3
+    and 2.7 %), or by a normal quantile."""
+    draws = np.random.default_rng(k).normal(3.0, 2.0, (3000, k + 1))
+    own, others = draws[:, 0], draws[:, 1:]
+    if left_out:
+        own = own - others.mean(1)
+        others = others - (others.sum(1, keepdims=True) - others) / (k - 1)
+    placed = [placement(v, n, left_out=left_out) for v, n in zip(own, others, strict=True)]
+    outside = np.mean([p.finding != "inside" for p in placed])
+    assert outside == pytest.approx(0.05, abs=0.012)
+    for p in placed[:50]:
+        sides = p.value > p.predict_high, p.value < p.predict_low
+        assert sides == (p.finding == "above", p.finding == "below")
+        assert abs(p.t) == pytest.approx(stats.t.isf(p.p / 2, k - 1))
+
+
+@pytest.mark.parametrize(
+    ("value", "references"),
+    [(1, [1, 2]), (math.nan, [1, 2, 3]), (1, [1, math.nan, 2]), (1, [1] * 3), (9, [1 / 3] * 6)],
+)
+def test_where_nothing_can_be_said_nothing_is(value, references):
+    found = placement(value, references)
+    assert found.finding == by_p(value - found.reference, found.p) == ""
+    assert math.isnan(found.p)
