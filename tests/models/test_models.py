@@ -149,7 +149,7 @@ def test_the_last_layers_are_the_last_blocks_and_the_head(name, count, k, first)
     assert isinstance(net.get_submodule(found[-1]), nn.Linear)
 
 
-@pytest.mark.parametrize("name", ["fast-cnn", "resnet18-imagenet"])
+@pytest.mark.parametrize("name", ["small-cnn-32", "resnet18-imagenet"])
 def test_they_have_a_fast_form(name, rng):
     """Fails if tracing stops at a module of ours: BatchNorm then stays unfolded."""
     form = accelerate(build(name, 3, 10, seed=0), torch.rand(4, 3, 32, 32, generator=rng(0)))
