@@ -101,6 +101,9 @@ class Split:
         for name in ("retain", "forget", "test"):
             if not getattr(self, name):
                 raise checks.InputError(f"split: {name} is empty; choose another forget share")
+        for name in ("retain", "forget", "validation", "test"):
+            if min(getattr(self, name), default=0) < 0:  # -1 would be the last sample once more
+                raise checks.InputError(f"split: {name} holds an index below 0")
         for a, b in (("retain", "forget"), ("validation", "test")):
             both = set(getattr(self, b)).intersection(getattr(self, a))  # a may be a million
             if both:
@@ -136,7 +139,6 @@ class Split:
 
 
 ORDERS = ("random", "hard", "easy")
-NEIGHBOURS = 3  # of each kind, that say how hard a sample is
 
 
 def forget_part_of_a_class(
@@ -167,7 +169,6 @@ def forget_part_of_a_class(
             f"{len(dataset.classes) - 1} ({', '.join(dataset.classes)}); -1 takes samples of any"
         )
     checks.one_of("forget_order", forget_order, ORDERS)
-    checks.count("seed", seed, 0)
     checks.number("forget_share", forget_share, 0.0, 1.0)
     checks.number("validation_share", validation_share, 0.0, 0.9)
     rng = np.random.default_rng([seed, 1])
@@ -195,22 +196,17 @@ def difficulty(x: Tensor, y: Tensor, of: np.ndarray) -> np.ndarray:
     """How hard samples are to tell from other classes, without training anything: [len(of)], > 0.
 
     Mean L2 distance to the nearest three samples of the same class over that to the nearest three
-    of others: above 1 where strangers are nearer. A sample that its neighbours contradict has to be
-    learnt by heart (Feldman 2020 calls that memorisation, and measures it by re-training without
-    the sample; this is a stand-in by neighbours, crude where pixels say little). Shapes: x
-    [n, ...], y int64 [n], ``of`` indices into them.
+    of others: a stand-in for memorisation (Feldman 2020), crude where pixels say little. Shapes:
+    x [n, ...], y int64 [n], ``of`` indices into them.
     """
-    flat, labels = tensors.as_float(x).flatten(1).double(), y
-    scores = []
+    flat, scores = tensors.as_float(x).flatten(1).double(), []
     for index in torch.from_numpy(of).to(x.device).split(256):
         apart = torch.cdist(flat[index], flat)
         apart[torch.arange(len(index)), index] = torch.inf  # not a neighbour of itself
-        same = labels[index][:, None] == labels[None]
-        near, far = (
-            torch.where(kind, apart, torch.inf).topk(NEIGHBOURS, largest=False).values
-            for kind in (same, ~same)
-        )
-        scores.append(near.mean(1) / far.mean(1))
+        same = y[index][:, None] == y[None]
+        sides = (torch.where(kind, apart, torch.inf) for kind in (same, ~same))
+        near, far = (side.topk(3, largest=False).values.mean(1) for side in sides)
+        scores.append(near / far)
     return torch.cat(scores).cpu().numpy()
 
 
@@ -257,15 +253,15 @@ def hold_out_validation(data: Dataset, share: float, *, seed: int = 0) -> Datase
     InputError for another share.
     """
     checks.number("validation_of_train", share, 0.0, 1.0)
-    rng, y = np.random.default_rng([seed, 4]), data.train[1].cpu()
+    rng, y = np.random.default_rng([seed, 4]), data.train[1]
     drawn = [rng.permutation(own) for own in _members(data, y)]
     held = _in_order([own[: round(share * len(own))] for own in drawn])
     kept = torch.from_numpy(np.setdiff1d(np.arange(len(y)), held))
-    apart, train = _at(data.train, held), _at(data.train, kept)
+    (x, y_test), (apart, y_apart) = data.test, _at(data.train, held)
     return replace(
         data,
-        train=train,
-        test=(torch.cat([data.test[0], apart[0]]), torch.cat([data.test[1], apart[1]])),
+        train=_at(data.train, kept),
+        test=(torch.cat([x, apart]), torch.cat([y_test, y_apart])),
         provenance=f"{data.provenance}; {len(held)} training samples set aside for validation",
         validation_size=len(held),
     )
@@ -285,8 +281,8 @@ def subsample(data: Dataset, *, train: int = 0, test: int = 0, seed: int = 0) ->
 
     def drawn(labels: Tensor, name: str, n: int) -> Tensor:
         shuffled = [rng.permutation(own) for own in _members(data, labels)]
-        more = [n // len(shuffled) + (c < n % len(shuffled)) for c in range(len(shuffled))]
-        return _first(data, shuffled, more, name) if n else torch.arange(len(labels))
+        sizes = [n // len(shuffled) + (c < n % len(shuffled)) for c in range(len(shuffled))]
+        return _first(data, shuffled, sizes, name) if n else torch.arange(len(labels))
 
     trained = drawn(y, f"train_images = {train}", train)
     tested = drawn(both[:end], f"test_images = {test}", test)
@@ -379,20 +375,17 @@ def iris(features: Sequence[int] = (0, 1, 2, 3), seed: int = 0) -> Dataset:
     ``features`` index :data:`IRIS_FEATURES`. Two of them make a picture; with the sepal's two,
     versicolor and virginica overlap, so that something has to be learnt by heart. The same forty
     flowers of each species train whatever the features. tau 0.05 is 2 mm of a sepal's length but 4
-    mm of a petal's. Raises InputError for an unknown or a repeated feature. Source: R. A. Fisher,
+    mm of a petal's. Raises InputError for an unknown feature. Source: R. A. Fisher,
     "The use of multiple measurements in taxonomic problems", 1936.
     """
-    chosen = [checks.count("feature", f, 0) for f in features]
-    if not chosen or len(set(chosen)) < len(chosen) or max(chosen) >= len(IRIS_FEATURES):
-        raise checks.InputError(
-            f"features = {tuple(features)}: expected some of 0 ... {len(IRIS_FEATURES) - 1}, each "
-            f"once ({', '.join(IRIS_FEATURES)})"
-        )
+    chosen = list(features)
+    if not chosen or not set(chosen) <= set(range(4)):
+        raise checks.InputError(f"features = {features}: expected some of 0, 1, 2, 3")
     from sklearn.datasets import load_iris
 
     found = load_iris()
     low, high = np.array(IRIS_SCALES).T[:, chosen]
-    x = _scaled(found.data[:, chosen], low, high)
+    x = ((found.data[:, chosen] - low) / (high - low)).astype(np.float32)
     source = f"load_iris (UCI Iris; {', '.join(IRIS_FEATURES[f] for f in chosen)})"
     return _dataset("iris", x, found, lambda own: own[:40], seed, source)
 
@@ -407,20 +400,16 @@ def breast_cancer(seed: int = 0) -> Dataset:
     from sklearn.datasets import load_breast_cancer
 
     found = load_breast_cancer()
-    x = _scaled(found.data, np.zeros(30), np.array(CANCER_SCALES))
+    x = (found.data / np.array(CANCER_SCALES)).astype(np.float32)
     source = "load_breast_cancer (UCI Breast Cancer Wisconsin, Diagnostic)"
     return _dataset("breast-cancer", x, found, lambda own: own[len(own) // 3 :], seed, source)
-
-
-def _scaled(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    return ((x - low) / (high - low)).astype(np.float32)
 
 
 def _dataset(
     name: str, x: np.ndarray, found: Any, trained: Callable, seed: int, source: str
 ) -> Dataset:
     """``trained`` chooses from each class's samples, in a random order, those to train on."""
-    rng = np.random.default_rng([checks.count("seed", seed, 0), 0])
+    rng = np.random.default_rng([seed, 0])
     y = found.target.astype(np.int64)
     members = [rng.permutation(np.flatnonzero(y == c)) for c in range(len(found.target_names))]
     train = np.sort(np.concatenate([trained(own) for own in members]))

@@ -59,18 +59,10 @@ def small_cnn(channels: int, classes: int, width: int = 16, stride: int = 1) -> 
         return [layer, nn.BatchNorm2d(b), nn.ReLU()]
 
     w = width
-    return nn.Sequential(
-        *conv(channels, w, stride),
-        *conv(w, w),
-        nn.MaxPool2d(2),
-        *conv(w, 2 * w),
-        *conv(2 * w, 2 * w),
-        nn.MaxPool2d(2),
-        *conv(2 * w, 4 * w),
-        nn.AdaptiveAvgPool2d(2),
-        nn.Flatten(),
-        nn.Linear(16 * w, classes),
-    )
+    layers = [*conv(channels, w, stride), *conv(w, w), nn.MaxPool2d(2)]
+    layers += [*conv(w, 2 * w), *conv(2 * w, 2 * w), nn.MaxPool2d(2)]
+    layers += [*conv(2 * w, 4 * w), nn.AdaptiveAvgPool2d(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * w, classes))
 
 
 def fast_cnn(
@@ -128,8 +120,8 @@ def resnet(channels: int, classes: int, name: str, small: bool = False) -> nn.Mo
 
     net: Any = get_model(name, weights=None, num_classes=classes)
     if small or channels != 3:
-        shape = {"kernel_size": 3, "padding": 1} if small else {"kernel_size": 7, "padding": 3}
-        net.conv1 = nn.Conv2d(channels, 64, **shape, stride=1 if small else 2, bias=False)
+        size, stride = (3, 1) if small else (7, 2)
+        net.conv1 = nn.Conv2d(channels, 64, size, stride, padding=size // 2, bias=False)
         nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
     if small:
         net.maxpool = nn.Identity()

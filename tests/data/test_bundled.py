@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rurklib.data import CANCER_SCALES, IRIS_SCALES, breast_cancer, digits, iris
+from rurklib.data import CANCER_SCALES, breast_cancer, digits, iris
 
 
 def test_scales_of_tumours_are_round_numbers_and_no_statistics():
@@ -20,21 +20,6 @@ def test_scales_of_tumours_are_round_numbers_and_no_statistics():
     assert (top < 1).all()
     assert (top > 0.4).all()
     assert all(float(f"{s:.1g}") == s for s in CANCER_SCALES)
-
-
-def test_scales_of_flowers_are_centimetres_and_no_statistics():
-    """Undoing the stated scales gives scikit-learn's centimetres back. Fails if a feature gets
-    another's scale, or a minimum and maximum of the data are used."""
-    from sklearn.datasets import load_iris
-
-    low, high = np.array(IRIS_SCALES).T
-    data = iris()
-    known = {tuple(np.round(row, 1)) for row in load_iris().data}
-    for x, _ in (data.train, data.test):
-        centimetres = np.round(x.double().numpy() * (high - low) + low, 1)
-        assert {tuple(row) for row in centimetres} <= known
-        assert x.min() > 0
-        assert x.max() < 1
 
 
 def test_digits_are_scikit_learns():

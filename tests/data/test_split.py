@@ -1,11 +1,14 @@
 """Data sets and splits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rurklib import InputError
 from rurklib.data import Dataset, Split, difficulty, forget_part_of_a_class, rehearsed
 
 
@@ -51,13 +54,6 @@ def test_the_parts_partition_the_data(seed, forget_class, forget_share, validati
     assert shares.tolist() == [round(validation_share * 20)] * 3
 
 
-def test_seeds_give_different_splits():
-    a, b = split_of(seed=0), split_of(seed=1)
-    assert a == split_of(seed=0)
-    assert a.forget != b.forget
-    assert a.digest != b.digest
-
-
 def test_pairs_come_from_the_right_side():
     """Fails if held_out or validation index the training side."""
     data, split = toy(), split_of()
@@ -70,6 +66,14 @@ def test_pairs_come_from_the_right_side():
     assert (split.pair(data, "held_out")[1] == 1).all()
     x, y = split_of(validation_share=0.0).pair(data, "validation")  # allowed, and an empty pair
     assert (x.shape, y.shape) == ((0, 1, 2, 2), (0,))
+
+
+@pytest.mark.parametrize("part", ["retain", "forget", "validation", "test"])
+def test_indices_are_those_of_samples(part):
+    """-38 of 60 is sample 22 once more: fails if one sample can be in both sets."""
+    split = split_of()
+    with pytest.raises(InputError, match=f"split: {part} holds an index below 0"):
+        replace(split, **{part: (-38, *getattr(split, part)[1:])})
 
 
 # --- data sets ----------------------------------------------------------------------------------
@@ -122,13 +126,3 @@ def test_the_hardest_are_those_whose_neighbours_are_strangers():
     easy = split_of(data, forget_class=0, forget_share=0.1, forget_order="easy")
     assert hard.forget == (10,)
     assert easy.forget[0] in range(10)
-
-
-def test_difficulty_is_the_same_in_any_piece(rng):
-    """Fails if a sample is its own neighbour, or pieces of the index are taken for the data."""
-    x, y = torch.rand(300, 2, generator=rng(0)), torch.arange(300) % 2
-    every = difficulty(x, y, np.arange(300))
-    assert np.allclose(difficulty(x, y, np.array([299, 5])), every[[299, 5]])
-    apart = torch.cdist(x[:1].double(), x.double())[0]
-    near = apart[2::2].sort().values[:3].mean() / apart[1::2].sort().values[:3].mean()
-    assert every[0] == pytest.approx(float(near))

@@ -93,21 +93,6 @@ def test_a_smaller_part_is_within_a_larger_one():
     assert numbers(other.train[0]) != numbers(small.train[0])
 
 
-def test_a_subsample_of_data_with_some_held_out():
-    """Test and validation are each cut, and stay apart. Fails if one becomes the other."""
-    held = hold_out_validation(numbered(40, 20), 0.2)
-    data = subsample(held, test=4)
-    assert data.validation_size == 4
-    assert all(n >= 1000 for n in numbers(data.test[0])[:4])
-    assert all(n < 1000 for n in numbers(data.test[0])[4:])
-    assert data.test[1][:4].bincount().tolist() == data.test[1][4:].bincount().tolist() == [1] * 4
-    assert len(data.train[0]) == 32
-    whole = subsample(held, test=12)
-    assert (len(whole.test[0]), whole.validation_size) == (20, 8)  # no more than there are
-    only = subsample(held, train=4)
-    assert (len(only.test[0]), only.validation_size) == (28, 8)
-
-
 def test_the_head_of_each_class_in_order():
     """Fails if samples are drawn, sorted by class, or views that drag all the data along."""
     y = torch.tensor([2, 0, 1, 0, 0, 1, 2, 1, 2, 0, 1, 2])

@@ -50,10 +50,6 @@ def test_the_mlp_is_one_hidden_layer_of_a_hundred():
     assert not torch.allclose(low + high, 2 * middle, atol=1e-3)
 
 
-def test_small_cnn_is_small():
-    assert 30_000 < sum(p.numel() for p in build("small-cnn", 1, 10, seed=0).parameters()) < 45_000
-
-
 def test_normalisation_is_inside():
     """Inputs are pixels in [0, 1]; (x - 0.5) / 0.25 is the model's own affair. Fails if it is
     left out, or done twice."""
@@ -74,10 +70,6 @@ def test_a_seed_decides_the_weights(same_random_state):
     assert not torch.equal(first, other)
 
 
-def test_models_are_built_in_eval_mode():
-    assert not any(m.training for m in build("small-cnn", 1, 3, seed=0).modules())
-
-
 @pytest.mark.parametrize(("name", "head"), [("small-cnn", "net.19."), ("resnet18", "net.fc.")])
 def test_transfer_copies_all_but_the_head(name, head):
     """Fails if the head is copied when its size allows, or weights or statistics stay behind."""
@@ -91,18 +83,6 @@ def test_transfer_copies_all_but_the_head(name, head):
         expected = own if key.startswith(head) else source
         assert torch.equal(value, expected.state_dict()[key]), key
     assert sum(k.startswith(head) for k in got) == 2
-
-
-def test_the_head_is_the_last_linear_layer():
-    """Fails if another linear layer is left as it was built."""
-    source, net = (
-        torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, classes))
-        for classes in (10, 5)
-    )
-    head = net[2].weight.detach().clone()
-    transfer(net, source.state_dict())
-    assert torch.equal(net[0].weight, source[0].weight)
-    assert torch.equal(net[2].weight, head)
 
 
 def weights(net: nn.Module) -> int:

@@ -62,13 +62,6 @@ def test_it_lowers_the_loss_at_the_worst_copy_and_pays_for_it():
     assert shy < 0.2 * weak
 
 
-def test_the_same_every_time():
-    x, y = strong_and_weak(32)
-    asked = {**PLAIN, "epochs": 2, "adversarial": RADIUS}
-    one, two = (fit(net(51), x, y, **asked) for _ in range(2))
-    assert torch.equal(one[1].weight, two[1].weight)
-
-
 def test_the_robust_scenario_is_the_digits_trained_otherwise():
     digits, robust = SCENARIOS["digits"], SCENARIOS["digits-robust"]
     assert robust.training("Re-train").adversarial == 0.1

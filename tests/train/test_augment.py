@@ -93,9 +93,3 @@ def test_fit_shows_the_model_changed_images(linear):
         right[name] = F.softmax(net(x), 1)[range(64), y].mean()
     assert right["none"] > 0.9
     assert abs(right["flip"] - 0.5) < 0.1
-
-
-def test_batches_are_not_augmented():
-    x = photos(8)
-    (xb, yb), *_ = batches(x, torch.arange(8), size=8, epochs=1, generator=torch.Generator())
-    assert torch.equal(xb, x[yb] / 255)
