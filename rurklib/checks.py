@@ -137,8 +137,8 @@ def inputs(x: Any, bounds: Bounds = (0.0, 1.0), what: str = "x") -> None:
         )
 
 
-def limits(bounds: Any) -> None:
-    """Check that ``bounds`` are the lowest and the highest value of an input, or None."""
+def limits(bounds: Any) -> Bounds:
+    """Return ``bounds`` if they are the lowest and the highest value of an input, or None."""
     pair = isinstance(bounds, (tuple, list)) and len(bounds) == 2
     numbers = pair and all(isinstance(b, Real) for b in bounds)
     if bounds is not None and not (numbers and bounds[0] < bounds[1]):  # never so with NaN
@@ -146,6 +146,7 @@ def limits(bounds: Any) -> None:
             f"bounds = {bounds!r}: expected the lowest and the highest value of an input, such as "
             "(0, 1), or None"
         )
+    return bounds
 
 
 def labels(y: Any, n: int, classes: int | None = None, what: str = "y") -> None:
