@@ -232,7 +232,7 @@ def flagged(hits: np.ndarray, margins: np.ndarray, kinds: np.ndarray, sixth: str
         if sixth != "re-trained":
             pick[5] = rng.choice(np.flatnonzero(kinds == sixth))
         answers = [dict(zip(names, values[pick], strict=True)) for values in (hits, margins)]
-        result = ResidualKnowledge(Counts(asked, *answers), (), (*names,), np.zeros(1))
+        result = ResidualKnowledge(Counts(asked, *answers), (), (*names,), np.zeros(hits.shape[-1]))
         flags = {flag.name: flag.message for flag in of_result(result, 2)}
         odd = flags.get("reference unlike the others", "")[:1]
         found.append(odd == "6" or (odd != "" and sixth == "re-trained"))
