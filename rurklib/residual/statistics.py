@@ -11,13 +11,12 @@ Where no sample has a ratio (a forgotten class), ``difference`` is what remains.
 
 Two questions, two answers:
 
-*How well is the number known?* ``ratio_interval`` and ``difference_interval``. The model and the
-forget samples are fixed; random are the copies, and the re-training that the references are a
-sample of. Variances of the log ratio (or the difference) follow by the delta method: the
-references' spread / K, and the copies' binomial part. The first has K - 1 degrees of freedom and
-the second many, so each keeps its own quantile, weighted by its variance (Cochran 1964). The
-copies' part is taken as if every model had copies of its own; on shared copies their noise partly
-cancels, and the interval is a little too wide.
+*How well is the number known?* ``ratio_interval``. The model and the forget samples are fixed;
+random are the copies, and the re-training that the references are a sample of. The variance of the
+log ratio follows by the delta method: the references' spread / K, and the copies' binomial part.
+The first has K - 1 degrees of freedom and the second many, so each keeps its own quantile, weighted
+by its variance (Cochran 1964). On shared copies their noise partly cancels, and the interval is a
+little too wide.
 
 *Could a re-trained model do that?* ``predict`` and ``p_value``: a t prediction with K - 1 degrees
 of freedom says where a new re-trained model would fall. That is wider by sqrt(K + 1) than what is
@@ -27,7 +26,6 @@ and no more than re-trained models do.
 Intervals, predictions and p are NaN with fewer than three references: two give no spread.
 """
 
-import math
 from functools import lru_cache
 
 import numpy as np
@@ -36,7 +34,6 @@ from scipy import special
 MIN_REFERENCES = 3
 
 Interval = tuple[np.ndarray, np.ndarray]  # lower and upper limits
-SIDES = ("above", "inside", "below")
 
 
 # --- estimates ------------------------------------------------------------------------------------
@@ -95,71 +92,35 @@ def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 # --- how well a number is known -------------------------------------------------------------------
 
 
-def ratio_interval(
-    own: np.ndarray, others: np.ndarray, draws: int, confidence: float = 0.95
-) -> Interval:
-    """Interval for the ratio of means, symmetric on the log scale, two arrays [tau].
+def ratio_interval(own: np.ndarray, others: np.ndarray, draws: int) -> Interval:
+    """95 % interval for the ratio of means, symmetric on the log scale, two arrays [tau].
 
     NaN where no reference recognises anything. A model that never recognises y has ratio 0, whose
-    log says nothing: 0 ... the ratio that would have shown a hit with probability
-    ``1 - (1 - confidence) / 2`` (rule of three).
+    log says nothing: 0 ... the ratio that would have shown a hit with probability 97.5 % (rule of
+    three).
     """
-    p, q = own / draws, others / draws
+    p, q, (k, tau, n) = own / draws, others / draws, others.shape
     a, b = p.mean(-1), q.mean((0, -1))
-    some = b > 0
-    a_, b_ = np.where(a > 0, a, 1.0), np.where(some, b, 1.0)
-    half = _half(q / b_[:, None], _noise(p, draws) / a_**2, _least(q) / b_, confidence)
+    a_, b_ = np.where(a > 0, a, 1.0), np.where(b > 0, b, 1.0)
+    if k < MIN_REFERENCES:
+        return np.full(tau, np.nan), np.full(tau, np.nan)
+    # Half a sample where accuracies are whole numbers of samples: six that agree to the sample
+    # don't make it certain that a seventh would.
+    least = np.where(_alike(q), 0.5 / n, 0.0) / b_
+    retraining = np.maximum((q / b_[:, None]).mean(-1).var(0, ddof=1), least**2) / k
+    noise = (p * (1 - p)).mean(-1) / max(draws - 1, 1) / n / a_**2  # 0 where all copies are alike
+    total = retraining + noise
+    weighted = special.stdtrit(k - 1, 0.975) * retraining + special.ndtri(0.975) * noise
+    half = np.divide(weighted, np.sqrt(total), out=np.zeros(tau), where=total > 0)
     low, high = a / b_ * np.exp(-half), a / b_ * np.exp(half)
-    unseen = -np.log((1 - confidence) / 2) / (draws * own.shape[-1])
-    high = np.where(a > 0, high, unseen / b_ + 0 * half)
-    return np.where(some, low, np.nan), np.where(some, high, np.nan)
-
-
-def difference_interval(
-    own: np.ndarray, others: np.ndarray, draws: int = 1, confidence: float = 0.95
-) -> Interval:
-    """Interval for the difference of means, two arrays [tau]; also where ratios are undefined.
-
-    Of hits out of ``draws``, in accuracy; with ``draws=1`` of any values (margins), whose noise
-    from the copies is then left to the references' spread.
-    """
-    a, b = own / draws, others / draws
-    half = _half(b, _noise(a, draws), _least(b), confidence)
-    middle = a.mean(-1) - b.mean((0, -1))
-    return middle - half, middle + half
-
-
-def _noise(p: np.ndarray, draws: int) -> np.ndarray:
-    """Variance of a model's accuracy over its copies, unbiased, [tau]; 0 where all are alike."""
-    more = max(draws - 1, 1)
-    return (p * (1 - p)).mean(-1) / more / p.shape[-1] if draws > 1 else np.zeros(len(p))
+    high = np.where(a > 0, high, -np.log(0.025) / (draws * n) / b_)
+    return np.where(b > 0, low, np.nan), np.where(b > 0, high, np.nan)
 
 
 def _alike(found: np.ndarray) -> np.ndarray:
     """Where every sample is always recognised or never: at tau = 0, or without chance. An
-    accuracy is then a whole number of samples."""
+    accuracy is then a whole number of samples. [k, tau, sample] -> [tau]"""
     return np.asarray(((found == 0) | (found == 1)).all((0, -1)))
-
-
-def _least(found: np.ndarray) -> np.ndarray:
-    """Least standard deviation to believe of models' accuracies [k, tau, sample], [tau]: half a
-    sample where accuracies are whole numbers of samples. Six that agree to the sample don't make it
-    certain that a seventh would. Elsewhere 0, as for margins."""
-    return np.where(_alike(found), 0.5 / found.shape[-1], 0.0)
-
-
-def _half(
-    others: np.ndarray, noise: np.ndarray, least: np.ndarray, confidence: float
-) -> np.ndarray:
-    """Half the width of an interval for a mean less the references', [tau], from the variance that
-    the copies give it and the least standard deviation of references."""
-    (k, tau, _), tail = others.shape, 1 - (1 - confidence) / 2
-    if k < MIN_REFERENCES:
-        return np.full(tau, np.nan)
-    retraining = np.maximum(others.mean(-1).var(0, ddof=1), least**2) / k
-    total = retraining + noise
-    weighted = special.stdtrit(k - 1, tail) * retraining + special.ndtri(tail) * noise
-    return np.divide(weighted, np.sqrt(total), out=np.zeros(tau), where=total > 0)
 
 
 # --- what a new re-trained model would show -------------------------------------------------------
@@ -213,9 +174,8 @@ def predict(
     others: np.ndarray, least: np.ndarray | float = 0.0, confidence: float = 0.95
 ) -> Interval:
     """Prediction interval for a new reference's value from [k, ...]: t, k - 1 df. -> two [...]."""
-    half = special.stdtrit(max(len(others) - 1, 1), 1 - (1 - confidence) / 2) * spread(
-        others, least
-    )
+    quantile = special.stdtrit(max(len(others) - 1, 1), 1 - (1 - confidence) / 2)
+    half = quantile * spread(others, least)
     return others.mean(0) - half, others.mean(0) + half
 
 
@@ -251,10 +211,3 @@ def _shift(df: int, alpha: float, power: float) -> float:
         return float(found.mean()) - power
 
     return optimize.brentq(missing, 0.0, 4 * edge + 10)
-
-
-def by_p(difference: float, p: float, level: float = 0.05) -> str:
-    """The side by a test: ``difference`` from the re-trained models, and its p; "" if p is NaN."""
-    if math.isnan(p):
-        return ""
-    return "inside" if p >= level else "above" if difference > 0 else "below"

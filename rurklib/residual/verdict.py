@@ -127,9 +127,7 @@ def judge(
     if math.isnan(p):
         return Verdict(NO_VERDICT, k, note="re-trained models give the same answers")
     leading = min(STATISTICS, key=lambda n: np.nan_to_num(ps[n], nan=np.inf))
-    low, high = statistics.difference_interval(
-        margins.mean(0, keepdims=True), reference_margins.mean(1, keepdims=True)
-    )
+    half = special.stdtrit(k - 1, 0.975) * others[MARGIN].std(ddof=1) / math.sqrt(k)
     alpha = level / len(STATISTICS)  # what one statistic needs to be heard for sure
     can = {n: float(statistics.detectable(others[n], floors[n], alpha)) for n in (MARGIN, HITS)}
     return Verdict(
@@ -139,8 +137,8 @@ def judge(
         p_values=ps,
         shifts=shifts,
         effect=shifts[MARGIN],
-        low=float(low[0]),
-        high=float(high[0]),
+        low=shifts[MARGIN] - half,
+        high=shifts[MARGIN] + half,
         detectable_margin=can[MARGIN],
         detectable_ratio=as_ratio(reference_hits, draws, can[HITS]),
         level=level,

@@ -35,12 +35,12 @@ from rurklib.models import build
 from rurklib.residual import ResidualKnowledge
 from rurklib.residual.controls import HELD_OUT, RETAINED, drawn
 from rurklib.residual.counts import Measurement
-from rurklib.residual.statistics import MIN_REFERENCES, SIDES, by_p, p_value, predict, spread
+from rurklib.residual.statistics import MIN_REFERENCES, p_value, predict, spread
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
 from rurklib.study.memo import ARRAYS, fresh, key, memo
 from rurklib.study.run import Run
-from rurklib.study.stages.measure import samples
+from rurklib.study.stages.measure import SIDES, by_p, samples
 from rurklib.study.stages.models import digests, load_model, load_models, parallel
 from rurklib.tensors import Pair, as_float
 

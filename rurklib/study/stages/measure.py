@@ -22,7 +22,7 @@ from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.counts import BLOCK, Counts, Measurement, count
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.residual.statistics import by_p, log_odds
+from rurklib.residual.statistics import log_odds
 from rurklib.residual.verdict import STATISTICS, Verdict
 from rurklib.study import brought, files
 from rurklib.study.ids import ModelId
@@ -33,6 +33,7 @@ from rurklib.tensors import as_float, generator
 
 P_COLUMNS = ("p_margin", "p_scaled_margin", "p_soft_hits", "p_hits", "p_hits_first")
 P_OF = dict(zip(STATISTICS, P_COLUMNS, strict=True))  # a statistic's column in verdicts.csv
+SIDES = ("above", "inside", "below")
 SHARE, LARGE = 4, 2**26  # models that are counted together, where copies hold so many numbers
 CONTROLS = {HELD_OUT: "held_out", RETAINED: "retain"}  # a control's name, and its part of the split
 
@@ -218,6 +219,13 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def by_p(difference: float, p: float, level: float = 0.05) -> str:
+    """The side by a test: ``difference`` from the re-trained models, and its p; "" if p is NaN."""
+    if math.isnan(p):
+        return ""
+    return "inside" if p >= level else "above" if difference > 0 else "below"
 
 
 def verdict_row(verdict: Verdict) -> dict[str, str | float | bool]:

@@ -13,7 +13,6 @@ from rurklib import attacks, study
 from rurklib.checks import InputError
 from rurklib.metrics.lira import membership
 from rurklib.metrics.relearn import few_shots
-from rurklib.residual.statistics import by_p
 from rurklib.study import books
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.stages.attack import (
@@ -26,6 +25,7 @@ from rurklib.study.stages.attack import (
     read_tables,
     share_outside,
 )
+from rurklib.study.stages.measure import by_p
 from rurklib.tensors import as_float, logit_margin
 
 FEW = {"draws": 2, "steps": 3, "shots": 4, "most": 12}
