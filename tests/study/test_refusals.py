@@ -63,7 +63,7 @@ STUDY = [
     ("--set forget_share=2.0", "forget_share = 2.0"),
     ("--set RURK.batchnorm=forzen", "batchnorm = 'forzen': expected"),
     ("--set RURK.lr=1e400", "expected a finite number"),
-    ("--set RURK.tau=-1", "RURK: tau = -1.0: expected a number of at least 0"),
+    ("--set RURK.tau=-1", "RURK: tau = -1.0: expected a number greater than or equal to 0"),
     ("--set RURK.tau=None", "RURK.tau = None: expected a float"),
     ("--set methods=3", "methods = 3: expected names, such as GD,RURK"),
     ("--seeds a,b", "expected different whole numbers"),

@@ -30,6 +30,7 @@ SMALL = {
     "draws": 5,
     "taus": [0.0, 0.2],
     "GD.epochs": 1,
+    "RURK.epochs": 2,
 }
 # One of each kind; that all keep the contract is tests/unlearn/test_contract's concern.
 SOME = ["CR", "GD", "RURK", "GD+RURK"]
