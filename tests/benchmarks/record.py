@@ -1,7 +1,7 @@
 """What the first edition answers on this machine, and whether today's commit says the same.
 
 ``make --at 3a42100 DIR`` asks it in an environment of its own, ``compare DIR`` asks today's commit
-and exits with 1 if a number differs. What DIR holds already isn't asked for again.
+and exits with 1 if a number differs.
 """
 
 import json
@@ -19,9 +19,7 @@ ROOT = Path(__file__).parents[2].resolve()
 DATA = ROOT.parent / "shared/data/unpack.py"
 GONE = "seconds|share_of_retrain|NoisyRURK|UNSIR|epsilon_low|activation_distance|js_divergence|zrf"
 GONE += "|estimand|together|05_map|05_radius|05_samples|roc|rule|sphere-l2|sentence|note"
-# Columns that are no more; of copies found by gradient, what compares models on their own copies.
-DROPPED = "prevalence|prevalence_pairs|median_ratio|.*\\.(unit|test|leading|shift|gained)"
-OWN = "null|predict|p_value|margin_"
+DROPPED = "prevalence|prevalence_pairs|median_ratio|.*[.](unit|test|leading|shift|gained)"
 STUDIES = {"iris": "--tables-only", "breast-cancer": "--tables-only", "digits": "--jobs=2"}
 
 
@@ -58,15 +56,12 @@ def answers(folder: Path) -> None:
 
 def read(path: Path) -> pd.DataFrame:
     """A table, or the leaves of a JSON file as its columns, without what is gone."""
-    if path.suffix == ".json":
-        text = path.read_text().replace('"parts"', '"p_values"')  # what it is called today
-        frame = pd.json_normalize(json.loads(text))
-    else:
-        frame = pd.read_csv(path)
-    cells = frame.astype(str)
-    found = cells.apply(lambda column: column.str.fullmatch("(pgd|fgsm).*")).any(axis=1)
-    frame.loc[found, frame.columns.str.contains(OWN)] = float("nan")
-    gone = cells.apply(lambda column: column.str.fullmatch(GONE)).any(axis=1)
+    text = path.read_text().replace('"parts"', '"p_values"')  # as they are called today
+    frame = pd.json_normalize(json.loads(text)) if text[0] == "{" else pd.read_csv(path)
+    cells, compared = frame.astype(str), frame.columns.str.contains("null|predict|p_value|margin_")
+    found = cells.apply(lambda c: c.str.fullmatch("(pgd|fgsm).*")).any(axis=1)
+    frame.loc[found, compared] = float("nan")  # models are compared on their own copies now
+    gone = cells.apply(lambda c: c.str.fullmatch(GONE)).any(axis=1)
     gone |= found & (cells == "Re-train").any(axis=1)
     return frame.loc[~gone, ~frame.columns.str.contains(GONE)].reset_index(drop=True)
 
@@ -74,8 +69,8 @@ def read(path: Path) -> pd.DataFrame:
 if __name__ == "__main__":
     command, folder, exact, lines = sys.argv[1], Path(sys.argv[-1]).resolve(), 0, []
     if command == "make":
-        package = f"rurklib[study] @ git+file://{ROOT}@{sys.argv[3]}"
         check_call([sys.executable, "-m", "venv", folder / "env"])
+        package = f"rurklib[study] @ git+file://{ROOT}@{sys.argv[3]}"
         check_call([folder / "env/bin/pip", "install", "-q", package])
         sys.exit(check_call([folder / "env/bin/python", __file__, "first", folder]))
     head = check_output(["git", "-C", ROOT, "rev-parse", "HEAD"], text=True).strip()
