@@ -54,9 +54,3 @@ def test_a_seed_decides_which_of_each_class_train(load, train, test, classes, sa
     assert data.classes == tuple(classes.split())
     assert data.bounds == (0.0, 1.0)
     assert data.digest == again.digest != other.digest
-
-
-def test_the_same_flowers_train_whatever_the_features():
-    whole, two = iris(), iris(features=(3, 1))
-    assert torch.equal(two.train[0], whole.train[0][:, [3, 1]])
-    assert torch.equal(two.test[1], whole.test[1])

@@ -91,7 +91,7 @@ STUDY = [
     ("--scenario cifar5-paper --set pretrain=2", "unknown setting"),
     ("--scenario npz", "--set path=FILE.npz"),
     ("--scenario npz --set path=none.npz", "none.npz does not exist"),
-    ("--scenario npz --set path=DATA --set forget_class=2", "classes 0"),
+    ("--scenario npz --set path=DATA --set forget_class=2", "has 0 ... 1"),
     ("--scenario cifar5 --set path=DATA", "cifar10 has 10 of (3, 32, 32)"),
     ("--scenario fashion --set path=NOTES", "is not a folder of Fashion-MNIST"),
     *(
@@ -405,7 +405,7 @@ CALLS = [
     (lambda _, folder: cifar10(folder), "not a folder of CIFAR-10"),
     (lambda _, folder: cifar10(folder / "none.npz"), "does not exist"),
     (binary(bytes(5000)), "data_batch_1.bin has 5000 bytes"),
-    (binary(bytes(3073 * 20), cifar5), "200 samples of class 0 (airplane)"),
+    (binary(bytes(3073 * 20), cifar5), "200 samples of class 0"),
     (idx(lambda raw: gzip.compress(raw)[:-5]), "t10k-images | not a whole IDX file"),
     (idx(lambda raw: gzip.compress(raw[:-5])), "not a whole IDX file"),
     (idx(lambda raw: b"hello"), "not a whole IDX file"),

@@ -4,7 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rurklib.study.scenarios import SCENARIOS
 from rurklib.train import fit
 
 PLAIN = {"seed": 0, "epochs": 30, "lr": 0.5, "weight_decay": 0.0, "batch_size": 64}
@@ -60,10 +59,3 @@ def test_it_lowers_the_loss_at_the_worst_copy_and_pays_for_it():
         assert F.cross_entropy(plain(x), y) < F.cross_entropy(robust(x), y)
         weak, shy = ((n[1].weight[1] - n[1].weight[0])[1:].abs().mean() for n in (plain, robust))
     assert shy < 0.2 * weak
-
-
-def test_the_robust_scenario_is_the_digits_trained_otherwise():
-    digits, robust = SCENARIOS["digits"], SCENARIOS["digits-robust"]
-    assert robust.training("Re-train").adversarial == 0.1
-    back = robust.changed({"adversarial": 0, "references": 12, "taus": digits.taus})
-    assert back.settings() == digits.settings()
