@@ -6,7 +6,6 @@ from torch import nn
 
 from rurklib import tensors
 from rurklib.models import Normalized, build, transfer
-from rurklib.residual.inference import accelerate
 from rurklib.unlearn.layers import last_layers, layers
 
 
@@ -96,14 +95,6 @@ def test_the_last_layers_are_the_last_blocks_and_the_head(name, count, k, first)
     found = [names[id(m)] for m in last_layers(net, k)]
     assert found[0] == first
     assert isinstance(net.get_submodule(found[-1]), nn.Linear)
-
-
-@pytest.mark.parametrize("name", ["small-cnn-32", "resnet18-imagenet"])
-def test_they_have_a_fast_form(name, rng):
-    """Fails if tracing stops at a module of ours: BatchNorm then stays unfolded."""
-    form = accelerate(build(name, 3, 10, seed=0), torch.rand(4, 3, 32, 32, generator=rng(0)))
-    assert form.reason == ""
-    assert not any(isinstance(m, nn.BatchNorm2d) for m in form.call.modules())
 
 
 @pytest.mark.parametrize(
