@@ -7,7 +7,7 @@ given, what was expected, and how to mend it. The command line turns it into exi
 import difflib
 import functools
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Real
 from typing import Any, TypeVar
@@ -49,12 +49,12 @@ def values(settings: type[Settings]) -> type[Settings]:
     neither a bool nor a text. Making one raises InputError for any other value.
     """
     made = dataclass(settings, frozen=True, config=TYPES_DECIDE)
-    init = made.__init__
+    init, names = made.__init__, list(made.__dataclass_fields__)
 
     @functools.wraps(init)
     def checked(self: Any, *args: Any, **named: Any) -> None:
-        with as_input_error():
-            init(self, *args, **named)
+        with as_input_error():  # which names a value by its field
+            init(self, **dict(zip(names[: len(args)], args, strict=True)), **named)
 
     made.__init__ = checked  # type: ignore[method-assign]
     return made  # type: ignore[return-value]
@@ -91,33 +91,15 @@ def count(what: str, value: Any, low: int = 1) -> int:
     return value
 
 
-def taus(values: Collection[float]) -> tuple[float, ...]:
-    """Return the radii as floats if there is at least one and all are finite and >= 0."""
-    if isinstance(values, (str, int, float)) or len(values) == 0:
-        raise InputError(f"taus = {values!r}: expected a list of radii such as [0, 0.1, 0.2]")
-    return tuple(number("tau", v, low=0.0) for v in values)
-
-
-def seeds(text: str) -> list[int]:
-    """The seeds in ``0..4`` (both ends are in) or ``0,1,2``, as a command is given them."""
-    first, dots, last = text.partition("..")
-    try:
-        span = range(int(first), int(last) + 1) if dots else [int(s) for s in text.split(",")]
-    except ValueError:
-        span = []
-    if not span or min(span) < 0 or len(set(span)) != len(span):
-        raise InputError(f"--seeds {text}: expected different whole numbers, 0..4 or 0,1,2")
-    return list(span)
-
-
 def inputs(x: Any, bounds: Bounds = (0.0, 1.0), what: str = "x") -> None:
     """Check that ``x`` is a non-empty batch of finite inputs inside ``bounds``.
 
     ``x`` is uint8 (read as x / 255, so always inside [0, 1]) or floating point; ``bounds`` is the
-    lowest and highest value an input can take, or None where there is no bound. They are checked
-    here, where every public door comes by.
+    lowest and highest value an input can take, or None where there is no bound.
     """
-    limits(bounds)
+    ends: Any = bounds if isinstance(bounds, (tuple, list)) and len(bounds) == 2 else ("", "")
+    if bounds is not None and not (all(isinstance(b, Real) for b in ends) and ends[0] < ends[1]):
+        raise InputError(f"bounds = {bounds!r}: expected (lowest, highest) of an input, or None")
     if not isinstance(x, Tensor):
         raise InputError(f"{what} is a {type(x).__name__}: expected a torch tensor [n, ...]")
     if x.ndim < 2 or len(x) == 0:
@@ -131,31 +113,15 @@ def inputs(x: Any, bounds: Bounds = (0.0, 1.0), what: str = "x") -> None:
         bad = int((~torch.isfinite(x)).flatten(1).any(1).sum())
         raise InputError(f"{what}: {bad} of {len(x)} samples hold NaN or infinity; remove them")
     if bounds is not None and (low < bounds[0] or high > bounds[1]):
-        raise InputError(
-            f"{what} spans [{low:.4g}, {high:.4g}]: expected values in [{bounds[0]:g}, "
-            f"{bounds[1]:g}]; divide 0..255 images by 255 and move normalisation into the model"
-        )
-
-
-def limits(bounds: Any) -> Bounds:
-    """Return ``bounds`` if they are the lowest and the highest value of an input, or None."""
-    pair = isinstance(bounds, (tuple, list)) and len(bounds) == 2
-    numbers = pair and all(isinstance(b, Real) for b in bounds)
-    if bounds is not None and not (numbers and bounds[0] < bounds[1]):  # never so with NaN
-        raise InputError(
-            f"bounds = {bounds!r}: expected the lowest and the highest value of an input, such as "
-            "(0, 1), or None"
-        )
-    return bounds
+        mend = "divide 0..255 images by 255, normalise in the model"
+        raise InputError(f"{what} spans [{low:.4g}, {high:.4g}], not within {bounds}: {mend}")
 
 
 def labels(y: Any, n: int, classes: int | None = None, what: str = "y") -> None:
     """Check that ``y`` is an int64 tensor [n] with values in 0 ... classes - 1."""
-    if not isinstance(y, Tensor) or y.dtype != torch.int64 or y.ndim != 1:
+    if not isinstance(y, Tensor) or y.dtype != torch.int64 or y.shape != (n,):
         got = f"{y.dtype} {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
-        raise InputError(f"{what} is {got}: expected an int64 tensor [n]; use y.long().flatten()")
-    if len(y) != n:
-        raise InputError(f"{what} holds {len(y)} labels for {n} samples: expected one for each")
+        raise InputError(f"{what} is {got}: expected int64 labels [{n}]; use y.long().flatten()")
     low, high = int(y.min()), int(y.max())
     if low < 0 or (classes is not None and high >= classes):
         top = "..." if classes is None else str(classes - 1)
@@ -178,31 +144,21 @@ def logits(model: Any, x: Tensor, y: Tensor, what: str = "model") -> int:
             out = model(given)
     except Exception as error:  # whatever the caller's code raises
         first = (str(error).splitlines() or [type(error).__name__])[0]
+        shape = tuple(probe.shape[1:])
         raise InputError(
-            f"{what} can't be applied to a batch of {tuple(probe.shape[1:])} inputs ({first}); "
-            "check the shape, and that model and data are on one device"
+            f"{what} can't be applied to a batch of {shape} inputs: {first}"
         ) from error
     if not torch.equal(given, probe):
-        raise InputError(
-            f"{what} writes into its input: replace what works in place, such as x -= mean, "
-            "by x = x - mean"
-        )
+        raise InputError(f"{what} writes into its input: in place of x -= mean, x = x - mean")
     if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(probe):
         got = tuple(out.shape) if isinstance(out, Tensor) else f"a {type(out).__name__}"
-        raise InputError(
-            f"{what} returned {got} for {len(probe)} samples: expected logits [n, classes] alone"
-        )
+        raise InputError(f"{what} returned {got} for {len(probe)} samples: expected [n, classes]")
     if not bool(torch.isfinite(out).all()):
         raise InputError(f"{what} returned NaN or infinity: its weights or inputs are broken")
     if bool((out >= 0).all()) and bool((out.double().sum(1) - 1).abs().max() < 1e-4):
-        raise InputError(
-            f"{what} returned probabilities (rows sum to 1): expected logits; remove the softmax"
-        )
-    if out.shape[1] == 1 and int(y.max()) == 1:
-        raise InputError(
-            f"{what} returned one logit for each sample, as before a sigmoid: expected one for "
-            "each of two classes; return torch.cat([0 * z, z], 1)"
-        )
+        raise InputError(f"{what} returned probabilities: expected logits; remove the softmax")
+    if out.shape[1] == 1:
+        raise InputError(f"{what} returned one logit: expected two; torch.cat([0 * z, z], 1)")
     labels(y, len(x), out.shape[1])
     return int(out.shape[1])
 
@@ -220,14 +176,9 @@ def pair(data: Any, what: str, bounds: Bounds = (0.0, 1.0)) -> tuple[Tensor, Ten
 def disjoint(retain: Tensor, forget: Tensor, names: tuple[str, str] = ("retain", "forget")) -> None:
     """Raise if a sample of the second stands in the first too (:func:`copies`)."""
     first, second = names
-    if retain.shape[1:] != forget.shape[1:] or retain.dtype != forget.dtype:
-        raise InputError(
-            f"{first} holds {retain.dtype} {tuple(retain.shape[1:])}, {second} {forget.dtype} "
-            f"{tuple(forget.shape[1:])}: expected the same kind of sample in both"
-        )
-    both = int(copies(forget, retain).sum())
-    if both:
-        raise InputError(
-            f"{both} of {len(forget)} {second} samples are in the {first} set too: "
-            "no sample can be in both; remove them from one"
-        )
+    kinds = [(str(x.dtype), *x.shape[1:]) for x in (retain, forget)]
+    if kinds[0] != kinds[1]:
+        raise InputError(f"{first}, {second} hold {kinds}: expected the same kind of sample")
+    if both := int(copies(forget, retain).sum()):
+        what = f"{both} of {len(forget)} {second} samples are in the {first} set too"
+        raise InputError(f"{what}: remove them from one")

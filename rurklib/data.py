@@ -9,11 +9,6 @@ can ask to forget a sample that was never trained on. Published code does: in on
 The paper forgets a random half of one class. :func:`forget_part_of_a_class` also takes samples of
 any class, and those that are hardest or easiest to tell from other classes.
 
-Some protocols hold images of the *training* side back for choosing hyper-parameters and report on
-the whole official test set (the paper's CIFAR-10: 20 %, so 4,000 images a class are trained on).
-:func:`hold_out_validation` moves them to the end of the test side, and a split takes them for its
-validation part.
-
 Three data sets come with scikit-learn: handwritten digits, Iris, breast cancer. A fixed seed draws,
 class by class, which samples train and which test. The tables' numbers are read on fixed scales,
 wide enough for any value, so every input lies in [0, 1] and no statistic of a training sample gets
@@ -105,11 +100,8 @@ class Split:
             if min(getattr(self, name), default=0) < 0:  # -1 would be the last sample once more
                 raise checks.InputError(f"split: {name} holds an index below 0")
         for a, b in (("retain", "forget"), ("validation", "test")):
-            both = set(getattr(self, b)).intersection(getattr(self, a))  # a may be a million
-            if both:
+            if both := set(getattr(self, a)).intersection(getattr(self, b)):
                 raise checks.InputError(f"split: {len(both)} samples are in {a} and in {b}")
-        if set(self.held_out).difference(self.test):
-            raise checks.InputError("split: held_out must be test samples of the forget class")
 
     @property
     def original(self) -> tuple[int, ...]:
@@ -134,8 +126,7 @@ class Split:
         """The samples of one part, by name: ``retain, forget, original`` of the training side,
         ``validation, test, held_out, kept_test`` of the test side."""
         side = dataset.train if part in ("retain", "forget", "original") else dataset.test
-        index = torch.tensor(getattr(self, part), dtype=torch.int64, device=side[1].device)
-        return side[0][index], side[1][index]
+        return _at(side, getattr(self, part))
 
 
 ORDERS = ("random", "hard", "easy")
@@ -160,35 +151,27 @@ def forget_part_of_a_class(
     ``validation_share`` of the test side is set aside for choosing hyper-parameters, drawn from
     every class alike, so that nothing is ever tuned on the samples that are reported. Where the
     data set holds samples out for it, these are the validation part, and all others to test on.
-    Raises InputError for an unknown class or a share outside (0, 1].
+    Raises InputError for an unknown class, order or share, or if nothing is left to hold out.
     """
-    checks.count("forget_class", forget_class, ANY)
-    if forget_class >= len(dataset.classes):
-        raise checks.InputError(
-            f"forget_class = {forget_class}: {dataset.name} has classes 0 ... "
-            f"{len(dataset.classes) - 1} ({', '.join(dataset.classes)}); -1 takes samples of any"
-        )
+    if forget_class not in range(ANY, len(dataset.classes)):
+        known = f"0 ... {len(dataset.classes) - 1}, or -1 for samples of any"
+        raise checks.InputError(f"forget_class = {forget_class}: {dataset.name} has {known}")
     checks.one_of("forget_order", forget_order, ORDERS)
     checks.number("forget_share", forget_share, 0.0, 1.0)
-    checks.number("validation_share", validation_share, 0.0, 0.9)
     rng = np.random.default_rng([seed, 1])
-    y_train, y_test = dataset.train[1].cpu().numpy(), dataset.test[1].cpu().numpy()
-    members = rng.permutation(np.flatnonzero((y_train == forget_class) | (forget_class == ANY)))
+    members = rng.permutation(_members(dataset.train[1].cpu().numpy(), forget_class))
     if forget_order != "random":
         hardness = difficulty(*dataset.train, members)
         members = members[np.argsort(-hardness if forget_order == "hard" else hardness)]
     drawn = members[: round(forget_share * len(members))]
-    tests = [rng.permutation(np.flatnonzero(y_test == c)) for c in range(len(dataset.classes))]
-    validation = np.sort(np.concatenate([c[: round(validation_share * len(c))] for c in tests]))
+    tests, n = dataset.test[1], len(dataset.test[1])
+    validation = _of_each_class(tests, _shares(dataset, tests, validation_share), rng)
     if dataset.validation_size:
-        validation = np.arange(len(y_test) - dataset.validation_size, len(y_test))
-    test = np.setdiff1d(np.arange(len(y_test)), validation)
+        validation = np.arange(n - dataset.validation_size, n)
+    test = np.setdiff1d(np.arange(n), validation)
     split = _split(dataset, seed, forget_class, drawn, validation, test)
     if not split.held_out:
-        raise checks.InputError(
-            f"{dataset.name} has no test sample of class {forget_class} "
-            f"({dataset.classes[forget_class]}) to spare: held-out samples are the control"
-        )
+        raise checks.InputError(f"{dataset.name}: no test sample of class {forget_class} to spare")
     return split
 
 
@@ -196,8 +179,7 @@ def difficulty(x: Tensor, y: Tensor, of: np.ndarray) -> np.ndarray:
     """How hard samples are to tell from other classes, without training anything: [len(of)], > 0.
 
     Mean L2 distance to the nearest three samples of the same class over that to the nearest three
-    of others: a stand-in for memorisation (Feldman 2020), crude where pixels say little. Shapes:
-    x [n, ...], y int64 [n], ``of`` indices into them.
+    of others: a stand-in for memorisation (Feldman 2020). x [n, ...], y int64 [n], ``of`` indices.
     """
     flat, scores = tensors.as_float(x).flatten(1).double(), []
     for index in torch.from_numpy(of).to(x.device).split(256):
@@ -222,7 +204,7 @@ def rehearsed(split: Split, dataset: Dataset) -> Split:
     if forget_class != ANY and not (y == forget_class).any():
         forget_class = (forget_class + 1) % len(dataset.classes)
     rng = np.random.default_rng([split.seed, 2])
-    members = rng.permutation(retain[(y == forget_class) | (forget_class == ANY)])
+    members = rng.permutation(retain[_members(y, forget_class)])
     whole = forget_class != split.forget_class
     drawn = members if whole else members[: len(split.forget)]
     nothing, test = np.array([], dtype=np.int64), np.array(split.validation, dtype=np.int64)
@@ -238,29 +220,48 @@ def _split(
     test: np.ndarray,
 ) -> Split:
     """The split that forgets the samples drawn, and what equals one of them byte by byte."""
-    x, y_test = dataset.train[0], dataset.test[1].cpu().numpy()
-    wanted = x[torch.from_numpy(drawn).to(x.device)]
-    copied = tensors.copies(x, wanted).numpy()
-    held_out = test[(y_test[test] == forget_class) | (forget_class == ANY)]
+    x = dataset.train[0]
+    copied = tensors.copies(x, x[torch.from_numpy(drawn).to(x.device)]).numpy()
+    held_out = test[_members(dataset.test[1].cpu().numpy()[test], forget_class)]
     parts = np.flatnonzero(~copied), np.flatnonzero(copied), validation, test, held_out
     return Split(dataset.digest, seed, forget_class, *(tuple(part.tolist()) for part in parts))
 
 
-def hold_out_validation(data: Dataset, share: float, *, seed: int = 0) -> Dataset:
-    """``data`` with a share in (0, 1) of every class's training samples held out for validation.
+def _members(y: np.ndarray, c: int) -> np.ndarray:
+    """The places of class c in the labels ``y``; of ANY, all places."""
+    return np.flatnonzero((y == c) | (c == ANY))
 
-    They stand behind the test samples; ``validation_size`` says how many they are. Raises
-    InputError for another share.
+
+def _shares(data: Dataset, y: Tensor, share: float) -> list[int]:
+    """How many samples of each class a share of those with labels ``y`` is."""
+    return [round(share * n) for n in y.bincount(minlength=len(data.classes)).tolist()]
+
+
+def _of_each_class(
+    y: Tensor, sizes: Sequence[int], rng: np.random.Generator | None = None
+) -> np.ndarray:
+    """Sorted places in ``y`` of so many samples of each class: the first, or drawn."""
+    places = []
+    for c, size in enumerate(sizes):
+        own = _members(y.cpu().numpy(), c)
+        if size > len(own):
+            raise checks.InputError(f"{size} samples of class {c} asked for: it has {len(own)}")
+        places.append((own if rng is None else rng.permutation(own))[:size])
+    return np.sort(np.concatenate(places))
+
+
+def hold_out_validation(data: Dataset, share: float, *, seed: int = 0) -> Dataset:
+    """``data`` with a share of every class's training samples held out for validation.
+
+    They stand behind the test samples, where a split takes them for its validation part; the paper
+    holds out 20 % of CIFAR-10 so, and reports on the whole official test set.
     """
-    checks.number("validation_of_train", share, 0.0, 1.0)
-    rng, y = np.random.default_rng([seed, 4]), data.train[1]
-    drawn = [rng.permutation(own) for own in _members(data, y)]
-    held = _in_order([own[: round(share * len(own))] for own in drawn])
-    kept = torch.from_numpy(np.setdiff1d(np.arange(len(y)), held))
+    y = data.train[1]
+    held = _of_each_class(y, _shares(data, y, share), np.random.default_rng([seed, 4]))
     (x, y_test), (apart, y_apart) = data.test, _at(data.train, held)
     return replace(
         data,
-        train=_at(data.train, kept),
+        train=_at(data.train, np.setdiff1d(np.arange(len(y)), held)),
         test=(torch.cat([x, apart]), torch.cat([y_test, y_apart])),
         provenance=f"{data.provenance}; {len(held)} training samples set aside for validation",
         validation_size=len(held),
@@ -276,22 +277,20 @@ def subsample(data: Dataset, *, train: int = 0, test: int = 0, seed: int = 0) ->
     """
     if not train and not test:
         return data
-    rng = np.random.default_rng([seed, 5])
-    (y, both), end = (data.train[1], data.test[1]), len(data.test[1]) - data.validation_size
+    rng, k, y = np.random.default_rng([seed, 5]), len(data.classes), data.test[1]
+    end = len(y) - data.validation_size
 
-    def drawn(labels: Tensor, name: str, n: int) -> Tensor:
-        shuffled = [rng.permutation(own) for own in _members(data, labels)]
-        sizes = [n // len(shuffled) + (c < n % len(shuffled)) for c in range(len(shuffled))]
-        return _first(data, shuffled, sizes, name) if n else torch.arange(len(labels))
+    def drawn(y: Tensor, n: int) -> np.ndarray:
+        some = _of_each_class(y, [n // k + (c < n % k) for c in range(k)], rng)
+        return some if n else np.arange(len(y))  # drawn all the same: one side moves no other
 
-    trained = drawn(y, f"train_images = {train}", train)
-    tested = drawn(both[:end], f"test_images = {test}", test)
-    held = drawn(both[end:], f"test_images = {test}", min(test, data.validation_size))
+    trained, tested = drawn(data.train[1], train), drawn(y[:end], test)
+    held = drawn(y[end:], min(test, data.validation_size))
     sizes = f"{len(trained)} of the training and {len(tested)} of the test samples"
     return replace(
         data,
-        train=_at(data.train, trained) if train else data.train,
-        test=_at(data.test, torch.cat([tested, held + end])) if test else data.test,
+        train=_at(data.train, trained),
+        test=_at(data.test, np.concatenate([tested, held + end])),
         provenance=f"{data.provenance}; {sizes}",
         validation_size=len(held),
     )
@@ -306,38 +305,14 @@ def head_of_each_class(
     InputError if a class has too few samples.
     """
     names = data.classes[:classes]
-
-    def part(side: str, pair: Pair, n: int) -> Pair:
-        members = _members(data, pair[1])[: len(names)]
-        return _at(pair, _first(data, members, [n] * len(names), f"{side} = {n} of each class"))
-
-    one, other = part("train", data.train, train), part("test", data.test, test)
+    parts = (data.train, train), (data.test, test)
+    one, other = (_at(pair, _of_each_class(pair[1], [n] * len(names))) for pair, n in parts)
     sizes = f"the first {train} train and {test} test samples a class"
     return Dataset(name, one, other, names, f"{data.provenance}; {sizes}", data.bounds)
 
 
-def _members(data: Dataset, y: Tensor) -> list[np.ndarray]:
-    """The indices of each class's samples."""
-    return [np.flatnonzero(y.cpu().numpy() == c) for c in range(len(data.classes))]
-
-
-def _first(data: Dataset, members: list[np.ndarray], sizes: list[int], asked: str) -> Tensor:
-    """Sorted indices of the first so many of each class; InputError if there are none such."""
-    for c, (own, n) in enumerate(zip(members, sizes, strict=True)):
-        if not 0 < n <= len(own):
-            raise checks.InputError(
-                f"{asked}: that is {n} samples of class {c} ({data.classes[c]}) of {data.name}, "
-                f"which has {len(own)} there; ask for another number, or give the whole data set"
-            )
-    return _in_order([own[:n] for own, n in zip(members, sizes, strict=True)])
-
-
-def _in_order(members: list[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.sort(np.concatenate(members)))
-
-
-def _at(pair: Pair, index: Tensor) -> Pair:
-    at = index.to(pair[0].device)
+def _at(pair: Pair, index: Any) -> Pair:
+    at = torch.as_tensor(index, dtype=torch.int64, device=pair[1].device)
     return pair[0][at], pair[1][at]
 
 
@@ -411,10 +386,8 @@ def _dataset(
     """``trained`` chooses from each class's samples, in a random order, those to train on."""
     rng = np.random.default_rng([seed, 0])
     y = found.target.astype(np.int64)
-    members = [rng.permutation(np.flatnonzero(y == c)) for c in range(len(found.target_names))]
+    members = [rng.permutation(_members(y, c)) for c in range(len(found.target_names))]
     train = np.sort(np.concatenate([trained(own) for own in members]))
-    one, other = (
-        (torch.from_numpy(x[index]), torch.from_numpy(y[index]))
-        for index in (train, np.setdiff1d(np.arange(len(y)), train))
-    )
+    whole = torch.from_numpy(x), torch.from_numpy(y)
+    one, other = (_at(whole, part) for part in (train, np.setdiff1d(np.arange(len(y)), train)))
     return Dataset(name, one, other, tuple(map(str, found.target_names)), f"scikit-learn {source}")

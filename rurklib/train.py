@@ -12,8 +12,7 @@ AVX-512 with bfloat16), and float32 elsewhere.
 
 *Augmentation.* Images change at random while the net learns them. The changes are drawn for a whole
 pass beforehand, on the CPU from a generator of its own, so they are the same on every device.
-To add one: a function that draws [n, k] numbers, one that applies them, and a line in
-:data:`AUGMENTATIONS`.
+To add one: a function that applies choices, and a line in :data:`AUGMENTATIONS`.
 
 *Adversarial training* (Madry et al., "Towards Deep Learning Models Resistant to Adversarial
 Attacks", ICLR 2018) replaces each batch by copies on which the net, as it is, has the largest loss
@@ -40,11 +39,16 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Augmentation(NamedTuple):
-    """``draw(n, shape, generator)`` gives the choices for n samples of ``shape`` (c, h, w), a
-    tensor [n, k]; ``apply(x, choices)`` changes a batch x [n, c, h, w] accordingly."""
+    """``ends(shape)`` gives, for samples of ``shape`` (c, h, w), how many values each of k choices
+    has; ``apply(x, choices)`` changes a batch x [n, c, h, w] by choices [n, k], all drawn alike."""
 
-    draw: Callable[[int, tuple[int, ...], torch.Generator], Tensor]
+    ends: Callable[[tuple[int, ...]], tuple[int, ...]]
     apply: Callable[[Tensor, Tensor], Tensor]
+
+    def draw(self, n: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """Choices int64 [n, k] for n samples."""
+        drawn = [torch.randint(end, (n,), generator=generator) for end in self.ends(shape)]
+        return torch.stack(drawn, 1)
 
 
 def padding(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -52,18 +56,9 @@ def padding(shape: tuple[int, ...]) -> tuple[int, int]:
     return max(1, shape[-2] // 8), max(1, shape[-1] // 8)
 
 
-def _draw_flip(n: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    return torch.randint(2, (n, 1), generator=generator)
-
-
 def flip(x: Tensor, choices: Tensor) -> Tensor:
     """Mirror left and right the samples whose choice [n, 1] is 1."""
     return torch.where(choices[:, 0].bool()[:, None, None, None], x.flip(-1), x)
-
-
-def _draw_crop(n: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    ends = [2 * p + 1 for p in padding(shape)]
-    return torch.stack([torch.randint(e, (n,), generator=generator) for e in (*ends, 2)], 1)
 
 
 def flip_crop(x: Tensor, choices: Tensor) -> Tensor:
@@ -85,8 +80,8 @@ def flip_crop(x: Tensor, choices: Tensor) -> Tensor:
 
 AUGMENTATIONS: dict[str, Augmentation | None] = {
     "none": None,
-    "flip": Augmentation(_draw_flip, flip),
-    "flip-crop": Augmentation(_draw_crop, flip_crop),
+    "flip": Augmentation(lambda shape: (2,), flip),
+    "flip-crop": Augmentation(lambda shape: (*(2 * p + 1 for p in padding(shape)), 2), flip_crop),
 }
 
 
@@ -117,14 +112,14 @@ def batches(
         # On the device once a pass: an index that comes from the host makes every step wait.
         order = torch.randperm(len(x), generator=generator).to(x.device)
         drawn = None
-        if change is not None and choices is not None:
-            drawn = change.draw(len(x), tuple(x.shape[1:]), choices).to(device)
+        if change and choices:
+            drawn = change.draw(len(x), x.shape[1:], choices).to(device)
         if epoch < start:
             continue
         for part in torch.arange(len(x)).tensor_split(-(-len(x) // size)):
             at = slice(int(part[0]), int(part[-1]) + 1)
             xb, yb = x[order[at]].to(device), y[order[at]].to(device)
-            if change is not None and drawn is not None:
+            if change and drawn is not None:
                 xb = change.apply(xb, drawn[at])
             yield as_float(xb), yb
 
@@ -145,14 +140,10 @@ def resolved(precision: Precision, device: torch.device) -> Precision:
         return precision
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    return "bfloat16" if device.type == "cpu" and processor_has_bfloat16() else "float32"
-
-
-def processor_has_bfloat16() -> bool:
-    """Whether PyTorch says that this processor multiplies in bfloat16. It says so by functions that
-    are not part of its promised interface: without them, no."""
-    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, name, bool)() for name in names)
+    # PyTorch answers by functions that aren't part of its promised interface: without them, no.
+    asked = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    has = device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in asked)
+    return "bfloat16" if has else "float32"
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
@@ -223,8 +214,7 @@ class SGD:
         ``steps`` is how many items there are, over which a rate falls. ``part`` is what learns of
         the model, and is in train mode meanwhile (default: all of it).
         """
-        learner = model if part is None else part
-        learn(learner, loss, data, self, *optimised(learner, self, steps))
+        learn(part or model, loss, data, self, *optimised(part or model, self, steps))
         return model
 
     def fine_tune(

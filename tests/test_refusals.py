@@ -12,13 +12,7 @@ import torch
 from torch import nn
 
 from rurklib import InputError, checks, perturb, residual_knowledge, rurk_loss, unlearn
-from rurklib.data import (
-    Dataset,
-    forget_part_of_a_class,
-    head_of_each_class,
-    iris,
-    subsample,
-)
+from rurklib.data import Dataset, forget_part_of_a_class, iris, subsample
 from rurklib.evasive import noise_brittle
 from rurklib.metrics import registry
 from rurklib.models import build
@@ -110,31 +104,15 @@ ROWS = [
         lambda: checks.one_of("law", "Gausian", ("gaussian", "pgd")),
         "unknown law 'Gausian': did you mean 'gaussian'? known: gaussian, pgd",
     ),
-    *(
-        (lambda bad=bad: checks.number("lr", bad, 0, 1), "lr = | a finite number in [0, 1]")
-        for bad in (math.nan, math.inf, -0.1, 1.1, "0.5", None, True)
-    ),
-    *(
-        (lambda bad=bad: checks.count("v", bad), "v = | : expected a whole number of at least 1")
-        for bad in (0, -1, 1.0, "2", None, True)
-    ),
-    *(
-        (lambda bad=bad: checks.taus(bad), "tau")
-        for bad in ([], "0.1", 0.1, [-1.0], [math.inf], [None])
-    ),
-    *(
-        (lambda text=text: checks.seeds(text), f"--seeds {text}: expected | 0..4 or 0,1,2")
-        for text in ("a,b", "1,1", "4..0", "-1,2")
-    ),
+    (lambda: checks.number("lr", math.nan, 0, 1), "lr = nan | a finite number in [0, 1]"),
+    (lambda: checks.count("v", True), "v = True: expected a whole number of at least 1"),
     # samples and labels
     (lambda: checks.inputs(BROKEN), "x: 2 of 4 samples hold NaN or infinity; remove them"),
-    (lambda: checks.inputs(2 * X), "spans [0, 2] | divide 0..255 images by 255"),
+    (lambda: checks.inputs(2 * X), "spans [0, 2] | by 255"),
     (lambda: checks.inputs([[0.5]]), "x is a list: expected a torch tensor"),
     (lambda: checks.inputs(torch.ones(2, 2).long()), "int64: expected uint8 or a floating type"),
-    (lambda: checks.labels([0, 1], 2), "y is list: expected an int64 tensor | y.long()"),
-    (lambda: checks.labels(Y[:1], 2), "1 labels for 2 samples: expected one for each"),
+    (lambda: checks.labels([0, 1], 2), "y is list: expected int64 labels | y.long()"),
     (lambda: checks.labels(Y + 1, 4, 3), "y spans 1 ... 3: expected labels in 0 ... 2"),
-    (lambda: checks.labels(-Y, 4, 3), "y spans -2 ... 0"),
     (lambda: checks.pair(X, "retain"), "retain: expected a pair (x, y) of tensors, got Tensor"),
     (
         lambda: checks.disjoint(X[[0, 1, 0]], X[[0, 2, 1]]),
@@ -142,20 +120,18 @@ ROWS = [
     ),
     # bounds, at every door: NaN compares as False, so a check for what is outside passes it
     *(
-        (lambda bad=bad, door=door: door(bad), "bounds = | lowest and the highest value | or None")
+        (lambda bad=bad, door=door: door(bad), "bounds")
         for bad in ((math.nan, 1), (0, math.nan), (1, 0), (0, 0.5, 1), (None, 1), 1, "01")
         for door in (
-            lambda b: perturb.gaussian(X, 0.1, generator=generator(0), bounds=b),
+            lambda b: checks.inputs(X, b),
             lambda b: measured(bounds=b),
-            lambda b: unlearned(bounds=b),
         )
     ),
     # models
-    (lambda: logits([0.5, 0.5]), "returned probabilities | expected logits; remove the softmax"),
+    (lambda: logits([0.5, 0.5]), "returned probabilities | remove the softmax"),
     (lambda: logits([0.0, math.nan]), "returned NaN or infinity"),
     (lambda: logits([0.5, 0.6], lambda z: z[:1]), "returned (1, 2) for 4 samples"),
-    (lambda: logits([0.5, 0.6], lambda z: {"logits": z}), "returned a dict"),
-    (lambda: logits([0.5], y=Y % 2), "one logit for each sample | torch.cat([0 * z, z], 1)"),
+    (lambda: logits([0.5], y=Y % 2), "one logit | torch.cat([0 * z, z], 1)"),
     (lambda: checks.logits(nn.Linear(5, 2), X, Y), "can't be applied to a batch of (1, 6, 6)"),
     (lambda: checks.logits(NET.forward, X, Y), "model is a method: expected a torch.nn.Module"),
     (lambda: build("resnet-18", 3, 10, seed=0), "'resnet-18': did you mean 'resnet18'"),
@@ -167,7 +143,7 @@ ROWS = [
     (lambda: measured(references=[SOFTMAX]), "reference-0 returned probabilities"),
     (lambda: measured(references=[FIVE]), "differ in their number of classes"),
     (lambda: measured(perturbation="gausian"), "'gausian' | 'gaussian'"),
-    (lambda: measured(taus=[]), "taus = []: "),
+    (lambda: measured(taus=[]), "taus = "),
     (lambda: measured(draws=0), "draws = 0: expected"),
     (lambda: measured(x=BROKEN), "hold NaN"),
     (lambda: measured(x=X[:0], y=Y[:0]), "expected a non-empty batch"),
@@ -207,7 +183,6 @@ ROWS = [
     (lambda: unlearned("SCRUB", max_epochs=4, epochs=2), "expected at most epochs = 2"),
     # training and data
     (lambda: trained(BROKEN), "hold NaN or infinity"),
-    (lambda: trained(y=torch.arange(9)), "holds 9 labels for"),
     (lambda: trained(2 * X, adversarial=0.1), "x spans"),
     (lambda: trained(augment="crop"), "unknown augment 'crop'"),
     (lambda: trained(X.flatten(1), augment="flip"), "expected images (c, h, w), but samples have"),
@@ -215,13 +190,10 @@ ROWS = [
     (lambda: data(x=torch.full((40, 1), 9.0)), "toy train x spans"),
     (lambda: data(test=(X, Y + 2)), "toy test y spans 2 ... 4"),
     (lambda: replace(SPLIT, forget=SPLIT.retain), "35 samples are in retain and in forget"),
-    (lambda: replace(SPLIT, held_out=SPLIT.validation), "held_out must be test samples"),
     (lambda: request(forget_share=0.0), "forget is empty"),
     (lambda: request(forget_share=math.nan), "forget_share = nan"),
-    (lambda: request(forget_class=4), "forget_class = 4: toy has classes 0 ... 3 (a, b, c, d)"),
-    (lambda: subsample(data(), train=100), "train_images = 100: that is 25 samples of class 0 (a)"),
-    (lambda: subsample(data(), test=3), "test_images = 3: that is 0 samples of class 3 (d)"),
-    (lambda: head_of_each_class(data(), name="p", train=11, test=1), "which has 10 there"),
+    (lambda: request(forget_class=4), "forget_class = 4: toy has 0 ... 3, or -1"),
+    (lambda: subsample(data(), train=100), "25 samples of class 0 asked for: it has 10"),
 ]
 
 

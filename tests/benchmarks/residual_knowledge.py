@@ -55,7 +55,7 @@ from rurklib.study.ids import ModelId
 from rurklib.study.run import open_existing
 from rurklib.study.stages.models import load_model
 from rurklib.tensors import evaluating, generator
-from rurklib.train import fit, processor_has_bfloat16
+from rurklib.train import fit, resolved
 
 METHODS, DRAWS = 12, 100
 BATCH = 256  # copies in a plain pass
@@ -237,7 +237,7 @@ def measure(
     for code, package in packages.items():
         ours = partial(package.seconds, models, references, x, y, **how)
         sides[code, "float32"] = ours
-        if law == "gaussian" and processor_has_bfloat16():
+        if law == "gaussian" and resolved("auto", x.device) == "bfloat16":
             sides[code, "bfloat16"] = partial(ours, precision="bfloat16")
     if not options.plain:
         sides["loop"] = lambda: timed(lambda: loop(pairs, references, x, y, radii, law, 1))

@@ -22,21 +22,6 @@ def test_scales_of_tumours_are_round_numbers_and_no_statistics():
     assert all(float(f"{s:.1g}") == s for s in CANCER_SCALES)
 
 
-def test_digits_are_scikit_learns():
-    """Half of every class, no image twice, 16 is white. Fails if images are scaled by what is
-    found, or train and test share one."""
-    from sklearn.datasets import load_digits
-
-    data = digits()
-    for x, _ in (data.train, data.test):
-        assert x.dtype == torch.uint8
-        assert x.shape[1:] == (1, 8, 8)
-    rows = {r.tobytes() for r in torch.cat([data.train[0], data.test[0]]).numpy()}
-    raw = np.round(load_digits().images / 16 * 255).astype(np.uint8)
-    assert rows == {r.tobytes() for r in raw}
-    assert len(rows) == 1797
-
-
 @pytest.mark.parametrize(
     ("load", "train", "test", "classes"),
     [
@@ -54,9 +39,3 @@ def test_a_seed_decides_which_of_each_class_train(load, train, test, classes, sa
     assert data.classes == tuple(classes.split())
     assert data.bounds == (0.0, 1.0)
     assert data.digest == again.digest != other.digest
-
-
-def test_the_same_flowers_train_whatever_the_features():
-    whole, two = iris(), iris(features=(3, 1))
-    assert torch.equal(two.train[0], whole.train[0][:, [3, 1]])
-    assert torch.equal(two.test[1], whole.test[1])

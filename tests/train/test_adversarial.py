@@ -4,7 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rurklib.study.scenarios import SCENARIOS
 from rurklib.train import fit
 
 PLAIN = {"seed": 0, "epochs": 30, "lr": 0.5, "weight_decay": 0.0, "batch_size": 64}
@@ -23,22 +22,11 @@ def worst(model: nn.Module, x: torch.Tensor, y: torch.Tensor, radius: float) -> 
     return F.cross_entropy(model(x + radius * away), y)
 
 
-def strong_and_weak(n: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
-    """One feature that tells nine in ten apart by 0.4, and 50 that all tell them by 0.04, less than
-    the radius (Tsipras et al., 2019): a net that heeds these is right, until somebody pushes."""
-    g = torch.Generator().manual_seed(1)
-    y = torch.arange(n) % 2
-    side = 2.0 * y - 1
-    kept = torch.where(torch.rand(n, generator=g) < 0.9, side, -side)
-    weak = 0.02 * side[:, None] + 0.05 * torch.randn(n, 50, generator=g)
-    x = 0.5 + torch.cat([0.2 * kept[:, None], weak], 1)
-    return x.clamp(0.11, 0.89), y
-
-
 def test_one_step_is_a_step_at_the_worst_copy():
     """No momentum, one batch: w - lr * gradient at the corner. Fails if the search goes towards y,
     stays at the sample, or its gradients are left in the weights."""
-    x, y = strong_and_weak(32)
+    x = 0.2 + 0.6 * torch.rand(32, 51, generator=torch.Generator().manual_seed(1))
+    y = torch.arange(32) % 2
     expected = net(51)
     worst(expected, x, y, RADIUS).backward()
     with torch.no_grad():
@@ -48,22 +36,3 @@ def test_one_step_is_a_step_at_the_worst_copy():
     ours = fit(net(51), x, y, **asked)
     for own, other in zip(ours.parameters(), expected.parameters(), strict=True):
         assert torch.allclose(own, other, atol=1e-6)
-
-
-def test_it_lowers_the_loss_at_the_worst_copy_and_pays_for_it():
-    """Fails if what is trained isn't what is asked: the plain net has the lower loss on samples,
-    the other the lower one within the radius, by half and more, for it lets weak features be."""
-    x, y = strong_and_weak()
-    plain, robust = (fit(net(51), x, y, **PLAIN, adversarial=r) for r in (0.0, RADIUS))
-    with torch.no_grad():
-        assert worst(robust, x, y, RADIUS) < 0.5 * worst(plain, x, y, RADIUS)
-        assert F.cross_entropy(plain(x), y) < F.cross_entropy(robust(x), y)
-        weak, shy = ((n[1].weight[1] - n[1].weight[0])[1:].abs().mean() for n in (plain, robust))
-    assert shy < 0.2 * weak
-
-
-def test_the_robust_scenario_is_the_digits_trained_otherwise():
-    digits, robust = SCENARIOS["digits"], SCENARIOS["digits-robust"]
-    assert robust.training("Re-train").adversarial == 0.1
-    back = robust.changed({"adversarial": 0, "references": 12, "taus": digits.taus})
-    assert back.settings() == digits.settings()

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from rurklib import checks
 from rurklib.residual.controls import HELD_OUT, RETAINED, drawn, sampled
+from rurklib.residual.counts import Measurement
 from rurklib.residual.flags import Flag
 from rurklib.residual.measure import named, residual_knowledge
 from rurklib.study import files
@@ -95,7 +96,7 @@ def audit(
     folder = None if out is None else check_free(Path(out))
     checks.inputs(x, bounds)
     checks.labels(y, len(x))
-    largest = max(checks.taus(taus))
+    largest = max(Measurement(taus, perturbation).taus)
     if bounds and largest > bounds[1] - bounds[0] and perturbation in IN_UNITS:
         raise checks.InputError(
             f"taus reach {largest:g}, inputs span {bounds[0]:g} ... {bounds[1]:g}: nothing is left "

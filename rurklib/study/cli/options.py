@@ -10,12 +10,11 @@ from typing import Any
 
 import click
 
-from rurklib import checks
 from rurklib.checks import InputError
 from rurklib.study import brought
 from rurklib.study.environment import needs
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.study.scenarios.scenario import literal
+from rurklib.study.scenarios.scenario import literal, read_seeds
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path)
@@ -62,7 +61,7 @@ def of_a_study(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def chosen(scenario: str, out: Any, seeds: Any, changes: Any, file: Any, **more: Any) -> None:
         choices = {
-            "seeds": None if seeds is None else checks.seeds(seeds),
+            "seeds": None if seeds is None else read_seeds(seeds),
             "settings": settings(file, changes),
             "brought": brought.given(),
         }

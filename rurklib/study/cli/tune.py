@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from rurklib.checks import seeds as read_seeds
 from rurklib.study import brought
 from rurklib.study.cli import options
+from rurklib.study.scenarios.scenario import read_seeds
 from rurklib.unlearn.contract import METHODS
 
 

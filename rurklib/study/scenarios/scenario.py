@@ -15,7 +15,7 @@ from typing import Any, get_args, get_type_hints
 from rurklib import checks
 from rurklib.data import ANY, ORDERS, Dataset, hold_out_validation, subsample
 from rurklib.models import MODELS
-from rurklib.perturb import PERTURBATIONS
+from rurklib.residual.counts import Measurement
 from rurklib.study.files import read_json
 from rurklib.train import Recipe
 from rurklib.unlearn.contract import METHODS, check, defaults
@@ -107,11 +107,10 @@ class Scenario:
         checks.number("validation_of_train", self.validation_of_train or 0.0, 0.0, 0.9)
         checks.number("forget_share", self.forget_share, 0.0, 1.0)
         checks.one_of("forget_order", self.forget_order, ORDERS)
-        checks.taus(self.taus)
         if not self.perturbations:
             raise checks.InputError("perturbations = []: expected one at least, such as gaussian")
         for name in self.perturbations:
-            checks.one_of("perturbation", name, PERTURBATIONS)
+            Measurement(self.taus, name)
         for method, values in self.methods.items():
             checks.one_of("method", method, METHODS)
             try:
@@ -219,6 +218,18 @@ def bundled(data: Callable[[], Dataset], path: str) -> Dataset:
             "--scenario npz for images of your own, --scenario sms for texts"
         )
     return data()
+
+
+def read_seeds(text: str) -> list[int]:
+    """The seeds in ``0..4`` (both ends are in) or ``0,1,2``, as a command is given them."""
+    first, dots, last = text.partition("..")
+    try:
+        span = range(int(first), int(last) + 1) if dots else [int(s) for s in text.split(",")]
+    except ValueError:
+        span = []
+    if not span or min(span) < 0 or len(set(span)) != len(span):
+        raise checks.InputError(f"--seeds {text}: expected different whole numbers, 0..4 or 0,1,2")
+    return list(span)
 
 
 def literal(text: str) -> Any:

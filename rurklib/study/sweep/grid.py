@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from rurklib import checks
 from rurklib.checks import InputError
 from rurklib.study import memo, source
 from rurklib.study.books import NO_MATTER, Notebook, Parameter, check_names
+from rurklib.study.scenarios.scenario import read_seeds
 
 Groups = dict[str, dict[str, list[Any]]]
 DRAWING = ("rurklib.study.figures", "rurklib.study.report", "rurklib.study.panels")
@@ -55,7 +55,7 @@ def from_options(options: Sequence[str]) -> Groups:
         if name in group:
             raise InputError(f"--grid {name} is given twice: give all its values at once")
         if name == "seed" and ".." in values:
-            group[name] = checks.seeds(values)
+            group[name] = read_seeds(values)
             continue
         whole = _literal(f"[{values}]")
         words = [_literal(word.strip()) for word in values.split(",")]
@@ -72,7 +72,7 @@ def _literal(text: str) -> Any:
 
 def with_seeds(groups: Groups, text: str) -> Groups:
     """The groups with these values of ``seed``, where a group doesn't give its own."""
-    values = checks.seeds(text)
+    values = read_seeds(text)
     return {name: group | {"seed": group.get("seed", values)} for name, group in groups.items()}
 
 
@@ -94,7 +94,7 @@ def from_file(path: Path) -> Groups:
         if both := [name for name in varied if name in fixed]:
             raise InputError(f"{where}: {both[0]} is both varied and fixed; keep one")
         if isinstance(varied.get("seed"), str):
-            varied["seed"] = checks.seeds(varied["seed"])
+            varied["seed"] = read_seeds(varied["seed"])
         groups[name] = varied | {name: [value] for name, value in fixed.items()}
     return groups
 

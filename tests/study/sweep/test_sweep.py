@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from nbclient.exceptions import DeadKernelError
 
-from rurklib.checks import seeds
 from rurklib.study import books
 from rurklib.study.books import read
+from rurklib.study.scenarios.scenario import read_seeds
 from rurklib.study.sweep import grid, run
 from rurklib.study.sweep.grid import from_file, from_options
 from rurklib.study.sweep.run import plan
@@ -84,7 +84,7 @@ def test_the_grids_of_this_repository_have_the_papers_rows_and_ours(name):
     ("text", "numbers"), [("0..4", [0, 1, 2, 3, 4]), ("3..3", [3]), ("7,5", [7, 5]), ("9", [9])]
 )
 def test_seeds(text, numbers):
-    assert seeds(text) == numbers
+    assert read_seeds(text) == numbers
     assert grid.from_options([f"seed={text}"]) == {"grid": {"seed": numbers}}
 
 
