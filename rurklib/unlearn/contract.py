@@ -7,8 +7,7 @@ of its own, refuses weights that aren't finite, and returns the copy in eval mod
 its algorithm alone. The types of its hyper-parameters say which values they may have.
 
 One that learns by SGD has a parameter ``sgd``, and its values are hyper-parameters like the others.
-A departure of all of these: the rate falls by half a cosine, RURK's schedule (its B.2), which their
-own papers don't have; ``schedule="constant"`` keeps it.
+All of these have RURK's schedule (its B.2), half a cosine; ``schedule="constant"`` keeps the rate.
 One with a parameter ``recipe`` is told by a study how its re-trained models are trained.
 """
 

@@ -41,15 +41,13 @@ m(x') = y stays a condition on the true label.
 
 What the paper doesn't say is how BatchNorm is treated: in train mode a batch of forget samples
 alone is normalised by its own statistics, not those that the model is used with. The default here
-is ``batchnorm="frozen"``; "train" is what ``model.train()`` in the usual training loop does. On
-digits, with settings tuned for frozen statistics, that over-forgets; on small CIFAR-5 the mean
-ratio over seeds stays the same (notebooks 2 and 95). B.2's cap of 200 iterations, which would end
-within the first of its two epochs, isn't followed.
+is ``batchnorm="frozen"``; on digits, with settings tuned for it, "train" over-forgets (notebooks 2
+and 95). B.2's cap of 200 iterations, which would end within its first epoch, isn't followed.
 
 The defaults are the paper's, but for lambda_a, which is 0.00045 on CIFAR-10. tau is in units of the
-input (Gaussian copies, the default, have it as their standard deviation and fill no ball), v counts
-copies of a sample, ``perturbation`` is a name in ``PERTURBATIONS``. The subtracted losses have no
-bound: few epochs, and ``clip``, the largest norm of a step's gradient, keep them from running away.
+input (Gaussian copies have it as their standard deviation and fill no ball). The subtracted losses
+have no bound: few epochs, and ``clip``, the largest norm of a step's gradient, keep them from
+running away.
 """
 
 import inspect
@@ -191,40 +189,30 @@ def rurk(
     return descend_in_pairs(model, loss, retain, forget, seed=seed, sgd=sgd)
 
 
-def then_rurk(
-    model: nn.Module,
-    method: str,
-    retain: Pair,
-    forget: Pair,
-    *,
-    seed: int = 0,
-    bounds: Bounds = (0.0, 1.0),
-    precision: Precision = "float32",
-    first: Mapping[str, Any] | None = None,
-    **values: Any,
-) -> nn.Module:
-    """Unlearn by ``method``, a name in ``METHODS``, then by RURK: asks whether residual knowledge
-    that another method left is taken away as well, and what is lost by it.
-
-    ``first`` are hyper-parameters of the first method, such as ``{"lr": 0.1}``; all others are
-    RURK's. Both are given the same samples, bounds and seed, as if they had been called in a row:
-    nothing of the first but its weights (and running statistics) goes on to RURK, no momentum nor
-    schedule. Raises InputError as both methods do.
-    """
-    shared: dict[str, Any] = {"seed": seed, "bounds": bounds, "precision": precision}
-    start = unlearn(method, model, retain, forget, **shared, **(first or {}))
-    return rurk(start, retain, forget, **shared, **values)
-
-
 def _row(name: str) -> None:
-    """NAME+RURK in ``METHODS``: a row of the studies' tables, with RURK's signature and first."""
+    """NAME+RURK in ``METHODS``: asks whether residual knowledge that another method left is taken
+    away as well, and what is lost by it."""
 
-    def both(model: nn.Module, retain: Pair, forget: Pair, **values: Any) -> nn.Module:
-        return then_rurk(model, name, retain, forget, **values)
+    def both(
+        model: nn.Module,
+        retain: Pair,
+        forget: Pair,
+        *,
+        first: Mapping[str, Any] | None = None,
+        precision: Precision = "float32",
+        seed: int,
+        bounds: Bounds,
+        **values: Any,
+    ) -> nn.Module:
+        """Both are given the same samples, bounds and seed, as if they had been called in a row:
+        nothing of the first but its weights (and running statistics) goes on to RURK. ``first`` are
+        its hyper-parameters, such as ``{"lr": 0.1}``; all others are RURK's."""
+        shared: dict[str, Any] = {"seed": seed, "bounds": bounds, "precision": precision}
+        start = unlearn(name, model, retain, forget, **shared, **(first or {}))
+        return rurk(start, retain, forget, **shared, **values)
 
-    own = [inspect.signature(then_rurk).parameters[key] for key in ("first", "precision")]
+    own = [inspect.signature(both).parameters[key] for key in ("first", "precision")]
     parameters = [*inspect.signature(rurk).parameters.values(), *own]
-    both.__doc__ = f"{name}, then RURK: see :func:`then_rurk`."
     both.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     method(f"{name}+RURK", search=SEARCH["RURK"])(both)
 
