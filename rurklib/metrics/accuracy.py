@@ -6,9 +6,8 @@ Reference: Hsu et al. 2025, sec. 5 and Table 1: the mean of |method - Re-train| 
 accuracy, unlearn accuracy, test accuracy and MIA.
 
 A small gap is not proof of forgetting, and the four weigh differently: MIA moves by tens of points
-where test accuracy moves by one. The paper prints the gap of the mean over seeds
-(:func:`gap_of_means`). It is at most the mean of the seeds' gaps (:func:`average_gap`): a method
-that is wrong in both directions has none.
+where test accuracy moves by one. The paper prints :func:`gap_of_means`, which is at most the mean
+of the seeds' gaps (:func:`average_gap`): a method that is wrong in both directions has none.
 """
 
 from typing import TYPE_CHECKING
