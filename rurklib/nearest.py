@@ -8,10 +8,9 @@ name membership inference by it as future work (Hsu et al. 2025, sec. 6).
 Reference: Rony et al., "Decoupling Direction and Norm for Efficient Gradient-Based L2 Adversarial
 Attacks and Defenses", CVPR 2019, Algorithm 1.
 
-Notes on this implementation: an answer has changed when the hard margin z_y - max of the others has
-changed its sign. The search follows the log-odds of y, whose direction is the cross-entropy's
-without its fading. At the end the way from x to the best copy is halved until the border is met,
-which costs forward passes alone and never makes a copy worse.
+Notes on this implementation: the search follows the log-odds of y, whose direction is the cross-
+entropy's without its fading. At the end the way from x to the best copy is halved until the border
+is met, which costs forward passes alone and never makes a copy worse.
 """
 
 import math

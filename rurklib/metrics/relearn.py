@@ -56,20 +56,19 @@ def relearn_steps(
 
 def few_shots(
     model: nn.Module, shots: Pair, probe: Pair, *, steps: int = 20, lr: float = 3e-3
-) -> tuple[nn.Module, Tensor]:
+) -> Tensor:
     """Fine-tune on a few samples of the class that aren't the forgotten ones; what comes back?
 
-    ``steps`` of SGD on all ``shots`` (x [k, ...], y int64 [k]) at once. Returns the model at the
-    end, in eval mode, and the logit margins of the samples of ``probe`` after each step, float64
-    [steps + 1, n], row 0 being the model's own. Such a fine-tuning also raises held-out samples of
-    the class: compare with these, and with re-trained models. ``model`` is left as found.
+    ``steps`` of SGD on all ``shots`` (x [k, ...], y int64 [k]) at once. Returns the logit margins
+    of ``probe`` after each step, float64 [steps + 1, n], row 0 being the model's own. Held-out
+    samples of the class gain by it too: compare with these, and with re-trained models.
     """
     x, y = as_float(probe[0]), probe[1]
     curve = []
     for learner in _learning(model, repeat([shots], steps), lr):
         with torch.no_grad():
             curve.append(logit_margin(learner(x), y))
-    return learner, torch.stack(curve)
+    return torch.stack(curve)
 
 
 def _until(model: nn.Module, original: nn.Module, forget: Pair, passes: Iterable, lr: float) -> int:

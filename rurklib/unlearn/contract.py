@@ -72,9 +72,8 @@ def method(
             checks.disjoint(retain[0], forget[0])
             checks.logits(model, *retain)
             checks.logits(model, *forget)
-            for key, value in {"bounds": bounds, "precision": precision}.items():
-                if key in inspect.signature(algorithm).parameters:
-                    values[key] = value
+            if "bounds" in inspect.signature(algorithm).parameters:
+                values["bounds"] = bounds
             if sgd is not None:
                 own = {key: values.pop(key) for key in learning if key in values}
                 values["sgd"] = replace(sgd, precision=precision, **own)
@@ -146,15 +145,12 @@ def unlearn(
 ) -> nn.Module:
     """Make ``model`` forget: a new model, the given one untouched.
 
-    Args:
-        method: a name in ``rurklib.METHODS``, e.g. "GD" or "RURK".
-        model: Original, trained on retain + forget; takes floats in [0, 1], returns logits.
-        retain, forget: pairs (x [n, ...] uint8 or float in [0, 1], y int64 [n]) that share no
-            sample, on the model's device.
-        seed: decides every random choice of the method.
-        hyperparameters: the method's own; see its docstring. An unknown one is an error. Every
-            method has ``bounds`` ((0, 1); None: inputs have no range) and ``precision``: "float32"
-            (default), "bfloat16" or "auto", of the steps of SGD, if it takes any (rurklib.train).
+    ``method`` is a name in ``rurklib.METHODS``, e.g. "GD" or "RURK"; ``model`` is Original, trained
+    on retain + forget, takes floats in [0, 1] and returns logits; ``retain`` and ``forget`` are
+    pairs (x [n, ...] uint8 or float in [0, 1], y int64 [n]) that share no sample, on its device.
+    ``seed`` decides every random choice. ``hyperparameters`` are the method's own (see its
+    docstring), ``bounds`` ((0, 1); None: inputs have no range) and ``precision`` of the steps of
+    SGD, if it takes any (rurklib.train).
 
     Returns the unlearned model in eval mode. Raises InputError before any work if something can't
     be used, and :class:`Diverged`, an InputError, if the weights didn't stay finite.

@@ -39,12 +39,9 @@ def log_likelihood(logits: Tensor, y: Tensor) -> Tensor:
 def scores(
     model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 16, of: Of = log_likelihood
 ) -> Iterator[dict[str, Tensor]]:
-    """d/dw log p(y|x) of each sample, or of what ``of`` says instead, ``batch_size`` samples at a
-    time: for every parameter by its name a tensor ``[batch, *shape]``.
-
-    ``x`` is uint8 or float [n, ...], ``y`` int64 [n]. Eval mode, so that a sample's gradient is
-    its own; the model is left as found. ``batch_size`` decides the memory (that many copies of the
-    weights), not the result.
+    """d/dw log p(y|x) of each sample x [n, ...], y int64 [n], or of what ``of`` says instead: for
+    every parameter by its name a tensor ``[batch, *shape]``, ``batch_size`` samples at a time (it
+    decides the memory). In eval mode, so that a sample's gradient is its own.
     """
     weights = {name: p.detach() for name, p in model.named_parameters()}
 
@@ -61,11 +58,9 @@ def scores(
 def mean_of(
     change: Callable[[Tensor], Tensor], model: nn.Module, x: Tensor, y: Tensor, **options: Any
 ) -> dict[str, Tensor]:
-    """Mean over samples of their :func:`scores`, each entry changed first, by parameter's name.
-
-    With ``torch.square`` the diagonal Fisher information; with ``torch.positive`` minus the
-    gradient of the mean cross-entropy in eval mode.
-    """
+    """Mean over samples of their :func:`scores`, each entry changed first, by name: with
+    ``torch.square`` the diagonal Fisher information; with ``torch.positive`` minus the gradient of
+    the mean cross-entropy."""
     total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
     for batch in scores(model, x, y, **options):
         for name, g in batch.items():

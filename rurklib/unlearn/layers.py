@@ -56,9 +56,8 @@ def _owners(module: nn.Module, path: tuple[str, ...] = ()) -> Iterator[tuple[tup
 
 
 def last_layers(model: nn.Module, k: int | None = None) -> list[nn.Module]:
-    """The modules of the last ``k`` layers. None is the paper's 5, but at most half of the net's
-    layers: 5 of the 6 layers of a small net would be re-training. Raises InputError if the model
-    has fewer than k."""
+    """The modules of the last ``k`` layers; None is the paper's 5, but at most half of the net's.
+    Raises InputError if the model has fewer than k."""
     found = layers(model)
     if not found:
         raise checks.InputError("model has no layer with weights: expected at least one")
@@ -71,9 +70,8 @@ def last_layers(model: nn.Module, k: int | None = None) -> list[nn.Module]:
 
 def reset(modules: list[nn.Module], seed: int) -> None:
     """Re-initialise ``modules`` in place by their own ``reset_parameters``, BatchNorm's running
-    statistics included; frozen parameters stay as they are, for they can't learn anew. ``seed``
-    decides the weights; the global random state isn't touched. Raises InputError for a module that
-    has no such function."""
+    statistics included; frozen parameters stay as they are. ``seed`` decides the weights. Raises
+    InputError for a module that has no such function."""
     net = nn.ModuleList(modules)
     frozen = [(p, p.detach().clone()) for p in net.parameters() if not p.requires_grad]
     # A stream of its own, or a net of one layer would get the weights that Original started from.

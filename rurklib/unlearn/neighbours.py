@@ -172,10 +172,9 @@ def jit(
            estimate of the Lipschitz constant around x
         3. minimise k by SGD; no retain sample and no label is used
 
-    The copies are those on which r_tau is counted, and those that RURK draws. RURK lowers how often
-    they are recognised; JiT wants x and its copies to be given the same logits. Where that costs x
-    its class, the copies lose it too. Where it doesn't, a net that is flat around x recognises
-    copies as surely as x itself, and r_tau grows.
+    RURK lowers how often such copies are recognised; JiT wants x and its copies to have the same
+    logits. Where that costs x its class, the copies lose it too. Where it doesn't, a net that is
+    flat around x recognises copies as surely as x itself, and r_tau grows.
 
     Notes on this implementation: m(x') is a constant, as in the official code: m(x) is pulled to
     where its copies are. (In the paper's Algorithm 1 both learn.) k is a mean over samples, the

@@ -30,14 +30,13 @@ give them::
 Notes on this implementation: Algorithm 1 prints ``w + grad Loss``; descent is meant. With the label
 condition v copies are drawn, and those that the net being updated (in eval mode) doesn't recognise
 are dropped. As in Eq. 6 the mean is over the members of each sample's V first, then over samples: a
-sample with few members weighs as much as any other, one with none contributes 0.
+sample with none contributes 0.
 
-B.4 says, in short: torchattacks maximise the loss, so pick a random y' != y, solve max_z l(w,
-(z, y')), and flip the regulariser's sign, to encourage the label y' near forget samples. Here each
-copy at each step draws its own y', all wrong labels alike; FGSM or PGD moves x' away from y'; the
-last term of line 17 becomes  + lambda_a * mean of l(w, (x', y')) over V. The clean forget term
-keeps its sign, which B.4 doesn't mention. A perturbation that looks at no model gives plain noise.
-m(x') = y stays a condition on the true label.
+B.4 says, in short: pick a random y' != y, solve max_z l(w, (z, y')), and flip the regulariser's
+sign, to encourage the label y' near forget samples. Here each copy at each step draws its own y';
+FGSM or PGD moves x' away from y'; the last term of line 17 becomes  + lambda_a * mean of
+l(w, (x', y')) over V. The clean forget term keeps its sign. m(x') = y stays a condition on the true
+label.
 
 What the paper doesn't say is how BatchNorm is treated: in train mode a batch of forget samples
 alone is normalised by its own statistics, not those that the model is used with. The default here
@@ -61,10 +60,10 @@ from pydantic import AfterValidator
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.perturb import PERTURBATIONS, Perturbation
+from rurklib.perturb import PERTURBATIONS
 from rurklib.tensors import Bounds, Pair, evaluating, generator
-from rurklib.train import SGD, Batch, Count, NotNegative, Precision
-from rurklib.unlearn.contract import SEARCH, Method, check, method, unlearn
+from rurklib.train import SGD, Batch, Count, NotNegative
+from rurklib.unlearn.contract import EVERY_METHODS, METHODS, SEARCH, Method, check, method, unlearn
 from rurklib.unlearn.distillation import scrub
 from rurklib.unlearn.fine_tuning import descend_in_pairs, gd, ngd, wrong_labels
 from rurklib.unlearn.fisher import ssd
@@ -108,14 +107,16 @@ def rurk_loss(
     check("RURK", {"tau": tau, "lambda_f": lambda_f, "lambda_a": lambda_a, "v": v})
     check("RURK", {"perturbation": perturbation, "target": target})
     (x_r, y_r), (x_f, y_f) = retain, forget
-    ball = _ball(perturbation, target)
+    if target == "random" and PERTURBATIONS[perturbation].gradient_based:
+        perturbation += "-untargeted"  # away from a wrong label (B.4)
+        checks.one_of("perturbation for target 'random'", perturbation, PERTURBATIONS)
     copies, taught, members = [], [], []
     with torch.no_grad(), evaluating(model):  # x' is data: no gradient through how it was found
         for _ in range(v):  # lines 11 to 14
             y = y_f
             if target == "random":
                 y = wrong_labels(y_f, model(x_f[:1]).shape[1], generator)
-            x = ball.sample(model, x_f, y, tau, [generator], bounds)
+            x = PERTURBATIONS[perturbation].sample(model, x_f, y, tau, [generator], bounds)
             copies.append(x)
             taught.append(y)
             members.append(model(x).argmax(1) == y_f if recognised_only else y_f >= 0)
@@ -128,14 +129,6 @@ def rurk_loss(
     sign = -1 if target == "random" else 1  # B.4 flips it
     total = loss_r - lambda_f * loss_f - sign * lambda_a * loss_a  # line 17
     return RurkLoss(total, loss_r, loss_f, loss_a)
-
-
-def _ball(perturbation: str, target: Target) -> Perturbation:
-    """How copies are found: towards the label y, or away from a wrong one (B.4)."""
-    if target == "random" and PERTURBATIONS[perturbation].gradient_based:
-        perturbation = f"{perturbation}-untargeted"
-        checks.one_of("perturbation for target 'random'", perturbation, PERTURBATIONS)
-    return PERTURBATIONS[perturbation]
 
 
 @method(
@@ -199,22 +192,20 @@ def _row(name: str) -> None:
         forget: Pair,
         *,
         first: Mapping[str, Any] | None = None,
-        precision: Precision = "float32",
-        seed: int,
-        bounds: Bounds,
         **values: Any,
     ) -> nn.Module:
-        """Both are given the same samples, bounds and seed, as if they had been called in a row:
-        nothing of the first but its weights (and running statistics) goes on to RURK. ``first`` are
-        its hyper-parameters, such as ``{"lr": 0.1}``; all others are RURK's."""
-        shared: dict[str, Any] = {"seed": seed, "bounds": bounds, "precision": precision}
+        """The two in a row, given the same samples, bounds and seed: nothing of the first but its
+        weights (and running statistics) goes on to RURK. ``first`` are its hyper-parameters, such
+        as ``{"lr": 0.1}``; all others are RURK's."""
+        check(f"{name}+RURK", values)  # before any work
+        shared = {key: values[key] for key in EVERY_METHODS if key in values}
         start = unlearn(name, model, retain, forget, **shared, **(first or {}))
-        return rurk(start, retain, forget, **shared, **values)
+        return rurk(start, retain, forget, **values)
 
-    own = [inspect.signature(both).parameters[key] for key in ("first", "precision")]
-    parameters = [*inspect.signature(rurk).parameters.values(), *own]
+    own = inspect.signature(both).parameters["first"]
+    parameters = [*inspect.signature(rurk).parameters.values(), own]
     both.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    method(f"{name}+RURK", search=SEARCH["RURK"])(both)
+    METHODS[f"{name}+RURK"], SEARCH[f"{name}+RURK"] = both, SEARCH["RURK"]
 
 
 # Imported, not looked up: the keys of stored models follow imports.
