@@ -35,10 +35,9 @@ class AttackSetting:
     """What attackers are given, beside the model.
 
     ``measured``: how residual knowledge is measured. A search has the L-inf radius ``reach``, a
-    ``share`` of the largest tau there (with all of it every search would succeed); the one for the
-    nearest copy has ``steps``. ``targets`` are Original's logits on the samples [n, classes], by
-    name where there are several Originals. ``shots``: samples of the class that nobody trained on
-    and nothing is measured on. Raises InputError for what can't be used.
+    ``share`` of the largest tau there (with all of it every search would succeed), or ``steps``.
+    ``targets``: Original's logits on the samples [n, classes], by name of the Original. ``shots``:
+    samples of the class that nobody trained on and nothing is measured on.
     """
 
     measured: Measurement
@@ -115,11 +114,9 @@ TRAINING = ("few shots",)  # attacks that change weights: they need the model it
 def attack(
     model: nn.Module, parts: Mapping[str, Pair], setting: AttackSetting
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Every attack's numbers on every part: ``{attack: {part: float64 [n]}}`` (with several targets
-    those of the mapping attack are [targets, n]). ``parts`` are pairs (x, y) by name, all asked at
-    once.
-
-    The model is left as found. Raises InputError if samples don't fit the model.
+    """Every attack's numbers on every part, pairs (x, y) by name that are all asked at once:
+    ``{attack: {part: float64 [n]}}`` (several targets: [targets, n]). The model is left as found.
+    Raises InputError if samples don't fit it.
     """
     for name, pair in parts.items():
         checks.pair(pair, name, setting.bounds)

@@ -37,9 +37,9 @@ def ddn(
     """The smallest L2 perturbation found that changes whether the model says y (DDN).
 
     The direction follows the gradient by steps that shrink from ``first`` to a hundredth of it. The
-    norm is decoupled from it: it begins with ``first`` (1 suits pixels in [0, 1]) and is multiplied
-    by 1 - gamma after a copy that changed the answer, 1 + gamma after one that didn't. Shapes: x
-    [n, ...] float inside ``bounds`` (uint8: read as x / 255), y int64 [n].
+    norm begins with ``first`` (1 suits pixels in [0, 1]) and is multiplied by 1 - gamma after a
+    copy that changed the answer, 1 + gamma after one that didn't. Shapes: x [n, ...] float inside
+    ``bounds`` (uint8: read as x / 255), y int64 [n].
 
     Returns the copies, shaped like x (the sample itself where none was found), and the signed
     distances [n]: above 0 where the model says y of x, below where it doesn't, +-inf where no copy

@@ -16,8 +16,7 @@ The control ``held_out``: are the z of forget samples above those of samples of 
 no model saw? A model that saw more of a class is surer of *all* its samples.
 
 Sigma is one for all samples, pooled over the references' spread around each sample's own mean, as
-Carlini et al. advise for few shadow models. ``auc`` needs none. A model judged must not be among
-its references: ``np.delete(references, k, axis=0)``.
+Carlini et al. advise for few shadow models. A model judged must not be among its references.
 """
 
 import math

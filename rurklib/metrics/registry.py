@@ -42,10 +42,8 @@ METRICS: dict[str, Metric] = {}
 def metric(
     reading: Callable[..., Any] | None = None, **columns: tuple[str, int]
 ) -> Callable[[F], F]:
-    """Register a function, by its own name, as what fills ``columns``.
-
-    Raises InputError if a parameter without a default is nothing that a metric is given.
-    """
+    """Register a function, by its own name, as what fills ``columns``. Raises InputError if a
+    parameter without a default is nothing that a metric is given."""
 
     def register(function: F) -> F:
         parameters = inspect.signature(reading or function).parameters.values()

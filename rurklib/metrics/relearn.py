@@ -5,12 +5,11 @@ L(m, S_f) <= (1 + eta) L(Original, S_f), eta = 0.05, for at most 30 epochs (prin
 A short time means that the knowledge was hidden rather than removed; compare it with Re-train's.
 
 Notes on this implementation: the paper gives neither the data nor the optimiser. The data is the
-forget set alone, as somebody who holds the samples would do. The optimiser is SGD with momentum 0.9
-at a constant lr, with defaults that tell re-trained models apart on digits; compare only numbers
-made with one lr and one forget set. The net stays in eval mode, for a batch of one class would drag
-BatchNorm's statistics away; frozen weights learn as well. Losses are float64: Original's can be
-1e-4 and far less. An epoch is two steps where a hundred samples are forgotten, and often one or two
-epochs do for every model, so :func:`relearn_steps` counts steps, at a tenth of the rate.
+forget set alone, the optimiser SGD with momentum 0.9 at a constant lr, with defaults that tell
+re-trained models apart on digits; compare only numbers made with one lr and one forget set. The net
+stays in eval mode, for a batch of one class would drag BatchNorm's statistics away; frozen weights
+learn as well. An epoch is two steps where a hundred samples are forgotten, and often one or two do
+for every model, so :func:`relearn_steps` counts steps, at a tenth of the rate.
 """
 
 import copy

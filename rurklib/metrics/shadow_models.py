@@ -46,8 +46,7 @@ def klom_column(own: Sequence[np.ndarray], others: Sequence[Sequence[np.ndarray]
 
 class ULiRA(NamedTuple):
     """The attack's accuracy in [0, 1], 0.5 being chance, and the share of samples on which each
-    unlearned model [m] is called unlearned, and each re-trained one by the same unlearned shadows
-    [m, K]. A model's share is to be placed among those of its row."""
+    unlearned model [m] is called unlearned, and each re-trained one beside it [m, K]."""
 
     accuracy: float
     unlearned: np.ndarray

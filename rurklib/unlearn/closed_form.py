@@ -156,10 +156,9 @@ def ntk(
     equals the paper's w + P grad f(S_f)^T M V, which needs all n * classes gradients in memory.
     Here H is never formed: J and J^T are applied to a batch at a time, and conjugate gradients
     solve to ``tolerance``; stopping early isn't a milder step (on digits it forgets more). The
-    paper linearises at the initialisation, which an unlearner isn't given; here it is at Original
-    (in eval mode), and the ridge pulls w + d to zero as weight decay did. The official ridge is
-    0.1. Residual "softmax" is official for cross-entropy: softmax(f) - onehot(y), the Jacobian of
-    f.
+    paper linearises at the initialisation, here it is at Original (in eval mode), and the ridge
+    pulls w + d to zero as weight decay did. The official ridge is 0.1; residual "softmax" is
+    official for cross-entropy.
     """
     from scipy.sparse.linalg import LinearOperator, cg  # not for every import of rurklib
 

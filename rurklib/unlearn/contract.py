@@ -47,9 +47,8 @@ def method(
 ) -> Callable[[Method], Method]:
     """Register an unlearning method under ``name`` and wrap it in the contract.
 
-    ``sgd`` is the default of its parameter of that name, whose values users see as hyper-parameters
-    of their own (``lr``, ``epochs`` ...). One that is None here, as ``clip`` may be, isn't offered.
-    ``search`` is the space in which to tune it.
+    ``sgd`` is the default of its parameter of that name, whose values other than None users see as
+    hyper-parameters (``lr``, ``epochs`` ...); ``search`` is the space in which to tune it.
     """
     learning = {k: v for k, v in asdict(sgd).items() if v is not None} if sgd else {}
     learning.pop("precision", None)  # every method takes it

@@ -124,8 +124,8 @@ def bad_teacher(
            the competent teacher's output for a retain sample, the other's for a forget sample
 
     Notes on this implementation: as in the paper, a share of the retain set does, drawn once.
-    Retain and forget samples share batches. No labels are used. Both teachers are in eval mode. The
-    paper's optimiser is Adam with lr 1e-4; SGD needs more, so lr is that of the other methods.
+    Retain and forget samples share batches. Both teachers are in eval mode. The paper's optimiser
+    is Adam.
     """
     competent, incompetent = copy.deepcopy(model).eval(), copy.deepcopy(model).eval()
     reset([incompetent.requires_grad_(True)], seed)

@@ -1,9 +1,7 @@
 """Fine-tuning from Original by SGD: GD, NGD, GA, NegGrad+, l1-sparse and RandomLabels.
 
 ``epochs`` are passes over the retain set; GA's are over the forget set, which is all that it sees.
-Defaults are those of Hsu et al. (tables of B.2 and B.3), where a method doesn't say otherwise. The
-certificates of GD's and NGD's papers need noise, bounded gradients, a projection or a convex loss;
-as baselines for deep nets the field runs them plain, and so does this.
+Defaults are those of Hsu et al. (tables of B.2 and B.3), where a method doesn't say otherwise.
 """
 
 import itertools
@@ -150,7 +148,7 @@ def l1_sparse(
     line from gamma at the first step to 0 after the last.
 
     Notes on this implementation: in the official code gamma falls by epochs. The norm is over every
-    weight that learns, biases and BatchNorm's included, as there. Tune gamma (0.2 there).
+    weight that learns, as there. Tune gamma (0.2 there).
     """
     steps, step = sgd.steps(len(retain[0])), itertools.count()
 

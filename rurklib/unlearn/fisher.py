@@ -134,9 +134,8 @@ def lfssd(
         1. O_f, O_r: mean of  |d/dw ||m(x)||^2|  over the forget and the retain set, at Original
         2. steps 2 and 3 of SSD, whose notes hold here too, with O for F
 
-    Notes on this implementation: m(x) are the logits. A ratio of absolute values is about the root
-    of SSD's ratio of squares, and so is alpha. No labels are used. alpha 3.5 is the paper's for
-    samples drawn from all classes, as others report it (5 and 10 for whole classes).
+    Notes on this implementation: m(x) are the logits. alpha 3.5 is the paper's for samples drawn
+    from all classes, as others report it (5 and 10 for whole classes).
     """
     moved = partial(mean_of, torch.abs, model, of=lambda logits, y: logits.square().sum())
     f, r = moved(*forget), moved(*retain)
@@ -170,12 +169,10 @@ def fisher(
            B_i = mean over x of  sum over classes c of  p(c | x) (d/dw_i log p(c | x))^2
         2. w <- w + n,  n ~ N(0, alpha / B)
 
-    Notes on this implementation: the expectation over labels is exact, as in the official code (one
-    backward pass a class). The variance before alpha is 1 / (B + 1e-8), at most ``ceiling``, as
-    there: a weight that the retain set never uses would else be drowned. A net at accuracy 1 has B
-    below 1e-3 almost everywhere, so the noise is nearly white under the official ceiling; 1e4 with
-    a smaller alpha lets B speak. Left out are the code's rules that the paper doesn't state (means
-    over a layer's inputs, ten times more on BatchNorm and the last layer).
+    Notes on this implementation: the expectation over labels is exact, and the variance before
+    alpha is 1 / (B + 1e-8), at most ``ceiling``, as in the official code: a weight that the retain
+    set never uses would else be drowned. A net at accuracy 1 has B below 1e-3 almost everywhere, so
+    the noise is nearly white under the official ceiling; 1e4 with a smaller alpha lets B speak.
     """
     x, classes = retain[0], checks.logits(model, *retain)
     labels = (torch.full((len(x),), c, device=x.device) for c in range(classes))
@@ -224,9 +221,8 @@ def woodfisher(
 
     Notes on this implementation: p (g_f - g_r) is the gradient of the loss on all data less that on
     the retain set, which the step is to undo. WoodFisher puts the g_i g_i^T in one after another;
-    all at once is Woodbury's identity, the same inverse, and holds samples x weights numbers. Its
-    damping is 1e-5; at the unlearning code's 1 the steps of a well-fitted net come to plain
-    gradient ascent. alpha 1 is the Newton step (0.2 in that code).
+    all at once is Woodbury's identity, the same inverse. At a damping of 1, the unlearning code's,
+    the steps of a well-fitted net come to plain gradient ascent (WoodFisher has 1e-5).
     """
     learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
 

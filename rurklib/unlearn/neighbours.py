@@ -24,11 +24,10 @@ def nearest_adversarial(
     steps: int = 50,
     bounds: Bounds = (0.0, 1.0),
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Step 1 for samples x [n, ...] float and y [n]: (x', y', distance).
+    """Step 1 for samples x [n, ...] float and y [n]: (x', y', distance in L2, [n]).
 
-    x' is the nearest copy found, ``distance`` (L2, float [n]) from x and inside ``bounds``, and the
-    model says y' != y. A sample that is wrong already is x, the model's answer and 0; one for which
-    nothing was found is x, y and infinity.
+    A sample that is wrong already is x, the model's answer and 0; one for which nothing was found
+    is x, y and infinity.
     """
     with torch.no_grad(), evaluating(model):
         said = model(x).argmax(1)
@@ -79,10 +78,9 @@ def amun(
            (``true_labels``) of the forget set with its own labels, together by SGD
 
     Notes on this implementation: Algorithm 1 takes what PGD-50 finds in the first ball that holds
-    something, up to twice as far as it need be; here DDN looks for the nearest, which is what the
-    paper argues with. The forget samples keep their true labels, as in the paper: the boundary is
-    to come close to them, not to cross them. A sample that Original gets wrong already is its own
-    neighbour. One that has none after DOUBLINGS is left out.
+    something, up to twice as far as it need be; here DDN looks for the nearest. The forget samples
+    keep their true labels, as in the paper: the boundary is to come close to them, not to cross
+    them. One that has no x' after DOUBLINGS is left out.
     """
     x, y = as_float(forget[0]), forget[1]
     pieces = [
@@ -135,8 +133,7 @@ def boundary_shrink(
 
     Notes on this implementation: y' is found once, at Original, and taught on the clean sample.
     Where tau is too small to cross a boundary the paper's code would teach the true label; the
-    paper wants the nearest but incorrect one, and so does this. As with GA, nothing holds the
-    retain set.
+    paper wants the nearest but incorrect one, and so does this.
     """
     x, y = forget
     pieces = zip(x.split(sgd.batch_size), y.split(sgd.batch_size), strict=True)
@@ -177,9 +174,8 @@ def jit(
     flat around x recognises copies as surely as x itself, and r_tau grows.
 
     Notes on this implementation: m(x') is a constant, as in the official code: m(x) is pulled to
-    where its copies are. (In the paper's Algorithm 1 both learn.) k is a mean over samples, the
-    code's a sum over batches of 128. The code leaves the net in train mode, so BatchNorm's running
-    statistics drift to those of the forget set; "frozen" keeps them. tau is in units of the input.
+    where its copies are. k is a mean over samples. The code leaves the net in train mode, so that
+    BatchNorm's running statistics drift to those of the forget set; "frozen" keeps them.
     """
     noise = generator(seed, 3, device=forget[0].device)
 

@@ -98,11 +98,10 @@ def rurk_loss(
 ) -> RurkLoss:
     """total = retain - lambda_f * forget - lambda_a * perturbed (Algorithm 1, line 17).
 
-    ``retain`` and ``forget`` are batches (x [n, ...] float inside ``bounds``, y int64 [n]); the
-    three losses are mean cross-entropies, ``perturbed`` the mean over samples of kappa in Eq. 6.
-    With ``target="random"`` it is that of wrong labels and enters with + lambda_a (B.4). The terms
-    use the model in the mode that it is in, the copies are found in eval mode. Raises InputError
-    for a value that RURK can't have.
+    ``retain`` and ``forget`` are batches (x [n, ...] float inside ``bounds``, y int64 [n]); losses
+    are mean cross-entropies, ``perturbed`` the mean over samples of kappa in Eq. 6. With
+    ``target="random"`` it is that of wrong labels and enters with + lambda_a (B.4). The terms use
+    the model in its mode, copies are found in eval mode. Raises InputError for other values.
     """
     check("RURK", {"tau": tau, "lambda_f": lambda_f, "lambda_a": lambda_a, "v": v})
     check("RURK", {"perturbation": perturbation, "target": target})
@@ -162,22 +161,12 @@ def rurk(
 ) -> nn.Module:
     """Fine-tune ``model``, which ``@method`` has copied, with :func:`rurk_loss` (Algorithm 1)."""
     noise = generator(seed, 3, device=retain[0].device)
+    options: dict[str, Any] = {"tau": tau, "lambda_f": lambda_f, "lambda_a": lambda_a, "v": v}
+    options |= {"perturbation": perturbation, "target": target, "bounds": bounds}
+    options |= {"recognised_only": recognised_only, "generator": noise}
 
     def loss(retained: Batch, forgotten: Batch) -> Tensor:
-        return rurk_loss(
-            model,
-            retained,
-            forgotten,
-            tau=tau,
-            lambda_f=lambda_f,
-            lambda_a=lambda_a,
-            v=v,
-            perturbation=perturbation,
-            recognised_only=recognised_only,
-            target=target,
-            generator=noise,
-            bounds=bounds,
-        ).total
+        return rurk_loss(model, retained, forgotten, **options).total
 
     return descend_in_pairs(model, loss, retain, forget, seed=seed, sgd=sgd)
 

@@ -12,8 +12,7 @@ Algorithm:
 
 Notes on this implementation: the mask ranks the weights of all layers together, as the official
 code; g is taken in eval mode. Weight decay enters through the loss, so that it too stops at the
-mask. The wrong labels exclude the true one, as the paper says (its code includes it). BatchNorm's
-running statistics are no weights: with ``batchnorm="train"`` they move.
+mask. The wrong labels exclude the true one, as the paper says (its code includes it).
 """
 
 from collections.abc import Iterator, Mapping
