@@ -83,8 +83,7 @@ def auc_interval(value: float, n: int, m: int) -> tuple[float, float]:
 
 
 class LiRA(NamedTuple):
-    """``auc`` in [0, 1], ``mean_z`` (unbounded), and the control: z of forget samples against z of
-    held-out ones."""
+    """``held_out`` is the control: z of forget samples against z of held-out ones."""
 
     auc: float
     mean_z: float

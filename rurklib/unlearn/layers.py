@@ -154,8 +154,7 @@ def retrain_quarter(
         1. re-initialise every layer: nothing of Original stays but what kind of net it is
         2. train on the retain set by the recipe of re-training, ``share`` of its epochs
 
-    Notes on this implementation: the schedule is as much shorter, warm-up included, so that the
-    rate still ends at 0.
+    Notes on this implementation: the schedule is as much shorter, so the rate still ends at 0.
     """
     reset([model], seed)
     recipe = Recipe() if recipe is None else recipe

@@ -172,8 +172,7 @@ def rurk(
 
 
 def _row(name: str) -> None:
-    """NAME+RURK in ``METHODS``: asks whether residual knowledge that another method left is taken
-    away as well, and what is lost by it."""
+    """NAME+RURK in ``METHODS``: is residual knowledge that another method left taken away too?"""
 
     def both(
         model: nn.Module,
