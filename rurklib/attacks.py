@@ -2,10 +2,9 @@
 sample, higher for one that is better known.
 
 ``ATTACKS`` names them. All have one signature, ``attack(model, x, y, setting) -> [n]``, and look at
-nothing but what an attacker has: the model (or its scores), samples, and what the checked
-:class:`AttackSetting` holds. To add one, write the function and its line. Whether a number means
-memory is not theirs to say: each is computed for re-trained models and held-out samples too
-(``rurklib.study``'s ``attack_table``). Notebook 7 reads it.
+the model, samples, and what the checked :class:`AttackSetting` holds. To add one, write the
+function and its line. Whether a number means memory is not theirs to say: each is computed for
+re-trained models and held-out samples too (``rurklib.study``'s ``attack_table``).
 
 References: confidence, Carlini et al., S&P 2022 (:mod:`rurklib.metrics`). Distance, Hsu et al.
 2025, sec. 6, with DDN (:mod:`rurklib.nearest`). Mapping, UMA, the "unlearning mapping attack"
@@ -36,10 +35,9 @@ class AttackSetting:
     """What attackers are given, beside the model.
 
     ``measured``: how residual knowledge is measured. A search has the L-inf radius ``reach``, a
-    ``share`` of the largest tau there (with all of it every search would succeed); the one for the
-    nearest copy has ``steps``. ``targets`` are Original's logits on the samples [n, classes], by
-    name where there are several Originals. ``shots``: samples of the class that nobody trained on
-    and nothing is measured on. Raises InputError for what can't be used.
+    ``share`` of the largest tau there (with all of it every search would succeed), or ``steps``.
+    ``targets``: Original's logits on the samples [n, classes], by name of the Original. ``shots``:
+    samples of the class that nobody trained on and nothing is measured on.
     """
 
     measured: Measurement
@@ -77,7 +75,7 @@ def distance(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> 
     none = signed.isinf()
     if bool(none.any()):
         signed[none] = ddn(model, x[none], y[none], steps=5 * setting.steps, bounds=bounds)[1]
-    low, high = bounds if bounds and math.isfinite(bounds[1] - bounds[0]) else x.aminmax()
+    low, high = bounds or x.aminmax()
     most = float(high - low) * math.sqrt(x[0].numel())
     return signed.double().clamp(-most, most)
 
@@ -100,7 +98,7 @@ def eot_towards(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) 
 
 def after_few_shots(model: nn.Module, x: Tensor, y: Tensor, setting: AttackSetting) -> Tensor:
     """Margin after fine-tuning on a few samples of the class that nobody had trained on."""
-    return few_shots(model, setting.shots, (x, y))[1][-1]
+    return few_shots(model, setting.shots, (x, y))[-1]
 
 
 ATTACKS: dict[str, Attack] = {
@@ -116,11 +114,9 @@ TRAINING = ("few shots",)  # attacks that change weights: they need the model it
 def attack(
     model: nn.Module, parts: Mapping[str, Pair], setting: AttackSetting
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Every attack's numbers on every part: ``{attack: {part: float64 [n]}}`` (with several targets
-    those of the mapping attack are [targets, n]). ``parts`` are pairs (x, y) by name, all asked at
-    once.
-
-    The model is left as found. Raises InputError if samples don't fit the model.
+    """Every attack's numbers on every part, pairs (x, y) by name that are all asked at once:
+    ``{attack: {part: float64 [n]}}`` (several targets: [targets, n]). The model is left as found.
+    Raises InputError if samples don't fit it.
     """
     for name, pair in parts.items():
         checks.pair(pair, name, setting.bounds)
@@ -151,10 +147,9 @@ def unlearning_mapping(
     """The mapping attack: is there a copy about which the model says what Original said?
 
     Looks for min over ||x' - x||_inf <= tau of KL(softmax o(x) || softmax m(x')) by projected
-    signed gradient steps of 2.5 tau / steps, from the abstract's idea and the definition; keeps the
-    best copy that it saw. tau = 0 is what m says as it is. A method that starts from Original ends
-    near it on *every* sample: so the level tells descent, and forget samples beside held-out ones
-    memory.
+    signed gradient steps of 2.5 tau / steps, and keeps the best copy that it saw. A method that
+    starts from Original ends near it on *every* sample: so the level tells descent, and forget
+    samples beside held-out ones memory.
 
     Shapes: x [n, ...] float inside ``bounds``, targets o(x) [n, classes]. Returns the copies and
     how near their answers are: KL in nats, float64 [n].

@@ -1,10 +1,9 @@
 """Edits of a text: tokens taken out, exchanged with a neighbour, or misspelt; tau is their rate.
 
 A text is x [n, dim, length]: a column for each token, and zero columns after the last, as
-:mod:`rurklib.study.sources.text` embeds it. An edit is then a change of columns and needs no words.
-Edits are no ball: one token changes by a whole embedding, or not at all. Every draw decides for
-each token by a number of its own, so for one generator the edits at a larger rate include those at
-a smaller one. All give copies shaped like x, and at tau = 0 x. Bounds don't matter to them.
+:mod:`rurklib.study.sources.text` embeds it. Edits are no ball: one token changes by a whole
+embedding, or not at all. Every draw decides for each token by a number of its own, so for one
+generator the edits at a larger rate include those at a smaller one. All give copies shaped like x.
 """
 
 import torch

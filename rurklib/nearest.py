@@ -8,10 +8,9 @@ name membership inference by it as future work (Hsu et al. 2025, sec. 6).
 Reference: Rony et al., "Decoupling Direction and Norm for Efficient Gradient-Based L2 Adversarial
 Attacks and Defenses", CVPR 2019, Algorithm 1.
 
-Notes on this implementation: an answer has changed when the hard margin z_y - max of the others has
-changed its sign. The search follows the log-odds of y, whose direction is the cross-entropy's
-without its fading. At the end the way from x to the best copy is halved until the border is met,
-which costs forward passes alone and never makes a copy worse.
+Notes on this implementation: the search follows the log-odds of y, whose direction is the cross-
+entropy's without its fading. At the end the way from x to the best copy is halved until the border
+is met, which costs forward passes alone and never makes a copy worse.
 """
 
 import math
@@ -38,9 +37,9 @@ def ddn(
     """The smallest L2 perturbation found that changes whether the model says y (DDN).
 
     The direction follows the gradient by steps that shrink from ``first`` to a hundredth of it. The
-    norm is decoupled from it: it begins with ``first`` (1 suits pixels in [0, 1]) and is multiplied
-    by 1 - gamma after a copy that changed the answer, 1 + gamma after one that didn't. Shapes: x
-    [n, ...] float inside ``bounds`` (uint8: read as x / 255), y int64 [n].
+    norm begins with ``first`` (1 suits pixels in [0, 1]) and is multiplied by 1 - gamma after a
+    copy that changed the answer, 1 + gamma after one that didn't. Shapes: x [n, ...] float inside
+    ``bounds`` (uint8: read as x / 255), y int64 [n].
 
     Returns the copies, shaped like x (the sample itself where none was found), and the signed
     distances [n]: above 0 where the model says y of x, below where it doesn't, +-inf where no copy

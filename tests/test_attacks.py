@@ -1,7 +1,5 @@
 """The attacks: where the best copy is known, and their numbers part by part."""
 
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -37,8 +35,8 @@ def test_an_attack_of_ones_own_is_asked_about_all_parts_in_eval_mode(
 
 def test_a_distance_beyond_thirty_steps_reach_is_found(linear):
     """z = (0, w x - 30) along one axis of 64, y = 1 recognised at distances of 30 / |w|: 5 and 15,
-    further than a radius grows in thirty steps. Fails if it is taken for the box's diagonal. And an
-    infinite box has the samples' own diagonal."""
+    further than a radius grows in thirty steps. Fails if it is taken for the box's diagonal. And
+    without a box it is the samples' own diagonal."""
     x, y = torch.zeros(2, 64), torch.tensor([0, 0])
     x[1, 0] = 20.0
     for length in (5.0, 15.0):
@@ -50,7 +48,7 @@ def test_a_distance_beyond_thirty_steps_reach_is_found(linear):
             found = ATTACKS["distance L2"](model, x, y, own)[0]
             assert found.item() == pytest.approx(length, rel=0.01)
     never = linear(torch.zeros(2, 64).tolist(), [1.0, 0.0], dtype=torch.float32)
-    for bounds in (None, (-math.inf, math.inf), (0.0, 20.0)):
+    for bounds in (None, (0.0, 20.0)):
         own = AttackSetting(Measurement((0.1,), bounds=bounds), {}, (x, y))
         assert ATTACKS["distance L2"](never, x, y, own).tolist() == [160.0, 160.0]
 
@@ -137,15 +135,3 @@ def test_eot_follows_the_mean_over_noisy_copies_and_not_the_point(rng):
     copies, found = eot(model, x, y, 0.03, generator=rng(0), **options)
     assert (copies[:, 0] < 0.475).all()
     assert (found > 0.75).all()  # at the point itself the margin is 0.5
-
-
-def test_restarts_keep_the_best_sample_by_sample_and_what_is_returned_was_found(cnn, images, rng):
-    """Without noise the margin of the copies is the one reported, whichever start won."""
-    model, (x, y) = cnn(), images(8)
-    found = {}
-    for restarts in (1, 5):
-        options = {"sd": 0.0, "draws": 1, "steps": 1, "restarts": restarts}
-        copies, found[restarts] = eot(model, x, y, 0.1, generator=rng(0), **options)
-        torch.testing.assert_close(logit_margin(model(copies), y).detach(), found[restarts])
-    assert (found[5] >= found[1]).all()
-    assert (found[5] > found[1] + 1e-3).any()

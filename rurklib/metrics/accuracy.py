@@ -5,10 +5,8 @@ Avg. Gap: how far a method is from Re-train, over all accuracies at once.
 Reference: Hsu et al. 2025, sec. 5 and Table 1: the mean of |method - Re-train| over retain
 accuracy, unlearn accuracy, test accuracy and MIA.
 
-A small gap is not proof of forgetting, and the four weigh differently: MIA moves by tens of points
-where test accuracy moves by one. The paper prints the gap of the mean over seeds
-(:func:`gap_of_means`). It is at most the mean of the seeds' gaps (:func:`average_gap`): a method
-that is wrong in both directions has none.
+A small gap is not proof of forgetting, and MIA weighs most. The paper prints :func:`gap_of_means`,
+at most the mean of the seeds' gaps: a method that is wrong in both directions has none.
 """
 
 from typing import TYPE_CHECKING

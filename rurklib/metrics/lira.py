@@ -13,12 +13,10 @@ A re-trained model has AUC 0.5 and mean z 0, up to noise. Near 1 the forget samp
 *below* 0.5 they show as well, being less certain than an unseen sample would be.
 
 The control ``held_out``: are the z of forget samples above those of samples of the same class that
-no model saw? A model that saw more of a class is surer of *all* its samples: on digits, Original
-has an ``auc`` of 0.86 ... 0.94 but a ``held_out.auc`` of 0.56 ... 0.67.
+no model saw? A model that saw more of a class is surer of *all* its samples.
 
 Sigma is one for all samples, pooled over the references' spread around each sample's own mean, as
-Carlini et al. advise for few shadow models. ``auc`` needs none. A model judged must not be among
-its references: ``np.delete(references, k, axis=0)``.
+Carlini et al. advise for few shadow models. A model judged must not be among its references.
 """
 
 import math
@@ -37,11 +35,9 @@ FPR = 0.01  # the false positive rate at which a true positive rate is given
 
 class Membership(NamedTuple):
     """AUC (Hanley and McNeil's errors by Newcombe's interval) and the true positive rate at FPR
-    (Clopper and Pearson), each with its 95 % interval, in [0, 1].
+    (Clopper and Pearson), each with its 95 % interval over samples, in [0, 1].
 
-    Both intervals are for this very model, over samples. The second takes the threshold as given:
-    with fewer than 1 / FPR others the threshold is the largest of them, and another draw of others
-    would move it. The spread over re-trained models includes that.
+    The second takes the threshold as given, which another draw of others would move.
     """
 
     auc: float
@@ -69,12 +65,9 @@ def membership(members: np.ndarray, others: np.ndarray) -> Membership:
 
 
 def auc_interval(value: float, n: int, m: int) -> tuple[float, float]:
-    """95 % interval of an AUC of n members and m others, in [0, 1].
-
-    It holds all A from which ``value`` lies within 1.96 of Hanley & McNeil's standard errors *at
-    A*, so it keeps a width at 0 and 1 (Newcombe, Statistics in Medicine 25 (2006) 559-573,
-    method 5).
-    """
+    """95 % interval of an AUC of n members and m others, in [0, 1]: all A from which ``value`` lies
+    within 1.96 of Hanley & McNeil's standard errors *at A*, so that it keeps a width at 0 and 1
+    (Newcombe, Statistics in Medicine 25 (2006) 559-573, method 5)."""
     from scipy.optimize import brentq
 
     shared = (n + m) / 2 - 1  # comparisons that have a member, or a non-member, in common with one
@@ -90,8 +83,7 @@ def auc_interval(value: float, n: int, m: int) -> tuple[float, float]:
 
 
 class LiRA(NamedTuple):
-    """``auc`` in [0, 1], ``mean_z`` (unbounded), and the control: z of forget samples against z of
-    held-out ones."""
+    """``held_out`` is the control: z of forget samples against z of held-out ones."""
 
     auc: float
     mean_z: float
@@ -128,9 +120,9 @@ def lira(
     return LiRA(float(above.mean()), float(z.mean()), membership(z, z_held_out))
 
 
-def confidences(model: nn.Module, forget: Pair, held_out: Pair) -> tuple[np.ndarray, ...]:
+def confidences(model: nn.Module, forget: Pair, held_out: Pair) -> list[np.ndarray]:
     """Of the forget samples [n], and of held-out ones [h]."""
-    return tuple(confidence(model, *pair).numpy() for pair in (forget, held_out))
+    return [confidence(model, *pair).numpy() for pair in (forget, held_out)]
 
 
 @metric(reading=confidences, lira_auc=("LiRA AUC", 2), lira_mean_z=("LiRA z", 1))

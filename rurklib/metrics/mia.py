@@ -9,11 +9,10 @@ Algorithm:
     3. show it samples that it was not fitted on; the score is the share that it calls 0, unseen
 
 So the score is the attack's *failure rate*: higher means better forgotten. Compare it with
-Re-train's score, not with 50 or 100. It says little where seen and unseen samples look alike.
+Re-train's score. It says little where seen and unseen samples look alike.
 
-The paper doesn't say how the two sides are balanced, and a large retain set would let the machine
-call everything seen. Here both sides are drawn without replacement to the size of the smaller, so
-the order of the data set (often by class) has no say.
+The paper doesn't say how the two sides are balanced. Here both are drawn without replacement to the
+size of the smaller: a large retain set would let the machine call everything seen.
 """
 
 import numpy as np

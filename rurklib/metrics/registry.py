@@ -6,9 +6,9 @@ A metric is a function under :func:`metric`. It is given what its parameters nam
   pairs (x, y); ``whole_class``: whether all samples of a class are forgotten;
 - or ``rows``: the table of all models, with the columns of all metrics that look at one.
 
-One that compares a model with re-trained ones has a ``reading``, a function of the first kind. It
-is called with what that gave for the model, and a list of what it gave for each re-trained model
-but this one. A metric returns a number, or a tuple of one for each column; from ``rows`` a series.
+One that compares a model with re-trained ones has a ``reading``, a function of the first kind, and
+is called with what that gave for the model, and a list of what it gave for each other re-trained
+model. A metric returns a number, or a tuple of one for each column; from ``rows`` a series.
 """
 
 import inspect
@@ -23,7 +23,7 @@ GIVEN = ("model", "original", "retain", "forget", "test", "held_out", "whole_cla
 
 class Metric(NamedTuple):
     """``needs``: parameters of the function, or of its ``reading``. ``columns``: name -> heading in
-    tables for people ("": it isn't shown there), and how many digits after the point."""
+    tables for people ("": not shown there), and digits after the point."""
 
     function: Callable[..., Any]
     needs: tuple[str, ...]
@@ -42,10 +42,8 @@ METRICS: dict[str, Metric] = {}
 def metric(
     reading: Callable[..., Any] | None = None, **columns: tuple[str, int]
 ) -> Callable[[F], F]:
-    """Register a function, by its own name, as what fills ``columns``.
-
-    Raises InputError if a parameter without a default is nothing that a metric is given.
-    """
+    """Register a function, by its own name, as what fills ``columns``. Raises InputError if a
+    parameter without a default is nothing that a metric is given."""
 
     def register(function: F) -> F:
         parameters = inspect.signature(reading or function).parameters.values()

@@ -15,10 +15,10 @@ from rurklib.train import Count, NotNegative
 from rurklib.unlearn.contract import Positive, method
 
 
-def features(model: nn.Module, x: Tensor, batch_size: int = 128) -> Tensor:
-    """Step 1: inputs of the last linear layer [n, d] in float64, with a column of ones where it has
-    a bias. Raises InputError if that layer's output isn't what the model returns."""
-    head, seen, returned = head_of(model), [], []
+def features(model: nn.Module, head: nn.Linear, x: Tensor, batch_size: int = 128) -> Tensor:
+    """Step 1: inputs of ``head`` [n, d] in float64, with a column of ones where it has a bias.
+    Raises InputError if its output isn't what the model returns."""
+    seen, returned = [], []
     hook = head.register_forward_hook(lambda _, given, out: seen.append((given[0], out)))
     for batch in x.split(batch_size):
         returned.append(model(tensors.as_float(batch)))
@@ -27,14 +27,6 @@ def features(model: nn.Module, x: Tensor, batch_size: int = 128) -> Tensor:
         raise checks.InputError("CR: the model's output isn't that of its last nn.Linear layer")
     z = torch.cat([given for given, _ in seen]).double()
     return z if head.bias is None else F.pad(z, (0, 1), value=1.0)
-
-
-def head_of(model: nn.Module) -> nn.Linear:
-    """The last linear layer."""
-    linear = [m for m in model.modules() if isinstance(m, nn.Linear)]
-    if not linear:
-        raise checks.InputError("CR: the model has no nn.Linear layer, expected one as its last")
-    return linear[-1]
 
 
 def fit_head(z: Tensor, s: Tensor, lam: float) -> Tensor:
@@ -76,18 +68,19 @@ def cr(
         3. g = gradient of the forget set's own summands, H = Hessian of those of the retain set
         4. w_k <- w_k + H^{-1} g
 
-    Notes on this implementation: step 4 is the paper's w - H^{-1} grad L(w, S_r), because at the
-    optimum of step 2 the two gradients cancel; lambda, printed before H^{-1} too, is read as the
-    regulariser. The logits are then the scores w_k.z, which rank classes but are no calibrated
-    softmax. Features keep their size (Guo normalises them); a bias is regularised like a weight.
-    Guo's certificate covers the heads alone and needs a random b.w in step 2, which is left out.
-    The features still know the forget set. lam 0.1 is the RURK paper's.
+    Notes on this implementation: at the optimum of step 2 the two gradients cancel, so step 4 is
+    the paper's w - H^{-1} grad L(w, S_r). The logits are then the scores w_k.z, which rank classes
+    but are no calibrated softmax. Features keep their size, and a bias is regularised like a
+    weight. Guo's certificate covers the heads alone and needs a random b.w in step 2, which is left
+    out: the features still know the forget set. lam 0.1 is the RURK paper's.
     """
-    model.eval()
-    head = head_of(model)
+    linear = [m for m in model.eval().modules() if isinstance(m, nn.Linear)]
+    if not linear:
+        raise checks.InputError("CR: the model has no nn.Linear layer, expected one as its last")
+    head = linear[-1]
     if not all(p.requires_grad for p in head.parameters()):
         raise checks.InputError("the head is frozen (requires_grad is False): CR makes a new one")
-    zr, zf = (features(model, x) for x in (retain[0], forget[0]))
+    zr, zf = (features(model, head, x) for x in (retain[0], forget[0]))
     for k in range(head.out_features):
         sr, sf = (2.0 * (y == k).to(zr) - 1.0 for y in (retain[1], forget[1]))
         w = fit_head(torch.cat([zr, zf]), torch.cat([sr, sf]), lam)
@@ -134,19 +127,6 @@ class Linearised:
         return total
 
 
-def solved(product: Callable[[Tensor], Tensor], b: Tensor, *, rtol: float, most: int) -> Tensor:
-    """d with |b - H d| <= rtol |b|, by at most ``most`` steps of conjugate gradients; H is positive
-    definite and given by ``product`` alone."""
-    from scipy.sparse.linalg import LinearOperator, cg  # not for every import of rurklib
-
-    def matvec(d: np.ndarray) -> np.ndarray:
-        return product(torch.from_numpy(d).to(b)).numpy(force=True)
-
-    right = b.numpy(force=True)
-    operator = LinearOperator((len(b), len(b)), matvec=matvec, dtype=right.dtype)
-    return torch.from_numpy(cg(operator, right, rtol=rtol, maxiter=most)[0]).to(b)
-
-
 @method("NTK", search={"ridge": (0.3, 30.0)})
 @torch.no_grad()
 def ntk(
@@ -174,14 +154,14 @@ def ntk(
     Notes on this implementation: with H = J_r^T J_r + ridge n I, step 4 is H^{-1} J_f^T e_f, the
     residuals e_f = e + J d_all taken at the optimum. By inverting the kernel matrix in blocks this
     equals the paper's w + P grad f(S_f)^T M V, which needs all n * classes gradients in memory.
-    Here H is never formed: J and J^T are applied by forward and reverse mode to a batch at a time,
-    and conjugate gradients solve to ``tolerance``. The paper linearises at the initialisation,
-    which an unlearner isn't given; here it is at Original (in eval mode), and the ridge pulls w + d
-    to zero as weight decay did. The ridge keeps its weight n in step 3, as in the paper's formula.
-    The official ridge is 0.1, for which the solver needs several hundred products; stopping early
-    isn't a milder step (on digits it forgets more). Residual "softmax" is official for
-    cross-entropy: softmax(f) - onehot(y) with the Jacobian of f.
+    Here H is never formed: J and J^T are applied to a batch at a time, and conjugate gradients
+    solve to ``tolerance``; stopping early isn't a milder step (on digits it forgets more). The
+    paper linearises at the initialisation, here it is at Original (in eval mode), and the ridge
+    pulls w + d to zero as weight decay did. The official ridge is 0.1; residual "softmax" is
+    official for cross-entropy.
     """
+    from scipy.sparse.linalg import LinearOperator, cg  # not for every import of rurklib
+
     linear = Linearised(model, batch_size)
     (xr, yr), (xf, yf) = retain, forget
     everything = torch.cat([xr, xf])
@@ -189,10 +169,13 @@ def ntk(
     e = linear.residuals(everything, torch.cat([yr, yf]), residual == "softmax")
 
     def solve(x: Tensor, b: Tensor) -> Tensor:
-        def hessian(d: Tensor) -> Tensor:
-            return linear.pull(x, linear.push(x, d)) + penalty * d
+        def hessian(d: np.ndarray) -> np.ndarray:
+            step = torch.from_numpy(d).to(b)
+            return (linear.pull(x, linear.push(x, step)) + penalty * step).numpy(force=True)
 
-        return solved(hessian, b, rtol=tolerance, most=iterations)
+        right = b.numpy(force=True)
+        operator = LinearOperator((len(b), len(b)), matvec=hessian, dtype=right.dtype)
+        return torch.from_numpy(cg(operator, right, rtol=tolerance, maxiter=iterations)[0]).to(b)
 
     d_all = -solve(everything, linear.pull(everything, e) + penalty * linear.weights)
     e_f = e[len(xr) :] + linear.push(xf, d_all)

@@ -7,8 +7,7 @@ of its own, refuses weights that aren't finite, and returns the copy in eval mod
 its algorithm alone. The types of its hyper-parameters say which values they may have.
 
 One that learns by SGD has a parameter ``sgd``, and its values are hyper-parameters like the others.
-A departure of all of these: the rate falls by half a cosine, RURK's schedule (its B.2), which their
-own papers don't have; ``schedule="constant"`` keeps it.
+All of these have RURK's schedule (its B.2), half a cosine; ``schedule="constant"`` keeps the rate.
 One with a parameter ``recipe`` is told by a study how its re-trained models are trained.
 """
 
@@ -48,9 +47,8 @@ def method(
 ) -> Callable[[Method], Method]:
     """Register an unlearning method under ``name`` and wrap it in the contract.
 
-    ``sgd`` is the default of its parameter of that name, whose values users see as hyper-parameters
-    of their own (``lr``, ``epochs`` ...). One that is None here, as ``clip`` may be, isn't offered.
-    ``search`` is the space in which to tune it.
+    ``sgd`` is the default of its parameter of that name, whose values other than None users see as
+    hyper-parameters (``lr``, ``epochs`` ...); ``search`` is the space in which to tune it.
     """
     learning = {k: v for k, v in asdict(sgd).items() if v is not None} if sgd else {}
     learning.pop("precision", None)  # every method takes it
@@ -73,9 +71,8 @@ def method(
             checks.disjoint(retain[0], forget[0])
             checks.logits(model, *retain)
             checks.logits(model, *forget)
-            for key, value in {"bounds": bounds, "precision": precision}.items():
-                if key in inspect.signature(algorithm).parameters:
-                    values[key] = value
+            if "bounds" in inspect.signature(algorithm).parameters:
+                values["bounds"] = bounds
             if sgd is not None:
                 own = {key: values.pop(key) for key in learning if key in values}
                 values["sgd"] = replace(sgd, precision=precision, **own)
@@ -147,15 +144,12 @@ def unlearn(
 ) -> nn.Module:
     """Make ``model`` forget: a new model, the given one untouched.
 
-    Args:
-        method: a name in ``rurklib.METHODS``, e.g. "GD" or "RURK".
-        model: Original, trained on retain + forget; takes floats in [0, 1], returns logits.
-        retain, forget: pairs (x [n, ...] uint8 or float in [0, 1], y int64 [n]) that share no
-            sample, on the model's device.
-        seed: decides every random choice of the method.
-        hyperparameters: the method's own; see its docstring. An unknown one is an error. Every
-            method has ``bounds`` ((0, 1); None: inputs have no range) and ``precision``: "float32"
-            (default), "bfloat16" or "auto", of the steps of SGD, if it takes any (rurklib.train).
+    ``method`` is a name in ``rurklib.METHODS``, e.g. "GD" or "RURK"; ``model`` is Original, trained
+    on retain + forget, takes floats in [0, 1] and returns logits; ``retain`` and ``forget`` are
+    pairs (x [n, ...] uint8 or float in [0, 1], y int64 [n]) that share no sample, on its device.
+    ``seed`` decides every random choice. ``hyperparameters`` are the method's own (see its
+    docstring), ``bounds`` ((0, 1); None: inputs have no range) and ``precision`` of the steps of
+    SGD, if it takes any (rurklib.train).
 
     Returns the unlearned model in eval mode. Raises InputError before any work if something can't
     be used, and :class:`Diverged`, an InputError, if the weights didn't stay finite.

@@ -60,12 +60,10 @@ def scrub(
         4. return the student;  KL = KL(teacher || student) of the softened outputs
 
     Notes on this implementation: the paper writes the sum E_r[alpha KL + gamma L] - E_f[KL]; its
-    code alternates passes, and so does this, with one optimiser for all steps and KL times
-    temperature^2. With ``batchnorm="frozen"`` the student starts where it agrees with its teacher
-    exactly; there the gradient of KL is 0, so the max-steps find nothing to enlarge and the method
-    hardly moves. In train mode, the code's and the default, the statistics of a batch of forget
-    samples alone set the two apart. Forget batches are smaller in the code (32); here one size
-    serves both. The defaults are the RURK paper's, gamma 0.6 on CIFAR-10.
+    code alternates passes, and so does this, with one optimiser for all steps. With
+    ``batchnorm="frozen"`` the student agrees with its teacher exactly at the start: the gradient of
+    KL is 0 there, and the method hardly moves. In train mode, the code's and the default, the
+    statistics of a batch of forget samples set the two apart. The defaults are the RURK paper's.
     """
     if max_epochs > sgd.epochs:
         raise checks.InputError(
@@ -126,10 +124,8 @@ def bad_teacher(
            the competent teacher's output for a retain sample, the other's for a forget sample
 
     Notes on this implementation: as in the paper, a share of the retain set does, drawn once.
-    Retain and forget samples share batches. No labels are used. Both teachers are in eval mode. The
-    paper's optimiser is Adam with lr 1e-4; SGD needs more, so lr is that of the other methods. KL
-    is a mean over samples; the official code divides by the classes too. The other defaults are the
-    paper's (batch_size 256 there).
+    Retain and forget samples share batches. Both teachers are in eval mode. The paper's optimiser
+    is Adam.
     """
     competent, incompetent = copy.deepcopy(model).eval(), copy.deepcopy(model).eval()
     reset([incompetent.requires_grad_(True)], seed)
@@ -144,9 +140,6 @@ def bad_teacher(
         return distillation_kl(model(x), target, temperature)
 
     return descend(model, loss, (x, forgotten), seed=seed, sgd=sgd)
-
-
-NEVER = -1e10  # a masked logit: its softmax is 0, and 0 times it is a number, as 0 * inf isn't
 
 
 @method(
@@ -170,15 +163,14 @@ def delete(model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sgd: SGD)
     ranks the classes that are left. No retain sample is needed.
 
     Notes on this implementation: T is found once, in eval mode; the official code asks Original at
-    each step. It is made for whole classes. Where part of a class is forgotten, which the paper
-    leaves open, each sample's label is masked: the student learns that these samples are surely not
-    of their class, which a re-trained model doesn't say of most, so with many steps it
-    over-forgets. The defaults are those of the official code's command for a class of CIFAR-10.
+    each step. It is made for whole classes: where part of a class is forgotten the student learns
+    that a sample is surely not of its class, which a re-trained model doesn't say of most, so with
+    many steps it over-forgets. The defaults are the official code's for a class of CIFAR-10.
     """
     x, y = forget
     with torch.no_grad(), evaluating(model):
         logits = torch.cat([model(as_float(batch)) for batch in x.split(sgd.batch_size)])
-    teacher = logits.scatter(1, y[:, None], NEVER)
+    teacher = logits.scatter(1, y[:, None], -1e10)  # softmax 0; with -inf KL would have 0 * inf
 
     def loss(x: Tensor, target: Tensor) -> Tensor:
         return distillation_kl(model(x), target, 1.0)

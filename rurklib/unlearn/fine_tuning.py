@@ -1,9 +1,7 @@
 """Fine-tuning from Original by SGD: GD, NGD, GA, NegGrad+, l1-sparse and RandomLabels.
 
 ``epochs`` are passes over the retain set; GA's are over the forget set, which is all that it sees.
-Defaults are those of Hsu et al. (tables of B.2 and B.3), where a method doesn't say otherwise. The
-certificates of GD's and NGD's papers need noise, bounded gradients, a projection or a convex loss;
-as baselines for deep nets the field runs them plain, and so does this.
+Defaults are those of Hsu et al. (tables of B.2 and B.3), where a method doesn't say otherwise.
 """
 
 import itertools
@@ -75,9 +73,8 @@ def ngd(
         1. at every step draw xi ~ N(0, sigma^2 I), one number for each weight
         2. w <- w - eta (g + xi)  with g the gradient of L(w, S_r)
 
-    Notes on this implementation: Hsu et al. say "as GD, with (sigma, eta)". Momentum is 0 here: the
-    update as printed has none, nor has the Langevin code that they follow (which scales the noise
-    as sqrt(2 eta) sigma xi; they, and this, as eta sigma xi). With the rate the noise falls to 0.
+    Notes on this implementation: momentum is 0, as the update is printed. Hsu et al. and this scale
+    the noise as eta sigma xi, the Langevin code as sqrt(2 eta) sigma xi.
     """
     weights = [p for p in model.parameters() if p.requires_grad]
     noise = generator(seed, 3, device=weights[0].device)
@@ -104,15 +101,10 @@ def ga(model: nn.Module, retain: Pair, forget: Pair, *, seed: int, sgd: SGD) -> 
 
     Notes on this implementation: so cited by Hsu et al. (Graves et al. subtract logged updates).
     Nothing holds the retain set, so a few steps too many destroy the model. With
-    ``batchnorm="train"`` (no paper says) running statistics drift to those of one class, and at Hsu
-    et al.'s rate that is all that happens on CIFAR-10: with frozen statistics forget accuracy stays
-    (first edition: ``git show 3a42100:tests/benchmarks/batchnorm.py``).
+    ``batchnorm="train"`` running statistics drift to those of one class, and at Hsu et al.'s rate
+    that is all that happens on CIFAR-10.
     """
-
-    def loss(x: Tensor, y: Tensor) -> Tensor:
-        return -F.cross_entropy(model(x), y)
-
-    return descend(model, loss, forget, seed=seed, sgd=sgd)
+    return descend(model, lambda x, y: -F.cross_entropy(model(x), y), forget, seed=seed, sgd=sgd)
 
 
 @method(
@@ -129,9 +121,8 @@ def neggrad_plus(
 
     Algorithm: minimise  L(w, S_r) - beta * L(w, S_f)  by SGD with a clipped gradient.
 
-    Notes on this implementation: Hsu et al.'s form, RURK without its perturbed term, lambda_f being
-    beta. Kurmanji et al.'s beta weighs the retain term and 1 - beta the forget term, without a
-    clip: this beta is their (1 - beta) / beta, this lr their beta * lr.
+    Notes on this implementation: Hsu et al.'s form, RURK without its perturbed term. Kurmanji et
+    al.'s beta weighs the retain term: (1 - beta) / beta of theirs is this beta, beta * lr this lr.
     """
 
     def loss(retained: Batch, forgotten: Batch) -> Tensor:
@@ -156,10 +147,8 @@ def l1_sparse(
     Algorithm: minimise  L(w, S_r) + gamma_t * ||w||_1  by SGD, where gamma_t falls in a straight
     line from gamma at the first step to 0 after the last.
 
-    Notes on this implementation: in the official code gamma falls by epochs, here by steps, so that
-    it falls within a single epoch too. The norm is over every weight that learns, biases and
-    BatchNorm's included, as there. The defaults are the official code's, but for gamma (0.2 there;
-    tune it: what is much depends on the net) and batch_size (256 there).
+    Notes on this implementation: in the official code gamma falls by epochs. The norm is over every
+    weight that learns, as there. Tune gamma (0.2 there).
     """
     steps, step = sgd.steps(len(retain[0])), itertools.count()
 
@@ -184,9 +173,7 @@ def random_labels(
         2. minimise the loss of retain and relabelled forget set together by SGD
 
     Notes on this implementation: a label is drawn once, as Graves et al. relabel their data set;
-    SalUn draws anew in each pass. A sample of either set counts the same, so a small forget set is
-    a small share of each batch. These papers give no values; the defaults are those of later
-    papers' baselines.
+    SalUn draws anew in each pass. The defaults are those of later papers' baselines.
     """
     classes = checks.logits(model, *retain)
     drawn = wrong_labels(forget[1], classes, generator(seed, 3, device=forget[1].device))

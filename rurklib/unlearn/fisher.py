@@ -8,13 +8,13 @@ Algorithm:
     2. square g entry by entry
     3. average over the samples
 
-Notes on this implementation: the square is taken per sample (``torch.func.vmap``). Peers square the
-mean gradient of a batch, which isn't the Fisher information: it depends on the batch size, and in
-it gradients of opposite sign cancel. The label is the given one, not drawn from the model, so this
-is the "empirical" Fisher of the field.
+Notes on this implementation: the square is taken per sample (``torch.func.vmap``); peers square the
+mean gradient of a batch, in which gradients of opposite sign cancel. The label is the given one,
+not drawn from the model, so this is the "empirical" Fisher of the field.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,12 +39,9 @@ def log_likelihood(logits: Tensor, y: Tensor) -> Tensor:
 def scores(
     model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 16, of: Of = log_likelihood
 ) -> Iterator[dict[str, Tensor]]:
-    """d/dw log p(y|x) of each sample, or of what ``of`` says instead, ``batch_size`` samples at a
-    time: for every parameter by its name a tensor ``[batch, *shape]``.
-
-    ``x`` is uint8 or float [n, ...], ``y`` int64 [n]. Eval mode, so that a sample's gradient is
-    its own; the model is left as found. ``batch_size`` decides the memory (that many copies of the
-    weights), not the result.
+    """d/dw log p(y|x) of each sample x [n, ...], y int64 [n], or of what ``of`` says instead: for
+    every parameter by its name a tensor ``[batch, *shape]``, ``batch_size`` samples at a time (it
+    decides the memory). In eval mode, so that a sample's gradient is its own.
     """
     weights = {name: p.detach() for name, p in model.named_parameters()}
 
@@ -61,11 +58,9 @@ def scores(
 def mean_of(
     change: Callable[[Tensor], Tensor], model: nn.Module, x: Tensor, y: Tensor, **options: Any
 ) -> dict[str, Tensor]:
-    """Mean over samples of their :func:`scores`, each entry changed first, by parameter's name.
-
-    With ``torch.square`` the diagonal Fisher information; with ``torch.positive`` minus the
-    gradient of the mean cross-entropy in eval mode.
-    """
+    """Mean over samples of their :func:`scores`, each entry changed first, by name: with
+    ``torch.square`` the diagonal Fisher information; with ``torch.positive`` minus the gradient of
+    the mean cross-entropy."""
     total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
     for batch in scores(model, x, y, **options):
         for name, g in batch.items():
@@ -111,19 +106,12 @@ def ssd(
         3. w_i <- beta_i w_i  with  beta_i = min(lambda * F_r,i / F_f,i, 1); the others stay
 
     Notes on this implementation: SSD's authors compare with F_D, on all training samples; the RURK
-    paper writes F_r, on the retain set, and so does this. The difference matters where the forget
-    set is large: with F_D, no alpha above |D| / |S_f| could select a weight. Alpha from the
-    official code doesn't carry over exactly, for the square there is of a batch's mean. A weight
-    that no retain sample depends on (F_r,i = 0 < F_f,i) becomes 0. The defaults are the RURK
-    paper's (alpha 100 on small CIFAR-5); ``dampening`` is its lambda.
+    paper writes F_r, on the retain set, and so does this. With F_D no alpha above |D| / |S_f| could
+    select a weight. A weight that no retain sample depends on (F_r,i = 0 < F_f,i) becomes 0. The
+    defaults are the RURK paper's (alpha 100 on small CIFAR-5); ``dampening`` is its lambda.
     """
     f, r = (mean_of(torch.square, model, *data) for data in (forget, retain))
     return dampen(model, f, r, alpha, dampening)
-
-
-def squared_length(logits: Tensor, y: Tensor) -> Tensor:
-    """||m(x)||^2 of one sample, whatever its label."""
-    return logits.square().sum()
 
 
 @method("LFSSD", search={"alpha": (1.5, 30.0), "dampening": (0.1, 3.0)})
@@ -146,12 +134,11 @@ def lfssd(
         1. O_f, O_r: mean of  |d/dw ||m(x)||^2|  over the forget and the retain set, at Original
         2. steps 2 and 3 of SSD, whose notes hold here too, with O for F
 
-    Notes on this implementation: m(x) are the logits. The official code takes the absolute value of
-    a batch's mean gradient, here it is taken per sample. A ratio of absolute values is about the
-    root of SSD's ratio of squares, and so is alpha. No labels are used. alpha 3.5 is the paper's
-    for samples drawn from all classes, as others report it (5 and 10 for whole classes).
+    Notes on this implementation: m(x) are the logits. alpha 3.5 is the paper's for samples drawn
+    from all classes, as others report it (5 and 10 for whole classes).
     """
-    f, r = (mean_of(torch.abs, model, *data, of=squared_length) for data in (forget, retain))
+    moved = partial(mean_of, torch.abs, model, of=lambda logits, y: logits.square().sum())
+    f, r = moved(*forget), moved(*retain)
     return dampen(model, f, r, alpha, dampening)
 
 
@@ -182,15 +169,10 @@ def fisher(
            B_i = mean over x of  sum over classes c of  p(c | x) (d/dw_i log p(c | x))^2
         2. w <- w + n,  n ~ N(0, alpha / B)
 
-    Notes on this implementation: the expectation over labels is exact, as in the official code (one
-    backward pass a class); with the given labels a well-fitted net has gradients near zero. The
-    variance before alpha is 1 / (B + 1e-8), at most ``ceiling``, as there: a weight that the retain
+    Notes on this implementation: the expectation over labels is exact, and the variance before
+    alpha is 1 / (B + 1e-8), at most ``ceiling``, as in the official code: a weight that the retain
     set never uses would else be drowned. A net at accuracy 1 has B below 1e-3 almost everywhere, so
     the noise is nearly white under the official ceiling; 1e4 with a smaller alpha lets B speak.
-    Variance alpha / B is the official code's and Hsu et al.'s; the paper derives one proportional
-    to B^(-1/2). Left out are the code's rules that the paper doesn't state (means over a layer's
-    inputs, ten times more on BatchNorm and the last layer). BatchNorm's running statistics stay.
-    alpha is in squared weight times information of one sample (official 1e-7 to 3e-6).
     """
     x, classes = retain[0], checks.logits(model, *retain)
     labels = (torch.full((len(x),), c, device=x.device) for c in range(classes))
@@ -239,11 +221,8 @@ def woodfisher(
 
     Notes on this implementation: p (g_f - g_r) is the gradient of the loss on all data less that on
     the retain set, which the step is to undo. WoodFisher puts the g_i g_i^T in one after another;
-    all at once is Woodbury's identity, the same inverse. The official unlearning code keeps a
-    single vector of the recursion, which is another matrix than F unless all g_i are parallel. Its
-    damping is 1, where WoodFisher has 1e-5; at 1 the steps of a well-fitted net, whose g_i are
-    small, come to plain gradient ascent. samples x weights numbers are held. BatchNorm's running
-    statistics stay. alpha 1 is the Newton step; in the official code it is 0.2, and tuned.
+    all at once is Woodbury's identity, the same inverse. At a damping of 1, the unlearning code's,
+    the steps of a well-fitted net come to plain gradient ascent (WoodFisher has 1e-5).
     """
     learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
 

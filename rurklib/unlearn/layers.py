@@ -8,12 +8,10 @@ What a layer is:
     2. a module with a weight matrix or kernel (2 dimensions or more) opens a layer
     3. what owns only vectors (BatchNorm) joins the layer before it, and so does a shortcut
 
-Notes on this implementation: this counts layers as the names of nets do: 18 in a ResNet-18, whose
-projection shortcuts aren't counted. So k = 5 is fc and the last two residual blocks there, the
-RURK paper's choice. The official code counts the shortcuts as well, re-initialises no BatchNorm
-layer, and leaves the frozen ones in train mode, where their running statistics move. Here
-"re-initialised" and "frozen" cover BatchNorm, and dropout stays off. New weights come from each
-module's own ``reset_parameters``, PyTorch's default. k is 5, but at most half of the layers.
+Notes on this implementation: this counts layers as the names of nets do: 18 in a ResNet-18. So k =
+5 is fc and the last two residual blocks there, the RURK paper's choice; the official code counts
+shortcuts too. "Re-initialised" and "frozen" cover BatchNorm, and dropout stays off. k is 5, but at
+most half of the layers.
 """
 
 from collections.abc import Iterator
@@ -58,9 +56,8 @@ def _owners(module: nn.Module, path: tuple[str, ...] = ()) -> Iterator[tuple[tup
 
 
 def last_layers(model: nn.Module, k: int | None = None) -> list[nn.Module]:
-    """The modules of the last ``k`` layers. None is the paper's 5, but at most half of the net's
-    layers: 5 of the 6 layers of a small net would be re-training. Raises InputError if the model
-    has fewer than k."""
+    """The modules of the last ``k`` layers; None is the paper's 5, but at most half of the net's.
+    Raises InputError if the model has fewer than k."""
     found = layers(model)
     if not found:
         raise checks.InputError("model has no layer with weights: expected at least one")
@@ -73,9 +70,8 @@ def last_layers(model: nn.Module, k: int | None = None) -> list[nn.Module]:
 
 def reset(modules: list[nn.Module], seed: int) -> None:
     """Re-initialise ``modules`` in place by their own ``reset_parameters``, BatchNorm's running
-    statistics included; frozen parameters stay as they are, for they can't learn anew. ``seed``
-    decides the weights; the global random state isn't touched. Raises InputError for a module that
-    has no such function."""
+    statistics included; frozen parameters stay as they are. ``seed`` decides the weights. Raises
+    InputError for a module that has no such function."""
     net = nn.ModuleList(modules)
     frozen = [(p, p.detach().clone()) for p in net.parameters() if not p.requires_grad]
     # A stream of its own, or a net of one layer would get the weights that Original started from.
@@ -97,9 +93,8 @@ def fine_tune(
 ) -> nn.Module:
     """Train ``trained``, parts of ``model``, on the retain set in place; the rest is frozen.
 
-    The whole model is put in eval mode, and nothing but these parts in train mode while they learn:
-    so the frozen layers' BatchNorm neither uses nor moves batch statistics. They need no gradient
-    either, which ends the backward pass at the first trained layer.
+    Nothing but these parts is in train mode while they learn, so the frozen layers' BatchNorm
+    neither uses nor moves batch statistics.
     """
     part = nn.ModuleList(trained)
     frozen = {p for p in model.parameters() if p.requires_grad} - set(part.parameters())
@@ -159,9 +154,7 @@ def retrain_quarter(
         1. re-initialise every layer: nothing of Original stays but what kind of net it is
         2. train on the retain set by the recipe of re-training, ``share`` of its epochs
 
-    Notes on this implementation: as many epochs as fit into the share, one at least. The schedule
-    is as much shorter, warm-up included, so that the rate still ends at 0. Where a study's
-    re-trained models start from a pre-trained net, this starts from new weights all the same.
+    Notes on this implementation: the schedule is as much shorter, so the rate still ends at 0.
     """
     reset([model], seed)
     recipe = Recipe() if recipe is None else recipe

@@ -24,11 +24,10 @@ def nearest_adversarial(
     steps: int = 50,
     bounds: Bounds = (0.0, 1.0),
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Step 1 for samples x [n, ...] float and y [n]: (x', y', distance).
+    """Step 1 for samples x [n, ...] float and y [n]: (x', y', distance in L2, [n]).
 
-    x' is the nearest copy found, ``distance`` (L2, float [n]) from x and inside ``bounds``, and the
-    model says y' != y. A sample that is wrong already is x, the model's answer and 0; one for which
-    nothing was found is x, y and infinity.
+    A sample that is wrong already is x, the model's answer and 0; one for which nothing was found
+    is x, y and infinity.
     """
     with torch.no_grad(), evaluating(model):
         said = model(x).argmax(1)
@@ -79,13 +78,9 @@ def amun(
            (``true_labels``) of the forget set with its own labels, together by SGD
 
     Notes on this implementation: Algorithm 1 takes what PGD-50 finds in the first ball that holds
-    something, which is up to twice as far as it need be. The nearest is what the paper wants and
-    argues with, so here DDN looks for it, as many steps long, and goes back to the border. To keep
-    the forget samples with their true labels is the paper's setting: the boundary is to come close
-    to them, which lowers the confidence, not to cross them. y' is Original's answer, so that these
-    labels are wrong but no news to it. A sample that Original gets wrong already is its own
-    neighbour. One that has none after DOUBLINGS (a net that always gives one answer) is left out.
-    steps 50 is the paper's; epsilon is in units of the input.
+    something, up to twice as far as it need be; here DDN looks for the nearest. The forget samples
+    keep their true labels, as in the paper: the boundary is to come close to them, not to cross
+    them. One that has no x' after DOUBLINGS is left out.
     """
     x, y = as_float(forget[0]), forget[1]
     pieces = [
@@ -138,8 +133,7 @@ def boundary_shrink(
 
     Notes on this implementation: y' is found once, at Original, and taught on the clean sample.
     Where tau is too small to cross a boundary the paper's code would teach the true label; the
-    paper wants the nearest but incorrect one, and so does this. Nothing holds the retain set, as
-    with GA. tau is in units of the input; tau, epochs and lr are the paper's.
+    paper wants the nearest but incorrect one, and so does this.
     """
     x, y = forget
     pieces = zip(x.split(sgd.batch_size), y.split(sgd.batch_size), strict=True)
@@ -175,17 +169,13 @@ def jit(
            estimate of the Lipschitz constant around x
         3. minimise k by SGD; no retain sample and no label is used
 
-    The copies are those on which r_tau is counted, and those that RURK draws. RURK lowers how often
-    they are recognised; JiT wants x and its copies to be given the same logits. Where that costs x
-    its class, the copies lose it too. Where it doesn't, a net that is flat around x recognises
-    copies as surely as x itself, and r_tau grows.
+    RURK lowers how often such copies are recognised; JiT wants x and its copies to have the same
+    logits. Where that costs x its class, the copies lose it too. Where it doesn't, a net that is
+    flat around x recognises copies as surely as x itself, and r_tau grows.
 
     Notes on this implementation: m(x') is a constant, as in the official code: m(x) is pulled to
-    where its copies are, not they to it. (In the paper's Algorithm 1 both learn.) Copies are
-    clipped to the bounds, and ||x - x'|| is what is left. k is a mean over samples, the code's a
-    sum over batches of 128. The code leaves the net in train mode, so BatchNorm's running
-    statistics drift to those of the forget set; "frozen" keeps them. tau is in units of the input
-    (the official code's default is 0.1 for inputs divided by 0.27).
+    where its copies are. k is a mean over samples. The code leaves the net in train mode, so that
+    BatchNorm's running statistics drift to those of the forget set; "frozen" keeps them.
     """
     noise = generator(seed, 3, device=forget[0].device)
 

@@ -30,26 +30,23 @@ give them::
 Notes on this implementation: Algorithm 1 prints ``w + grad Loss``; descent is meant. With the label
 condition v copies are drawn, and those that the net being updated (in eval mode) doesn't recognise
 are dropped. As in Eq. 6 the mean is over the members of each sample's V first, then over samples: a
-sample with few members weighs as much as any other, one with none contributes 0.
+sample with none contributes 0.
 
-B.4 says, in short: torchattacks maximise the loss, so pick a random y' != y, solve max_z l(w,
-(z, y')), and flip the regulariser's sign, to encourage the label y' near forget samples. Here each
-copy at each step draws its own y', all wrong labels alike; FGSM or PGD moves x' away from y'; the
-last term of line 17 becomes  + lambda_a * mean of l(w, (x', y')) over V. The clean forget term
-keeps its sign, which B.4 doesn't mention. A perturbation that looks at no model gives plain noise.
-m(x') = y stays a condition on the true label.
+B.4 says, in short: pick a random y' != y, solve max_z l(w, (z, y')), and flip the regulariser's
+sign, to encourage the label y' near forget samples. Here each copy at each step draws its own y';
+FGSM or PGD moves x' away from y'; the last term of line 17 becomes  + lambda_a * mean of
+l(w, (x', y')) over V. The clean forget term keeps its sign. m(x') = y stays a condition on the true
+label.
 
 What the paper doesn't say is how BatchNorm is treated: in train mode a batch of forget samples
 alone is normalised by its own statistics, not those that the model is used with. The default here
-is ``batchnorm="frozen"``; "train" is what ``model.train()`` in the usual training loop does. On
-digits, with settings tuned for frozen statistics, that over-forgets; on small CIFAR-5 the mean
-ratio over seeds stays the same (notebooks 2 and 95). B.2's cap of 200 iterations, which would end
-within the first of its two epochs, isn't followed.
+is ``batchnorm="frozen"``; on digits, with settings tuned for it, "train" over-forgets (notebooks 2
+and 95). B.2's cap of 200 iterations, which would end within its first epoch, isn't followed.
 
 The defaults are the paper's, but for lambda_a, which is 0.00045 on CIFAR-10. tau is in units of the
-input (Gaussian copies, the default, have it as their standard deviation and fill no ball), v counts
-copies of a sample, ``perturbation`` is a name in ``PERTURBATIONS``. The subtracted losses have no
-bound: few epochs, and ``clip``, the largest norm of a step's gradient, keep them from running away.
+input (Gaussian copies have it as their standard deviation and fill no ball). The subtracted losses
+have no bound: few epochs, and ``clip``, the largest norm of a step's gradient, keep them from
+running away.
 """
 
 import inspect
@@ -63,10 +60,10 @@ from pydantic import AfterValidator
 from torch import Tensor, nn
 
 from rurklib import checks
-from rurklib.perturb import PERTURBATIONS, Perturbation
+from rurklib.perturb import PERTURBATIONS
 from rurklib.tensors import Bounds, Pair, evaluating, generator
-from rurklib.train import SGD, Batch, Count, NotNegative, Precision
-from rurklib.unlearn.contract import SEARCH, Method, check, method, unlearn
+from rurklib.train import SGD, Batch, Count, NotNegative
+from rurklib.unlearn.contract import EVERY_METHODS, METHODS, SEARCH, Method, check, method, unlearn
 from rurklib.unlearn.distillation import scrub
 from rurklib.unlearn.fine_tuning import descend_in_pairs, gd, ngd, wrong_labels
 from rurklib.unlearn.fisher import ssd
@@ -101,23 +98,24 @@ def rurk_loss(
 ) -> RurkLoss:
     """total = retain - lambda_f * forget - lambda_a * perturbed (Algorithm 1, line 17).
 
-    ``retain`` and ``forget`` are batches (x [n, ...] float inside ``bounds``, y int64 [n]); the
-    three losses are mean cross-entropies, ``perturbed`` the mean over samples of kappa in Eq. 6.
-    With ``target="random"`` it is that of wrong labels and enters with + lambda_a (B.4). The terms
-    use the model in the mode that it is in, the copies are found in eval mode. Raises InputError
-    for a value that RURK can't have.
+    ``retain`` and ``forget`` are batches (x [n, ...] float inside ``bounds``, y int64 [n]); losses
+    are mean cross-entropies, ``perturbed`` the mean over samples of kappa in Eq. 6. With
+    ``target="random"`` it is that of wrong labels and enters with + lambda_a (B.4). The terms use
+    the model in its mode, copies are found in eval mode. Raises InputError for other values.
     """
     check("RURK", {"tau": tau, "lambda_f": lambda_f, "lambda_a": lambda_a, "v": v})
     check("RURK", {"perturbation": perturbation, "target": target})
     (x_r, y_r), (x_f, y_f) = retain, forget
-    ball = _ball(perturbation, target)
+    if target == "random" and PERTURBATIONS[perturbation].gradient_based:
+        perturbation += "-untargeted"  # away from a wrong label (B.4)
+        checks.one_of("perturbation for target 'random'", perturbation, PERTURBATIONS)
     copies, taught, members = [], [], []
     with torch.no_grad(), evaluating(model):  # x' is data: no gradient through how it was found
         for _ in range(v):  # lines 11 to 14
             y = y_f
             if target == "random":
                 y = wrong_labels(y_f, model(x_f[:1]).shape[1], generator)
-            x = ball.sample(model, x_f, y, tau, [generator], bounds)
+            x = PERTURBATIONS[perturbation].sample(model, x_f, y, tau, [generator], bounds)
             copies.append(x)
             taught.append(y)
             members.append(model(x).argmax(1) == y_f if recognised_only else y_f >= 0)
@@ -130,14 +128,6 @@ def rurk_loss(
     sign = -1 if target == "random" else 1  # B.4 flips it
     total = loss_r - lambda_f * loss_f - sign * lambda_a * loss_a  # line 17
     return RurkLoss(total, loss_r, loss_f, loss_a)
-
-
-def _ball(perturbation: str, target: Target) -> Perturbation:
-    """How copies are found: towards the label y, or away from a wrong one (B.4)."""
-    if target == "random" and PERTURBATIONS[perturbation].gradient_based:
-        perturbation = f"{perturbation}-untargeted"
-        checks.one_of("perturbation for target 'random'", perturbation, PERTURBATIONS)
-    return PERTURBATIONS[perturbation]
 
 
 @method(
@@ -171,62 +161,39 @@ def rurk(
 ) -> nn.Module:
     """Fine-tune ``model``, which ``@method`` has copied, with :func:`rurk_loss` (Algorithm 1)."""
     noise = generator(seed, 3, device=retain[0].device)
+    options: dict[str, Any] = {"tau": tau, "lambda_f": lambda_f, "lambda_a": lambda_a, "v": v}
+    options |= {"perturbation": perturbation, "target": target, "bounds": bounds}
+    options |= {"recognised_only": recognised_only, "generator": noise}
 
     def loss(retained: Batch, forgotten: Batch) -> Tensor:
-        return rurk_loss(
-            model,
-            retained,
-            forgotten,
-            tau=tau,
-            lambda_f=lambda_f,
-            lambda_a=lambda_a,
-            v=v,
-            perturbation=perturbation,
-            recognised_only=recognised_only,
-            target=target,
-            generator=noise,
-            bounds=bounds,
-        ).total
+        return rurk_loss(model, retained, forgotten, **options).total
 
     return descend_in_pairs(model, loss, retain, forget, seed=seed, sgd=sgd)
 
 
-def then_rurk(
-    model: nn.Module,
-    method: str,
-    retain: Pair,
-    forget: Pair,
-    *,
-    seed: int = 0,
-    bounds: Bounds = (0.0, 1.0),
-    precision: Precision = "float32",
-    first: Mapping[str, Any] | None = None,
-    **values: Any,
-) -> nn.Module:
-    """Unlearn by ``method``, a name in ``METHODS``, then by RURK: asks whether residual knowledge
-    that another method left is taken away as well, and what is lost by it.
-
-    ``first`` are hyper-parameters of the first method, such as ``{"lr": 0.1}``; all others are
-    RURK's. Both are given the same samples, bounds and seed, as if they had been called in a row:
-    nothing of the first but its weights (and running statistics) goes on to RURK, no momentum nor
-    schedule. Raises InputError as both methods do.
-    """
-    shared: dict[str, Any] = {"seed": seed, "bounds": bounds, "precision": precision}
-    start = unlearn(method, model, retain, forget, **shared, **(first or {}))
-    return rurk(start, retain, forget, **shared, **values)
-
-
 def _row(name: str) -> None:
-    """NAME+RURK in ``METHODS``: a row of the studies' tables, with RURK's signature and first."""
+    """NAME+RURK in ``METHODS``: is residual knowledge that another method left taken away too?"""
 
-    def both(model: nn.Module, retain: Pair, forget: Pair, **values: Any) -> nn.Module:
-        return then_rurk(model, name, retain, forget, **values)
+    def both(
+        model: nn.Module,
+        retain: Pair,
+        forget: Pair,
+        *,
+        first: Mapping[str, Any] | None = None,
+        **values: Any,
+    ) -> nn.Module:
+        """The two in a row, given the same samples, bounds and seed: nothing of the first but its
+        weights (and running statistics) goes on to RURK. ``first`` are its hyper-parameters, such
+        as ``{"lr": 0.1}``; all others are RURK's."""
+        check(f"{name}+RURK", values)  # before any work
+        shared = {key: values[key] for key in EVERY_METHODS if key in values}
+        start = unlearn(name, model, retain, forget, **shared, **(first or {}))
+        return rurk(start, retain, forget, **values)
 
-    own = [inspect.signature(then_rurk).parameters[key] for key in ("first", "precision")]
-    parameters = [*inspect.signature(rurk).parameters.values(), *own]
-    both.__doc__ = f"{name}, then RURK: see :func:`then_rurk`."
+    own = inspect.signature(both).parameters["first"]
+    parameters = [*inspect.signature(rurk).parameters.values(), own]
     both.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    method(f"{name}+RURK", search=SEARCH["RURK"])(both)
+    METHODS[f"{name}+RURK"], SEARCH[f"{name}+RURK"] = both, SEARCH["RURK"]
 
 
 # Imported, not looked up: the keys of stored models follow imports.

@@ -11,11 +11,8 @@ Algorithm:
        weights outside the mask stay as they are, to the bit
 
 Notes on this implementation: the mask ranks the weights of all layers together, as the official
-code; of equal ones as many are taken as the share asks for. g is taken in eval mode. Weight decay
-enters through the loss, so that it too stops at the mask. The wrong labels exclude the true one, as
-the paper says (its code includes it), and are drawn anew in each pass, as in the code. Retain and
-forget samples share batches, as in the code for CIFAR-100. BatchNorm's running statistics are no
-weights: with ``batchnorm="train"`` they move.
+code; g is taken in eval mode. Weight decay enters through the loss, so that it too stops at the
+mask. The wrong labels exclude the true one, as the paper says (its code includes it).
 """
 
 from collections.abc import Iterator, Mapping

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 
 from rurklib import unlearn
-from rurklib.unlearn.closed_form import Linearised, fit_head, ntk
+from rurklib.unlearn.closed_form import ntk
 
 EXACT = {"tolerance": 1e-8, "iterations": 1000}
 
@@ -65,25 +65,3 @@ def test_cr_sees_the_inputs_of_the_last_layer_and_a_bias_is_one_more_feature(sam
     alone = unlearn("CR", head, (ones[0], yr), (ones[1], yf), **bounds)[0]
     both = torch.cat([whole.weight, whole.bias[:, None]], 1)
     torch.testing.assert_close(both, alone.weight, atol=1e-6, rtol=0)
-
-
-def test_fit_is_an_optimum_where_features_differ_in_size(rng):
-    """Catches Newton's method with full steps, which runs away there."""
-    g = rng(4)
-    z = torch.randn(12, 2, generator=g).double()
-    z *= 10 ** (3 * torch.rand(12, 1, generator=g).double() - 1)
-    s = torch.randn(12, generator=g).double().sign()
-    w = fit_head(z, s, 0.01).requires_grad_()
-    loss = F.softplus(-s * (z @ w)).sum() + 0.01 / 2 * len(z) * w @ w
-    assert torch.autograd.grad(loss, w)[0].abs().max() < 1e-7
-
-
-def test_products_are_transposes_and_batches_do_not_matter(cnn, images, rng):
-    """Catches BatchNorm in train mode (outputs then depend on the batch), and a forward and a
-    reverse product that belong to different matrices."""
-    model, (x, _) = cnn().train(), images(7)
-    one, many = Linearised(model, 7), Linearised(model, 3)
-    d, e = torch.randn(one.weights.shape, generator=rng(1)), torch.randn(7, 3, generator=rng(2))
-    torch.testing.assert_close((one.push(x, d) * e).sum(), d @ one.pull(x, e), rtol=1e-4, atol=0)
-    torch.testing.assert_close(one.push(x, d), many.push(x, d), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(one.pull(x, e), many.pull(x, e), rtol=1e-4, atol=1e-4)

@@ -1,6 +1,7 @@
 """The contract, held by every method; nets of unusual kinds; precision."""
 
 import copy
+from importlib import import_module
 from typing import ClassVar
 
 import pytest
@@ -11,6 +12,7 @@ from rurklib import METHODS, InputError, unlearn
 from rurklib.unlearn.contract import Diverged, defaults, method
 
 NAMES = tuple(METHODS)
+import_module("sklearn.linear_model")  # its first import draws from Python's random state, once
 
 
 @pytest.fixture

@@ -76,13 +76,3 @@ def test_the_label_is_that_across_the_boundary_not_the_runner_up(linear):
     x, y = torch.zeros(1, 1, dtype=torch.float64), torch.tensor([0])
     assert nearest_labels(net, x, y, tau=0.1, bounds=None).tolist() == [2]
     assert nearest_labels(net, x, y, tau=0.0, bounds=None).tolist() == [1]
-
-
-@pytest.mark.parametrize("tau", [0.0, 0.01, 0.3])
-def test_the_label_is_never_the_samples_own(tau, cnn, images):
-    model, (x, y) = cnn().train(), images(60)
-    own = model.eval()(x).argmax(1)
-    model.train()
-    for labels in (y, own):
-        assert bool((nearest_labels(model, x, labels, tau=tau) != labels).all())
-    assert model.training

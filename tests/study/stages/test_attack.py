@@ -66,7 +66,7 @@ def test_the_few_shot_attack_trains_the_model_itself(run, attacked):
     """Fails if it is given the folded net that other attacks ask: it has no BatchNorm to train."""
     model = study.load_models(run, [("RURK", 0)])["RURK", 0]
     pair = study.class_parts(run, FEW["most"])["forget set"]
-    curve = few_shots(model, study.validation_of_class(run, FEW["shots"]), pair)[1]
+    curve = few_shots(model, study.validation_of_class(run, FEW["shots"]), pair)
     found = attacked[0][("RURK", 0)]["few shots"]["forget set"]
     assert np.allclose(found, curve[-1].numpy(), atol=1e-5)
     assert not np.allclose(found, curve[0].numpy(), atol=0.1)

@@ -8,7 +8,7 @@ import pytest
 
 from rurklib import InputError, metrics, study
 from rurklib.metrics.registry import METRICS, metric
-from rurklib.metrics.shadow_models import klom_normal
+from rurklib.metrics.shadow_models import klom
 from rurklib.study import files
 from rurklib.study.report.tables import results_table
 from rurklib.study.run import open_existing, open_run
@@ -59,7 +59,7 @@ def test_klom_is_beside_the_other_references(run, summary):
     nets = study.load_models(run, names)
     margins = np.stack([metrics.confidence(net, *forget).numpy() for net in nets.values()])
     row = summary[(summary.method == "Re-train") & (summary.seed == names[0][1])].iloc[0]
-    assert row.klom == pytest.approx(klom_normal(margins[:1], margins[1:]).mean())
+    assert row.klom == pytest.approx(klom(margins[:1], margins[1:]).mean())
 
 
 def test_seconds_are_those_of_the_making_and_their_share_that_of_retraining(run, summary):
