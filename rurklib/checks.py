@@ -32,7 +32,8 @@ def one_of(what: str, value: object, allowed: Iterable[str]) -> str:
         return value
     near = difflib.get_close_matches(str(value).lower(), names, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(repr(names[n]) for n in near)}? " if near else ""
-    raise InputError(f"unknown {what} {value!r}: {hint}known: {', '.join(names.values())}")
+    known = ", ".join([*names.values()][:40]) + (", ..." if len(names) > 40 else "")
+    raise InputError(f"unknown {what} {value!r}: {hint}known: {known}")
 
 
 Settings = TypeVar("Settings")
