@@ -171,28 +171,35 @@ def rurk(
     return descend_in_pairs(model, loss, retain, forget, seed=seed, sgd=sgd)
 
 
+def then_rurk(
+    model: nn.Module,
+    method: str,
+    retain: Pair,
+    forget: Pair,
+    *,
+    first: Mapping[str, Any] | None = None,
+    **values: Any,
+) -> nn.Module:
+    """Unlearn by ``method``, a name in ``METHODS``, then by RURK: is residual knowledge that
+    another method left taken away too? ``first`` are the first method's hyper-parameters, such as
+    ``{"lr": 0.1}``; all others are RURK's. Nothing of the first but its weights (and running
+    statistics) goes on to RURK. Raises InputError as both methods do."""
+    check("RURK", values)  # before any work
+    shared = {key: values[key] for key in EVERY_METHODS if key in values}
+    start = unlearn(method, model, retain, forget, **shared, **(first or {}))
+    return rurk(start, retain, forget, **values)
+
+
 def _row(name: str) -> None:
-    """NAME+RURK in ``METHODS``: is residual knowledge that another method left taken away too?"""
+    """NAME+RURK in ``METHODS``, a row of the studies' tables."""
 
-    def both(
-        model: nn.Module,
-        retain: Pair,
-        forget: Pair,
-        *,
-        first: Mapping[str, Any] | None = None,
-        **values: Any,
-    ) -> nn.Module:
-        """The two in a row, given the same samples, bounds and seed: nothing of the first but its
-        weights (and running statistics) goes on to RURK. ``first`` are its hyper-parameters, such
-        as ``{"lr": 0.1}``; all others are RURK's."""
-        check(f"{name}+RURK", values)  # before any work
-        shared = {key: values[key] for key in EVERY_METHODS if key in values}
-        start = unlearn(name, model, retain, forget, **shared, **(first or {}))
-        return rurk(start, retain, forget, **values)
+    def both(model: nn.Module, retain: Pair, forget: Pair, **values: Any) -> nn.Module:
+        return then_rurk(model, name, retain, forget, **values)
 
-    own = inspect.signature(both).parameters["first"]
+    own = inspect.signature(then_rurk).parameters["first"]
     parameters = [*inspect.signature(rurk).parameters.values(), own]
     both.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    both.__doc__ = f"{name}, then RURK: :func:`then_rurk`."
     METHODS[f"{name}+RURK"], SEARCH[f"{name}+RURK"] = both, SEARCH["RURK"]
 
 
