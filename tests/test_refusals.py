@@ -186,8 +186,11 @@ ROWS = [
     # training and data
     (lambda: trained(BROKEN), "hold NaN or infinity"),
     (lambda: trained(2 * X, adversarial=0.1), "x spans"),
-    (lambda: trained(augment="crop"), "unknown augment 'crop'"),
-    (lambda: trained(X.flatten(1), augment="flip"), "expected images (c, h, w), but samples have"),
+    (lambda: trained(augment="crop"), "augment = 'crop'"),
+    (
+        lambda: trained(X.flatten(1), augment="flip-crop"),
+        "expected images (c, h, w), but samples have",
+    ),
     (lambda: iris(features=(4,)), "feature"),
     (lambda: data(x=torch.full((40, 1), 9.0)), "toy train x spans"),
     (lambda: data(test=(X, Y + 2)), "toy test y spans 2 ... 4"),
