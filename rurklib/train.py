@@ -12,7 +12,6 @@ AVX-512 with bfloat16), and float32 elsewhere.
 
 *Augmentation.* Images change at random while the net learns them. The changes are drawn for a whole
 pass beforehand, on the CPU from a generator of its own, so they are the same on every device.
-To add one: a function that applies choices, and a line in :data:`AUGMENTATIONS`.
 
 *Adversarial training* (Madry et al., "Towards Deep Learning Models Resistant to Adversarial
 Attacks", ICLR 2018) replaces each batch by copies on which the net, as it is, has the largest loss
@@ -23,11 +22,11 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import count, islice
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
@@ -38,27 +37,15 @@ from rurklib.tensors import Pair, as_float, generator, seeded
 Batch = tuple[Tensor, Tensor]
 
 
-class Augmentation(NamedTuple):
-    """``ends(shape)`` gives, for samples of ``shape`` (c, h, w), how many values each of k choices
-    has; ``apply(x, choices)`` changes a batch x [n, c, h, w] by choices [n, k], all drawn alike."""
-
-    ends: Callable[[tuple[int, ...]], tuple[int, ...]]
-    apply: Callable[[Tensor, Tensor], Tensor]
-
-    def draw(self, n: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """Choices int64 [n, k] for n samples."""
-        drawn = [torch.randint(end, (n,), generator=generator) for end in self.ends(shape)]
-        return torch.stack(drawn, 1)
-
-
 def padding(shape: tuple[int, ...]) -> tuple[int, int]:
     """How far a crop is shifted at most, down and across: an eighth of the size, 4 of 32 pixels."""
     return max(1, shape[-2] // 8), max(1, shape[-1] // 8)
 
 
-def flip(x: Tensor, choices: Tensor) -> Tensor:
-    """Mirror left and right the samples whose choice [n, 1] is 1."""
-    return torch.where(choices[:, 0].bool()[:, None, None, None], x.flip(-1), x)
+def draw_crops(n: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Choices for :func:`flip_crop`, int64 [n, 3], for samples of ``shape`` (c, h, w)."""
+    ends = [2 * p + 1 for p in padding(shape)]
+    return torch.stack([torch.randint(e, (n,), generator=generator) for e in (*ends, 2)], 1)
 
 
 def flip_crop(x: Tensor, choices: Tensor) -> Tensor:
@@ -78,13 +65,6 @@ def flip_crop(x: Tensor, choices: Tensor) -> Tensor:
     return wide.gather(2, at.view(n, 1, h * w).expand(n, c, h * w)).view(n, c, h, w)
 
 
-AUGMENTATIONS: dict[str, Augmentation | None] = {
-    "none": None,
-    "flip": Augmentation(lambda shape: (2,), flip),
-    "flip-crop": Augmentation(lambda shape: (*(2 * p + 1 for p in padding(shape)), 2), flip_crop),
-}
-
-
 def batches(
     x: Tensor,
     y: Tensor,
@@ -94,33 +74,29 @@ def batches(
     generator: torch.Generator,
     device: torch.device | None = None,
     start: int = 0,
-    augment: str = "none",
     choices: torch.Generator | None = None,
 ) -> Iterator[Batch]:
     """Shuffled batches (x float, y) for ``epochs`` passes, each sample once a pass.
 
     A pass is cut into ceil(n / size) batches of nearly equal length, so there is no tiny last
     batch (BatchNorm can't be trained on a batch of one). A batch is moved to ``device`` (default:
-    it stays where x is), as bytes if it is bytes, and there changed by an augmentation that draws
-    from the generator ``choices``. The first ``start`` passes are left out; the others are as if
+    it stays where x is), as bytes if it is bytes, and there cropped and mirrored as the generator
+    ``choices`` says (None: not). The first ``start`` passes are left out; the others are as if
     they had been made.
     """
-    change = AUGMENTATIONS[augment]
     device = x.device if device is None else device
     y = y.to(x.device)
     for epoch in range(epochs):
         # On the device once a pass: an index that comes from the host makes every step wait.
         order = torch.randperm(len(x), generator=generator).to(x.device)
-        drawn = None
-        if change and choices:
-            drawn = change.draw(len(x), x.shape[1:], choices).to(device)
+        crops = choices and draw_crops(len(x), x.shape[1:], choices).to(device)
         if epoch < start:
             continue
         for part in torch.arange(len(x)).tensor_split(-(-len(x) // size)):
             at = slice(int(part[0]), int(part[-1]) + 1)
             xb, yb = x[order[at]].to(device), y[order[at]].to(device)
-            if change and drawn is not None:
-                xb = change.apply(xb, drawn[at])
+            if isinstance(crops, Tensor):
+                xb = flip_crop(xb, crops[at])
             yield as_float(xb), yb
 
 
@@ -231,10 +207,6 @@ class SGD:
         )
 
 
-def _augmentation(name: str) -> str:
-    return checks.one_of("augment", name, AUGMENTATIONS)
-
-
 @checks.values
 class Recipe(SGD):
     """What :func:`rurklib.train.fit` takes: SGD, and what else a training may ask for.
@@ -243,7 +215,7 @@ class Recipe(SGD):
         warmup: passes, or parts of one, over which the rate rises before it falls; at most all.
         nesterov: Nesterov's momentum, which needs a momentum above 0.
         label_smoothing: share of each label that is spread over all classes, in [0, 1].
-        augment: a name in ``rurklib.train.AUGMENTATIONS``.
+        augment: "flip-crop" shows :func:`flip_crop` of each image, otherwise in every pass.
         adversarial: radius (L-inf, of inputs in [0, 1]) within which copies that the net errs on
             are learned in place of the samples (:mod:`rurklib.train`); 0: none.
     """
@@ -254,7 +226,7 @@ class Recipe(SGD):
     warmup: NotNegative = 0.0
     nesterov: bool = False
     label_smoothing: Annotated[float, Field(ge=0, le=1)] = 0.0
-    augment: Annotated[str, AfterValidator(_augmentation)] = "none"
+    augment: Literal["none", "flip-crop"] = "none"
     adversarial: NotNegative = 0.0
 
 
@@ -374,8 +346,7 @@ def fit(
             generator=generator(seed, 10),
             device=next(model.parameters()).device,
             start=done,
-            augment=recipe.augment,
-            choices=generator(seed, 11),
+            choices=None if recipe.augment == "none" else generator(seed, 11),
         )
         for epoch in range(done, recipe.epochs):
             yield from islice(data, a_pass)

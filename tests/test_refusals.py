@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rurklib import InputError, checks, perturb, residual_knowledge, rurk_loss, unlearn
-from rurklib.data import Dataset, forget_part_of_a_class, iris, subsample
+from rurklib.data import Dataset, forget_part_of_a_class, subsample
 from rurklib.evasive import noise_brittle
 from rurklib.metrics import registry
 from rurklib.models import build
@@ -184,9 +184,11 @@ ROWS = [
     # training and data
     (lambda: trained(BROKEN), "hold NaN or infinity"),
     (lambda: trained(2 * X, adversarial=0.1), "x spans"),
-    (lambda: trained(augment="crop"), "unknown augment 'crop'"),
-    (lambda: trained(X.flatten(1), augment="flip"), "expected images (c, h, w), but samples have"),
-    (lambda: iris(features=(4,)), "feature"),
+    (lambda: trained(augment="crop"), "augment = 'crop'"),
+    (
+        lambda: trained(X.flatten(1), augment="flip-crop"),
+        "expected images (c, h, w), but samples have",
+    ),
     (lambda: data(x=torch.full((40, 1), 9.0)), "toy train x spans"),
     (lambda: data(test=(X, Y + 2)), "toy test y spans 2 ... 4"),
     (lambda: replace(SPLIT, forget=SPLIT.retain), "35 samples are in retain and in forget"),

@@ -70,7 +70,7 @@ STUDY = [
     ("--seeds 1,1", "different whole numbers"),
     ("--seeds 1000", "those of the re-trained references"),
     ("--jobs 0", "jobs = 0"),
-    ("--set augment=flips", "unknown augment 'flips': did you mean 'flip'"),
+    ("--set augment=flips", "augment = 'flips': expected"),
     ("--set precision=half", "precision = 'half': expected"),
     ("--set warmup=-1", "warmup = -1.0"),
     ("--set nesterov=2", "nesterov = 2: expected a bool"),

@@ -79,7 +79,7 @@ def test_run_json_says_what_differs_and_no_more():
     news = {"image_size", "train_images", "test_images", "validation_of_train", "seeds", "paper"}
     assert not (refined | news) & digits.settings().keys()
     assert digits.changed({"augment": "none", "warmup": 0}) == digits
-    assert digits.changed({"augment": "flip"}).training("Re-train").augment == "flip"
+    assert digits.changed({"augment": "flip-crop"}).training("Re-train").augment == "flip-crop"
     short = fast.changed({"epochs": 1})
     assert short.training("Original").warmup == 1.0  # not refused: it is to see that all runs
     assert short.settings()["warmup"] == 2.0
