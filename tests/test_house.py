@@ -87,19 +87,3 @@ def test_whatever_is_public_says_what_it_does():
             if named and not node.name.startswith("_") and not ast.get_docstring(node):
                 silent.append(f"{path.relative_to(ROOT)}: {node.name}")
     assert not silent
-
-
-def test_the_measurement_sees_neither_paths_nor_figures():
-    """Imports between rooms are lint-imports' concern; this is about what isn't ours."""
-    for path in sorted((ROOT / "rurklib" / "residual").glob("*.py")):
-        imported = {
-            name.split(".")[0]
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(node, (ast.Import, ast.ImportFrom))
-            for name in (
-                [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else [alias.name for alias in node.names]
-            )
-        }
-        assert not imported & {"pathlib", "os", "matplotlib", "seaborn", "ipywidgets"}, path
