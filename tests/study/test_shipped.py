@@ -105,9 +105,7 @@ def test_one_made_otherwise_is_made_again_and_what_comes_of_it(made, tmp_path, m
     edited = lambda m: "edited" if m == "rurklib.train" else statements(m)  # noqa: E731
     monkeypatch.setattr(source, "_statements", edited)
     all_of(another(tmp_path / "edited"))
-    originals = NAMES[:3]  # trained to the same bits, so that what is unlearned is taken again
-    assert made[:3] == originals
-    assert "GD-seed0" not in made  # its module doesn't train
+    assert made[:3] == NAMES[:3]
 
 
 def test_another_torch_takes_them_under_its_own_key(trained, made, tmp_path, monkeypatch):
