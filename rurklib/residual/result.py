@@ -15,7 +15,7 @@ from rurklib.residual import statistics
 from rurklib.residual.counts import Counts
 from rurklib.residual.exchange import Exchange, exchange
 from rurklib.residual.flags import Flag, unlike
-from rurklib.residual.verdict import LEVEL, OVER, RESIDUAL, Verdict, judge
+from rurklib.residual.verdict import LEVEL, NO_VERDICT, OVER, RESIDUAL, Verdict, judge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,7 +137,8 @@ class ResidualKnowledge:
     def __repr__(self) -> str:
         """What there is to read: a verdict on each model, and the flags. Numbers: ``frame``."""
         verdicts = {name: self.judge(name) for name in self.models}
-        text = [f"{name}: {verdict} {verdict.note}" for name, verdict in verdicts.items()]
+        text = [f"{name}: {verdict}" for name, verdict in verdicts.items()]
+        text += [v.note for v in verdicts.values() if v.note and v.finding != NO_VERDICT]
         text += [f"flag, {flag}" for flag in self.flags]
         return "\n".join(textwrap.fill(line, 96) for line in text)  # a notebook breaks in words
 
