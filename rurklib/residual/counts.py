@@ -13,7 +13,7 @@ on its own copies is compared with what references answer on theirs; and for the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
@@ -114,7 +114,7 @@ def count(
     """
     beside, progress = beside or {}, progress or (lambda share: None)
     everyone = {**nets, **beside} if asked.gradient_based else nets
-    example = as_float(x[:64]).clone()  # a net may write into it
+    example = as_float(x[:64]).clone()  # a copy: the trial must not write into the caller's
 
     def made_ready(net: nn.Module, gradients: bool = False) -> Forward:
         form = accelerate(net, example, gradients=gradients, precision=asked.precision)
@@ -124,41 +124,49 @@ def count(
     counts = Counts(asked, {}, {})
     with evaluating(*everyone.values()):
         if not asked.gradient_based:
-            unused = Forward(next(iter(nets.values())), len(example))
+            unused = next(iter(nets.values()))
             return Counts(asked, *_tally(unused, ready, x, y, asked, progress))
         for i, (name, net) in enumerate(nets.items()):
             others = {} if name in beside else {r: ready[r] for r in beside}
             source = made_ready(net, gradients=True)
+            assert isinstance(source.call, nn.Module)
+            model = InPieces(source.call, source.batch_size)
 
             def told(share: float, before: int = i) -> None:
                 progress((before + share) / len(nets))
 
-            hits, margins = _tally(source, {name: ready[name], **others}, x, y, asked, told)
+            hits, margins = _tally(model, {name: ready[name], **others}, x, y, asked, told)
             own = {name: hits.pop(name)}
             counts |= Counts(asked, own, {name: margins[name]}, {name: hits} if hits else {})
     return counts
 
 
 def _tally(
-    source: Forward,
+    model: nn.Module,
     ready: Mapping[Any, Forward],
     x: Tensor,
     y: Tensor,
     asked: Measurement,
     progress: Callable[[float], None],
 ) -> tuple[dict[Any, np.ndarray], dict[Any, np.ndarray]]:
-    """Hits and mean margins of models on one set of copies, those found on ``source`` if any."""
+    """Hits and mean margins of models on one set of copies, those found on ``model`` if any."""
     rule, shape = PERTURBATIONS[asked.perturbation], (len(asked.taus), len(x))
     hits = {name: np.zeros(shape, np.int64) for name in ready}
     margins = {name: np.zeros(shape) for name in ready}
+    size = max(form.batch_size for form in ready.values())
     for t, tau in enumerate(asked.taus):
         # At tau = 0 and without chance in the perturbation, one copy stands for all draws.
         draws = asked.draws if tau > 0 and rule.random else 1
         for first in range(0, len(x), BLOCK):
             block = slice(first, first + BLOCK)
-            xb, yb = as_float(x[block]), y[block]
+            xb, yb = laid_out(as_float(x[block])), y[block]
             seeds = [(asked.seed, first // BLOCK, i) for i in range(draws)]
-            for copies in _copies(source, ready, xb, yb, tau, seeds, asked):
+            at_once = max(1, size // len(xb))  # draws
+            for some in (seeds[i : i + at_once] for i in range(0, draws, at_once)):
+                streams = [generator(*s, device=x.device) for s in some]
+                copies = xb.clone()
+                if tau > 0:  # [draw and sample, ...], the first draw's copies first
+                    copies = laid_out(rule.sample(model, xb, yb, tau, streams, asked.bounds))
                 version = copies._version  # PyTorch's own count of writes into them
                 for name, net in ready.items():
                     z = net.of_many(copies).unflatten(0, (-1, len(xb)))  # [draw, n, class]
@@ -173,25 +181,3 @@ def _tally(
             hits[name][t] *= asked.draws // draws
             margins[name][t] /= draws
     return hits, margins
-
-
-def _copies(
-    source: Forward,
-    ready: Mapping[Any, Forward],
-    x: Tensor,
-    y: Tensor,
-    tau: float,
-    seeds: Sequence[tuple[int, ...]],
-    asked: Measurement,
-) -> Iterator[Tensor]:
-    """Copies of a block, a draw for each seed: [draws * n, ...], about a batch at a time."""
-    if tau == 0:
-        yield laid_out(x.clone())
-        return
-    assert isinstance(source.call, nn.Module)
-    model = InPieces(source.call, source.batch_size)
-    draws = max(1, max(form.batch_size for form in ready.values()) // len(x))
-    for at in range(0, len(seeds), draws):
-        streams = [generator(*s, device=x.device) for s in seeds[at : at + draws]]
-        sample = PERTURBATIONS[asked.perturbation].sample
-        yield laid_out(sample(model, laid_out(x), y, tau, streams, asked.bounds))
