@@ -43,6 +43,7 @@ COLUMNS = (
     "margin_predict_high",
     "margin_sd",
 )
+BANDS = [name for name in COLUMNS if name.startswith(("null_", "predict_"))]
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,8 @@ class ResidualKnowledge:
             "margin_predict_high": margin_predicted[1],
             "margin_sd": margin_difference / (statistics.spread(means) / np.sqrt(1 + 1 / k)),
         }
+        if asked.gradient_based:  # Eq. 4 is about other copies than the bands are
+            columns |= dict.fromkeys(BANDS, np.nan)
         return pd.DataFrame(columns, columns=list(COLUMNS))
 
     @property
@@ -220,8 +223,8 @@ class ResidualKnowledge:
         ``margin_predict_high`` the difference's prediction for a new re-trained model.
 
         Under a gradient-based perturbation accuracies and ratios are on the copies found on the
-        model in question (Eq. 4); bands, predictions, p and margins compare each model on its own,
-        so the ratio isn't to be held against the band there: read ``p_value`` and the verdict.
+        model in question (Eq. 4), and there is no band to hold them against (NaN). p and margins
+        compare each model on its own copies, as the verdict does.
         """
         import pandas as pd
 
