@@ -12,7 +12,7 @@ The public names::
     rurklib.metrics              numbers about a model: accuracy, attacks, re-learning
     rurklib.InputError           what is raised for input that can't be used
 
-Importing this loads torch, numpy and pandas, and nothing of the notebooks or figures.
+Importing this loads torch, numpy, pydantic and scipy.special, nothing of notebooks or figures.
 """
 
 from typing import Any
