@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -160,8 +159,6 @@ def ntk(
     pulls w + d to zero as weight decay did. The official ridge is 0.1; residual "softmax" is
     official for cross-entropy.
     """
-    from scipy.sparse.linalg import LinearOperator, cg  # not for every import of rurklib
-
     linear = Linearised(model, batch_size)
     (xr, yr), (xf, yf) = retain, forget
     everything = torch.cat([xr, xf])
@@ -169,13 +166,20 @@ def ntk(
     e = linear.residuals(everything, torch.cat([yr, yf]), residual == "softmax")
 
     def solve(x: Tensor, b: Tensor) -> Tensor:
-        def hessian(d: np.ndarray) -> np.ndarray:
-            step = torch.from_numpy(d).to(b)
-            return (linear.pull(x, linear.push(x, step)) + penalty * step).numpy(force=True)
-
-        right = b.numpy(force=True)
-        operator = LinearOperator((len(b), len(b)), matvec=hessian, dtype=right.dtype)
-        return torch.from_numpy(cg(operator, right, rtol=tolerance, maxiter=iterations)[0]).to(b)
+        """d with |b - H d| <= tolerance |b| by conjugate gradients. Our own: SciPy's stop
+        elsewhere in float32, and what isn't solved to the end depends on where it stops."""
+        d, rest = torch.zeros_like(b), b.clone()
+        direction, square = rest.clone(), rest @ rest
+        goal = tolerance**2 * square
+        for _ in range(iterations):
+            if square <= goal:
+                break
+            curved = linear.pull(x, linear.push(x, direction)) + penalty * direction
+            size = square / (direction @ curved)
+            d, rest = d + size * direction, rest - size * curved
+            square, old = rest @ rest, square
+            direction = rest + square / old * direction
+        return d
 
     d_all = -solve(everything, linear.pull(everything, e) + penalty * linear.weights)
     e_f = e[len(xr) :] + linear.push(xf, d_all)
