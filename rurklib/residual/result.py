@@ -141,7 +141,8 @@ class ResidualKnowledge:
         text = [f"{name}: {verdict}" for name, verdict in verdicts.items()]
         text += [v.note for v in verdicts.values() if v.note and v.finding != NO_VERDICT]
         text += [f"flag, {flag}" for flag in self.flags]
-        return "\n".join(textwrap.fill(line, 96) for line in text)  # a notebook breaks in words
+        lines = [textwrap.fill(line, 96, break_on_hyphens=False) for line in text]
+        return "\n".join(lines)  # a notebook breaks in words
 
     @property
     def null(self) -> np.ndarray:
