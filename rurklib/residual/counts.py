@@ -82,7 +82,7 @@ class Counts:
     where copies are the same for all.
     """
 
-    asked: Measurement
+    options: Measurement
     hits: Mapping[Any, np.ndarray]
     margins: Mapping[Any, np.ndarray]
     on: Mapping[Any, Mapping[Any, np.ndarray]] = field(default_factory=dict)
@@ -90,14 +90,14 @@ class Counts:
     def __or__(self, more: Counts) -> Counts:
         """These and the counts of more models, of the same measurement."""
         hits, margins = {**self.hits, **more.hits}, {**self.margins, **more.margins}
-        return Counts(self.asked, hits, margins, {**self.on, **more.on})
+        return Counts(self.options, hits, margins, {**self.on, **more.on})
 
 
 def count(
     nets: Mapping[Any, nn.Module],
     x: Tensor,
     y: Tensor,
-    asked: Measurement,
+    options: Measurement,
     *,
     beside: Mapping[Any, nn.Module] | None = None,
     progress: Callable[[float], None] | None = None,
@@ -108,36 +108,36 @@ def count(
     over tau uses common random numbers and is smooth. Neither batch_size nor the models that are
     measured together change a copy. ``beside``: the references, which under a gradient-based
     perturbation are also shown the copies found on every net that isn't one of them. ``progress``
-    is told, every 256 samples, which part of the work is done, 0 to 1.
+    is report, every 256 samples, which part of the work is done, 0 to 1.
 
-    Shapes: x [n, ...] inside ``asked.bounds``, y int64 [n] -> hits [tau, n] by name.
+    Shapes: x [n, ...] inside ``options.bounds``, y int64 [n] -> hits [tau, n] by name.
     """
     beside, progress = beside or {}, progress or (lambda share: None)
-    everyone = {**nets, **beside} if asked.gradient_based else nets
+    everyone = {**nets, **beside} if options.gradient_based else nets
     example = as_float(x[:64]).clone()  # a copy: the trial must not write into the caller's
 
     def made_ready(net: nn.Module, gradients: bool = False) -> Forward:
-        form = accelerate(net, example, gradients=gradients, precision=asked.precision)
-        return replace(form, batch_size=asked.batch_size or form.batch_size)
+        form = accelerate(net, example, gradients=gradients, precision=options.precision)
+        return replace(form, batch_size=options.batch_size or form.batch_size)
 
     ready = {name: made_ready(net) for name, net in everyone.items()}
-    counts = Counts(asked, {}, {})
+    counts = Counts(options, {}, {})
     with evaluating(*everyone.values()):
-        if not asked.gradient_based:
+        if not options.gradient_based:
             unused = next(iter(nets.values()))
-            return Counts(asked, *_tally(unused, ready, x, y, asked, progress))
+            return Counts(options, *_tally(unused, ready, x, y, options, progress))
         for i, (name, net) in enumerate(nets.items()):
             others = {} if name in beside else {r: ready[r] for r in beside}
             source = made_ready(net, gradients=True)
             assert isinstance(source.call, nn.Module)
             model = InPieces(source.call, source.batch_size)
 
-            def told(share: float, before: int = i) -> None:
+            def report(share: float, before: int = i) -> None:
                 progress((before + share) / len(nets))
 
-            hits, margins = _tally(model, {name: ready[name], **others}, x, y, asked, told)
+            hits, margins = _tally(model, {name: ready[name], **others}, x, y, options, report)
             own = {name: hits.pop(name)}
-            counts |= Counts(asked, own, {name: margins[name]}, {name: hits} if hits else {})
+            counts |= Counts(options, own, {name: margins[name]}, {name: hits} if hits else {})
     return counts
 
 
@@ -146,27 +146,27 @@ def _tally(
     ready: Mapping[Any, Forward],
     x: Tensor,
     y: Tensor,
-    asked: Measurement,
+    options: Measurement,
     progress: Callable[[float], None],
 ) -> tuple[dict[Any, np.ndarray], dict[Any, np.ndarray]]:
     """Hits and mean margins of models on one set of copies, those found on ``model`` if any."""
-    rule, shape = PERTURBATIONS[asked.perturbation], (len(asked.taus), len(x))
+    rule, shape = PERTURBATIONS[options.perturbation], (len(options.taus), len(x))
     hits = {name: np.zeros(shape, np.int64) for name in ready}
     margins = {name: np.zeros(shape) for name in ready}
     size = max(form.batch_size for form in ready.values())
-    for t, tau in enumerate(asked.taus):
+    for t, tau in enumerate(options.taus):
         # At tau = 0 and without chance in the perturbation, one copy stands for all draws.
-        draws = asked.draws if tau > 0 and rule.random else 1
+        draws = options.draws if tau > 0 and rule.random else 1
         for first in range(0, len(x), BLOCK):
             block = slice(first, first + BLOCK)
             xb, yb = laid_out(as_float(x[block])), y[block]
-            seeds = [(asked.seed, first // BLOCK, i) for i in range(draws)]
+            seeds = [(options.seed, first // BLOCK, i) for i in range(draws)]
             at_once = max(1, size // len(xb))  # draws
             for some in (seeds[i : i + at_once] for i in range(0, draws, at_once)):
                 streams = [generator(*s, device=x.device) for s in some]
                 copies = xb.clone()
                 if tau > 0:  # [draw and sample, ...], the first draw's copies first
-                    copies = laid_out(rule.sample(model, xb, yb, tau, streams, asked.bounds))
+                    copies = laid_out(rule.sample(model, xb, yb, tau, streams, options.bounds))
                 version = copies._version  # PyTorch's own count of writes into them
                 for name, net in ready.items():
                     z = net.of_many(copies).unflatten(0, (-1, len(xb)))  # [draw, n, class]
@@ -176,8 +176,8 @@ def _tally(
                         raise checks.InputError(f"{name} {NO_NUMBERS}")
                     hits[name][t, block] += (z.argmax(-1) == yb).sum(0).cpu().numpy()
                     margins[name][t, block] += logit_margin(z, yb).sum(0).cpu().numpy()
-            progress((t + min(1.0, (first + BLOCK) / len(x))) / len(asked.taus))
+            progress((t + min(1.0, (first + BLOCK) / len(x))) / len(options.taus))
         for name in ready:
-            hits[name][t] *= asked.draws // draws
+            hits[name][t] *= options.draws // draws
             margins[name][t] /= draws
     return hits, margins

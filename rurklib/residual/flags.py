@@ -130,7 +130,7 @@ def like_probabilities(out: Tensor) -> bool:
 
 def of_result(result: ResidualKnowledge, classes: int) -> list[Flag]:
     """What the answers of references and models tell."""
-    references, draws = result.references, result.counts.asked.draws
+    references, draws = result.references, result.counts.options.draws
     found, k = [], len(references)
     if k > MIN_REFERENCES:
         ps = {r: result.judge(r).p for r in references}

@@ -90,7 +90,7 @@ def residual_knowledge(
             "references is empty: expected at least one re-trained model, or held-out samples, "
             f"which need none: controls={{{control.HELD_OUT!r}: (x, y)}}"
         )
-    asked = Measurement(
+    options = Measurement(
         taus=taus,
         perturbation=perturbation,
         draws=draws,
@@ -99,7 +99,7 @@ def residual_knowledge(
         batch_size=batch_size,
         precision=precision,
     )
-    PERTURBATIONS[perturbation].check(x, max(asked.taus), bounds)
+    PERTURBATIONS[perturbation].check(x, max(options.taus), bounds)
     checks.labels(y, len(x))
     sizes = {name: checks.logits(net, x, y, name) for name, net in nets.items()}
     if len(set(sizes.values())) > 1:
@@ -111,11 +111,11 @@ def residual_knowledge(
     results, done, total = {}, 0, sum(len(y) for _, y in groups.values())
     for what, (x, y) in groups.items():
 
-        def told(share: float, before: int = done, size: int = len(y)) -> None:
+        def report(share: float, before: int = done, size: int = len(y)) -> None:
             if progress is not None:
                 progress((before + share * size) / total)
 
-        counts = count(nets, x, y, asked, beside=references, progress=told)
+        counts = count(nets, x, y, options, beside=references, progress=report)
         labels = y.cpu().numpy()
         results[what] = ResidualKnowledge(counts, (*models,), (*references,), labels, single)
         done += len(y)

@@ -15,7 +15,7 @@ from rurklib.residual import statistics
 from rurklib.residual.counts import Counts
 from rurklib.residual.exchange import Exchange, exchange
 from rurklib.residual.flags import Flag, unlike
-from rurklib.residual.verdict import LEVEL, NO_VERDICT, OVER, RESIDUAL, Verdict, judge
+from rurklib.residual.verdict import LEVEL, OVER, RESIDUAL, Verdict, judge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,11 +75,11 @@ class ResidualKnowledge:
         """The verdict on one model, or on a reference against the others; see
         :func:`rurklib.residual.verdict.judge`. If held-out samples were measured beside, the note
         of a finding says whether they show the same."""
-        verdict = judge(*self.answers(name), self.counts.asked.draws, level=level)
+        verdict = judge(*self.answers(name), self.counts.options.draws, level=level)
         beside = self.control_results.get(control.HELD_OUT)
         if beside is None or verdict.finding not in (RESIDUAL, OVER):
             return verdict
-        theirs, draws = beside.judge(name, level=level), self.counts.asked.draws
+        theirs, draws = beside.judge(name, level=level), self.counts.options.draws
         note = control.compared(verdict, theirs, self.answers(name), beside.answers(name), draws)
         return replace(verdict, note=note)
 
@@ -95,7 +95,7 @@ class ResidualKnowledge:
             )
         names = [name, *self._others(name)]
         own, theirs = (np.stack([r.counts.margins[n] for n in names]) for r in (self, beside))
-        taus = self.counts.asked.taus
+        taus = self.counts.options.taus
         return exchange(own, theirs, self.y, beside.y, taus=taus, level=level, seed=seed)
 
     def hits_of(self, name: Hashable) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +114,7 @@ class ResidualKnowledge:
         return [r for r in self.references if r != name]
 
     def _stack(self, arrays: Mapping[Any, np.ndarray], names: Sequence[Any]) -> np.ndarray:
-        shape = len(self.counts.asked.taus), len(self.y)
+        shape = len(self.counts.options.taus), len(self.y)
         return np.array([arrays[n] for n in names]).reshape(len(names), *shape)
 
     @property
@@ -131,15 +131,13 @@ class ResidualKnowledge:
         of held-out samples of their classes."""
         beside = self.control_results[control.HELD_OUT]
         same = np.isin(beside.y, self.y)
-        draws = self.counts.asked.draws
+        draws = self.counts.options.draws
         a, b = (r.counts.hits[name][0] > draws / 2 for r in (self, beside))
         return int(a.sum()), len(a), int(b[same].sum()), int(same.sum())
 
     def __repr__(self) -> str:
         """What there is to read: a verdict on each model, and the flags. Numbers: ``frame``."""
-        verdicts = {name: self.judge(name) for name in self.models}
-        text = [f"{name}: {verdict}" for name, verdict in verdicts.items()]
-        text += [v.note for v in verdicts.values() if v.note and v.finding != NO_VERDICT]
+        text = [f"{name}: {self.judge(name).text}" for name in self.models]
         text += [f"flag, {flag}" for flag in self.flags]
         lines = [textwrap.fill(line, 96, break_on_hyphens=False) for line in text]
         return "\n".join(lines)  # a notebook breaks in words
@@ -152,7 +150,7 @@ class ResidualKnowledge:
 
     def _null(self, estimate: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
         if len(self.references) < 2:
-            return np.full((1, len(self.counts.asked.taus)), np.nan)
+            return np.full((1, len(self.counts.options.taus)), np.nan)
         answers = map(self.answers, self.references)  # one at a time: each holds all the others
         return np.stack([estimate(hits, others) for hits, _, others, _ in answers])
 
@@ -160,12 +158,12 @@ class ResidualKnowledge:
         """One row per tau for one model, or for one reference held out against the others."""
         import pandas as pd
 
-        asked = self.counts.asked
-        draws, k = asked.draws, len(self._others(name))
+        options = self.counts.options
+        draws, k = options.draws, len(self._others(name))
         own, others = self.hits_of(name)
         hits, margins, reference_hits, reference_margins = self.answers(name)
         columns = {
-            "tau": asked.taus,
+            "tau": options.taus,
             "forget_accuracy": statistics.accuracy(own, draws),
             "margin": margins.mean(-1),
         }
@@ -204,7 +202,7 @@ class ResidualKnowledge:
             "margin_predict_high": margin_predicted[1],
             "margin_sd": margin_difference / (statistics.spread(means) / np.sqrt(1 + 1 / k)),
         }
-        if asked.gradient_based:  # Eq. 4 is about other copies than the bands are
+        if options.gradient_based:  # Eq. 4 is about other copies than the bands are
             columns |= dict.fromkeys(BANDS, np.nan)
         return pd.DataFrame(columns, columns=list(COLUMNS))
 

@@ -93,6 +93,11 @@ class Verdict:
             return f"scaled margin {self.shifts[SCALED]:+.3g} deviations over samples from that"
         return f"odds of {self.leading} {math.exp(self.shifts[self.leading]):.3g} times those"
 
+    @property
+    def text(self) -> str:
+        """The sentence, and after a finding what held-out samples show."""
+        return str(self) if self.finding == NO_VERDICT else f"{self} {self.note}".rstrip()
+
     def __str__(self) -> str:
         if self.finding == NO_VERDICT:
             return f"No verdict: {self.note}."

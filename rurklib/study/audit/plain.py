@@ -75,7 +75,7 @@ def count_right(
 ) -> dict[str, dict[str, int]]:
     """``Audited.right``: from the counts at tau 0, or where that was not measured from one pass of
     the nets, by name, over the ``groups``."""
-    found, taus = {}, list(result.counts.asked.taus)
+    found, taus = {}, list(result.counts.options.taus)
     for group, (x, y) in groups.items():
         measured = result if group == FORGOTTEN else result.control_results[group]
         row: dict[str, int] = {"of": len(y)}
@@ -157,9 +157,8 @@ def as_json(answer: Verdict | Exchange) -> dict[str, Any]:
         value = value.tolist() if isinstance(value, np.ndarray) else value
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    note = answer.note if isinstance(answer, Verdict) and answer.finding != NO_VERDICT else ""
-    said = f"{answer} {note}".rstrip()
-    return finite(asdict(answer) | {"finding": answer.finding, "sentence": said})
+    text = answer.text if isinstance(answer, Verdict) else str(answer)
+    return finite(asdict(answer) | {"finding": answer.finding, "sentence": text})
 
 
 def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = None) -> pd.DataFrame:
@@ -174,7 +173,7 @@ def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = Non
     the margin's own).
     """
     (name,) = result.models
-    draws = result.counts.asked.draws
+    draws = result.counts.options.draws
     hits, reference_hits = result.hits_of(name)
     accuracy, apart = (hits / draws).mean(axis=0), _margin_difference(result)
     shares, rank = np.full((2, len(apart)), np.nan)

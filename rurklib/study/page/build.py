@@ -145,7 +145,7 @@ def telling(measured: ResidualKnowledge) -> tuple[np.ndarray, list[dict[str, Any
     below = best(band.min(0) - ratio[least], ratio[original] >= band.min(0))[0]
     at = int(above.max(1).argmax())
     order = np.argsort(-above[at], kind="stable")
-    taus = measured.counts.asked.taus[1:]
+    taus = measured.counts.options.taus[1:]
     return order, [
         {"model": "Original", "sample": 0, "tau": taus[at]},
         {

@@ -142,8 +142,8 @@ def _with_another(
     run: Run, kept: ResidualKnowledge, name: ModelId, model: nn.Module
 ) -> ResidualKnowledge:
     """What a run's counts say, with one more model that is asked the same."""
-    beside = load_models(run, kept.references) if kept.counts.asked.gradient_based else {}
-    own = count({name: model}, *run.pair("forget"), kept.counts.asked, beside=beside)
+    beside = load_models(run, kept.references) if kept.counts.options.gradient_based else {}
+    own = count({name: model}, *run.pair("forget"), kept.counts.options, beside=beside)
     return replace(kept, counts=kept.counts | own, models=(*kept.models, name))
 
 

@@ -101,7 +101,7 @@ def beyond(forgotten: np.ndarray, held_out: np.ndarray) -> dict[str, np.ndarray]
 
 def _accuracies(result: ResidualKnowledge, names: tuple[ModelId, ...]) -> np.ndarray:
     """Of each model on the copies that were made for it, [model, tau]."""
-    draws = result.counts.asked.draws
+    draws = result.counts.options.draws
     return np.stack([accuracy(result.counts.hits[n], draws) for n in names])
 
 
@@ -115,7 +115,7 @@ def from_counts(result: ResidualKnowledge) -> pd.DataFrame:
     recognise a and b of n copies, at least |a - b| copies and at most min(n, 2 n - a - b) get
     different answers (two wrong answers may be different, or the same).
     """
-    rows, n, taus = [], result.counts.asked.draws, result.counts.asked.taus
+    rows, n, taus = [], result.counts.options.draws, result.counts.options.taus
     for name in (*result.models, *result.references):
         own, others = result.hits_of(name)
         columns = {

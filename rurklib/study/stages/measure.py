@@ -203,7 +203,7 @@ def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
     for name in result.models:
         last, treated = result.rows(name).iloc[-1], {}
         hits, _, others, _ = result.answers(name)  # each model's on its own copies
-        odds, rest = (log_odds(h, result.counts.asked.draws)[..., -1] for h in (hits, others))
+        odds, rest = (log_odds(h, result.counts.options.draws)[..., -1] for h in (hits, others))
         if comparable:
             test = result.exchange(name)
             treated = {"treated": test.finding, "p_treated": test.p}
@@ -263,7 +263,7 @@ def telling_copies(run: Run, most: int = 8) -> Telling:
     own, others = own[-1, :BLOCK], others[:, -1, :BLOCK].mean(0)
     index = np.argsort(others - own)[:most]
     x, y = (part[:BLOCK] for part in run.pair("forget"))
-    x, stream = as_float(x), generator(measured.counts.asked.seed, 0, 0, device=x.device)
+    x, stream = as_float(x), generator(measured.counts.options.seed, 0, 0, device=x.device)
     model, bounds = load_model(run, name), run.data.bounds
     copies = PERTURBATIONS[law].sample(model, x, y, tau, [stream], bounds)
     hits = run.scenario.draws, own[index], others[index]
