@@ -34,9 +34,9 @@ from rurklib.study import books
 from rurklib.study.figures.curves import front_page
 from rurklib.study.figures.style import png
 from rurklib.study.files import read_json, replacing, write, write_frame
+from rurklib.study.models import ship
 from rurklib.study.run import Run, open_run
 from rurklib.study.shipped import FILE, NOTED
-from rurklib.study.stages.models import ship
 
 # figures that show samples
 OF_DATA = ("01_samples", "01_who", "02_who", "03_copies", "04_ranked", "05_copy")

@@ -21,7 +21,7 @@ from rurklib.study.report.tables import (
     versus_paper_text,
 )
 from rurklib.study.report.which import compared, published, which_table
-from rurklib.study.stages.tune import chosen_trials
+from rurklib.study.tuning import chosen_trials
 
 FIGURES = Path(__file__).parent.parent / "figures"
 

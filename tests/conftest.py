@@ -162,7 +162,7 @@ def small_run(tmp_path_factory) -> Path:
 
     from rurklib import study
     from rurklib.study.run import open_run
-    from rurklib.study.stages.summary import summarise
+    from rurklib.study.summary import summarise
 
     shared = tmp_path_factory.getbasetemp()
     shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared

@@ -80,7 +80,7 @@ import sys, rurklib
 print(HEAVY & set(sys.modules))
 sys.modules |= dict.fromkeys(["nbformat", "papermill", "IPython", "ipywidgets", "seaborn",
     "matplotlib", "yaml", "tqdm", "voila", "traitlets", "distributed"])
-import rurklib.study.stages.models, rurklib.study.cli.main, rurklib.study.cli.serve
+import rurklib.study.models, rurklib.study.cli.main, rurklib.study.cli.serve
 rurklib.audit
 del sys.modules["seaborn"], sys.modules["matplotlib"]
 import rurklib.study.cli.audit, rurklib.study.figures.curves, rurklib.study.report.page

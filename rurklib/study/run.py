@@ -181,7 +181,7 @@ def open_run(
     scenario by name, as ``--set`` does; ``jobs`` models are made at a time; ``fresh`` throws an
     earlier run of this scenario in ``out`` away, and no other folder, and takes no model from the
     package; ``rehearsal`` forgets other samples than a study would, for
-    :mod:`rurklib.study.stages.tune`; ``dry`` checks the choices and the folder, reads no data and
+    :mod:`rurklib.study.tuning`; ``dry`` checks the choices and the folder, reads no data and
     writes nothing. ``brought`` are files of your own, executed, whose methods and laws stand beside
     the scenario's; None: those of the run that is in ``out``, of a new run those that the command
     was given (``--with``).

@@ -28,7 +28,7 @@ from rurklib.train import SGD, Precision
 Method = Callable[..., nn.Module]  # (model, retain, forget, *, seed=0, **hyperparameters)
 METHODS: dict[str, Method] = {}
 
-# Where to look for hyper-parameters, for ``rurklib.study.stages.tune``: (low, high) is drawn
+# Where to look for hyper-parameters, for ``rurklib.study.tuning``: (low, high) is drawn
 # log-uniformly (in whole numbers if both are), a list is a choice among its entries.
 Space = Mapping[str, tuple[int, int] | tuple[float, float] | list]
 SEARCH: dict[str, Space] = {}

@@ -16,9 +16,9 @@ from rurklib.models import Normalized
 from rurklib.residual.counts import Counts, Measurement
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.study.cli.main import main
+from rurklib.study.models import load_models
 from rurklib.study.page.build import layers
 from rurklib.study.run import open_existing
-from rurklib.study.stages.models import load_models
 from rurklib.tensors import as_float
 
 NAMES = ["Original", "GD", "RURK"]  # and three re-trained, after the first

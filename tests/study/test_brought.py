@@ -17,10 +17,10 @@ from nbformat.v4 import new_code_cell, new_notebook
 from rurklib import METHODS, study
 from rurklib.checks import InputError
 from rurklib.residual.counts import Measurement
-from rurklib.study import books, brought
+from rurklib.study import attack, books, brought, models
+from rurklib.study import measurement as measure
 from rurklib.study.report.tables import findings_table, results_table
 from rurklib.study.run import open_existing, open_run
-from rurklib.study.stages import attack, measure, models
 from rurklib.study.sweep import grid
 
 SMALL = {"train_images": 300, "epochs": 2, "references": 3, "draws": 3, "taus": [0.0, 0.1],

@@ -10,12 +10,12 @@ from torch import nn
 from rurklib import InputError, study
 from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.counts import Measurement
-from rurklib.study import memo, source
+from rurklib.study import attack, memo, models, source
+from rurklib.study import measurement as measure
 from rurklib.study.books import folder, read
 from rurklib.study.ids import ModelId
 from rurklib.study.run import open_run
 from rurklib.study.scenarios.scenario import literal
-from rurklib.study.stages import attack, measure, models
 from rurklib.unlearn.contract import METHODS
 
 SMALL = {"epochs": 1, "references": 2, "draws": 1, "taus": [0.0, 0.2], "methods": ["GD", "RURK"],
@@ -130,7 +130,7 @@ def test_what_is_taken_from_a_package_is_followed_to_its_module():
     assert "rurklib.unlearn.contract" in whole
     assert digits >= {"rurklib.data"}
     assert not any(name.startswith("rurklib.unlearn") for name in digits)
-    assert "rurklib.study.stages.measure" in lazy
+    assert "rurklib.study.measurement" in lazy
 
 
 def test_a_function_of_somebodys_own_counts_by_its_text_and_what_it_uses():

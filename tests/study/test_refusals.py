@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from rurklib import study
 from rurklib.checks import InputError
 from rurklib.study import brought
+from rurklib.study import tuning as tune
 from rurklib.study.books import read
 from rurklib.study.inspector.running_ratio import running
 from rurklib.study.inspector.view import Inspector
@@ -34,7 +35,6 @@ from rurklib.study.sources.cifar_fashion import CIFAR10_FILES, cifar5, cifar10, 
 from rurklib.study.sources.image_folder import image_folder
 from rurklib.study.sources.npz import npz
 from rurklib.study.sources.text import text
-from rurklib.study.stages import tune
 from rurklib.study.sweep import grid
 from rurklib.study.sweep.grid import from_file, from_options
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from rurklib import InputError, study
-from rurklib.study import files, memo, shipped, source
+from rurklib.study import files, memo, models, shipped, source
 from rurklib.study.ids import SAME_PRIOR, SMOOTHED
 from rurklib.study.run import open_existing, open_run
-from rurklib.study.stages import models
 
 SMALL = {"epochs": 1, "references": 2, "draws": 1, "taus": [0.0, 0.2], "methods": ["GD", "RURK"],
          "train_images": 200, "GD.epochs": 1, "RURK.epochs": 1}  # fmt: skip

@@ -117,9 +117,8 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
     import pandas as pd
 
     from rurklib import study
-    from rurklib.study import shipped
+    from rurklib.study import models, shipped
     from rurklib.study.run import open_run
-    from rurklib.study.stages import models
 
     with options.notebooks(run) as books:
         from rurklib.study.report.tables import by_verdict, findings_table

@@ -42,8 +42,8 @@ def tune(
     takes.
     """
     from rurklib.study.run import open_run
-    from rurklib.study.stages.tune import chosen_trials
-    from rurklib.study.stages.tune import tune as search
+    from rurklib.study.tuning import chosen_trials
+    from rurklib.study.tuning import tune as search
 
     folder = out or Path("runs") / f"{scenario}-tune"
     choices: dict[str, Any] = {

@@ -58,7 +58,7 @@ def residual_curves(
     """Residual knowledge over tau for each method: mean over seeds as line, their range as shade.
 
     ``frame`` has columns method, tau, ``quantity`` and its bands, as
-    ``rurklib.study.stages.measure`` gives them. ``quantity`` is "ratio_of_means",
+    ``rurklib.study.measurement`` gives them. ``quantity`` is "ratio_of_means",
     "margin_difference", or "difference" where a whole class is forgotten; several stand beside each
     other. Greys are the :func:`bands` of re-trained models, for the samples that ``about`` names;
     the light one is pointwise, and says so: at *each* tau 95 of 100 further models are inside.

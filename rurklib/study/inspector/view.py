@@ -31,9 +31,9 @@ from rurklib.residual.inference import accelerate, laid_out
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.study import files
 from rurklib.study.ids import ModelId
+from rurklib.study.measurement import residual
+from rurklib.study.models import load_models
 from rurklib.study.run import Run
-from rurklib.study.stages.measure import residual
-from rurklib.study.stages.models import load_models
 from rurklib.tensors import generator
 
 TITLE = "Perturbation inspector"

@@ -96,7 +96,7 @@ def draw_who(
     """A few forget samples, a noisy copy of each, and who recognises it: notebooks 1 to 3, saved as
     ``name``.
 
-    ``chosen``: a :class:`rurklib.study.stages.measure.Telling`. ``answers``: the class that each
+    ``chosen``: a :class:`rurklib.study.measurement.Telling`. ``answers``: the class that each
     model, (method, seed), says of each copy, int64 [n]. ``below``: further lines of words [n].
     """
     labels = chosen.labels.cpu().numpy()

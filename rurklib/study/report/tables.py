@@ -46,7 +46,7 @@ FINDINGS = {
 def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
     """One row per method in order of appearance, as text: mean ± sd over its models.
 
-    ``summary`` as ``rurklib.study.stages.summary.summarise`` gives it. With ``gaps`` each
+    ``summary`` as ``rurklib.study.summary.summarise`` gives it. With ``gaps`` each
     percentage has its distance to the re-trained mean behind it in brackets. As in the paper, Avg.
     Gap is the mean distance of the *means*; with one seed its rows in the summary say the same.
     Re-learn epochs and steps have a ">" where a model needed more than the cap. Headings are those
@@ -89,7 +89,7 @@ def by_verdict(verdicts: pd.DataFrame) -> pd.DataFrame:
 def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     """One row per method: its models' ratios, and the rule's verdicts counted by seeds, as text.
 
-    ``verdicts`` as ``rurklib.study.stages.measure`` gives them; from ``summary`` come unlearn and
+    ``verdicts`` as ``rurklib.study.measurement`` gives them; from ``summary`` come unlearn and
     test accuracy, Avg. Gap and LiRA's AUC, as in :func:`results_table`. Where no ratio is defined,
     a whole class being forgotten, differences and margins stand in its place. "All seeds, p" joins
     the seeds' p as the rule joins its parts (:func:`rurklib.residual.verdict.combined`): seeds
@@ -145,10 +145,10 @@ def versus_paper(ours: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     """A run beside the paper's numbers: difference (ours - paper) and ``within``, whether mean ±
     standard deviation of one reaches that of the other.
 
-    Either ``ours`` is what ``rurklib.study.stages.summary.summarise`` gives and ``paper`` has
+    Either ``ours`` is what ``rurklib.study.summary.summarise`` gives and ``paper`` has
     method; retain, unlearn, test and mia in percent, relearn (epochs, 31 reads "> 30"), each with
     its ..._sd; average_gap, which as in the paper is the mean distance of the means and has no
-    spread. Or ``ours`` is the frame of ``rurklib.study.stages.measure`` and ``paper`` has
+    spread. Or ``ours`` is the frame of ``rurklib.study.measurement`` and ``paper`` has
     perturbation, method, tau, ratio (of means) and reading_error, by which a value read from a
     figure may be off, for its figures give no spread over seeds.
 

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
+from rurklib.study.attack import compare_runs, share_outside
 from rurklib.study.figures import charts, curves, images
 from rurklib.study.figures.five_minutes import five_minutes
 from rurklib.study.figures.style import STYLE, VERDICTS, WIDEST, found, panels, png, style
-from rurklib.study.stages.attack import compare_runs, share_outside
 from rurklib.unlearn.contract import METHODS
 
 TAUS = [0.0, 0.1, 0.2]

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from rurklib.study.figures.style import canvas
+from rurklib.study.measurement import Telling
 from rurklib.study.report import pictures
-from rurklib.study.stages.measure import Telling
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from rurklib.models import build
 from rurklib.study import books, files
 from rurklib.study.run import open_run
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.study.stages.summary import summarise
+from rurklib.study.summary import summarise
 from rurklib.train import Recipe, fit
 
 

@@ -10,7 +10,7 @@ from rurklib.edits import check_texts
 from rurklib.models import build
 from rurklib.perturb import PERTURBATIONS
 from rurklib.study.run import open_run
-from rurklib.study.stages.summary import summarise
+from rurklib.study.summary import summarise
 from rurklib.unlearn.contract import METHODS
 
 SMALL = {"epochs": 2, "references": 3, "draws": 3, "taus": [0.0, 0.5], "methods": ["GD", "RURK"],

@@ -9,9 +9,9 @@ import torch
 from rurklib import study
 from rurklib.checks import InputError
 from rurklib.data import forget_part_of_a_class
+from rurklib.study.models import trained_on
 from rurklib.study.run import open_run
 from rurklib.study.sources.npz import npz
-from rurklib.study.stages.models import trained_on
 
 
 def arrays(n: int = 6, shape: tuple[int, ...] = (4, 5), **changes) -> dict:

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from rurklib import InputError, perturb, residual_knowledge, unlearn
+from rurklib.study.ablation import ablate, matched_radius, shared_run
 from rurklib.study.ids import ModelId
+from rurklib.study.models import load_models
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.study.stages.ablation import ablate, matched_radius, shared_run
-from rurklib.study.stages.models import load_models
 from rurklib.unlearn.contract import defaults
 
 SETTINGS = {"epochs": 1, "references": 3, "draws": 4, "taus": [0.0, 0.2]}

@@ -14,8 +14,7 @@ from rurklib.checks import InputError
 from rurklib.metrics.lira import membership
 from rurklib.metrics.relearn import few_shots
 from rurklib.study import books
-from rurklib.study.run import open_existing, open_run
-from rurklib.study.stages.attack import (
+from rurklib.study.attack import (
     FORGET,
     HELD_OUT,
     compare_runs,
@@ -25,7 +24,8 @@ from rurklib.study.stages.attack import (
     read_tables,
     share_outside,
 )
-from rurklib.study.stages.measure import by_p
+from rurklib.study.measurement import by_p
+from rurklib.study.run import open_existing, open_run
 from rurklib.tensors import as_float, logit_margin
 
 FEW = {"draws": 2, "steps": 3, "shots": 4, "most": 12}
@@ -85,7 +85,7 @@ def test_finished_models_are_read_and_other_settings_asked_anew(run, attacked, m
     def never(*_):
         raise AssertionError("asked again")
 
-    monkeypatch.setattr("rurklib.study.stages.attack._attack_one", never)
+    monkeypatch.setattr("rurklib.study.attack._attack_one", never)
     study.attacked(run, ["Original", "RURK", "Noise-brittle"], **FEW)
     assert "6 of 6 models are attacked already" in capsys.readouterr().out
     study.attacked(run, ["Original"], **FEW, share=0.2, seed=0)  # the defaults
@@ -132,7 +132,7 @@ def test_parts_may_be_cut_and_the_validation_part_is_in_none_of_them(run, monkey
         given.update(parts)
         return {"none": {"forget set": np.zeros(1)}}
 
-    monkeypatch.setattr("rurklib.study.stages.attack.attack", attack)
+    monkeypatch.setattr("rurklib.study.attack.attack", attack)
     study.attacked(run, ["Original"], **(FEW | {"most": 5}))
     for name, (x, y) in cut.items():
         assert y.tolist() == [9] * 5

@@ -7,8 +7,8 @@ import pytest
 from rurklib import study
 from rurklib.residual.counts import Counts, Measurement
 from rurklib.residual.result import ResidualKnowledge
+from rurklib.study.doubts import TABLES, beyond, disagreement, from_counts, paper_table
 from rurklib.study.run import open_run
-from rurklib.study.stages.doubts import TABLES, beyond, disagreement, from_counts, paper_table
 
 
 def test_what_is_seen_on_strangers_too_is_no_memory():

@@ -71,7 +71,7 @@ def test_other_questions_leave_the_usual_counts_alone(run):
 def test_what_takes_long_is_kept_a_few_models_at_a_time(run, monkeypatch):
     """Killed after the first share, its counts are there, and they are the same. Fails if hours of
     counting are kept at the end alone."""
-    from rurklib.study.stages import measure
+    from rurklib.study import measurement as measure
 
     asked = {"taus": [0.0, 0.12], "draws": 2}
     monkeypatch.setattr(measure, "LARGE", 0)

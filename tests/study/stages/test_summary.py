@@ -12,7 +12,7 @@ from rurklib.metrics.shadow_models import klom
 from rurklib.study import files
 from rurklib.study.report.tables import results_table
 from rurklib.study.run import open_existing, open_run
-from rurklib.study.stages.summary import columns, summarise
+from rurklib.study.summary import columns, summarise
 
 SMALL = {"epochs": 3, "references": 2, "draws": 2, "taus": [0.0, 0.2], "methods": ["GD"],
          "GD.epochs": 1, "train_images": 400}  # fmt: skip

@@ -11,13 +11,13 @@ from click.testing import CliRunner
 
 from rurklib.metrics.accuracy import accuracy
 from rurklib.residual.counts import count
+from rurklib.study import tuning as tune
 from rurklib.study.cli.main import main
 from rurklib.study.ids import ModelId
+from rurklib.study.models import load_models, train
 from rurklib.study.run import open_run
 from rurklib.study.scenarios import SCENARIOS
-from rurklib.study.stages import tune
-from rurklib.study.stages.models import load_models, train
-from rurklib.study.stages.tune import trials
+from rurklib.study.tuning import trials
 from rurklib.unlearn.contract import METHODS, SEARCH, check, defaults, unlearn
 
 SMALL = {"epochs": 4, "references": 2, "taus": [0.0, 0.2], "train_images": 300}

@@ -1,0 +1,270 @@
+"""What a run measures: every model's counts, kept in files; the frame and the verdicts of them.
+
+Each model's counts are a file of their own in ``counts/``, so that a further model, perturbation or
+control costs itself alone.
+"""
+
+import functools
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from rurklib import checks
+from rurklib.models import build
+from rurklib.perturb import PERTURBATIONS
+from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
+from rurklib.residual.counts import BLOCK, Counts, Measurement, count
+from rurklib.residual.result import ResidualKnowledge
+from rurklib.residual.statistics import log_odds
+from rurklib.residual.verdict import STATISTICS, Verdict
+from rurklib.study import brought, files
+from rurklib.study.ids import ModelId
+from rurklib.study.memo import ARRAYS, digest, fresh, key
+from rurklib.study.models import digests, load_model, load_models, parallel
+from rurklib.study.run import Run
+from rurklib.tensors import as_float, generator
+
+P_COLUMNS = ("p_margin", "p_scaled_margin", "p_soft_hits", "p_hits", "p_hits_first")
+P_OF = dict(zip(STATISTICS, P_COLUMNS, strict=True))  # a statistic's column in verdicts.csv
+SIDES = ("above", "inside", "below")
+SHARE, LARGE = 4, 2**26  # models that are counted together, where copies hold so many numbers
+CONTROLS = {HELD_OUT: "held_out", RETAINED: "retain"}  # a control's name, and its part of the split
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the models of a run are asked: a measurement, and the part of the split it is about.
+
+    The answer of each model is a file: its counts and, where copies are found on it by a gradient,
+    those of the references on the same copies.
+    """
+
+    run: Run
+    asked: Measurement
+    part: str = "forget"
+
+    def file(self, name: ModelId) -> Path:
+        """One model's counts, in a folder named by the perturbation and what is unusual."""
+        asked, s = self.asked, self.run.scenario
+        folder = asked.perturbation + ("" if self.part == "forget" else f"-{self.part}")
+        if (asked.taus, asked.draws) != (tuple(s.taus), s.draws):
+            folder += "-" + digest({"taus": asked.taus, "draws": asked.draws})[:8]
+        return self.run.folder / "counts" / folder / f"{name}.npz"
+
+    def said(self, models: int) -> str:
+        """A line for the log."""
+        about = "" if self.part == "forget" else f" on {self.part} samples"
+        return f"{self.asked.perturbation}: {models} models counted{about}"
+
+    def keys(self, names: Sequence[ModelId]) -> dict[ModelId, str]:
+        """All that each model's counts depend on."""
+        x, y = samples(self.run, self.part)
+        common = {"samples": files.weights_digest({"x": x, "y": y}), "asked": self.asked}
+        common |= brought.code(self.run.scenario.model)
+        makers = (count, build, PERTURBATIONS[self.asked.perturbation].sample)
+
+        def wanted(name: ModelId) -> str:
+            seen = {str(m): weights[m] for m in (name, *self._others)}
+            return key(makers, {**common, "net": self.run.scenario.model, "weights": seen})
+
+        weights = digests(self.run, [*names, *self._others])
+        return {name: wanted(name) for name in names}
+
+    def count(self, names: Sequence[ModelId], keys: Mapping[ModelId, str]) -> str:
+        """Count the hits of some models and keep each one's in its file; returns a log's line."""
+        x, y = samples(self.run, self.part)
+        nets, references = (load_models(self.run, n) for n in (names, self._others))
+        counts = count(nets, x, y, self.asked, beside=references)
+        for name in names:
+            on = counts.on.get(name, {})
+            arrays = {"hits": counts.hits[name], "margins": counts.margins[name]}
+            arrays |= {f"on {reference}": hits for reference, hits in on.items()}
+            ARRAYS.save(self.file(name), arrays, keys[name])
+        return self.said(len(names))
+
+    def read(self, name: ModelId) -> Counts:
+        """The counts that one model's file holds."""
+        arrays = {**ARRAYS.load(self.file(name))[0]}
+        hits, margins = {name: arrays.pop("hits")}, {name: arrays.pop("margins")}
+        on = {ModelId.parse(key.removeprefix("on ")): array for key, array in arrays.items()}
+        return Counts(self.asked, hits, margins, {name: on} if on else {})
+
+    @property
+    def _others(self) -> list[ModelId]:
+        """Who is asked about the copies of each model besides it."""
+        return self.run.names("Re-train") if self.asked.gradient_based else []
+
+
+def measure(run: Run) -> pd.DataFrame:
+    """Residual knowledge of every model; written to residual_knowledge.csv.
+
+    One row per perturbation, method, seed and tau. Rows of Re-train are each reference held out
+    against the others: the null band is their range.
+    """
+    frames = []
+    for perturbation in run.scenario.perturbations:
+        frames.append(by_method(residual(run, perturbation)))
+        frames[-1].insert(2, "perturbation", perturbation)
+    frame = pd.concat(frames, ignore_index=True)
+    files.write_frame(run.folder / "residual_knowledge.csv", frame)
+    return frame
+
+
+def by_method(result: ResidualKnowledge) -> pd.DataFrame:
+    """One row per method, seed and tau of a run's measurement, the references among them."""
+    first = [m for m in result.models if m.method == "Original"]
+    rest = [m for m in result.models if m not in first]
+    rows = {name: result.rows(name) for name in (*first, *result.references, *rest)}
+    return pd.concat(rows, names=ModelId._fields).reset_index([0, 1]).reset_index(drop=True)
+
+
+def residual(
+    run: Run,
+    perturbation: str,
+    *,
+    part: str = "forget",
+    taus: Sequence[float] | None = None,
+    draws: int | None = None,
+    methods: Sequence[str] | None = None,
+    controls: bool | Sequence[str] = False,
+) -> ResidualKnowledge:
+    """The measurement under one perturbation, from counts that are kept in ``counts/``.
+
+    ``taus`` and ``draws`` are the scenario's if none are given, ``methods`` (names, Original among
+    them) those of the run; the re-trained references always are. ``part`` is "forget", "held_out"
+    or "retain": of the latter two, samples of the forgotten class, at most 200 or as many as are
+    forgotten. ``controls`` measures both of these beside the forget set, where there are any, or
+    those of ``CONTROLS`` that it names. Models go by their :class:`ModelId`, ("GD", 0).
+    """
+    checks.one_of("part", part, ("forget", *CONTROLS.values()))
+    s = run.scenario
+    taus, draws = s.taus if taus is None else taus, s.draws if draws is None else draws
+    asked = Measurement(
+        taus, perturbation, draws, bounds=run.data.bounds, precision=s.recipe.precision
+    )
+    PERTURBATIONS[perturbation].check(samples(run, part)[0], max(asked.taus), run.data.bounds)
+    question = Question(run, asked, part)
+    chosen = ["Original", *s.methods] if methods is None else list(methods)
+    models = [n for method in chosen for n in run.names(method)]
+    references = run.names("Re-train")
+    keys = question.keys([*models, *references])
+    todo = [n for n in keys if not fresh(question.file(n), keys[n], ARRAYS)]
+    if todo and (there := len(keys) - len(todo)):
+        print(f"{perturbation}: {there} of {len(keys)} models are counted already")
+    # Copies are made once for the models of a share. Where counting takes minutes, shares are
+    # small: each is kept when it is done, and said.
+    numbers = samples(run, part)[0].shape.numel() * draws * len(taus)
+    many = max(run.jobs, len(todo) // SHARE if numbers > LARGE else 1)
+    shares = filter(None, (todo[i::many] for i in range(many)))
+    tasks = [(question.count, (share, keys)) for share in shares]
+    parallel(run, tasks, question.said(len(todo)))
+
+    results = {
+        name: residual(run, perturbation, part=its, taus=taus, draws=draws, methods=methods)
+        for name, its in CONTROLS.items()
+        if name in (CONTROLS if controls is True else controls or ()) and len(samples(run, its)[0])
+    }
+    counts = functools.reduce(operator.or_, map(question.read, [*models, *references]))
+    labels = samples(run, part)[1].cpu().numpy()
+    return ResidualKnowledge(
+        counts, tuple(models), tuple(references), labels, control_results=results
+    )
+
+
+def samples(run: Run, part: str) -> tuple[Tensor, Tensor]:
+    """(x, y) of the forget set, or of a control: samples of the forgotten class or classes."""
+    x, y = run.pair(part)
+    if part == "forget":
+        return x, y
+    same = run.split.of_class(y)
+    return sampled((x[same], y[same]), len(run.split.forget), seed=0)
+
+
+def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
+    """A row per model: method, seed, tau (the largest), ratio_of_means, predict_low, predict_high,
+    difference and margin_difference (all there is where a whole class is forgotten), by_ratio
+    ("above", "inside" or "below" what a further re-trained model would show, "" with fewer than
+    three), p_ratio; then the verdict of the rule (:mod:`rurklib.residual.verdict`), which is the
+    only one: finding, p and effect (logits); the p of each statistic (``P_OF``), ``mixed``; and, if
+    held-out samples of the same kind were measured beside, whether forgotten samples are
+    ``treated`` unlike those (:mod:`rurklib.residual.exchange`), and p_treated.
+
+    ``by_ratio`` is where a point of the curve lies in a picture, pointwise, and no second verdict.
+    A mean over seeds can lie inside where single seeds are outside on both sides.
+    """
+    rows, comparable = [], HELD_OUT in result.control_results and not result.unlike_held_out
+    for name in result.models:
+        last, treated = result.rows(name).iloc[-1], {}
+        hits, _, others, _ = result.answers(name)  # each model's on its own copies
+        odds, rest = (log_odds(h, result.counts.options.draws)[..., -1] for h in (hits, others))
+        if comparable:
+            test = result.exchange(name)
+            treated = {"treated": test.finding, "p_treated": test.p}
+        rows.append(
+            {
+                **name._asdict(),
+                **last[["tau", "ratio_of_means", "predict_low", "predict_high"]],
+                **last[["difference", "margin_difference"]],
+                "by_ratio": by_p(float(odds - rest.mean()), last.p_value),
+                "p_ratio": last.p_value,
+                **verdict_row(result.judge(name)),
+                **treated,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def by_p(difference: float, p: float, level: float = 0.05) -> str:
+    """The side by a test: ``difference`` from the re-trained models, and its p; "" if p is NaN."""
+    if math.isnan(p):
+        return ""
+    return "inside" if p >= level else "above" if difference > 0 else "below"
+
+
+def verdict_row(verdict: Verdict) -> dict[str, str | float | bool]:
+    """A verdict as a table has it: finding, p, effect, the p of each statistic (NaN: unknown), and
+    whether significant ones point to different sides."""
+    ps = {column: verdict.p_values.get(name, math.nan) for name, column in P_OF.items()}
+    number = {"p": verdict.p, "effect": verdict.effect, **ps}
+    return {"finding": verdict.finding, **number, "mixed": verdict.mixed}
+
+
+class Telling(NamedTuple):
+    """Forget samples [n, ...] as floats, a perturbed copy of each and their labels int64 [n]; the
+    radius, and where the samples stand in the forget set; of ``draws`` such copies, how many are
+    recognised by Original and by the mean re-trained model, [n] each."""
+
+    images: Tensor
+    copies: Tensor
+    labels: Tensor
+    tau: float
+    places: np.ndarray
+    draws: int
+    original: np.ndarray
+    retrained: np.ndarray
+
+
+def telling_copies(run: Run, most: int = 8) -> Telling:
+    """The forget samples of whose copies the first seed's Original recognises most more than
+    re-trained models do on average, at the largest tau; of each the first copy that was measured.
+
+    Looked for among the first 256. Counts what isn't counted yet of Original and the references.
+    """
+    law, tau, name = run.scenario.perturbations[0], run.scenario.taus[-1], run.names("Original")[0]
+    measured = residual(run, law, methods=["Original"])
+    own, others = measured.hits_of(name)
+    own, others = own[-1, :BLOCK], others[:, -1, :BLOCK].mean(0)
+    index = np.argsort(others - own)[:most]
+    x, y = (part[:BLOCK] for part in run.pair("forget"))
+    x, stream = as_float(x), generator(measured.counts.options.seed, 0, 0, device=x.device)
+    model, bounds = load_model(run, name), run.data.bounds
+    copies = PERTURBATIONS[law].sample(model, x, y, tau, [stream], bounds)
+    hits = run.scenario.draws, own[index], others[index]
+    return Telling(x[index], copies[index], y[index], tau, index, *hits)

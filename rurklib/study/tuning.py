@@ -1,0 +1,229 @@
+"""Choose hyper-parameters without looking: every method gets the same trials on a *rehearsal*.
+
+A method's settings can't be chosen by its forget set, test set or references and then be reported
+on the same; that flatters it. So the request is rehearsed with other people: as many samples of
+the same class that are *retained* in the study play the forget set, the validation part plays the
+test set, and Originals and references of their own are trained. No test sample is looked at, and no
+forget sample of the study is looked at *as forgotten*: here they are among those to be retained.
+
+    run = open_run("digits", "runs/digits-tune", seeds=range(900, 908), rehearsal=True)
+    table = tune(run)
+
+A trial is one set of hyper-parameters for one method. Every trial is made on the first SCREEN
+rehearsal Originals, and the FINALISTS best of each method on all of them, for some methods do well
+on most Originals and destroy the next. Its score is its mean distance to the re-trained models, in
+percentage points, over four numbers: retain, unlearn and validation accuracy, and accuracy on
+perturbed forget samples (its distance averaged over the scenario's radii). The distance is taken
+for each Original and then averaged, so a method that is right on average by being wrong both ways
+doesn't win. The paper's MIA is left out: it moves by tens of points where the others move by one,
+and would decide alone. The best finalist is chosen by its mean over all rehearsal Originals.
+
+Trial 0 is the method's defaults (the paper's values where it gives them), written out, for a
+scenario may have other values that a winning trial has to replace; the others are drawn from the
+space that its file names (``@method(..., search=...)``), the same number for all.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from rurklib import checks
+from rurklib.metrics.accuracy import accuracy
+from rurklib.perturb import PERTURBATIONS
+from rurklib.residual.counts import Measurement, count
+from rurklib.study import brought, files
+from rurklib.study.ids import ModelId
+from rurklib.study.memo import JSON, key, memo
+from rurklib.study.models import digests, load_model, parallel, train, unlearned
+from rurklib.study.run import Run
+from rurklib.study.scenarios.scenario import literal
+from rurklib.tensors import mixed_seed
+from rurklib.unlearn.contract import METHODS, SEARCH, Diverged, defaults
+
+SCREEN, FINALISTS = 2, 3
+DRAWS = 20  # copies a sample and radius, or the scenario's: accuracies are averages over samples
+SCORED = {"retain": "retain", "unlearn": "unlearn", "validation": "test", "nearby": "nearby"}
+
+
+def tune(
+    run: Run,
+    *,
+    methods: Sequence[str] | None = None,
+    budget: int = 24,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Try ``budget`` settings of each method (default: all of the scenario) on a rehearsal.
+
+    Writes ``trials.csv``, a row per method, trial and rehearsal seed: its settings; retain,
+    unlearn, validation and nearby (distance to the re-trained models in percentage points); and
+    score, their mean. Writes ``settings.json``, the best trial of each method in the form that
+    ``rurk study --settings`` takes. Finished trials are kept and not repeated. ``seed`` decides
+    the draws from the spaces. Trials of other methods in the folder stay; those of ``methods`` are
+    returned.
+    """
+    if not run.rehearsal:
+        raise checks.InputError("tune needs a rehearsal: open_run(..., rehearsal=True)")
+    checks.count("budget", budget)
+    checks.count("seed", seed, 0)
+    chosen = list(run.scenario.methods if methods is None else methods)
+    for name in chosen:
+        checks.one_of("method", name, run.scenario.methods)
+    train(run)
+    references = parallel(run, [(numbers_of, (run, name)) for name in run.names("Re-train")])
+    target = {key: np.mean([r[key] for r in references], axis=0) for key in SCORED.values()}
+    tried = {n: settings_of(n, budget, seed) for n in chosen}
+
+    def rows(asked: Mapping[str, Iterable[int]], seeds: Sequence[int]) -> list[dict[str, Any]]:
+        these = [(n, t, s) for n, its in asked.items() for t in its for s in seeds]
+        found = parallel(run, [(trial, (run, n, s, tried[n][t])) for n, t, s in these])
+        return [
+            {"method": n, "trial": t, "seed": s, "settings": _text(tried[n][t])} | _score(f, target)
+            for (n, t, s), f in zip(these, found, strict=True)
+        ]
+
+    screened = rows({n: range(len(tried[n])) for n in chosen}, run.seeds[:SCREEN])
+    scores = pd.DataFrame(screened).groupby(["method", "trial"]).score.mean()
+    best_few = {n: scores[n].nsmallest(FINALISTS).index.tolist() for n in chosen}
+    table = pd.DataFrame(screened + rows(best_few, run.seeds[SCREEN:]))
+    everything = table
+    if (run.folder / "trials.csv").exists():  # methods that were tuned before and aren't now
+        earlier = pd.read_csv(run.folder / "trials.csv", keep_default_na=False)
+        everything = pd.concat([earlier[~earlier.method.isin(chosen)], table], ignore_index=True)
+    files.write_frame(run.folder / "trials.csv", everything)
+    files.write_json(run.folder / "settings.json", best(everything))
+    return table
+
+
+def _score(
+    found: Mapping[str, Sequence[float]], target: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """Distances to the re-trained models and their mean; the worst where weights diverged."""
+    far = dict.fromkeys(SCORED, 100.0)
+    if found:
+        far = {k: float(np.abs(found[n] - target[n]).mean()) for k, n in SCORED.items()}
+    return {**far, "score": float(np.mean(list(far.values())))}
+
+
+def settings_of(name: str, budget: int, seed: int = 0) -> list[dict[str, Any]]:
+    """The searched hyper-parameters of each trial of a method; the first has their defaults.
+
+    A method without a search space has one trial.
+    """
+    space, usual = SEARCH[name], defaults(name)
+    rng = np.random.default_rng(mixed_seed(seed, *name.encode()))
+    drawn = [{key: _draw(where, rng) for key, where in space.items()} for _ in range(budget - 1)]
+    return [{key: usual[key] for key in space}, *(drawn if space else [])]
+
+
+def _draw(where: Any, rng: np.random.Generator) -> Any:
+    if isinstance(where, list):
+        return where[int(rng.integers(len(where)))]
+    low, high = where
+    value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    return round(value) if isinstance(low, int) else float(f"{value:.3g}")
+
+
+def chosen_trials(table: pd.DataFrame) -> pd.DataFrame:
+    """The best finalist of each method: method, trial, settings; ``score`` over all Originals;
+    ``screened``, its score on the first of them, to compare with ``defaults``, that of trial 0."""
+    keys = ["method", "trial", "settings"]
+    score = table.groupby(keys, sort=False).score.agg(["mean", "size"]).reset_index()
+    full = score[score["size"] == score.groupby("method")["size"].transform("max")]
+    best = full.loc[full.groupby("method", sort=False)["mean"].idxmin()]
+    best = best.rename(columns={"mean": "score"}).drop(columns="size")
+    first = table[table.seed.isin(table.seed.unique()[:SCREEN])]  # in the run's order
+    screened = first.groupby(["method", "trial"]).score.mean()
+    best["defaults"] = [screened[m, 0] for m in best.method]
+    best["screened"] = [screened[m, t] for m, t in zip(best.method, best.trial, strict=True)]
+    return best.reset_index(drop=True)
+
+
+def best(table: pd.DataFrame) -> dict[str, Any]:
+    """The settings of the chosen trials by the names that ``--set`` takes."""
+    return {
+        f"{row.method}.{name}": literal(value)
+        for row in chosen_trials(table).itertuples()
+        for name, value in (part.split("=", 1) for part in row.settings.split("; ") if part)
+    }
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    """Settings as trials.csv has them."""
+    return "; ".join(f"{k}={v!r}" for k, v in values.items())
+
+
+# --- one trial: kept, for it is asked for again ---------------------------------------------------
+
+
+def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Unlearn with each entry of ``grid`` for each of the run's seeds, ``run.jobs`` at a time.
+
+    An entry changes some of the scenario's hyper-parameters of ``method``. Returns a row per entry
+    and seed: the changed values, seed, retain_, unlearn_, test_ and nearby_accuracy, that on copies
+    of the forget samples at the largest tau, all in percent (NaN where the weights diverged). The
+    run keeps the numbers and no model.
+    """
+    digests(run, run.names("Original"))  # a missing one is an error, before any work
+    rows = [{**entry, "seed": seed} for entry in grid for seed in run.seeds]
+    own = run.scenario.hyperparameters(method)
+    tasks = [(trial, (run, method, s, {**own, **e})) for e in grid for s in run.seeds]
+    for row, found in zip(rows, parallel(run, tasks), strict=True):
+        for part in ("retain", "unlearn", "test", "nearby"):
+            row[f"{part}_accuracy"] = found[part][-1] if found else math.nan
+    return pd.DataFrame(rows)
+
+
+def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mapping[str, list[float]]:
+    """What becomes of an Original that ``method`` unlearns with ``values`` in place of its
+    defaults: :func:`numbers`, or nothing where its weights diverged."""
+    made_from = {
+        "original": load_model(run, ModelId("Original", seed)),
+        "split": run.split.digest,
+        "taus": run.scenario.taus,
+        "perturbation": random_law(run),
+        "values": {**defaults(method), **values},
+        **brought.code(random_law(run)),
+    }
+    wanted = key([METHODS[method], accuracy, count], made_from)
+
+    def make() -> Mapping[str, list[float]]:
+        try:
+            return numbers(run, unlearned(run, method, seed, values))
+        except Diverged:
+            return {}
+
+    return memo(
+        run.folder / "trials" / f"{ModelId(method, seed)}-{wanted}.json", make, wanted, JSON
+    )
+
+
+def numbers(run: Run, model: nn.Module) -> Mapping[str, list[float]]:
+    """Accuracies of a model in percent: retain, unlearn (100 - forget) and test, one each, and
+    nearby, on perturbed forget samples, one for each radius above 0."""
+    x, y = run.pair("forget")
+    taus = [t for t in run.scenario.taus if t > 0]
+    draws, precision = min(DRAWS, run.scenario.draws), run.scenario.recipe.precision
+    law = random_law(run)
+    asked = Measurement(taus, law, draws, bounds=run.data.bounds, precision=precision)
+    hits = count({"model": model}, x, y, asked).hits["model"]
+    return {
+        "retain": [accuracy(model, *run.pair("retain"))],
+        "unlearn": [100 - accuracy(model, x, y)],
+        "test": [accuracy(model, *run.pair("test"))],
+        "nearby": (100 * hits.mean(axis=1) / draws).tolist(),
+    }
+
+
+def numbers_of(run: Run, name: ModelId) -> Mapping[str, list[float]]:
+    """:func:`numbers` of one of the run's own models."""
+    return numbers(run, load_model(run, name))
+
+
+def random_law(run: Run) -> str:
+    """The first of the scenario's that needs no gradient."""
+    random = (p for p in run.scenario.perturbations if not PERTURBATIONS[p].gradient_based)
+    return next(random, "gaussian")
