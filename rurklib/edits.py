@@ -1,7 +1,7 @@
 """Edits of a text: tokens taken out, exchanged with a neighbour, or misspelt; tau is their rate.
 
 A text is x [n, dim, length]: a column for each token, and zero columns after the last, as
-:mod:`rurklib.study.sources.text` embeds it. Edits are no ball: one token changes by a whole
+:mod:`rurklib.study.readers.text` embeds it. Edits are no ball: one token changes by a whole
 embedding, or not at all. Every draw decides for each token by a number of its own, so for one
 generator the edits at a larger rate include those at a smaller one. All give copies shaped like x.
 """

@@ -8,10 +8,8 @@ the last one counts. ``CALLS`` are functions, ``ASKED`` those of a finished run,
 done to a run's folder. Words are parts of a message set apart by " | ".
 """
 
-import gzip
 import json
 import shutil
-import struct
 from pathlib import Path
 
 import nbformat
@@ -29,12 +27,9 @@ from rurklib.study import tuning as tune
 from rurklib.study.books import read
 from rurklib.study.inspector.running_ratio import running
 from rurklib.study.inspector.view import Inspector
+from rurklib.study.readers import cifar10, fashion_mnist, image_folder, npz, text
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.run_record import flat
-from rurklib.study.sources.cifar_fashion import CIFAR10_FILES, cifar5, cifar10, fashion_mnist
-from rurklib.study.sources.image_folder import image_folder
-from rurklib.study.sources.npz import npz
-from rurklib.study.sources.text import text
 from rurklib.study.sweep import grid
 from rurklib.study.sweep.grid import from_file, from_options
 
@@ -90,10 +85,10 @@ STUDY = [
     ("--scenario cifar5-paper --set pretrain.epoch=2", "did you mean 'pretrain.epochs'"),
     ("--scenario cifar5-paper --set pretrain=2", "unknown setting"),
     ("--scenario npz", "--set path=FILE.npz"),
-    ("--scenario npz --set path=none.npz", "none.npz does not exist"),
+    ("--scenario npz --set path=none.npz", "none.npz can't be read ([Errno 2] No such file"),
     ("--scenario npz --set path=DATA --set forget_class=2", "has 0 ... 1"),
-    ("--scenario cifar5 --set path=DATA", "cifar10 has 10 of (3, 32, 32)"),
-    ("--scenario fashion --set path=NOTES", "is not a folder of Fashion-MNIST"),
+    ("--scenario cifar5 --set path=DATA", "200 samples of class 0 asked for"),
+    ("--scenario fashion --set path=NOTES", "reads no FashionMNIST there"),
     *(
         (f"--scenario {name} --set path=DATA", "leave path out")
         for name in ("digits", "breast-cancer", "iris")
@@ -132,22 +127,22 @@ AUDIT = [
     ("--model m.py:lost", "can't be applied to a batch of (24,) inputs: 'no'"),
     ("--model m.py:wide", "doesn't fit the net that --model m.py:wide builds (size mismatch"),
     ("--data keys.npz", "has the arrays images, labels: expected x, y"),
-    ("--data objects.npz", "can't be read as .npz"),
-    ("--data short.npz", "for 9 samples: expected one whole number each"),
-    ("--data whole.npz", "x is int64 (9, 24): expected uint8 images or floats"),
-    ("--data number.npz", "x is float32 (): expected uint8 images or floats, [n, ...]"),
+    ("--data objects.npz", "can't be read (Object arrays"),
+    ("--data short.npz", "samples are float32 (9, 24), labels int64 (5,): expected"),
+    ("--data whole.npz", "samples are int64 (9, 24)"),
+    ("--data number.npz", "samples are float32 ()"),
     ("--data grey.npz", "divide 0..255 images by 255"),
     ("--data narrow.npz", "can't be applied to a batch of (20,) inputs"),
     ("--data four.npz", "expected labels in 0 ... 2"),
-    ("--data forget.npy", "holds one array: expected a .npz file"),
-    ("--forget mask.npy", "one for each sample: a mask? use .astype(bool)"),
-    ("--forget table.csv", "can't be read as .npy (it is text): write it with numpy"),
-    ("--forget beyond.npy", "spans 0 ... 700: expected indices in 0 ... 699"),
-    ("--forget below.npy", "spans -1 ... 3: expected indices in 0 ... 699"),
-    ("--forget twice.npy", "names 1 samples twice"),
+    ("--data forget.npy", "has the arrays one array (.npy): expected x, y or train_images"),
+    ("--forget mask.npy", "of a mask of 0 and 1 use .astype(bool)"),
+    ("--forget table.csv", "can't be read (This file"),
+    ("--forget beyond.npy", "holds 0 ... 700, 0 of them twice: expected each once, in 0 ... 699"),
+    ("--forget below.npy", "holds -1 ... 3, 0 of them twice: expected each"),
+    ("--forget twice.npy", ", 1 of them twice: expected each once"),
     ("--forget none.npy", "expected indices of samples"),
     ("--forget real.npy", "expected indices of samples"),
-    ("--forget data.npz", "holds an archive of arrays: expected a .npy file"),
+    ("--forget data.npz", ": expected one array (.npy)"),
     ("--held-out overlap.npy", "are in the forget set too"),
     ("--held-out data.npz", "are in the forget set too"),
     ("--taus 0,a", "expected numbers such as"),
@@ -282,34 +277,6 @@ def images(harm, size: int = 8):
     return ask
 
 
-def binary(each: bytes, read=cifar10):
-    """CIFAR-10's binary version of such files."""
-
-    def ask(_, folder: Path) -> None:
-        for name in CIFAR10_FILES:
-            (folder / name).write_bytes(each)
-        read(folder)
-
-    return ask
-
-
-def idx(harm):
-    """Fashion-MNIST's four files, and what ``harm`` makes of the last one's bytes."""
-
-    def ask(_, folder: Path) -> None:
-        images = struct.pack(">BBBBIII", 0, 0, 8, 3, 10, 28, 28) + bytes(7840)
-        labels = struct.pack(">BBBBI", 0, 0, 8, 1, 10) + bytes(range(10))
-        for part, name in (
-            (p, n) for p in ("train", "t10k") for n in ("labels-idx1", "images-idx3")
-        ):
-            raw, last = images if "3" in name else labels, part == "t10k" and "3" in name
-            content = harm(raw) if last else gzip.compress(raw)
-            (folder / f"{part}-{name}-ubyte.gz").write_bytes(content)
-        fashion_mnist(folder)
-
-    return ask
-
-
 def brings(code: str):
     """A file of a user's; whatever it is, nothing of it stays."""
 
@@ -358,58 +325,43 @@ CALLS = [
     (groups("a: {fixed: {tua: 1}}"), "did you mean 'tau'"),
     (lambda book, folder: read(folder / "groups.yaml"), "not a readable notebook"),
     # files of data
-    (arrays(test_labels=None), "some.npz | expected train_images, train_labels, test_"),
-    (arrays(train_images=PIXELS / 1.0), "float64 (6, 8, 8): expected uint8 images"),
-    (arrays(train_images=np.zeros((6, 3, 8, 8), np.uint8)), "put the channels last"),
-    (arrays(train_images=PIXELS[:0]), "(0, 8, 8): expected"),
-    (arrays(test_images=PIXELS[:, :4]), "expected one shape"),
-    (arrays(train_labels=LABELS[:5]), "train_labels is uint8 (5,) for 6"),
-    (arrays(train_labels=np.zeros((6, 14), np.uint8)), "choose one column"),
-    (arrays(train_labels=np.zeros(6)), "train_labels is float64"),
+    (
+        arrays(test_labels=None),
+        "some.npz has the arrays train_images, test_images, train_labels: expected",
+    ),
+    (arrays(train_images=PIXELS.astype(int)), "int64 (6, 8, 8) | expected uint8 or floats"),
+    (arrays(train_images=PIXELS / 1.0), "divide 0..255 images by 255"),
+    (arrays(train_images=PIXELS.astype(object)), "some.npz can't be read (Object arrays"),
+    (arrays(train_images=PIXELS[:0], train_labels=LABELS[:0]), "expected every class of 0 ... 1"),
+    (arrays(train_labels=LABELS[:5]), "train_images: | (6, 8, 8), labels uint8 (5,): expected"),
+    (arrays(train_labels=np.zeros((6, 14), np.uint8)), "labels uint8 (6, 14): expected"),
+    (arrays(train_labels=np.zeros(6)), "labels float64"),
     (arrays(train_labels=2 * LABELS), "hold 0, 2: expected every class of 0 ... 1"),
     (arrays(train_labels=LABELS.astype(int) - 1), "hold -1, 0: expected"),
     (arrays(train_labels=0 * LABELS), "hold 0: expected every class of 0 ... 1"),
-    (arrays(test_labels=np.array([0, 1, 2, 7, 0, 1])), "test_labels hold 2, 7"),
+    (arrays(test_labels=np.array([0, 1, 2, 7, 0, 1])), "some test y spans 0 ... 7"),
     (arrays(class_names=np.array(list("abc"))), "every class of 0 ... 2"),
-    (arrays(class_names=np.arange(2)), "expected one string a class"),
-    (file(npz, "x.npz", b"not a zip"), "x.npz can't be read as .npz"),
-    (file(npz, "x.npz", b"PK\x03\x04cut off"), "x.npz can't be read as .npz"),
-    (lambda _, folder: npz(folder), "--scenario imagefolder"),
-    (texts(""), "train.tsv is empty: expected a line for each text"),
-    (texts("a\tone\nno tab here\n"), "line 2 has 1 columns: expected label in column 0"),
-    (texts("a\tone\na\ttwo\n"), "texts of one label"),
-    (texts("a\tone\nb\ttwo\n", "c\tthree\n"), "label 'c', which train.tsv doesn't"),
-    (texts("a\tone\nb\ttwo\n", "a\tone\n"), "no text that train.tsv doesn't"),
-    (texts("a\tone\nb\ttwo\n"), "no text that train.tsv doesn't"),
-    (texts("a\tcr\xe8me\nb\ttwo\n"), "can't be read as UTF-8"),
-    (texts("a\tone\n", length=0), "whole number"),
-    (texts("a\tone\n", label=-1), "whole number"),
-    (lambda _, folder: text(folder), "train.tsv does not exist"),
-    (images(lambda at: (at / "val").rename(at / "valid")), "have different classes"),
-    (images(lambda at: (at / "val" / "cat" / "0.png").unlink()), "pets | cat has no images"),
-    (images(lambda at: (at / "val" / "cat").rename(at / "val" / "cow")), "'cat' is in only one"),
-    (
-        images(lambda at: (at / "train" / "dog" / "0.png").write_text("hello")),
-        "can't be decoded",
-    ),
+    (file(npz, "x.npz", b"not a zip"), "x.npz can't be read"),
+    (file(npz, "x.npz", b"PK\x03\x04cut off"), "x.npz can't be read"),
+    (lambda _, folder: npz(folder), "Is a directory"),
+    (texts(""), "0 are trained on: expected two or more"),
+    (texts("a\tone\na\ttwo\n"), "has the labels a, of which 1 are trained on"),
+    (texts("a\tone\nb\ttwo\n", "c\tthree\n"), "has the labels a, b, c, of which 2 are"),
+    (texts("a\tone\nb\ttwo\n", "a\tone\n"), "expected a non-empty batch"),
+    (texts("a\tcr\xe8me\nb\ttwo\n"), "can't be read | expected UTF-8"),
+    (lambda _, folder: text(folder), "train.tsv' | label TAB text"),
+    (images(lambda at: (at / "val").rename(at / "valid")), "pets/val'; expected images in train/"),
+    (images(lambda at: (at / "val" / "cat" / "0.png").unlink()), "pets | for the classes cat."),
+    (images(lambda at: (at / "val" / "cat").rename(at / "val" / "cow")), "(2 are in one of them"),
+    (images(lambda at: (at / "train/dog/0.png").write_text("hi")), "dog/0.png can't be decoded"),
     (
         images(lambda at: [shutil.rmtree(at / side / "cat") for side in ("train", "val")]),
-        "has 1 classes: expected folders",
+        "train has the classes dog ...: expected at least two",
     ),
     (images(lambda at: None, size=0), "size = 0"),
-    (lambda _, folder: image_folder(folder / "none"), "is not a folder"),
-    (
-        file(lambda path: cifar10(path.parent), "data_batch_1", b"a pickle"),
-        "pickled Python version, and nothing is unpickled | the binary version",
-    ),
-    (lambda _, folder: cifar10(folder), "not a folder of CIFAR-10"),
-    (lambda _, folder: cifar10(folder / "none.npz"), "does not exist"),
-    (binary(bytes(5000)), "data_batch_1.bin has 5000 bytes"),
-    (binary(bytes(3073 * 20), cifar5), "200 samples of class 0"),
-    (idx(lambda raw: gzip.compress(raw)[:-5]), "t10k-images | not a whole IDX file"),
-    (idx(lambda raw: gzip.compress(raw[:-5])), "not a whole IDX file"),
-    (idx(lambda raw: b"hello"), "not a whole IDX file"),
-    (idx(lambda raw: gzip.compress(b"\0\0\x0d\x03" * 9)), "it begins with 00 00 0d 03"),
+    (lambda _, folder: cifar10(folder), "reads no CIFAR10 there | leave path out to download"),
+    (lambda _, folder: fashion_mnist(folder), "reads no FashionMNIST there"),
+    (lambda _, folder: cifar10(folder / "none.npz"), "No such file"),
     # files of a user's code
     (brings("x = 1\nraise ValueError('no')\n"), "mine.py | (no): mend its line 2"),
     (brings("x = 1\n\ny = (\n"), "mend its line 3"),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from rurklib.checks import InputError, logits, number
 from rurklib.residual.flags import flag
 from rurklib.study.brought import executed
-from rurklib.study.sources.npz import read_indices, read_samples, said
+from rurklib.study.readers import read_indices, read_samples, said
 from rurklib.tensors import Pair, copies, seeded
 from rurklib.tensors import logits as all_logits
 

@@ -26,7 +26,7 @@ to nothing (25.7 points from re-trained models; with 24, 4.5): where others are 
 that is an advantage. NTK is left out, for its time grows with samples times classes.
 
 ``npz`` and ``imagefolder``: images of your own, in a ``.npz`` file with MedMNIST's keys or one
-folder a class, cut to 32x32 pixels (:mod:`rurklib.study.sources`). Their settings are those of
+folder a class, cut to 32x32 pixels (:mod:`rurklib.study.readers`). Their settings are those of
 small CIFAR-5, as a start: tune your own. With coarse images (digits, letters) try larger radii:
 ``--set taus=0,0.1,0.2``.
 
@@ -68,10 +68,8 @@ from dataclasses import replace
 from functools import partial
 
 from rurklib.data import Dataset, digits, head_of_each_class
+from rurklib.study.readers import cifar5, fashion_mnist, image_folder, npz
 from rurklib.study.scenarios.scenario import Scenario, bundled, tuned
-from rurklib.study.sources.cifar_fashion import cifar5, fashion_mnist
-from rurklib.study.sources.image_folder import image_folder
-from rurklib.study.sources.npz import npz
 from rurklib.train import Recipe
 
 FIRST, LAST = "GD NGD GA NegGrad+ EU-k CF-k SCRUB SSD", "AMUN BoundaryShrink WoodFisher RURK"

@@ -98,9 +98,8 @@ ImageNet-100. Five draws make 2,390 copies a radius, with a standard error of 1 
 from dataclasses import replace
 from typing import Any
 
+from rurklib.study.readers import cifar5, cifar10, image_folder
 from rurklib.study.scenarios.scenario import Pretraining, Scenario
-from rurklib.study.sources.cifar_fashion import cifar5, cifar10
-from rurklib.study.sources.image_folder import image_folder
 from rurklib.train import Recipe
 
 # Table 1, B.2 and B.3 of the paper. What isn't named is a method's default, which is the paper's.

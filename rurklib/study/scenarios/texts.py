@@ -20,8 +20,8 @@ other methods' settings from TREC.
 from dataclasses import replace
 from functools import partial
 
+from rurklib.study.readers import text
 from rurklib.study.scenarios.scenario import Scenario, tuned
-from rurklib.study.sources.text import text
 from rurklib.train import Recipe
 
 METHODS = "GD NGD GA NegGrad+ EU-k CF-k SCRUB SSD RURK Retrain-quarter"

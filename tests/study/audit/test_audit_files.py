@@ -16,7 +16,7 @@ from torch import nn
 from rurklib import InputError
 from rurklib.study.audit.files import build_function, built, fitted, read_weights
 from rurklib.study.cli.main import main
-from rurklib.study.sources.npz import read_indices, read_samples
+from rurklib.study.readers import read_indices, read_samples
 
 README = Path(__file__).parents[3] / "README.md"
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from rurklib.models import build
+from rurklib.study.readers import cifar10
 from rurklib.study.scenarios import SCENARIOS
 from rurklib.study.scenarios.paper_scale import CIFAR5_PAPER, CIFAR10, IMAGENET100
-from rurklib.study.sources.cifar_fashion import cifar10
 from rurklib.unlearn.layers import last_layers
 
 SCENARIO = {

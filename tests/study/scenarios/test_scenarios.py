@@ -55,7 +55,7 @@ def test_bad_data_do_not_throw_an_earlier_run_away(file, tmp_path):
     settings = {"path": str(file)}
     open_run("npz", tmp_path / "run", settings=settings)
     file.unlink()
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="No such file"):
         open_run("npz", tmp_path / "run", settings=settings, fresh=True)
     assert (tmp_path / "run" / "split.json").exists()
 

@@ -1,0 +1,291 @@
+"""Data that come as files: each reader returns a :class:`rurklib.data.Dataset`.
+
+CIFAR-10 and Fashion-MNIST (Krizhevsky 2009; Xiao, Rasul & Vollgraf 2017) are downloaded and read by
+torchvision. CIFAR-10 is a pickle whose MD5 torchvision checks; nothing else is unpickled.
+Validation parts (MedMNIST's ``val_images``, a ``val.tsv``) are not read: a split takes its
+validation part from the test side, for every data set alike.
+
+**Texts are embedded by a rule that has seen no text.** A vocabulary, or word vectors that were
+learnt, would have seen the forget samples and would carry them into the re-trained references. So a
+word's vector is signs, bits of a SHAKE-256 hash of the word: the same on every machine and for
+every model, with nothing to learn or leak. Two words differ in half of their signs. What a model
+makes of them, a learnt 1x1 convolution first, can be forgotten. tau 1 is the size of a sign.
+"""
+
+import csv
+import hashlib
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from rurklib import checks
+from rurklib.checks import InputError
+from rurklib.data import Dataset, head_of_each_class
+from rurklib.study import memo
+from rurklib.tensors import Pair
+
+SIDES = (("train_images", "train_labels"), ("test_images", "test_labels"))  # MedMNIST's keys
+ARRAY = "one array (.npy)"
+TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")  # a word, or one punctuation mark
+
+
+def cache_folder() -> Path:
+    """Where downloads and decoded images are kept between runs: ``$RURK_CACHE``, or
+    ``~/.cache/rurklib``; it may not exist yet and can always be deleted."""
+    return Path(os.environ.get("RURK_CACHE") or Path.home() / ".cache" / "rurklib").expanduser()
+
+
+def cifar10(path: str | Path = "") -> Dataset:
+    """CIFAR-10: x uint8 [50000, 3, 32, 32] and [10000, 3, 32, 32], in official order.
+
+    ``path`` is a ``.npz`` file as :func:`npz` reads it, or a folder with ``cifar-10-batches-py``;
+    empty: 170 MB are downloaded once.
+    """
+    return _from_torchvision("CIFAR10", "cifar10", path)
+
+
+def cifar5(path: str | Path = "") -> Dataset:
+    """Small CIFAR-5 (Golatkar et al. 2020): the first 200 train and the first 200 test images of
+    the first five classes of :func:`cifar10`."""
+    return head_of_each_class(cifar10(path), name="cifar5", classes=5, train=200, test=200)
+
+
+def fashion_mnist(path: str | Path = "") -> Dataset:
+    """Fashion-MNIST: x uint8 [60000, 1, 28, 28] and [10000, 1, 28, 28], in official order.
+
+    ``path`` is a ``.npz`` file, or a folder with the four unpacked files in ``FashionMNIST/raw``;
+    empty: 31 MB are downloaded once.
+    """
+    return _from_torchvision("FashionMNIST", "fashion-mnist", path)
+
+
+def _from_torchvision(kind: str, name: str, path: str | Path) -> Dataset:
+    """A data set that torchvision reads, or the same from a ``.npz`` file."""
+    from torchvision import datasets
+
+    place = Path(path).expanduser() if str(path) else cache_folder() / name
+    if str(path) and not place.is_dir():
+        data = npz(place)
+        return replace(data, name=name, provenance=f"{name}, {data.provenance}")
+    read = partial(getattr(datasets, kind), place, download=not str(path))
+    try:
+        sides = read(train=True), read(train=False)
+    except (OSError, RuntimeError, ValueError, AssertionError) as error:  # no network, damaged ...
+        raise InputError(
+            f"{place}: torchvision reads no {kind} there ({' '.join(str(error).split())}): mend or "
+            "delete it, leave path out to download, or use --set path=FILE.npz"
+        ) from error
+    train, test = (_pair(name, np.asarray(s.data), np.asarray(s.targets)) for s in sides)
+    return Dataset(name, train, test, tuple(sides[0].classes), f"{name}, by torchvision")
+
+
+def image_folder(path: str | Path, size: int = 32) -> Dataset:
+    """A folder with ``train/<class>/`` and ``test/<class>/`` (or ``val``): x uint8 [n, 3, size,
+    size], made RGB, cut to a centred square and resized.
+
+    Classes and images are those of torchvision's ImageFolder, in its order. All are held in memory.
+    They are kept decoded in :func:`cache_folder` until one is added, removed or touched.
+    """
+    from torchvision.datasets import ImageFolder
+
+    checks.count("size", size)
+    root = _place(path, "FOLDER").absolute()
+    other = "test" if (root / "test").is_dir() else "val"
+    read = partial(ImageFolder, loader=partial(_decoded, size=size))
+    try:
+        sides = {"train": read(root / "train"), "test": read(root / other)}
+    except OSError as error:
+        raise InputError(
+            f"{root}: {error}; expected images in train/<class>/ and test/<class>/ (or val/)"
+        ) from error
+    classes = tuple(sides["train"].classes)
+    odd = {*classes} ^ {*sides["test"].classes}
+    if odd or len(classes) < 2:
+        raise InputError(
+            f"{root}: train has the classes {', '.join(classes[:5])} ...: expected at least two, "
+            f"and the same in {other} ({len(odd)} are in one of them only)"
+        )
+
+    def decode() -> dict[str, np.ndarray]:
+        with ThreadPoolExecutor() as pool:  # Pillow lets go of Python's lock
+            read = {n: pool.map(side.__getitem__, range(len(side))) for n, side in sides.items()}
+            return {name: np.stack([x for x, _ in pairs]) for name, pairs in read.items()}
+
+    listed = [file for side in sides.values() for file, _ in side.samples]
+    inputs = [[file, os.path.getsize(file), os.path.getmtime(file)] for file in listed]
+    kept = cache_folder() / "images" / f"{root.name}-{size}.npz"
+    x = memo.memo(kept, decode, memo.key(_decoded, {"files": inputs, "size": size}), memo.ARRAYS)
+    train, test = ((torch.from_numpy(x[n]), torch.tensor(s.targets)) for n, s in sides.items())
+    return Dataset(root.name, train, test, classes, f"images in {root.name}, {size}x{size}")
+
+
+def _decoded(file: str, size: int) -> np.ndarray:
+    """One image as uint8 [3, size, size]."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file) as image:
+            # A JPEG is unpacked at 1/2, 1/4 or 1/8, where twice the size that is wanted is left.
+            image.draft("RGB", (2 * size, 2 * size))
+            square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{file} can't be decoded ({error}): mend or remove it") from error
+    return np.asarray(square).transpose(2, 0, 1)
+
+
+def npz(path: str | Path) -> Dataset:
+    """A ``.npz`` file with the keys of MedMNIST (Yang et al. 2023).
+
+    ``train_images``, ``test_images``: uint8, or floats in [0, 1], [n, height, width] or [n, height,
+    width, 1 or 3], or of another layout that the net takes. ``train_labels``, ``test_labels``:
+    whole numbers 0 ... classes - 1, [n] or [n, 1]. ``class_names`` (optional): one string a class.
+    """
+    file = _place(path, "FILE.npz")
+    found = _load(file, sum(SIDES, ()), optional="class_names")
+    train, test = (_pair(f"{file}, {x}", found[x], found[y]) for x, y in SIDES)
+    numbers = train[1].unique().tolist()
+    classes = tuple(map(str, found.get("class_names", numbers)))
+    if numbers != list(range(len(classes))) or len(classes) < 2:
+        raise InputError(
+            f"{file}: train_labels hold {str(numbers[:10])[1:-1]}: expected every class of 0 ... "
+            f"{max(len(classes) - 1, 1)} and no other; number the classes from 0 without gaps"
+        )
+    return Dataset(file.stem, train, test, classes, f"read from {file.name}")
+
+
+def read_samples(path: Path) -> Pair:
+    """Samples and labels of a ``.npz`` file: ``x``, ``y``, or ``train_images``, ``train_labels``
+    as :func:`npz` has. x is uint8 (read as x / 255) or floats, [n, ...], as the model takes it."""
+    found = _load(path, ("x", "y"), SIDES[0])
+    x, y = found.values()
+    return _pair(str(path), x, y, is_image="x" not in found)
+
+
+def read_indices(path: Path, n: int) -> Tensor:
+    """Indices of samples from a ``.npy`` file: 0 ... n - 1, each once, or a boolean mask [n]."""
+    found = _load(path, (ARRAY,))[ARRAY]
+    if found.dtype == bool and found.shape == (n,):
+        found = np.flatnonzero(found)
+    if found.dtype.kind not in "iu" or found.ndim != 1 or len(found) == 0:
+        raise InputError(
+            f"{path} is {found.dtype} {found.shape}: expected indices of samples, whole numbers [k]"
+        )
+    low, high, twice = found.min(), found.max(), len(found) - len(np.unique(found))
+    if low < 0 or high >= n or twice:
+        raise InputError(
+            f"{path} holds {low} ... {high}, {twice} of them twice: expected each once, in 0 ... "
+            f"{n - 1}; of a mask of 0 and 1 use .astype(bool)"
+        )
+    return torch.from_numpy(found.astype(np.int64))
+
+
+def said(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _place(path: str | Path, example: str) -> Path:
+    if not str(path):
+        raise InputError(f"path is empty: name the data with --set path={example}")
+    return Path(path).expanduser()
+
+
+def _load(file: Path, *choices: tuple[str, ...], optional: str = "") -> dict[str, np.ndarray]:
+    """The arrays of the first of ``choices`` that a file of NumPy's has whole, by name."""
+    try:
+        found = np.load(file, allow_pickle=False)
+        held = {ARRAY: found} if isinstance(found, np.ndarray) else found
+        names = next((c for c in choices if {*c} <= {*held}), ())
+        arrays = {name: held[name] for name in (*names, optional) if name in held}
+    except Exception as error:  # OSError, BadZipFile, EOFError, ValueError (objects) ...
+        raise InputError(
+            f"{file} can't be read ({said(error)}): write it with numpy.savez (numpy.save for "
+            "indices), numbers only, nothing pickled"
+        ) from error
+    if not names:
+        wanted = " or ".join(", ".join(c) for c in choices)
+        raise InputError(f"{file} has the arrays {', '.join([*held][:8])}: expected {wanted}")
+    return arrays
+
+
+def _pair(what: str, x: np.ndarray, y: np.ndarray, is_image: bool = True) -> Pair:
+    """Samples uint8 or float32, images with their channels first; labels int64 [n]."""
+    n = len(x) if x.ndim > 1 and (x.dtype == np.uint8 or x.dtype.kind == "f") else -1
+    if n < 0 or y.dtype.kind not in "iu" or y.shape not in ((n,), (n, 1)):
+        raise InputError(
+            f"{what}: samples are {x.dtype} {x.shape}, labels {y.dtype} {y.shape}: expected uint8 "
+            "or floats [n, ...], and one whole number each, [n] or [n, 1]; of names use "
+            "numpy.unique(names, return_inverse=True)[1]"
+        )
+    if is_image and x.ndim == 3:
+        x = x[:, None]
+    elif is_image and x.ndim == 4 and x.shape[3] in (1, 3):
+        x = x.transpose(0, 3, 1, 2)
+    x = np.ascontiguousarray(x, np.uint8 if x.dtype == np.uint8 else np.float32)
+    return torch.from_numpy(x), torch.from_numpy(y.reshape(n).astype(np.int64))
+
+
+def text(path: str | Path, *, dim: int = 64, length: int = 40) -> Dataset:
+    """Labelled texts: x float32 [n, dim, length], a column of signs for each of the first
+    ``length`` words or marks (:func:`vector`), zero columns behind the last; no bounds.
+
+    ``path`` is a folder with ``train.tsv`` (and ``test.tsv``), or one ``.tsv`` file: UTF-8, without
+    a header, in each line label TAB text. Without a test side a third of each class is drawn for
+    it. A text that is there twice (the same columns) would be retained and forgotten at once, so
+    the first is kept, train before test; ``provenance`` says how many went.
+    """
+    place = _place(path, "FOLDER")
+    files = [place / "train.tsv"] if place.is_dir() else [place]
+    files += [file for file in [place / "test.tsv"] if file.is_file()]
+    columns = {"sep": "\t", "names": ["label", "text"], "usecols": [0, 1], "index_col": False}
+    as_it_is = {"dtype": str, "quoting": csv.QUOTE_NONE, "keep_default_na": False}
+    try:
+        sides = [pd.read_csv(file, **columns, **as_it_is) for file in files]
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{place} can't be read ({said(error)}): expected UTF-8, in each line label TAB text"
+        ) from error
+    first: dict[tuple[str, ...], tuple[str, int]] = {}
+    for side, rows in enumerate(sides):
+        for label, words in zip(rows["label"].str.strip(), rows["text"], strict=True):
+            first.setdefault(tuple(TOKEN.findall(words.lower())[:length]), (label, side))
+    first.pop((), None)
+    labels, side_of = (np.array([pair[k] for pair in first.values()]) for k in (0, 1))
+    if len(sides) == 1:
+        rng = np.random.default_rng([0, 0])
+        for name in np.unique(labels):
+            members = rng.permutation(np.flatnonzero(labels == name))
+            side_of[members[: len(members) // 3]] = 1
+    classes = np.unique(labels[side_of == 0])
+    if len(classes) < 2 or not np.isin(labels, classes).all():
+        raise InputError(
+            f"{place} has the labels {', '.join(np.unique(labels)[:10])}, of which {len(classes)} "
+            "are trained on: expected two or more, and all of them; a line is label TAB text"
+        )
+    x = np.zeros((len(first), dim, length), np.float32)
+    for i, window in enumerate(first):
+        for j, word in enumerate(window):
+            x[i, :, j] = vector(word, dim)
+    every = torch.from_numpy(x), torch.from_numpy(np.searchsorted(classes, labels))
+    train, test = ((every[0][side_of == k], every[1][side_of == k]) for k in (0, 1))
+    source = (
+        f"texts in {place.name}, {sum(map(len, sides)) - len(first)} repeats dropped; the first "
+        f"{length} tokens, each {dim} signs hashed from the word"
+    )
+    return Dataset(place.stem, train, test, tuple(classes.tolist()), source, bounds=None)
+
+
+@cache
+def vector(word: str, dim: int) -> np.ndarray:
+    """The signs of a word, float32 [dim] of -1 and 1: bits of its SHAKE-256 digest."""
+    digest = hashlib.shake_256(word.encode()).digest(-(-dim // 8))
+    bits = np.unpackbits(np.frombuffer(digest, np.uint8))[:dim]
+    return bits.astype(np.float32) * 2 - 1
