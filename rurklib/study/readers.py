@@ -16,7 +16,6 @@ import csv
 import hashlib
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -115,14 +114,12 @@ def image_folder(path: str | Path, size: int = 32) -> Dataset:
         )
 
     def decode() -> dict[str, np.ndarray]:
-        with ThreadPoolExecutor() as pool:  # Pillow lets go of Python's lock
-            read = {n: pool.map(side.__getitem__, range(len(side))) for n, side in sides.items()}
-            return {name: np.stack([x for x, _ in pairs]) for name, pairs in read.items()}
+        return {name: np.stack([x for x, _ in side]) for name, side in sides.items()}
 
     listed = [file for side in sides.values() for file, _ in side.samples]
-    inputs = [[file, os.path.getsize(file), os.path.getmtime(file)] for file in listed]
-    kept = cache_folder() / "images" / f"{root.name}-{size}.npz"
-    x = memo.memo(kept, decode, memo.key(_decoded, {"files": inputs, "size": size}), memo.ARRAYS)
+    stats = [[file, os.path.getsize(file), os.path.getmtime(file)] for file in listed]
+    key = memo.key(_decoded, {"files": stats, "size": size})
+    x = memo.memo(cache_folder() / "images" / f"{key}.npz", decode, key, memo.ARRAYS)
     train, test = ((torch.from_numpy(x[n]), torch.tensor(s.targets)) for n, s in sides.items())
     return Dataset(root.name, train, test, classes, f"images in {root.name}, {size}x{size}")
 
