@@ -142,12 +142,18 @@ def npz(path: str | Path) -> Dataset:
     """A ``.npz`` file with the keys of MedMNIST (Yang et al. 2023).
 
     ``train_images``, ``test_images``: uint8, or floats in [0, 1], [n, height, width] or [n, height,
-    width, 1 or 3], or of another layout that the net takes. ``train_labels``, ``test_labels``:
-    whole numbers 0 ... classes - 1, [n] or [n, 1]. ``class_names`` (optional): one string a class.
+    width, 1 or 3]. ``train_labels``, ``test_labels``: whole numbers 0 ... classes - 1, [n] or
+    [n, 1]. ``class_names`` (optional): one string a class.
     """
     file = _place(path, "FILE.npz")
     found = _load(file, sum(SIDES, ()), optional="class_names")
     train, test = (_pair(f"{file}, {x}", found[x], found[y]) for x, y in SIDES)
+    shape, test_shape = (tuple(x.shape[1:]) for x, _ in (train, test))
+    if shape != test_shape or shape[0] not in (1, 3):
+        raise InputError(
+            f"{file}: images are {shape}, to test on {test_shape}: expected one shape, from "
+            "[n, height, width] or [n, height, width, 1 or 3]"
+        )
     numbers = train[1].unique().tolist()
     classes = tuple(map(str, found.get("class_names", numbers)))
     if numbers != list(range(len(classes))) or len(classes) < 2:

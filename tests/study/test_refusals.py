@@ -332,6 +332,8 @@ CALLS = [
     (arrays(train_images=PIXELS.astype(int)), "int64 (6, 8, 8) | expected uint8 or floats"),
     (arrays(train_images=PIXELS / 1.0), "divide 0..255 images by 255"),
     (arrays(train_images=PIXELS.astype(object)), "some.npz can't be read (Object arrays"),
+    (arrays(train_images=np.zeros((6, 8, 8, 4), np.uint8)), "images are (8, 8, 4), to test on"),
+    (arrays(test_images=PIXELS[:, :4]), "expected one shape"),
     (arrays(train_images=PIXELS[:0], train_labels=LABELS[:0]), "expected every class of 0 ... 1"),
     (arrays(train_labels=LABELS[:5]), "train_images: | (6, 8, 8), labels uint8 (5,): expected"),
     (arrays(train_labels=np.zeros((6, 14), np.uint8)), "labels uint8 (6, 14): expected"),
