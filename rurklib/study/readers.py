@@ -25,7 +25,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from rurklib import checks
 from rurklib.checks import InputError
 from rurklib.data import Dataset, head_of_each_class
 from rurklib.study import memo
@@ -95,7 +94,6 @@ def image_folder(path: str | Path, size: int = 32) -> Dataset:
     """
     from torchvision.datasets import ImageFolder
 
-    checks.count("size", size)
     root = _place(path, "FOLDER").absolute()
     other = "test" if (root / "test").is_dir() else "val"
     read = partial(ImageFolder, loader=partial(_decoded, size=size))
@@ -256,13 +254,11 @@ def text(path: str | Path, *, dim: int = 64, length: int = 40) -> Dataset:
         raise InputError(
             f"{place} can't be read ({said(error)}): expected UTF-8, in each line label TAB text"
         ) from error
-    first: dict[tuple[str, ...], tuple[str, int]] = {}
-    for side, rows in enumerate(sides):
-        for label, words in zip(rows["label"].str.strip(), rows["text"], strict=True):
-            first.setdefault(tuple(TOKEN.findall(words.lower())[:length]), (label, side))
-    first.pop((), None)
-    labels, side_of = (np.array([pair[k] for pair in first.values()]) for k in (0, 1))
-    if len(sides) == 1:
+    rows = pd.concat([rows.assign(side=side) for side, rows in enumerate(sides)])
+    rows["window"] = [tuple(TOKEN.findall(words.lower())[:length]) for words in rows["text"]]
+    kept = rows[rows["window"].map(len) > 0].drop_duplicates("window")
+    labels, side_of = kept["label"].str.strip().to_numpy(str), kept["side"].to_numpy().copy()
+    if len(files) == 1:
         rng = np.random.default_rng([0, 0])
         for name in np.unique(labels):
             members = rng.permutation(np.flatnonzero(labels == name))
@@ -273,14 +269,14 @@ def text(path: str | Path, *, dim: int = 64, length: int = 40) -> Dataset:
             f"{place} has the labels {', '.join(np.unique(labels)[:10])}, of which {len(classes)} "
             "are trained on: expected two or more, and all of them; a line is label TAB text"
         )
-    x = np.zeros((len(first), dim, length), np.float32)
-    for i, window in enumerate(first):
+    x = np.zeros((len(kept), dim, length), np.float32)
+    for i, window in enumerate(kept["window"]):
         for j, word in enumerate(window):
             x[i, :, j] = vector(word, dim)
     every = torch.from_numpy(x), torch.from_numpy(np.searchsorted(classes, labels))
     train, test = ((every[0][side_of == k], every[1][side_of == k]) for k in (0, 1))
     source = (
-        f"texts in {place.name}, {sum(map(len, sides)) - len(first)} repeats dropped; the first "
+        f"texts in {place.name}, {len(rows) - len(kept)} repeats dropped; the first "
         f"{length} tokens, each {dim} signs hashed from the word"
     )
     return Dataset(place.stem, train, test, tuple(classes.tolist()), source, bounds=None)
