@@ -78,8 +78,8 @@ def _from_torchvision(kind: str, name: str, path: str | Path) -> Dataset:
         sides = read(train=True), read(train=False)
     except (OSError, RuntimeError, ValueError, AssertionError) as error:  # no network, damaged ...
         raise InputError(
-            f"{place}: torchvision reads no {kind} there ({' '.join(str(error).split())}): mend or "
-            "delete it, leave path out to download, or use --set path=FILE.npz"
+            f"{place}: torchvision reads no {kind} there ({' '.join(str(error).split())}): check "
+            "path or the network, delete what is damaged there, or use --set path=FILE.npz"
         ) from error
     train, test = (_pair(name, np.asarray(s.data), np.asarray(s.targets)) for s in sides)
     return Dataset(name, train, test, tuple(sides[0].classes), f"{name}, by torchvision")

@@ -360,7 +360,7 @@ CALLS = [
         images(lambda at: [shutil.rmtree(at / side / "cat") for side in ("train", "val")]),
         "train has the classes dog ...: expected at least two",
     ),
-    (lambda _, folder: cifar10(folder), "reads no CIFAR10 there | leave path out to download"),
+    (lambda _, folder: cifar10(folder), "reads no CIFAR10 there | check path or the network"),
     (lambda _, folder: fashion_mnist(folder), "reads no FashionMNIST there"),
     (lambda _, folder: cifar10(folder / "none.npz"), "No such file"),
     # files of a user's code
