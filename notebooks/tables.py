@@ -14,13 +14,15 @@ import pandas as pd
 
 from rurklib.residual.verdict import NO_VERDICT, NONE, OVER, RESIDUAL
 from rurklib.study.files import write_frame
-from rurklib.study.report.tables import (
+from rurklib.study.report import (
+    compare,
+    compare_table,
     findings_of,
     findings_table,
+    published,
     results_table,
     versus_paper_text,
 )
-from rurklib.study.report.which import compared, published, which_table
 from rurklib.study.tuning import chosen_trials
 
 FIGURES = Path(__file__).parent.parent / "figures"
@@ -75,7 +77,7 @@ def write_which() -> None:
     """``which.csv``: all methods on all data of which both tests were asked, as ``rurk which``.
     ``glance.csv``: the verdict on each method and data set, a letter for each seed; lower case
     where it is mixed."""
-    write_frame(FIGURES / "which" / "which.csv", compared(published(FIGURES)))
+    write_frame(FIGURES / "which" / "which.csv", compare(published(FIGURES)))
     columns = {}
     for path in sorted(FIGURES.glob("*/verdicts.csv")):
         judged = pd.read_csv(path).sort_values("seed")
@@ -153,7 +155,7 @@ MARK = re.compile(
 )
 # How the CSV of a name becomes a table; of another name it is shown as it is.
 TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {
-    "which.csv": lambda path: which_table(pd.read_csv(path)),
+    "which.csv": lambda path: compare_table(pd.read_csv(path)),
     "summary.csv": lambda path: results_table(pd.read_csv(path)),
     "verdicts.csv": lambda path: findings_table(
         pd.read_csv(path), pd.read_csv(path.with_name("summary.csv"))

@@ -38,7 +38,7 @@ def test_each_file_of_the_packages_readme_is_all_that_it_takes(tmp_path):
         file = tmp_path / text.split("\n")[0].removeprefix("# ")
         assert not file.exists()
         file.write_text(text)
-    script += "from rurklib.study.report.tables import results_table\nimport pandas as pd\n"
+    script += "from rurklib.study.report import results_table\nimport pandas as pd\n"
     script += "print(*results_table(pd.read_csv('runs/squares/summary.csv')).columns)"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": "."},

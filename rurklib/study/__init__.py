@@ -38,12 +38,12 @@ _HOMES = {
     "residual": "rurklib.study.measurement",
     "same_prior": "rurklib.study.models",
     "samples": "rurklib.study.measurement",
-    "save_figure": "rurklib.study.report.pictures",
+    "save_figure": "rurklib.study.pictures",
     "share_outside": "rurklib.study.attack",
     "shared_run": "rurklib.study.ablation",
     "smoothed": "rurklib.study.models",
     "summarise": "rurklib.study.summary",
-    "tables": "rurklib.study.report_page",
+    "tables": "rurklib.study.report",
     "telling_copies": "rurklib.study.measurement",
     "train": "rurklib.study.models",
     "trials": "rurklib.study.tuning",
@@ -52,7 +52,7 @@ _HOMES = {
     "unlearned": "rurklib.study.models",
     "validation_of_class": "rurklib.study.attack",
     "verdicts": "rurklib.study.measurement",
-    "write_report": "rurklib.study.report_page",
+    "write_report": "rurklib.study.report",
 }
 
 __all__ = sorted(_HOMES)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from rurklib.study.report import page
+from rurklib.study.report import Part, page
 
 pytestmark = pytest.mark.slow
 
@@ -13,7 +13,7 @@ def test_no_table_is_cut(chromium, tmp_path, width):
     """The last column can be brought into sight, beside the first. Fails if a wide table makes the
     page wider than the screen, or is hidden beyond its edge."""
     table = pd.DataFrame({"method": ["RURK"], **{f"column number {k}": [k / 7] for k in range(16)}})
-    page.write_page(tmp_path / "r.html", "A report", [page.Table(table, "Numbers")])
+    page(tmp_path / "r.html", "A report", [Part("Numbers", table=table)])
     tab = chromium.new_page(viewport={"width": width, "height": 800})
     tab.goto((tmp_path / "r.html").as_uri())
     assert tab.evaluate("document.documentElement.scrollWidth") <= width

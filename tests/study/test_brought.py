@@ -19,7 +19,7 @@ from rurklib.checks import InputError
 from rurklib.residual.counts import Measurement
 from rurklib.study import attack, books, brought, models
 from rurklib.study import measurement as measure
-from rurklib.study.report.tables import findings_table, results_table
+from rurklib.study.report import findings_table, results_table
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.sweep import grid
 

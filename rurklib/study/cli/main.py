@@ -121,7 +121,7 @@ def _study(run: Any, choices: dict[str, Any], fresh: bool, tables_only: bool = F
     from rurklib.study.run import open_run
 
     with options.notebooks(run) as books:
-        from rurklib.study.report.tables import by_verdict, findings_table
+        from rurklib.study.report import by_verdict, findings_table
 
         run = open_run(run.scenario.name, run.folder, **choices, jobs=run.jobs, fresh=fresh)
         seeds = ", ".join(map(str, run.seeds))
@@ -203,13 +203,13 @@ def which(folders: tuple[Path, ...], out: Path | None) -> None:
     \b
     rurk which runs/digits runs/cifar5
     """
-    from rurklib.study.report.which import compared, published, which_table
+    from rurklib.study.report import compare, compare_table, published
 
     if not (chosen := list(folders) or published(Path("figures"))):
         raise InputError("no results in figures/: name finished runs, as in rurk which runs/digits")
-    rows = compared(chosen)
+    rows = compare(chosen)
     click.echo(f"data: {', '.join(rows.data.unique())}\n")
-    click.echo(which_table(rows).to_string(index=False))
+    click.echo(compare_table(rows).to_string(index=False))
     if out is not None:
         files.write_frame(out, rows)
 

@@ -13,8 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from rurklib.study import files
-from rurklib.study.report import page
+from rurklib.study import files, report
 from rurklib.study.sweep.grid import Cell, Plan, text
 
 Record = dict[str, Any]  # what cell.json says
@@ -27,7 +26,7 @@ def write(plan: Plan, records: Sequence[Record]) -> None:
     """Write results.csv, cells.csv and index.html."""
     files.write_frame(plan.out / "results.csv", results(plan, records))
     files.write_frame(plan.out / "cells.csv", states_table(plan, records))
-    page.write_page(plan.out / "index.html", *_page(plan, records))
+    report.page(plan.out / "index.html", *_page(plan, records))
 
 
 def results(plan: Plan, records: Sequence[Record]) -> pd.DataFrame:
@@ -71,20 +70,19 @@ def described(plan: Plan, records: Sequence[Record]) -> str:
     return f"{shown}\n\n{len(table)} cells, {done} finished, {len(table) - done} to execute"
 
 
-def _page(plan: Plan, records: Sequence[Record]) -> tuple[str, list[page.Block]]:
+def _page(plan: Plan, records: Sequence[Record]) -> tuple[str, list[report.Part]]:
     """Title and content; links and pictures are relative, so the page belongs into its folder."""
     table = states_table(plan, records)
     done, failed = table[table.status == "done"], table[table.status == "failed"]
     title = f"Sweep of {plan.book.path.name}: {len(done)} of {len(table)} cells done"
-    blocks: list[page.Block] = []
+    parts: list[report.Part] = []
     if len(failed):
         title += f", {len(failed)} failed"
         shown = failed[["cell", *plan.columns, "error", "message"]]
         shown = shown.assign(message=[m.partition("\n")[0][:160] for m in failed.message])
-        caption = "They are tried again at the next run. Links: the notebooks."
-        links = _links(plan, FAILED, failed)
-        blocks += [page.Heading("Failed"), page.Table(shown, caption, links=links)]
-    blocks.append(page.Text("The rows of all finished cells: results.csv."))
+        note = "They are tried again at the next run. Links: the notebooks."
+        parts.append(report.Part("Failed", table=_linked(plan, FAILED, shown), note=note))
+    parts.append(report.Part(text="The rows of all finished cells: results.csv."))
     pictures = [
         (path, ", ".join(f"{n} {v}" for n, v in _texts(plan, cell).items()))
         for cell, record in zip(plan.cells, records, strict=True)
@@ -96,18 +94,19 @@ def _page(plan: Plan, records: Sequence[Record]) -> tuple[str, list[page.Block]]
             (path.relative_to(plan.out).as_posix(), _alt(path, about), about)
             for path, about in pictures[:SHOWN]
         ]
-        blocks += [page.Heading("Figures"), page.Gallery(items)]
-    if len(pictures) > SHOWN:
-        blocks.append(page.Text(f"{len(pictures) - SHOWN} more are in the cells' folders."))
-    links = _links(plan, DONE, table)
-    every = table.drop(columns=["error", "message"])
-    shown = page.Table(every, "Links: the executed notebooks.", links=links)
-    return title, [*blocks, page.Heading("All cells"), shown]
+        more = len(pictures) - SHOWN
+        note = f"{more} more are in the cells' folders." if more > 0 else ""
+        parts.append(report.Part("Figures", pictures=items, note=note))
+    every = _linked(plan, DONE, table.drop(columns=["error", "message"]))
+    note = "Links: the executed notebooks."
+    return title, [*parts, report.Part("All cells", table=every, note=note)]
 
 
-def _links(plan: Plan, place: str, table: pd.DataFrame) -> list[str]:
-    paths = [f"{place}/{key}/{plan.book.path.name}" for key in table.cell]
-    return [path if (plan.out / path).exists() else "" for path in paths]
+def _linked(plan: Plan, place: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with each cell's key leading to its notebook, where there is one."""
+    paths = {key: f"{place}/{key}/{plan.book.path.name}" for key in table.cell}
+    cells = [(p, k) if (plan.out / p).exists() else k for k, p in paths.items()]
+    return table.assign(cell=cells)
 
 
 def _alt(picture: Path, about: str) -> str:

@@ -10,7 +10,7 @@ from rurklib import InputError, metrics, study
 from rurklib.metrics.registry import METRICS, metric
 from rurklib.metrics.shadow_models import klom
 from rurklib.study import files
-from rurklib.study.report.tables import results_table
+from rurklib.study.report import results_table
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.summary import columns, summarise
 

@@ -12,7 +12,7 @@ from rurklib.residual.exchange import ALIKE, SURER
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import STATISTICS, combined
 from rurklib.study.ids import ModelId
-from rurklib.study.report.tables import findings_table, in_seeds
+from rurklib.study.report import findings_table, in_seeds
 
 
 def counts(recognised):

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from rurklib.study import pictures
 from rurklib.study.figures.style import canvas
 from rurklib.study.measurement import Telling
-from rurklib.study.report import pictures
 
 
 @pytest.fixture

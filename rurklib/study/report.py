@@ -1,0 +1,625 @@
+"""What a run's tables say: as tables for people, beside the paper, and on one page.
+
+``page`` writes any page, of a run, an audit or a sweep: it opens without server or internet.
+"""
+
+import base64
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from rurklib.checks import InputError
+from rurklib.metrics.accuracy import COLUMNS as PERCENT
+from rurklib.metrics.accuracy import gap_of_means
+from rurklib.metrics.registry import METRICS
+from rurklib.residual.controls import HELD_OUT
+from rurklib.residual.exchange import ALIKE, LESS_SURE, SURER
+from rurklib.residual.verdict import NONE, OVER, RESIDUAL, combined
+from rurklib.study import files
+from rurklib.study.run import Run
+
+CAPPED = {"relearn_epochs": ("re-learn", 30), "relearn_steps": ("re-learn steps", 300)}
+QUARTER, CONTROL = 0.25, "Retrain-quarter"  # of re-training's time, and who takes that
+SHORT = {RESIDUAL: "residual knowledge", NONE: "none", OVER: "over-forgotten"}
+
+# The paper's columns, and ours; the first four are in percent.
+PAPER = {
+    "retain": "retain_accuracy",
+    "unlearn": "unlearn_accuracy",
+    "test": "test_accuracy",
+    "mia": "mia",
+    "average_gap": "average_gap",
+    "relearn": "relearn_epochs",
+}
+FOUR = tuple(PAPER)[:4]
+RATIO = "ratio at the largest tau"
+
+# --- a page -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a page, in this order: title, paragraphs (the lines of ``text``), table, pictures
+    and a ``note`` that explains them. Without a title the text stands out.
+
+    A cell of the ``table`` that is a tuple (address, text) is a link. ``pictures``: (file,
+    alternative text, caption) of each; a Path is embedded, a string is an address relative to the
+    page, shown small, with a link. ``folded``: all is hidden behind the title until it is clicked.
+    """
+
+    title: str = ""
+    text: str = ""
+    table: pd.DataFrame | None = None
+    pictures: Sequence[tuple[Path | str, str, str]] = ()
+    note: str = ""
+    folded: bool = False
+
+
+def page(path: Path, title: str, parts: Sequence[Part]) -> None:
+    """Write a page atomically; all text is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+    )
+    environment.filters |= {"cell": _cell, "embed": _embed}
+    template = environment.get_template("page.html.j2")
+    files.write(path, template.render(title=title, parts=parts) + "\n")
+
+
+def _cell(value: Any) -> Any:
+    """Four digits of a number, nothing for NaN, anything else as it is."""
+    if not isinstance(value, float):
+        return value
+    return "" if math.isnan(value) else f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def _embed(path: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+# --- a run's tables -----------------------------------------------------------
+
+
+def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
+    """One row per method in order of appearance, as text: mean ± sd over its models.
+
+    ``summary`` as :func:`rurklib.study.summary.summarise` gives it. With ``gaps`` each percentage
+    has its distance to the re-trained mean behind it in brackets. As in the paper, Avg. Gap is the
+    mean distance of the *means*; with one seed its rows in the summary say the same. Re-learn
+    epochs and steps have a ">" where a model needed more than the cap. Headings are those of
+    ``METRICS``.
+    """
+    mean, sd, away = _by_method(summary)
+    table = pd.DataFrame({"models": summary.groupby("method", sort=False).size()})
+    headings = {c: h for m in METRICS.values() for c, h in m.columns.items() if c in mean and h[0]}
+    for column in PERCENT:
+        table[headings.pop(column)[0]] = [
+            _mean_sd(mean.at[m, column], sd.at[m, column], 2)
+            + (f" ({away.at[m, column]:.2f})" if gaps and m != "Re-train" else "")
+            for m in mean.index
+        ]
+    for column, (label, digits) in {**headings, "seconds": ("seconds", 1)}.items():
+        table[label] = [_mean_sd(mean.at[m, column], sd.at[m, column], digits) for m in mean.index]
+    for column, (label, cap) in CAPPED.items():
+        if column in summary:
+            capped = summary.groupby("method", sort=False)[column].max() > cap
+            table.loc[capped, label] = ">" + table.loc[capped, label]
+    table["of re-training"] = [f"{100 * share:.0f} %" for share in mean.share_of_retrain]
+    return table.reset_index()
+
+
+def in_most(findings: Iterable[str]) -> str:
+    """The verdict that more than half of a method's seeds have, or that there is none such."""
+    counts = Counter(findings)
+    most, n = counts.most_common(1)[0]
+    return most if n > counts.total() / 2 else "differs by seed"
+
+
+def by_verdict(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Which methods have which verdict in most of their seeds, a row for each verdict."""
+    most = verdicts.groupby("method", sort=False).finding.agg(in_most)
+    order = [finding for finding in dict.fromkeys((*SHORT, *most)) if (most == finding).any()]
+    methods = [", ".join(most.index[most == finding]) for finding in order]
+    return pd.DataFrame({"verdict in most seeds": order, "methods": methods})
+
+
+def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """One row per method: its models' ratios, and the rule's verdicts counted by seeds, as text.
+
+    ``verdicts`` as :func:`rurklib.study.measurement.verdicts` gives them; from ``summary`` come
+    unlearn and test accuracy, Avg. Gap and LiRA's AUC, as in :func:`results_table`. Where no ratio
+    is defined, a whole class being forgotten, differences and margins stand in its place. "All
+    seeds, p" joins the seeds' p as the rule joins its statistics
+    (:func:`rurklib.residual.verdict.combined`): seeds share their references, so three findings of
+    three aren't three confirmations; this p is below 0.05 for about one in twenty methods that
+    leave nothing, however much they share (tests/residual/test_verdict.py). "Treated differently"
+    counts seeds by the exchange test, which needs no re-trained model.
+    """
+    small = results_table(summary, gaps=False).set_index("method")
+    rows, columns = [], {"ratio (seeds)": "ratio_of_means"}
+    if verdicts.ratio_of_means.isna().all():
+        columns = {"difference (seeds)": "difference", "margin (seeds)": "margin_difference"}
+    for method, seeds in verdicts.groupby("method", sort=False):
+        row = {"method": method, **{head: _range(seeds[c]) for head, c in columns.items()}}
+        row["verdict (seeds)"] = findings_of(seeds)
+        if "treated" in seeds:
+            row["treated differently"] = in_seeds(seeds.treated)
+        row["all seeds, p"] = f"{combined(list(seeds.p)):.2g}".replace("nan", "-")
+        rows.append(row | dict(small.loc[method, ["unlearn %", "test %", "Avg. Gap", "LiRA AUC"]]))
+    return pd.DataFrame(rows)
+
+
+def findings_of(verdicts: pd.DataFrame) -> str:
+    """Verdicts (columns finding, mixed) counted: "2 none, 1 over-forgotten, 1 of them mixed"; "-"
+    for none."""
+    counts = verdicts.finding.value_counts()
+    words = [f"{counts[k]} {short}" for k, short in SHORT.items() if k in counts]
+    if "mixed" in verdicts and verdicts.mixed.any():
+        words.append(f"{verdicts.mixed.sum()} of them mixed")
+    return ", ".join(words) or "-"
+
+
+def in_seeds(findings: Iterable[str]) -> str:
+    """The findings of the exchange test for several models, counted: "2 surer, 1 alike"."""
+    counts = Counter(findings)
+    short = {SURER: "surer", LESS_SURE: "less sure", ALIKE: "alike"}
+    return ", ".join(f"{counts[name]} {word}" for name, word in short.items() if counts[name])
+
+
+def curves_table(frame: pd.DataFrame, *, differences: bool = False) -> pd.DataFrame:
+    """Residual knowledge at every tau, a row for each perturbation and method, mean over seeds, and
+    the bands of re-trained models; ``differences`` of accuracies in place of ratios."""
+    value = "difference" if differences else "ratio_of_means"
+    bounds = ["null_low", "null_high", "predict_low", "predict_high"]
+    bounds = ["null_difference_low", "null_difference_high"] if differences else bounds
+    keys = ["perturbation", "method"]
+    wide = frame.pivot_table(index=keys, columns="tau", values=value, sort=False)
+    band = frame[frame.method != "Re-train"].groupby(["perturbation", "tau"])[bounds].first()
+    band = band.unstack().stack(level=0, future_stack=True).rename_axis(keys)
+    return _tau_columns(pd.concat([wide, band]).round(3).reset_index())
+
+
+# --- beside the paper ---------------------------------------------------------
+
+
+def versus_paper(ours: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
+    """A run beside the paper's numbers: difference (ours - paper) and ``within``, whether mean ±
+    standard deviation of one reaches that of the other.
+
+    Either ``ours`` is a run's summary and ``paper`` has method; retain, unlearn, test and mia in
+    percent, relearn (epochs, 31 reads "> 30"), each with its ..._sd; average_gap, which as in the
+    paper is the mean distance of the means and has no spread. Or ``ours`` is a run's frame of
+    residual knowledge and ``paper`` has perturbation, method, tau, ratio (of means) and
+    reading_error, by which a value read from a figure may be off, for its figures give no spread
+    over seeds.
+
+    Returns a row per method and quantity, or per perturbation, method and tau (to the fourth
+    digit), that both have, with ours, ours_sd, paper, paper_sd, difference, within. ``within`` is
+    missing where neither has a spread (a single seed has none) or ours is missing.
+    """
+    if "tau" in paper:
+        keys = ["perturbation", "method", "tau"]
+        found = ours[ours.method != "Re-train"].assign(tau=ours.tau.round(4))
+        found = found.groupby(keys, sort=False).ratio_of_means.agg(ours="mean", ours_sd="std")
+        columns = {"ratio": "paper", "reading_error": "paper_sd"}
+        rows = paper.rename(columns=columns).assign(tau=paper.tau.round(4))
+        rows = rows.merge(found.reset_index(), on=keys)
+    else:
+        keys = ["method", "quantity"]
+        mean, sd, _ = _by_method(ours)
+        rows = pd.DataFrame(
+            {
+                "method": row["method"],
+                "quantity": quantity,
+                "ours": mean.at[row["method"], column],
+                "ours_sd": sd.at[row["method"], column],
+                "paper": row[quantity],
+                "paper_sd": row.get(f"{quantity}_sd", math.nan),
+            }
+            for row in paper[paper.method.isin(mean.index)].to_dict("records")
+            for quantity, column in PAPER.items()
+        )
+    rows = rows[[*keys, "ours", "ours_sd", "paper", "paper_sd"]]
+    rows = rows[rows.paper.notna()].reset_index(drop=True)
+    spread = rows[["ours_sd", "paper_sd"]].sum(axis=1, min_count=1)
+    rows["difference"] = rows.ours - rows.paper
+    # A hair more, for 1.1 - 1 isn't 0.1.
+    near = (rows.difference.abs() <= spread + 1e-9).astype("boolean")
+    rows["within"] = near.mask(spread.isna() | rows.ours.isna())
+    return rows
+
+
+def versus_paper_text(rows: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
+    """:func:`versus_paper` for people: a row per method, and per perturbation of curves; a column
+    per quantity or tau; cells such as ``9.10 (paper 9.47, -0.37 *)``, where the star says that the
+    difference is within both spreads."""
+    index, column = ["method"], "quantity"
+    if "tau" in rows:
+        index, column = ["perturbation", "method"], "tau"
+    text = rows.assign(cell=[_versus(r, digits) for r in rows.to_dict("records")])
+    wide = text.pivot_table(index=index, columns=column, values="cell", aggfunc="first", sort=False)
+    return _tau_columns(wide.fillna("-").reset_index())
+
+
+def _versus(row: Mapping[str, Any], digits: int) -> str:
+    cap = 30 if row.get("quantity") == "relearn" else math.inf
+    texts = [f">{cap}" if row[k] > cap else f"{row[k]:.{digits}f}" for k in ("ours", "paper")]
+    if pd.isna(row["ours"]):
+        return f"- (paper {texts[1]})"
+    star = " *" if not pd.isna(row["within"]) and row["within"] else ""
+    return f"{texts[0]} (paper {texts[1]}, {row['difference']:+.{digits}f}{star})"
+
+
+def beside_table_c4(
+    frame: pd.DataFrame, paper: pd.DataFrame, swept: Mapping[str, str], method: str
+) -> pd.DataFrame:
+    """``method`` at each value of what was swept, beside the paper's Table C.4: mean ± standard
+    deviation over seeds.
+
+    ``frame`` has a row a model and cell of a sweep, at the largest tau: group, cell, seed, method,
+    the swept parameters, accuracies and gaps in percent, ratio_of_means. ``swept`` gives the
+    parameter of each group. ``paper`` has columns group, value and average_gap; its rows stand
+    beside ours by their place in the group, for its grid is another. "average gap" is the mean of
+    the seeds' gaps, "gap of means" what the paper prints.
+    """
+    rows = []
+    for group, parameter in swept.items():
+        cells = frame[frame.group == group]
+        theirs = paper[paper.group == group].to_dict("records")
+        for i, value in enumerate(cells[cells.method == method][parameter].unique()):
+            cell = cells[cells[parameter] == value]  # with Re-train's rows
+            models = cell[cell.method == method]
+            row = {"group": group, "value": value}
+            row |= _in_words(models, gap_of_means(cell)[models.index[0]])
+            row |= {"paper: value": "", "paper: average gap": ""}
+            if i < len(theirs):
+                row["paper: value"] = theirs[i]["value"]
+                row["paper: average gap"] = f"{theirs[i]['average_gap']:.2f}"
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def beside_table_c5(frame: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
+    """Every method of the paper's Table C.5, mean ± standard deviation over seeds (Re-train's: over
+    references), beside the paper's percentages and gap.
+
+    ``frame`` holds the cells of one group, as in :func:`beside_table_c4`. Original stands in the
+    cell of either method, the references in every cell: each counts once.
+    """
+    models = {}
+    for method in paper.method:
+        cells = frame[frame.method == method]
+        one = cells[cells.cell == cells.cell.iloc[0]]
+        models[method] = one if method == "Re-train" else cells[~cells.duplicated("seed")]
+    every = pd.concat(models.values(), ignore_index=True)
+    gaps = gap_of_means(every).groupby(every.method).first()
+    rows = []
+    for theirs in paper.to_dict("records"):
+        method = theirs["method"]
+        row = {"method": method, **_in_words(models[method], gaps[method])}
+        row |= {f"paper: {part}": f"{theirs[part]:.2f}" for part in FOUR}
+        rows.append(row | {"paper: average gap": f"{theirs['average_gap']:.2f}"})
+    return pd.DataFrame(rows)
+
+
+def terms_table(
+    frame: pd.DataFrame, terms: Mapping[str, Sequence[str]], method: str
+) -> pd.DataFrame:
+    """``method`` at each value of the parameters of ``terms`` (by group): how many seeds there
+    are, for some diverge, and mean ± standard deviation over them. ``frame`` as in
+    :func:`beside_table_c4`; groups that weren't swept are left out."""
+    rows, columns = [], ["ratio_of_means", *(PAPER[part] for part in (*FOUR, "average_gap"))]
+    for group, names in terms.items():
+        cells = frame[(frame.group == group) & (frame.method == method)]
+        # Of a group that wasn't swept, parameters may be no columns either.
+        for values, seeds in cells.groupby(list(names), sort=False) if len(cells) else ():
+            value = ", ".join(f"{name} {v}" for name, v in zip(names, values, strict=True))
+            numbers = {column: _spread(seeds[column], 3) for column in columns}
+            rows.append({"group": group, "value": value, "seeds": len(seeds), **numbers})
+    return pd.DataFrame(rows, columns=["group", "value", "seeds", *columns])
+
+
+def leads(prior: pd.DataFrame) -> pd.DataFrame:
+    """How far each model leads, mean over taus and seeds, in units of the upper end of the
+    prediction interval: 1 is its limit.
+
+    ``prior`` has columns part, scenario, method and those of a frame of residual knowledge. Returns
+    part, scenario, method, lead and measure ("ratio", "margin").
+    """
+    mean = prior.groupby(["part", "scenario", "method"], sort=False).mean(numeric_only=True)
+    ratio = (mean.ratio_of_means - 1) / (mean.predict_high - 1)
+    margin = mean.margin_difference / mean.margin_predict_high
+    both = pd.concat({"ratio": ratio, "margin": margin}, names=["measure"])
+    return both.rename("lead").reset_index()
+
+
+# --- which method to use ------------------------------------------------------
+
+
+def compare(folders: Sequence[Path]) -> pd.DataFrame:
+    """A row per data set and method, from the ``summary.csv`` and ``verdicts.csv`` of finished runs
+    or of published pages.
+
+    Columns: data (the scenario of a run; of a page its folder's name), method, seeds; ``like``, how
+    many of them the rule doesn't tell from re-trained models; ``alike``, how many treat forget
+    samples as held-out ones (:mod:`rurklib.residual.exchange`); test_accuracy, its mean in percent,
+    beside that of the re-trained models (``retrained``) and of the worst of these (``lowest``);
+    share_of_retrain, of the time; and ``passed``: the first two in most seeds, an accuracy of at
+    least ``lowest``, and a share of at most a quarter, or of what the control took there: a model
+    re-trained for a quarter of the epochs, which forgets without a doubt. Where two folders are of
+    one scenario, a method's row is the last one's.
+
+    Raises InputError for a folder without these tables, or whose verdicts lack the exchange test
+    (so do those of held-out samples of another kind than the forget samples).
+    """
+    tables = [_compared(folder) for folder in folders]
+    return pd.concat(tables).drop_duplicates(["data", "method"], keep="last", ignore_index=True)
+
+
+def published(figures: Path) -> list[Path]:
+    """The pages below a folder that :func:`compare` can read: those of both tests."""
+    found = sorted(path.parent for path in figures.glob("*/verdicts.csv"))
+    return [f for f in found if "treated" in pd.read_csv(f / "verdicts.csv", nrows=0)]
+
+
+def compare_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """:func:`compare` for people: a row per method, the best first."""
+    by = rows.groupby("method", sort=False)
+    total = by[["seeds", "like", "alike", "passed"]].sum()
+    points, share = (rows.test_accuracy - rows.retrained).groupby(rows.method), by.share_of_retrain
+    table = pd.DataFrame(
+        {
+            "passes (data sets)": _of(total.passed, by.size()),
+            "like a re-trained model (seeds)": _of(total.like, total.seeds),
+            "forget samples treated as held-out (seeds)": _of(total.alike, total.seeds),
+            "test accuracy, points from re-trained": points.mean().map("{:+.1f}".format)
+            + points.min().map(" (worst {:+.1f})".format),
+            "of re-training's time": (100 * share.mean()).map("{:.0f} %".format)
+            + (100 * share.max()).map(" (most {:.0f} %)".format),
+        }
+    )
+    order = total.assign(tests=(total.like + total.alike) / total.seeds, quick=-share.mean())
+    best = order.sort_values(["passed", "tests", "quick"], ascending=False).index
+    return table.loc[best].reset_index()
+
+
+def _compared(folder: Path) -> pd.DataFrame:
+    """The rows of one data set."""
+    for name in ("summary.csv", "verdicts.csv"):
+        if not (folder / name).exists():
+            raise InputError(f"{folder / name} is missing: expected a finished run, or its page")
+    summary, verdicts = (pd.read_csv(folder / f"{n}.csv") for n in ("summary", "verdicts"))
+    if "treated" not in verdicts:
+        raise InputError(
+            f"{folder / 'verdicts.csv'} has no column treated: expected verdicts of both tests. "
+            "Leave it out if re-trained models are right on other shares of the forget than of the "
+            "held-out samples, so that these are no control; else finish the run again"
+        )
+    record = folder / "run.json"
+    data = files.read_json(record)["scenario"] if record.exists() else folder.resolve().name
+    means = summary.groupby("method").mean(numeric_only=True)
+    retrained = summary[summary.method == "Re-train"].test_accuracy
+    judged = verdicts[verdicts.method != "Original"]
+    judged = judged.assign(like=judged.finding == NONE, alike=judged.treated == ALIKE)
+    by = judged.groupby("method", sort=False)
+    rows = by[["like", "alike"]].sum()
+    rows.insert(0, "seeds", by.size())
+    rows["test_accuracy"] = means.test_accuracy
+    rows["retrained"], rows["lowest"] = retrained.mean(), retrained.min()
+    rows["share_of_retrain"] = means.share_of_retrain
+    quick = rows.share_of_retrain <= max(QUARTER, rows.share_of_retrain.get(CONTROL, 0.0))
+    both = rows[["like", "alike"]].gt(rows.seeds / 2, axis=0).all(axis=1)
+    rows["passed"] = both & quick & (rows.test_accuracy >= rows.lowest)
+    return rows.reset_index().assign(data=data)[["data", "method", *rows]]
+
+
+# --- a run's page -------------------------------------------------------------
+
+PASSES = (
+    "A method passes if (1) in most seeds both tests find no difference: from re-trained models, "
+    "and between forget and held-out samples; (2) it is at least as accurate on test samples as "
+    "the worst re-trained model; and (3) it takes at most a quarter of the re-training time."
+)
+MEANING = (
+    "Residual knowledge is how often a model recognises noisy copies of the forget samples, "
+    "divided by how often models do that were re-trained without these samples. One is what "
+    "forgetting gives; more, and something is left; less, and the model was pushed too far, which "
+    "gives the forget samples away as well. The verdict tests the whole curve: is the model "
+    "farther from the average re-trained one than a new re-trained model would be?"
+)
+VERDICTS = (
+    "One verdict a seed. Ratio of means at the largest tau, mean (lowest ... highest). Seeds share "
+    'the re-trained models, so their count has no error rate; "all seeds, p", which joins their p, '
+    'has. "Treated differently": seeds whose model is surer, or less sure, of the forget samples '
+    "than of held-out ones of their class, or alike."
+)
+RESULTS = (
+    "Mean ± standard deviation over models; in brackets the distance to the re-trained mean. "
+    "Unlearn accuracy is 100 - forget accuracy. MIA: what the paper's attack calls unseen of "
+    "the forget samples (of held-out ones, where a whole class is forgotten). CR's new head has "
+    "other confidences than a softmax net: compare its accuracies, not its MIA and LiRA. LiRA: 0.5 "
+    "and z = 0 for a model that never saw them. Re-learn: epochs until Original's forget loss is "
+    "reached. Avg. Gap: mean of the four distances."
+)
+SECONDS = (
+    "Models: {}. Seconds are those recorded where a model was trained, and shares of re-training "
+    "are of the seconds there; a run with --fresh has its own."
+)
+CURVES = (
+    "Mean over seeds; null_... bound the retrain band, predict_... the 95 % prediction interval "
+    "for one more re-trained model, at each tau."
+)
+PAPERS = (
+    "Ours (the paper's, ours minus theirs). A star: at most both standard deviations together. "
+    "A curve of the paper's has no spread over seeds: there it is what reading the figure may be "
+    "off by."
+)
+
+
+SANITY = (
+    "Re-trained models never saw either, so they should be as accurate on the forget samples as on "
+    "the held-out ones, which are test samples of their class."
+)
+
+
+def write_report(run: Run) -> Path:
+    """Write ``report.html`` into the run's folder: one file that opens without server or internet.
+
+    Reads the tables and figures that notebooks 1 to 4 wrote, and says in ``figures/99_*.csv`` how
+    the run's numbers stand beside the paper's, where its scenario has those. Raises InputError if a
+    table is missing.
+    """
+    from rurklib.study import shipped
+    from rurklib.study.doubts import TABLES, paper_table
+    from rurklib.study.models import trained_on
+    from rurklib.study.pictures import saved_figures
+    from rurklib.study.source import notebooks_folder
+
+    names = ("summary", "residual_knowledge", "neighbourhoods", "verdicts")
+    summary, frame, near, verdicts = (pd.read_csv(run.table(f"{n}.csv")) for n in names)
+    environment = files.read_json(run.folder / "env.json")
+    seeds = ", ".join(map(str, run.seeds))
+    about = f"{run.title}; seeds {seeds}; {run.scenario.references} re-trained models."
+    best = Part(text="The verdict in most seeds:", table=by_verdict(verdicts), note=about)
+    if "treated" in verdicts:
+        rows = compare([run.folder])
+        text = f"{rows.passed.sum()} of {len(rows)} methods pass. The best five:"
+        best = Part(text=text, table=compare_table(rows).head(5), note=f"{about} {PASSES}")
+    leak = trained_on(run.data, run.split)
+    models = environment.get(shipped.NOTED)
+    seconds = SECONDS.format(models) if models else ""
+    curves = curves_table(frame, differences=run.whole_class)
+    parts = [
+        best,
+        *([Part("Warning", f"{leak}.")] if leak else []),
+        Part("The verdict", MEANING, findings_table(verdicts, summary), note=VERDICTS),
+        Part("The comparison", seconds, results_table(summary), note=RESULTS),
+        Part("Sanity", SANITY, _sanity(summary)),
+        Part("Residual knowledge", table=curves, note=CURVES),
+    ]
+    for what, file in run.scenario.paper.items():
+        ours, digits = (summary, 2) if what == "table" else (frame, 3)
+        rows = versus_paper(ours, pd.read_csv(notebooks_folder() / file))
+        files.write_frame(run.folder / "figures" / f"99_{what}.csv", rows)
+        title = f"The paper's {what} beside ours"
+        text = versus_paper_text(rows, digits)
+        parts.append(Part(title, table=text, note=PAPERS, folded=what == "curves"))
+    for column, title in TABLES.items():
+        title = f"Near each forget sample: {title}; mean over models"
+        parts.append(Part(title, table=paper_table(near, column).round(2), folded=True))
+    pictures = [(path, alt, alt) for path, alt in saved_figures(run)]
+    facts = pd.DataFrame([(k, str(v)) for k, v in environment.items()], columns=["what", "value"])
+    parts += [
+        Part("Figures", pictures=pictures),
+        Part("Settings of every method, and their defaults", table=_settings(run), folded=True),
+        Part("Environment", table=facts, folded=True),
+    ]
+    # The name of somebody's own data: of a file, of a folder.
+    known = run.data.name.split("-")[0] in run.scenario.name
+    title = f"Residual knowledge: {run.scenario.name}" + ("" if known else f", {run.data.name}")
+    page(run.folder / "report.html", title, parts)
+    return run.folder / "report.html"
+
+
+def tables(run: Run) -> Path:
+    """Train, unlearn, measure; every table, the curves and report.html, whose path is returned.
+
+    No notebook: those also train by hand what they explain, and ask about further perturbations.
+    They can be executed later in the same folder, and take what is there. Where as much of a class
+    is retained as forgotten, and held-out samples are of the same kind, there is memory.csv besides
+    (:func:`rurklib.study.doubts.memory`).
+    """
+    from rurklib.study import measurement, models
+    from rurklib.study.doubts import memory, neighbourhoods
+    from rurklib.study.pictures import draw_curves, scale_of
+    from rurklib.study.summary import summarise
+
+    models.train(run)
+    models.unlearn(run)
+    perturbation, frame = run.scenario.perturbations[0], measurement.measure(run)
+    result = measurement.residual(run, perturbation, controls=[HELD_OUT])
+    verdicts = measurement.verdicts(result)
+    files.write_frame(run.folder / "verdicts.csv", verdicts)
+    scale = scale_of(run, perturbation, run.scenario.references)
+    draw_curves(scale, frame[frame.perturbation == perturbation], verdicts)
+    if models.halved(run) and not result.unlike_held_out:
+        memory(run)
+    neighbourhoods(run)
+    summarise(run)
+    return write_report(run)
+
+
+# --- pieces -------------------------------------------------------------------
+
+
+def _by_method(summary: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Means and standard deviations over a method's models, and how far percentages are from
+    Re-train's; average_gap as in the paper: of the means, without a spread."""
+    grouped = summary.groupby("method", sort=False)
+    mean, sd = grouped.mean(numeric_only=True), grouped.std(ddof=1, numeric_only=True)
+    away = (mean[PERCENT] - mean.loc["Re-train", PERCENT]).abs()
+    mean["average_gap"], sd["average_gap"] = away.mean(axis=1), math.nan
+    return mean, sd, away
+
+
+def _in_words(models: pd.DataFrame, gap: float) -> dict[str, str]:
+    """A method's models in a sweep: percentages, gaps and ratio, mean ± standard deviation."""
+    return {
+        **{part: _spread(models[PAPER[part]]) for part in FOUR},
+        "average gap": _spread(models.average_gap),
+        "gap of means": f"{gap:.2f}",
+        RATIO: _spread(models.ratio_of_means, 3),
+    }
+
+
+def _sanity(summary: pd.DataFrame) -> pd.DataFrame:
+    """How accurate re-trained models are on two sets that they never saw, in percent."""
+    mean = summary[summary.method == "Re-train"].mean(numeric_only=True)
+    accuracy = [100 - mean.unlearn_accuracy, mean.held_out_accuracy]
+    samples = ["forget samples", "held-out samples"]
+    return pd.DataFrame({"re-trained models on": samples, "accuracy, %": accuracy}).round(1)
+
+
+def _settings(run: Run) -> pd.DataFrame:
+    """The hyper-parameters of a run's methods beside their defaults."""
+    from rurklib.unlearn.contract import defaults
+
+    rows = [
+        (f"{m}.{name}", str(value), str(defaults(m)[name]))
+        for m in run.scenario.methods
+        for name, value in run.scenario.hyperparameters(m).items()
+    ]
+    columns = ["hyper-parameter", "value", "default (the paper's, where it gives one)"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _tau_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns of floats named as what they are: taus."""
+    table = table.rename_axis(columns=None)
+    return table.rename(columns=lambda c: f"tau {c:g}" if isinstance(c, float) else str(c))
+
+
+def _range(values: pd.Series) -> str:
+    return f"{values.mean():.3f} ({values.min():.3f} ... {values.max():.3f})"
+
+
+def _mean_sd(mean: float, sd: float, digits: int) -> str:
+    """Mean ± standard deviation as text, the latter only where there is one; "-" for NaN."""
+    if math.isnan(mean):
+        return "-"
+    return f"{mean:.{digits}f}" + ("" if math.isnan(sd) else f" ± {sd:.{digits}f}")
+
+
+def _spread(values: pd.Series, digits: int = 2) -> str:
+    return _mean_sd(values.mean(), values.std(), digits)
+
+
+def _of(some: pd.Series, every: pd.Series) -> pd.Series:
+    return some.astype(int).astype(str) + " of " + every.astype(str)
