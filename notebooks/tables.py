@@ -74,7 +74,7 @@ def write_answers() -> None:
 
 
 def write_which() -> None:
-    """``which.csv``: all methods on all data of which both tests were asked, as ``rurk which``.
+    """``which.csv``: all methods on all data of which both tests were asked, as ``rurk compare``.
     ``glance.csv``: the verdict on each method and data set, a letter for each seed; lower case
     where it is mixed."""
     write_frame(FIGURES / "which" / "which.csv", compare(published(FIGURES)))

@@ -12,49 +12,30 @@ The public names::
     rurklib.metrics              numbers about a model: accuracy, attacks, re-learning
     rurklib.InputError           what is raised for input that can't be used
 
-Importing this loads torch, numpy, pydantic and scipy.special, nothing of notebooks or figures.
+``__init__.pyi`` has their homes. A name is imported when it is first used, so that ``rurk --help``
+need not wait for PyTorch.
 """
 
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
-from rurklib import data, metrics, models, perturb, train
-from rurklib.checks import InputError
-from rurklib.perturb import PERTURBATIONS, fgsm, gaussian, pgd
-from rurklib.residual.counts import Counts
-from rurklib.residual.measure import residual_knowledge
-from rurklib.residual.result import ResidualKnowledge
-from rurklib.unlearn.contract import METHODS, defaults, unlearn
-from rurklib.unlearn.rurk import rurk_loss
+import lazy_loader
 
 __version__ = "0.2.0"
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
-def __getattr__(name: str) -> Any:
-    """``audit`` belongs to the study and is imported when it is first asked for."""
-    if name == "audit":
-        from rurklib.study.audit.audit import audit
+class _Package(ModuleType):
+    @property
+    def unlearn(self) -> Any:
+        """The function, also after Python has imported the package of that name."""
+        return import_module("rurklib.unlearn.contract").unlearn
 
-        return audit
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    @unlearn.setter
+    def unlearn(self, package: ModuleType) -> None:
+        """Python sets the package here when it has imported it."""
 
 
-__all__ = [
-    "METHODS",
-    "PERTURBATIONS",
-    "Counts",
-    "InputError",
-    "ResidualKnowledge",
-    "audit",
-    "data",
-    "defaults",
-    "fgsm",
-    "gaussian",
-    "metrics",
-    "models",
-    "perturb",
-    "pgd",
-    "residual_knowledge",
-    "rurk_loss",
-    "train",
-    "unlearn",
-]
+sys.modules[__name__].__class__ = _Package

@@ -1,5 +1,5 @@
 """``python -m rurklib`` is the command ``rurk``."""
 
-from rurklib.study.cli.main import main
+from rurklib.study.cli import main
 
-main(prog_name="rurk")
+main()

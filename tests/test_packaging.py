@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 STUDY = EXTRAS["audit"] + EXTRAS["study"][1:]  # the first brings "audit" along, by name
 CALLED = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipython",
-          "typing_extensions": "typing-extensions"}  # fmt: skip
+          "typing_extensions": "typing-extensions", "lazy_loader": "lazy-loader"}  # fmt: skip
 CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 NOT_IMPORTED = {"jupyterlab", "ipykernel", "dask"}  # programs, and what Dask's scheduler needs
 
@@ -80,10 +80,10 @@ import sys, rurklib
 print(HEAVY & set(sys.modules))
 sys.modules |= dict.fromkeys(["nbformat", "papermill", "IPython", "ipywidgets", "seaborn",
     "matplotlib", "yaml", "tqdm", "voila", "traitlets", "distributed"])
-import rurklib.study.models, rurklib.study.cli.main, rurklib.study.cli.serve
+import rurklib.study.models, rurklib.study.cli, rurklib.study.serve
 rurklib.audit
 del sys.modules["seaborn"], sys.modules["matplotlib"]
-import rurklib.study.cli.audit, rurklib.study.figures.curves, rurklib.study.report
+import rurklib.study.figures.curves, rurklib.study.report
 """
 
 

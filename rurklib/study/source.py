@@ -168,6 +168,7 @@ def read_source(module: str) -> str:
         return BROUGHT[module]
     path = FOLDER.joinpath(*module.split(".")[1:])
     file = path / "__init__.py" if _is_package(module) else path.with_suffix(".py")
+    file = file.with_suffix(".pyi") if module == PACKAGE else file  # its names, loaded lazily
     return file.read_text(encoding="utf-8")
 
 
@@ -214,8 +215,9 @@ def _defined_in(module: str, name: str) -> str:
     for node in _tree(module).body:
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
-                if (alias.asname or alias.name) == name and node.module != module:
-                    return _defined_in(node.module, alias.name)
+                at = f"{PACKAGE}.{node.module}" if node.level else node.module
+                if (alias.asname or alias.name) == name and at != module:
+                    return _defined_in(at, alias.name)
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):  # handed on lazily
             for entry, home in zip(node.value.keys, node.value.values, strict=True):
                 if isinstance(entry, ast.Constant) and entry.value == name:

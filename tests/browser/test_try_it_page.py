@@ -7,7 +7,6 @@ import re
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from scipy import stats
 from torch import nn
 
@@ -15,7 +14,6 @@ import rurklib
 from rurklib.models import Normalized
 from rurklib.residual.counts import Counts, Measurement
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.study.cli.main import main
 from rurklib.study.models import load_models
 from rurklib.study.page.build import layers
 from rurklib.study.run import open_existing
@@ -25,10 +23,10 @@ NAMES = ["Original", "GD", "RURK"]  # and three re-trained, after the first
 
 
 @pytest.fixture(scope="module")
-def html(small_run, tmp_path_factory):
+def html(small_run, tmp_path_factory, rurk):
     out = tmp_path_factory.mktemp("page") / "try-it.html"
     words = ["page", "--run", str(small_run), "--out", str(out), "--methods", "GD,RURK"]
-    done = CliRunner().invoke(main, words)
+    done = rurk(*words)
     assert done.exit_code == 0, done.output
     return out
 

@@ -1,6 +1,5 @@
 """What tests of the study share: the command, an inspector of a small run, files brought along."""
 
-import itertools
 import re
 from pathlib import Path
 
@@ -8,20 +7,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-
-
-@pytest.fixture(scope="session")
-def rurk():
-    """``rurk(*words, settings={})``: the command in this process, what it said and its code."""
-    from click.testing import CliRunner
-
-    from rurklib.study.cli.main import main
-
-    def run(*words, settings=()):
-        changes = (("--set", f"{name}={value}") for name, value in dict(settings).items())
-        return CliRunner().invoke(main, [*map(str, words), *itertools.chain(*changes)])
-
-    return run
 
 
 @pytest.fixture(scope="session")

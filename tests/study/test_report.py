@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 
 from rurklib import InputError
 from rurklib.study.books import folder
-from rurklib.study.cli.main import main
 from rurklib.study.report import (
     Part,
     beside_table_c4,
@@ -377,7 +375,7 @@ def test_of_two_folders_of_one_scenario_the_last_is_read(published_page):
     assert len(rows) == len(METHODS) - 1
 
 
-def test_what_lacks_a_table_or_a_test_is_refused(published_page, tmp_path):
+def test_what_lacks_a_table_or_a_test_is_refused(published_page, tmp_path, rurk):
     folder = published_page("digits", METHODS)
     pd.read_csv(folder / "verdicts.csv").drop(columns="treated").to_csv(folder / "verdicts.csv")
     with pytest.raises(InputError, match="has no column treated: expected verdicts of both tests"):
@@ -385,15 +383,15 @@ def test_what_lacks_a_table_or_a_test_is_refused(published_page, tmp_path):
     assert published(tmp_path) == []
     with pytest.raises(InputError, match=r"nowhere.summary.csv is missing: expected a finished"):
         compare([tmp_path / "nowhere"])
-    empty = CliRunner().invoke(main, ["which", str(tmp_path)])
+    empty = rurk("compare", tmp_path)
     assert empty.exit_code == 2
     assert len(empty.output.strip().splitlines()) == 1
 
 
-def test_the_published_table_is_that_of_the_published_pages(tmp_path, monkeypatch):
+def test_the_published_table_is_that_of_the_published_pages(tmp_path, monkeypatch, rurk):
     """Fails if a page was published and which.csv was not made again."""
     monkeypatch.chdir(ROOT)
-    done = CliRunner().invoke(main, ["which", "--out", str(tmp_path / "which.csv")])
+    done = rurk("compare", "--out", tmp_path / "which.csv")
     assert done.exit_code == 0, done.output
     rows = pd.read_csv(tmp_path / "which.csv")
     pd.testing.assert_frame_equal(rows, pd.read_csv("figures/which/which.csv"))

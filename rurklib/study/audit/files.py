@@ -87,7 +87,9 @@ def device_of(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=name).device
+        empty = torch.empty(0, device=name)
+        empty.cpu()  # which raises for "meta": it holds no numbers
+        return empty.device
     except (RuntimeError, AssertionError) as error:  # unknown; or PyTorch was built without it
         raise InputError(f"--device {name} can't be used here ({said(error)}): try cpu") from error
 

@@ -4,10 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from click.testing import CliRunner
 from torch import nn
 
-from rurklib.study.cli.main import main
 from rurklib.tensors import generator
 
 WORKS = {
@@ -36,7 +34,7 @@ def always() -> Callable[[int, int], nn.Module]:
 
 
 @pytest.fixture
-def audit(audit_files, monkeypatch) -> Callable:
+def audit(audit_files, monkeypatch, rurk) -> Callable:
     """``audit(**changed)``: the result of a command that works in ``audit_files``, but for what is
     changed (None: left out)."""
     monkeypatch.chdir(audit_files)
@@ -47,6 +45,6 @@ def audit(audit_files, monkeypatch) -> Callable:
             if value is not None:
                 several = value if isinstance(value, list) else [value]
                 words += [f"--{name.replace('_', '-')}", *map(str, several)]
-        return CliRunner().invoke(main, words)
+        return rurk(*words)
 
     return run

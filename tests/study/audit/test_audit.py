@@ -14,7 +14,7 @@ import rurklib
 from rurklib import InputError
 from rurklib.residual.exchange import ALIKE
 from rurklib.residual.verdict import NO_VERDICT, NONE, RESIDUAL
-from rurklib.study.cli.audit import show_progress
+from rurklib.study.cli import show_progress
 from rurklib.study.report import page
 
 FILES = {"audit.json", "residual_knowledge.csv", "samples.csv", "controls.csv", "curves.png",

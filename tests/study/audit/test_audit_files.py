@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from safetensors.torch import load_file
 from torch import nn
 
 from rurklib import InputError
 from rurklib.study.audit.files import build_function, built, fitted, read_weights
-from rurklib.study.cli.main import main
 from rurklib.study.readers import read_indices, read_samples
 
 README = Path(__file__).parents[3] / "README.md"
@@ -159,7 +157,7 @@ def test_the_command_has_it(planted, tmp_path, audit):
     assert record["verdict"]["effect"] == pytest.approx(same["verdict"]["effect"], rel=1e-3)
 
 
-def test_the_readmes_command_for_pt_files_works_as_it_stands(tmp_path, monkeypatch):
+def test_the_readmes_command_for_pt_files_works_as_it_stands(tmp_path, monkeypatch, rurk):
     """On nets that are right only if the numbers in it arrive: ten pixels, the brightest is the
     label, outputs in the README's order. With another order it stops, and says what to mend."""
     (block,) = re.findall(r"have `.pt` files.*?```sh\nrurk (.*?)```", README.read_text(), re.S)
@@ -180,10 +178,10 @@ def test_the_readmes_command_for_pt_files_works_as_it_stands(tmp_path, monkeypat
     np.save("forget.npy", np.arange(20))
     np.save("test.npy", np.arange(20, 60))
     other = [",".join(map(str, reversed(order))) if "," in word else word for word in words]
-    stopped = CliRunner().invoke(main, other)
+    stopped = rurk(*other)
     assert stopped.exit_code == 2
     assert "unlearned.pt is right on 0 of 40 held-out samples, 0: expected 0.985" in stopped.output
-    done = CliRunner().invoke(main, words)
+    done = rurk(*words)
     assert done.exit_code == 0, done.output
     assert done.output.startswith(
         "Right, without noise: on forget samples: model 20 of 20, re-trained 20 of 20; on held-out "

@@ -7,12 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner
 
 from rurklib.metrics.accuracy import accuracy
 from rurklib.residual.counts import count
 from rurklib.study import tuning as tune
-from rurklib.study.cli.main import main
 from rurklib.study.ids import ModelId
 from rurklib.study.models import load_models, train
 from rurklib.study.run import open_run
@@ -220,10 +218,10 @@ def test_spaces_hold_usable_values_and_no_combination_that_a_method_refuses(name
         unlearn(name, cnn(), (x[:9], y[:9]), (x[9::3], y[9::3]), **values)  # class 0
 
 
-def test_the_command_writes_settings_that_a_study_takes(tmp_path):
+def test_the_command_writes_settings_that_a_study_takes(tmp_path, rurk):
     words = ["tune", "--out", str(tmp_path / "t"), "--methods", "GD", "--budget", "2", "--seeds",
              "900", "--references", "2", "--set", "epochs=1", "--set", "taus=0,0.2"]  # fmt: skip
-    done = CliRunner().invoke(main, words)
+    done = rurk(*words)
     assert done.exit_code == 0, done.output
     settings = json.loads((tmp_path / "t" / "settings.json").read_text())
     assert settings.keys() == {f"GD.{key}" for key in SEARCH["GD"]}

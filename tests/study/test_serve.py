@@ -8,7 +8,7 @@ import pytest
 from tornado.web import HTTPError
 
 from rurklib import study
-from rurklib.study.cli import serve
+from rurklib.study import serve
 from rurklib.study.panels import inspector_page
 from rurklib.study.run import open_existing
 
@@ -89,7 +89,7 @@ def test_without_runs_digits_its_models_come_first_and_only_for_the_default(
     assert done.exit_code == 0, done.output
     # It counts before it serves the page, which would wait.
     assert stages == [("digits", Path("runs/digits")), "train", "unlearn", "residual"]
-    assert "runs/digits isn't there yet: its models first" in done.output
+    assert "runs/digits is not there yet: its models come first" in done.output
     rurk(*INSPECT)
     assert len(stages) == 4
     assert len(served) == 2

@@ -1,0 +1,681 @@
+"""The command ``rurk``: options from signatures, help from docstrings, by cyclopts.
+
+Exit codes: 0 done; 1 a notebook or a cell of a sweep failed, or ``--fail-on`` holds; 2 bad input,
+nothing was started or changed; 130 interrupted. ``rurk --help`` must not wait for PyTorch: commands
+import what they need when they run.
+"""
+
+import contextlib
+import hashlib
+import io
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts.types import ExistingFile, PositiveInt
+
+
+def shown(default: Any) -> str | None:
+    """A default as a user would type it; None if there is nothing to show."""
+    if isinstance(default, (list, tuple)):
+        return ",".join(f"{value:g}" for value in default) or None
+    return None if default in (None, False) else str(default)
+
+
+app = App(
+    name="rurk",
+    help="Measure and remove residual knowledge in unlearned classifiers.",
+    help_format="plaintext",
+    help_flags=["--help"],
+    version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(negative=(), show_default=shown),
+    help_epilogue="""\
+Examples:
+  rurk study                                  the digits study, into runs/digits
+  rurk study --scenario npz --set path=my.npz images of your own
+  rurk inspect                                look closely at single forget samples
+  rurk compare runs/digits runs/cifar5        which method to use""",
+)
+
+# --- options --------------------------------------------------------------------------------------
+
+
+def out_path(_: Any, tokens: Sequence[Any]) -> Path:
+    """A path that is given: ``--out ""`` would mean the folder that the command runs in."""
+    if not tokens[0].value:
+        raise ValueError("expected a path such as runs/mine")
+    return Path(tokens[0].value)
+
+
+def numbers(_: Any, tokens: Sequence[Any]) -> list[float]:
+    """The numbers in ``0,0.05``."""
+    text = tokens[0].value
+    try:
+        values = [float(word) for word in text.split(",")]
+    except ValueError:
+        values = [math.nan]
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"{text}: expected finite numbers such as 0,0.05,0.1")
+    return values
+
+
+def limits(_: Any, tokens: Sequence[Any]) -> tuple[float, float] | None:
+    """The two numbers in ``0,1``, or None for ``none``."""
+    if tokens[0].value == "none":
+        return None
+    values = numbers(_, tokens)
+    if len(values) != 2 or values[0] >= values[1]:
+        raise ValueError(f"{tokens[0].value}: expected the lowest and the highest value, or none")
+    return values[0], values[1]
+
+
+def words(_: Any, tokens: Sequence[Any]) -> list[str]:
+    """The words in ``GD,RURK``."""
+    return [word for word in tokens[0].value.split(",") if word]
+
+
+def in_group(title: str) -> Parameter:
+    """The options of one group of a command's help."""
+    return Parameter(group=Group.create_ordered(title))
+
+
+CHOICE, RUNNING = in_group("What is done"), in_group("How it is run")
+NETS, SAMPLES = in_group("Models"), in_group("Samples, of .npz and .npy files")
+MEASUREMENT, ANSWER = in_group("Measurement"), in_group("Answer")
+Out = Annotated[Path, Parameter(converter=out_path)]
+Numbers = Annotated[Sequence[float], Parameter(converter=numbers, n_tokens=1, metavar="LIST")]
+Words = Annotated[Sequence[str], Parameter(converter=words, n_tokens=1, metavar="LIST")]
+Seeds = Annotated[str, CHOICE, Parameter(metavar="0..4|0,1,2")]
+Jobs = Annotated[PositiveInt, RUNNING]
+Scenario = Annotated[
+    str, CHOICE, Parameter(help="What is trained and forgotten; rurk scenarios lists them.")
+]
+Changes = Annotated[
+    Sequence[str],
+    CHOICE,
+    Parameter("--set", metavar="NAME=VALUE", help="A changed setting; several times if need be."),
+]
+Plugins = Annotated[
+    Sequence[Path],
+    CHOICE,
+    Parameter(
+        "--with",
+        metavar="FILE.py",
+        help="A file of yours, executed; its methods, perturbations and metrics work as ours.",
+    ),
+]
+FinishedRun = Annotated[
+    Path, CHOICE, Parameter("--run", help="Folder of a study whose models are there.")
+]
+OneSeed = Annotated[
+    int | None, CHOICE, Parameter(help="Experiment seed; without it the first one of the run.")
+]
+DIGITS_RUN = Path("runs/digits")
+
+
+def option_names(commands: App) -> set[str]:
+    """Long names of all options, without ``--help`` and ``--version`` (tests/test_house.py)."""
+    usual = commands.default_parameter
+    inner = [commands[name] for name in commands if not name.startswith("-")]
+    found = [c.assemble_argument_collection(default_parameter=usual) for c in inner]
+    names = (name for options in found for option in options for name in option.names)
+    return {name for name in names if name.startswith("--")}
+
+
+# --- study, tune, sweep ---------------------------------------------------------------------------
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+  rurk study --seeds 0..4 --jobs 2
+  rurk study --out runs/mild --set RURK.tau=0.2"""
+)
+def study(
+    *,
+    scenario: Scenario = "digits",
+    seeds: Seeds | None = None,
+    changes: Changes = (),
+    settings: Annotated[ExistingFile | None, CHOICE] = None,
+    plugins: Plugins = (),
+    out: Annotated[Out | None, RUNNING] = None,
+    jobs: Jobs = 1,
+    fresh: Annotated[bool, RUNNING] = False,
+    tables_only: Annotated[bool, RUNNING] = False,
+) -> None:
+    """Train, unlearn, measure and report; whatever is finished is skipped.
+
+    The models of the digits study come with the package. They are used as long as the code that
+    trains is the code that made them.
+
+    Args:
+        seeds: Experiment seeds; without it those of the scenario.
+        settings: Settings from a JSON file, as rurk tune writes it; --set wins over them.
+        out: Run folder; without it runs/SCENARIO.
+        jobs: Models made at a time.
+        fresh: Delete what is in the run folder and train every model here.
+        tables_only: Write tables and the report, but execute no notebook.
+    """
+    choices = chosen(seeds, settings, changes, plugins)
+    folder = out or Path("runs") / scenario
+    with locked(scenario, folder, fresh=fresh, jobs=jobs, **choices) as planned:
+        run_study(planned, choices, fresh, tables_only)
+
+
+def run_study(planned: Any, choices: dict[str, Any], fresh: bool, tables_only: bool) -> None:
+    """Open the run that was planned, make what is missing, and print what was found."""
+    # Kernels inherit it: small nets on several threads wait for each other more than they work.
+    os.environ["OMP_NUM_THREADS"] = str(planned.scenario.threads)
+    from rurklib.study.environment import needs
+
+    needs("papermill", "seaborn", extra="study")
+    import pandas as pd
+
+    from rurklib import study as stages
+    from rurklib.study import books, files, models, shipped
+    from rurklib.study.report import by_verdict, findings_table
+    from rurklib.study.run import open_run
+
+    name = planned.scenario.name
+    run = open_run(name, planned.folder, **choices, jobs=planned.jobs, fresh=fresh)
+    print(f"{run.title}\nseeds {', '.join(map(str, run.seeds))}; ", end="")
+    print(f"{run.scenario.references} references")
+    models.look(run)
+    missing = [
+        sum(not run.checkpoint(model).exists() for model in group)
+        for group in (run.trained, run.unlearned)
+    ]
+    if any(missing):
+        print(f"{missing[0]} models to train, {missing[1]} to unlearn", flush=True)
+    if tables_only:
+        stages.tables(run)
+    else:
+        given = {"scenario": name, "seeds": list(run.seeds), "jobs": run.jobs}
+        given |= {"out": str(run.folder.resolve()), "settings": choices["settings"]}
+        try:
+            books.run_notebooks(run, given, say=print)
+        except books.NotebookFailed as error:
+            stop(error, 1)
+    verdicts, summary = (pd.read_csv(run.folder / f"{n}.csv") for n in ("verdicts", "summary"))
+    print(f"\n{findings_table(verdicts, summary).to_string(index=False)}\n")
+    if others := files.read_json(run.folder / "env.json").get(shipped.NOTED):
+        print(f"models: {others}; --fresh trains them\n")
+    print("verdict in most seeds")
+    for finding, methods in by_verdict(verdicts).itertuples(index=False):
+        print(f"  {finding}: {methods}")
+    print(f"report: {run.folder / 'report.html'}")
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+  rurk tune --scenario npz --set path=my.npz --jobs 2
+  rurk tune --methods GD,RURK --budget 10"""
+)
+def tune(
+    *,
+    scenario: Scenario = "digits",
+    methods: Annotated[Words, CHOICE] = (),
+    budget: Annotated[PositiveInt, CHOICE] = 24,
+    seeds: Seeds = "900..905",
+    references: Annotated[int, CHOICE] = 4,
+    changes: Changes = (),
+    plugins: Plugins = (),
+    out: Annotated[Out | None, RUNNING] = None,
+    jobs: Jobs = 1,
+) -> None:
+    """Choose hyper-parameters on a rehearsal, with the same budget for every method.
+
+    A rehearsal forgets other samples than the study does and tests on the validation part. Every
+    trial is kept in trials.csv. The best settings go to settings.json: rurk study --settings.
+
+    Args:
+        methods: Methods to tune; without it all of the scenario.
+        budget: Trials of each method.
+        seeds: Originals: the first two for every trial, all of them for the best three trials.
+        references: Re-trained models that a trial is compared with.
+        out: Folder; without it runs/SCENARIO-tune.
+        jobs: Trials made at a time.
+    """
+    choices = chosen(seeds, None, [f"references={references}", *changes], plugins)
+    choices |= {"jobs": jobs, "rehearsal": True}
+    folder = out or Path("runs") / f"{scenario}-tune"
+    from rurklib.study.run import open_run
+    from rurklib.study.tuning import chosen_trials
+    from rurklib.study.tuning import tune as search
+
+    with locked(scenario, folder, **choices):
+        run = open_run(scenario, folder, **choices)
+        table = search(run, methods=list(methods) or None, budget=budget)
+    print(
+        "distance to re-trained models in percentage points: of the defaults and the best trial on "
+        "the first Originals, and of the best trial on all"
+    )
+    best = chosen_trials(table)[["method", "defaults", "screened", "score", "settings"]]
+    print(best.round(2).to_string(index=False))
+    print(f"\nall trials: {folder / 'trials.csv'}")
+    again = "".join(f" --with {path}" for path in plugins)
+    print(f"use them: rurk study --settings {folder / 'settings.json'}{again}")
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+  rurk sweep notebooks/06_ablations.ipynb --grid tau=0,0.01 --grid lambda_a=0.01,0.03 --seeds 0..4
+  rurk sweep notebooks/06_ablations.ipynb --groups groups.yaml --dry-run"""
+)
+def sweep(
+    notebook: ExistingFile,
+    /,
+    *,
+    grid: Annotated[Sequence[str], CHOICE, Parameter(metavar="NAME=V1,V2,...")] = (),
+    groups: Annotated[ExistingFile | None, CHOICE] = None,
+    seeds: Seeds | None = None,
+    out: Annotated[Out | None, RUNNING] = None,
+    jobs: Jobs = 1,
+    scheduler: Annotated[str | None, RUNNING, Parameter(metavar="tcp://HOST:PORT")] = None,
+    dry_run: Annotated[bool, RUNNING] = False,
+) -> None:
+    """Execute a notebook for every cell of a grid; whatever is finished is skipped.
+
+    The notebook has the parameters that the grid names, and out: the folder into which it writes
+    rows.csv, and pictures into figures/. All rows go to results.csv, times and errors to cells.csv;
+    index.html shows everything, failures first. A failed cell ends with exit code 1; the other
+    cells are executed all the same, and the same command tries the failed ones again.
+
+    Args:
+        notebook: The notebook, with its parameters in a cell of their own.
+        grid: A parameter and its values; several times if need be.
+        groups: Named groups of parameters from a YAML file, in place of --grid.
+        seeds: Values of the parameter seed.
+        out: Folder; without it runs/sweep-NOTEBOOK.
+        jobs: Cells executed at a time.
+        scheduler: A Dask cluster that executes them.
+        dry_run: Show the grid and what is finished; run nothing.
+    """
+    from rurklib.checks import InputError
+    from rurklib.study.environment import needs
+
+    needs("papermill", "tqdm", "yaml", extra="study")
+    from rurklib.study.sweep import collect, run
+    from rurklib.study.sweep import grid as grids
+
+    if seeds is not None and any(text.partition("=")[0].strip() == "seed" for text in grid):
+        raise InputError(f"--grid has seed, and --seeds is {seeds}: give one of them")
+    if bool(grid) == bool(groups) and not (seeds and not grid):
+        raise InputError("--grid and --groups: give one of them, such as --grid tau=0,0.01")
+    named = grids.from_file(groups) if groups else grids.from_options(grid)
+    named = named if seeds is None else grids.with_seeds(named, seeds)
+    plan = run.plan(notebook, named, out or Path("runs") / f"sweep-{notebook.stem}")
+    if dry_run:
+        print(collect.described(plan, run.states(plan)))
+        return
+    records = run.run(plan, jobs, scheduler)
+    print(f"results: {plan.out / 'results.csv'}\npage: {plan.out / 'index.html'}")
+    if bad := sum(record["status"] != "done" for record in records):
+        stop(f"{bad} of {len(records)} cells are not done", 1)
+
+
+# --- audit ----------------------------------------------------------------------------------------
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+  rurk audit --model m.py:build --weights m.safetensors --references a1.safetensors a2.safetensors
+    a3.safetensors --data data.npz --forget forget.npy --held-out test.npz --out audit/
+  rurk audit --model m.py:build --weights m.pt --data data.npz --forget forget.npy
+    --held-out test.npz --out audit/ --fail-on residual,treated-differently"""
+)
+def audit(
+    *,
+    model: Annotated[str, NETS, Parameter(metavar="FILE.py:FUNCTION")],
+    weights: Annotated[Path, NETS],
+    references: Annotated[Sequence[Path], NETS, Parameter(consume_multiple=True)] = (),
+    mean: Annotated[Numbers | None, NETS] = None,
+    std: Annotated[Numbers | None, NETS] = None,
+    label_order: Annotated[Numbers | None, NETS] = None,
+    data: Annotated[Path, SAMPLES],
+    forget: Annotated[Path, SAMPLES],
+    held_out: Annotated[Path | None, SAMPLES] = None,
+    retain: Annotated[Path | None, SAMPLES] = None,
+    taus: Annotated[Numbers, MEASUREMENT] = (0, 0.01, 0.02, 0.03, 0.05, 0.08),
+    perturbation: Annotated[str, MEASUREMENT] = "gaussian",
+    draws: Annotated[PositiveInt, MEASUREMENT] = 100,
+    seed: Annotated[int, MEASUREMENT] = 0,
+    bounds: Annotated[
+        tuple[float, float] | None,
+        MEASUREMENT,
+        Parameter(converter=limits, n_tokens=1, metavar="LOW,HIGH"),
+    ] = (0.0, 1.0),
+    device: Annotated[str, MEASUREMENT] = "auto",
+    plugins: Annotated[Plugins, MEASUREMENT] = (),
+    out: Annotated[Out, ANSWER],
+    expect_accuracy: Annotated[float | None, ANSWER] = None,
+    expect_chance: Annotated[bool, ANSWER] = False,
+    fail_on: Annotated[Words, ANSWER] = (),
+) -> None:
+    """Ask whether a model of your own still knows what it should have forgotten.
+
+    Two tests, on perturbed copies of the forget samples: is the model like re-trained ones (three
+    at least, better six), and does it treat forget samples unlike held-out ones? The second needs
+    no re-trained model. FILE.py is executed, as are the files of --with; no other code is run.
+
+    Args:
+        model: Function without arguments that builds the net: floats in [0, 1] in, logits out.
+        weights: Weights of the model: safetensors, or a state_dict in a .pt file.
+        references: Weights of models that were re-trained without the forget samples.
+        mean: Subtracted from the input of the net: one number, or one a channel.
+        std: Divides the input of the net afterwards.
+        label_order: Label in the data for each output of the net.
+        data: .npz file with x and y, or MedMNIST's train_images and train_labels.
+        forget: .npy file of indices into the data: the forget samples.
+        held_out: Samples that no model was trained on: .npy of indices, or .npz.
+        retain: Samples that all models were trained on: .npy of indices, or .npz.
+        taus: Standard deviations or radii.
+        perturbation: How copies are perturbed: gaussian, fgsm, pgd, pgd-l2, uniform-linf ...
+        draws: Copies for each sample and tau.
+        seed: Decides the copies.
+        bounds: Range of the input, or none.
+        device: auto, cpu, cuda, cuda:1 ...
+        out: Folder for the report and its tables, new or empty.
+        expect_accuracy: Stop unless each model is right on this share of --held-out or --retain.
+        expect_chance: References may be at chance, as after forgetting a whole class.
+        fail_on: Exit 1 for residual, over-forgotten, treated-differently, no-verdict or flags.
+    """
+    give(plugins)
+    from rurklib.checks import InputError, number, one_of
+    from rurklib.residual.exchange import LESS_SURE, SURER
+    from rurklib.residual.verdict import NO_VERDICT, OVER, RESIDUAL
+    from rurklib.study.audit.audit import audit as run
+    from rurklib.study.audit.audit import check_free
+    from rurklib.study.audit.files import check_accuracy, read_audit
+    from rurklib.study.audit.plain import accuracy_by_tau, right_in_words
+    from rurklib.study.files import read_json
+
+    failures = {  # no verdict is no answer to any
+        "residual": (RESIDUAL, NO_VERDICT),
+        "over-forgotten": (OVER, NO_VERDICT),
+        "treated-differently": (SURER, LESS_SURE),
+        "no-verdict": (NO_VERDICT,),
+        "flags": (),
+    }
+    for word in fail_on:
+        one_of("--fail-on", word, failures)
+    if "treated-differently" in fail_on and held_out is None:
+        raise InputError("--fail-on treated-differently needs --held-out: samples to compare with")
+    check_free(out)
+    preprocessing = {"mean": mean, "std": std, "label_order": label_order}
+    samples = data, forget, held_out, retain
+    read = read_audit(model, weights, references, *samples, device, mean, std, label_order)
+    if expect_accuracy is not None:
+        number("--expect-accuracy", expect_accuracy, 0, 1)
+        control = next((name for name in ("held_out", "retained") if name in read), None)
+        if control is None:
+            raise InputError("--expect-accuracy needs --held-out or --retain: samples to try it on")
+        nets = {str(weights): read["model"], **read["references"]}
+        check_accuracy(nets, read[control], control.replace("_", "-"), expect_accuracy)
+    files = [weights, *references, *samples, Path(model.rpartition(":")[0]), *plugins]
+    result = run(
+        **read,
+        out=out,
+        taus=taus,
+        perturbation=perturbation,
+        draws=draws,
+        seed=seed,
+        bounds=bounds,
+        expect_chance=expect_chance,
+        title=f"Audit of {weights}",
+        hashes={str(f): hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f},
+        preprocessing={name: value for name, value in preprocessing.items() if value},
+        progress=show_progress(),
+    )
+    written = read_json(out / "audit.json")
+    answers = [answer for answer in (written["verdict"], written["exchange"]) if answer]
+    print(right_in_words(result.right or {}))
+    print(*(answer["sentence"] for answer in answers), sep="\n")
+    print(*([written["rests_on"]] if written["rests_on"] else []), sep="\n")
+    print(*(f"flag: {flag}" for flag in result.flags), sep="\n")
+    print(f"\n{accuracy_by_tau(result)}\n\nreport: {out / 'report.html'}")
+    failed = []
+    for word in fail_on:
+        reasons = [a["finding"] for a in answers if a["finding"] in failures[word]]
+        if word == "flags":
+            reasons = [flag.name for flag in result.flags]
+        elif word == "treated-differently" and len(answers) < 2:
+            reasons = ["not tested, see the flags"]
+        failed += [f"--fail-on {word}: {', '.join(reasons)}"] if reasons else []
+    if failed:
+        stop("; ".join(failed), 1)
+
+
+def show_progress(seconds: float = 5.0) -> Callable[[float], None]:
+    """A function that is given the part that is done, and prints it now and then."""
+    began = last = time.monotonic()
+
+    def show(part: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if part and now - last >= seconds:
+            last, left = now, (now - began) * (1 - part) / part
+            print(f"{part:.0%} of the copies counted, about {left:.0f} s left", file=sys.stderr)
+
+    return show
+
+
+# --- what a finished run shows --------------------------------------------------------------------
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+  rurk inspect
+  rurk inspect --run runs/cifar5 --seed 1 --no-browser"""
+)
+def inspect(
+    *,
+    folder: FinishedRun = DIGITS_RUN,
+    seed: OneSeed = None,
+    no_browser: Annotated[bool, RUNNING] = False,
+) -> None:
+    """Look at single forget samples of a run, on a page that this machine alone serves.
+
+    Without a run in runs/digits its models come first, from the package, or made here in minutes.
+
+    Args:
+        no_browser: Print the address and open no browser.
+    """
+    from rurklib import study
+    from rurklib.study.inspector.view import seed_of
+    from rurklib.study.serve import serve
+
+    if folder == DIGITS_RUN and not folder.exists():
+        print(f"{folder} is not there yet: its models come first", flush=True)
+        with locked("digits", folder):
+            run = study.open_run("digits", folder)
+            study.train(run)
+            study.unlearn(run)
+        one = replace(run, seeds=(seed_of(run, seed),))
+        study.residual(one, run.scenario.perturbations[0])  # counted before the page waits for it
+    serve(folder, seed=seed, browser=not no_browser)
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+  rurk page --out try.html
+  rurk page --run runs/mild --methods GD,RURK --out mild.html"""
+)
+def page(
+    *,
+    folder: FinishedRun = DIGITS_RUN,
+    out: Annotated[Out, RUNNING],
+    methods: Annotated[str, CHOICE] = "GD,RURK,SalUn",
+    seed: OneSeed = None,
+) -> None:
+    """Write one HTML file in which the models of a run answer, without server or network.
+
+    A visitor perturbs forget images and sees which models still recognise them. The file holds the
+    weights of every model, so this is for small nets: plain layers, one after the other.
+
+    Args:
+        out: The HTML file to write.
+        methods: Methods of the run that are on the page.
+    """
+    from rurklib.study.environment import needs
+
+    needs("seaborn", extra="audit")  # for the colours of the figures
+    from rurklib.study import files
+    from rurklib.study import page as pages
+    from rurklib.study.run import open_existing
+
+    with contextlib.redirect_stdout(io.StringIO()):  # of what is counted already
+        html = pages.page(open_existing(folder), methods.split(","), seed=seed)
+    files.write(out, html)
+    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB; open it in a browser")
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+  rurk scenarios
+  rurk scenarios digits"""
+)
+def scenarios(name: str | None = None, /, *, plugins: Plugins = ()) -> None:
+    """List what can be studied, or every setting of one scenario, which --set changes.
+
+    Args:
+        name: The scenario whose settings are listed.
+    """
+    give(plugins)
+    from rurklib.checks import one_of
+    from rurklib.study.scenarios import SCENARIOS
+
+    if name is None:
+        for scenario in SCENARIOS.values():
+            seeds = ",".join(map(str, scenario.seeds))
+            print(f"{scenario.name}: {scenario.title}; seeds {seeds}")
+        return
+    scenario = SCENARIOS[one_of("scenario", name, SCENARIOS)]
+    values = {k: v for k, v in scenario.settings().items() if k != "methods"}
+    for method in scenario.methods:
+        values |= {f"{method}.{k}": v for k, v in scenario.hyperparameters(method).items()}
+    print(f"{scenario.name}: {scenario.title}")
+    for setting, value in values.items():
+        text = ",".join(map(str, value)) if isinstance(value, list) else value
+        print(f"  {setting} = {text}")
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+  rurk compare
+  rurk compare runs/digits runs/cifar5 --out compare.csv"""
+)
+def compare(*folders: Path, out: Annotated[Out | None, RUNNING] = None) -> None:
+    """Show which method to use, beside re-training for a quarter of the epochs.
+
+    A method passes on a data set if in most seeds both tests find no difference, if it is at least
+    as accurate as the worst re-trained model, and if it takes at most a quarter of the re-training
+    time, or what the control takes.
+
+    Args:
+        folders: Finished runs, or folders of published results; without them those in figures/.
+        out: A CSV file for the rows behind the table.
+    """
+    from rurklib.checks import InputError
+    from rurklib.study import files
+    from rurklib.study.report import compare as compare_runs
+    from rurklib.study.report import compare_table, published
+
+    if not (chosen_folders := list(folders) or published(Path("figures"))):
+        raise InputError("no results in figures/: name finished runs: rurk compare runs/digits")
+    rows = compare_runs(chosen_folders)
+    print(f"data: {', '.join(rows.data.unique())}\n")
+    print(compare_table(rows).to_string(index=False))
+    if out is not None:
+        files.write_frame(out, rows)
+
+
+# --- what several commands do ---------------------------------------------------------------------
+
+
+def give(plugins: Sequence[Path]) -> None:
+    """Load the files of ``--with``: runs that are begun from now on have them."""
+    from rurklib.study import brought
+
+    brought.give(plugins)
+
+
+def chosen(
+    seeds: str | None, file: Path | None, changes: Sequence[str], plugins: Sequence[Path]
+) -> dict[str, Any]:
+    """The options that say which study is meant, as keywords of ``open_run``."""
+    give(plugins)
+    from rurklib.study import brought, files
+    from rurklib.study.scenarios.scenario import read_seeds
+
+    settings = files.read_json(file) if file else {}
+    return {
+        "seeds": None if seeds is None else read_seeds(seeds),
+        "settings": settings | dict(map(setting, changes)),
+        "brought": brought.given(),
+    }
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Name and value of ``NAME=VALUE``."""
+    from rurklib.checks import InputError
+    from rurklib.study.scenarios.scenario import literal
+
+    name, _, value = (part.strip() for part in text.partition("="))
+    if not name or not value:
+        raise InputError(f"--set {text}: expected NAME=VALUE, such as --set epochs=10")
+    if name == "path":  # as seen from here: notebooks run in a folder of their own
+        return name, str(Path(value).expanduser().absolute())
+    return name, literal(value)
+
+
+@contextlib.contextmanager
+def locked(scenario: str, folder: Path, **choices: Any) -> Iterator[Any]:
+    """The planned run, its folder locked against a second command; nothing is written before."""
+    from rurklib.study import files
+    from rurklib.study.run import open_run
+
+    run = open_run(scenario, folder, **choices, dry=True)
+    with files.locked(folder):
+        yield run
+
+
+def stop(reason: object, code: int) -> NoReturn:
+    """End the command with one line on stderr."""
+    print(f"rurk: {reason}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command ``rurk``: whatever ends it is one line and an exit code."""
+    try:
+        app(arguments, print_error=False, exit_on_error=False, result_action="return_value")
+    except CycloptsError as error:
+        stop(" ".join(str(error).split()), 2)
+    except KeyboardInterrupt:
+        stop("stopped; the same command goes on (an audit begins again)", 130)
+    except BrokenPipeError:  # as of rurk scenarios | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except OSError as error:  # a full disk, a folder that can't be written
+        stop(f"{error.filename or 'file'}: {error.strerror or error}", 2)
+    except ValueError as error:
+        from rurklib.checks import InputError  # here, for it imports PyTorch
+
+        if not isinstance(error, InputError):
+            raise
+        stop(error, 2)
