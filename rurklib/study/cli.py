@@ -19,13 +19,14 @@ from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.types import ExistingFile, PositiveInt
+from cyclopts.validators import Number
 
 
 def shown(default: Any) -> str | None:
     """A default as a user would type it; None if there is nothing to show."""
     if isinstance(default, (list, tuple)):
         return ",".join(f"{value:g}" for value in default) or None
-    return None if default in (None, False) else str(default)
+    return str(default) if default or type(default) is int else None
 
 
 app = App(
@@ -44,8 +45,6 @@ Examples:
   rurk compare runs/digits runs/cifar5        which method to use""",
 )
 
-# --- options --------------------------------------------------------------------------------------
-
 
 def out_path(_: Any, tokens: Sequence[Any]) -> Path:
     """A path that is given: ``--out ""`` would mean the folder that the command runs in."""
@@ -54,31 +53,18 @@ def out_path(_: Any, tokens: Sequence[Any]) -> Path:
     return Path(tokens[0].value)
 
 
-def numbers(_: Any, tokens: Sequence[Any]) -> list[float]:
-    """The numbers in ``0,0.05``."""
+def numbers(_: Any, tokens: Sequence[Any]) -> tuple[float, ...] | None:
+    """The numbers in ``0,0.05``, or None for ``none``."""
     text = tokens[0].value
+    if text == "none":
+        return None
     try:
-        values = [float(word) for word in text.split(",")]
+        values = tuple(float(word) for word in text.split(","))
     except ValueError:
-        values = [math.nan]
+        values = (math.nan,)
     if not all(map(math.isfinite, values)):
         raise ValueError(f"{text}: expected finite numbers such as 0,0.05,0.1")
     return values
-
-
-def limits(_: Any, tokens: Sequence[Any]) -> tuple[float, float] | None:
-    """The two numbers in ``0,1``, or None for ``none``."""
-    if tokens[0].value == "none":
-        return None
-    values = numbers(_, tokens)
-    if len(values) != 2 or values[0] >= values[1]:
-        raise ValueError(f"{tokens[0].value}: expected the lowest and the highest value, or none")
-    return values[0], values[1]
-
-
-def words(_: Any, tokens: Sequence[Any]) -> list[str]:
-    """The words in ``GD,RURK``."""
-    return [word for word in tokens[0].value.split(",") if word]
 
 
 def in_group(title: str) -> Parameter:
@@ -89,35 +75,26 @@ def in_group(title: str) -> Parameter:
 CHOICE, RUNNING = in_group("What is done"), in_group("How it is run")
 NETS, SAMPLES = in_group("Models"), in_group("Samples, of .npz and .npy files")
 MEASUREMENT, ANSWER = in_group("Measurement"), in_group("Answer")
-Out = Annotated[Path, Parameter(converter=out_path)]
-Numbers = Annotated[Sequence[float], Parameter(converter=numbers, n_tokens=1, metavar="LIST")]
-Words = Annotated[Sequence[str], Parameter(converter=words, n_tokens=1, metavar="LIST")]
-Seeds = Annotated[str, CHOICE, Parameter(metavar="0..4|0,1,2")]
+LIST = Parameter(converter=numbers, n_tokens=1, metavar="LIST")
+Numbers = Annotated[Sequence[float], LIST]
+Out = Annotated[Path, RUNNING, Parameter(converter=out_path)]
 Jobs = Annotated[PositiveInt, RUNNING]
-Scenario = Annotated[
-    str, CHOICE, Parameter(help="What is trained and forgotten; rurk scenarios lists them.")
-]
-Changes = Annotated[
-    Sequence[str],
-    CHOICE,
-    Parameter("--set", metavar="NAME=VALUE", help="A changed setting; several times if need be."),
-]
-Plugins = Annotated[
-    Sequence[Path],
-    CHOICE,
-    Parameter(
-        "--with",
-        metavar="FILE.py",
-        help="A file of yours, executed; its methods, perturbations and metrics work as ours.",
-    ),
-]
-FinishedRun = Annotated[
-    Path, CHOICE, Parameter("--run", help="Folder of a study whose models are there.")
-]
-OneSeed = Annotated[
-    int | None, CHOICE, Parameter(help="Experiment seed; without it the first one of the run.")
-]
+Flag = Annotated[bool, RUNNING]
+File = Annotated[ExistingFile, CHOICE]
+Seeds = Annotated[str, CHOICE, Parameter(metavar="0..4|0,1,2")]
+Scenario = Annotated[str, CHOICE, Parameter(help="What is studied; rurk scenarios lists them.")]
+SET = "A changed setting; several times if need be."
+Changes = Annotated[Sequence[str], CHOICE, Parameter("--set", metavar="NAME=VALUE", help=SET)]
+WITH = "A file of yours with methods, metrics ...; its code is run."
+Plugins = Annotated[Sequence[Path], CHOICE, Parameter("--with", metavar="FILE.py", help=WITH)]
+FinishedRun = Annotated[Path, CHOICE, Parameter("--run", help="Folder of a finished study.")]
+OneSeed = Annotated[int, CHOICE, Parameter(help="Experiment seed; without it the first one.")]
 DIGITS_RUN = Path("runs/digits")
+
+
+def command(*examples: str) -> Callable[..., Any]:
+    """Register a function as a command whose help ends with these examples."""
+    return app.command(help_epilogue="\n  ".join(["Examples:", *examples]))
 
 
 def option_names(commands: App) -> set[str]:
@@ -129,26 +106,18 @@ def option_names(commands: App) -> set[str]:
     return {name for name in names if name.startswith("--")}
 
 
-# --- study, tune, sweep ---------------------------------------------------------------------------
-
-
-@app.command(
-    help_epilogue="""\
-Examples:
-  rurk study --seeds 0..4 --jobs 2
-  rurk study --out runs/mild --set RURK.tau=0.2"""
-)
+@command("rurk study --seeds 0..4 --jobs 2", "rurk study --out runs/mild --set RURK.tau=0.2")
 def study(
     *,
     scenario: Scenario = "digits",
     seeds: Seeds | None = None,
     changes: Changes = (),
-    settings: Annotated[ExistingFile | None, CHOICE] = None,
+    settings: File | None = None,
     plugins: Plugins = (),
-    out: Annotated[Out | None, RUNNING] = None,
+    out: Out | None = None,
     jobs: Jobs = 1,
-    fresh: Annotated[bool, RUNNING] = False,
-    tables_only: Annotated[bool, RUNNING] = False,
+    fresh: Flag = False,
+    tables_only: Flag = False,
 ) -> None:
     """Train, unlearn, measure and report; whatever is finished is skipped.
 
@@ -213,22 +182,19 @@ def run_study(planned: Any, choices: dict[str, Any], fresh: bool, tables_only: b
     print(f"report: {run.folder / 'report.html'}")
 
 
-@app.command(
-    help_epilogue="""\
-Examples:
-  rurk tune --scenario npz --set path=my.npz --jobs 2
-  rurk tune --methods GD,RURK --budget 10"""
+@command(
+    "rurk tune --scenario npz --set path=my.npz --jobs 2", "rurk tune --methods GD,RURK --budget 10"
 )
 def tune(
     *,
     scenario: Scenario = "digits",
-    methods: Annotated[Words, CHOICE] = (),
+    methods: Annotated[str, CHOICE] = "",
     budget: Annotated[PositiveInt, CHOICE] = 24,
     seeds: Seeds = "900..905",
     references: Annotated[int, CHOICE] = 4,
     changes: Changes = (),
     plugins: Plugins = (),
-    out: Annotated[Out | None, RUNNING] = None,
+    out: Out | None = None,
     jobs: Jobs = 1,
 ) -> None:
     """Choose hyper-parameters on a rehearsal, with the same budget for every method.
@@ -253,7 +219,7 @@ def tune(
 
     with locked(scenario, folder, **choices):
         run = open_run(scenario, folder, **choices)
-        table = search(run, methods=list(methods) or None, budget=budget)
+        table = search(run, methods=methods.split(",") if methods else None, budget=budget)
     print(
         "distance to re-trained models in percentage points: of the defaults and the best trial on "
         "the first Originals, and of the best trial on all"
@@ -265,23 +231,21 @@ def tune(
     print(f"use them: rurk study --settings {folder / 'settings.json'}{again}")
 
 
-@app.command(
-    help_epilogue="""\
-Examples:
-  rurk sweep notebooks/06_ablations.ipynb --grid tau=0,0.01 --grid lambda_a=0.01,0.03 --seeds 0..4
-  rurk sweep notebooks/06_ablations.ipynb --groups groups.yaml --dry-run"""
+@command(
+    "rurk sweep notebooks/06_ablations.ipynb --grid tau=0,0.01 --seeds 0..4 --jobs 2",
+    "rurk sweep notebooks/06_ablations.ipynb --groups groups.yaml --dry-run",
 )
 def sweep(
     notebook: ExistingFile,
     /,
     *,
     grid: Annotated[Sequence[str], CHOICE, Parameter(metavar="NAME=V1,V2,...")] = (),
-    groups: Annotated[ExistingFile | None, CHOICE] = None,
+    groups: File | None = None,
     seeds: Seeds | None = None,
-    out: Annotated[Out | None, RUNNING] = None,
+    out: Out | None = None,
     jobs: Jobs = 1,
     scheduler: Annotated[str | None, RUNNING, Parameter(metavar="tcp://HOST:PORT")] = None,
-    dry_run: Annotated[bool, RUNNING] = False,
+    dry_run: Flag = False,
 ) -> None:
     """Execute a notebook for every cell of a grid; whatever is finished is skipped.
 
@@ -323,16 +287,11 @@ def sweep(
         stop(f"{bad} of {len(records)} cells are not done", 1)
 
 
-# --- audit ----------------------------------------------------------------------------------------
-
-
-@app.command(
-    help_epilogue="""\
-Examples:
-  rurk audit --model m.py:build --weights m.safetensors --references a1.safetensors a2.safetensors
-    a3.safetensors --data data.npz --forget forget.npy --held-out test.npz --out audit/
-  rurk audit --model m.py:build --weights m.pt --data data.npz --forget forget.npy
-    --held-out test.npz --out audit/ --fail-on residual,treated-differently"""
+@command(
+    "rurk audit --model m.py:build --weights m.pt --references a1.pt a2.pt a3.pt\n"
+    "    --data data.npz --forget forget.npy --out audit/",
+    "rurk audit --model m.py:build --weights m.pt --data data.npz --forget forget.npy\n"
+    "    --held-out test.npz --out audit/ --fail-on residual,treated-differently",
 )
 def audit(
     *,
@@ -350,17 +309,15 @@ def audit(
     perturbation: Annotated[str, MEASUREMENT] = "gaussian",
     draws: Annotated[PositiveInt, MEASUREMENT] = 100,
     seed: Annotated[int, MEASUREMENT] = 0,
-    bounds: Annotated[
-        tuple[float, float] | None,
-        MEASUREMENT,
-        Parameter(converter=limits, n_tokens=1, metavar="LOW,HIGH"),
-    ] = (0.0, 1.0),
+    bounds: Annotated[tuple[float, float] | None, MEASUREMENT, LIST] = (0.0, 1.0),
     device: Annotated[str, MEASUREMENT] = "auto",
     plugins: Annotated[Plugins, MEASUREMENT] = (),
     out: Annotated[Out, ANSWER],
-    expect_accuracy: Annotated[float | None, ANSWER] = None,
+    expect_accuracy: Annotated[
+        float | None, ANSWER, Parameter(validator=Number(gte=0, lte=1))
+    ] = None,
     expect_chance: Annotated[bool, ANSWER] = False,
-    fail_on: Annotated[Words, ANSWER] = (),
+    fail_on: Annotated[str, ANSWER] = "",
 ) -> None:
     """Ask whether a model of your own still knows what it should have forgotten.
 
@@ -391,7 +348,7 @@ def audit(
         fail_on: Exit 1 for residual, over-forgotten, treated-differently, no-verdict or flags.
     """
     give(plugins)
-    from rurklib.checks import InputError, number, one_of
+    from rurklib.checks import InputError, one_of
     from rurklib.residual.exchange import LESS_SURE, SURER
     from rurklib.residual.verdict import NO_VERDICT, OVER, RESIDUAL
     from rurklib.study.audit.audit import audit as run
@@ -407,16 +364,16 @@ def audit(
         "no-verdict": (NO_VERDICT,),
         "flags": (),
     }
-    for word in fail_on:
+    conditions = fail_on.split(",") if fail_on else []
+    for word in conditions:
         one_of("--fail-on", word, failures)
-    if "treated-differently" in fail_on and held_out is None:
+    if "treated-differently" in conditions and held_out is None:
         raise InputError("--fail-on treated-differently needs --held-out: samples to compare with")
     check_free(out)
     preprocessing = {"mean": mean, "std": std, "label_order": label_order}
     samples = data, forget, held_out, retain
     read = read_audit(model, weights, references, *samples, device, mean, std, label_order)
     if expect_accuracy is not None:
-        number("--expect-accuracy", expect_accuracy, 0, 1)
         control = next((name for name in ("held_out", "retained") if name in read), None)
         if control is None:
             raise InputError("--expect-accuracy needs --held-out or --retain: samples to try it on")
@@ -445,7 +402,7 @@ def audit(
     print(*(f"flag: {flag}" for flag in result.flags), sep="\n")
     print(f"\n{accuracy_by_tau(result)}\n\nreport: {out / 'report.html'}")
     failed = []
-    for word in fail_on:
+    for word in conditions:
         reasons = [a["finding"] for a in answers if a["finding"] in failures[word]]
         if word == "flags":
             reasons = [flag.name for flag in result.flags]
@@ -470,20 +427,12 @@ def show_progress(seconds: float = 5.0) -> Callable[[float], None]:
     return show
 
 
-# --- what a finished run shows --------------------------------------------------------------------
-
-
-@app.command(
-    help_epilogue="""\
-Examples:
-  rurk inspect
-  rurk inspect --run runs/cifar5 --seed 1 --no-browser"""
-)
+@command("rurk inspect", "rurk inspect --run runs/cifar5 --seed 1 --no-browser")
 def inspect(
     *,
     folder: FinishedRun = DIGITS_RUN,
-    seed: OneSeed = None,
-    no_browser: Annotated[bool, RUNNING] = False,
+    seed: OneSeed | None = None,
+    no_browser: Flag = False,
 ) -> None:
     """Look at single forget samples of a run, on a page that this machine alone serves.
 
@@ -507,18 +456,13 @@ def inspect(
     serve(folder, seed=seed, browser=not no_browser)
 
 
-@app.command(
-    help_epilogue="""\
-Examples:
-  rurk page --out try.html
-  rurk page --run runs/mild --methods GD,RURK --out mild.html"""
-)
+@command("rurk page --out try.html", "rurk page --run runs/mild --methods GD,RURK --out mild.html")
 def page(
     *,
     folder: FinishedRun = DIGITS_RUN,
-    out: Annotated[Out, RUNNING],
+    out: Out,
     methods: Annotated[str, CHOICE] = "GD,RURK,SalUn",
-    seed: OneSeed = None,
+    seed: OneSeed | None = None,
 ) -> None:
     """Write one HTML file in which the models of a run answer, without server or network.
 
@@ -542,12 +486,7 @@ def page(
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB; open it in a browser")
 
 
-@app.command(
-    help_epilogue="""\
-Examples:
-  rurk scenarios
-  rurk scenarios digits"""
-)
+@command("rurk scenarios", "rurk scenarios digits")
 def scenarios(name: str | None = None, /, *, plugins: Plugins = ()) -> None:
     """List what can be studied, or every setting of one scenario, which --set changes.
 
@@ -573,13 +512,8 @@ def scenarios(name: str | None = None, /, *, plugins: Plugins = ()) -> None:
         print(f"  {setting} = {text}")
 
 
-@app.command(
-    help_epilogue="""\
-Examples:
-  rurk compare
-  rurk compare runs/digits runs/cifar5 --out compare.csv"""
-)
-def compare(*folders: Path, out: Annotated[Out | None, RUNNING] = None) -> None:
+@command("rurk compare", "rurk compare runs/digits runs/cifar5 --out compare.csv")
+def compare(*folders: Path, out: Out | None = None) -> None:
     """Show which method to use, beside re-training for a quarter of the epochs.
 
     A method passes on a data set if in most seeds both tests find no difference, if it is at least
@@ -602,9 +536,6 @@ def compare(*folders: Path, out: Annotated[Out | None, RUNNING] = None) -> None:
     print(compare_table(rows).to_string(index=False))
     if out is not None:
         files.write_frame(out, rows)
-
-
-# --- what several commands do ---------------------------------------------------------------------
 
 
 def give(plugins: Sequence[Path]) -> None:

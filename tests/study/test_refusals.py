@@ -154,7 +154,7 @@ AUDIT = [
     ("--taus -1", "taus.0 = -1"),
     ("--taus 0,8,16", "taus reach 16, inputs span 0 ... 1: nothing is left of a sample"),
     ("--bounds 0,inf", "--bounds: 0,inf: expected finite numbers"),
-    ("--bounds 1,0", "expected the lowest and the highest value"),
+    ("--bounds 1,0", "bounds = (1.0, 0.0): expected (lowest, highest)"),
     ("--perturbation gausian", "did you mean 'gaussian'"),
     ("--draws 0", "--draws. Must be > 0"),
     ("--device meta", "--device meta can't be used here"),
@@ -166,7 +166,7 @@ AUDIT = [
     ("--label-order 0,1,1", "--label-order 0,1,1: expected each of 0 ... 2 once"),
     ("--label-order 0,0.5,2", "--label-order 0,0.5,2: expected each of 0 ... 2 once"),
     ("--expect-accuracy 0.7", "needs --held-out or --retain"),
-    ("--expect-accuracy 7", "--expect-accuracy = 7.0: expected a finite number in [0, 1]"),
+    ("--expect-accuracy 7", "--expect-accuracy. Must be <= 1"),
     ("--expect-accuracy 1 --held-out test.npz", "original.safetensors is right on "),
     ("--label-order 1,2,0 --expect-accuracy 0.7 --retain kept.npy", " of 255 retained samples, 0."),
 ]
