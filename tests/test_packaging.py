@@ -66,7 +66,7 @@ def test_the_wheel_has_every_file_of_ours_and_the_notebooks(tmp_path, monkeypatc
     build = pytest.importorskip("hatchling.build", reason='needs pip install -e ".[test]"')
     monkeypatch.chdir(ROOT)
     files = set(zipfile.ZipFile(tmp_path / build.build_wheel(str(tmp_path))).namelist())
-    kinds = (".py", ".typed", ".json", ".md", ".html", ".j2", ".css", ".js", ".safetensors")
+    kinds = (".py", ".typed", ".json", ".md", ".html", ".j2", ".css", ".js", ".yaml", ".safetensors")
     ours = [p for p in (ROOT / "rurklib").rglob("*") if p.suffix in kinds]
     assert {p.relative_to(ROOT).as_posix() for p in ours} <= files
     assert {f"rurklib/notebooks/{p.name}" for p in (ROOT / "notebooks").glob("*.ipynb")} <= files
@@ -79,7 +79,7 @@ IMPORTS = """
 import sys, rurklib
 print(HEAVY & set(sys.modules))
 sys.modules |= dict.fromkeys(["nbformat", "papermill", "IPython", "ipywidgets", "seaborn",
-    "matplotlib", "yaml", "tqdm", "voila", "traitlets", "distributed"])
+    "matplotlib", "tqdm", "voila", "traitlets", "distributed"])
 import rurklib.study.models, rurklib.study.cli, rurklib.study.serve
 rurklib.audit
 del sys.modules["seaborn"], sys.modules["matplotlib"]

@@ -31,7 +31,7 @@ from rurklib.study.measurement import by_method, residual
 from rurklib.study.memo import JSON, digest, key, memo
 from rurklib.study.models import digests, ended, load_model, load_models, train, unlearned
 from rurklib.study.run import Run, open_run
-from rurklib.study.scenarios import SCENARIOS
+from rurklib.study.scenario import SCENARIOS
 from rurklib.study.summary import accuracies
 from rurklib.unlearn.contract import defaults
 

@@ -32,7 +32,7 @@ REGISTRIES = {
     "metric": ("rurklib.metrics", "METRICS"),
     "net": ("rurklib.models", "MODELS"),
     "attack": ("rurklib.attacks", "ATTACKS"),
-    "scenario": ("rurklib.study.scenarios", "SCENARIOS"),
+    "scenario": ("rurklib.study.scenario", "SCENARIOS"),
 }
 KEPT = ("method", "seed", "seconds", "share_of_retrain")  # columns of summary.csv, of no metric
 
@@ -129,7 +129,7 @@ def executed(path: Path, name: str, text: bytes) -> ModuleType:
 
 def _register_scenarios(module: ModuleType) -> None:
     """As in the package, where whatever ``Scenario`` a module holds is found."""
-    kind = import_module("rurklib.study.scenarios.scenario").Scenario
+    kind = import_module("rurklib.study.scenario").Scenario
     for found in vars(module).values():
         if isinstance(found, kind):
             registry("scenario")[found.name] = found

@@ -126,7 +126,7 @@ def study(
 
     Args:
         seeds: Experiment seeds; without it those of the scenario.
-        settings: Settings from a JSON file, as rurk tune writes it; --set wins over them.
+        settings: Settings from a YAML or JSON file, as rurk tune writes it; --set wins over them.
         out: Run folder; without it runs/SCENARIO.
         jobs: Models made at a time.
         fresh: Delete what is in the run folder and train every model here.
@@ -495,7 +495,7 @@ def scenarios(name: str | None = None, /, *, plugins: Plugins = ()) -> None:
     """
     give(plugins)
     from rurklib.checks import one_of
-    from rurklib.study.scenarios import SCENARIOS
+    from rurklib.study.scenario import SCENARIOS, describe
 
     if name is None:
         for scenario in SCENARIOS.values():
@@ -503,13 +503,8 @@ def scenarios(name: str | None = None, /, *, plugins: Plugins = ()) -> None:
             print(f"{scenario.name}: {scenario.title}; seeds {seeds}")
         return
     scenario = SCENARIOS[one_of("scenario", name, SCENARIOS)]
-    values = {k: v for k, v in scenario.settings().items() if k != "methods"}
-    for method in scenario.methods:
-        values |= {f"{method}.{k}": v for k, v in scenario.hyperparameters(method).items()}
-    print(f"{scenario.name}: {scenario.title}")
-    for setting, value in values.items():
-        text = ",".join(map(str, value)) if isinstance(value, list) else value
-        print(f"  {setting} = {text}")
+    print(f"# {scenario.name}: {scenario.title}")
+    print(describe(scenario), end="")
 
 
 @command("rurk compare", "rurk compare runs/digits runs/cifar5 --out compare.csv")
@@ -550,10 +545,10 @@ def chosen(
 ) -> dict[str, Any]:
     """The options that say which study is meant, as keywords of ``open_run``."""
     give(plugins)
-    from rurklib.study import brought, files
-    from rurklib.study.scenarios.scenario import read_seeds
+    from rurklib.study import brought
+    from rurklib.study.scenario import read_seeds, read_settings
 
-    settings = files.read_json(file) if file else {}
+    settings = read_settings(file) if file else {}
     return {
         "seeds": None if seeds is None else read_seeds(seeds),
         "settings": settings | dict(map(setting, changes)),
@@ -564,11 +559,11 @@ def chosen(
 def setting(text: str) -> tuple[str, Any]:
     """Name and value of ``NAME=VALUE``."""
     from rurklib.checks import InputError
-    from rurklib.study.scenarios.scenario import literal
+    from rurklib.study.scenario import literal
 
     name, _, value = (part.strip() for part in text.partition("="))
     if not name or not value:
-        raise InputError(f"--set {text}: expected NAME=VALUE, such as --set epochs=10")
+        raise InputError(f"--set {text}: expected NAME=VALUE, such as --set training.epochs=10")
     if name == "path":  # as seen from here: notebooks run in a folder of their own
         return name, str(Path(value).expanduser().absolute())
     return name, literal(value)

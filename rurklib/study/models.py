@@ -249,7 +249,7 @@ def make(run: Run, name: ModelId, wanted: str) -> None:
     if not finite(model):
         raise checks.InputError(
             f"{name.method} seed {name.seed} diverged: its weights aren't finite; try a smaller "
-            "lr, as in --set lr=0.01"
+            "lr, as in --set training.lr=0.01"
         )
     record = {"scenario": run.scenario.name, "split": run.split.digest, **name._asdict()}
     record["seconds"] = round(seconds, 3)

@@ -65,6 +65,11 @@ def fashion_mnist(path: str | Path = "") -> Dataset:
     return _from_torchvision("FashionMNIST", "fashion-mnist", path)
 
 
+def fashion_small(path: str | Path = "") -> Dataset:
+    """The first 200 train and the first 200 test images of each class of :func:`fashion_mnist`."""
+    return head_of_each_class(fashion_mnist(path), name="fashion-small", train=200, test=200)
+
+
 def _from_torchvision(kind: str, name: str, path: str | Path) -> Dataset:
     """A data set that torchvision reads, or the same from a ``.npz`` file."""
     from torchvision import datasets

@@ -22,8 +22,7 @@ from rurklib.study.brought import joined, of_run
 from rurklib.study.environment import surroundings
 from rurklib.study.ids import PRETRAIN, ModelId
 from rurklib.study.run_record import RECORD, check_finished, check_folder, flat, recorded
-from rurklib.study.scenarios import SCENARIOS
-from rurklib.study.scenarios.scenario import Scenario
+from rurklib.study.scenario import SCENARIOS, Scenario
 
 FORMAT = 1  # of a run folder; raised when older folders can't be read any more
 

@@ -16,9 +16,7 @@ from typing import Any
 from rurklib.checks import InputError
 
 PACKAGE = "rurklib"
-REGISTRIES = {
-    "rurklib.unlearn.contract", "rurklib.metrics.registry", "rurklib.study.scenarios.__init__"
-}  # fmt: skip
+REGISTRIES = {"rurklib.unlearn.contract", "rurklib.metrics.registry"}
 FOLDER = Path(__file__).parents[1]  # of the package
 BROUGHT: dict[str, str] = {}  # texts of the user's files (rurklib.study.brought), by module
 
@@ -60,8 +58,8 @@ def source_of_text(source: str, without: tuple[str, ...] = (), brought: Iterable
     for modules whose names begin with one of ``without``, and what only these import; and for the
     user's files that its kernel loads, as they are on disk, without being loaded here.
 
-    Methods, metrics and scenarios are found by their registries, not imported: if a registry is
-    reached, every module beside it counts, and the settings that lie there.
+    Methods and metrics are found by their registries, not imported: if a registry is reached, every
+    module beside it counts, and with the scenarios their files.
     """
     own = [_bare(Path(path).read_text("utf-8")) for path in brought]
     named = {name for tree in (ast.parse(source), *own) for name in _imports(tree)}
@@ -69,7 +67,8 @@ def source_of_text(source: str, without: tuple[str, ...] = (), brought: Iterable
     folders = [FOLDER.joinpath(*name.split(".")[1:-1]) for name in REGISTRIES & reached]
     beside = [path.relative_to(FOLDER) for folder in folders for path in folder.glob("*.py")]
     names = {".".join([PACKAGE, *path.with_suffix("").parts]) for path in beside}
-    settings = sorted(path for folder in folders for path in folder.rglob("*.json"))
+    has_scenarios = f"{PACKAGE}.study.scenario" in reached
+    settings = sorted(FOLDER.glob("study/scenarios/*.yaml")) if has_scenarios else []
     texts = [p.read_text("utf-8") for p in settings] + [_said(tree) for tree in own]
     return _hash(_reached(reached | names, without), *texts)
 

@@ -40,7 +40,7 @@ from rurklib.study.ids import ModelId
 from rurklib.study.memo import JSON, key, memo
 from rurklib.study.models import digests, load_model, parallel, train, unlearned
 from rurklib.study.run import Run
-from rurklib.study.scenarios.scenario import literal
+from rurklib.study.scenario import literal
 from rurklib.tensors import mixed_seed
 from rurklib.unlearn.contract import METHODS, SEARCH, Diverged, defaults
 

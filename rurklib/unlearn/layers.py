@@ -16,14 +16,16 @@ most half of the layers.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from rurklib import checks
 from rurklib.tensors import Pair, mixed_seed, seeded
 from rurklib.train import SGD, Count, Recipe, fit
-from rurklib.unlearn.contract import Share, method
+from rurklib.unlearn.contract import method
 
 PAPERS_K = 5
 SHORTCUTS = {"downsample", "shortcut"}  # what torchvision and the usual CIFAR ResNets call them
@@ -142,7 +144,7 @@ def retrain_quarter(
     forget: Pair,
     *,
     seed: int,
-    share: Share = 0.25,
+    share: Annotated[float, Field(gt=0, le=1)] = 0.25,
     recipe: Recipe | None = None,
 ) -> nn.Module:
     """Retrain-quarter: no unlearning at all; re-train from scratch, for a quarter of the epochs.

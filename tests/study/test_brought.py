@@ -23,7 +23,7 @@ from rurklib.study.report import findings_table, results_table
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.sweep import grid
 
-SMALL = {"train_images": 300, "epochs": 2, "references": 3, "draws": 3, "taus": [0.0, 0.1],
+SMALL = {"train_images": 300, "training.epochs": 2, "references": 3, "draws": 3, "taus": [0.0, 0.1],
          "methods": ["GD"], "GD.epochs": 1}  # fmt: skip
 FEW = {"draws": 1, "steps": 1, "shots": 2, "most": 3}
 MORE = """

@@ -12,9 +12,9 @@ import pytest
 from rurklib.checks import InputError
 from rurklib.study import books, environment, files
 from rurklib.study.cli import app, option_names
-from rurklib.study.scenarios import SCENARIOS
+from rurklib.study.scenario import SCENARIOS
 
-SMALL = {"epochs": 1, "references": 2, "draws": 2, "taus": [0.0, 0.2]}
+SMALL = {"training.epochs": 1, "references": 2, "draws": 2, "taus": [0.0, 0.2]}
 COMMANDS = [name for name in app if not name.startswith("-")]
 
 

@@ -15,10 +15,11 @@ from rurklib.study import measurement as measure
 from rurklib.study.books import folder, read
 from rurklib.study.ids import ModelId
 from rurklib.study.run import open_run
-from rurklib.study.scenarios.scenario import literal
+from rurklib.study.scenario import literal
 from rurklib.unlearn.contract import METHODS
 
-SMALL = {"epochs": 1, "references": 2, "draws": 1, "taus": [0.0, 0.2], "methods": ["GD", "RURK"],
+SMALL = {"training.epochs": 1, "references": 2, "draws": 1, "taus": [0.0, 0.2],
+         "methods": ["GD", "RURK"],
          "train_images": 200, "GD.epochs": 1, "RURK.epochs": 1}  # fmt: skip
 MODELS = {"Original", "Re-train", "GD", "RURK"}
 COUNTS = {"counts", "counts found by pgd"}

@@ -23,7 +23,7 @@ from rurklib.study.report import (
     versus_paper,
     versus_paper_text,
 )
-from rurklib.study.scenarios import SCENARIOS
+from rurklib.study.scenario import SCENARIOS
 
 
 def test_every_part_of_a_page(tmp_path):

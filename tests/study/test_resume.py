@@ -169,7 +169,7 @@ def test_killed_again_and_again_at_any_moment(tmp_path):
     assert files.weights_digest(one) == files.weights_digest(other)
 
 
-SMALL = {"epochs": 2, "references": 2, "draws": 2, "taus": [0.0, 0.2]}
+SMALL = {"training.epochs": 2, "references": 2, "draws": 2, "taus": [0.0, 0.2]}
 
 
 def test_a_study_goes_on_from_what_was_kept(tmp_path):

@@ -11,7 +11,8 @@ from rurklib.study import files, memo, models, shipped, source
 from rurklib.study.ids import SAME_PRIOR, SMOOTHED
 from rurklib.study.run import open_existing, open_run
 
-SMALL = {"epochs": 1, "references": 2, "draws": 1, "taus": [0.0, 0.2], "methods": ["GD", "RURK"],
+SMALL = {"training.epochs": 1, "references": 2, "draws": 1, "taus": [0.0, 0.2],
+         "methods": ["GD", "RURK"],
          "train_images": 200, "GD.epochs": 1, "RURK.epochs": 1}  # fmt: skip
 NAMES = ["Original-seed0", "Re-train-seed1000", "Re-train-seed1001", "GD-seed0", "RURK-seed0"]
 

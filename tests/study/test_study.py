@@ -25,7 +25,7 @@ from rurklib.study.memo import NOTEBOOK
 from rurklib.study.run import open_run
 
 SMALL = {
-    "epochs": 4,
+    "training.epochs": 4,
     "references": 3,
     "draws": 5,
     "taus": [0.0, 0.2],

@@ -15,7 +15,7 @@ import yaml
 from rurklib.checks import InputError
 from rurklib.study import memo, source
 from rurklib.study.books import NO_MATTER, Notebook, Parameter, check_names
-from rurklib.study.scenarios.scenario import read_seeds
+from rurklib.study.scenario import read_seeds
 
 Groups = dict[str, dict[str, list[Any]]]
 DRAWING = ("rurklib.study.figures", "rurklib.study.report", "rurklib.study.panels")

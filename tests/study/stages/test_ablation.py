@@ -9,10 +9,10 @@ from rurklib import InputError, perturb, residual_knowledge, unlearn
 from rurklib.study.ablation import ablate, matched_radius, shared_run
 from rurklib.study.ids import ModelId
 from rurklib.study.models import load_models
-from rurklib.study.scenarios import SCENARIOS
+from rurklib.study.scenario import SCENARIOS
 from rurklib.unlearn.contract import defaults
 
-SETTINGS = {"epochs": 1, "references": 3, "draws": 4, "taus": [0.0, 0.2]}
+SETTINGS = {"training.epochs": 1, "references": 3, "draws": 4, "taus": [0.0, 0.2]}
 
 
 @pytest.fixture(scope="module")

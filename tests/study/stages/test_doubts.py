@@ -107,7 +107,8 @@ def test_of_a_run(tmp_path):
     """Fails if models are asked about other radii or samples than their counts are: at tau 0, where
     all copies are the sample, what is counted bounds what is asked. Fails too if a seed isn't
     asked, for a table's mean would be of some seeds here and of others there."""
-    small = {"epochs": 1, "references": 3, "draws": 4, "taus": [0.0, 0.2], "methods": ["GD"],
+    small = {"training.epochs": 1, "references": 3, "draws": 4, "taus": [0.0, 0.2],
+             "methods": ["GD"],
              "GD.epochs": 1}  # fmt: skip
     run = open_run("digits", tmp_path / "r", seeds=[0, 1], settings=small)
     study.train(run)

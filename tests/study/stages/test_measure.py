@@ -139,7 +139,7 @@ def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, 
     for a, b in zip(control.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     assert study.residual(run, "gaussian", methods=["Same-prior"]).models == (("Same-prior", 0),)
-    few = {"epochs": 1, "train_images": 150}
+    few = {"training.epochs": 1, "train_images": 150}
     odd = open_run("digits", tmp_path / "odd", seeds=[0], settings=few)
     classes = [
         s.pair(odd.data, "retain")[1].bincount()[odd.split.forget_class].item()

@@ -14,7 +14,7 @@ from rurklib.study.report import results_table
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.summary import columns, summarise
 
-SMALL = {"epochs": 3, "references": 2, "draws": 2, "taus": [0.0, 0.2], "methods": ["GD"],
+SMALL = {"training.epochs": 3, "references": 2, "draws": 2, "taus": [0.0, 0.2], "methods": ["GD"],
          "GD.epochs": 1, "train_images": 400}  # fmt: skip
 
 

@@ -14,11 +14,11 @@ from rurklib.study import tuning as tune
 from rurklib.study.ids import ModelId
 from rurklib.study.models import load_models, train
 from rurklib.study.run import open_run
-from rurklib.study.scenarios import SCENARIOS
+from rurklib.study.scenario import SCENARIOS
 from rurklib.study.tuning import trials
 from rurklib.unlearn.contract import METHODS, SEARCH, check, defaults, unlearn
 
-SMALL = {"epochs": 4, "references": 2, "taus": [0.0, 0.2], "train_images": 300}
+SMALL = {"training.epochs": 4, "references": 2, "taus": [0.0, 0.2], "train_images": 300}
 
 
 def rehearsal(folder, seeds=(900,), **settings):
@@ -220,7 +220,8 @@ def test_spaces_hold_usable_values_and_no_combination_that_a_method_refuses(name
 
 def test_the_command_writes_settings_that_a_study_takes(tmp_path, rurk):
     words = ["tune", "--out", str(tmp_path / "t"), "--methods", "GD", "--budget", "2", "--seeds",
-             "900", "--references", "2", "--set", "epochs=1", "--set", "taus=0,0.2"]  # fmt: skip
+             "900", "--references", "2", "--set", "training.epochs=1",
+             "--set", "taus=0,0.2"]  # fmt: skip
     done = rurk(*words)
     assert done.exit_code == 0, done.output
     settings = json.loads((tmp_path / "t" / "settings.json").read_text())

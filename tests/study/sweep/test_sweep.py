@@ -11,7 +11,7 @@ from nbclient.exceptions import DeadKernelError
 
 from rurklib.study import books
 from rurklib.study.books import read
-from rurklib.study.scenarios.scenario import read_seeds
+from rurklib.study.scenario import read_seeds
 from rurklib.study.sweep import grid, run
 from rurklib.study.sweep.grid import from_file, from_options
 from rurklib.study.sweep.run import plan
