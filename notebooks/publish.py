@@ -33,10 +33,9 @@ from rurklib.checks import InputError
 from rurklib.study import books
 from rurklib.study.figures.curves import front_page
 from rurklib.study.figures.style import png
-from rurklib.study.files import read_json, replacing, write, write_frame
-from rurklib.study.models import ship
+from rurklib.study.models import ship, shipped_models
 from rurklib.study.run import Run, open_run
-from rurklib.study.shipped import FILE, NOTED
+from rurklib.study.store import read_json, replacing, write, write_frame
 
 # figures that show samples
 OF_DATA = ("01_samples", "01_who", "02_who", "03_copies", "04_ranked", "05_copy")
@@ -78,11 +77,11 @@ def publish(run: Path) -> None:
         write_tables(page)
     if own:
         draw_front_page(opened)
-    if own and NOTED in read_json(run / "env.json"):
-        print(f"{FILE.name} stays as it is: this run took models from it; --fresh trains them")
+    if own and shipped_models(opened):
+        print("the package's models stay as they are: this run took some; --fresh trains them")
     elif own:
         names = ship(opened)
-        print(f"{FILE}: {len(names)} models, {FILE.stat().st_size / 1e6:.1f} MB")
+        print(f"{len(names)} models are in the package")
 
 
 def draw_front_page(run: Run) -> None:

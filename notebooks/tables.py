@@ -13,7 +13,6 @@ from pathlib import Path
 import pandas as pd
 
 from rurklib.residual.verdict import NO_VERDICT, NONE, OVER, RESIDUAL
-from rurklib.study.files import write_frame
 from rurklib.study.report import (
     compare,
     compare_table,
@@ -23,6 +22,7 @@ from rurklib.study.report import (
     results_table,
     versus_paper_text,
 )
+from rurklib.study.store import write_frame
 from rurklib.study.tuning import chosen_trials
 
 FIGURES = Path(__file__).parent.parent / "figures"

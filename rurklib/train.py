@@ -309,7 +309,7 @@ def fit(
         recipe: epochs, lr and all else (:class:`rurklib.train.Recipe`; default: its defaults).
         each_pass: called with the model, the optimizer and the passes done, before the first (0)
             and after each; what it returns for 0 is how many passes it has restored, so that a
-            training that was killed goes on (:class:`rurklib.study.resume.Kept`).
+            training that was killed goes on (:class:`rurklib.study.models.Kept`).
         values: fields of the recipe that are to be different.
 
     Raises InputError for samples, labels or values that can't be used.

@@ -170,8 +170,8 @@ def rurk() -> Callable[..., SimpleNamespace]:
 
 
 SMALL_STUDY = {
-    "training.epochs": 6, "references": 3, "draws": 12, "taus": [0.0, 0.1, 0.2], "methods": ["GD", "RURK"],
-    "RURK.epochs": 2, "perturbations": ["gaussian", "pgd-l2"],
+    "training.epochs": 6, "references": 3, "draws": 12, "taus": [0.0, 0.1, 0.2],
+    "methods": ["GD", "RURK"], "RURK.epochs": 2, "perturbations": ["gaussian", "pgd-l2"],
 }  # fmt: skip
 
 

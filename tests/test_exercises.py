@@ -21,8 +21,8 @@ ALONE = {
     for path in sorted(books.folder().glob("*.ipynb"))
     if path.stem not in BOOKS and "<summary>A solution" in path.read_text(encoding="utf-8")
 }
-SMALL = {"training.epochs": 4, "references": 3, "draws": 5, "taus": [0.0, 0.2], "methods": ["GD", "RURK"],
-         "GD.epochs": 2, "RURK.epochs": 2}  # fmt: skip
+SMALL = {"training.epochs": 4, "references": 3, "draws": 5, "taus": [0.0, 0.2],
+         "methods": ["GD", "RURK"], "GD.epochs": 2, "RURK.epochs": 2}  # fmt: skip
 GIVEN = {"seeds": [0], "settings": SMALL, "searched_draws": 1}
 
 # What students get wrong, by the function that is to be written: a body of it.

@@ -15,7 +15,7 @@ _HOMES = {
     "FORGET": "rurklib.study.attack",
     "HALVES": "rurklib.study.attack",
     "HELD_OUT": "rurklib.study.attack",
-    "ModelId": "rurklib.study.ids",
+    "ModelId": "rurklib.study.run",
     "ablate": "rurklib.study.ablation",
     "attack_table": "rurklib.study.attack",
     "attacked": "rurklib.study.attack",

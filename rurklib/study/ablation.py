@@ -25,12 +25,18 @@ from rurklib.perturb import BALLS, PERTURBATIONS
 from rurklib.residual.counts import count
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import Verdict
-from rurklib.study import files
-from rurklib.study.ids import ModelId
+from rurklib.study import store
 from rurklib.study.measurement import by_method, residual
-from rurklib.study.memo import JSON, digest, key, memo
-from rurklib.study.models import digests, ended, load_model, load_models, train, unlearned
-from rurklib.study.run import Run, open_run
+from rurklib.study.models import (
+    checksums,
+    ended,
+    load_model,
+    load_models,
+    record_of,
+    train,
+    unlearned,
+)
+from rurklib.study.run import ModelId, Run, open_run
 from rurklib.study.scenario import SCENARIOS
 from rurklib.study.summary import accuracies
 from rurklib.unlearn.contract import defaults
@@ -86,7 +92,7 @@ def ablate(
     began = time.perf_counter()
     model = unlearned(run, method, seed, values, unlearning_seed=unlearning_seed)
     seconds = {method: ended(run.device) - began}
-    seconds["Original"] = files.load_weights(run.checkpoint(origin))[2]["seconds"]
+    seconds["Original"] = record_of(run, origin)["seconds"]
     nets = {"Original": load_model(run, origin), method: model}
     told = pd.DataFrame([{"method": m, **accuracies(run, net)} for m, net in nets.items()])
     table = pd.concat([told, references])
@@ -125,7 +131,7 @@ def shared_run(
     chosen = {**(settings or {}), "methods": list(SCENARIOS[scenario].methods)[:1]}
     plain = SCENARIOS[scenario].changed(chosen).settings()
     plain.pop("methods")
-    folder = Path(shared) / f"{scenario}-{digest(plain)[:10]}"
+    folder = Path(shared) / f"{scenario}-{store.checksum(plain)[:10]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         run = open_run(scenario, folder, seeds=[seed], settings=chosen, jobs=jobs, brought=[])
@@ -155,8 +161,8 @@ def _references(run: Run) -> pd.DataFrame:
         found = [accuracies(run, net) for net in load_models(run, names).values()]
         return {"rows": [{k: float(f"{v:.8g}") for k, v in row.items()} for row in found]}
 
-    wanted = key(accuracies, {"models": [*digests(run, names).values()], "split": run.split.digest})
-    rows = memo(run.folder / "references.json", make, wanted, JSON)["rows"]
+    inputs = {"models": [*checksums(run, names).values()], "split": run.split.digest}
+    rows = store.make(run.folder / "references.json", "trial", inputs, make)["rows"]
     return pd.DataFrame(rows).assign(method="Re-train")
 
 

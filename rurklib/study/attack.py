@@ -18,7 +18,7 @@ deviations of a further re-trained model, and counts of seeds outside do.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,17 +31,14 @@ from rurklib import checks
 from rurklib.attacks import ATTACKS, AttackSetting, attack
 from rurklib.evasive import EVASIVE
 from rurklib.metrics.lira import membership
-from rurklib.models import build
 from rurklib.residual import ResidualKnowledge
 from rurklib.residual.controls import HELD_OUT, RETAINED, drawn
 from rurklib.residual.counts import Measurement
 from rurklib.residual.statistics import MIN_REFERENCES, p_value, predict, spread
-from rurklib.study import brought, files
-from rurklib.study.ids import ModelId
+from rurklib.study import brought, store
 from rurklib.study.measurement import SIDES, by_p, samples
-from rurklib.study.memo import ARRAYS, fresh, key, memo
-from rurklib.study.models import digests, load_model, load_models, parallel
-from rurklib.study.run import Run
+from rurklib.study.models import checksums, load_model, load_models, parallel
+from rurklib.study.run import ModelId, Run
 from rurklib.tensors import Pair, as_float
 
 ATTACKS_FILE = "attacks.csv"  # a run's table
@@ -116,7 +113,7 @@ def attacked(
     measured = Measurement(s.taus, s.perturbations[0], draws, seed, run.data.bounds)
     groups = [[n for m in chosen for n in run.names(m)], run.names("Re-train")]
     keys = _keys(run, [*groups[0], *groups[1]], {"measured": measured, **settings})
-    todo = [n for n in keys if not fresh(_file(run, n), keys[n], ARRAYS)]
+    todo = [n for n in keys if store.find(_file(run, n), store.key("attack", keys[n])) is None]
     if len(todo) < len(keys):
         print(f"{len(keys) - len(todo)} of {len(keys)} models are attacked already")
     tasks = [(_attack_one, (run, n, measured, settings, keys[n])) for n in todo]
@@ -140,7 +137,7 @@ def attack_table(
     frame = frame.drop(columns="model")
     numbers = frame.select_dtypes("float").columns
     frame[numbers] = frame[numbers].map(lambda v: float(f"{v:.5g}"))  # no more is known of any
-    files.write_frame(run.folder / ATTACKS_FILE, frame)
+    store.write_frame(run.folder / ATTACKS_FILE, frame)
     return frame
 
 
@@ -150,25 +147,27 @@ def _originals(run: Run, name: ModelId) -> list[ModelId]:
     return [ModelId("Original", seed) for seed in seeds]
 
 
-def _keys(run: Run, names: Sequence[ModelId], asked: Mapping[str, Any]) -> dict[ModelId, str]:
+def _keys(run: Run, names: Sequence[ModelId], asked: Mapping[str, Any]) -> dict[ModelId, Any]:
     """What each model's numbers depend on."""
-    seen = digests(run, [*run.trained, *(n for n in names if n.method not in EVASIVE)])
+    seen = checksums(run, [*run.trained, *(n for n in names if n.method not in EVASIVE)])
     common = {"net": run.scenario.model, "split": run.split, **asked}
     common |= brought.code(run.scenario.model, run.scenario.perturbations[0], *ATTACKS)
     keys = {}
     for name in names:
-        makers: list[Callable[..., Any]] = [build, attack]
         parents = [*_originals(run, name), name]
         if name.method in EVASIVE:
-            makers.append(EVASIVE[name.method])
             parents[-1:] = run.names("Re-train")
         weights = {str(n): seen[n] for n in parents}
-        keys[name] = key(makers, {"model": name, "weights": weights, **common})
+        keys[name] = {"model": name, "weights": weights, **common}
     return keys
 
 
 def _attack_one(
-    run: Run, name: ModelId, measured: Measurement, settings: Mapping[str, Any], wanted: str
+    run: Run,
+    name: ModelId,
+    measured: Measurement,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Any],
 ) -> str:
     """All attacks on one model; a method's is compared with the Original that it came from."""
 
@@ -184,7 +183,7 @@ def _attack_one(
         found = attack(model, asked, AttackSetting(measured, targets, shots, **own))
         return {f"{a}|{part}": v for a, its in found.items() for part, v in its.items()}
 
-    memo(_file(run, name), numbers, wanted, ARRAYS)
+    store.make(_file(run, name), "attack", inputs, numbers)
     return f"{name} attacked"
 
 
@@ -194,7 +193,7 @@ def _file(run: Run, name: ModelId) -> Path:
 
 def _read(run: Run, name: ModelId) -> Numbers:
     numbers: Numbers = {}
-    for label, values in ARRAYS.load(_file(run, name))[0].items():
+    for label, values in store.read(_file(run, name))[0].items():
         its, part = label.split("|")
         numbers.setdefault(its, {})[part] = values
     return numbers

@@ -14,6 +14,7 @@ file that it made. It is moved into place last, so its presence means that all o
 """
 
 import ast
+import hashlib
 import logging
 import os
 import tempfile
@@ -24,12 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from rurklib.checks import InputError, one_of
-from rurklib.study import brought, files, memo
-from rurklib.study.memo import NOTEBOOK
+from rurklib.study import brought, store
 from rurklib.study.run import Run
-from rurklib.study.source import notebooks_folder as folder
-from rurklib.study.source import source_of_text
 
+OUTPUTS = "outputs.json"
+NO_OUTPUTS = ("run.json", "env.json", "split.json", OUTPUTS)
 NO_MATTER = ("out", "jobs")  # parameters that say where and how, and can't change what comes out
 KINDS = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
 
@@ -55,6 +55,14 @@ class Notebook:
     parameters: Mapping[str, Parameter]
     metadata: Mapping[str, Any]  # what it says about itself under "rurk"
     brought: tuple[str, ...]  # files of the user's that its kernel loads first
+
+
+def folder() -> Path:
+    """Where the notebooks are: beside the package in a checkout, inside it if installed."""
+    for place in (store.PACKAGE.parent / "notebooks", store.PACKAGE / "notebooks"):
+        if any(place.glob("*.ipynb")):
+            return place
+    raise InputError("the notebooks are missing beside the package: install rurklib again")
 
 
 def read(path: Path) -> Notebook:
@@ -219,54 +227,56 @@ def run_notebooks(
         given.append((book, values))
     for book, values in given:
         check_names(book, values)
-    known: dict[str, str] = {}
     executed = []
     for number, (book, values) in enumerate(given, start=1):
-        target = run.folder / "notebooks" / book.path.name
-        step = f"[{number}/{len(given)}] {book.path.stem}"
-        wanted = memo.digest(
-            {
-                "cells": book.cells,
-                "given": {k: v for k, v in values.items() if k not in NO_MATTER},
-                "code": source_of_text(book.python, brought=book.brought),
-                "before": known,
-            }
-        )
-        if is_done(run, target, wanted):
+        target, stem = run.folder / "notebooks" / book.path.name, book.path.stem
+        step = f"[{number}/{len(given)}] {stem}"
+        inputs = {"cells": book.cells, "run": run.described, "plugins": run.brought}
+        inputs["given"] = {k: v for k, v in values.items() if k not in NO_MATTER}
+        wanted, outputs = store.key("notebook", inputs), read_outputs(run)
+        damaged = damaged_outputs(run, outputs.get(stem, {}))
+        for name in damaged:
+            say(f"{name} is missing or was changed: {stem} is executed again")
+        if stem in outputs and not damaged and store.find(target, wanted) is not None:
             say(f"{step} finished already, skipped")
-        else:
-            began = time.perf_counter()
-            say(f"{step} ...")
-            NOTEBOOK.save(target, _execute(run, book, values), wanted)
-            executed.append(book.path.stem)
-            say(f"{step} done in {time.perf_counter() - began:.0f} s")
-        known |= NOTEBOOK.load(target)[0].metadata["rurk"].get("outputs", {})
+            continue
+        began = time.time_ns()
+        say(f"{step} ...")
+        result = _execute(run, book, values)
+        write_outputs(run, stem, began)
+        store.save(target, result, wanted)
+        executed.append(stem)
+        say(f"{step} done in {(time.time_ns() - began) / 1e9:.0f} s")
     return executed
 
 
-def is_done(run: Run, target: Path, wanted: str) -> bool:
-    """Whether an executed notebook has this key, and all files that it made are whole."""
-    if not target.exists():
-        return False
-    executed, found = NOTEBOOK.load(target)
-    outputs = executed.metadata.get("rurk", {}).get("outputs", {})
-    return found == wanted and all(
-        (run.folder / name).exists() and files.digest(run.folder / name) == digest
-        for name, digest in outputs.items()
-    )
+def read_outputs(run: Run) -> dict[str, dict[str, str]]:
+    """The SHA-256 of every file that a run's notebooks wrote, by notebook and file."""
+    return store.find(run.folder / OUTPUTS, "outputs") or {}
 
 
-def outputs_of(run: Run, book: Notebook) -> list[Path]:
-    """The files that a notebook is answerable for: what it says, and figures with its number."""
-    found: set[Path] = set()
-    for pattern in [*book.metadata.get("makes", []), f"figures/{book.path.stem[:2]}_*"]:
-        there = set(run.folder.glob(pattern.removeprefix("!")))
-        found = found - there if pattern.startswith("!") else found | there
-    return sorted(found)
+def write_outputs(run: Run, stem: str, began: int) -> None:
+    """Note the files that a notebook wrote since ``began`` (ns), which are no earlier one's now."""
+    paths = [p for p in run.folder.rglob("[!.]*") if p.is_file() and p.name not in NO_OUTPUTS]
+    new = [p for p in paths if p.stat().st_mtime_ns >= began and p.parent.name != "notebooks"]
+    made = {path.relative_to(run.folder).as_posix(): _sha256(path) for path in new}
+    earlier = read_outputs(run).items()
+    kept = {book: {f: c for f, c in files.items() if f not in made} for book, files in earlier}
+    store.save(run.folder / OUTPUTS, {**kept, stem: made}, "outputs")
 
 
-def _execute(run: Run, book: Notebook, parameters: Mapping[str, Any]) -> Any:
-    """The executed notebook, with the digests of what it made."""
+def damaged_outputs(run: Run, made: Mapping[str, str]) -> list[str]:
+    """Which of these files are missing, or aren't as they were written."""
+    paths = {name: run.folder / name for name in made}
+    return [n for n, path in paths.items() if not path.exists() or _sha256(path) != made[n]]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _execute(run: Run, book: Notebook, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The executed notebook's JSON."""
     import papermill
 
     for stale in (run.folder / "figures").glob(f"{book.path.stem[:2]}_*"):
@@ -275,14 +285,13 @@ def _execute(run: Run, book: Notebook, parameters: Mapping[str, Any]) -> Any:
     with tempfile.TemporaryDirectory() as place:
         target = Path(place) / book.path.name
         try:
-            executed = execute(book, target, parameters)
+            execute(book, target, parameters)
+            result = store.read_json(target)
         except papermill.PapermillExecutionError as error:
-            files.write(failed, target.read_bytes())
+            store.write(failed, target.read_bytes())
             raise NotebookFailed(
                 f"{book.path.name}, cell {error.exec_count}: {error.ename}: {error.evalue} "
                 f"(see {failed})"
             ) from error
     failed.unlink(missing_ok=True)
-    made = {p.relative_to(run.folder).as_posix(): files.digest(p) for p in outputs_of(run, book)}
-    executed.metadata["rurk"] = {**book.metadata, "outputs": made}
-    return executed
+    return result

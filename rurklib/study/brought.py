@@ -21,8 +21,6 @@ from types import ModuleType
 from typing import Any
 
 from rurklib.checks import InputError
-from rurklib.study import files, source
-from rurklib.study.ids import NO_METHODS
 
 # Named, not imported: keys follow imports, and would hold every attack and metric.
 REGISTRIES = {
@@ -81,7 +79,7 @@ def load(path: str | Path, sha256: str = "") -> str:
     earlier = LOADED.get(str(file))
     if earlier and earlier.sha256 == digest:
         return str(file)
-    name = f"{source.PACKAGE}_with_{file.stem.replace('.', '_')}"
+    name = f"rurklib_with_{file.stem.replace('.', '_')}"
     if twice := [p for p, b in LOADED.items() if b.module == name and p != str(file)]:
         raise InputError(f"{file} and {twice[0]} have one name: rename one of them")
     before = {kind: dict(registry(kind)) for kind in REGISTRIES}
@@ -97,9 +95,6 @@ def load(path: str | Path, sha256: str = "") -> str:
             registry(kind).clear()
             registry(kind).update(there)
         raise
-    source.BROUGHT[name] = text.decode("utf-8")
-    if earlier:
-        source.read_again()
     return str(file)
 
 
@@ -140,7 +135,8 @@ def _registered(file: Path, ours: Mapping[str, Mapping[str, Any]]) -> dict[str, 
     now = {kind: registry(kind) for kind in ours}
     found = {kind: tuple(n for n in now[kind] if n not in ours[kind]) for kind in ours}
     taken = [(k, n) for k in ours for n, its in ours[k].items() if now[k].get(n) is not its]
-    kept = {*NO_METHODS, *import_module("rurklib.evasive").EVASIVE}
+    kept = {*import_module("rurklib.study.run").NO_METHODS}
+    kept |= {*import_module("rurklib.evasive").EVASIVE}
     taken += [("method", n) for n in found["method"] if n in kept]
     columns = [*KEPT, *(c for m in now["metric"].values() for c in m.columns)]
     new = [c for n in found["metric"] for c in now["metric"][n].columns]
@@ -161,27 +157,30 @@ def _registered(file: Path, ours: Mapping[str, Mapping[str, Any]]) -> dict[str, 
 
 
 def of_run(
-    record: Path, paths: Sequence[str | Path] | None = None, fresh: bool = False
+    earlier: Mapping[str, Any] | None,
+    paths: Sequence[str | Path] | None = None,
+    fresh: bool = False,
 ) -> dict[str, list[dict[str, str]]]:
     """The files of a run, loaded, as its record has them: {"brought": [{path, sha256}, ...]}, in
     the order of loading, or nothing if there are none. They are ``paths``; if None, those of its
-    record, and of a run that is begun (``fresh``: anew) those that the command was given.
+    ``earlier`` record, and of a run that is begun (``fresh``: anew) those that the command was
+    given.
 
     Raises InputError if a file of the record isn't there as it was.
     """
-    if paths is not None or fresh or not record.exists():
+    if paths is not None or fresh or not earlier:
         loaded = [load(path) for path in (GIVEN if paths is None else paths)]
         known = [{"path": path, "sha256": LOADED[path].sha256} for path in loaded]
         return {"brought": known} if known else {}
-    known = files.read_json(record).get("brought", [])
+    known = earlier.get("brought", [])
     for path, sha256 in ((its["path"], its["sha256"]) for its in known):
         file = Path(path)
         # A relative one, which we never write, could come with a folder of somebody else's.
         there = file.is_absolute() and file.is_file()
         if not there or hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
             raise InputError(
-                f"{path}, of the run {record.parent}, {'was edited' if there else 'is gone'}: put "
-                "it back, or give the run's command --with FILE, to make again what depends on it"
+                f"{path}, a plugin of this run, {'was edited' if there else 'is gone'}: put it "
+                "back, or give the run's command --with FILE, to make again what depends on it"
             )
         load(path)
     return {"brought": known} if known else {}
@@ -206,7 +205,7 @@ def joined(scenario: Any, settings: Mapping[str, Any], own: Mapping[str, Any]) -
 def code(*names: str) -> dict[str, Any]:
     """For a key: the code of those of these names that were brought; nothing where all are ours."""
     behind = {
-        name: source.source_of_brought(file.module)
+        name: file.sha256
         for name in names
         for file in LOADED.values()
         if any(name in its for its in file.names.values())

@@ -142,13 +142,13 @@ def run_study(planned: Any, choices: dict[str, Any], fresh: bool, tables_only: b
     """Open the run that was planned, make what is missing, and print what was found."""
     # Kernels inherit it: small nets on several threads wait for each other more than they work.
     os.environ["OMP_NUM_THREADS"] = str(planned.scenario.threads)
-    from rurklib.study.environment import needs
+    from rurklib.study.run import needs
 
     needs("papermill", "seaborn", extra="study")
     import pandas as pd
 
     from rurklib import study as stages
-    from rurklib.study import books, files, models, shipped
+    from rurklib.study import books, models
     from rurklib.study.report import by_verdict, findings_table
     from rurklib.study.run import open_run
 
@@ -156,13 +156,8 @@ def run_study(planned: Any, choices: dict[str, Any], fresh: bool, tables_only: b
     run = open_run(name, planned.folder, **choices, jobs=planned.jobs, fresh=fresh)
     print(f"{run.title}\nseeds {', '.join(map(str, run.seeds))}; ", end="")
     print(f"{run.scenario.references} references")
-    models.look(run)
-    missing = [
-        sum(not run.checkpoint(model).exists() for model in group)
-        for group in (run.trained, run.unlearned)
-    ]
-    if any(missing):
-        print(f"{missing[0]} models to train, {missing[1]} to unlearn", flush=True)
+    models.train(run)
+    models.unlearn(run)
     if tables_only:
         stages.tables(run)
     else:
@@ -174,8 +169,8 @@ def run_study(planned: Any, choices: dict[str, Any], fresh: bool, tables_only: b
             stop(error, 1)
     verdicts, summary = (pd.read_csv(run.folder / f"{n}.csv") for n in ("verdicts", "summary"))
     print(f"\n{findings_table(verdicts, summary).to_string(index=False)}\n")
-    if others := files.read_json(run.folder / "env.json").get(shipped.NOTED):
-        print(f"models: {others}; --fresh trains them\n")
+    if text := models.shipped_models(run):
+        print(f"{text}; --fresh trains them here\n")
     print("verdict in most seeds")
     for finding, methods in by_verdict(verdicts).itertuples(index=False):
         print(f"  {finding}: {methods}")
@@ -265,7 +260,7 @@ def sweep(
         dry_run: Show the grid and what is finished; run nothing.
     """
     from rurklib.checks import InputError
-    from rurklib.study.environment import needs
+    from rurklib.study.run import needs
 
     needs("papermill", "tqdm", "yaml", extra="study")
     from rurklib.study.sweep import collect, run
@@ -355,7 +350,7 @@ def audit(
     from rurklib.study.audit.audit import check_free
     from rurklib.study.audit.files import check_accuracy, read_audit
     from rurklib.study.audit.plain import accuracy_by_tau, right_in_words
-    from rurklib.study.files import read_json
+    from rurklib.study.store import read_json
 
     failures = {  # no verdict is no answer to any
         "residual": (RESIDUAL, NO_VERDICT),
@@ -473,16 +468,16 @@ def page(
         out: The HTML file to write.
         methods: Methods of the run that are on the page.
     """
-    from rurklib.study.environment import needs
+    from rurklib.study.run import needs
 
     needs("seaborn", extra="audit")  # for the colours of the figures
-    from rurklib.study import files
     from rurklib.study import page as pages
+    from rurklib.study import store
     from rurklib.study.run import open_existing
 
     with contextlib.redirect_stdout(io.StringIO()):  # of what is counted already
         html = pages.page(open_existing(folder), methods.split(","), seed=seed)
-    files.write(out, html)
+    store.write(out, html)
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB; open it in a browser")
 
 
@@ -520,7 +515,7 @@ def compare(*folders: Path, out: Out | None = None) -> None:
         out: A CSV file for the rows behind the table.
     """
     from rurklib.checks import InputError
-    from rurklib.study import files
+    from rurklib.study import store
     from rurklib.study.report import compare as compare_runs
     from rurklib.study.report import compare_table, published
 
@@ -530,7 +525,7 @@ def compare(*folders: Path, out: Out | None = None) -> None:
     print(f"data: {', '.join(rows.data.unique())}\n")
     print(compare_table(rows).to_string(index=False))
     if out is not None:
-        files.write_frame(out, rows)
+        store.write_frame(out, rows)
 
 
 def give(plugins: Sequence[Path]) -> None:
@@ -572,11 +567,10 @@ def setting(text: str) -> tuple[str, Any]:
 @contextlib.contextmanager
 def locked(scenario: str, folder: Path, **choices: Any) -> Iterator[Any]:
     """The planned run, its folder locked against a second command; nothing is written before."""
-    from rurklib.study import files
-    from rurklib.study.run import open_run
+    from rurklib.study import run as runs
 
-    run = open_run(scenario, folder, **choices, dry=True)
-    with files.locked(folder):
+    run = runs.open_run(scenario, folder, **choices, dry=True)
+    with runs.locked(folder):
         yield run
 
 

@@ -33,11 +33,10 @@ from rurklib.residual import statistics
 from rurklib.residual.inference import accelerate, laid_out
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.statistics import accuracy
-from rurklib.study import files
-from rurklib.study.ids import SAME_PRIOR, ModelId
+from rurklib.study import store
 from rurklib.study.measurement import residual
 from rurklib.study.models import load_models, parallel, same_prior
-from rurklib.study.run import Run
+from rurklib.study.run import SAME_PRIOR, ModelId, Run
 from rurklib.tensors import generator
 
 # What is counted, and the paper's table of it.
@@ -72,7 +71,7 @@ def memory(run: Run, *, equal_shares: bool = True) -> pd.DataFrame:
         columns = beyond(forgotten[[i, *others]], held_out[[i, *others]])
         frames.append(pd.DataFrame({**name._asdict(), "tau": run.scenario.taus, **columns}))
     frame = pd.concat(frames, ignore_index=True)
-    files.write_frame(run.folder / "memory.csv", frame)
+    store.write_frame(run.folder / "memory.csv", frame)
     return frame
 
 
@@ -163,7 +162,7 @@ def neighbourhoods(run: Run, *, draws: int = 20) -> pd.DataFrame:
     frame.insert(4, "disagreement", values)
     names = pd.DataFrame([ModelId(*m) for m in frame.pop("model")])
     frame = pd.concat([names, frame], axis=1)
-    files.write_frame(run.folder / "neighbourhoods.csv", frame)
+    store.write_frame(run.folder / "neighbourhoods.csv", frame)
     return frame
 
 

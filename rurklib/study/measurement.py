@@ -17,18 +17,15 @@ import pandas as pd
 from torch import Tensor
 
 from rurklib import checks
-from rurklib.models import build
 from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.controls import HELD_OUT, RETAINED, sampled
 from rurklib.residual.counts import BLOCK, Counts, Measurement, count
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.statistics import log_odds
 from rurklib.residual.verdict import STATISTICS, Verdict
-from rurklib.study import brought, files
-from rurklib.study.ids import ModelId
-from rurklib.study.memo import ARRAYS, digest, fresh, key
-from rurklib.study.models import digests, load_model, load_models, parallel
-from rurklib.study.run import Run
+from rurklib.study import brought, store
+from rurklib.study.models import checksums, load_model, load_models, parallel
+from rurklib.study.run import ModelId, Run
 from rurklib.tensors import as_float, generator
 
 P_COLUMNS = ("p_margin", "p_scaled_margin", "p_soft_hits", "p_hits", "p_hits_first")
@@ -55,7 +52,7 @@ class Question:
         asked, s = self.asked, self.run.scenario
         folder = asked.perturbation + ("" if self.part == "forget" else f"-{self.part}")
         if (asked.taus, asked.draws) != (tuple(s.taus), s.draws):
-            folder += "-" + digest({"taus": asked.taus, "draws": asked.draws})[:8]
+            folder += "-" + store.checksum({"taus": asked.taus, "draws": asked.draws})[:8]
         return self.run.folder / "counts" / folder / f"{name}.npz"
 
     def said(self, models: int) -> str:
@@ -66,15 +63,15 @@ class Question:
     def keys(self, names: Sequence[ModelId]) -> dict[ModelId, str]:
         """All that each model's counts depend on."""
         x, y = samples(self.run, self.part)
-        common = {"samples": files.weights_digest({"x": x, "y": y}), "asked": self.asked}
-        common |= brought.code(self.run.scenario.model)
-        makers = (count, build, PERTURBATIONS[self.asked.perturbation].sample)
+        common = {"samples": store.checksum([x, y]), "asked": self.asked}
+        common |= {"net": self.run.scenario.model}
+        common |= brought.code(self.run.scenario.model, self.asked.perturbation)
 
         def wanted(name: ModelId) -> str:
             seen = {str(m): weights[m] for m in (name, *self._others)}
-            return key(makers, {**common, "net": self.run.scenario.model, "weights": seen})
+            return store.key("counts", {**common, "weights": seen})
 
-        weights = digests(self.run, [*names, *self._others])
+        weights = checksums(self.run, [*names, *self._others])
         return {name: wanted(name) for name in names}
 
     def count(self, names: Sequence[ModelId], keys: Mapping[ModelId, str]) -> str:
@@ -86,12 +83,12 @@ class Question:
             on = counts.on.get(name, {})
             arrays = {"hits": counts.hits[name], "margins": counts.margins[name]}
             arrays |= {f"on {reference}": hits for reference, hits in on.items()}
-            ARRAYS.save(self.file(name), arrays, keys[name])
+            store.save(self.file(name), arrays, keys[name])
         return self.said(len(names))
 
     def read(self, name: ModelId) -> Counts:
         """The counts that one model's file holds."""
-        arrays = {**ARRAYS.load(self.file(name))[0]}
+        arrays = store.read(self.file(name))[0]
         hits, margins = {name: arrays.pop("hits")}, {name: arrays.pop("margins")}
         on = {ModelId.parse(key.removeprefix("on ")): array for key, array in arrays.items()}
         return Counts(self.asked, hits, margins, {name: on} if on else {})
@@ -113,7 +110,7 @@ def measure(run: Run) -> pd.DataFrame:
         frames.append(by_method(residual(run, perturbation)))
         frames[-1].insert(2, "perturbation", perturbation)
     frame = pd.concat(frames, ignore_index=True)
-    files.write_frame(run.folder / "residual_knowledge.csv", frame)
+    store.write_frame(run.folder / "residual_knowledge.csv", frame)
     return frame
 
 
@@ -155,7 +152,7 @@ def residual(
     models = [n for method in chosen for n in run.names(method)]
     references = run.names("Re-train")
     keys = question.keys([*models, *references])
-    todo = [n for n in keys if not fresh(question.file(n), keys[n], ARRAYS)]
+    todo = [n for n in keys if store.find(question.file(n), keys[n]) is None]
     if todo and (there := len(keys) - len(todo)):
         print(f"{perturbation}: {there} of {len(keys)} models are counted already")
     # Copies are made once for the models of a share. Where counting takes minutes, shares are

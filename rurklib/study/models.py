@@ -11,14 +11,12 @@ from torch import nn
 
 from rurklib import checks, tensors
 from rurklib.data import Dataset, Split, rehearsed
-from rurklib.models import build, transfer
+from rurklib.models import transfer
 from rurklib.perturb import gaussian
-from rurklib.study import brought, files, shipped
+from rurklib.study import brought, store
 from rurklib.study.brought import Carried
-from rurklib.study.ids import PRETRAIN, SAME_PRIOR, SMOOTHED, ModelId
-from rurklib.study.memo import WEIGHTS, Checkpoint, content, fresh, here, taken
-from rurklib.study.resume import Kept
-from rurklib.study.run import Run
+from rurklib.study.run import PRETRAIN, SAME_PRIOR, SMOOTHED, ModelId, Run, surroundings
+from rurklib.study.store import Checkpoint
 from rurklib.tensors import finite, generator
 from rurklib.train import fit
 from rurklib.unlearn.contract import METHODS, defaults
@@ -33,16 +31,12 @@ def train(run: Run) -> dict[ModelId, nn.Module]:
     """
     if leak := trained_on(run.data, run.split):
         print(f"warning: {leak}")
-    for name in run.pretrained:
-        if not fresh(run.checkpoint(name), wanted := here(content_of(run, name)), WEIGHTS):
-            parallel(run, [(make, (run, name, wanted))], "the model to start from made")
-    return _ensure(run, run.trained)
+    return load_models(run, run.trained)
 
 
 def unlearn(run: Run) -> dict[ModelId, nn.Module]:
     """Every method of the scenario for every seed, starting from that seed's Original."""
-    load_models(run, run.names("Original"))
-    return _ensure(run, run.unlearned)
+    return load_models(run, run.unlearned)
 
 
 def smoothed(run: Run) -> dict[ModelId, nn.Module]:
@@ -51,7 +45,7 @@ def smoothed(run: Run) -> dict[ModelId, nn.Module]:
     It is merely more robust: what it recognises near a forget sample is no memory. Gaussian noise
     of the scenario's largest tau, as many noisy samples as clean ones.
     """
-    return _ensure(run, run.names(SMOOTHED))
+    return load_models(run, run.names(SMOOTHED))
 
 
 def same_prior(run: Run) -> dict[ModelId, nn.Module]:
@@ -71,7 +65,7 @@ def same_prior(run: Run) -> dict[ModelId, nn.Module]:
             f"less of {run.forgotten} is retained than forgotten: no others can be left out in its "
             "place; choose a forget_share of at most 0.5"
         )
-    return _ensure(run, run.names(SAME_PRIOR))
+    return load_models(run, run.names(SAME_PRIOR))
 
 
 def halved(run: Run) -> bool:
@@ -81,81 +75,82 @@ def halved(run: Run) -> bool:
 
 
 def load_models(run: Run, names: Sequence[ModelId] | None = None) -> dict[ModelId, nn.Module]:
-    """Models that an earlier stage made, or that come with the package (default: all of the run); a
-    missing one is an error."""
+    """These models (default: all of the run): from the run's folder, else from the package, else
+    made here, ``run.jobs`` at a time, each after the one that it starts from."""
     names = run.trained + run.unlearned if names is None else [ModelId(*n) for n in names]
-    look(run, names)
+    found = {name: _find(run, name) for name in dict.fromkeys(names)}
+    missing = [name for name in found if found[name] is None]
+    if missing:
+        load_models(run, parents := [p for name in missing if (p := parent_of(run, name))])
+        missing = [name for name in missing if name not in parents]
+        print(f"{len(found) - len(missing)} of {len(found)} models are there")
+        parallel(run, [(make, (run, name)) for name in missing], f"{len(missing)} models made")
     return {name: load_model(run, name) for name in names}
 
 
-def digests(run: Run, names: Sequence[ModelId]) -> dict[ModelId, str]:
-    """What keys know models by: the digests of their weights; a missing model is an error."""
-    look(run, names)
-    return {name: files.digest(checkpoint_of(run, name)) for name in names}
+def _find(run: Run, name: ModelId) -> Checkpoint | None:
+    """A model's checkpoint in the run's folder, or the package's, which is put there."""
+    path = run.checkpoint(name)
+    if (found := store.find(path, key_of(run, name))) is not None or run.trained_here:
+        return found
+    if (shipped := store.find_shipped(key_of(run, name, here=False))) is not None:
+        store.save(path, Checkpoint(shipped.weights, {**shipped.record, "shipped": True}),
+                   key_of(run, name))  # fmt: skip
+    return shipped
+
+
+def load_model(run: Run, name: ModelId) -> nn.Module:
+    """One model of a run, in eval mode; made if it isn't there."""
+    if (found := _find(run, name)) is None:
+        return load_models(run, [name])[name]
+    model = run.blank(0)
+    model.load_state_dict(dict(found.weights))
+    return model.eval()
+
+
+def checksums(run: Run, names: Sequence[ModelId]) -> dict[ModelId, str]:
+    """What keys know models by: checksums of their weights."""
+    nets = load_models(run, names)
+    return {name: store.checksum(net.state_dict()) for name, net in nets.items()}
+
+
+def record_of(run: Run, name: ModelId) -> Mapping[str, Any]:
+    """Facts about a model that is there: seconds, and "shipped" if it came with the package."""
+    load_models(run, [name])
+    return store.read(run.checkpoint(name))[0].record
+
+
+def shipped_models(run: Run) -> str:
+    """How many of the models in a run's folder came with the package and where they were trained,
+    in a sentence; "" if none did."""
+    paths = list((run.folder / "models").glob("[!.]*.safetensors"))
+    count = sum("shipped" in store.read(path)[0].record for path in paths)
+    if not count:
+        return ""
+    made = store.read_json(store.TRAINED / "keys.json")["made"]
+    return (
+        f"{count} of {len(paths)} models came with the package; they were trained on "
+        f"{made['processor']}, torch {made['torch']}, commit {made['git']}"
+    )
 
 
 def ship(run: Run) -> list[ModelId]:
     """Write all models of a run that were trained here into the package; returns which.
 
-    Raises InputError, and writes nothing, if one was taken from there or made by other code, or if
-    the run has methods of somebody's own.
+    Raises InputError if one came from the package, or if the run has plugins.
     """
-    if run.brought:
-        raise checks.InputError(f"{run.folder} has methods of your own: expected a run without")
+    if run.brought or shipped_models(run):
+        raise checks.InputError(f"{run.folder}: expected a run without plugins, begun by --fresh")
     names = [ModelId.parse(path.stem) for path in sorted((run.folder / "models").glob("[!.]*"))]
-    contents = {content_of(run, name): run.checkpoint(name) for name in names}
-    for made_from, path in contents.items():
-        if "taken" in files.weights_record(path) or not fresh(path, here(made_from), WEIGHTS):
-            raise checks.InputError(
-                f"{path} wasn't trained here by today's code: make all anew with: {shipped.COMMAND}"
-            )
-    shipped.write(shipped.FILE, contents, files.read_json(run.folder / "env.json"))
+    for old in store.TRAINED.glob("*.safetensors"):
+        old.unlink()
+    for name in names:
+        model, _ = store.read(run.checkpoint(name))
+        store.save(store.TRAINED / f"{name}.safetensors", model, "")
+    keys = {key_of(run, name, here=False): str(name) for name in names}
+    made = surroundings(run.device)
+    store.write_json(store.TRAINED / "keys.json", {"models": keys, "made": made})
     return names
-
-
-def look(run: Run, names: Sequence[ModelId] | None = None) -> None:
-    """Take what of these models (default: all of the run) is missing, and what they start from, if
-    it comes with the package."""
-    names = run.trained + run.unlearned if names is None else names
-    first = (ModelId("Original", name.seed) for name in names if name.method in METHODS)
-    missing = [n for n in dict.fromkeys([*first, *names]) if not run.checkpoint(n).exists()]
-    if missing and run.split.digest in shipped.Shelf().splits:
-        _take(run, missing)
-
-
-def _take(run: Run, names: Sequence[ModelId]) -> list[ModelId]:
-    """Those of these models that the package has, put into the run's folder, and said; each after
-    the one that it starts from."""
-    shelf, took = shipped.Shelf(), []
-    for name in () if run.trained_here else names:
-        starts = [ModelId("Original", name.seed)] if name.method in METHODS else run.pretrained
-        there = all(run.checkpoint(start).exists() for start in starts)
-        if there and taken(run.checkpoint(name), content_of(run, name), WEIGHTS, shelf.get):
-            took.append(name)
-    if took:
-        print(f"{len(took)} models taken from the package, not trained here ({shelf.said})")
-        _note(run)
-    return took
-
-
-def _note(run: Run) -> None:
-    """Keep env.json right about how many models were taken."""
-    environment = run.folder / "env.json"
-    if environment.exists() and (said := shipped.noted(run.folder)):
-        files.write_json(environment, {**files.read_json(environment), **said})
-
-
-def _ensure(run: Run, names: Sequence[ModelId]) -> dict[ModelId, nn.Module]:
-    """Take or make the models that are missing or out of date, several at a time; return all."""
-    keys = {name: here(content_of(run, name)) for name in names}
-    missing = [n for n in names if not fresh(run.checkpoint(n), keys[n], WEIGHTS)]
-    took = _take(run, missing)
-    todo = [name for name in missing if name not in took]
-    print(f"{len(names) - len(todo)} of {len(names)} models are there, {len(todo)} to make")
-    parallel(run, [(make, (run, name, keys[name])) for name in todo], f"{len(todo)} models made")
-    if todo:
-        _note(run)
-    return {name: load_model(run, name) for name in names}
 
 
 def trained_on(dataset: Dataset, split: Split) -> str:
@@ -180,55 +175,29 @@ def trained_on(dataset: Dataset, split: Split) -> str:
 # --- one model ------------------------------------------------------------------------------------
 
 
-def load_model(run: Run, name: ModelId) -> nn.Module:
-    """One model from its checkpoint, if it is there and that model of this run's split."""
-    path = checkpoint_of(run, name)
-    weights, _, record = files.load_weights(path)
-    known = {"split": run.split.digest, **name._asdict()}
-    for what, expected in known.items():
-        if record.get(what) != expected:
-            raise checks.InputError(
-                f"{path} holds a model of {what} {record.get(what)}, expected {expected}: was it "
-                "copied here? delete it to make it again"
-            )
-    model = run.blank(0)
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise checks.InputError(f"{path} doesn't fit the model {run.scenario.model}") from error
-    return model.eval()
+def parent_of(run: Run, name: ModelId) -> ModelId | None:
+    """The model that a model starts from, or None."""
+    if name.method in METHODS:
+        return ModelId("Original", name.seed)
+    return run.pretrained[0] if run.pretrained and name.method != PRETRAIN else None
 
 
-def checkpoint_of(run: Run, name: ModelId) -> Path:
-    """The checkpoint of a model that an earlier stage made."""
-    path = run.checkpoint(name)
-    if not path.exists():
-        stage = "01_train" if name.method in ("Original", "Re-train") else "02_unlearn"
-        stage = "04_what_can_fool_it" if name.method in (SMOOTHED, SAME_PRIOR) else stage
-        raise run.missing(path, stage)
-    return path
-
-
-def content_of(run: Run, name: ModelId) -> str:
-    """What the weights of a model depend on, wherever it is made: who makes them, and of what. The
-    model that they start from must be there."""
+def key_of(run: Run, name: ModelId, *, here: bool = True) -> str:
+    """The key of a model's weights; ``here``: in this run, else wherever they are made."""
     s, (method, seed) = run.scenario, name
-    inputs = {"kind": method, "seed": seed, "split": run.split.digest, "net": s.model}
-    inputs |= brought.code(s.model)
+    inputs = {"method": method, "seed": seed, "split": run.split.digest, "net": s.model}
+    inputs |= brought.code(s.model, method)
+    if parent := parent_of(run, name):
+        inputs["parent"] = key_of(run, parent, here=False)
     if method in METHODS:
-        inputs["hyperparameters"] = {**s.hyperparameters(method), **_told(run, method)}
-        inputs["parent"] = files.digest(run.checkpoint(ModelId("Original", seed)))
-        return content([build, METHODS[method]], inputs)
-    more: Any = {SMOOTHED: gaussian, SAME_PRIOR: rehearsed}
-    makers: list[Callable[..., Any]] = [build, fit, *([more[method]] if method in more else [])]
-    inputs["training"] = s.training(method)
+        inputs["settings"] = {**s.hyperparameters(method), **_context(run, method)}
+    else:
+        inputs["training"] = s.training(method)
     if method == PRETRAIN:
-        inputs["split"] = _pretraining_data(run).digest  # it isn't this split's
-    elif run.pretrained:
-        inputs["start"] = files.digest(run.checkpoint(*run.pretrained))
+        inputs["split"] = run.pretraining_digest  # it isn't this split's
     if method == SMOOTHED:
         inputs["tau"] = max(s.taus)
-    return content(makers, inputs)
+    return store.key("model", inputs, here=here)
 
 
 def ended(device: torch.device) -> float:
@@ -238,13 +207,13 @@ def ended(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def make(run: Run, name: ModelId, wanted: str) -> None:
+def make(run: Run, name: ModelId) -> None:
     """Train or unlearn one model and write its checkpoint."""
     began, before = time.perf_counter(), 0.0
     if name.method in METHODS:
         model = unlearned(run, name.method, name.seed, run.scenario.hyperparameters(name.method))
     else:
-        model, before = _trained(run, name, wanted)
+        model, before = _trained(run, name)
     seconds = before + ended(run.device) - began
     if not finite(model):
         raise checks.InputError(
@@ -253,21 +222,22 @@ def make(run: Run, name: ModelId, wanted: str) -> None:
         )
     record = {"scenario": run.scenario.name, "split": run.split.digest, **name._asdict()}
     record["seconds"] = round(seconds, 3)
-    WEIGHTS.save(run.checkpoint(name), Checkpoint(model.state_dict(), record), wanted)
+    checkpoint = Checkpoint(model.state_dict(), record)
+    store.save(run.checkpoint(name), checkpoint, key_of(run, name))
     _unfinished(run, name).unlink(missing_ok=True)
 
 
-def _trained(run: Run, name: ModelId, wanted: str) -> tuple[nn.Module, float]:
+def _trained(run: Run, name: ModelId) -> tuple[nn.Module, float]:
     """Train a net with the scenario's recipe; it may go on from what a killed run kept, which took
     so many seconds."""
     s, (method, seed) = run.scenario, name
     if method == PRETRAIN:
-        data = _pretraining_data(run)
+        data = run.pretraining_data
         model, (x, y) = run.blank(seed, classes=len(data.classes)), data.train
     else:
         model = run.blank(seed)
         for start in run.pretrained:
-            transfer(model, files.load_weights(run.checkpoint(start))[0])
+            transfer(model, store.read(run.checkpoint(start))[0].weights)
         x, y = run.pair("original" if method == "Original" else "retain")
     if method == SAME_PRIOR:
         x, y = rehearsed(run.split, run.data).pair(run.data, "retain")
@@ -277,14 +247,13 @@ def _trained(run: Run, name: ModelId, wanted: str) -> tuple[nn.Module, float]:
         x, y = torch.cat([x, copies]), y.repeat(2)
     if not s.keep_every:
         return fit(model, x, y, s.training(method), seed=seed), 0.0
-    kept = Kept(_unfinished(run, name), wanted, every=s.keep_every)
+    kept = Kept(_unfinished(run, name), key_of(run, name), every=s.keep_every)
     return fit(model, x, y, s.training(method), seed=seed, each_pass=kept), kept.before
 
 
 def _unfinished(run: Run, name: ModelId) -> Path:
-    """The state of an unfinished training: no checkpoint, nor a partial, which opening a run
-    sweeps away."""
-    return run.folder / "models" / f".{name}.kept"
+    """The state of an unfinished training."""
+    return run.folder / "models" / f".{name}.kept.safetensors"
 
 
 def unlearned(
@@ -297,25 +266,68 @@ def unlearned(
         run.pair("retain"),
         run.pair("forget"),
         seed=seed if unlearning_seed is None else unlearning_seed,
-        **{**values, **_told(run, method)},
+        **{**values, **_context(run, method)},
     )
 
 
-def _told(run: Run, method: str) -> dict[str, Any]:
+def _context(run: Run, method: str) -> dict[str, Any]:
     """What a method doesn't take for granted: inputs that are no images in [0, 1], numbers that are
     not float32; to one that asks, how re-trained models are trained."""
-    told: dict[str, Any] = {} if run.data.bounds == (0.0, 1.0) else {"bounds": run.data.bounds}
+    context: dict[str, Any] = {} if run.data.bounds == (0.0, 1.0) else {"bounds": run.data.bounds}
     if run.scenario.recipe.precision != "float32":
-        told["precision"] = run.scenario.recipe.precision
+        context["precision"] = run.scenario.recipe.precision
     if "recipe" in defaults(method):
-        told["recipe"] = run.scenario.training("Re-train")
-    return told
+        context["recipe"] = run.scenario.training("Re-train")
+    return context
 
 
-def _pretraining_data(run: Run) -> Dataset:
-    """Read when it is needed: a run that holds on to it would carry it into every process."""
-    assert run.scenario.pretrain is not None
-    return run.scenario.pretrain.data(run.scenario.path).to(run.device)
+class Kept:
+    """Goes on with a killed training from its last kept pass, to the same bits: a hook of ``fit``.
+
+    The order of batches and the augmentation follow from the seed, and ``fit`` draws those of the
+    passes done again. All else is kept every ``every`` passes: weights, buffers, momentum, the
+    global random state (dropout), and the seconds that the killed processes took (``before``).
+    """
+
+    def __init__(self, path: Path, key: str, *, every: int) -> None:
+        self.path, self.key, self.every = path, key, every
+        self.before, self.began = 0.0, time.perf_counter()
+
+    def __call__(self, model: nn.Module, optimizer: torch.optim.SGD, done: int) -> int:
+        """Called with ``done = 0`` before the first pass and after each; returns the passes done,
+        more than 0 at first if a killed training kept some."""
+        if done == 0:
+            return self._read(model, optimizer)
+        if done % self.every == 0:
+            self._write(model, optimizer, done)
+        return done
+
+    def _write(self, model: nn.Module, optimizer: torch.optim.SGD, passes: int) -> None:
+        kept = {f"state.{name}": tensor for name, tensor in model.state_dict().items()}
+        for name, parameter in model.named_parameters():
+            momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
+            if momentum is not None:
+                kept[f"momentum.{name}"] = momentum
+        kept["random.cpu"] = torch.get_rng_state()
+        if (device := next(model.parameters()).device).type == "cuda":
+            kept["random.cuda"] = torch.cuda.get_rng_state(device)
+        spent = self.before + time.perf_counter() - self.began
+        store.save(self.path, Checkpoint(kept, {"passes": passes, "seconds": spent}), self.key)
+
+    def _read(self, model: nn.Module, optimizer: torch.optim.SGD) -> int:
+        if (found := store.find(self.path, self.key)) is None:
+            return 0
+        kept = found.weights
+        model.load_state_dict({name: kept[f"state.{name}"] for name in model.state_dict()})
+        for name, parameter in model.named_parameters():
+            if (momentum := kept.get(f"momentum.{name}")) is not None:
+                buffer = torch.empty_like(parameter).copy_(momentum)
+                optimizer.state[parameter]["momentum_buffer"] = buffer
+        torch.set_rng_state(kept["random.cpu"])
+        if "random.cuda" in kept:
+            torch.cuda.set_rng_state(kept["random.cuda"], next(model.parameters()).device)
+        self.before = found.record["seconds"]
+        return int(found.record["passes"])
 
 
 # --- several tasks at a time ----------------------------------------------------------------------

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from rurklib.study import files
+from rurklib.study import store
 from rurklib.study.figures.charts import dots, lines, sample_histogram
 from rurklib.study.figures.curves import QUANTITIES, band_growth, residual_curves
 from rurklib.study.figures.images import image_rows, who
@@ -41,16 +41,16 @@ def save_figure(
 
     alt = alt or f"{' '.join(figure.get_suptitle().split())} (data: {name}.csv)"
     content, folder = png(figure, alt), _figures(run)
-    files.write(folder / f"{name}.png", content)
-    files.write_frame(folder / f"{name}.csv", data)
-    files.write_json(folder / f"{name}.json", {"alt": alt})
+    store.write(folder / f"{name}.png", content)
+    store.write_frame(folder / f"{name}.csv", data)
+    store.write_json(folder / f"{name}.json", {"alt": alt})
     return Image(content, alt=alt, width=round(figure.get_figwidth() * 100))
 
 
 def saved_figures(run: Run | Path) -> list[tuple[Path, str]]:
     """(picture, alt text) of every figure that the run's notebooks have saved."""
     pictures = sorted(_figures(run).glob("*.png"))
-    return [(path, files.read_json(path.with_suffix(".json"))["alt"]) for path in pictures]
+    return [(path, store.read_json(path.with_suffix(".json"))["alt"]) for path in pictures]
 
 
 def _figures(run: Run | Path) -> Path:

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from rurklib.checks import InputError
 from rurklib.data import Dataset, head_of_each_class
-from rurklib.study import memo
+from rurklib.study import store
 from rurklib.tensors import Pair
 
 SIDES = (("train_images", "train_labels"), ("test_images", "test_labels"))  # MedMNIST's keys
@@ -121,8 +121,9 @@ def image_folder(path: str | Path, size: int = 32) -> Dataset:
 
     listed = [file for side in sides.values() for file, _ in side.samples]
     stats = [[file, os.path.getsize(file), os.path.getmtime(file)] for file in listed]
-    key = memo.key(_decoded, {"files": stats, "size": size})
-    x = memo.memo(cache_folder() / "images" / f"{key}.npz", decode, key, memo.ARRAYS)
+    inputs = {"files": stats, "size": size}
+    kept = cache_folder() / "images" / f"{store.checksum(inputs)}.npz"
+    x = store.make(kept, "images", inputs, decode)
     train, test = ((torch.from_numpy(x[n]), torch.tensor(s.targets)) for n, s in sides.items())
     return Dataset(root.name, train, test, classes, f"images in {root.name}, {size}x{size}")
 

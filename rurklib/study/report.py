@@ -21,7 +21,7 @@ from rurklib.metrics.registry import METRICS
 from rurklib.residual.controls import HELD_OUT
 from rurklib.residual.exchange import ALIKE, LESS_SURE, SURER
 from rurklib.residual.verdict import NONE, OVER, RESIDUAL, combined
-from rurklib.study import files
+from rurklib.study import store
 from rurklib.study.run import Run
 
 CAPPED = {"relearn_epochs": ("re-learn", 30), "relearn_steps": ("re-learn steps", 300)}
@@ -70,7 +70,7 @@ def page(path: Path, title: str, parts: Sequence[Part]) -> None:
     )
     environment.filters |= {"cell": _cell, "embed": _embed}
     template = environment.get_template("page.html.j2")
-    files.write(path, template.render(title=title, parts=parts) + "\n")
+    store.write(path, template.render(title=title, parts=parts) + "\n")
 
 
 def _cell(value: Any) -> Any:
@@ -403,7 +403,7 @@ def _compared(folder: Path) -> pd.DataFrame:
             "held-out samples, so that these are no control; else finish the run again"
         )
     record = folder / "run.json"
-    data = files.read_json(record)["scenario"] if record.exists() else folder.resolve().name
+    data = store.read_json(record)["scenario"] if record.exists() else folder.resolve().name
     means = summary.groupby("method").mean(numeric_only=True)
     retrained = summary[summary.method == "Re-train"].test_accuracy
     judged = verdicts[verdicts.method != "Original"]
@@ -449,7 +449,7 @@ RESULTS = (
     "reached. Avg. Gap: mean of the four distances."
 )
 SECONDS = (
-    "Models: {}. Seconds are those recorded where a model was trained, and shares of re-training "
+    "{}. Seconds are those recorded where a model was trained, and shares of re-training "
     "are of the seconds there; a run with --fresh has its own."
 )
 CURVES = (
@@ -476,15 +476,14 @@ def write_report(run: Run) -> Path:
     the run's numbers stand beside the paper's, where its scenario has those. Raises InputError if a
     table is missing.
     """
-    from rurklib.study import shipped
+    from rurklib.study.books import folder as notebooks_folder
     from rurklib.study.doubts import TABLES, paper_table
-    from rurklib.study.models import trained_on
+    from rurklib.study.models import shipped_models, trained_on
     from rurklib.study.pictures import saved_figures
-    from rurklib.study.source import notebooks_folder
 
     names = ("summary", "residual_knowledge", "neighbourhoods", "verdicts")
     summary, frame, near, verdicts = (pd.read_csv(run.table(f"{n}.csv")) for n in names)
-    environment = files.read_json(run.folder / "env.json")
+    environment = store.read_json(run.folder / "env.json")
     seeds = ", ".join(map(str, run.seeds))
     about = f"{run.title}; seeds {seeds}; {run.scenario.references} re-trained models."
     best = Part(text="The verdict in most seeds:", table=by_verdict(verdicts), note=about)
@@ -493,7 +492,7 @@ def write_report(run: Run) -> Path:
         text = f"{rows.passed.sum()} of {len(rows)} methods pass. The best five:"
         best = Part(text=text, table=compare_table(rows).head(5), note=f"{about} {PASSES}")
     leak = trained_on(run.data, run.split)
-    models = environment.get(shipped.NOTED)
+    models = shipped_models(run)
     seconds = SECONDS.format(models) if models else ""
     curves = curves_table(frame, differences=run.whole_class)
     parts = [
@@ -507,7 +506,7 @@ def write_report(run: Run) -> Path:
     for what, file in run.scenario.paper.items():
         ours, digits = (summary, 2) if what == "table" else (frame, 3)
         rows = versus_paper(ours, pd.read_csv(notebooks_folder() / file))
-        files.write_frame(run.folder / "figures" / f"99_{what}.csv", rows)
+        store.write_frame(run.folder / "figures" / f"99_{what}.csv", rows)
         title = f"The paper's {what} beside ours"
         text = versus_paper_text(rows, digits)
         parts.append(Part(title, table=text, note=PAPERS, folded=what == "curves"))
@@ -546,7 +545,7 @@ def tables(run: Run) -> Path:
     perturbation, frame = run.scenario.perturbations[0], measurement.measure(run)
     result = measurement.residual(run, perturbation, controls=[HELD_OUT])
     verdicts = measurement.verdicts(result)
-    files.write_frame(run.folder / "verdicts.csv", verdicts)
+    store.write_frame(run.folder / "verdicts.csv", verdicts)
     scale = scale_of(run, perturbation, run.scenario.references)
     draw_curves(scale, frame[frame.perturbation == perturbation], verdicts)
     if models.halved(run) and not result.unlike_held_out:

@@ -1,30 +1,56 @@
 """A run: a folder, and the choices that it was opened with.
 
-Opening is where everything is checked, before any work: names, values, whether the folder is this
-run's, whether its checkpoints are whole. Nothing of anybody else's is ever overwritten.
+Opening is where everything is checked, before any work: names, values, and whether the folder is
+this run's. Nothing of anybody else's is ever overwritten.
 """
 
+import contextlib
 import json
+import platform
 import shutil
-from collections.abc import Mapping, Sequence
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from rurklib import checks
 from rurklib.data import ANY, Dataset, Split, forget_part_of_a_class, rehearsed
 from rurklib.models import build
-from rurklib.study import files, shipped
+from rurklib.study import store
 from rurklib.study.brought import joined, of_run
-from rurklib.study.environment import surroundings
-from rurklib.study.ids import PRETRAIN, ModelId
-from rurklib.study.run_record import RECORD, check_finished, check_folder, flat, recorded
 from rurklib.study.scenario import SCENARIOS, Scenario
 
-FORMAT = 1  # of a run folder; raised when older folders can't be read any more
+FORMAT = 2  # of a run folder; raised when older folders can't be read any more
+RECORD = "run.json"
+PRETRAIN = "Pre-train"  # what Original and Re-train start from, where there is such a net
+SMOOTHED = "Smoothed"  # the control that is trained with noise
+SAME_PRIOR = "Same-prior"  # the control that saw the forget set and fewer others of the class
+NO_METHODS = ("Original", "Re-train", PRETRAIN, SMOOTHED, SAME_PRIOR)  # that are trained
+
+
+class ModelId(NamedTuple):
+    """A model of a run, e.g. ``ModelId("GD", 0)``; ``str`` gives "GD-seed0", its file's name.
+
+    For Re-train the seed is the reference's, for every other method the experiment's.
+    """
+
+    method: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.method}-seed{self.seed}"
+
+    @classmethod
+    def parse(cls, text: str) -> "ModelId":
+        """The model that a file calls ``text``."""
+        method, _, seed = text.rpartition("-seed")
+        return cls(method, int(seed))
 
 
 @dataclass(frozen=True)
@@ -64,9 +90,10 @@ class Run:
     def split(self) -> Split:
         """The scenario's split, written once; a run is reopened only with the same."""
         path, split = self.folder / "split.json", self.request
-        if not path.exists():
-            files.write_json(path, {"digest": split.digest, **asdict(split)})
-        elif files.read_json(path).get("digest") != split.digest:
+        found = store.find(path, "split")
+        if found is None:
+            store.save(path, asdict(split), "split")
+        elif found != json.loads(json.dumps(asdict(split))):
             raise checks.InputError(
                 f"{path} is another split than this scenario's, or the data changed since the run "
                 "began; use --fresh"
@@ -109,6 +136,17 @@ class Run:
         c = self.split.forget_class
         return "all classes" if c == ANY else f"class {self.data.classes[c]}"
 
+    @property
+    def pretraining_data(self) -> Dataset:
+        """Read when it is needed: a run that held on to it would carry it into every process."""
+        assert self.scenario.pretrain is not None
+        return self.scenario.pretrain.data(self.scenario.path).to(self.device)
+
+    @cached_property
+    def pretraining_digest(self) -> str:
+        """What keys know the pre-training's data by."""
+        return self.pretraining_data.digest
+
     def names(self, method: str) -> list[ModelId]:
         """The models of one method: one per reference for Re-train, else one per seed."""
         seeds = self.scenario.reference_seeds if method == "Re-train" else self.seeds
@@ -138,19 +176,14 @@ class Run:
         return {**said, **self.brought, **({"trained_here": True} if self.trained_here else {})}
 
     def table(self, name: str) -> Path:
-        """A table that an earlier stage wrote; a missing one is an error that says which."""
+        """A table that an earlier notebook wrote; a missing one is an error."""
         path = self.folder / name
         if not path.exists():
-            made_by = {"summary.csv": "02_unlearn", "neighbourhoods.csv": "04_what_can_fool_it"}
-            raise self.missing(path, made_by.get(name, "03_residual_knowledge"))
+            raise checks.InputError(
+                f"{path} is missing: run the notebooks before this one, or all of them with: "
+                f"rurk study --scenario {self.scenario.name} --out {self.folder}"
+            )
         return path
-
-    def missing(self, path: Path, notebook: str) -> checks.InputError:
-        """The error for a file that an earlier stage makes, and hasn't."""
-        return checks.InputError(
-            f"{path} is missing: run notebook {notebook} first, or all of them with: "
-            f"rurk study --scenario {self.scenario.name} --out {self.folder}"
-        )
 
     def blank(self, seed: int, classes: int | None = None) -> torch.nn.Module:
         """The scenario's net with new weights."""
@@ -189,9 +222,11 @@ def open_run(
     used, or if ``out`` is not empty and not a run of this scenario with these settings (with
     ``fresh``, with any settings).
     """
-    own, here = of_run(Path(out) / RECORD, brought, fresh), shipped.trains_here(out, fresh)
-    usual = SCENARIOS[checks.one_of("scenario", scenario, SCENARIOS)]
-    chosen = joined(usual, settings or {}, own)
+    record = Path(out) / RECORD
+    earlier = recorded(Path(out))
+    plugins = of_run(earlier, brought, fresh)
+    base = SCENARIOS[checks.one_of("scenario", scenario, SCENARIOS)]
+    chosen = joined(base, settings or {}, plugins)
     seeds = chosen.seeds if seeds is None else seeds
     if isinstance(seeds, int) or not len(seeds) or len(set(seeds)) < len(seeds):
         raise checks.InputError(f"seeds = {seeds!r}: expected different whole numbers, e.g. 0,1,2")
@@ -201,9 +236,11 @@ def open_run(
         raise checks.InputError(
             f"seeds {sorted(clash)} are those of the re-trained references: choose others"
         )
-    run = Run(Path(out), chosen, tuple(seeds), checks.count("jobs", jobs), rehearsal, own, here)
-    if run.folder.exists():
-        check_folder(run.folder, run.described, fresh=fresh)
+    trained_here = fresh or bool(earlier and earlier.get("trained_here"))
+    jobs = checks.count("jobs", jobs)
+    run = Run(Path(out), chosen, tuple(seeds), jobs, rehearsal, plugins, trained_here)
+    if earlier:
+        _check_same(run, earlier, fresh)
     if dry:
         return run
     _ = run.request  # what can't be used is refused before anything is begun or thrown away
@@ -212,36 +249,123 @@ def open_run(
     if fresh and run.folder.exists():
         shutil.rmtree(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)
-    files.sweep(run.folder)
-    if brought is not None or not (run.folder / RECORD).exists():
-        files.write_json(run.folder / RECORD, run.described)
+    store.tidy(run.folder)
+    if brought is not None or not earlier:
+        store.save(record, run.described, "run")
     _ = run.split  # written, or read and checked
     seen = {"threads_per_job": chosen.threads, "seeds": run.seeds, "split_seed": chosen.split_seed}
-    seen |= {"reference_seeds": chosen.reference_seeds, **own, **shipped.noted(run.folder)}
-    files.write_json(run.folder / "env.json", {**surroundings(run.device), **seen})
+    seen |= {"reference_seeds": chosen.reference_seeds, **plugins}
+    store.write_json(run.folder / "env.json", {**surroundings(run.device), **seen})
     return run
 
 
 def open_existing(folder: str | Path) -> Run:
-    """A run whose models are all there, from its folder alone: what was studied is read from
-    run.json, the seeds from the models. Nothing is written.
-
-    Raises InputError, with the command that mends it, for any other folder.
-    """
+    """A run from its folder alone: what was studied is read from run.json, the seeds from the
+    models. Nothing is written. Raises InputError for a folder that holds no run."""
     folder = Path(folder)
-    if not (folder / RECORD).exists():
-        raise checks.InputError(
-            f"{folder} is not a run (it has no {RECORD}): expected a finished run; make one with: "
-            "rurk study"
-        )
-    there, own = recorded(folder / RECORD), of_run(folder / RECORD)
-    name = checks.one_of(f"scenario in {folder / RECORD}", there.get("scenario"), SCENARIOS)
-    settings = there.get("settings", {})
-    chosen = {**flat(settings), "methods": list(settings.get("methods", {}))}
-    originals = sorted((folder / "models").glob("Original-seed*.safetensors"))
+    originals = (folder / "models").glob("Original-seed*.safetensors")
     seeds = sorted(ModelId.parse(path.stem).seed for path in originals)
-    run = Run(folder, joined(SCENARIOS[name], chosen, own), tuple(seeds), brought=own)
-    check_folder(folder, run.described)
-    needed = [*(originals or [run.checkpoint(ModelId("Original", 0))]), folder / "split.json"]
-    check_finished(folder, name, [*needed, *map(run.checkpoint, run.trained + run.unlearned)])
+    earlier = recorded(folder) if folder.exists() else None
+    if not earlier or not seeds:
+        raise checks.InputError(
+            f"{folder} is not a run with models: expected a run; make one with: rurk study"
+        )
+    plugins = of_run(earlier)
+    scenario = SCENARIOS[checks.one_of("scenario", earlier["scenario"], SCENARIOS)]
+    settings = earlier["settings"]
+    chosen = {**_flat(settings), "methods": list(settings.get("methods", {}))}
+    run = Run(folder, joined(scenario, chosen, plugins), tuple(seeds), brought=plugins)
+    _check_same(run, earlier)
     return run
+
+
+def recorded(folder: Path) -> dict[str, Any] | None:
+    """What the run.json of a folder says; None if the folder is new or empty, or, with a line that
+    says so, if the file is damaged. Raises InputError if the folder holds something else."""
+    if folder.exists() and not folder.is_dir():
+        raise checks.InputError(f"{folder} is a file: expected a folder for the run")
+    if not folder.exists() or not any(folder.iterdir()):
+        return None
+    path = folder / RECORD
+    if not path.exists():
+        raise checks.InputError(f"{folder} is not empty and not a run; choose another --out")
+    try:
+        is_first_edition = store.read_json(path).get("format") == 1
+    except ValueError:  # damaged, which is said below
+        is_first_edition = False
+    if is_first_edition:
+        raise checks.InputError(f"{folder} is a run of the first edition; choose another --out")
+    found = store.find(path, "run")
+    return None if found is None else dict(found)
+
+
+def _check_same(run: Run, earlier: Mapping[str, Any], fresh: bool = False) -> None:
+    """Raise InputError if a run of other choices is in the folder; ``fresh``: of another kind."""
+    now, kinds = run.described, ("kind", "scenario")
+    old, new = ({k: d.get(k) for k in kinds} | ({} if fresh else _flat(d["settings"]))
+                for d in (earlier, now))  # fmt: skip
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            raise checks.InputError(
+                f"{run.folder} was run with {name} = {old.get(name)!r}, not {new.get(name)!r}; "
+                "choose another --out or start over with --fresh"
+            )
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """{"methods": {"RURK": {"tau": 1}}} -> {"RURK.tau": 1}, the names that --set takes."""
+    plain = {name: value for name, value in settings.items() if name != "methods"}
+    methods = settings.get("methods", {})
+    return plain | {f"{m}.{name}": v for m, own in methods.items() for name, v in own.items()}
+
+
+# --- versions, machine and commit -----------------------------------------------------------------
+
+
+def needs(*modules: str, extra: str) -> None:
+    """Raise InputError, with how to install it, for a module of ``extra`` that is not there."""
+    for name in modules:
+        if find_spec(name) is None:
+            raise checks.InputError(
+                f'{name} is not installed: pip install -e ".[{extra}]" in the clone of rurklib'
+            )
+
+
+def surroundings(device: torch.device) -> dict[str, str]:
+    """Versions, commit, platform, processor and the device that is computed on, by name."""
+    packages = {name: version(name) for name in ("torch", "torchvision", "numpy")}
+    gpu = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    where = {"platform": platform.platform(), "processor": _processor(), "device": gpu}
+    return {"git": commit(), "python": platform.python_version(), **packages, **where}
+
+
+def commit() -> str:
+    """Commit of the checkout, with "+" if it was changed, or "not a checkout"."""
+    words = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+    done = subprocess.run(words, cwd=Path(__file__).parent, capture_output=True, text=True)
+    return done.stdout.strip() or "not a checkout"
+
+
+def _processor() -> str:
+    """The processor's model name, as precise as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder against a second command. The lock is the system's, so it ends with its
+    process. Raises InputError if another has it."""
+    from filelock import FileLock, Timeout
+
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder.parent / f".{folder.name}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise checks.InputError(
+            f"{folder} is in use by another rurk; wait or choose --out"
+        ) from None

@@ -14,9 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from rurklib.study.environment import needs
 from rurklib.study.inspector.view import TITLE, seed_of
-from rurklib.study.run import open_existing
+from rurklib.study.run import needs, open_existing
 
 OPTIONS = (  # listen here alone, show no code, stop processes that nobody looks at
     "--Voila.ip=127.0.0.1",

@@ -12,10 +12,9 @@ import pandas as pd
 from torch import nn
 
 from rurklib.metrics.registry import METRICS, Metric
-from rurklib.study import files
-from rurklib.study.ids import ModelId
-from rurklib.study.models import load_models, parallel
-from rurklib.study.run import Run
+from rurklib.study import store
+from rurklib.study.models import load_models, parallel, record_of
+from rurklib.study.run import ModelId, Run
 
 TIMES = ("seconds", "share_of_retrain")  # the only columns that differ from run to run
 
@@ -35,13 +34,13 @@ def summarise(run: Run) -> pd.DataFrame:
     learns to tell retained from forgotten samples and is scored on held-out ones of the class.
     """
     names = run.trained + run.unlearned
-    load_models(run, names)  # a missing one is an error, before any work
+    load_models(run, names)
     tasks = [(_look, (run, name, dict(METRICS))) for name in names]
     seen = dict(zip(names, parallel(run, tasks, "models compared"), strict=True))
     rows = []
     for name in names:
         others = [seen[n] for n in run.names("Re-train") if n != name]
-        seconds = files.load_weights(run.checkpoint(name))[2]["seconds"]
+        seconds = record_of(run, name)["seconds"]
         rows.append({**name._asdict(), "seconds": seconds})
         for key, own in seen[name].items():
             m = METRICS[key]
@@ -52,7 +51,7 @@ def summarise(run: Run) -> pd.DataFrame:
             frame[list(m.columns)] = pd.DataFrame(m.function(frame))
     frame["share_of_retrain"] = frame.seconds / frame.seconds[frame.method == "Re-train"].mean()
     frame = frame[columns()]
-    files.write_frame(run.folder / "summary.csv", frame)
+    store.write_frame(run.folder / "summary.csv", frame)
     return frame
 
 

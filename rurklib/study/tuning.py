@@ -35,14 +35,12 @@ from rurklib import checks
 from rurklib.metrics.accuracy import accuracy
 from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.counts import Measurement, count
-from rurklib.study import brought, files
-from rurklib.study.ids import ModelId
-from rurklib.study.memo import JSON, key, memo
-from rurklib.study.models import digests, load_model, parallel, train, unlearned
-from rurklib.study.run import Run
+from rurklib.study import brought, store
+from rurklib.study.models import load_model, load_models, parallel, train, unlearned
+from rurklib.study.run import ModelId, Run
 from rurklib.study.scenario import literal
 from rurklib.tensors import mixed_seed
-from rurklib.unlearn.contract import METHODS, SEARCH, Diverged, defaults
+from rurklib.unlearn.contract import SEARCH, Diverged, defaults
 
 SCREEN, FINALISTS = 2, 3
 DRAWS = 20  # copies a sample and radius, or the scenario's: accuracies are averages over samples
@@ -93,8 +91,8 @@ def tune(
     if (run.folder / "trials.csv").exists():  # methods that were tuned before and aren't now
         earlier = pd.read_csv(run.folder / "trials.csv", keep_default_na=False)
         everything = pd.concat([earlier[~earlier.method.isin(chosen)], table], ignore_index=True)
-    files.write_frame(run.folder / "trials.csv", everything)
-    files.write_json(run.folder / "settings.json", best(everything))
+    store.write_frame(run.folder / "trials.csv", everything)
+    store.write_json(run.folder / "settings.json", best(everything))
     return table
 
 
@@ -167,7 +165,7 @@ def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataF
     of the forget samples at the largest tau, all in percent (NaN where the weights diverged). The
     run keeps the numbers and no model.
     """
-    digests(run, run.names("Original"))  # a missing one is an error, before any work
+    load_models(run, run.names("Original"))
     rows = [{**entry, "seed": seed} for entry in grid for seed in run.seeds]
     own = run.scenario.hyperparameters(method)
     tasks = [(trial, (run, method, s, {**own, **e})) for e in grid for s in run.seeds]
@@ -180,15 +178,15 @@ def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataF
 def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mapping[str, list[float]]:
     """What becomes of an Original that ``method`` unlearns with ``values`` in place of its
     defaults: :func:`numbers`, or nothing where its weights diverged."""
-    made_from = {
-        "original": load_model(run, ModelId("Original", seed)),
+    inputs = {
+        "original": store.checksum(load_model(run, ModelId("Original", seed)).state_dict()),
+        "method": method,
         "split": run.split.digest,
         "taus": run.scenario.taus,
         "perturbation": random_law(run),
         "values": {**defaults(method), **values},
-        **brought.code(random_law(run)),
+        **brought.code(random_law(run), method),
     }
-    wanted = key([METHODS[method], accuracy, count], made_from)
 
     def make() -> Mapping[str, list[float]]:
         try:
@@ -196,9 +194,8 @@ def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mappin
         except Diverged:
             return {}
 
-    return memo(
-        run.folder / "trials" / f"{ModelId(method, seed)}-{wanted}.json", make, wanted, JSON
-    )
+    name = f"{ModelId(method, seed)}-{store.key('trial', inputs)}.json"
+    return store.make(run.folder / "trials" / name, "trial", inputs, make)
 
 
 def numbers(run: Run, model: nn.Module) -> Mapping[str, list[float]]:

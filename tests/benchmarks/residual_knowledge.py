@@ -51,9 +51,8 @@ import rurklib
 from rurklib.data import digits
 from rurklib.models import build
 from rurklib.residual.counts import Measurement, count
-from rurklib.study.ids import ModelId
 from rurklib.study.models import load_model
-from rurklib.study.run import open_existing
+from rurklib.study.run import ModelId, open_existing
 from rurklib.tensors import evaluating, generator
 from rurklib.train import fit, resolved
 

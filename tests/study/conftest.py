@@ -114,7 +114,7 @@ def shipped() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def nothing_brought():
     """Whatever files these tests bring along, the next find none."""
-    from rurklib.study import brought, source
+    from rurklib.study import brought
 
     before = {kind: dict(brought.registry(kind)) for kind in brought.REGISTRIES}
 
@@ -122,7 +122,7 @@ def nothing_brought():
         for kind, there in before.items():
             brought.registry(kind).clear()
             brought.registry(kind).update(there)
-        for known in (brought.LOADED, brought.GIVEN, source.BROUGHT):
+        for known in (brought.LOADED, brought.GIVEN):
             known.clear()
 
     yield forget

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from rurklib.checks import InputError
-from rurklib.study import books, environment, files
+from rurklib.study import books
+from rurklib.study import run as environment
 from rurklib.study.cli import app, option_names
+from rurklib.study.run import locked
 from rurklib.study.scenario import SCENARIOS
 
 SMALL = {"training.epochs": 1, "references": 2, "draws": 2, "taus": [0.0, 0.2]}
@@ -85,9 +87,9 @@ def test_a_folder_is_locked_by_whatever_name(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "run")
     monkeypatch.chdir(tmp_path / "run")
-    with files.locked(tmp_path / "run"):
+    with locked(tmp_path / "run"):
         for name in (tmp_path / "link", Path(".")):
-            with pytest.raises(InputError, match="in use"), files.locked(name):
+            with pytest.raises(InputError, match="in use"), locked(name):
                 pass
 
 

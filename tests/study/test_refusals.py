@@ -29,8 +29,7 @@ from rurklib.study.books import read
 from rurklib.study.inspector.running_ratio import running
 from rurklib.study.inspector.view import Inspector
 from rurklib.study.readers import cifar10, image_folder, npz, text
-from rurklib.study.run import open_existing, open_run
-from rurklib.study.run_record import flat
+from rurklib.study.run import _flat, open_existing, open_run
 from rurklib.study.sweep import grid
 from rurklib.study.sweep.grid import from_file, from_options
 
@@ -391,7 +390,7 @@ def opened(folder: Path, _) -> None:
 
 def resumed(folder: Path, run, **options) -> None:
     """With the settings that the run was made with."""
-    settings = {**flat(run.described["settings"]), "methods": list(run.scenario.methods)}
+    settings = {**_flat(run.described["settings"]), "methods": list(run.scenario.methods)}
     open_run("digits", folder, seeds=[0], settings=settings, **options)
 
 

@@ -11,8 +11,7 @@ from rurklib import InputError, study
 from rurklib.data import Dataset, forget_part_of_a_class
 from rurklib.models import build
 from rurklib.study import scenario as scenarios
-from rurklib.study.ids import ModelId
-from rurklib.study.run import open_run
+from rurklib.study.run import ModelId, open_run
 from rurklib.study.scenario import SCENARIOS, describe, literal, load, read_settings
 from rurklib.train import fit
 from rurklib.unlearn.layers import last_layers

@@ -20,8 +20,7 @@ import pytest
 
 from rurklib import study
 from rurklib.checks import InputError
-from rurklib.study import books, files
-from rurklib.study.memo import NOTEBOOK
+from rurklib.study import books, store
 from rurklib.study.run import open_run
 
 SMALL = {
@@ -142,7 +141,7 @@ def test_every_file_is_there_with_its_columns(finished):
     direct = 100 - summary.set_index(["method", "seed"]).unlearn_accuracy
     np.testing.assert_allclose(at_zero.sort_index(), direct.sort_index(), atol=1e-6)
     for name in ("split.json", "env.json", "run.json"):
-        assert files.read_json(finished / name)
+        assert store.read_json(finished / name)
     assert len(list((finished / "models").glob("*.safetensors"))) == MODELS + 2  # controls
 
 
@@ -203,7 +202,7 @@ def test_a_deleted_file_brings_back_only_what_depends_on_it(finished, monkeypatc
 
     def without_a_kernel(run, book, values):
         study.unlearn(run)
-        return NOTEBOOK.load(run.folder / "notebooks" / book.path.name)[0]
+        return store.read(run.folder / "notebooks" / book.path.name)[0]
 
     monkeypatch.setattr(books, "_execute", without_a_kernel)
     before, table = stamps(finished), numbers(finished / "summary.csv")

@@ -23,7 +23,7 @@ from rurklib.residual.controls import HELD_OUT, RETAINED, drawn, sampled
 from rurklib.residual.counts import Measurement
 from rurklib.residual.flags import Flag
 from rurklib.residual.measure import named, residual_knowledge
-from rurklib.study import files
+from rurklib.study import store
 from rurklib.study.audit.plain import (
     ALL,
     CHANCE,
@@ -36,7 +36,7 @@ from rurklib.study.audit.plain import (
     rests_on,
     samples_table,
 )
-from rurklib.study.environment import needs
+from rurklib.study.run import needs
 from rurklib.tensors import Bounds, Pair
 
 TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
@@ -190,13 +190,13 @@ def _write(
         "measurement": settings,
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.{files.PARTIAL}."))
+    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.{store.PARTIAL}."))
     try:
-        files.write_json(partial / "audit.json", summary)
-        files.write_frame(partial / "residual_knowledge.csv", result.frame)
-        files.write_frame(partial / "samples.csv", samples)
+        store.write_json(partial / "audit.json", summary)
+        store.write_frame(partial / "residual_knowledge.csv", result.frame)
+        store.write_frame(partial / "samples.csv", samples)
         if controls:
-            files.write_frame(partial / "controls.csv", result.controls)
+            store.write_frame(partial / "controls.csv", result.controls)
         write_page(partial, title, result, samples, summary, controls, exchange)
         partial.chmod(0o755)
         if folder.exists():

@@ -11,7 +11,7 @@ import pandas as pd
 
 from rurklib.residual.exchange import Exchange
 from rurklib.residual.verdict import NO_VERDICT, NONE, OVER, RESIDUAL, Verdict
-from rurklib.study import files
+from rurklib.study import store
 from rurklib.study.audit.plain import Audited, right_in_words
 from rurklib.study.figures.curves import against_references
 from rurklib.study.figures.style import png
@@ -67,7 +67,7 @@ def write_page(
     what = f"Residual knowledge over tau, {title}"
     figure = against_references(result.frame, result.controls, title=what)
     alt = f"{what} (data: residual_knowledge.csv)"
-    files.write(folder / "curves.png", png(figure, alt))
+    store.write(folder / "curves.png", png(figure, alt))
     verdict, settings, k = result.judge("model"), summary["measurement"], len(result.references)
     sizes = settings["samples"]
     setting = (

@@ -29,11 +29,10 @@ from rurklib.residual import statistics
 from rurklib.residual.counts import BLOCK
 from rurklib.residual.inference import accelerate, laid_out
 from rurklib.residual.result import ResidualKnowledge
-from rurklib.study import files
-from rurklib.study.ids import ModelId
+from rurklib.study import store
 from rurklib.study.measurement import residual
 from rurklib.study.models import load_models
-from rurklib.study.run import Run
+from rurklib.study.run import ModelId, Run
 from rurklib.tensors import generator
 
 TITLE = "Perturbation inspector"
@@ -290,13 +289,13 @@ def export(
     ``folder`` is the run's. The same view exported again replaces its picture and its row.
     """
     picture, table = folder / "inspect" / f"{name_of(view)}.png", folder / "inspect" / TABLE
-    files.write(picture, side_by_side(pictures))
+    store.write(picture, side_by_side(pictures))
     row = pd.DataFrame([{"file": picture.name, **row_of(view, classes)}])
     with FileLock(table.parent / f".{TABLE}.lock"):
         if table.exists():
             kept = pd.read_csv(table, keep_default_na=False)
             row = pd.concat([kept[kept.file != picture.name], row], ignore_index=True)
-        files.write_frame(table, row)
+        store.write_frame(table, row)
     return picture, table
 
 

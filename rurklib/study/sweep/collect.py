@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from rurklib.study import files, report
+from rurklib.study import report, store
 from rurklib.study.sweep.grid import Cell, Plan, text
 
 Record = dict[str, Any]  # what cell.json says
@@ -24,8 +24,8 @@ SHOWN = 200  # thumbnails; a page with more is slow to open
 
 def write(plan: Plan, records: Sequence[Record]) -> None:
     """Write results.csv, cells.csv and index.html."""
-    files.write_frame(plan.out / "results.csv", results(plan, records))
-    files.write_frame(plan.out / "cells.csv", states_table(plan, records))
+    store.write_frame(plan.out / "results.csv", results(plan, records))
+    store.write_frame(plan.out / "cells.csv", states_table(plan, records))
     report.page(plan.out / "index.html", *_page(plan, records))
 
 
@@ -112,5 +112,5 @@ def _linked(plan: Plan, place: str, table: pd.DataFrame) -> pd.DataFrame:
 def _alt(picture: Path, about: str) -> str:
     """The alternative text that was saved beside a figure, if any."""
     path = picture.with_suffix(".json")
-    saved = files.read_json(path).get("alt", "") if path.exists() else ""
+    saved = store.read_json(path).get("alt", "") if path.exists() else ""
     return str(saved) or f"{picture.stem} of {about}"

@@ -1,7 +1,6 @@
 """Which cells: named groups of parameters and their values, checked against the notebook."""
 
 import ast
-import functools
 import hashlib
 import itertools
 import json
@@ -13,7 +12,7 @@ from typing import Any
 import yaml
 
 from rurklib.checks import InputError
-from rurklib.study import memo, source
+from rurklib.study import store
 from rurklib.study.books import NO_MATTER, Notebook, Parameter, check_names
 from rurklib.study.scenario import read_seeds
 
@@ -136,25 +135,13 @@ def key_of(book: Notebook, code: str, parameters: Mapping[str, Any]) -> str:
     that say where and how. Files that the notebook reads and other packages' versions are not.
     """
     matter = {name: value for name, value in parameters.items() if name not in NO_MATTER}
-    return memo.digest({"book": book.python, "code": code, "given": matter})
+    return store.checksum({"book": book.python, "code": code, "given": matter})
 
 
 def code_of(book: Notebook) -> str:
-    """A hash of the modules of this package that a notebook imports, at any depth, and of the
-    user's files that its kernel loads, as they are now.
-
-    Those that only draw are left out, so that a nicer plot makes nobody compute again; the figures
-    of a finished cell are those of its day.
-    """
-    paths = [*sorted(source.FOLDER.rglob("*.py")), *map(Path, book.brought)]
-    package = b"".join(path.read_bytes() for path in paths)
-    return _code_of(book.python, hashlib.sha256(package).hexdigest(), book.brought)
-
-
-@functools.cache
-def _code_of(python: str, package: str, brought: tuple[str, ...]) -> str:
-    source.read_again()
-    return source.source_of_text(python, without=DRAWING, brought=brought)
+    """A hash of the package's code and of the plugins that the notebook's kernel loads."""
+    plugins = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in book.brought]
+    return store.key("cell", {"plugins": plugins}, here=False)
 
 
 def _check_parameters(book: Notebook, names: Iterable[str]) -> None:

@@ -22,9 +22,9 @@ from tqdm import tqdm
 
 from rurklib import checks
 from rurklib.checks import InputError
-from rurklib.study import books, files
+from rurklib.study import books, store
 from rurklib.study.books import Notebook
-from rurklib.study.environment import needs
+from rurklib.study.run import locked, needs
 from rurklib.study.sweep import collect, grid
 from rurklib.study.sweep.collect import CELL, DONE, FAILED, ROWS, Record, read_rows
 from rurklib.study.sweep.grid import Cell, Groups, Plan, code_of, key_of
@@ -48,7 +48,7 @@ def plan(notebook: Path, groups: Groups, out: Path) -> Plan:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not (out / SWEEP).exists():
             raise InputError(f"{out} is not empty and not a sweep; choose another --out")
-        there = files.read_json(out / SWEEP).get("notebook")
+        there = store.read_json(out / SWEEP).get("notebook")
         if there != book.path.name:
             raise InputError(f"{out} is a sweep of {there}; choose another --out")
     return planned
@@ -75,9 +75,9 @@ def run(plan: Plan, jobs: int = 1, scheduler: str | None = None) -> list[Record]
     scheduler answers.
     """
     checks.count("jobs", jobs)
-    with files.locked(plan.out), _connected(scheduler) as client:
+    with locked(plan.out), _connected(scheduler) as client:
         (plan.out / DONE).mkdir(parents=True, exist_ok=True)
-        files.write_json(plan.out / SWEEP, {"notebook": plan.book.path.name})
+        store.write_json(plan.out / SWEEP, {"notebook": plan.book.path.name})
         before = zip(plan.cells, states(plan), strict=True)
         todo = [cell for cell, record in before if record["status"] != "done"]
         ended: dict[str, Record] = {}
@@ -155,7 +155,7 @@ def execute(cell: Cell, out: Path, book: Notebook) -> Record:
 def _record(folder: Path) -> Record | None:
     """What a cell's folder says of it, if it is there whole."""
     try:
-        record = files.read_json(folder / CELL)
+        record = store.read_json(folder / CELL)
         there = record["status"] == "failed" or (folder / ROWS).exists()
     except (InputError, KeyError, OSError):
         return None
@@ -168,13 +168,13 @@ def _failure(cell: Cell, error: str, message: str) -> Record:
 
 
 def _attempt(cell: Cell, out: Path, book: Notebook) -> Record:
-    folder = out / DONE / f".{cell.key}.{files.PARTIAL}.{uuid.uuid4().hex}"
+    folder = out / DONE / f".{cell.key}.{store.PARTIAL}.{uuid.uuid4().hex}"
     began = time.perf_counter()
     try:
         (folder / "out").mkdir(parents=True)
         record = _run(cell, folder, book)
         record["seconds"] = round(time.perf_counter() - began, 2)
-        files.write_json(folder / CELL, record)
+        store.write_json(folder / CELL, record)
         return _keep(cell, out, folder, record)
     except OSError as error:  # such as a full disk
         return _failure(cell, type(error).__name__, str(error))

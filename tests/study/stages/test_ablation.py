@@ -7,8 +7,8 @@ import torch
 
 from rurklib import InputError, perturb, residual_knowledge, unlearn
 from rurklib.study.ablation import ablate, matched_radius, shared_run
-from rurklib.study.ids import ModelId
 from rurklib.study.models import load_models
+from rurklib.study.run import ModelId
 from rurklib.study.scenario import SCENARIOS
 from rurklib.unlearn.contract import defaults
 

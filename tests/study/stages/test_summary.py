@@ -9,7 +9,7 @@ import pytest
 from rurklib import InputError, metrics, study
 from rurklib.metrics.registry import METRICS, metric
 from rurklib.metrics.shadow_models import klom
-from rurklib.study import files
+from rurklib.study import store
 from rurklib.study.report import results_table
 from rurklib.study.run import open_existing, open_run
 from rurklib.study.summary import columns, summarise
@@ -65,7 +65,7 @@ def test_klom_is_beside_the_other_references(run, summary):
 def test_seconds_are_those_of_the_making_and_their_share_that_of_retraining(run, summary):
     rows = summary.set_index(["method", "seed"])
     for name in run.trained + run.unlearned:
-        record = files.load_weights(run.checkpoint(name))[2]
+        record = store.read(run.checkpoint(name))[0].record
         assert rows.seconds[tuple(name)] == pytest.approx(record["seconds"])
     retrain = rows.seconds["Re-train"].mean()
     np.testing.assert_allclose(rows.share_of_retrain, rows.seconds / retrain)

@@ -11,9 +11,8 @@ import torch
 from rurklib.metrics.accuracy import accuracy
 from rurklib.residual.counts import count
 from rurklib.study import tuning as tune
-from rurklib.study.ids import ModelId
 from rurklib.study.models import load_models, train
-from rurklib.study.run import open_run
+from rurklib.study.run import ModelId, open_run
 from rurklib.study.scenario import SCENARIOS
 from rurklib.study.tuning import trials
 from rurklib.unlearn.contract import METHODS, SEARCH, check, defaults, unlearn

@@ -11,8 +11,8 @@ from rurklib.residual.counts import Counts, Measurement
 from rurklib.residual.exchange import ALIKE, SURER
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import STATISTICS, combined
-from rurklib.study.ids import ModelId
 from rurklib.study.report import findings_table, in_seeds
+from rurklib.study.run import ModelId
 
 
 def counts(recognised):

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from rurklib.study import books, source
+from rurklib.study import books
 
 PARAMETERS = """\
 tau: float = 0.03  # radius
