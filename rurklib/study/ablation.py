@@ -134,7 +134,7 @@ def shared_run(
     folder = Path(shared) / f"{scenario}-{store.checksum(plain)[:10]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
-        run = open_run(scenario, folder, seeds=[seed], settings=chosen, jobs=jobs, brought=[])
+        run = open_run(scenario, folder, seeds=[seed], settings=chosen, jobs=jobs, plugins=[])
         train(run)
     return run
 

@@ -35,7 +35,7 @@ from rurklib.residual import ResidualKnowledge
 from rurklib.residual.controls import HELD_OUT, RETAINED, drawn
 from rurklib.residual.counts import Measurement
 from rurklib.residual.statistics import MIN_REFERENCES, p_value, predict, spread
-from rurklib.study import brought, store
+from rurklib.study import extend, store
 from rurklib.study.measurement import SIDES, by_p, samples
 from rurklib.study.models import checksums, load_model, load_models, parallel
 from rurklib.study.run import ModelId, Run
@@ -151,7 +151,7 @@ def _keys(run: Run, names: Sequence[ModelId], asked: Mapping[str, Any]) -> dict[
     """What each model's numbers depend on."""
     seen = checksums(run, [*run.trained, *(n for n in names if n.method not in EVASIVE)])
     common = {"net": run.scenario.model, "split": run.split, **asked}
-    common |= brought.code(run.scenario.model, run.scenario.perturbations[0], *ATTACKS)
+    common |= extend.code(run.scenario.model, run.scenario.perturbations[0], *ATTACKS)
     keys = {}
     for name in names:
         parents = [*_originals(run, name), name]

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from rurklib.checks import InputError, one_of
-from rurklib.study import brought, store
+from rurklib.study import extend, store
 from rurklib.study.run import Run
 
 OUTPUTS = "outputs.json"
@@ -54,7 +54,6 @@ class Notebook:
     python: str  # the statements of the code cells
     parameters: Mapping[str, Parameter]
     metadata: Mapping[str, Any]  # what it says about itself under "rurk"
-    brought: tuple[str, ...]  # files of the user's that its kernel loads first
 
 
 def folder() -> Path:
@@ -94,7 +93,6 @@ def read(path: Path) -> Notebook:
         python="\n".join(map(ast.unparse, [first, *rest])),
         parameters={p.name: p for p in map(_parameter, first.body) if p},
         metadata=book.metadata.get("rurk", {}),
-        brought=tuple(brought.LOADED),
     )
 
 
@@ -164,10 +162,10 @@ def execute(book: Notebook, target: Path, parameters: Mapping[str, Any]) -> Any:
     from traitlets.config import Config
 
     target.write_text(book.text, encoding="utf-8")
-    loads = f"__import__('rurklib.study.brought', fromlist='_').give({list(book.brought)})"
+    loads = f"__import__('rurklib.study.extend', fromlist='_').load({list(extend.LOADED)})"
     more = ["--IPKernelApp.log_level=CRITICAL"]  # at Ctrl-C neither it nor papermill has a say
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
-    more += [f"--IPKernelApp.exec_lines={loads}"] if book.brought else []
+    more += [f"--IPKernelApp.exec_lines={loads}"] if extend.LOADED else []
     with tempfile.TemporaryDirectory() as sockets:
         # Sockets in a private folder, where the system has such: TCP ports are open to everyone on
         # the machine, and kernels that start at once may ask for the same one.
@@ -231,7 +229,7 @@ def run_notebooks(
     for number, (book, values) in enumerate(given, start=1):
         target, stem = run.folder / "notebooks" / book.path.name, book.path.stem
         step = f"[{number}/{len(given)}] {stem}"
-        inputs = {"cells": book.cells, "run": run.described, "plugins": run.brought}
+        inputs = {"cells": book.cells, "run": run.described, "plugins": list(run.plugins)}
         inputs["given"] = {k: v for k, v in values.items() if k not in NO_MATTER}
         wanted, outputs = store.key("notebook", inputs), read_outputs(run)
         damaged = damaged_outputs(run, outputs.get(stem, {}))

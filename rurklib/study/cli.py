@@ -241,6 +241,7 @@ def sweep(
     jobs: Jobs = 1,
     scheduler: Annotated[str | None, RUNNING, Parameter(metavar="tcp://HOST:PORT")] = None,
     dry_run: Flag = False,
+    plugins: Plugins = (),
 ) -> None:
     """Execute a notebook for every cell of a grid; whatever is finished is skipped.
 
@@ -258,14 +259,17 @@ def sweep(
         jobs: Cells executed at a time.
         scheduler: A Dask cluster that executes them.
         dry_run: Show the grid and what is finished; run nothing.
+        plugins: A file of your own methods, perturbations, nets ...; several times if need be.
     """
     from rurklib.checks import InputError
+    from rurklib.study import extend
     from rurklib.study.run import needs
 
     needs("papermill", "tqdm", "yaml", extra="study")
     from rurklib.study.sweep import collect, run
     from rurklib.study.sweep import grid as grids
 
+    extend.load(plugins)
     if seeds is not None and any(text.partition("=")[0].strip() == "seed" for text in grid):
         raise InputError(f"--grid has seed, and --seeds is {seeds}: give one of them")
     if bool(grid) == bool(groups) and not (seeds and not grid):
@@ -342,7 +346,9 @@ def audit(
         expect_chance: References may be at chance, as after forgetting a whole class.
         fail_on: Exit 1 for residual, over-forgotten, treated-differently, no-verdict or flags.
     """
-    give(plugins)
+    from rurklib.study import extend
+
+    extend.load(plugins)
     from rurklib.checks import InputError, one_of
     from rurklib.residual.exchange import LESS_SURE, SURER
     from rurklib.residual.verdict import NO_VERDICT, OVER, RESIDUAL
@@ -488,7 +494,9 @@ def scenarios(name: str | None = None, /, *, plugins: Plugins = ()) -> None:
     Args:
         name: The scenario whose settings are listed.
     """
-    give(plugins)
+    from rurklib.study import extend
+
+    extend.load(plugins)
     from rurklib.checks import one_of
     from rurklib.study.scenario import SCENARIOS, describe
 
@@ -528,26 +536,19 @@ def compare(*folders: Path, out: Out | None = None) -> None:
         store.write_frame(out, rows)
 
 
-def give(plugins: Sequence[Path]) -> None:
-    """Load the files of ``--with``: runs that are begun from now on have them."""
-    from rurklib.study import brought
-
-    brought.give(plugins)
-
-
 def chosen(
     seeds: str | None, file: Path | None, changes: Sequence[str], plugins: Sequence[Path]
 ) -> dict[str, Any]:
     """The options that say which study is meant, as keywords of ``open_run``."""
-    give(plugins)
-    from rurklib.study import brought
+    from rurklib.study import extend
     from rurklib.study.scenario import read_seeds, read_settings
 
+    extend.load(plugins)
     settings = read_settings(file) if file else {}
     return {
         "seeds": None if seeds is None else read_seeds(seeds),
         "settings": settings | dict(map(setting, changes)),
-        "brought": brought.given(),
+        "plugins": list(plugins) or None,
     }
 
 

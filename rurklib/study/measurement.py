@@ -23,7 +23,7 @@ from rurklib.residual.counts import BLOCK, Counts, Measurement, count
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.statistics import log_odds
 from rurklib.residual.verdict import STATISTICS, Verdict
-from rurklib.study import brought, store
+from rurklib.study import extend, store
 from rurklib.study.models import checksums, load_model, load_models, parallel
 from rurklib.study.run import ModelId, Run
 from rurklib.tensors import as_float, generator
@@ -65,7 +65,7 @@ class Question:
         x, y = samples(self.run, self.part)
         common = {"samples": store.checksum([x, y]), "asked": self.asked}
         common |= {"net": self.run.scenario.model}
-        common |= brought.code(self.run.scenario.model, self.asked.perturbation)
+        common |= extend.code(self.run.scenario.model, self.asked.perturbation)
 
         def wanted(name: ModelId) -> str:
             seen = {str(m): weights[m] for m in (name, *self._others)}

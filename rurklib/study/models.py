@@ -13,8 +13,7 @@ from rurklib import checks, tensors
 from rurklib.data import Dataset, Split, rehearsed
 from rurklib.models import transfer
 from rurklib.perturb import gaussian
-from rurklib.study import brought, store
-from rurklib.study.brought import Carried
+from rurklib.study import extend, store
 from rurklib.study.run import PRETRAIN, SAME_PRIOR, SMOOTHED, ModelId, Run, surroundings
 from rurklib.study.store import Checkpoint
 from rurklib.tensors import finite, generator
@@ -139,7 +138,7 @@ def ship(run: Run) -> list[ModelId]:
 
     Raises InputError if one came from the package, or if the run has plugins.
     """
-    if run.brought or shipped_models(run):
+    if run.plugins or shipped_models(run):
         raise checks.InputError(f"{run.folder}: expected a run without plugins, begun by --fresh")
     names = [ModelId.parse(path.stem) for path in sorted((run.folder / "models").glob("[!.]*"))]
     for old in store.TRAINED.glob("*.safetensors"):
@@ -186,7 +185,7 @@ def key_of(run: Run, name: ModelId, *, here: bool = True) -> str:
     """The key of a model's weights; ``here``: in this run, else wherever they are made."""
     s, (method, seed) = run.scenario, name
     inputs = {"method": method, "seed": seed, "split": run.split.digest, "net": s.model}
-    inputs |= brought.code(s.model, method)
+    inputs |= extend.code(s.model, method)
     if parent := parent_of(run, name):
         inputs["parent"] = key_of(run, parent, here=False)
     if method in METHODS:
@@ -261,13 +260,17 @@ def unlearned(
 ) -> nn.Module:
     """The Original of ``seed`` unlearned with some values of a method's hyper-parameters; nothing
     is kept. ``unlearning_seed`` is the method's, where it isn't Original's."""
-    return METHODS[method](
+    original, pairs = (
         load_model(run, ModelId("Original", seed)),
-        run.pair("retain"),
-        run.pair("forget"),
-        seed=seed if unlearning_seed is None else unlearning_seed,
-        **{**values, **_context(run, method)},
+        map(run.pair, ("retain", "forget")),
     )
+    seed = seed if unlearning_seed is None else unlearning_seed
+    try:
+        return METHODS[method](original, *pairs, seed=seed, **values, **_context(run, method))
+    except SystemExit as error:  # a plugin's method must not end a study as if all was well
+        raise checks.InputError(
+            f"{method} raised {error!r}: expected the unlearned model"
+        ) from None
 
 
 def _context(run: Run, method: str) -> dict[str, Any]:
@@ -344,7 +347,7 @@ def parallel(
     """
     began = said = time.perf_counter()
     jobs = min(run.jobs, len(tasks))
-    work = ((Carried(), run.scenario.threads, *task) for task in tasks)
+    work = ((list(extend.LOADED), run.scenario.threads, *task) for task in tasks)
     if jobs <= 1:
         stream = (_task(*item) for item in work)
     else:
@@ -363,7 +366,8 @@ def parallel(
     return results
 
 
-def _task(_: Carried, threads: int, function: Callable[..., Any], arguments: tuple) -> Any:
+def _task(plugins: list[str], threads: int, function: Callable[..., Any], arguments: tuple) -> Any:
+    extend.load(plugins)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -10,7 +10,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -23,7 +23,7 @@ from rurklib import checks
 from rurklib.data import ANY, Dataset, Split, forget_part_of_a_class, rehearsed
 from rurklib.models import build
 from rurklib.study import store
-from rurklib.study.brought import joined, of_run
+from rurklib.study.extend import extended, of_run
 from rurklib.study.scenario import SCENARIOS, Scenario
 
 FORMAT = 2  # of a run folder; raised when older folders can't be read any more
@@ -62,7 +62,7 @@ class Run:
     seeds: tuple[int, ...]
     jobs: int = 1
     rehearsal: bool = False  # for tuning: the same kind of request about other samples
-    brought: Mapping[str, Any] = field(default_factory=dict)  # the user's files, as in run.json
+    plugins: Sequence[Mapping[str, str]] = ()  # path and SHA-256 of each
     trained_here: bool = False  # no model is taken from the package
 
     @cached_property
@@ -173,7 +173,7 @@ class Run:
             settings.pop("methods")  # that is what it looks for
         kind, name = "rehearsal" if self.rehearsal else "study", self.scenario.name
         said = {"format": FORMAT, "kind": kind, "scenario": name, "settings": settings}
-        return {**said, **self.brought, **({"trained_here": True} if self.trained_here else {})}
+        return {**said, "plugins": list(self.plugins), "trained_here": self.trained_here}
 
     def table(self, name: str) -> Path:
         """A table that an earlier notebook wrote; a missing one is an error."""
@@ -205,7 +205,7 @@ def open_run(
     fresh: bool = False,
     rehearsal: bool = False,
     dry: bool = False,
-    brought: Sequence[str | Path] | None = None,
+    plugins: Sequence[str | Path] | None = None,
 ) -> Run:
     """Open or begin a run in the folder ``out``.
 
@@ -214,9 +214,9 @@ def open_run(
     earlier run of this scenario in ``out`` away, and no other folder, and takes no model from the
     package; ``rehearsal`` forgets other samples than a study would, for
     :mod:`rurklib.study.tuning`; ``dry`` checks the choices and the folder, reads no data and
-    writes nothing. ``brought`` are files of your own, executed, whose methods and laws stand beside
-    the scenario's; None: those of the run that is in ``out``, of a new run those that the command
-    was given (``--with``).
+    writes nothing. ``plugins`` are files of your own (:mod:`rurklib.study.extend`), whose methods
+    and perturbations stand beside the scenario's; None: those of the run that is in ``out``, of a
+    new run all that are loaded.
 
     Raises InputError, before anything is written, for unknown names or values, data that can't be
     used, or if ``out`` is not empty and not a run of this scenario with these settings (with
@@ -224,9 +224,9 @@ def open_run(
     """
     record = Path(out) / RECORD
     earlier = recorded(Path(out))
-    plugins = of_run(earlier, brought, fresh)
+    known = of_run(earlier, plugins, fresh)
     base = SCENARIOS[checks.one_of("scenario", scenario, SCENARIOS)]
-    chosen = joined(base, settings or {}, plugins)
+    chosen = extended(base, settings or {}, known)
     seeds = chosen.seeds if seeds is None else seeds
     if isinstance(seeds, int) or not len(seeds) or len(set(seeds)) < len(seeds):
         raise checks.InputError(f"seeds = {seeds!r}: expected different whole numbers, e.g. 0,1,2")
@@ -238,7 +238,7 @@ def open_run(
         )
     trained_here = fresh or bool(earlier and earlier.get("trained_here"))
     jobs = checks.count("jobs", jobs)
-    run = Run(Path(out), chosen, tuple(seeds), jobs, rehearsal, plugins, trained_here)
+    run = Run(Path(out), chosen, tuple(seeds), jobs, rehearsal, known, trained_here)
     if earlier:
         _check_same(run, earlier, fresh)
     if dry:
@@ -250,11 +250,11 @@ def open_run(
         shutil.rmtree(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)
     store.tidy(run.folder)
-    if brought is not None or not earlier:
+    if plugins is not None or not earlier:
         store.save(record, run.described, "run")
     _ = run.split  # written, or read and checked
     seen = {"threads_per_job": chosen.threads, "seeds": run.seeds, "split_seed": chosen.split_seed}
-    seen |= {"reference_seeds": chosen.reference_seeds, **plugins}
+    seen |= {"reference_seeds": chosen.reference_seeds, "plugins": known}
     store.write_json(run.folder / "env.json", {**surroundings(run.device), **seen})
     return run
 
@@ -270,11 +270,11 @@ def open_existing(folder: str | Path) -> Run:
         raise checks.InputError(
             f"{folder} is not a run with models: expected a run; make one with: rurk study"
         )
-    plugins = of_run(earlier)
+    plugins = of_run(earlier, None, False)
     scenario = SCENARIOS[checks.one_of("scenario", earlier["scenario"], SCENARIOS)]
     settings = earlier["settings"]
     chosen = {**_flat(settings), "methods": list(settings.get("methods", {}))}
-    run = Run(folder, joined(scenario, chosen, plugins), tuple(seeds), brought=plugins)
+    run = Run(folder, extended(scenario, chosen, plugins), tuple(seeds), plugins=plugins)
     _check_same(run, earlier)
     return run
 

@@ -35,7 +35,7 @@ from rurklib import checks
 from rurklib.metrics.accuracy import accuracy
 from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.counts import Measurement, count
-from rurklib.study import brought, store
+from rurklib.study import extend, store
 from rurklib.study.models import load_model, load_models, parallel, train, unlearned
 from rurklib.study.run import ModelId, Run
 from rurklib.study.scenario import literal
@@ -185,7 +185,7 @@ def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mappin
         "taus": run.scenario.taus,
         "perturbation": random_law(run),
         "values": {**defaults(method), **values},
-        **brought.code(random_law(run), method),
+        **extend.code(random_law(run), method),
     }
 
     def make() -> Mapping[str, list[float]]:

@@ -78,8 +78,10 @@ def method(
                 values["sgd"] = replace(sgd, precision=precision, **own)
             start = copy.deepcopy(model)
             with seeded(seed):
-                out = algorithm(start, retain, forget, seed=seed, **values).eval()
-            if not finite(out):
+                out = algorithm(start, retain, forget, seed=seed, **values)
+            if not isinstance(out, nn.Module):
+                raise checks.InputError(f"{name} returned {out!r}: expected the unlearned model")
+            if not finite(out.eval()):
                 mend = f"lr (of a study: --set {name}.lr=0.01)" if learning else "change"
                 raise Diverged(
                     f"{name} seed {seed} diverged: its weights aren't finite; try a smaller {mend}"

@@ -105,25 +105,25 @@ README = Path(__file__).parents[2] / "rurklib" / "README.md"
 
 
 @pytest.fixture(scope="session")
-def shipped() -> dict[str, str]:
+def examples() -> dict[str, str]:
     """The worked examples of rurklib/README.md: folder and name of the file, and its text."""
     blocks = re.findall(r"^```python\n# (\S+)\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
     return {"/".join(Path(name).parts[-2:]): text for name, text in blocks}
 
 
 @pytest.fixture(scope="module")
-def nothing_brought():
-    """Whatever files these tests bring along, the next find none."""
-    from rurklib.study import brought
+def no_plugins():
+    """Whatever plugins these tests load, the next find none."""
+    from rurklib.study import extend
 
-    before = {kind: dict(brought.registry(kind)) for kind in brought.REGISTRIES}
+    before = {kind: dict(extend.registry(kind)) for kind in extend.REGISTRIES}
 
     def forget() -> None:
         for kind, there in before.items():
-            brought.registry(kind).clear()
-            brought.registry(kind).update(there)
-        for known in (brought.LOADED, brought.GIVEN):
-            known.clear()
+            extend.registry(kind).clear()
+            extend.registry(kind).update(there)
+        extend.LOADED.clear()
+        extend.load([])
 
     yield forget
     forget()

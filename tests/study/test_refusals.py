@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 
 from rurklib import study
 from rurklib.checks import InputError
-from rurklib.study import brought
+from rurklib.study import extend
 from rurklib.study import tuning as tune
 from rurklib.study.books import read
 from rurklib.study.inspector.running_ratio import running
@@ -256,35 +256,6 @@ def images(harm):
     return ask
 
 
-def brings(code: str):
-    """A file of a user's; whatever it is, nothing of it stays."""
-
-    def ask(_, folder: Path) -> None:
-        (folder / "mine.py").write_text(code)
-        before = {kind: dict(brought.registry(kind)) for kind in brought.REGISTRIES}
-        try:
-            brought.load(folder / "mine.py")
-        finally:
-            assert {kind: dict(brought.registry(kind)) for kind in brought.REGISTRIES} == before
-            assert str(folder / "mine.py") not in brought.LOADED
-
-    return ask
-
-
-METHOD = """from rurklib.unlearn.contract import method
-
-@method({!r})
-def mine(model, retain, forget, *, seed):
-    return model
-"""
-METRIC = """from rurklib.metrics.registry import metric
-
-@metric({}=("A", 1))
-def mine(model):
-    return 1.0
-"""
-
-
 CALLS = [
     (swept("tau=much"), "tau = 'much': expected a float value such as 0.03"),
     (swept("name=1"), "name = 1: expected a str value such as 'plain'; put quotes"),
@@ -329,18 +300,7 @@ CALLS = [
     (lambda _, folder: cifar10(folder), "reads no CIFAR10 there | check path or the network"),
     (lambda _, folder: cifar10(folder / "none.npz"), "No such file"),
     # files of a user's code
-    (brings("x = 1\nraise ValueError('no')\n"), "mine.py | (no): mend its line 2"),
-    (brings("import nothing_like_it\n"), "No module named 'nothing_like_it'): mend its line 1"),
-    (brings("raise SystemExit(0)\n"), "(0): mend its line 1"),
-    (brings("x = 1\n"), "registers nothing"),
-    (brings(METHOD.format("GD")), "the method 'GD' is there already"),
-    (brings(METHOD.format("a/b")), "the method 'a/b': expected letters"),
-    (brings(METRIC.format("mia")), "the column 'mia' is there already"),
-    (
-        brings("from rurklib import PERTURBATIONS\nPERTURBATIONS['x'] = len\n"),
-        "give Perturbation(...)",
-    ),
-    (lambda _, folder: brought.load(folder / "none.py"), "expected a Python file of yours"),
+    (lambda _, folder: extend.load([folder / "none.py"]), "expected a Python file of yours"),
 ]
 
 

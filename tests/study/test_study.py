@@ -37,7 +37,7 @@ SMALL["methods"] = SOME
 METHODS = ["Original", "Re-train", *SOME, "Unsure"]
 MODELS = len(SOME) + 1 + 1 + 3
 FEW = {**SMALL, "methods": ["GD", "RURK"]}
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("nothing_brought")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_plugins")]
 
 
 def command(out: Path, settings: dict, jobs: int = 1) -> list[str]:
@@ -54,13 +54,13 @@ def rurk(out: Path, settings: dict, **kw) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory, shipped) -> tuple[Path, dict[str, int]]:
+def killed(tmp_path_factory, examples) -> tuple[Path, dict[str, int]]:
     """A run that was stopped (Ctrl-C) when its first models were there, killed when there were
     more, and then finished by a command that doesn't name the file that was brought along; and when
     those models were written."""
     out = tmp_path_factory.mktemp("runs") / "digits"
     own = out.with_name("unsure.py")
-    own.write_text(shipped["unlearn/unsure.py"])
+    own.write_text(examples["unlearn/unsure.py"])
     for end in (signal.SIGINT, signal.SIGKILL):
         before = len(list((out / "models").glob("*.safetensors")))
         process = subprocess.Popen(

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from rurklib.checks import InputError, logits, number
 from rurklib.residual.flags import flag
-from rurklib.study.brought import executed
+from rurklib.study.extend import executed
 from rurklib.study.readers import read_indices, read_samples, said
 from rurklib.tensors import Pair, copies, seeded
 from rurklib.tensors import logits as all_logits
@@ -113,7 +113,7 @@ def build_function(spec: str) -> Callable[[], nn.Module]:
         raise InputError(f"{path} does not exist: check the path of the model's code")
     sys.path.insert(0, str(path.resolve().parent))  # its own imports, as python m.py would
     try:
-        module = executed(path, f"rurk_audited_{path.stem}", path.read_bytes())
+        module = executed(path, f"rurk_audited_{path.stem}")
     finally:
         sys.path.pop(0)
     function = getattr(module, name, None)

@@ -1,7 +1,6 @@
 """Which cells: named groups of parameters and their values, checked against the notebook."""
 
 import ast
-import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import yaml
 
 from rurklib.checks import InputError
-from rurklib.study import store
+from rurklib.study import extend, store
 from rurklib.study.books import NO_MATTER, Notebook, Parameter, check_names
 from rurklib.study.scenario import read_seeds
 
@@ -140,7 +139,7 @@ def key_of(book: Notebook, code: str, parameters: Mapping[str, Any]) -> str:
 
 def code_of(book: Notebook) -> str:
     """A hash of the package's code and of the plugins that the notebook's kernel loads."""
-    plugins = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in book.brought]
+    plugins = [plugin.sha256 for plugin in extend.LOADED.values()]
     return store.key("cell", {"plugins": plugins}, here=False)
 
 
