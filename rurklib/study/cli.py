@@ -6,6 +6,7 @@ import what they need when they run.
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import math
@@ -164,7 +165,7 @@ def run_study(planned: Any, choices: dict[str, Any], fresh: bool, tables_only: b
         given = {"scenario": name, "seeds": list(run.seeds), "jobs": run.jobs}
         given |= {"out": str(run.folder.resolve()), "settings": choices["settings"]}
         try:
-            books.run_notebooks(run, given, say=print)
+            books.run_notebooks(run, given, say=functools.partial(print, flush=True))
         except books.NotebookFailed as error:
             stop(error, 1)
     verdicts, summary = (pd.read_csv(run.folder / f"{n}.csv") for n in ("verdicts", "summary"))
@@ -585,6 +586,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command ``rurk``: whatever ends it is one line and an exit code."""
     try:
         app(arguments, print_error=False, exit_on_error=False, result_action="return_value")
+        sys.stdout.flush()
     except CycloptsError as error:
         stop(" ".join(str(error).split()), 2)
     except KeyboardInterrupt:
