@@ -1,6 +1,7 @@
 """The models of a run: each trained or unlearned once and kept as a checkpoint, or taken from the
 package; several tasks at a time."""
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -93,8 +94,7 @@ def _find(run: Run, name: ModelId) -> Checkpoint | None:
     if (found := store.find(path, key_of(run, name))) is not None or run.trained_here:
         return found
     if (shipped := store.find_shipped(key_of(run, name, here=False))) is not None:
-        store.save(path, Checkpoint(shipped.weights, {**shipped.record, "shipped": True}),
-                   key_of(run, name))  # fmt: skip
+        store.save(path, shipped, key_of(run, name))
     return shipped
 
 
@@ -114,23 +114,20 @@ def checksums(run: Run, names: Sequence[ModelId]) -> dict[ModelId, str]:
 
 
 def record_of(run: Run, name: ModelId) -> Mapping[str, Any]:
-    """Facts about a model that is there: seconds, and "shipped" if it came with the package."""
+    """Facts about a model that is there: seconds, and "made_on" if it came with the package."""
     load_models(run, [name])
     return store.read(run.checkpoint(name))[0].record
 
 
 def shipped_models(run: Run) -> str:
-    """How many of the models in a run's folder came with the package and where they were trained,
+    """How many of the models in a run's folder came with the package, and where those were trained,
     in a sentence; "" if none did."""
-    paths = list((run.folder / "models").glob("[!.]*.safetensors"))
-    count = sum("shipped" in store.read(path)[0].record for path in paths)
-    if not count:
+    paths = (run.folder / "models").glob("[!.]*.safetensors")
+    made_on = [store.read(path)[0].record.get("made_on") for path in paths]
+    where = [text for text in made_on if text]
+    if not where:
         return ""
-    made = store.read_json(store.TRAINED / "keys.json")["made"]
-    return (
-        f"{count} of {len(paths)} models came with the package; they were trained on "
-        f"{made['processor']}, torch {made['torch']}, commit {made['git']}"
-    )
+    return f"{len(where)} of {len(made_on)} models came with the package, trained on {where[0]}"
 
 
 def ship(run: Run) -> list[ModelId]:
@@ -140,15 +137,15 @@ def ship(run: Run) -> list[ModelId]:
     """
     if run.plugins or shipped_models(run):
         raise checks.InputError(f"{run.folder}: expected a run without plugins, begun by --fresh")
-    names = [ModelId.parse(path.stem) for path in sorted((run.folder / "models").glob("[!.]*"))]
-    for old in store.TRAINED.glob("*.safetensors"):
-        old.unlink()
+    names = [ModelId.parse(path.stem) for path in (run.folder / "models").glob("[!.]*")]
+    shutil.rmtree(store.TRAINED, ignore_errors=True)
+    facts = surroundings(run.device)
+    made_on = f"{facts['processor']}, torch {facts['torch']}, commit {facts['git']}"
     for name in names:
         model, _ = store.read(run.checkpoint(name))
-        store.save(store.TRAINED / f"{name}.safetensors", model, "")
-    keys = {key_of(run, name, here=False): str(name) for name in names}
-    made = surroundings(run.device)
-    store.write_json(store.TRAINED / "keys.json", {"models": keys, "made": made})
+        model = Checkpoint(model.weights, {**model.record, "made_on": made_on})
+        key = key_of(run, name, here=False)
+        store.save(store.TRAINED / f"{key}.safetensors", model, "")
     return names
 
 

@@ -95,10 +95,9 @@ def find(path: Path, wanted: str) -> Any:
 
 
 def find_shipped(wanted: str) -> Checkpoint | None:
-    """The model of this key (``here=False``) that comes with the package, or None."""
-    keys = TRAINED / "keys.json"
-    name = json.loads(keys.read_text())["models"].get(wanted) if keys.exists() else None
-    return find(TRAINED / f"{name}.safetensors", "") if name else None
+    """The model of this key (``here=False``) that comes with the package, or None. The key is the
+    file's name alone: as code changes, files are renamed and their bytes stay."""
+    return find(TRAINED / f"{wanted}.safetensors", "")
 
 
 # --- keys -----------------------------------------------------------------------------------------

@@ -67,7 +67,8 @@ def test_a_model_is_made_with_those_that_it_starts_from(tmp_path, made):
     run = another(tmp_path, settings={**FEW, "GD.epochs": 2})
     study.load_models(run, [ModelId("GD", 0)])
     assert made == ["GD-seed0"]
-    (store.TRAINED / "Original-seed0.safetensors").write_bytes(b"")
+    shipped = models.key_of(run, ModelId("Original", 0), here=False)
+    (store.TRAINED / f"{shipped}.safetensors").write_bytes(b"")
     made.clear()
     run = another(tmp_path / "other", settings={**FEW, "training.epochs": 2})
     study.load_models(run, [ModelId("GD", 0)])
