@@ -1,16 +1,13 @@
 """Notebooks: their parameters, executed by papermill, alone or in a study's order.
 
-A notebook says in its own metadata where it belongs, so that a new one is one file::
+A notebook says in its metadata where it belongs, so that a new one is one file::
 
-    "rurk": {"command": "study", "scenarios": ["digits"], "makes": ["my.csv", "models/Mine-*"]}
+    "rurk": {"command": "study", "scenarios": ["digits"]}
 
-``command`` (study) executes it, in the order of names; ``scenarios`` leaves it out for
-others; ``makes`` are patterns of the files of a run that it is answerable for, besides its figures
-(``!`` takes some out again).
+``command`` (study) executes it, in the order of names; ``scenarios`` leaves it out for others.
 
-An executed notebook is a run's record of itself: its metadata hold the key of its source, its
-parameters, the code that it reaches and what the notebooks before it made, and the digest of every
-file that it made. It is moved into place last, so its presence means that all of this was written.
+An executed notebook is kept in the run under its key, as everything is; ``outputs.json`` has the
+checksums of the files that it wrote. If one of them is missing or damaged, it is executed again.
 """
 
 import ast
