@@ -263,11 +263,9 @@ def unlearned(
     )
     seed = seed if unlearning_seed is None else unlearning_seed
     try:
-        return METHODS[method](original, *pairs, seed=seed, **values, **_context(run, method))
+        return METHODS[method](original, *pairs, seed=seed, **{**values, **_context(run, method)})
     except SystemExit as error:  # a plugin's method must not end a study as if all was well
-        raise checks.InputError(
-            f"{method} raised {error!r}: expected the unlearned model"
-        ) from None
+        raise checks.InputError(f"{method} raised {error!r}, and returned no model") from error
 
 
 def _context(run: Run, method: str) -> dict[str, Any]:
