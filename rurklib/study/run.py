@@ -301,10 +301,13 @@ def recorded(folder: Path) -> dict[str, Any] | None:
 
 def _check_same(run: Run, earlier: Mapping[str, Any], fresh: bool = False) -> None:
     """Raise InputError if a run of other choices is in the folder; ``fresh``: of another kind."""
-    now, kinds = run.described, ("kind", "scenario")
-    old, new = ({k: d.get(k) for k in kinds} | ({} if fresh else _flat(d["settings"]))
-                for d in (earlier, now))  # fmt: skip
-    for name in sorted(old.keys() | new.keys()):
+    old, new = (
+        {"kind": record["kind"], "scenario": record["scenario"]}
+        | ({} if fresh else {"methods": [*record["settings"].get("methods", {})]})
+        | ({} if fresh else _flat(record["settings"]))
+        for record in (earlier, run.described)
+    )
+    for name in dict.fromkeys([*old, *new]):
         if old.get(name) != new.get(name):
             raise checks.InputError(
                 f"{run.folder} was run with {name} = {old.get(name)!r}, not {new.get(name)!r}; "
@@ -362,10 +365,12 @@ def locked(folder: Path) -> Iterator[None]:
 
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=0)
     try:
-        with FileLock(folder.parent / f".{folder.name}.lock", timeout=0):
-            yield
+        lock.acquire()
     except Timeout:
-        raise checks.InputError(
-            f"{folder} is in use by another rurk; wait or choose --out"
-        ) from None
+        if not Path(lock.lock_file).exists():
+            raise checks.InputError(f"{folder.parent} can't be written in: choose --out") from None
+        raise checks.InputError(f"{folder} is in use: wait, or choose --out") from None
+    with lock:
+        yield

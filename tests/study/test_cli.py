@@ -16,7 +16,7 @@ from rurklib.study.cli import app, option_names
 from rurklib.study.run import locked
 from rurklib.study.scenario import SCENARIOS
 
-SMALL = {"training.epochs": 1, "references": 2, "draws": 2, "taus": [0.0, 0.2]}
+SMALL = {"training.epochs": 1, "references": 2, "draws": 2, "taus": [0.0, 0.2], "methods": "GD"}
 COMMANDS = [name for name in app if not name.startswith("-")]
 
 
@@ -70,7 +70,7 @@ def test_what_ends_a_command_is_one_line_and_no_traceback(rurk, monkeypatch, err
     def ends(_):
         raise error
 
-    monkeypatch.setattr("rurklib.study.cli.give", ends)
+    monkeypatch.setattr("rurklib.study.extend.load", ends)
     result = rurk("scenarios")
     assert result.exit_code == code
     assert text in result.output
@@ -136,7 +136,7 @@ def test_a_notebook_that_fails_ends_with_code_1(tmp_path, monkeypatch, rurk):
         raise books.NotebookFailed("notebook, cell 3: it broke")
 
     monkeypatch.setattr(books, "run_notebooks", fails)
-    result = rurk("study", "--out", tmp_path / "run", settings=SMALL)
+    result = rurk("study", "--seeds", "0", "--out", tmp_path / "run", settings=SMALL)
     assert result.exit_code == 1
     assert "rurk: notebook, cell 3: it broke" in result.output
     assert "Traceback" not in result.output
