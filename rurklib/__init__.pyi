@@ -4,7 +4,7 @@ from .perturb import PERTURBATIONS, fgsm, gaussian, pgd
 from .residual.counts import Counts
 from .residual.measure import residual_knowledge
 from .residual.result import ResidualKnowledge
-from .study.audit.audit import audit
+from .study.audit import audit
 from .unlearn.contract import METHODS, defaults, unlearn
 from .unlearn.rurk import rurk_loss
 

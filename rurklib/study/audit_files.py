@@ -1,4 +1,7 @@
-"""Models, samples and indices that were made elsewhere, read as data.
+"""An audit from files: models, samples and indices that were made elsewhere, read as data.
+
+The command fills an :class:`AuditFiles` and calls :func:`run_audit`, which returns the lines to
+print, and those of the conditions that hold: with any of these the exit code is 1.
 
 Weights are loaded, all of them and no other, into a net that a function of the user's builds
 (running that function runs the user's code: nothing else here runs code from a file). They are
@@ -6,10 +9,12 @@ safetensors, or pickles (.pt, .pth, ...) that PyTorch's restricted loader reads.
 .npy of numbers.
 """
 
+import hashlib
 import re
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,53 +22,143 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rurklib.checks import InputError, logits, number
+from rurklib import checks
+from rurklib.checks import InputError
+from rurklib.residual.exchange import LESS_SURE, SURER
 from rurklib.residual.flags import flag
-from rurklib.study.extend import executed
+from rurklib.residual.verdict import NO_VERDICT, OVER, RESIDUAL
+from rurklib.study.audit import Audited, audit, check_free
+from rurklib.study.extend import LOADED, executed
 from rurklib.study.readers import read_indices, read_samples, said
-from rurklib.tensors import Pair, copies, seeded
-from rurklib.tensors import logits as all_logits
+from rurklib.tensors import Pair, copies, logits, seeded
 
 WRAPPED = ("state_dict", "model_state_dict", "model", "net", "ema")  # where trainers put it
+TREATED = "treated-differently"
+# Conditions of --fail-on and their findings: no verdict is no answer to a question for one.
+FAILURES = {
+    "residual": (RESIDUAL, NO_VERDICT),
+    "over-forgotten": (OVER, NO_VERDICT),
+    TREATED: (SURER, LESS_SURE),
+    "no-verdict": (NO_VERDICT,),
+    "flags": (),
+}
 
 
-def read_audit(
-    model: str,
-    weights: Path,
-    references: Sequence[Path],
-    data: Path,
-    forget: Path,
-    held_out: Path | None = None,
-    retain: Path | None = None,
-    device: str = "auto",
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    label_order: Sequence[float] | None = None,
-) -> dict[str, Any]:
-    """Everything that an audit needs from its files, as :func:`rurklib.audit`'s arguments.
+@dataclass(frozen=True)
+class AuditFiles:
+    """The files of an audit, and what fits the nets in them to the data.
 
-    ``model`` is FILE.py:FUNCTION, whose ``weights`` are a file; the rest are the files that
-    ``rurk audit`` takes. ``device`` is where models and samples are put: "auto" a GPU if there is
-    one; ``mean``, ``std`` and ``label_order`` as :func:`fitted`.
+    ``model``: FILE.py:FUNCTION, run to build the net. ``weights``: the model's, safetensors or .pt;
+    ``references``: those of models re-trained without the forget samples, weights of the same net.
+    ``data``: .npz with x, y (or train_images, train_labels); ``forget``: .npy, indices into it of
+    what to forget. ``held_out``, ``retain``: samples that nobody, or everybody, trained on: .npy
+    indices into the data, or .npz. ``mean``, ``std``: one number, or one per channel, in units of
+    the data (uint8 is read as x / 255), for nets trained on (x - mean) / std. ``label_order``: the
+    data's label for each of the outputs. ``expect_accuracy``: the share of the held-out (else
+    retained) samples that every model must be right on. ``device``: "auto" is a GPU if there is
+    one.
+    """
+
+    model: str
+    weights: Path
+    data: Path
+    forget: Path
+    references: Sequence[Path] = ()
+    held_out: Path | None = None
+    retain: Path | None = None
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    label_order: Sequence[float] | None = None
+    expect_accuracy: float | None = None
+    device: str = "auto"
+
+
+def run_audit(
+    files: AuditFiles, out: Path, *, fail_on: Sequence[str] = (), **settings: Any
+) -> tuple[list[str], list[str]]:
+    """Audit the model of ``files`` into the folder ``out``; ``settings`` (taus, draws, progress
+    ...) as :func:`rurklib.audit` takes them.
+
+    Returns lines to print (three sentences, doubts, accuracies by tau, the report's place) and a
+    line for each condition of ``fail_on`` (``FAILURES``) that holds. Raises InputError.
+    """
+    for word in fail_on:
+        checks.one_of("--fail-on", word, FAILURES)
+    if TREATED in fail_on and files.held_out is None:
+        raise InputError(f"--fail-on {TREATED} needs --held-out: there is nobody to compare with")
+    check_free(out)
+    read = read_audit(files)
+    paths = [files.weights, files.data, files.forget, files.held_out, files.retain]
+    paths += [Path(files.model.rpartition(":")[0]), *files.references, *map(Path, LOADED)]
+    hashes = {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in filter(None, paths)}
+    fitted = {n: v for n in ("mean", "std", "label_order") if (v := getattr(files, n)) is not None}
+    result = audit(
+        **read, **settings, hashes=hashes, preprocessing=fitted, out=out,
+        title=f"Audit of {files.weights}",
+    )  # fmt: skip
+    doubts = [f"flag: {flag}" for flag in result.flags]
+    doubts += [result.summary["rests_on"]] if result.summary["rests_on"] else []
+    lines = [*result.summary["sentences"], *doubts, "", by_tau(result), ""]
+    return [*lines, f"report: {out / 'report.html'}"], failures(result, fail_on)
+
+
+def by_tau(result: Audited) -> str:
+    """Shares of the forget samples' copies that are recognised, a column for each tau."""
+    names = {"tau": "tau", "forget_accuracy": "model", "reference_accuracy": "re-trained"}
+    table = result.frame[[*names]].rename(columns=names).dropna(axis=1).set_index("tau")
+    return table.T.to_string(float_format="{:.3f}".format)
+
+
+def failures(result: Audited, fail_on: Sequence[str]) -> list[str]:
+    """A line, with the reason, for each condition that holds."""
+    answers = [a for a in (result.summary["verdict"], result.summary["exchange"]) if a]
+    lines = []
+    for word in fail_on:
+        reasons = [a["finding"] for a in answers if a["finding"] in FAILURES[word]]
+        if word == "flags":
+            reasons = [flag.name for flag in result.flags]
+        elif word == TREATED and len(answers) < 2:
+            reasons = ["not tested, see the flags"]
+        lines += [f"--fail-on {word}: {', '.join(reasons)}"] if reasons else []
+    return lines
+
+
+def read_audit(files: AuditFiles) -> dict[str, Any]:
+    """Models and samples of ``files`` as :func:`rurklib.audit` takes them, on their device.
 
     Cheap files first: no code is run before arrays and weights are known to be good. Raises
     InputError, in one line that names the file, for whatever can't be used.
     """
-    place = device_of(device)
-    x, y = read_samples(data)
-    forgotten = read_indices(forget, len(x))
-    samples = {"held_out": held_out, "retained": retain}
-    pairs = {n: _read_pair(path, x, y) for n, path in samples.items() if path is not None}
-    forget_pair = x[forgotten], y[forgotten]
-    tensors = {path: read_weights(path) for path in [weights, *references]}
-    build = build_function(model)
-    nets = [built(build, path, tensors[path], model) for path in [weights, *references]]
-    nets = fitted(nets, *forget_pair, mean, std, label_order)
-    logits(nets[0], *forget_pair)
-    read = {"model": nets[0], "references": dict(zip(map(str, references), nets[1:], strict=True))}
-    read |= {"x": forget_pair[0], "y": forget_pair[1], **pairs}
-    flags = flag("forget samples elsewhere", _elsewhere(x, forgotten))
-    return {n: moved(v, place) for n, v in read.items()} | {"indices": forgotten, "flags": flags}
+    device = device_of(files.device)
+    x, y = read_samples(files.data)
+    forgotten = read_indices(files.forget, len(x))
+    forget = x[forgotten], y[forgotten]
+    given = {"held_out": files.held_out, "retained": files.retain}
+    pairs = {n: _read_pair(path, x, y) for n, path in given.items() if path is not None}
+    tensors = {path: read_weights(path) for path in [files.weights, *files.references]}
+    build = build_function(files.model)
+    built_nets = [built(build, path, state, files.model) for path, state in tensors.items()]
+    built_nets = fitted(built_nets, *forget, files.mean, files.std, files.label_order)
+    checks.logits(built_nets[0], *forget)
+    nets = {str(path): net.to(device) for path, net in zip(tensors, built_nets, strict=True)}
+    pairs = {n: (px.to(device), py.to(device)) for n, (px, py) in pairs.items()}
+    if files.expect_accuracy is not None:
+        if not pairs:
+            raise InputError("--expect-accuracy needs --held-out or --retain: samples to try it on")
+        name, samples = next(iter(pairs.items()))
+        check_accuracy(nets, samples, name.replace("_", "-"), files.expect_accuracy)
+    again = copies(x, x[forgotten])
+    again[forgotten] = False
+    at = [str(i) for i in again.nonzero().flatten().tolist()]
+    return {
+        "model": nets.pop(str(files.weights)),
+        "references": nets,
+        "x": forget[0].to(device),
+        "y": forget[1].to(device),
+        **pairs,
+        "indices": forgotten,
+        "flags": flag("forget samples elsewhere", [f"at index {at[0]}", *at[1:]] if at else []),
+    }
 
 
 def _read_pair(path: Path, x: Tensor, y: Tensor) -> Pair:
@@ -72,14 +167,6 @@ def _read_pair(path: Path, x: Tensor, y: Tensor) -> Pair:
         return read_samples(path)
     chosen = read_indices(path, len(x))
     return x[chosen], y[chosen]
-
-
-def _elsewhere(x: Tensor, forgotten: Tensor) -> list[str]:
-    """Which samples that aren't named as forgotten equal one that is."""
-    again = copies(x, x[forgotten])
-    again[forgotten] = False
-    at = [str(i) for i in again.nonzero().flatten().tolist()]
-    return [f"at index {at[0]}", *at[1:]] if at else []
 
 
 def device_of(name: str) -> torch.device:
@@ -92,15 +179,6 @@ def device_of(name: str) -> torch.device:
         return empty.device
     except (RuntimeError, AssertionError) as error:  # unknown; or PyTorch was built without it
         raise InputError(f"--device {name} can't be used here ({said(error)}): try cpu") from error
-
-
-def moved(value: Any, device: torch.device) -> Any:
-    """Tensors and models, alone or in a tuple or a mapping, on ``device``."""
-    if isinstance(value, Mapping):
-        return {name: moved(v, device) for name, v in value.items()}
-    if isinstance(value, tuple):
-        return tuple(moved(v, device) for v in value)
-    return value.to(device)
 
 
 def build_function(spec: str) -> Callable[[], nn.Module]:
@@ -230,12 +308,12 @@ def fitted(
                 f"{x.shape[1]} channels of samples {tuple(x.shape[1:])}"
             )
         for value in values:
-            number(option, value)
+            checks.number(option, value)
     if min(numbers["--std"]) <= 0:
         raise InputError(f"--std {min(numbers['--std']):g}: expected numbers above 0")
     shape = (-1, *[1] * (x.ndim - 2))  # broadcasts against a sample [channels, ...]
     center, scale = (torch.tensor(v, dtype=torch.float32).view(shape) for v in numbers.values())
-    classes = logits(nets[0], x, y)
+    classes = checks.logits(nets[0], x, y)
     labels = [*range(classes)] if label_order is None else list(label_order)
     if sorted(labels) != list(range(classes)):
         raise InputError(
@@ -251,8 +329,8 @@ def check_accuracy(nets: Mapping[str, nn.Module], samples: Pair, what: str, shar
     samples, which are called ``what``. Without noise."""
     x, y = samples
     for name, net in nets.items():
-        logits(net, x, y, name)
-        right = int((all_logits(net, x).argmax(1) == y).sum())
+        checks.logits(net, x, y, name)
+        right = int((logits(net, x).argmax(1) == y).sum())
         if right < share * len(y):
             raise InputError(
                 f"{name} is right on {right} of {len(y)} {what} samples, {right / len(y):.4g}: "

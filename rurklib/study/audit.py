@@ -1,0 +1,526 @@
+"""An audit of models that were made elsewhere: do they still know what they should have forgotten?
+
+Thin over :func:`rurklib.residual_knowledge`: the forget set and its controls are measured, and the
+verdict, the numbers, a figure and a page go to a folder that appears whole or not at all. ``rurk
+audit`` does the same from files (:mod:`rurklib.study.audit_files`).
+
+A set-up that isn't the training's (pixels normalised otherwise, labels in another order) makes all
+models guess, and models that guess look alike. So right answers are counted first, and where
+references are at chance the audit stops. Models that always say the forget samples' class are right
+on all of them, so samples of other classes are asked too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from rurklib import checks
+from rurklib.residual.controls import HELD_OUT, RETAINED, drawn, sampled
+from rurklib.residual.counts import Measurement
+from rurklib.residual.exchange import ALIKE, LESS_SURE, SURER, Exchange
+from rurklib.residual.flags import Flag, flag
+from rurklib.residual.measure import named, residual_knowledge
+from rurklib.residual.result import ResidualKnowledge
+from rurklib.residual.verdict import LEVEL, NO_VERDICT, NONE, OVER, RESIDUAL, Verdict
+from rurklib.study import report, store
+from rurklib.study.run import needs
+from rurklib.tensors import Bounds, Pair, logits
+
+TAUS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.08)
+# Whose tau is in units of the input, and no norm of a whole perturbation.
+IN_UNITS = ("gaussian", "uniform-linf", "fgsm", "fgsm-untargeted", "pgd", "pgd-untargeted")
+MOST = 2000  # samples of all classes that models are asked once, without noise
+FORGOTTEN, ALL = "forgotten", ", all classes"  # groups of samples
+CHANCE = "references at chance"
+
+COUNTS = (
+    "Without noise the model is right on {model} of {of} forget samples, and models that were "
+    "re-trained without these on {low} to {high}."
+)
+COUNT = "Without noise the model is right on {model} of {of} forget samples."
+VERDICTS = {
+    RESIDUAL: "Residual knowledge (p = {p:.2g}): the model recognises noisy copies of the forget "
+    "samples more surely than the re-trained models do.",
+    OVER: "Over-forgotten (p = {p:.2g}): the model recognises noisy copies of the forget samples "
+    "less surely than the re-trained models do, which gives these samples away as well.",
+    NONE: "None detected (p = {p:.2g}): on noisy copies of the forget samples nothing tells the "
+    "model from the re-trained ones.",
+    NO_VERDICT: "No verdict: {note}.",
+}
+# By the verdict and by how held-out samples are treated (None: there are none to compare with).
+NEXT: dict[tuple[str, str | None], str] = {
+    (RESIDUAL, SURER): "It is surer of them than of held-out samples too (p = {q:.2g}), so it "
+    "remembers them: unlearn again, and audit the new model with another seed.",
+    (RESIDUAL, ALIKE): "It treats held-out samples of their classes alike (p = {q:.2g}), so this "
+    "may be robustness or knowledge of the class: unlearn again if that was to go as well.",
+    (RESIDUAL, LESS_SURE): "It is less sure of them than of held-out samples (p = {q:.2g}), so the "
+    "model differs everywhere: check that the references have its recipe, and audit again.",
+    (RESIDUAL, None): "Audit again with held-out samples of the same classes, which tell memory "
+    "from robustness, before you unlearn again.",
+    (OVER, SURER): "It is surer of them than of held-out samples (p = {q:.2g}), so the model "
+    "differs everywhere: check that the references have its recipe, and audit again.",
+    (OVER, ALIKE): "It treats held-out samples of their classes alike (p = {q:.2g}), so it lost "
+    "accuracy or confidence on the class: unlearn with fewer steps or a smaller learning rate.",
+    (
+        OVER,
+        LESS_SURE,
+    ): "It is less sure of them than of held-out samples too (p = {q:.2g}): "
+    "unlearn with fewer steps or less weight on the forget samples.",
+    (OVER, None): "Unlearn with fewer steps or less weight on the forget samples, and audit again "
+    "with held-out samples of the same classes.",
+    (NONE, SURER): "But it is surer of them than of held-out samples (p = {q:.2g}): audit again "
+    "with more references, and count this as memory if it stays.",
+    (NONE, ALIKE): "It treats held-out samples of their classes alike too (p = {q:.2g}): if an "
+    "effect below {effect:.2g} logits, which this audit can miss, is small enough, you are done.",
+    (NONE, LESS_SURE): "But it is less sure of them than of held-out samples (p = {q:.2g}): audit "
+    "again with more references, and unlearn less strongly if it stays.",
+    (NONE, None): "If an effect below {effect:.2g} logits, which this audit can miss, is small "
+    "enough, you are done; held-out samples of the same classes would make it surer.",
+    (NO_VERDICT, SURER): "It is surer of them than of held-out samples (p = {q:.2g}), so it "
+    "remembers them: unlearn again, and audit the new model with another seed.",
+    (NO_VERDICT, ALIKE): "It treats forget and held-out samples alike (p = {q:.2g}): train "
+    "references, three or better six, if you need a verdict.",
+    (
+        NO_VERDICT,
+        LESS_SURE,
+    ): "It is less sure of them than of held-out samples (p = {q:.2g}), "
+    "which gives them away: unlearn less strongly.",
+    (NO_VERDICT, None): "Train references, three or better six, or audit again with held-out "
+    "samples of the same classes.",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Audited(ResidualKnowledge):
+    """A measurement whose verdict leaves held-out samples of another kind aside.
+
+    ``right``: how many samples each model is right on without noise, by group: {"of": n, "model":
+    hits, a reference's name: hits}. ``summary``: what audit.json holds, the ``sentences`` of the
+    page among it.
+    """
+
+    right: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+    def judge(self, name: Any, *, level: float = LEVEL) -> Verdict:
+        """As :meth:`ResidualKnowledge.judge`."""
+        controls = {} if self.unlike_held_out else self.control_results
+        return ResidualKnowledge.judge(replace(self, control_results=controls), name, level=level)
+
+
+def audit(
+    model: nn.Module,
+    references: Sequence[nn.Module] | Mapping[str, nn.Module],
+    x: Tensor,
+    y: Tensor,
+    *,
+    held_out: Pair | None = None,
+    retained: Pair | None = None,
+    out: str | Path | None = None,
+    taus: Sequence[float] = TAUS,
+    perturbation: str = "gaussian",
+    draws: int = 100,
+    seed: int = 0,
+    bounds: Bounds = (0.0, 1.0),
+    expect_chance: bool = False,
+    title: str = "Audit of a model",
+    hashes: Mapping[str, str] | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
+    indices: Sequence[int] | None = None,
+    flags: Sequence[Flag] = (),
+    **options: Any,
+) -> Audited:
+    """Measure what ``model`` still knows of the forget samples (x, y), and write it down.
+
+    Args:
+        model: the unlearned model: floats (uint8 images / 255) in, logits out.
+        references: models re-trained without the forget samples; three or more for a verdict. None
+            at all is enough to ask whether forget samples are treated unlike held-out ones.
+        x, y: the forget samples [n, ...] and their labels [n].
+        held_out: samples (x, y) that neither trained on; those of the forgotten classes are used.
+        retained: samples (x, y) that both trained on. Of each control, at most 200 samples or as
+            many as there are forget samples are used, drawn by ``seed``.
+        out: folder for audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png
+            and report.html; new or empty. None: nothing is written.
+        hashes: checksums of the inputs, by name; written down as they are.
+        preprocessing: what was put into the nets, such as the mean; written down as it is.
+        indices: where in your data each of the forget samples is [n], for samples.csv.
+        flags: what looks wrong already, to stand among the measurement's.
+        taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
+        expect_chance: references may be at chance, because a whole class was forgotten or the
+            samples are that hard.
+
+    Returns the measurement: ``result.verdict`` is the verdict that was written, ``result.right``
+    how many samples each model is right on without noise, ``result.summary`` what audit.json holds.
+
+    Raises InputError before anything is measured, and leaves no folder then; also for references
+    at chance, unless that is expected.
+    """
+    if not isinstance(model, nn.Module):
+        raise checks.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
+    folder = None if out is None else check_free(Path(out))
+    checks.inputs(x, bounds)
+    checks.labels(y, len(x))
+    largest = max(Measurement(taus, perturbation, draws, seed).taus)
+    if bounds and largest > bounds[1] - bounds[0] and perturbation in IN_UNITS:
+        raise checks.InputError(
+            f"taus reach {largest:g}, inputs span {bounds[0]:g} ... {bounds[1]:g}: nothing is left "
+            "of a sample then; expected radii in units of the input (grey levels / 255)"
+        )
+    if indices is not None and len(indices) != len(x):
+        raise checks.InputError(f"{len(indices)} indices for {len(x)} samples: expected one each")
+    controls, groups = _groups((x, y), {HELD_OUT: held_out, RETAINED: retained}, bounds, seed)
+    models, references = named(model, references)
+    nets = {str(name): net for name, net in {**models, **references}.items()}
+    classes = min(checks.logits(net, x, y, name) for name, net in nets.items())
+    hits = {
+        group: {name: logits(net, gx).argmax(1) == gy for name, net in nets.items()}
+        for group, (gx, gy) in groups.items()
+    }
+    theirs = {g: {str(r): right[str(r)] for r in references} for g, right in hits.items()}
+    guessing = _at_chance(groups, theirs, classes)
+    if guessing and not expect_chance:
+        raise checks.InputError(
+            f"{CHANCE}: {guessing}; mend normalisation (--mean, --std), the order of labels "
+            "(--label-order) or the weights, or say that it is meant (--expect-chance): a whole "
+            "class was forgotten, or the samples are that hard"
+        )
+    settings: dict[str, Any] = {"perturbation": perturbation, "draws": draws, "seed": seed}
+    measured = residual_knowledge(
+        model, references, x, y, taus=taus, bounds=bounds, controls=controls, **settings, **options
+    )
+    flags = [*flags, *measured.flags]
+    if guessing and CHANCE not in {f.name for f in flags}:
+        flags += flag(CHANCE, guessing)
+    right = {
+        group: {"of": len(groups[group][1])}
+        | {str(n): int(rows[str(n)].sum()) for n in (*models, *measured.references)}
+        for group, rows in hits.items()
+    }
+    result = Audited(**vars(measured) | {"flags": flags}, right=right)
+    settings |= {"taus": [*map(float, taus)], "bounds": bounds and [*bounds]}
+    sizes = {"forget": len(x), **{name: len(cx) for name, (cx, _) in controls.items()}}
+    settings |= {"samples": sizes, "references": [*result.references], "sha256": hashes or {}}
+    settings |= {"preprocessing": preprocessing or {}}
+    result = replace(result, summary=_summary(result, settings, indices))
+    if folder is not None:
+        _write(folder, result, title, samples_table(result, indices))
+    return result
+
+
+def check_free(folder: Path) -> Path:
+    """Return ``folder`` if it is new or empty and figures can be drawn; else raise InputError."""
+    needs("matplotlib", "seaborn", extra="audit")
+    occupied = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+    if occupied or folder.resolve() == Path.cwd():
+        raise checks.InputError(f"out = {folder}: expected a new or an empty folder; name another")
+    above = next(p for p in folder.absolute().parents if p.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        raise checks.InputError(f"out = {folder}: {above} is no folder to write in; name another")
+    return folder
+
+
+# --- right answers without noise ----------------------------------------------
+
+
+def _groups(
+    forget: Pair, given: Mapping[str, Pair | None], bounds: Bounds, seed: int
+) -> tuple[dict[str, Pair], dict[str, Pair]]:
+    """The controls that are measured, and all groups of samples whose right answers are counted:
+    the forget samples, the controls, and one control with samples of other classes too."""
+    x, y = forget
+    controls: dict[str, Pair] = {}
+    wide: dict[str, Pair] = {}
+    for name, pair in given.items():
+        if pair is None:
+            continue
+        cx, cy = checks.pair(pair, name, bounds)
+        same = torch.isin(cy, y)
+        if not wide and not bool(same.all()):
+            wide[name + ALL] = drawn((cx, cy), MOST, seed)
+        if name == HELD_OUT and not bool(same.any()):
+            raise checks.InputError(
+                f"held out holds none of the forgotten classes {sorted(set(y.tolist()))[:8]}: give "
+                "samples of those classes that nobody trained on"
+            )
+        used = (cx[same], cy[same]) if name == HELD_OUT else (cx, cy)
+        controls[name] = sampled(used, len(x), seed)
+    return controls, {FORGOTTEN: forget, **controls, **wide}
+
+
+def _at_chance(
+    groups: Mapping[str, Pair], hits: Mapping[str, Mapping[str, Tensor]], classes: int
+) -> str:
+    """How references guess, in words; "" if they don't. ``hits``: where each is right, by group.
+
+    They do if one is right on no more than one in so many forget samples as there are classes; or
+    if on samples of several classes their mean recall is one in the number of classes, within two
+    standard errors: of all classes if there are such samples, else of each group.
+    """
+    if not hits[FORGOTTEN]:
+        return ""
+    wide = [group for group in groups if group.endswith(ALL)]
+    several = [group for group, (_, y) in groups.items() if len(y.unique()) > 1]
+    for name, right in hits[FORGOTTEN].items():
+        if int(right.sum()) * classes <= len(right):
+            return f"{name} is right on {int(right.sum())} of {len(right)} forget samples"
+    texts = []
+    for group in wide or several:
+        y, right = groups[group][1], torch.stack([*hits[group].values()]).double()
+        parts = [right[:, y == c] for c in y.unique()]
+        recall = torch.stack([part.mean() for part in parts])
+        errors = torch.tensor([r * (1 - r) / p.numel() for r, p in zip(recall, parts, strict=True)])
+        mean, n = float(recall.mean()), len(parts)
+        if mean - 2 * float(errors.sum().sqrt()) / n > 1 / n:
+            return ""
+        texts.append(f"they are right on {100 * mean:.0f} % of each class, over {n} classes")
+    return texts[0] if texts else ""
+
+
+# --- what came out ------------------------------------------------------------
+
+
+def _summary(
+    result: Audited, settings: Mapping[str, Any], indices: Sequence[int] | None
+) -> dict[str, Any]:
+    """What audit.json holds."""
+    verdict = result.judge("model")
+    comparable = HELD_OUT in result.control_results and not result.unlike_held_out
+    exchange = result.exchange("model") if comparable else None
+    return {
+        "sentences": sentences(result.right[FORGOTTEN], verdict, exchange),
+        "verdict": as_json(verdict),
+        "exchange": exchange and as_json(exchange),
+        "rests_on": rests_on(result, verdict, indices),
+        "leave_one_out": leave_one_out(result, verdict),
+        "right": result.right,
+        "flags": [dataclasses.asdict(flag) for flag in result.flags],
+        "controls": {n: as_json(r.judge("model")) for n, r in result.control_results.items()},
+        "measurement": settings,
+    }
+
+
+def sentences(
+    right: Mapping[str, int], verdict: Verdict, exchange: Exchange | None
+) -> tuple[str, str, str]:
+    """How many forget samples are recognised (``right``: a row of ``Audited.right``), the verdict,
+    and what to do next, for somebody who has not read the paper."""
+    hits = [n for name, n in right.items() if name not in ("of", "model")]
+    counts = COUNT.format(**right)
+    if hits:
+        counts = COUNTS.format(model=right["model"], of=right["of"], low=min(hits), high=max(hits))
+    what = VERDICTS[verdict.finding].format(p=verdict.p, note=verdict.note)
+    step = NEXT[verdict.finding, exchange.finding if exchange else None]
+    q = exchange.p if exchange else math.nan
+    return counts, what, step.format(q=q, effect=verdict.detectable_margin)
+
+
+def leave_one_out(result: Audited, verdict: Verdict) -> dict[str, str]:
+    """The finding without each reference in turn, from what is counted; {} for fewer than four."""
+    if len(result.references) < 4:
+        return {}
+    alone = replace(result, control_results={})
+    rest = {r: tuple(n for n in result.references if n != r) for r in result.references}
+    return {
+        str(r): replace(alone, references=names).judge("model").finding for r, names in rest.items()
+    }
+
+
+def as_json(answer: Verdict | Exchange) -> dict[str, Any]:
+    """An answer as JSON holds it, which has no NaN: None for what isn't a finite number."""
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: finite(v) for k, v in value.items()}
+        value = value.tolist() if isinstance(value, np.ndarray) else value
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    text = {"finding": answer.finding, "sentence": str(answer)}
+    return finite(dataclasses.asdict(answer) | text)
+
+
+def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = None) -> pd.DataFrame:
+    """A row for each forget sample, those that the model knows most beyond the references first.
+
+    ``sample`` is its place among the forget samples, ``index`` that in the data, from ``indices``
+    [n] (None: the same), ``label`` its class. Over the whole curve: ``accuracy`` and
+    ``reference_accuracy`` on its copies, ``ratio`` of the two (NaN where no reference is right),
+    ``margin`` and ``margin_difference`` to the references' mean, in logits. ``rank`` is the share
+    of held-out samples of its class with a smaller margin_difference: near 1 for what is
+    remembered, uniform for what was never seen (NaN without such samples; without references it is
+    the margin's own).
+    """
+    (name,) = result.models
+    draws = result.counts.options.draws
+    hits, reference_hits = result.hits_of(name)
+    accuracy, apart = (hits / draws).mean(axis=0), _margin_difference(result)
+    shares, rank = np.full((2, len(apart)), np.nan)
+    if result.references:
+        shares = (reference_hits / draws).mean(axis=(0, 1))
+    if held_out := result.control_results.get(HELD_OUT):
+        labels, held_out_apart = result.y, _margin_difference(held_out)
+        for c in set(labels) & set(held_out.y):
+            at_least = apart[labels == c, None] <= held_out_apart[held_out.y == c]
+            rank[labels == c] = 1 - at_least.mean(axis=1)
+    table = pd.DataFrame(
+        {
+            "sample": np.arange(len(accuracy)),
+            "index": np.arange(len(accuracy)) if indices is None else np.asarray(indices),
+            "label": result.y,
+            "accuracy": accuracy,
+            "reference_accuracy": shares,
+            "ratio": np.divide(
+                accuracy, shares, out=np.full_like(shares, np.nan), where=shares > 0
+            ),
+            "margin": result.counts.margins[name].mean(axis=0),
+            "margin_difference": apart if result.references else np.nan,
+            "rank": rank,
+        }
+    )
+    return table.iloc[np.argsort(-apart, kind="stable")].reset_index(drop=True)
+
+
+def rests_on(
+    result: ResidualKnowledge, verdict: Verdict, indices: Sequence[int] | None = None
+) -> str:
+    """That a finding rests on one forget sample, as a sentence; "" if it doesn't.
+
+    The sample that stands furthest on the finding's side is left out, and the rest is judged again.
+    Any p grows by that, so one that is then less than twice the level says nothing.
+    """
+    if verdict.finding not in (RESIDUAL, OVER) or len(result.y) < 3:
+        return ""
+    apart = _margin_difference(result) * (1 if verdict.finding == RESIDUAL else -1)
+    one = int(apart.argmax())
+    counts = replace(
+        result.counts,
+        hits={n: np.delete(hits, one, -1) for n, hits in result.counts.hits.items()},
+        margins={n: np.delete(margins, one, -1) for n, margins in result.counts.margins.items()},
+    )
+    labels = np.delete(result.y, one)
+    without = replace(result, counts=counts, y=labels, control_results={}).judge("model")
+    if without.finding == verdict.finding or not without.p >= 2 * verdict.level:
+        return ""
+    return (
+        f"The finding rests on one sample, index {one if indices is None else int(indices[one])}: "
+        f"without it the answer is {without.finding} (p = {without.p:.2g})."
+    )
+
+
+def _margin_difference(result: ResidualKnowledge) -> np.ndarray:
+    """Per sample, over copies and taus: the model's margin, less that of the references if any."""
+    (name,) = result.models
+    margins = {n: margin.mean(axis=0) for n, margin in result.counts.margins.items()}
+    if not result.references:
+        return margins[name]
+    return margins[name] - np.mean([margins[r] for r in result.references], axis=0)
+
+
+# --- the folder ---------------------------------------------------------------
+
+CURVES = (
+    "Left: residual knowledge, with the 95 % interval of the ratio. Right: the logit margin above "
+    "the references'. Grey: 95 % prediction interval for one more re-trained model, at each tau. "
+    "Each control is compared on its own samples."
+)
+WORDS = (
+    "Noisy copy: a sample with noise of size tau. Recognised: the model's answer to a copy is its "
+    "label. Residual knowledge, the ratio: how often that is so, divided by re-trained models' "
+    "mean. Margin: the label's logit less the log-sum-exp of the others, which is the log-odds "
+    "of the label; effect: the model's mean margin less the references'. Reference: a model "
+    "re-trained without the forget samples. p: how often one more re-trained model would be this "
+    "far from the references, by five statistics of the whole curve together: the mean margin; the scaled "
+    "margin, unaffected by rescaling the logits; soft hits (the label's probability); hits (copies "
+    "recognised); hits at the first tau. Exchange test: whether the model treats the forget "
+    "samples unlike held-out ones of their classes, which needs no reference."
+)
+GROUPS = (
+    "Retained and held-out samples were not to be forgotten: a finding there is robustness, "
+    "confidence or damage, not memory. Effect in logits, with its 95 % interval."
+)
+SAMPLES = (
+    "The twenty samples that the model knows most beyond re-trained models (margin_difference, in "
+    "logits); index is a sample's place in the data. samples.csv has all"
+)
+CAVEAT = (
+    "That a model has forgotten, when nothing is detected: effects below the smallest detectable "
+    "one stay unseen, and other perturbations were not tried. That an effect is memory: where "
+    "held-out samples show the same, it is robustness or confidence. That the references have the "
+    "model's recipe, without the forget samples."
+)
+
+
+def _write(folder: Path, result: Audited, title: str, samples: pd.DataFrame) -> None:
+    """Write an audit's files into ``folder``, which appears when all of them are whole."""
+    from rurklib.study.figures.curves import against_references
+    from rurklib.study.figures.style import png
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.{store.PARTIAL}."))
+    try:
+        store.write_json(partial / "audit.json", result.summary)
+        store.write_frame(partial / "residual_knowledge.csv", result.frame)
+        store.write_frame(partial / "samples.csv", samples)
+        if result.control_results:
+            store.write_frame(partial / "controls.csv", result.controls)
+        what = f"Residual knowledge over tau, {title}"
+        alt = f"{what} (data: residual_knowledge.csv)"
+        figure = against_references(result.frame, result.controls, title=what)
+        store.write(partial / "curves.png", png(figure, alt))
+        parts = _parts(result, samples, (partial / "curves.png", alt, CURVES))
+        report.page(partial / "report.html", title, parts)
+        partial.chmod(0o755)
+        if folder.exists():
+            folder.rmdir()  # it is empty, or this raises
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _parts(
+    result: Audited, samples: pd.DataFrame, curves: tuple[Path, str, str]
+) -> list[report.Part]:
+    """The page: three sentences, then what casts doubt on them, then numbers."""
+    summary = result.summary
+    settings, findings = summary["measurement"], summary["leave_one_out"].values()
+    doubts = [summary["rests_on"], *map(str, result.flags)]
+    if findings:
+        same = sum(finding == summary["verdict"]["finding"] for finding in findings)
+        text = "With one reference left out in turn, the finding stays in {} of {} cases."
+        doubts.insert(0, text.format(same, len(findings)))
+    verdicts = {"forget samples": summary["verdict"], **summary["controls"]}
+    columns = ["finding", "p", "effect", "low", "high"]
+    tests = pd.DataFrame(verdicts).T[columns].rename_axis("compared with re-trained models, on")
+    if summary["exchange"]:
+        row = {k: summary["exchange"][k] for k in ("finding", "p")}
+        tests.loc["forget against held-out samples"] = row
+    right = pd.DataFrame(result.right).T.rename_axis("right without noise, on")
+    facts = pd.DataFrame([(k, str(v)) for k, v in settings.items()], columns=["setting", "value"])
+    parts = [
+        report.Part(text="\n".join(summary["sentences"])),
+        report.Part(table=right.reset_index()),
+        report.Part(
+            "How sure this is", "\n".join(filter(None, doubts)), tests.reset_index(), note=GROUPS
+        ),
+        report.Part("Curves", pictures=[curves]),
+        report.Part("The words", WORDS),
+        report.Part("What this does not show", CAVEAT),
+        report.Part("Samples", table=samples.head(20), note=SAMPLES),
+        report.Part("Numbers, one row per tau", table=result.frame, folded=True),
+        report.Part("Controls, one row per tau", table=result.controls, folded=True),
+        report.Part("Settings", table=facts, folded=True),
+    ]
+    return parts
