@@ -308,7 +308,9 @@ def audit(
     perturbation: Annotated[str, MEASUREMENT] = "gaussian",
     draws: Annotated[PositiveInt, MEASUREMENT] = 20,
     seed: Annotated[int, MEASUREMENT] = 0,
-    bounds: Annotated[tuple[float, float] | None, MEASUREMENT, LIST] = (0.0, 1.0),
+    bounds: Annotated[
+        tuple[float, float] | None, MEASUREMENT, LIST, Parameter(allow_leading_hyphen=True)
+    ] = (0.0, 1.0),
     device: Annotated[str, MEASUREMENT] = "auto",
     plugins: Annotated[Plugins, MEASUREMENT] = (),
     out: Annotated[Out, ANSWER],
