@@ -442,8 +442,8 @@ WORDS = (
     "mean. Margin: the label's logit less the log-sum-exp of the others, which is the log-odds "
     "of the label; effect: the model's mean margin less the references'. Reference: a model "
     "re-trained without the forget samples. p: how often one more re-trained model would be this "
-    "far from the references, by five statistics of the whole curve together: the mean margin; the scaled "
-    "margin, unaffected by rescaling the logits; soft hits (the label's probability); hits (copies "
+    "far from the references, by five statistics of the whole curve together: the mean margin; the "
+    "scaled margin, unaffected by rescaling the logits; soft hits (the label's probability); hits (copies "
     "recognised); hits at the first tau. Exchange test: whether the model treats the forget "
     "samples unlike held-out ones of their classes, which needs no reference."
 )

@@ -106,7 +106,7 @@ def by_tau(result: Audited) -> str:
     """Shares of the forget samples' copies that are recognised, a column for each tau."""
     names = {"tau": "tau", "forget_accuracy": "model", "reference_accuracy": "re-trained"}
     table = result.frame[[*names]].rename(columns=names).dropna(axis=1).set_index("tau")
-    return table.T.to_string(float_format="{:.3f}".format)
+    return table.T.rename(columns="{:g}".format).to_string(float_format="{:.3f}".format)
 
 
 def failures(result: Audited, fail_on: Sequence[str]) -> list[str]:

@@ -223,7 +223,7 @@ def open_run(
     ``fresh``, with any settings).
     """
     record = Path(out) / RECORD
-    earlier = recorded(Path(out))
+    earlier = recorded(Path(out), fresh)
     known = of_run(earlier, plugins, fresh)
     base = SCENARIOS[checks.one_of("scenario", scenario, SCENARIOS)]
     chosen = extended(base, settings or {}, known)
@@ -279,9 +279,10 @@ def open_existing(folder: str | Path) -> Run:
     return run
 
 
-def recorded(folder: Path) -> dict[str, Any] | None:
-    """What the run.json of a folder says; None if the folder is new or empty, or, with a line that
-    says so, if the file is damaged. Raises InputError if the folder holds something else."""
+def recorded(folder: Path, fresh: bool = False) -> dict[str, Any] | None:
+    """What the run.json of a folder says; None if the folder is new or empty, or if the file is
+    damaged, which a line says. Raises InputError if the folder holds something else, or if it is
+    to be emptied (``fresh``) and may be somebody else's."""
     if folder.exists() and not folder.is_dir():
         raise checks.InputError(f"{folder} is a file: expected a folder for the run")
     if not folder.exists() or not any(folder.iterdir()):
@@ -296,7 +297,9 @@ def recorded(folder: Path) -> dict[str, Any] | None:
     if is_first_edition:
         raise checks.InputError(f"{folder} is a run of the first edition; choose another --out")
     found = store.find(path, "run")
-    return None if found is None else dict(found)
+    if found is None and (fresh or not (folder / "split.json").exists()):
+        raise checks.InputError(f"{path} is no record of a run; choose another --out")
+    return found
 
 
 def _check_same(run: Run, earlier: Mapping[str, Any], fresh: bool = False) -> None:

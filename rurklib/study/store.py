@@ -21,6 +21,7 @@ import io
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
@@ -36,6 +37,7 @@ from torch import Tensor
 
 PACKAGE = Path(__file__).parents[1]
 TRAINED = Path(__file__).parent / "trained"  # the models that come with the package
+ONE_AT_A_TIME = threading.Lock()  # ast.parse fails in threads of Python 3.11
 PARTIAL = "partial"  # marks a file that is being written
 MODEL: tuple[str, ...] = (
     "tensors.py",
@@ -145,7 +147,8 @@ def code_of(*rooms: str) -> str:
     for path in sorted(files):
         if path.suffix in (".py", ".yaml"):
             text = path.read_text(encoding="utf-8")
-            statements = _statements(ast.parse(text)) if path.suffix == ".py" else text
+            with ONE_AT_A_TIME:
+                statements = _statements(ast.parse(text)) if path.suffix == ".py" else text
             sha.update(f"{path.relative_to(PACKAGE).as_posix()}:{statements}".encode())
     return sha.hexdigest()[:16]
 

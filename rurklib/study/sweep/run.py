@@ -157,7 +157,7 @@ def _record(folder: Path) -> Record | None:
     try:
         record = store.read_json(folder / CELL)
         there = record["status"] == "failed" or (folder / ROWS).exists()
-    except (InputError, KeyError, OSError):
+    except (KeyError, OSError, ValueError):
         return None
     return record if there else None
 

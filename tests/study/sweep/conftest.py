@@ -1,6 +1,6 @@
 """A notebook of two cells that takes no time beside its kernel's start."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -42,23 +42,6 @@ def notebook(tmp_path) -> Callable[..., Path]:
         return tmp_path / at
 
     return make
-
-
-@pytest.fixture
-def package(tmp_path, monkeypatch) -> Iterator[Callable[[str, dict[str, str]], Path]]:
-    """``package(name, texts)``: a package in the place of this one, whose code matters."""
-
-    def make(name: str, texts: dict[str, str]) -> Path:
-        for module, text in texts.items():
-            path = tmp_path / name / f"{module}.py"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        monkeypatch.setattr(source, "PACKAGE", name)
-        monkeypatch.setattr(source, "FOLDER", tmp_path / name)
-        return tmp_path / name
-
-    yield make
-    source.read_again()
 
 
 @pytest.fixture

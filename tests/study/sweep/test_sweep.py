@@ -155,46 +155,6 @@ def test_the_number_of_jobs_makes_no_other_cell(notebook):
     assert keys(book, "jobs=3", "tau=0.2") == keys(book, "tau=0.2")
 
 
-@pytest.mark.parametrize(
-    ("work", "module", "matters"),
-    [
-        ("import json", "base", False),
-        ("from rurklib.one.two import f", "one/two", True),
-        ("from rurklib.one.two import f", "three", True),  # imported inside a function
-        ("from rurklib.one.two import f", "four", False),
-        ("from rurklib.one.two import f", "study/figures/curve", False),  # only draws
-        ("from rurklib.study.figures import curve", "four", False),  # imported by what only draws
-        ("from rurklib.one.two import f", "unlearn/mine", False),
-        ("from rurklib.unlearn.contract import METHODS", "unlearn/mine", True),  # not imported
-        ("%matplotlib inline\nfrom rurklib import three", "three", True),
-    ],
-)
-def test_the_code_that_matters_is_what_the_notebook_reaches(
-    package, notebook, work, module, matters
-):
-    texts = {
-        "__init__": "",
-        "base": "",
-        "one/__init__": "from rurklib.one.two import f",
-        "one/two": "def f():\n    from rurklib import three\n",
-        "three": "from rurklib.study.figures import curve\nimport json",
-        "four": "",
-        "study/__init__": "",
-        "unlearn/__init__": "",
-        "unlearn/contract": "METHODS = {}",
-        "unlearn/mine": "",
-        "study/figures/__init__": "",
-        "study/figures/curve": "import rurklib.four",
-    }
-    changed = package("rurklib", texts) / f"{module}.py"
-    book = notebook(f"{work}\nprint(tau, out)")
-    before = keys(book, "tau=0.5")
-    changed.write_text(f"{changed.read_text()}\n# a comment")
-    assert keys(book, "tau=0.5") == before
-    changed.write_text(f"{changed.read_text()}\nmore = 1")
-    assert (keys(book, "tau=0.5") != before) == matters
-
-
 # --- what is executed and written -----------------------------------------------------------------
 
 
@@ -390,16 +350,6 @@ def test_two_attempts_at_once_keep_the_first_to_end(
     assert run._attempt(*given) == first[0]
     assert run._record(tmp_path / "s" / "cells" / given[0].key) == first[0]
     assert [p.name for p in (tmp_path / "s" / "cells").iterdir()] == [given[0].key]
-
-
-def test_code_that_changes_meanwhile_is_a_failure(job, notebook, no_kernel, package):
-    """The package is one called json here, so that the notebook can import it."""
-    module = package("json", {"__init__": "", "decoder": "a = 1"}) / "decoder.py"
-    given = job(notebook("from json import decoder\n" + WORK_OF))
-    module.write_text("a = 2")
-    assert "code changed meanwhile" in run.execute(*given)["message"]
-    module.write_text("a = 1  # as it was")
-    assert run.execute(*given)["status"] == "done"
 
 
 # --- kernels, Dask, a full disk -------------------------------------------------------------------
