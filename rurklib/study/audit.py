@@ -437,15 +437,16 @@ CURVES = (
     "Each control is compared on its own samples."
 )
 WORDS = (
-    "Noisy copy: a sample with noise of size tau. Recognised: the model's answer to a copy is its "
-    "label. Residual knowledge, the ratio: how often that is so, divided by re-trained models' "
-    "mean. Margin: the label's logit less the log-sum-exp of the others, which is the log-odds "
-    "of the label; effect: the model's mean margin less the references'. Reference: a model "
-    "re-trained without the forget samples. p: how often one more re-trained model would be this "
-    "far from the references, by five statistics of the whole curve together: the mean margin; the "
-    "scaled margin, unaffected by rescaling the logits; soft hits (the label's probability); hits (copies "
-    "recognised); hits at the first tau. Exchange test: whether the model treats the forget "
-    "samples unlike held-out ones of their classes, which needs no reference."
+    "Noisy copy: a sample with noise of size tau. Recognised: the model's answer to a copy is "
+    "its label. Residual knowledge, the ratio: how often that is so, divided by re-trained "
+    "models' mean. Margin: the label's logit less the log-sum-exp of the others, which is the "
+    "log-odds of the label; effect: the model's mean margin less the references'. Reference: a "
+    "model re-trained without the forget samples. p: how often one more re-trained model would "
+    "be this far from the references, by five statistics of the whole curve together: the mean "
+    "margin; the scaled margin, unaffected by rescaling the logits; soft hits (the label's "
+    "probability); hits (copies recognised); hits at the first tau. Exchange test: whether the "
+    "model treats the forget samples unlike held-out ones of their classes, which needs no "
+    "reference."
 )
 GROUPS = (
     "Retained and held-out samples were not to be forgotten: a finding there is robustness, "
