@@ -32,7 +32,7 @@ _HOMES = {
     "neighbourhoods": "rurklib.study.doubts",
     "open_existing": "rurklib.study.run",
     "open_run": "rurklib.study.run",
-    "parallel": "rurklib.study.models",
+    "parallel": "rurklib.study.parallel",
     "placement_table": "rurklib.study.attack",
     "read_tables": "rurklib.study.attack",
     "residual": "rurklib.study.measurement",

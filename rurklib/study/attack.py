@@ -37,7 +37,8 @@ from rurklib.residual.counts import Measurement
 from rurklib.residual.statistics import MIN_REFERENCES, p_value, predict, spread
 from rurklib.study import extend, store
 from rurklib.study.measurement import SIDES, by_p, samples
-from rurklib.study.models import checksums, load_model, load_models, parallel
+from rurklib.study.models import checksums, load_model, load_models
+from rurklib.study.parallel import parallel
 from rurklib.study.run import ModelId, Run
 from rurklib.tensors import Pair, as_float
 

@@ -75,6 +75,7 @@ def in_group(title: str) -> Parameter:
 CHOICE, RUNNING = in_group("What is done"), in_group("How it is run")
 NETS, SAMPLES = in_group("Models"), in_group("Samples, of .npz and .npy files")
 MEASUREMENT, ANSWER = in_group("Measurement"), in_group("Answer")
+Cluster = Annotated[str | None, RUNNING, Parameter(metavar="tcp://HOST:PORT")]
 LIST = Parameter(converter=numbers, n_tokens=1, metavar="LIST")
 Numbers = Annotated[Sequence[float], LIST]
 Out = Annotated[Path, RUNNING, Parameter(converter=out_path)]
@@ -116,6 +117,7 @@ def study(
     plugins: Plugins = (),
     out: Out | None = None,
     jobs: Jobs = 1,
+    scheduler: Cluster = None,
     fresh: Flag = False,
     tables_only: Flag = False,
 ) -> None:
@@ -129,11 +131,13 @@ def study(
         settings: Settings from a YAML or JSON file, as rurk tune writes it; --set wins over them.
         out: Run folder; without it runs/SCENARIO.
         jobs: Models made at a time.
+        scheduler: A Dask cluster whose workers make the models; they see the run folder too.
         fresh: Delete what is in the run folder and train every model here.
         tables_only: Write tables and the report, but execute no notebook.
     """
     choices = chosen(seeds, settings, changes, plugins)
     folder = out or Path("runs") / scenario
+    os.environ |= {"RURK_SCHEDULER": scheduler} if scheduler else {}  # kernels inherit it
     with locked(scenario, folder, fresh=fresh, jobs=jobs, **choices) as planned:
         run_study(planned, choices, fresh, tables_only)
 
@@ -239,7 +243,7 @@ def sweep(
     seeds: Seeds | None = None,
     out: Out | None = None,
     jobs: Jobs = 1,
-    scheduler: Annotated[str | None, RUNNING, Parameter(metavar="tcp://HOST:PORT")] = None,
+    scheduler: Cluster = None,
     dry_run: Flag = False,
     plugins: Plugins = (),
 ) -> None:

@@ -35,7 +35,8 @@ from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.statistics import accuracy
 from rurklib.study import store
 from rurklib.study.measurement import residual
-from rurklib.study.models import load_models, parallel, same_prior
+from rurklib.study.models import load_models, same_prior
+from rurklib.study.parallel import parallel
 from rurklib.study.run import SAME_PRIOR, ModelId, Run
 from rurklib.tensors import generator
 

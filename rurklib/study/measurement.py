@@ -24,7 +24,8 @@ from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.statistics import log_odds
 from rurklib.residual.verdict import STATISTICS, Verdict
 from rurklib.study import extend, store
-from rurklib.study.models import checksums, load_model, load_models, parallel
+from rurklib.study.models import checksums, load_model, load_models
+from rurklib.study.parallel import parallel
 from rurklib.study.run import ModelId, Run
 from rurklib.tensors import as_float, generator
 

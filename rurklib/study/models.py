@@ -3,7 +3,7 @@ package; several tasks at a time."""
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,12 @@ from rurklib.data import Dataset, Split, rehearsed
 from rurklib.models import transfer
 from rurklib.perturb import gaussian
 from rurklib.study import extend, store
+from rurklib.study.parallel import parallel
 from rurklib.study.run import PRETRAIN, SAME_PRIOR, SMOOTHED, ModelId, Run, surroundings
 from rurklib.study.store import Checkpoint
 from rurklib.tensors import finite, generator
 from rurklib.train import fit
 from rurklib.unlearn.contract import METHODS, defaults
-
-SPARSE = 30.0  # seconds between two lines on how far a stage is
 
 
 def train(run: Run) -> dict[ModelId, nn.Module]:
@@ -326,46 +325,3 @@ class Kept:
             torch.cuda.set_rng_state(kept["random.cuda"], next(model.parameters()).device)
         self.before = found.record["seconds"]
         return int(found.record["passes"])
-
-
-# --- several tasks at a time ----------------------------------------------------------------------
-
-
-def parallel(
-    run: Run, tasks: Sequence[tuple[Callable[..., Any], tuple]], stage: str = ""
-) -> list[Any]:
-    """Results of the tasks in order, ``run.jobs`` at a time, each on ``scenario.threads`` threads.
-
-    The number of threads is fixed by the scenario, not by the machine, so that sums are taken in
-    the same order wherever and however parallel a study runs. If ``stage`` says what is done, a
-    line is printed at the end, and now and then before, with how many tasks are done.
-    """
-    began = said = time.perf_counter()
-    jobs = min(run.jobs, len(tasks))
-    work = ((list(extend.LOADED), run.scenario.threads, *task) for task in tasks)
-    if jobs <= 1:
-        stream = (_task(*item) for item in work)
-    else:
-        from joblib import Parallel, delayed
-
-        stream = Parallel(n_jobs=jobs, return_as="generator")(delayed(_task)(*w) for w in work)
-    results = []
-    for result in stream:
-        results.append(result)
-        now = time.perf_counter()
-        if stage and len(results) < len(tasks) and now - said >= SPARSE:
-            print(f"{stage} ({len(results)} of {len(tasks)}) in {now - began:.0f} s", flush=True)
-            said = now
-    if stage and results:
-        print(f"{stage} in {time.perf_counter() - began:.1f} s", flush=True)
-    return results
-
-
-def _task(plugins: list[str], threads: int, function: Callable[..., Any], arguments: tuple) -> Any:
-    extend.load(plugins)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        return function(*arguments)
-    finally:
-        torch.set_num_threads(before)

@@ -6,11 +6,12 @@ this run's. Nothing of anybody else's is ever overwritten.
 
 import contextlib
 import json
+import os
 import platform
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -64,6 +65,12 @@ class Run:
     rehearsal: bool = False  # for tuning: the same kind of request about other samples
     plugins: Sequence[Mapping[str, str]] = ()  # path and SHA-256 of each
     trained_here: bool = False  # no model is taken from the package
+    scheduler: str | None = None  # of the Dask cluster that works in place of processes here
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A run travels to another process without its data, which are read there."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**values, "folder": self.folder.absolute()}
 
     @cached_property
     def device(self) -> torch.device:
@@ -210,7 +217,8 @@ def open_run(
     """Open or begin a run in the folder ``out``.
 
     ``seeds`` are the experiment seeds (None: the scenario's); ``settings`` changes values of the
-    scenario by name, as ``--set`` does; ``jobs`` models are made at a time; ``fresh`` throws an
+    scenario by name, as ``--set`` does; ``jobs`` models are made at a time, or as many as there are
+    workers of the Dask cluster that the variable RURK_SCHEDULER names; ``fresh`` throws an
     earlier run of this scenario in ``out`` away, and no other folder, and takes no model from the
     package; ``rehearsal`` forgets other samples than a study would, for
     :mod:`rurklib.study.tuning`; ``dry`` checks the choices and the folder, reads no data and
@@ -238,7 +246,8 @@ def open_run(
         )
     trained_here = fresh or bool(earlier and earlier.get("trained_here"))
     jobs = checks.count("jobs", jobs)
-    run = Run(Path(out), chosen, tuple(seeds), jobs, rehearsal, known, trained_here)
+    scheduler = os.environ.get("RURK_SCHEDULER")  # which kernels inherit
+    run = Run(Path(out), chosen, tuple(seeds), jobs, rehearsal, known, trained_here, scheduler)
     if earlier:
         _check_same(run, earlier, fresh)
     if dry:

@@ -13,7 +13,8 @@ from torch import nn
 
 from rurklib.metrics.registry import METRICS, Metric
 from rurklib.study import store
-from rurklib.study.models import load_models, parallel, record_of
+from rurklib.study.models import load_models, record_of
+from rurklib.study.parallel import parallel
 from rurklib.study.run import ModelId, Run
 
 TIMES = ("seconds", "share_of_retrain")  # the only columns that differ from run to run

@@ -36,7 +36,8 @@ from rurklib.metrics.accuracy import accuracy
 from rurklib.perturb import PERTURBATIONS
 from rurklib.residual.counts import Measurement, count
 from rurklib.study import extend, store
-from rurklib.study.models import load_model, load_models, parallel, train, unlearned
+from rurklib.study.models import load_model, load_models, train, unlearned
+from rurklib.study.parallel import parallel
 from rurklib.study.run import ModelId, Run
 from rurklib.study.scenario import literal
 from rurklib.tensors import mixed_seed
