@@ -80,8 +80,7 @@ def publish(run: Path) -> None:
     if own and shipped_models(opened):
         print("the package's models stay as they are: this run took some; --fresh trains them")
     elif own:
-        names = ship(opened)
-        print(f"{len(names)} models are in the package")
+        print(f"{len(ship(opened))} models are in the package")
 
 
 def draw_front_page(run: Run) -> None:

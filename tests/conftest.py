@@ -1,8 +1,6 @@
 """What the tests share: nets small enough to check by hand, a few images, and two watchmen."""
 
-import contextlib
 import copy
-import io
 import os
 import random
 import shutil
@@ -149,24 +147,6 @@ def left_as_found() -> Callable:
         torch.testing.assert_close([state(m) for m in models], before, rtol=0, atol=0)
 
     return watch
-
-
-@pytest.fixture(scope="session")
-def rurk() -> Callable[..., SimpleNamespace]:
-    """``rurk(*words, settings={})``: the command in this process, its output and exit code."""
-    from rurklib.study.cli import main
-
-    def run(*words, settings=()) -> SimpleNamespace:
-        changes = [f"--set={name}={value}" for name, value in dict(settings).items()]
-        out, code = io.StringIO(), 0
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            try:
-                main([*map(str, words), *changes])
-            except SystemExit as end:
-                code = end.code
-        return SimpleNamespace(exit_code=code, output=out.getvalue())
-
-    return run
 
 
 SMALL_STUDY = {

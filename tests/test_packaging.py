@@ -66,19 +66,8 @@ def test_the_wheel_has_every_file_of_ours_and_the_notebooks(tmp_path, monkeypatc
     build = pytest.importorskip("hatchling.build", reason='needs pip install -e ".[test]"')
     monkeypatch.chdir(ROOT)
     files = set(zipfile.ZipFile(tmp_path / build.build_wheel(str(tmp_path))).namelist())
-    kinds = (
-        ".py",
-        ".typed",
-        ".json",
-        ".md",
-        ".html",
-        ".j2",
-        ".css",
-        ".js",
-        ".yaml",
-        ".safetensors",
-    )
-    ours = [p for p in (ROOT / "rurklib").rglob("*") if p.suffix in kinds]
+    kinds = "py typed json md html j2 css js yaml safetensors"
+    ours = [p for p in (ROOT / "rurklib").rglob("*.*") if p.suffix[1:] in kinds.split()]
     assert {p.relative_to(ROOT).as_posix() for p in ours} <= files
     assert {f"rurklib/notebooks/{p.name}" for p in (ROOT / "notebooks").glob("*.ipynb")} <= files
 

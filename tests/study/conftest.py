@@ -1,11 +1,32 @@
 """What tests of the study share: the command, an inspector of a small run, files brought along."""
 
+import io
 import re
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
+
+
+@pytest.fixture(scope="session")
+def rurk() -> Callable[..., SimpleNamespace]:
+    """``rurk(*words, settings={})``: the command in this process, its output and exit code."""
+    from rurklib.study.cli import main
+
+    def run(*words, settings=()) -> SimpleNamespace:
+        changes, code = [f"--set={name}={value}" for name, value in dict(settings).items()], 0
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(out):
+            try:
+                main([*map(str, words), *changes])
+            except SystemExit as end:
+                code = end.code
+        return SimpleNamespace(exit_code=code, output=out.getvalue())
+
+    return run
 
 
 @pytest.fixture(scope="session")
