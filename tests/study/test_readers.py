@@ -178,7 +178,7 @@ def test_copies_are_forgotten_together_and_reported(tmp_path, capsys):
     file = write_npz(tmp_path / "twins.npz", x, tested, train_labels=y)
     split = forget_part_of_a_class(npz(file), forget_class=1, forget_share=0.5, seed=3)
     assert set(split.forget) == {2, 3}
-    settings = {"path": str(file), "references": 2, "epochs": 1, "methods": []}
+    settings = {"path": str(file), "references": 2, "training.epochs": 1, "methods": []}
     study.train(open_run("npz", tmp_path / "run", seeds=[0], settings=settings))
     assert "warning: 3 of 10 test samples (1 of what is forgotten)" in capsys.readouterr().out
 
