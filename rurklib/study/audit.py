@@ -74,10 +74,7 @@ NEXT: dict[tuple[str, str | None], str] = {
     "differs everywhere: check that the references have its recipe, and audit again.",
     (OVER, ALIKE): "It treats held-out samples of their classes alike (p = {q:.2g}), so it lost "
     "accuracy or confidence on the class: unlearn with fewer steps or a smaller learning rate.",
-    (
-        OVER,
-        LESS_SURE,
-    ): "It is less sure of them than of held-out samples too (p = {q:.2g}): "
+    (OVER, LESS_SURE): "It is less sure of them than of held-out samples too (p = {q:.2g}): "
     "unlearn with fewer steps or less weight on the forget samples.",
     (OVER, None): "Unlearn with fewer steps or less weight on the forget samples, and audit again "
     "with held-out samples of the same classes.",
@@ -93,10 +90,7 @@ NEXT: dict[tuple[str, str | None], str] = {
     "remembers them: unlearn again, and audit the new model with another seed.",
     (NO_VERDICT, ALIKE): "It treats forget and held-out samples alike (p = {q:.2g}): train "
     "references, three or better six, if you need a verdict.",
-    (
-        NO_VERDICT,
-        LESS_SURE,
-    ): "It is less sure of them than of held-out samples (p = {q:.2g}), "
+    (NO_VERDICT, LESS_SURE): "It is less sure of them than of held-out samples (p = {q:.2g}), "
     "which gives them away: unlearn less strongly.",
     (NO_VERDICT, None): "Train references, three or better six, or audit again with held-out "
     "samples of the same classes.",
@@ -452,6 +446,10 @@ GROUPS = (
     "Retained and held-out samples were not to be forgotten: a finding there is robustness, "
     "confidence or damage, not memory. Effect in logits, with its 95 % interval."
 )
+PRECISION = (
+    "Chance in the {} copies of each sample moves the ratio at the largest tau by about {:.2g} "
+    "(standard deviation)."
+)
 SAMPLES = (
     "The twenty samples that the model knows most beyond re-trained models (margin_difference, in "
     "logits); index is a sample's place in the data. samples.csv has all"
@@ -502,17 +500,17 @@ def _parts(
         same = sum(finding == summary["verdict"]["finding"] for finding in findings)
         text = "With one reference left out in turn, the finding stays in {} of {} cases."
         doubts.insert(0, text.format(same, len(findings)))
-    verdicts = {"forget samples": summary["verdict"], **summary["controls"]}
-    columns = ["finding", "p", "effect", "low", "high"]
-    tests = pd.DataFrame(verdicts).T[columns].rename_axis("compared with re-trained models, on")
+    doubts.append(PRECISION.format(settings["draws"], _error(result)))
+    rows = {"forget samples": summary["verdict"], **summary["controls"]}
     if summary["exchange"]:
-        row = {k: summary["exchange"][k] for k in ("finding", "p")}
-        tests.loc["forget against held-out samples"] = row
+        rows["forget against held-out samples"] = summary["exchange"]
+    numbers = dict.fromkeys(["p", "effect", "low", "high"], float)
+    tests = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=["finding", *numbers])
+    tests = tests.astype(numbers).rename_axis("compared with re-trained models, on")
     right = pd.DataFrame(result.right).T.rename_axis("right without noise, on")
     facts = pd.DataFrame([(k, str(v)) for k, v in settings.items()], columns=["setting", "value"])
-    parts = [
-        report.Part(text="\n".join(summary["sentences"])),
-        report.Part(table=right.reset_index()),
+    return [
+        report.Part(text="\n".join(summary["sentences"]), table=right.reset_index()),
         report.Part(
             "How sure this is", "\n".join(filter(None, doubts)), tests.reset_index(), note=GROUPS
         ),
@@ -524,4 +522,11 @@ def _parts(
         report.Part("Controls, one row per tau", table=result.controls, folded=True),
         report.Part("Settings", table=facts, folded=True),
     ]
-    return parts
+
+
+def _error(result: Audited) -> float:
+    """The ratio's standard deviation at the largest tau by the copies' noise alone, as in
+    :func:`rurklib.residual_knowledge`; NaN where the model is never right."""
+    share = result.frame.forget_accuracy.iloc[-1]
+    copies = len(result.y) * result.counts.options.draws
+    return math.sqrt((1 - share) / (share * copies)) if share else math.nan

@@ -135,24 +135,27 @@ def read_audit(files: AuditFiles) -> dict[str, Any]:
     forget = x[forgotten], y[forgotten]
     given = {"held_out": files.held_out, "retained": files.retain}
     pairs = {n: _read_pair(path, x, y) for n, path in given.items() if path is not None}
-    tensors = {path: read_weights(path) for path in [files.weights, *files.references]}
+    paths = [files.weights, *files.references]
+    tensors = [read_weights(path) for path in paths]
     build = build_function(files.model)
-    built_nets = [built(build, path, state, files.model) for path, state in tensors.items()]
-    built_nets = fitted(built_nets, *forget, files.mean, files.std, files.label_order)
-    checks.logits(built_nets[0], *forget)
-    nets = {str(path): net.to(device) for path, net in zip(tensors, built_nets, strict=True)}
+    nets = [built(build, p, state, files.model) for p, state in zip(paths, tensors, strict=True)]
+    nets = fitted(nets, *forget, files.mean, files.std, files.label_order)
+    checks.logits(nets[0], *forget)
+    model, *others = (net.to(device) for net in nets)
+    references = dict(zip(map(str, files.references), others, strict=True))
     pairs = {n: (px.to(device), py.to(device)) for n, (px, py) in pairs.items()}
     if files.expect_accuracy is not None:
         if not pairs:
             raise InputError("--expect-accuracy needs --held-out or --retain: samples to try it on")
         name, samples = next(iter(pairs.items()))
-        check_accuracy(nets, samples, name.replace("_", "-"), files.expect_accuracy)
+        every = {str(files.weights): model, **references}
+        check_accuracy(every, samples, name.replace("_", "-"), files.expect_accuracy)
     again = copies(x, x[forgotten])
     again[forgotten] = False
     at = [str(i) for i in again.nonzero().flatten().tolist()]
     return {
-        "model": nets.pop(str(files.weights)),
-        "references": nets,
+        "model": model,
+        "references": references,
         "x": forget[0].to(device),
         "y": forget[1].to(device),
         **pairs,

@@ -154,6 +154,7 @@ def test_who_asks_for_a_finding_is_not_answered_by_no_verdict(tmp_path, audit, w
     done = audit(out=tmp_path / "out", fail_on=word, weights="retrained.safetensors", **settings)
     assert done.exit_code == 1
     assert f"--fail-on {word}: {NO_VERDICT}" in done.output
+    assert "None" not in (tmp_path / "out" / "report.html").read_text()  # of numbers there are none
 
 
 def test_the_folder_appears_whole_or_not_at_all(planted, tmp_path, monkeypatch):
@@ -269,6 +270,14 @@ def test_no_expected_accuracy_no_audit(planted, tmp_path, audit):
     assert done.exit_code == 2
     assert f"of 200 held-out samples, {least:.4g}: expected" in done.output
     assert not (tmp_path / "no").exists()
+
+
+def test_the_models_file_among_the_references_is_flagged(tmp_path, audit):
+    """Fails if it is left out without a word, or counts."""
+    audit(weights="a0.safetensors", out=tmp_path / "o", taus="0", draws=1)
+    record = json.loads((tmp_path / "o" / "audit.json").read_text())
+    assert [f["name"] for f in record["flags"]] == ["references alike"]
+    assert record["verdict"]["references"] == 5
 
 
 def test_a_finding_that_rests_on_one_sample_says_so(planted, tmp_path):
