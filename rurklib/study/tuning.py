@@ -19,8 +19,9 @@ doesn't win. The paper's MIA is left out: it moves by tens of points where the o
 and would decide alone. The best finalist is chosen by its mean over all rehearsal Originals.
 
 Trial 0 is the method's defaults (the paper's values where it gives them), written out, for a
-scenario may have other values that a winning trial has to replace; the others are drawn from the
-space that its file names (``@method(..., search=...)``), the same number for all.
+scenario may have other values that a winning trial has to replace; scikit-learn's
+``ParameterSampler`` draws the rest from the method's space (``@method(..., search=...)``), the
+same number for every method.
 """
 
 import math
@@ -29,6 +30,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import loguniform
+from sklearn.model_selection import ParameterSampler
 from torch import nn
 
 from rurklib import checks
@@ -46,14 +49,11 @@ from rurklib.unlearn.contract import SEARCH, Diverged, defaults
 SCREEN, FINALISTS = 2, 3
 DRAWS = 20  # copies a sample and radius, or the scenario's: accuracies are averages over samples
 SCORED = {"retain": "retain", "unlearn": "unlearn", "validation": "test", "nearby": "nearby"}
+Numbers = Mapping[str, list[float]]
 
 
 def tune(
-    run: Run,
-    *,
-    methods: Sequence[str] | None = None,
-    budget: int = 24,
-    seed: int = 0,
+    run: Run, *, methods: Sequence[str] | None = None, budget: int = 24, seed: int = 0
 ) -> pd.DataFrame:
     """Try ``budget`` settings of each method (default: all of the scenario) on a rehearsal.
 
@@ -72,58 +72,63 @@ def tune(
     for name in chosen:
         checks.one_of("method", name, run.scenario.methods)
     train(run)
-    references = parallel(run, [(numbers_of, (run, name)) for name in run.names("Re-train")])
-    target = {key: np.mean([r[key] for r in references], axis=0) for key in SCORED.values()}
-    tried = {n: settings_of(n, budget, seed) for n in chosen}
+    references = load_models(run, run.names("Re-train")).values()
+    found = [numbers(run, reference) for reference in references]
+    target = {part: np.mean([f[part] for f in found], axis=0) for part in SCORED.values()}
+    settings = {name: settings_of(name, budget, seed) for name in chosen}
 
-    def rows(asked: Mapping[str, Iterable[int]], seeds: Sequence[int]) -> list[dict[str, Any]]:
-        these = [(n, t, s) for n, its in asked.items() for t in its for s in seeds]
-        found = parallel(run, [(trial, (run, n, s, tried[n][t])) for n, t, s in these])
-        return [
-            {"method": n, "trial": t, "seed": s, "settings": _text(tried[n][t])} | _score(f, target)
-            for (n, t, s), f in zip(these, found, strict=True)
-        ]
+    def rows(pairs: Iterable[tuple[str, int]], seeds: Sequence[int]) -> list[dict[str, Any]]:
+        keys = [(name, t, seed) for name, t in pairs for seed in seeds]
+        tasks = [(trial, (run, name, seed, settings[name][t])) for name, t, seed in keys]
+        made = []
+        for (name, t, seed), found in zip(keys, parallel(run, tasks), strict=True):
+            text = "; ".join(f"{key}={value!r}" for key, value in settings[name][t].items())
+            row = {"method": name, "trial": t, "seed": seed, "settings": text}
+            made.append(row | _score(found, target))
+        return made
 
-    screened = rows({n: range(len(tried[n])) for n in chosen}, run.seeds[:SCREEN])
+    first = [(name, t) for name in chosen for t in range(len(settings[name]))]
+    screened = rows(first, run.seeds[:SCREEN])
     scores = pd.DataFrame(screened).groupby(["method", "trial"]).score.mean()
-    best_few = {n: scores[n].nsmallest(FINALISTS).index.tolist() for n in chosen}
-    table = pd.DataFrame(screened + rows(best_few, run.seeds[SCREEN:]))
-    everything = table
-    if (run.folder / "trials.csv").exists():  # methods that were tuned before and aren't now
-        earlier = pd.read_csv(run.folder / "trials.csv", keep_default_na=False)
+    finalists = [(name, t) for name in chosen for t in scores[name].nsmallest(FINALISTS).index]
+    table = pd.DataFrame(screened + rows(finalists, run.seeds[SCREEN:]))
+    everything, path = table, run.folder / "trials.csv"
+    if path.exists():  # methods that were tuned before and aren't now
+        earlier = pd.read_csv(path, keep_default_na=False)
         everything = pd.concat([earlier[~earlier.method.isin(chosen)], table], ignore_index=True)
-    store.write_frame(run.folder / "trials.csv", everything)
+    store.write_frame(path, everything)
     store.write_json(run.folder / "settings.json", best(everything))
     return table
 
 
-def _score(
-    found: Mapping[str, Sequence[float]], target: Mapping[str, np.ndarray]
-) -> dict[str, float]:
+def _score(found: Numbers, target: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Distances to the re-trained models and their mean; the worst where weights diverged."""
     far = dict.fromkeys(SCORED, 100.0)
     if found:
-        far = {k: float(np.abs(found[n] - target[n]).mean()) for k, n in SCORED.items()}
+        far = {k: float(np.abs(found[part] - target[part]).mean()) for k, part in SCORED.items()}
     return {**far, "score": float(np.mean(list(far.values())))}
 
 
 def settings_of(name: str, budget: int, seed: int = 0) -> list[dict[str, Any]]:
     """The searched hyper-parameters of each trial of a method; the first has their defaults.
 
-    A method without a search space has one trial.
+    A method without a search space has one trial. A larger budget adds trials to the same first.
     """
-    space, usual = SEARCH[name], defaults(name)
-    rng = np.random.default_rng(mixed_seed(seed, *name.encode()))
-    drawn = [{key: _draw(where, rng) for key, where in space.items()} for _ in range(budget - 1)]
-    return [{key: usual[key] for key in space}, *(drawn if space else [])]
+    space = SEARCH[name]
+    first = {key: defaults(name)[key] for key in space}
+    if not space:
+        return [first]
+    spaces = {k: v if isinstance(v, list) else loguniform(*v) for k, v in space.items()}
+    state = mixed_seed(seed, *name.encode()) % 2**32
+    drawn = ParameterSampler(spaces, budget - 1, random_state=state)
+    return [first, *({key: _rounded(space[key], one[key]) for key in space} for one in drawn)]
 
 
-def _draw(where: Any, rng: np.random.Generator) -> Any:
-    if isinstance(where, list):
-        return where[int(rng.integers(len(where)))]
-    low, high = where
-    value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    return round(value) if isinstance(low, int) else float(f"{value:.3g}")
+def _rounded(space: Sequence[Any], value: Any) -> Any:
+    """A draw as a setting: a whole number where its range is of whole numbers, or 3 digits."""
+    if isinstance(space, list):
+        return value
+    return round(value) if isinstance(space[0], int) else float(f"{value:.3g}")
 
 
 def chosen_trials(table: pd.DataFrame) -> pd.DataFrame:
@@ -150,14 +155,6 @@ def best(table: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _text(values: Mapping[str, Any]) -> str:
-    """Settings as trials.csv has them."""
-    return "; ".join(f"{k}={v!r}" for k, v in values.items())
-
-
-# --- one trial: kept, for it is asked for again ---------------------------------------------------
-
-
 def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Unlearn with each entry of ``grid`` for each of the run's seeds, ``run.jobs`` at a time.
 
@@ -167,29 +164,30 @@ def trials(run: Run, method: str, grid: Sequence[Mapping[str, Any]]) -> pd.DataF
     run keeps the numbers and no model.
     """
     load_models(run, run.names("Original"))
+    usual = run.scenario.hyperparameters(method)
     rows = [{**entry, "seed": seed} for entry in grid for seed in run.seeds]
-    own = run.scenario.hyperparameters(method)
-    tasks = [(trial, (run, method, s, {**own, **e})) for e in grid for s in run.seeds]
+    tasks = [(trial, (run, method, s, {**usual, **entry})) for entry in grid for s in run.seeds]
     for row, found in zip(rows, parallel(run, tasks), strict=True):
         for part in ("retain", "unlearn", "test", "nearby"):
             row[f"{part}_accuracy"] = found[part][-1] if found else math.nan
     return pd.DataFrame(rows)
 
 
-def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mapping[str, list[float]]:
+def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Numbers:
     """What becomes of an Original that ``method`` unlearns with ``values`` in place of its
-    defaults: :func:`numbers`, or nothing where its weights diverged."""
+    defaults: :func:`numbers`, or nothing where its weights diverged. The run keeps it."""
+    perturbation = _perturbation(run)
     inputs = {
         "original": store.checksum(load_model(run, ModelId("Original", seed)).state_dict()),
         "method": method,
         "split": run.split.digest,
         "taus": run.scenario.taus,
-        "perturbation": random_law(run),
+        "perturbation": perturbation,
         "values": {**defaults(method), **values},
-        **extend.code(random_law(run), method),
+        **extend.code(perturbation, method),
     }
 
-    def make() -> Mapping[str, list[float]]:
+    def make() -> Numbers:
         try:
             return numbers(run, unlearned(run, method, seed, values))
         except Diverged:
@@ -199,15 +197,15 @@ def trial(run: Run, method: str, seed: int, values: Mapping[str, Any]) -> Mappin
     return store.make(run.folder / "trials" / name, "trial", inputs, make)
 
 
-def numbers(run: Run, model: nn.Module) -> Mapping[str, list[float]]:
+def numbers(run: Run, model: nn.Module) -> Numbers:
     """Accuracies of a model in percent: retain, unlearn (100 - forget) and test, one each, and
     nearby, on perturbed forget samples, one for each radius above 0."""
     x, y = run.pair("forget")
-    taus = [t for t in run.scenario.taus if t > 0]
-    draws, precision = min(DRAWS, run.scenario.draws), run.scenario.recipe.precision
-    law = random_law(run)
-    asked = Measurement(taus, law, draws, bounds=run.data.bounds, precision=precision)
-    hits = count({"model": model}, x, y, asked).hits["model"]
+    scenario = run.scenario
+    taus, draws = [t for t in scenario.taus if t > 0], min(DRAWS, scenario.draws)
+    bounds, precision = run.data.bounds, scenario.recipe.precision
+    measured = Measurement(taus, _perturbation(run), draws, bounds=bounds, precision=precision)
+    hits = count({"model": model}, x, y, measured).hits["model"]
     return {
         "retain": [accuracy(model, *run.pair("retain"))],
         "unlearn": [100 - accuracy(model, x, y)],
@@ -216,12 +214,7 @@ def numbers(run: Run, model: nn.Module) -> Mapping[str, list[float]]:
     }
 
 
-def numbers_of(run: Run, name: ModelId) -> Mapping[str, list[float]]:
-    """:func:`numbers` of one of the run's own models."""
-    return numbers(run, load_model(run, name))
-
-
-def random_law(run: Run) -> str:
+def _perturbation(run: Run) -> str:
     """The first of the scenario's that needs no gradient."""
     random = (p for p in run.scenario.perturbations if not PERTURBATIONS[p].gradient_based)
     return next(random, "gaussian")
