@@ -23,6 +23,7 @@ from rurklib.residual.verdict import NO_VERDICT, NONE, OVER, RESIDUAL
 from rurklib.study import audit as audits
 from rurklib.study.audit import samples_table
 from rurklib.study.audit_files import build_function, built, fitted, read_weights
+from rurklib.study.cli import show_progress
 from rurklib.tensors import generator
 
 README = Path(__file__).parents[2] / "README.md"
@@ -248,6 +249,32 @@ def test_models_that_always_say_the_forgotten_class_acquit_nobody(planted, alway
     good = rurklib.audit(planted.original, planted.references, x, y, **shown)
     assert good.flags == []
     assert good.right["held out, all classes"]["of"] == 200
+
+
+def test_held_out_samples_of_another_kind_are_no_control(planted):
+    """Fails if the exchange test is made with them, or they have a say in the verdict."""
+    given = planted.original, planted.references, *planted.pair("forget")
+    x, y = planted.pair("held_out")
+    result = rurklib.audit(*given, held_out=(x, (y + 1) % 3), **FEW)  # nobody knows these
+    assert "references unlike held-out samples" in [flag.name for flag in result.flags]
+    assert result.summary["exchange"] is None
+    alone = rurklib.audit(*given, **FEW).summary
+    assert result.summary["verdict"]["finding"] == RESIDUAL
+    assert [result.summary[k] for k in ("verdict", "sentences")] == [
+        alone["verdict"],
+        alone["sentences"],
+    ]
+
+
+def test_a_long_audit_says_what_is_left(capsys, monkeypatch):
+    """Ten seconds a step. Fails if the time left is counted from the wrong end, or if it is written
+    into the answer."""
+    clock = itertools.count(0, 10)
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    show = show_progress(15)
+    for part in (0.25, 0.5, 0.75):
+        show(part)
+    assert capsys.readouterr() == ("", "50% of the copies counted, about 20 s left\n")
 
 
 def test_a_finding_stays_or_not_without_each_reference(planted):

@@ -156,7 +156,7 @@ def test_an_audit_asks_under_a_perturbation_of_a_plugin(folder, files, tmp_path,
         "--weights", folder / "models" / "Unsure-seed0.safetensors", "--references",
         *sorted((folder / "models").glob("Re-train*")), "--forget", tmp_path / "f.npy",
         "--taus", "0,0.1", "--draws", "2", "--perturbation", "brighter", "--with", files[1],
-        "--out", tmp_path / "audit",
+        "--out", tmp_path / "audit", "--expect-chance",  # they hardly learnt nines
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     measured = json.loads((tmp_path / "audit" / "audit.json").read_text())["measurement"]
