@@ -25,7 +25,7 @@ STUDY = EXTRAS["audit"] + EXTRAS["study"][1:]  # the first brings "audit" along,
 CALLED = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipython",
           "typing_extensions": "typing-extensions", "lazy_loader": "lazy-loader"}  # fmt: skip
 CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
-NOT_IMPORTED = {"jupyterlab", "ipykernel", "dask"}  # programs, and what Dask's scheduler needs
+NOT_IMPORTED = {"jupyterlab", "ipykernel"}  # programs
 
 
 def bounds(requirements: list[str]) -> dict[str, str]:
@@ -47,7 +47,7 @@ def test_what_is_imported_is_declared_and_the_core_needs_no_extra():
     core = [f for f in files if "study" not in f.relative_to(ROOT).parts]
     base = set(bounds(PROJECT["dependencies"]))
     assert imported(core) <= base
-    assert imported(files) == (base | {*bounds(STUDY + EXTRAS["dask"])}) - NOT_IMPORTED
+    assert imported(files) == (base | {*bounds(STUDY)}) - NOT_IMPORTED
 
 
 def test_environment_yml_and_the_citation_say_what_pyproject_says():

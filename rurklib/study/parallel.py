@@ -21,6 +21,7 @@ from rurklib.study import extend
 from rurklib.study.run import Run
 
 Task = tuple[Callable[..., Any], tuple]
+PATIENCE = 10.0  # seconds for a scheduler to answer
 BEAT = 30.0  # seconds between two lines of a log, also while no task ends
 _one_at_a_time = threading.Lock()  # in a process: PyTorch's number of threads is global
 
@@ -65,10 +66,16 @@ def executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
         from distributed import Client, KilledWorker
 
         try:
-            with Client(scheduler, timeout=10, set_as_default=False) as client:
+            client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"--scheduler {scheduler}: no Dask scheduler answers: {error}"
+            ) from None
+        with client:
+            try:
                 yield client.get_executor(pure=False)
-        except (OSError, ValueError, KilledWorker) as error:
-            raise InputError(f"--scheduler {scheduler}: {error}; is the cluster there?") from error
+            except KilledWorker as error:
+                raise InputError(f"--scheduler {scheduler}: workers died: {error}") from error
         return
     from joblib.externals.loky import get_reusable_executor
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from rurklib import study
-from rurklib.checks import InputError
+from rurklib.checks import InputError, count
 from rurklib.study import parallel as module
 from rurklib.study.parallel import parallel, progress
 from rurklib.study.run import open_run
@@ -73,6 +73,8 @@ def test_a_study_on_a_cluster_one_of_whose_workers_is_killed(tmp_path, monkeypat
 
         threading.Thread(target=kill, daemon=True).start()
         study.tables(run)
+        with pytest.raises(InputError, match=r"^draws = 0"):  # as it was raised there
+            parallel(run, [(count, ("draws", 0))])
     names = {path.name for path in plain.folder.glob("*.csv")}
     assert names == {path.name for path in run.folder.glob("*.csv")}
     for name in names - {"summary.csv"}:  # which has seconds
