@@ -270,21 +270,23 @@ def sweep(
     from rurklib.study.run import needs
 
     needs("papermill", "tqdm", "yaml", extra="study")
-    from rurklib.study.sweep import collect, run
-    from rurklib.study.sweep import grid as grids
+    from rurklib.study import sweep as sweeps
 
     extend.load(plugins)
     if seeds is not None and any(text.partition("=")[0].strip() == "seed" for text in grid):
         raise InputError(f"--grid has seed, and --seeds is {seeds}: give one of them")
     if bool(grid) == bool(groups) and not (seeds and not grid):
         raise InputError("--grid and --groups: give one of them, such as --grid tau=0,0.01")
-    named = grids.from_file(groups) if groups else grids.from_options(grid)
-    named = named if seeds is None else grids.with_seeds(named, seeds)
-    plan = run.plan(notebook, named, out or Path("runs") / f"sweep-{notebook.stem}")
+    named = sweeps.from_file(groups) if groups else sweeps.from_options(grid)
+    named = named if seeds is None else sweeps.with_seeds(named, seeds)
+    plan = sweeps.plan(notebook, named, out or Path("runs") / f"sweep-{notebook.stem}")
     if dry_run:
-        print(collect.described(plan, run.states(plan)))
+        table = sweeps.states_table(plan, sweeps.states(plan))
+        print(table[["cell", "groups", *plan.columns, "status"]].to_string(index=False))
+        finished = int((table.status == "done").sum())
+        print(f"\n{len(table)} cells, {finished} finished, {len(table) - finished} to execute")
         return
-    records = run.run(plan, jobs, scheduler)
+    records = sweeps.run(plan, jobs, scheduler)
     print(f"results: {plan.out / 'results.csv'}\npage: {plan.out / 'index.html'}")
     if bad := sum(record["status"] != "done" for record in records):
         stop(f"{bad} of {len(records)} cells are not done", 1)

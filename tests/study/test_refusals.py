@@ -27,8 +27,7 @@ from rurklib.study.inspector.running_ratio import running
 from rurklib.study.inspector.view import Inspector
 from rurklib.study.readers import cifar10, image_folder, npz, text
 from rurklib.study.run import _flat, open_existing, open_run
-from rurklib.study.sweep import grid
-from rurklib.study.sweep.grid import from_file, from_options
+from rurklib.study.sweep import from_file, from_options, plan
 
 LABELS = np.arange(6, dtype=np.uint8) % 2
 PIXELS = np.arange(6 * 64, dtype=np.uint16).reshape(6, 8, 8).astype(np.uint8)
@@ -184,7 +183,7 @@ def places(tmp_path) -> dict[str, str]:
 def test_a_command_that_cannot_be_done_is_one_line(
     command, says, places, refused, request, monkeypatch
 ):
-    monkeypatch.setattr("rurklib.study.sweep.run.PATIENCE", 1.0)
+    monkeypatch.setattr("rurklib.study.parallel.PATIENCE", 1.0)
     if command.startswith("audit"):
         monkeypatch.chdir(request.getfixturevalue("audit_files"))
         changed, usual = command.split(), [f"--{words}" for words in GOOD.split("--")[1:]]
@@ -200,13 +199,13 @@ def test_a_command_that_cannot_be_done_is_one_line(
 
 
 def swept(*words: str):
-    return lambda book, _: grid.cells(read(book), from_options(words))
+    return lambda book, folder: plan(book, from_options(words), folder / "none")
 
 
 def groups(text: str):
     def ask(book: Path, folder: Path) -> None:
         (folder / "own.yaml").write_text(text)
-        grid.cells(read(book), from_file(folder / "own.yaml"))
+        plan(book, from_file(folder / "own.yaml"), folder / "none")
 
     return ask
 
@@ -254,15 +253,18 @@ def images(harm):
 
 
 CALLS = [
-    (swept("tau=much"), "tau = 'much': expected a float value such as 0.03"),
-    (swept("name=1"), "name = 1: expected a str value such as 'plain'; put quotes"),
-    (swept("out=a"), "'out' can't be varied"),
+    (swept(), "the grid is empty"),
+    (swept("tau=much"), "tau = 'much': expected a value of float"),
+    (swept("name=1"), "name = 1: expected a value of str; put quotes"),
+    (swept("out=a"), "expected a parameter 'out', and a grid without it"),
     (swept("tau"), "expected NAME=V1,V2"),
-    (swept("tau=1", "tau=2"), "tau is given twice"),
-    (groups("a: {tau: [0], fixed: {tau: 1}}"), "both varied and fixed"),
-    (groups("a: [1]"), r"group a: [1]: expected groups"),
-    (groups("a: !!python/object/apply:os.system [exit]"), "not readable as YAML"),
-    (groups("a: {tau: 0}"), "tau = 0 in group a: expected a list"),
+    (swept("tau=1,1.0"), "tau = [1, 1.0]: expected different values"),
+    (groups("a: {tau: [0], fixed: {tau: 1}}"), "varied and fixed"),
+    (groups("a: {tau: []}"), "tau = []: expected different values, at least one"),
+    (groups("a: [1]"), "own.yaml.a = [1]: expected"),
+    (groups("a: {}"), "the grid is empty"),
+    (groups("a: !!python/object/apply:os.system [exit]"), "is not YAML"),
+    (groups("a: {tau: 0}"), "own.yaml.a.tau = 0: expected a valid list"),
     (groups("a: {fixed: {tua: 1}}"), "did you mean 'tau'"),
     (lambda book, folder: read(folder / "groups.yaml"), "not a readable notebook"),
     # files of data
