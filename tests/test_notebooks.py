@@ -28,16 +28,16 @@ def test_a_notebook_is_one_file_that_is_given_what_it_asks_for(tmp_path, monkeyp
         belongs = {"rurk": {"command": "study"}}
         nbformat.write(new_notebook(cells=cells, metadata=belongs), tmp_path / f"{name}.ipynb")
     asked = {"scenario": "iris", "out": str(run.folder), "seeds": [0]}
-    assert books.run_notebooks(run, asked, say=lambda _: None) == ["07_alone", "08_mine"]
+    assert books.run_notebooks(run, asked) == ["07_alone", "08_mine"]
     assert (run.folder / "mine.csv").read_text() == "seeds\n1\n"
     executed = nbformat.read(run.folder / "notebooks" / "07_alone.ipynb", as_version=4)
     assert executed.metadata["papermill"]["parameters"] == {"out": str(run.folder), "live": False}
     assert "input_path" not in executed.metadata["papermill"]
-    assert books.run_notebooks(run, asked, say=lambda _: None) == []
+    assert books.run_notebooks(run, asked) == []
     (run.folder / "mine.csv").unlink()
-    assert books.run_notebooks(run, asked, say=lambda _: None) == ["08_mine"]
+    assert books.run_notebooks(run, asked) == ["08_mine"]
     with pytest.raises(InputError, match="'sedes': did you mean 'seeds'"):
-        books.run_notebooks(run, asked | {"sedes": [0]}, say=lambda _: None)
+        books.run_notebooks(run, asked | {"sedes": [0]})
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)

@@ -16,13 +16,14 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rurklib.checks import InputError, one_of
 from rurklib.study import extend, store
+from rurklib.study.parallel import progress, say
 from rurklib.study.run import Run
 
 OUTPUTS = "outputs.json"
@@ -203,7 +204,6 @@ def run_notebooks(
     run: Run,
     parameters: Mapping[str, Any],
     books: Sequence[Path] | None = None,
-    say: Callable[[str], None] = print,
 ) -> list[str]:
     """Execute the notebooks of a study (or ``books``) in order into ``run.folder/notebooks``.
 
@@ -222,27 +222,41 @@ def run_notebooks(
         given.append((book, values))
     for book, values in given:
         check_names(book, values)
-    executed = []
-    for number, (book, values) in enumerate(given, start=1):
-        target, stem = run.folder / "notebooks" / book.path.name, book.path.stem
-        step = f"[{number}/{len(given)}] {stem}"
-        inputs = {"cells": book.cells, "run": run.described, "plugins": list(run.plugins)}
-        inputs["given"] = {k: v for k, v in values.items() if k not in NO_MATTER}
-        wanted, outputs = store.key("notebook", inputs), read_outputs(run)
-        damaged = damaged_outputs(run, outputs.get(stem, {}))
-        for name in damaged:
-            say(f"{name} is missing or was changed: {stem} is executed again")
-        if stem in outputs and not damaged and store.find(target, wanted) is not None:
-            say(f"{step} finished already, skipped")
-            continue
-        began = time.time_ns()
-        say(f"{step} ...")
-        result = _execute(run, book, values)
-        write_outputs(run, stem, began)
-        store.save(target, result, wanted)
-        executed.append(stem)
-        say(f"{step} done in {(time.time_ns() - began) / 1e9:.0f} s")
+    executed, total = [], len(given)
+    with progress(total, "notebooks executed") as done:
+        for number, (book, values) in enumerate(given, start=1):
+            if _is_done(run, book, values):
+                say(f"[{number}/{total}] {book.path.stem} finished already, skipped")
+                done(None)
+                continue
+            say(f"[{number}/{total}] {book.path.stem} ...")
+            began = time.time_ns()
+            result = _execute(run, book, values)
+            write_outputs(run, book.path.stem, began)
+            store.save(_target(run, book), result, _key(run, book, values))
+            executed.append(book.path.stem)
+            done(result)
     return executed
+
+
+def _target(run: Run, book: Notebook) -> Path:
+    return run.folder / "notebooks" / book.path.name
+
+
+def _key(run: Run, book: Notebook, values: Mapping[str, Any]) -> str:
+    inputs = {"cells": book.cells, "run": run.described, "plugins": list(run.plugins)}
+    given = {k: v for k, v in values.items() if k not in NO_MATTER}
+    return store.key("notebook", {**inputs, "given": given})
+
+
+def _is_done(run: Run, book: Notebook, values: Mapping[str, Any]) -> bool:
+    """Whether a notebook and all that it wrote are there; a line says what was damaged."""
+    outputs = read_outputs(run).get(book.path.stem)
+    damaged = damaged_outputs(run, outputs or {})
+    for name in damaged:
+        say(f"{name} is missing or was changed: {book.path.stem} is executed again")
+    there = outputs is not None and not damaged
+    return there and store.find(_target(run, book), _key(run, book, values)) is not None
 
 
 def read_outputs(run: Run) -> dict[str, dict[str, str]]:

@@ -6,7 +6,6 @@ import what they need when they run.
 """
 
 import contextlib
-import functools
 import io
 import math
 import os
@@ -137,7 +136,12 @@ def study(
     """
     choices = chosen(seeds, settings, changes, plugins)
     folder = out or Path("runs") / scenario
-    os.environ |= {"RURK_SCHEDULER": scheduler} if scheduler else {}  # kernels inherit it
+    if scheduler:
+        from rurklib.study.parallel import executor
+
+        os.environ["RURK_SCHEDULER"] = scheduler  # kernels inherit it
+        with executor(jobs, scheduler):
+            pass  # one that doesn't answer is told before anything is begun
     with locked(scenario, folder, fresh=fresh, jobs=jobs, **choices) as planned:
         run_study(planned, choices, fresh, tables_only)
 
@@ -168,7 +172,7 @@ def run_study(planned: Any, choices: dict[str, Any], fresh: bool, tables_only: b
         given = {"scenario": name, "seeds": list(run.seeds), "jobs": run.jobs}
         given |= {"out": str(run.folder.resolve()), "settings": choices["settings"]}
         try:
-            books.run_notebooks(run, given, say=functools.partial(print, flush=True))
+            books.run_notebooks(run, given)
         except books.NotebookFailed as error:
             stop(error, 1)
     verdicts, summary = (pd.read_csv(run.folder / f"{n}.csv") for n in ("verdicts", "summary"))

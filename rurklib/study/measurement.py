@@ -159,7 +159,7 @@ def residual(
     # Copies are made once for the models of a share. Where counting takes minutes, shares are
     # small: each is kept when it is done, and said.
     numbers = samples(run, part)[0].shape.numel() * draws * len(taus)
-    many = max(run.jobs, len(todo) // SHARE if numbers > LARGE else 1)
+    many = max(run.jobs, len(todo) // SHARE if numbers > LARGE or run.scheduler else 1)
     shares = filter(None, (todo[i::many] for i in range(many)))
     tasks = [(question.count, (share, keys)) for share in shares]
     parallel(run, tasks, question.said(len(todo)))

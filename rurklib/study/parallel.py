@@ -7,6 +7,7 @@ the same path. What is finished stays, whatever happens to a task.
 
 import contextlib
 import io
+import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ import torch
 
 from rurklib.checks import InputError
 from rurklib.study import extend
-from rurklib.study.run import Run
+from rurklib.study.run import Run, needs
 
 Task = tuple[Callable[..., Any], tuple]
 PATIENCE = 10.0  # seconds for a scheduler to answer
@@ -34,22 +35,29 @@ def parallel(run: Run, tasks: Sequence[Task], text: str = "") -> list[Any]:
     study runs. ``text`` says in the progress what is counted. A task that raises ends the others;
     one whose worker dies is given to another worker of the cluster, and ends local processes.
     """
-    jobs, work = min(run.jobs, len(tasks)), [(run.scenario.threads, *task) for task in tasks]
+    jobs, threads = min(run.jobs, len(tasks)), run.scenario.threads
     if not tasks:
         return []
     with progress(len(tasks), text) as done:
         if jobs == 1 and run.scheduler is None:
-            return [done(_task([], *task)) for task in work]
-        with executor(jobs, run.scheduler) as pool:
-            futures = [pool.submit(_task, list(extend.LOADED), *task) for task in work]
+            return [done(_work(threads, *task)) for task in tasks]
+        with executor(jobs, run.scheduler, threads) as pool:
+            plugins, pickled = list(extend.LOADED), map(pickle.dumps, tasks)
+            futures = [pool.submit(_unpack, plugins, threads, task) for task in pickled]
             for future in as_completed(futures):
                 done(future.result())
             return [future.result() for future in futures]
 
 
-def _task(plugins: list[str], threads: int, function: Callable[..., Any], arguments: tuple) -> Any:
+def _unpack(plugins: list[str], threads: int, task: bytes) -> Any:
+    """A task may name what plugins define: they are loaded before it is read."""
     with _one_at_a_time:
         extend.load(plugins)
+    return _work(threads, *pickle.loads(task))
+
+
+def _work(threads: int, function: Callable[..., Any], arguments: tuple) -> Any:
+    with _one_at_a_time:
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
@@ -59,10 +67,11 @@ def _task(plugins: list[str], threads: int, function: Callable[..., Any], argume
 
 
 @contextlib.contextmanager
-def executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
+def executor(jobs: int, scheduler: str | None, threads: int = 1) -> Iterator[Executor]:
     """What tasks are submitted to. Raises InputError if no scheduler answers, or if a process or
     too many workers die."""
     if scheduler is not None:
+        needs("distributed", extra="study")
         from distributed import Client, KilledWorker
 
         try:
@@ -79,7 +88,7 @@ def executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
         return
     from joblib.externals.loky import get_reusable_executor
 
-    pool = get_reusable_executor(jobs)
+    pool = get_reusable_executor(jobs, env={"OMP_NUM_THREADS": str(threads)})
     try:
         yield pool
     except BrokenProcessPool as error:
@@ -89,6 +98,14 @@ def executor(jobs: int, scheduler: str | None) -> Iterator[Executor]:
     except BaseException:
         pool.shutdown(kill_workers=True)
         raise
+
+
+def say(text: str) -> None:
+    """Print a line, above the bar if there is one."""
+    from tqdm import tqdm
+
+    tqdm.write(text)
+    sys.stdout.flush()
 
 
 @contextlib.contextmanager

@@ -7,12 +7,13 @@ this run's. Nothing of anybody else's is ever overwritten.
 import contextlib
 import json
 import os
+import pickle
 import platform
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,10 +68,11 @@ class Run:
     trained_here: bool = False  # no model is taken from the package
     scheduler: str | None = None  # of the Dask cluster that works in place of processes here
 
-    def __getstate__(self) -> dict[str, Any]:
-        """A run travels to another process without its data, which are read there."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A run travels to another process without its data, which are read there, once."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**values, "folder": self.folder.absolute()}
+        values["folder"] = self.folder.absolute()
+        return _arrived, (pickle.dumps(values), self.split.digest)
 
     @cached_property
     def device(self) -> torch.device:
@@ -200,6 +202,12 @@ class Run:
 
     def checkpoint(self, name: ModelId) -> Path:
         return self.folder / "models" / f"{ModelId(*name)}.safetensors"
+
+
+@lru_cache(maxsize=1)
+def _arrived(values: bytes, split: str) -> Run:
+    """The run of these fields; anew if the data have changed, which the split's digest says."""
+    return Run(**pickle.loads(values))
 
 
 def open_run(

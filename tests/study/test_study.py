@@ -243,6 +243,6 @@ def test_a_failing_notebook_is_named_with_its_cell(tmp_path):
     nbformat.write(book, path)
     run = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL)
     with pytest.raises(books.NotebookFailed, match=r"01_train.*RuntimeError: on purpose"):
-        books.run_notebooks(run, {}, [path], say=lambda _: None)
+        books.run_notebooks(run, {}, [path])
     assert not (run.folder / "notebooks" / "01_train.ipynb").exists()
     assert (run.folder / "notebooks" / "01_train.failed.ipynb").exists()
