@@ -77,14 +77,18 @@ def load_models(run: Run, names: Sequence[ModelId] | None = None) -> dict[ModelI
     """These models (default: all of the run): from the run's folder, else from the package, else
     made here, ``run.jobs`` at a time, each after the one that it starts from."""
     names = run.trained + run.unlearned if names is None else [ModelId(*n) for n in names]
+    _ensure(run, names)
+    return {name: load_model(run, name) for name in names}
+
+
+def _ensure(run: Run, names: Sequence[ModelId]) -> None:
+    """Put the checkpoints of these models into the run's folder."""
     found = {name: _find(run, name) for name in dict.fromkeys(names)}
     missing = [name for name in found if found[name] is None]
     if missing:
-        load_models(run, parents := [p for name in missing if (p := parent_of(run, name))])
-        missing = [name for name in missing if name not in parents]
+        _ensure(run, [p for name in missing if (p := parent_of(run, name))])
         print(f"{len(found) - len(missing)} of {len(found)} models are there")
         parallel(run, [(make, (run, name)) for name in missing], f"{len(missing)} models made")
-    return {name: load_model(run, name) for name in names}
 
 
 def _find(run: Run, name: ModelId) -> Checkpoint | None:

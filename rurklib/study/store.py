@@ -242,7 +242,7 @@ def write(path: Path, content: bytes | str) -> None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write plain data as JSON."""
-    write(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

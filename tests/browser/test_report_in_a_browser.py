@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 def test_no_table_is_cut(chromium, tmp_path, width):
     """The last column can be brought into sight, beside the first. Fails if a wide table makes the
     page wider than the screen, or is hidden beyond its edge."""
-    table = pd.DataFrame({"method": ["RURK"], **{f"column number {k}": [k / 7] for k in range(16)}})
+    table = pd.DataFrame({"method": ["RURK"], **{f"column number {k}": [k / 7] for k in range(24)}})
     page(tmp_path / "r.html", "A report", [Part("Numbers", table=table)])
     tab = chromium.new_page(viewport={"width": width, "height": 800})
     tab.goto((tmp_path / "r.html").as_uri())

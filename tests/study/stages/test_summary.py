@@ -117,7 +117,7 @@ def test_a_metric_of_ones_own_has_its_column_in_the_summary_and_in_tables(run, s
 def test_a_forgotten_class_is_judged_by_the_other_classes_and_by_differences(tmp_path):
     """Fails if test accuracy still asks for the forgotten class, or the ratio is made up where
     no reference ever says it."""
-    run = made(tmp_path / "digits", forget_share=1.0, epochs=3)
+    run = made(tmp_path / "digits", forget_share=1.0)
     summary = summarise(run)
     retrain = summary[summary.method == "Re-train"]
     assert (retrain.unlearn_accuracy == 100).all()
