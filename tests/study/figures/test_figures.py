@@ -244,14 +244,6 @@ def test_many_methods_have_a_panel_each_in_the_colour_of_their_verdict():
     assert 0.4 < low < 0.9 < 1.1 < high < 1.5
 
 
-def test_each_panel_shows_its_own_rows():
-    rows = pd.concat([frame({"Original": 1.2}, law="a"), frame({"Original": 1.4}, law="b")])
-    titles = {"b": "second", "a": "first"}
-    drawn = by_title(curves.residual_curves(rows, by="law", titles=titles, title="t"))
-    for title, level in (("first", 1.2), ("second", 1.4)):
-        assert curve(drawn[title], "Original")[-1] == pytest.approx(level + 0.005)
-
-
 def test_each_set_of_an_audit_has_its_row_and_band():
     """Fails if a control is drawn over the forget set's band, or ratio and margin are swapped."""
     others = [audited(1.01, control="held", predict_high=1.2), audited(0.99, control="retained")]
@@ -265,13 +257,6 @@ def test_each_set_of_an_audit_has_its_row_and_band():
     assert greys(axes[1, 0]) == [pytest.approx((0.9, 1.2))]
     (bars,) = [c for c in axes[0, 0].collections if hasattr(c, "get_segments")]
     assert bars.get_segments()[0][:, 1] == pytest.approx([1.28, 1.33])
-
-
-def test_growth_shows_single_references_and_the_mean_band():
-    left, right = growth().axes
-    assert {line.get_ydata()[-1] for line in left.get_lines()} >= {1.1, 1.3}
-    assert curve(right, "Original") == pytest.approx([1.2, 1.2])
-    assert (0.9, pytest.approx(1.1)) in greys(right)
 
 
 def test_dots_and_lines_are_means_with_their_range():
@@ -289,28 +274,6 @@ def test_dots_and_lines_are_means_with_their_range():
     ]
     assert drawn[0]["norm frozen"] == [0.5, 2.5]
     assert drawn[1]["norm train"] == [14.5, 16.5]
-
-
-def test_heat_has_a_cell_each_with_its_count():
-    """Fails if rows and columns are confused, or an inside cell has a colour."""
-    axis = FIGURES["heat of attacks"]().axes[0]
-    written = {tuple(map(int, t.get_position())): t.get_text() for t in axis.texts}
-    assert written == {(0, 0): "+2", (1, 0): "−2", (0, 1): "", (1, 1): ""}
-    assert axis.images[0].get_array().tolist() == [[5, -3], [0, 0]]
-    unknown = attacked().assign(t=np.nan, above=0, below=0)
-    axis = charts.attack_heat(unknown, "statistic", {"level": "left"}, title="t").axes[0]
-    assert np.ma.getmaskarray(axis.images[0].get_array()).all()  # blank, where nothing is known
-
-
-def test_bars_and_histograms_count_what_there_is():
-    axis = FIGURES["bars"]().axes[0]
-    ends = [[b.get_width() for b in bars] for bars in axis.containers]
-    assert ends == [[50, 0], [0, -50]]  # above: Original; below: RURK, in half of what was tried
-    groups = {"Original": np.array([[1.0, 1.0, 2.0, np.nan]]), "RURK": np.array([0.5, 1.0])}
-    axes = charts.sample_histogram(groups, title="t", xlabel="x").axes
-    for axis, expected in zip(axes, ({5: 2, 15: 1}, {0: 1, 5: 1}), strict=True):
-        counts = {k: p.get_height() for k, p in enumerate(axis.patches) if p.get_height()}
-        assert counts == expected  # of 16 bins from 0.5 to 2
 
 
 def test_each_value_of_a_choice_has_its_mean():

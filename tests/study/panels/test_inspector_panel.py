@@ -1,6 +1,5 @@
 """The inspector's panel without a browser: set a value, read the state, look at what is shown."""
 
-import asyncio
 import io
 import time
 
@@ -107,27 +106,6 @@ def test_each_perturbation_at_all_ends_of_tau(panel, kind):
             looks_as_set(panel)
 
 
-def test_a_tau_between_the_steps_is_a_step_as_long_as_it_is_set(panel):
-    def taus():
-        return [v for _, v in panel.controls["tau"].options]
-
-    even = [round(0.01 * k, 6) for k in range(41)]
-    assert taus() == even
-    panel.set(tau=0.123)
-    assert taus() == sorted([*even, 0.123])
-    assert panel.controls["tau"].value == 0.123
-    panel.controls["tau"].value = 0.2
-    assert taus() == even
-
-
-def test_going_from_norm_to_norm_and_back_ends_on_the_same_step(panel):
-    """Fails if roots that are rounded on the way leave a tau beside the steps."""
-    for kind, norm in (("PGD", "L2"), ("uniform", "L1"), ("PGD", "L2"), ("Gaussian", "L1")):
-        panel.set(kind=kind, norm=norm)
-        assert len(panel.controls["tau"].options) == 41
-    assert panel.state["tau"] == 0.2
-
-
 def test_pictures_follow(panel):
     first = png(panel.pictures["copy"].figure)
     panel.set(draw=3)
@@ -148,75 +126,6 @@ def test_buttons_show_what_the_package_computes(panel):
     s, inspector = panel.state["sample"], panel.inspector
     *_, r = running(inspector, s, "pgd-l2", 0.8, model="GD", steps=2)
     np.testing.assert_array_equal(panel.jobs["ratio"].report.ratio, r.ratio)
-
-
-@pytest.mark.parametrize(
-    ("change", "kept"),
-    [
-        ({"sample": 3}, set()),
-        ({"tau": 0.7}, set()),
-        ({"draw": 4}, {"ratio"}),
-        ({"model": "RURK"}, set()),
-    ],
-)
-def test_results_vanish_when_they_are_about_something_else(panel, change, kept):
-    panel.set(kind="PGD", norm="L2", tau=0.8)
-    for name, job in panel.jobs.items():
-        job.report, panel.shown[name].layout.display = name, ""  # as if it were done
-    panel.set(**change)
-    assert {n for n, j in panel.jobs.items() if j.report is not None} == kept
-    shown = {n for n in panel.jobs if panel.shown[n].layout.display != "none"}
-    assert shown == kept
-
-
-def test_in_a_running_loop_the_slider_is_free_and_cancel_works(panel):
-    async def session():
-        job = panel.jobs["ratio"]
-        job.button.click()
-        assert job.running
-        assert job.button.disabled
-        while job.report is None:
-            await asyncio.sleep(0.001)
-        job.cancel.click()
-        assert (job.running, job.said) == (False, "cancelled")
-        done = job.report.done
-        await job.task
-        assert job.report.done == done < job.report.total
-        assert job.cancel.disabled
-        job.button.click()  # and again, to the end, while a slider of no concern to it moves
-        panel.controls["draw"].value = 3
-        looks_as_set(panel)
-        await job.task
-        assert job.said == "done"
-        job.button.click()
-        work = job.task
-        panel.controls["tau"].value = 0.1  # takes the work back
-        await work
-        assert (job.running, job.report, job.said) == (False, None, "")
-
-    asyncio.run(session())
-
-
-def test_in_a_running_loop_the_ratio_is_drawn_unasked(panel):
-    """And anew when it is about something else, not before nothing has moved for a moment."""
-
-    async def drawn() -> str:
-        job = panel.jobs["ratio"]
-        for _ in range(1000):
-            if job.said == "done":
-                return panel.slow["ratio"].picture.figure.get_suptitle()
-            await asyncio.sleep(0.01)
-        return f"never done: {job.said}"
-
-    async def session():
-        panel.set(tau=0.1)
-        assert not panel.jobs["ratio"].running
-        assert "Original / re-trained" in await drawn()
-        panel.set(model="GD")
-        assert panel.shown["ratio"].layout.display == "none"
-        assert "GD / re-trained" in await drawn()
-
-    asyncio.run(session())
 
 
 def test_without_a_browser_there_is_no_widget(inspector, monkeypatch):
