@@ -404,7 +404,7 @@ def inspect(
         no_browser: Print the address and open no browser.
     """
     from rurklib import study
-    from rurklib.study.inspector.view import seed_of
+    from rurklib.study.inspector import seed_of
     from rurklib.study.serve import serve
 
     if folder == DIGITS_RUN and not folder.exists():

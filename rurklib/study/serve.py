@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from rurklib.study.inspector.view import TITLE, seed_of
+from rurklib.study.inspector import TITLE, seed_of
 from rurklib.study.run import needs, open_existing
 
 OPTIONS = (  # listen here alone, show no code, stop processes that nobody looks at
@@ -24,7 +24,7 @@ OPTIONS = (  # listen here alone, show no code, stop processes that nobody looks
     "--MappingKernelManager.cull_interval=10",
     "--MappingKernelManager.cull_idle_timeout=30",  # one with a tab isn't idle
 )
-CELL = "from rurklib.study.panels import inspector_page\n\ninspector_page({!r}, seed={!r})"
+CELL = "from rurklib.study.panel import inspector_page\n\ninspector_page({!r}, seed={!r})"
 
 
 def serve(folder: Path, *, seed: int | None = None, browser: bool = True) -> None:

@@ -55,7 +55,7 @@ def run(small_run):
 @pytest.fixture(scope="session")
 def inspector(run):
     """The inspector of ``small_run``; what a test sets on it stays."""
-    from rurklib.study.inspector.view import Inspector
+    from rurklib.study.inspector import Inspector
 
     return Inspector(run)
 

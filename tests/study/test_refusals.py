@@ -23,8 +23,7 @@ from rurklib.checks import InputError
 from rurklib.study import extend, store
 from rurklib.study import tuning as tune
 from rurklib.study.books import read
-from rurklib.study.inspector.running_ratio import running
-from rurklib.study.inspector.view import Inspector
+from rurklib.study.inspector import Inspector, running
 from rurklib.study.readers import cifar10, image_folder, npz, text
 from rurklib.study.run import _flat, open_existing, open_run
 from rurklib.study.sweep import from_file, from_options, plan
@@ -329,8 +328,7 @@ ASKED = [
     (lambda run: study.attacked(run, ["RURK"], drawz=3), "did you mean 'draws'"),
     (lambda run: study.evasive_model(run, ("Clever", 0)), "unknown evasive unlearner"),
     (tune.tune, "rehearsal=True"),
-    (lambda run: next(running(Inspector(run), 0, "gaussian", 0.1, model="GDD")), "unknown model"),
-    (lambda run: next(running(Inspector(run), 0, "gaussian", 0.1, draws=0)), "draws = 0"),
+    (lambda run: running(Inspector(run), 0, "gaussian", 0.1, model="GDD"), "unknown model"),
     (viewed(perturbation="pdg"), "did you mean 'pgd'"),
     (viewed(sample=45), "sample = 45 | 45 forget samples"),
     (viewed(tau=-0.1), "tau = -0.1"),

@@ -21,7 +21,7 @@ from rurklib.residual import statistics
 from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.statistics import MIN_REFERENCES
 from rurklib.study.figures.style import style
-from rurklib.study.inspector.view import seed_of
+from rurklib.study.inspector import seed_of
 from rurklib.study.models import load_models
 from rurklib.study.run import ModelId, Run
 from rurklib.tensors import as_float

@@ -1,26 +1,19 @@
-"""One forget sample and one perturbed copy of it, as every model of a run sees them.
+"""One forget sample and a perturbed copy of it, as every model of a run sees them.
 
-The copies are the measurement's own: draw i of a sample is the i-th copy that
-:func:`rurklib.residual.count` made of it (the same stream, drawn for the same block of
-samples), so what is seen here is what was counted.
-
-Perturbations are chosen by the words of a panel: kind, norm and aim. A view is kept in a run's
-``inspect/``: its pictures as one PNG, its numbers as a row of a CSV.
+Copies are the measurement's own: draw i of a sample is the i-th copy that
+:func:`rurklib.residual.count` made of it (the same stream, drawn for the same block of samples), so
+what is seen here is what was counted.
 """
 
-import io
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 
 from rurklib import checks, tensors
@@ -28,8 +21,6 @@ from rurklib.perturb import BALLS, PERTURBATIONS, SEARCHES, pgd, random_start
 from rurklib.residual import statistics
 from rurklib.residual.counts import BLOCK
 from rurklib.residual.inference import accelerate, laid_out
-from rurklib.residual.result import ResidualKnowledge
-from rurklib.study import store
 from rurklib.study.measurement import residual
 from rurklib.study.models import load_models
 from rurklib.study.run import ModelId, Run
@@ -37,9 +28,9 @@ from rurklib.tensors import generator
 
 TITLE = "Perturbation inspector"
 NORMS, AIMS = ("L-inf", "L2", "L1"), ("towards y", "away from y")
-# Each kind with the norms that it is offered in. Gaussian noise has no ball: tau is its sd.
-KINDS = {"Gaussian": (), "uniform": NORMS, "FGSM": NORMS[:1], "PGD": NORMS}
+KINDS = ("Gaussian", "uniform", "FGSM", "PGD")
 STEPS = 10  # of PGD, as a measurement takes them
+SEED = 0  # of the study's counts
 
 
 def perturbation_named(kind: str, norm: str = NORMS[0], aim: str = AIMS[0]) -> str:
@@ -56,18 +47,11 @@ def perturbation_named(kind: str, norm: str = NORMS[0], aim: str = AIMS[0]) -> s
     return "-".join(parts)
 
 
-def reach(perturbation: str, taus: Sequence[float], pixels: int) -> float:
-    """The largest tau to offer: twice the largest that was studied, as a size of each pixel.
-
-    The L2 norm of a change of that size in each of d numbers is sqrt(d) times it, the L1 norm d
-    times: with these, a tau at half of its reach means about the same amount of change in any norm.
-    """
-    checks.one_of("perturbation", perturbation, PERTURBATIONS)
+def radius(perturbation: str, tau: float, pixels: int) -> float:
+    """The radius of about as much change as ``tau`` in each of so many numbers: the L2 norm of such
+    a change is sqrt(pixels) times tau, the L1 norm pixels times."""
     p = {**BALLS, **SEARCHES}.get(perturbation.removesuffix("-untargeted"))
-    return 2 * max(taus) * (pixels if p == 1 else math.sqrt(pixels) if p == 2 else 1.0)
-
-
-SEED = 0  # of the study's counts
+    return tau * (pixels if p == 1 else math.sqrt(pixels) if p == 2 else 1.0)
 
 
 @dataclass(frozen=True)
@@ -150,17 +134,20 @@ class Inspector:
         self._searched: dict[str, Any] = {}  # modules
 
     @cached_property
-    def _known(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.hits("Original")
+    def hits(self) -> tuple[np.ndarray, np.ndarray]:
+        """The study's hits under its first perturbation, all radii above 0 together, from its
+        counts: Original's [sample], the references' [k, sample]."""
+        measured = residual(self.run, self.run.scenario.perturbations[0], methods=["Original"])
+        hits, others = measured.hits_of(self.ids["Original"])
+        taus = np.array(self.run.scenario.taus)
+        above = taus > 0 if (taus > 0).any() else taus == 0
+        return hits[above].sum(0), others[:, above].sum(1)
 
     @cached_property
     def ratios(self) -> np.ndarray:
-        """Residual knowledge of each sample under Original, [sample].
-
-        Hits are summed over the radii above 0, under the run's first perturbation. NaN where no
-        reference ever recognises a copy.
-        """
-        return statistics.per_sample(*self._known)
+        """Residual knowledge of each sample under Original, [sample]; NaN where no reference ever
+        recognises a copy."""
+        return statistics.per_sample(*self.hits)
 
     @cached_property
     def order(self) -> np.ndarray:
@@ -169,27 +156,9 @@ class Inspector:
         One that it recognises and no reference ever does has no ratio and comes first; one
         that nobody recognises tells nothing and comes last.
         """
-        own, _ = self._known
-        key = np.where(np.isnan(self.ratios), np.where(own > 0, np.inf, -np.inf), self.ratios)
+        hits, _ = self.hits
+        key = np.where(np.isnan(self.ratios), np.where(hits > 0, np.inf, -np.inf), self.ratios)
         return np.argsort(-key, kind="stable")
-
-    @cached_property
-    def _measured(self) -> ResidualKnowledge:
-        return self._measure(None)
-
-    def _measure(self, methods: list[str] | None) -> ResidualKnowledge:
-        """The study's measurement under its first perturbation (None: of all models together)."""
-        return residual(self.run, self.run.scenario.perturbations[0], methods=methods)
-
-    def hits(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """The study's hits under its first perturbation, all radii above 0 together, from its
-        counts: [sample] of a model, [k, sample] of the references."""
-        model = self.ids[checks.one_of("model", name, self.models)]
-        # Whoever begins with the first one needn't wait for the others.
-        measured = self._measure([name]) if name == "Original" else self._measured
-        (own, others), taus = measured.hits_of(model), np.array(self.run.scenario.taus)
-        above = taus > 0 if (taus > 0).any() else taus == 0
-        return own[above].sum(0), others[:, above].sum(1)
 
     def copies(
         self,
@@ -278,35 +247,6 @@ class Inspector:
         return tuple(r for r in self.references if r not in out)
 
 
-TABLE = "views.csv"
-
-
-def export(
-    folder: Path, view: View, pictures: Sequence[bytes], classes: Sequence[str]
-) -> tuple[Path, Path]:
-    """Write ``pictures`` (PNGs, put side by side) and the view's row; returns (PNG, CSV).
-
-    ``folder`` is the run's. The same view exported again replaces its picture and its row.
-    """
-    picture, table = folder / "inspect" / f"{name_of(view)}.png", folder / "inspect" / TABLE
-    store.write(picture, side_by_side(pictures))
-    row = pd.DataFrame([{"file": picture.name, **row_of(view, classes)}])
-    with FileLock(table.parent / f".{TABLE}.lock"):
-        if table.exists():
-            kept = pd.read_csv(table, keep_default_na=False)
-            row = pd.concat([kept[kept.file != picture.name], row], ignore_index=True)
-        store.write_frame(table, row)
-    return picture, table
-
-
-def name_of(view: View) -> str:
-    """A file's name that tells the view and differs where the copy does."""
-    parts = [f"sample{view.sample}", view.perturbation, f"tau{view.tau:g}", f"draw{view.draw}"]
-    if view.found_on:
-        parts += [f"on-{view.found_on}", f"steps{view.steps}"]
-    return re.sub(r"[^\w.+-]", "-", "_".join(parts))
-
-
 def row_of(view: View, classes: Sequence[str]) -> dict[str, Any]:
     """What was looked at, how far the copy is, and each model's probability of y and answer.
 
@@ -328,21 +268,52 @@ def row_of(view: View, classes: Sequence[str]) -> dict[str, Any]:
     return {k: v.item() if hasattr(v, "item") else v for k, v in facts.items()}
 
 
-def side_by_side(pictures: Sequence[bytes], gap: int = 8) -> bytes:
-    """PNGs in columns no higher than the highest of them, as one PNG on white."""
-    from PIL import Image
+# --- draw by draw ---------------------------------------------------------------------------------
 
-    images = [Image.open(io.BytesIO(p)).convert("RGB") for p in pictures]
-    highest = max(i.height for i in images)
-    places, x, y, wide = [], 0, 0, 0
-    for image in images:
-        if y and y + image.height > highest:
-            x, y, wide = x + wide + gap, 0, 0
-        places.append((x, y))
-        y, wide = y + image.height + gap, max(wide, image.width)
-    sheet = Image.new("RGB", (x + wide, highest), "white")
-    for image, place in zip(images, places, strict=True):
-        sheet.paste(image, place)
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
-    return buffer.getvalue()
+
+def running(
+    inspector: Inspector,
+    sample: int,
+    perturbation: str,
+    tau: float,
+    *,
+    model: str = "Original",
+    found_on: str = "Original",
+    steps: int = STEPS,
+) -> pd.DataFrame:
+    """One sample's residual knowledge after each draw of the study, a row for each: draws, hits of
+    the model, reference_hits (of the mean reference), ratio, low, high (:func:`ratio_so_far`).
+
+    Draw i is the measurement's draw i, so after all of them the hits are those of its counts.
+    """
+    checks.one_of("model", model, inspector.models)
+    names = (model, *inspector.others(perturbation, found_on, model))
+    certain = tau == 0 or not PERTURBATIONS[perturbation].random
+    draws = range(1 if certain else inspector.run.scenario.draws)
+    copies = inspector.copies(sample, perturbation, tau, draws, found_on, steps)
+    answers = inspector.logits(copies, names).argmax(-1)
+    right = (answers == inspector.y[sample]).cpu().numpy()
+    hits, reference_hits = right[0].cumsum(), right[1:].mean(0).cumsum()
+    ratio, low, high = ratio_so_far(right[0], right[1:])
+    columns = {"draws": np.arange(1, len(hits) + 1), "hits": hits, "reference_hits": reference_hits}
+    frame = pd.DataFrame({**columns, "ratio": ratio, "low": low, "high": high})
+    return frame.assign(low=frame.ratio, high=frame.ratio) if certain else frame
+
+
+def ratio_so_far(model: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Hits of a model, bool [draw], over the mean hits of others, bool [k, draw], after each draw,
+    and the ratio's 95 % interval, [draw] each; NaN where no other model has recognised a copy yet.
+
+    The interval is over copies: it shrinks to nothing, and says nothing about models of other
+    seeds. It is that of the logarithm of two independent shares, each with two hits and two misses
+    added (Agresti and Coull 1998), so that a few draws make nothing certain. All models see the
+    same copies, and a mean of models varies less than one: it is wider than it need be.
+    """
+    draws = np.arange(1, len(model) + 1)
+    hits = np.stack([model.cumsum(), others.mean(0).cumsum()])
+    share = (hits + 2) / (draws + 4)
+    spread = np.exp(1.96 * np.sqrt(((1 - share) / (share * (draws + 4))).sum(0)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(hits[1] > 0, hits[0] / hits[1], np.nan)
+    middle = share[0] / share[1]
+    return ratio, np.minimum(ratio, middle / spread), np.maximum(ratio, middle * spread)
