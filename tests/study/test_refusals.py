@@ -325,7 +325,6 @@ def viewed(**choice):
 ASKED = [
     (lambda run: study.residual(run, "gaussian", part="test"), "part"),
     (lambda run: study.attacked(run, ["RURQ"]), "did you mean 'RURK'"),
-    (lambda run: study.attacked(run, ["RURK"], drawz=3), "did you mean 'draws'"),
     (lambda run: study.evasive_model(run, ("Clever", 0)), "unknown evasive unlearner"),
     (tune.tune, "rehearsal=True"),
     (lambda run: running(Inspector(run), 0, "gaussian", 0.1, model="GDD"), "unknown model"),
