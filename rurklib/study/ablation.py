@@ -14,28 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from filelock import FileLock
-from torch import nn
 
 from rurklib import checks
 from rurklib.metrics.accuracy import average_gap
 from rurklib.perturb import BALLS, PERTURBATIONS
 from rurklib.residual.counts import count
-from rurklib.residual.result import ResidualKnowledge
 from rurklib.residual.verdict import Verdict
 from rurklib.study import store
 from rurklib.study.measurement import by_method, residual
-from rurklib.study.models import (
-    checksums,
-    ended,
-    load_model,
-    load_models,
-    record_of,
-    train,
-    unlearned,
-)
+from rurklib.study.models import checksums, ended, load_models, record_of, train, unlearned
 from rurklib.study.run import ModelId, Run, open_run
 from rurklib.study.scenario import SCENARIOS
 from rurklib.study.summary import accuracies
@@ -59,59 +48,60 @@ def ablate(
 
     ``seed`` is Original's, and the method's too unless it has an ``unlearning_seed``: several of
     these on one Original show how much is the method's own chance. ``settings`` changes the
-    scenario (what is forgotten, which net, how many references). A tau for uniform noise in a ball,
+    scenario (what is forgotten, which net, how many references). ``radii`` gives the taus of a
+    perturbation that has its own, such as the rate of an edit. A tau for uniform noise in a ball,
     to train with or to measure, is read as that of Gaussian noise as large
-    (:func:`matched_radius`), so that norms can be compared. ``radii`` gives those
-    of a perturbation that has its own, such as the rate of an edit.
+    (:func:`matched_radius`), so that norms can be compared.
 
-    Returns a row per model (Original and ``method``), perturbation (column ``law``) and tau: the
-    columns of :attr:`ResidualKnowledge.frame`, accuracies and the paper's attack in percent,
-    average_gap to the re-trained models in points, seconds; one for each re-trained model, held out
-    against the others, under the first perturbation at the largest tau; and the verdict on each
-    under the first. Raises InputError for unknown names or values, before anything is trained.
+    Returns a row per model (Original and ``method``), perturbation (``law``) and tau: the columns
+    of :attr:`ResidualKnowledge.frame`, accuracies and the paper's attack in percent, average_gap to
+    the re-trained models in points, seconds; one for each re-trained model, held out against the
+    others, under the first perturbation at the largest tau; and the verdicts under the first.
+    Raises InputError for unknown names or values, before anything is trained.
     """
-    changed, radii = dict(hyperparameters or {}), dict(radii or {})
+    changed = dict(hyperparameters or {})
     for name in changed:
         checks.one_of(f"hyper-parameter of {method}", name, defaults(method))
     for law in laws:
         checks.one_of("law", law, PERTURBATIONS)
-    for law in radii:
-        checks.one_of("law with radii", law, laws)
     run = shared_run(scenario, shared, seed=seed, settings=settings, jobs=jobs)
+    pair = run.pair("forget")
+    dimensions = pair[0][0].numel()
     values = {**SCENARIOS[scenario].hyperparameters(method), **changed}
-    dimensions = math.prod(run.pair("forget")[0].shape[1:])
     if "tau" in values:
-        values["tau"] = _radius(values.get("perturbation", ""), values["tau"], dimensions)
-    asked = {law: [*radii.get(law, run.scenario.taus)] for law in laws}
-    origin, mine = ModelId("Original", seed), ModelId(method, seed)
+        values["tau"] = matched_radius(values["tau"], values.get("perturbation", ""), dimensions)
+    alike, kept = {law: (radii or {}).get(law, run.scenario.taus) for law in laws}, {}
     with _alone(run.folder), contextlib.redirect_stdout(io.StringIO()):  # no line on each model
-        references, kept = _references(run), {}
         for law in laws:
-            taus = [tau if law in radii else _radius(law, tau, dimensions) for tau in asked[law]]
+            taus = [matched_radius(tau, law, dimensions) for tau in alike[law]]
             kept[law] = residual(run, law, taus=taus, methods=["Original"])
+        table = _accuracies(run)
+    origin, mine = ModelId("Original", seed), ModelId(method, seed)
     began = time.perf_counter()
-    model = unlearned(run, method, seed, values, unlearning_seed=unlearning_seed)
-    seconds = {method: ended(run.device) - began}
-    seconds["Original"] = record_of(run, origin)["seconds"]
-    nets = {"Original": load_model(run, origin), method: model}
-    told = pd.DataFrame([{"method": m, **accuracies(run, net)} for m, net in nets.items()])
-    table = pd.concat([told, references])
+    nets = {mine: unlearned(run, method, seed, values, unlearning_seed=unlearning_seed)}
+    seconds = {method: ended(run.device) - began, "Original": record_of(run, origin)["seconds"]}
+    references, frames = load_models(run, run.names("Re-train")), []
+    for law, result in kept.items():
+        options = result.counts.options
+        counts = count(nets, *pair, options, beside=references)
+        kept[law] = replace(result, counts=result.counts | counts, models=(origin, mine))
+        rows = by_method(kept[law])
+        rows.insert(1, "law", law)
+        rows["alike_tau"] = rows.tau.map(dict(zip(options.taus, alike[law], strict=True)))
+        frames.append(rows)
+    verdicts = {name.method: kept[laws[0]].judge(name) for name in (origin, mine)}
+    findings = [(name, verdict.finding, verdict.p) for name, verdict in verdicts.items()]
+    judged = pd.DataFrame(findings, columns=["method", "finding", "p"])
+    nets |= load_models(run, [origin])
+    both = [{**name._asdict(), **accuracies(run, net)} for name, net in nets.items()]
+    table = pd.concat([pd.DataFrame(both), table])
     table["average_gap"] = average_gap(table)
     table["seconds"] = table.method.map(seconds)
-    results = {law: _with_another(run, kept[law], mine, model) for law in laws}
-    verdicts = {m.method: results[laws[0]].judge(m) for m in (origin, mine)}
-    frames = [by_method(result).assign(law=law) for law, result in results.items()]
-    for law, rows in zip(laws, frames, strict=True):
-        rows["alike_tau"] = np.resize(asked[law], len(rows))
-    frame = pd.concat(frames, ignore_index=True).drop(columns="seed")
-    frame.insert(1, "law", frame.pop("law"))
-    for m, verdict in verdicts.items():
-        frame.loc[frame.method == m, ["finding", "p"]] = verdict.finding, verdict.p
-    once = (frame.law == laws[0]) & (frame.alike_tau == asked[laws[0]][-1])  # of each reference
-    others = frame[once & (frame.method == "Re-train")].reset_index(drop=True)
-    others = others.join(table[table.method == "Re-train"].drop(columns="method"))
-    both = frame[frame.method != "Re-train"].merge(table, on="method", how="left")
-    return pd.concat([both, others], ignore_index=True), verdicts
+    frame = pd.concat(frames).merge(judged, on="method", how="left")
+    frame = frame.merge(table, on=["method", "seed"]).drop(columns="seed")
+    retrained = frame.method == "Re-train"
+    once = retrained & (frame.law == laws[0]) & (frame.alike_tau == alike[laws[0]][-1])
+    return pd.concat([frame[~retrained], frame[once]], ignore_index=True), verdicts
 
 
 def shared_run(
@@ -144,17 +134,8 @@ def _alone(folder: Path) -> FileLock:
     return FileLock(folder.with_name(f".{folder.name}.lock"))
 
 
-def _with_another(
-    run: Run, kept: ResidualKnowledge, name: ModelId, model: nn.Module
-) -> ResidualKnowledge:
-    """What a run's counts say, with one more model that is asked the same."""
-    beside = load_models(run, kept.references) if kept.counts.options.gradient_based else {}
-    own = count({name: model}, *run.pair("forget"), kept.counts.options, beside=beside)
-    return replace(kept, counts=kept.counts | own, models=(*kept.models, name))
-
-
-def _references(run: Run) -> pd.DataFrame:
-    """The accuracies of the re-trained models, kept: method, and :func:`accuracies`."""
+def _accuracies(run: Run) -> pd.DataFrame:
+    """:func:`accuracies` of the re-trained models, kept; with method and seed."""
     names = run.names("Re-train")
 
     def make() -> Mapping[str, Any]:  # eight digits: those of the tables
@@ -163,23 +144,22 @@ def _references(run: Run) -> pd.DataFrame:
 
     inputs = {"models": [*checksums(run, names).values()], "split": run.split.digest}
     rows = store.make(run.folder / "references.json", "trial", inputs, make)["rows"]
-    return pd.DataFrame(rows).assign(method="Re-train")
+    return pd.DataFrame(names).join(pd.DataFrame(rows))
 
 
-def matched_radius(tau: float, p: float, dimensions: int) -> float:
-    """Radius of the Lp ball whose uniform noise is as large as Gaussian noise of sd ``tau``.
+def matched_radius(tau: float, perturbation: str, dimensions: int) -> float:
+    """Radius of the ball whose uniform noise is as large as Gaussian noise of sd ``tau``; ``tau``
+    itself for any other perturbation.
 
-    As large: the same root mean square a coordinate, so the same mean squared L2 length. With R the
-    radius and d dimensions it is R^2 / 3 (p = inf), R^2 / (d + 2) (p = 2) and 2 R^2 / ((d + 1)
-    (d + 2)) (p = 1, the coordinates' sizes are Dirichlet). Before clipping.
+    As large: the same root mean square a coordinate, before clipping. In d dimensions the mean
+    square of a ball of radius R is R^2 / 3 (L-inf), R^2 / (d + 2) (L2) and 2 R^2 / ((d + 1)
+    (d + 2)) (L1, where the coordinates' sizes are Dirichlet).
 
-    >>> round(matched_radius(0.1, 2, 64), 3)
+    >>> round(matched_radius(0.1, "uniform-l2", 64), 3)
     0.812
     """
+    if perturbation not in BALLS:
+        return tau
     d = dimensions
-    return tau * math.sqrt({math.inf: 3.0, 2: d + 2.0, 1: (d + 1) * (d + 2) / 2}[p])
-
-
-def _radius(name: str, tau: float, dimensions: int) -> float:
-    """The radius at which noise that fills a ball is as large as Gaussian noise of sd tau."""
-    return matched_radius(tau, BALLS[name], dimensions) if name in BALLS else tau
+    squares = {math.inf: 3.0, 2: d + 2.0, 1: (d + 1) * (d + 2) / 2}
+    return tau * math.sqrt(squares[BALLS[perturbation]])
