@@ -1,16 +1,14 @@
 """A finished run under attack: every model's numbers, kept in files, and the tables of them.
 
-Statistics of an attack's numbers in the tables:
+An attack's statistics:
 
-- ``level``: their mean over the forget samples;
-- ``auc``, and ``tpr`` at a false positive rate of 1 %: forget samples against held-out samples of
-  the class, which anyone can tell apart who has the model;
+- ``level``: its mean over the forget samples;
+- ``auc``, and ``tpr`` at a false positive rate of 1 %: forget against held-out samples of the
+  class, as anyone can tell them apart who has the model;
 - ``calibrated auc`` and ``calibrated tpr``: the same less each sample's mean over re-trained
-  models, which says how hard the sample is: for who can train such models, as LiRA's attacker can.
+  models, as who trains such models can (LiRA). What lifts all samples of the class cancels.
 
-The last two are about memory alone: what lifts all samples of the class cancels. Values don't
-compare between scenarios, which differ in classes, sizes and radii; ``t`` and counts of seeds
-outside the prediction do.
+Scenarios differ in classes, sizes and radii: ``t`` and the finding compare, and values don't.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,8 +38,8 @@ Numbers = Mapping[str, Mapping[str, np.ndarray]]  # {attack: {part: [n] or [targ
 
 
 def class_parts(run: Run, most: int = 0) -> dict[str, Pair]:
-    """The samples that are attacked: forgotten, held-out and retained ones of the class; of each
-    at most ``most``, drawn at random, the same for all models (0: all)."""
+    """Forgotten, held-out and retained samples of the class; of each at most ``most``, drawn at
+    random, the same for all models (0: all)."""
     parts = {FORGET: "forget", **CONTROLS}
     pairs = {name: samples(run, part) for name, part in parts.items()}
     if checks.count("most", most, 0):
@@ -77,12 +75,11 @@ def attacked(
     shots: int = 10,
     most: int = 0,
 ) -> tuple[dict[ModelId, Numbers], dict[ModelId, Numbers]]:
-    """Numbers of all attacks for the models of ``methods`` (Original, the scenario's and evasive
-    ones, which hide from the measurement: :mod:`rurklib.evasive`) and for the re-trained
-    references, by ModelId.
+    """Numbers of all attacks, by ModelId: of the models of ``methods`` (Original, the scenario's
+    and those of :mod:`rurklib.evasive`) and of the re-trained references.
 
     ``draws`` of noisy copies; ``steps`` of a search; ``shots``, samples of the few-shot attack;
-    ``most`` as in :func:`class_parts`. Each model's numbers are a file in ``attacks/``, made once.
+    ``most`` as in :func:`class_parts`. Each model's numbers are a file in ``attacks/``.
     Raises InputError for fewer than three references: two don't show how much a third may differ.
     """
     scenario = run.scenario
@@ -103,8 +100,7 @@ def attacked(
 def _attack_one(
     run: Run, name: ModelId, measured: Measurement, settings: Mapping[str, Any]
 ) -> Numbers:
-    """All attacks on one model, which is compared with the Original that it came from; a reference
-    is compared with every Original."""
+    """All attacks on one model, about the Original that it came from; a reference, about all."""
     evasive = name.method in EVASIVE
     seeds = run.seeds if name.method == "Re-train" else [name.seed]
     originals = [ModelId("Original", seed) for seed in seeds]
@@ -126,7 +122,8 @@ def _attack_one(
             targets = {str(n.seed): net(x) for n, net in load_models(run, originals).items()}
         shots = validation_of_class(run, settings["shots"])
         setting = AttackSetting(measured, targets, shots, settings["steps"])
-        found = attack((evasive_model if evasive else load_model)(run, name), parts, setting)
+        model = evasive_model(run, name) if evasive else load_model(run, name)
+        found = attack(model, parts, setting)
         return {f"{a}|{part}": v for a, by_part in found.items() for part, v in by_part.items()}
 
     found = store.make(run.folder / "attacks" / f"{name}.npz", "attack", inputs, make)
@@ -137,9 +134,7 @@ def attack_table(
     run: Run, models: Mapping[ModelId, Numbers], references: Mapping[ModelId, Numbers]
 ) -> pd.DataFrame:
     """:func:`placement_table` with columns scenario, method and seed; written to attacks.csv.
-
-    A reference is compared about the same Original as the model is.
-    """
+    References are taken about the model's own Original."""
     targets = {name: run.seeds.index(name.seed) for name in models}
     frame = placement_table(models, references, targets=targets)
     frame.insert(0, "scenario", run.scenario.name)
@@ -158,9 +153,9 @@ def placement(
     """Place a number among those of K references, each computed as the number was.
 
     ``reference``, their mean; ``predict_low`` and ``predict_high``, between which 95 % of further
-    references are expected; ``t``, how far the number is from the mean in standard deviations of
-    that prediction; its two-sided ``p``; the ``finding``, one of ``SIDES`` or "". All but the mean
-    are NaN with fewer than three references, and where these don't vary.
+    ones are expected; ``t``, the distance from the mean in standard deviations of the prediction;
+    two-sided ``p``; ``finding``, one of ``SIDES``. NaN and "" with fewer than three references, or
+    where these don't vary.
 
     ``left_out``: the statistic takes the references' mean off, as calibration does; that of a
     reference is off the mean of the *other* references, and varies more by K / (K - 1).
@@ -171,9 +166,15 @@ def placement(
         null = mean + (null - mean) * (k - 1) / k
     low, high = predict(null)
     p = float(p_value(np.array(value), null))
-    found = {"value": value, "reference": mean, "predict_low": low, "predict_high": high}
-    t = (value - mean) / spread(null)
-    return {**found, "t": t, "p": p, "finding": by_p(value - mean, p)}
+    return {
+        "value": value,
+        "reference": mean,
+        "predict_low": low,
+        "predict_high": high,
+        "t": (value - mean) / spread(null),
+        "p": p,
+        "finding": by_p(value - mean, p),
+    }
 
 
 def placement_table(
@@ -185,9 +186,9 @@ def placement_table(
     """Columns attack, statistic, model, low, high, and those of :func:`placement`.
 
     ``models`` and ``references`` are by name what :func:`rurklib.attacks.attack` returns, with the
-    parts "forget set" and "held out". References' numbers may be [targets, n]: those about the
-    target of ``targets`` are then taken for a model. A statistic of a reference looks at the
-    *other* references. ``low`` and ``high`` are 95 % intervals over samples, NaN for a level.
+    parts "forget set" and "held out". Of references' numbers [targets, n] those are taken about
+    the model's target (``targets``). A statistic of a reference looks at the *other* references.
+    ``low`` and ``high`` are 95 % intervals over samples, NaN for a level.
     """
     rows, nulls = [], {}
     for name, numbers in models.items():
@@ -225,9 +226,8 @@ def _statistics(
 def compare_runs(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row per scenario, attack, statistic and method of attack tables by name, in their order.
 
-    Means over ``seeds``: ``value`` (from ``least`` to ``most``), ``reference``, ``predict_low``,
-    ``predict_high`` and ``t``, for the mapping attack's depend on the seed's Original. How many
-    seeds are ``above`` and ``below``, and of how many it is ``known``.
+    Means over ``seeds``, and ``least`` and ``most`` of the value; how many seeds are ``above`` and
+    ``below``, and of how many it is ``known``.
     """
     rows = pd.concat([t.assign(scenario=name) for name, t in tables.items()], ignore_index=True)
     rows["known"] = rows.finding.isin(SIDES)

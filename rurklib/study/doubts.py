@@ -43,8 +43,8 @@ def memory(run: Run) -> pd.DataFrame:
     """:func:`beyond` for every model of a run and one of equal class shares for each seed, under
     the first perturbation; written to memory.csv.
 
-    A row per model and tau: method, seed, tau, and the columns of :func:`beyond`. Raises InputError
-    where less of the class is retained than forgotten.
+    Columns: method, seed, tau and those of :func:`beyond`. Raises InputError where less of the
+    class is retained than forgotten.
     """
     same_prior(run)
     methods, law = ["Original", SAME_PRIOR, *run.scenario.methods], run.scenario.perturbations[0]
@@ -88,7 +88,7 @@ def beyond(forgotten: np.ndarray, held_out: np.ndarray) -> dict[str, np.ndarray]
 
 
 def from_counts(result: ResidualKnowledge) -> pd.DataFrame:
-    """What the counts of a run's measurement say of it, a row per model and tau, in percent.
+    """What counts say of a run: method, seed, tau, and in percent:
 
     ``prevalence``: samples that the model recognises more often than one re-trained model does,
     which recognises them at least once: as in the paper, x / 0 counts as nothing.
@@ -125,12 +125,12 @@ def disagreement(answers: Mapping[Any, np.ndarray], references: list[Any]) -> li
 
 
 def neighbourhoods(run: Run, *, draws: int = 20) -> pd.DataFrame:
-    """Tables C.6 to C.8 of a run: columns method, seed, tau and those of :func:`from_counts`, with
+    """Tables C.6 to C.8 of a run under its first perturbation: :func:`from_counts`, with
     ``disagreement``; written to neighbourhoods.csv.
 
-    All but ``disagreement`` follow from the run's counts under its first perturbation. Counts don't
-    hold which wrong class was said, so every model is asked once more, on ``draws`` copies of each
-    sample at each tau (at most the scenario's). NaN where the perturbation searches on a model.
+    Counts don't hold which wrong class was said, so every model is asked once more, on ``draws``
+    copies of each sample at each tau (at most the scenario's). NaN where the perturbation searches
+    on a model.
     """
     perturbation = run.scenario.perturbations[0]
     result = residual(run, perturbation)
