@@ -10,6 +10,7 @@ done to a run's folder. Words are parts of a message set apart by " | ".
 
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -322,9 +323,14 @@ def viewed(**choice):
     return lambda run: Inspector(run).view(**{"sample": 0, **choice})
 
 
+def of_two(run):
+    return replace(run, scenario=run.scenario.changed({"references": 2}))
+
+
 ASKED = [
     (lambda run: study.residual(run, "gaussian", part="test"), "part"),
     (lambda run: study.attacked(run, ["RURQ"]), "did you mean 'RURK'"),
+    (lambda run: study.attacked(of_two(run), ["RURK"]), "references = 2 | at least 3"),
     (lambda run: study.evasive_model(run, ("Clever", 0)), "unknown evasive unlearner"),
     (tune.tune, "rehearsal=True"),
     (lambda run: running(Inspector(run), 0, "gaussian", 0.1, model="GDD"), "unknown model"),
