@@ -4,10 +4,9 @@ Thin over :func:`rurklib.residual_knowledge`: the forget set and its controls ar
 verdict, the numbers, a figure and a page go to a folder that appears whole or not at all. ``rurk
 audit`` does the same from files (:mod:`rurklib.study.audit_files`).
 
-A set-up that isn't the training's (pixels normalised otherwise, labels in another order) makes all
-models guess, and models that guess look alike. So right answers are counted first, and where
-references are at chance the audit stops. Models that always say the forget samples' class are right
-on all of them, so samples of other classes are asked too.
+If preprocessing differs from training, every model passes: models that guess look the same. So
+right answers are counted first, and where references are at chance the audit stops. Models that
+always give the forget samples' class are right on all of them, so other classes are tried too.
 """
 
 from __future__ import annotations
@@ -46,54 +45,46 @@ MOST = 2000  # samples of all classes that models are asked once, without noise
 FORGOTTEN, ALL = "forgotten", ", all classes"  # groups of samples
 CHANCE = "references at chance"
 
-COUNTS = (
-    "Without noise the model is right on {model} of {of} forget samples, and models that were "
-    "re-trained without these on {low} to {high}."
-)
-COUNT = "Without noise the model is right on {model} of {of} forget samples."
+COUNT = "Without noise the model is right on {model} of {of} forget samples{references}."
+REFERENCES = ", and models that were re-trained without these on {} to {}"
 VERDICTS = {
     RESIDUAL: "Residual knowledge (p = {p:.2g}): the model recognises noisy copies of the forget "
-    "samples more surely than the re-trained models do.",
+    "samples more surely than re-trained models do.",
     OVER: "Over-forgotten (p = {p:.2g}): the model recognises noisy copies of the forget samples "
-    "less surely than the re-trained models do, which gives these samples away as well.",
+    "less surely than re-trained models do, which gives these samples away as well.",
     NONE: "None detected (p = {p:.2g}): on noisy copies of the forget samples nothing tells the "
-    "model from the re-trained ones.",
+    "model from re-trained ones.",
     NO_VERDICT: "No verdict: {note}.",
 }
-# By the verdict and by how held-out samples are treated (None: there are none to compare with).
+# How held-out samples of the same classes are treated (None: there are none to compare with).
+TREATED: dict[str | None, str] = {
+    SURER: "It is surer of forget than of held-out samples (p = {q:.2g}): ",
+    ALIKE: "It treats forget and held-out samples alike (p = {q:.2g}): ",
+    LESS_SURE: "It is less sure of forget than of held-out samples (p = {q:.2g}): ",
+    None: "It was not compared on held-out samples of the same classes: ",
+}
+AGAIN = "it remembers them, so unlearn again, and audit the new model with another seed."
+MILDER = "unlearn with fewer steps or less weight on the forget samples."
+RECIPE = "it differs everywhere, so check that the references have its recipe, and audit again."
+DONE = "you are done if an effect below {effect:.2g} logits, which this audit can miss, is small."
+MORE = "audit again with more references, and if that stays, "
 NEXT: dict[tuple[str, str | None], str] = {
-    (RESIDUAL, SURER): "It is surer of them than of held-out samples too (p = {q:.2g}), so it "
-    "remembers them: unlearn again, and audit the new model with another seed.",
-    (RESIDUAL, ALIKE): "It treats held-out samples of their classes alike (p = {q:.2g}), so this "
-    "may be robustness or knowledge of the class: unlearn again if that was to go as well.",
-    (RESIDUAL, LESS_SURE): "It is less sure of them than of held-out samples (p = {q:.2g}), so the "
-    "model differs everywhere: check that the references have its recipe, and audit again.",
-    (RESIDUAL, None): "Audit again with held-out samples of the same classes, which tell memory "
-    "from robustness, before you unlearn again.",
-    (OVER, SURER): "It is surer of them than of held-out samples (p = {q:.2g}), so the model "
-    "differs everywhere: check that the references have its recipe, and audit again.",
-    (OVER, ALIKE): "It treats held-out samples of their classes alike (p = {q:.2g}), so it lost "
-    "accuracy or confidence on the class: unlearn with fewer steps or a smaller learning rate.",
-    (OVER, LESS_SURE): "It is less sure of them than of held-out samples too (p = {q:.2g}): "
-    "unlearn with fewer steps or less weight on the forget samples.",
-    (OVER, None): "Unlearn with fewer steps or less weight on the forget samples, and audit again "
-    "with held-out samples of the same classes.",
-    (NONE, SURER): "But it is surer of them than of held-out samples (p = {q:.2g}): audit again "
-    "with more references, and count this as memory if it stays.",
-    (NONE, ALIKE): "It treats held-out samples of their classes alike too (p = {q:.2g}): if an "
-    "effect below {effect:.2g} logits, which this audit can miss, is small enough, you are done.",
-    (NONE, LESS_SURE): "But it is less sure of them than of held-out samples (p = {q:.2g}): audit "
-    "again with more references, and unlearn less strongly if it stays.",
-    (NONE, None): "If an effect below {effect:.2g} logits, which this audit can miss, is small "
-    "enough, you are done; held-out samples of the same classes would make it surer.",
-    (NO_VERDICT, SURER): "It is surer of them than of held-out samples (p = {q:.2g}), so it "
-    "remembers them: unlearn again, and audit the new model with another seed.",
-    (NO_VERDICT, ALIKE): "It treats forget and held-out samples alike (p = {q:.2g}): train "
-    "references, three or better six, if you need a verdict.",
-    (NO_VERDICT, LESS_SURE): "It is less sure of them than of held-out samples (p = {q:.2g}), "
-    "which gives them away: unlearn less strongly.",
-    (NO_VERDICT, None): "Train references, three or better six, or audit again with held-out "
-    "samples of the same classes.",
+    (RESIDUAL, SURER): AGAIN,
+    (RESIDUAL, ALIKE): "unlearn again if robustness or knowledge of the class was to go as well.",
+    (RESIDUAL, LESS_SURE): RECIPE,
+    (RESIDUAL, None): "add some, which tell memory from robustness, before you unlearn again.",
+    (OVER, SURER): RECIPE,
+    (OVER, ALIKE): MILDER,
+    (OVER, LESS_SURE): MILDER,
+    (OVER, None): MILDER,
+    (NONE, SURER): MORE + "count it as memory.",
+    (NONE, ALIKE): DONE,
+    (NONE, LESS_SURE): MORE + "unlearn less strongly.",
+    (NONE, None): DONE,
+    (NO_VERDICT, SURER): AGAIN,
+    (NO_VERDICT, ALIKE): "train references, three or better six, if you need a verdict.",
+    (NO_VERDICT, LESS_SURE): MILDER,
+    (NO_VERDICT, None): "add some, or train references, three or better six.",
 }
 
 
@@ -141,30 +132,23 @@ def audit(
 
     Args:
         model: the unlearned model: floats (uint8 images / 255) in, logits out.
-        references: models re-trained without the forget samples; three or more for a verdict. None
-            at all is enough to ask whether forget samples are treated unlike held-out ones.
+        references: models re-trained without the forget samples; three or more for a verdict. With
+            none, forget samples are compared with held-out ones alone.
         x, y: the forget samples [n, ...] and their labels [n].
         held_out: samples (x, y) that neither trained on; those of the forgotten classes are used.
-        retained: samples (x, y) that both trained on. Of each control, at most 200 samples or as
-            many as there are forget samples are used, drawn by ``seed``.
+        retained: samples (x, y) that both trained on. A large control is sampled by ``seed``.
         out: folder for audit.json, residual_knowledge.csv, samples.csv, controls.csv, curves.png
             and report.html; new or empty. None: nothing is written.
-        hashes: checksums of the inputs, by name; written down as they are.
-        preprocessing: what was put into the nets, such as the mean; written down as it is.
+        hashes, preprocessing: checksums of the inputs, and what was put into the nets, by name;
+            written down as they are.
         indices: where in your data each of the forget samples is [n], for samples.csv.
         flags: what looks wrong already, to stand among the measurement's.
         taus, perturbation, draws, seed, bounds, options: as :func:`rurklib.residual_knowledge`.
-        expect_chance: references may be at chance, because a whole class was forgotten or the
-            samples are that hard.
-
-    Returns the measurement: ``result.verdict`` is the verdict that was written, ``result.right``
-    how many samples each model is right on without noise, ``result.summary`` what audit.json holds.
+        expect_chance: references may be at chance, as where a whole class was forgotten.
 
     Raises InputError before anything is measured, and leaves no folder then; also for references
     at chance, unless that is expected.
     """
-    if not isinstance(model, nn.Module):
-        raise checks.InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module")
     folder = None if out is None else check_free(Path(out))
     checks.inputs(x, bounds)
     checks.labels(y, len(x))
@@ -174,23 +158,19 @@ def audit(
             f"taus reach {largest:g}, inputs span {bounds[0]:g} ... {bounds[1]:g}: nothing is left "
             "of a sample then; expected radii in units of the input (grey levels / 255)"
         )
-    if indices is not None and len(indices) != len(x):
-        raise checks.InputError(f"{len(indices)} indices for {len(x)} samples: expected one each")
     controls, groups = _groups((x, y), {HELD_OUT: held_out, RETAINED: retained}, bounds, seed)
     models, references = named(model, references)
     nets = {str(name): net for name, net in {**models, **references}.items()}
     classes = min(checks.logits(net, x, y, name) for name, net in nets.items())
     hits = {
-        group: {name: logits(net, gx).argmax(1) == gy for name, net in nets.items()}
+        group: {name: (logits(net, gx).argmax(1) == gy).cpu() for name, net in nets.items()}
         for group, (gx, gy) in groups.items()
     }
-    theirs = {g: {str(r): right[str(r)] for r in references} for g, right in hits.items()}
-    guessing = _at_chance(groups, theirs, classes)
+    guessing = _at_chance(groups, hits, [*map(str, references)], classes)
     if guessing and not expect_chance:
         raise checks.InputError(
             f"{CHANCE}: {guessing}; mend normalisation (--mean, --std), the order of labels "
-            "(--label-order) or the weights, or say that it is meant (--expect-chance): a whole "
-            "class was forgotten, or the samples are that hard"
+            "(--label-order) or the weights, or say that it is meant (--expect-chance)"
         )
     settings: dict[str, Any] = {"perturbation": perturbation, "draws": draws, "seed": seed}
     measured = residual_knowledge(
@@ -256,31 +236,26 @@ def _groups(
 
 
 def _at_chance(
-    groups: Mapping[str, Pair], hits: Mapping[str, Mapping[str, Tensor]], classes: int
+    groups: Mapping[str, Pair],
+    hits: Mapping[str, Mapping[str, Tensor]],
+    references: Sequence[str],
+    classes: int,
 ) -> str:
     """How references guess, in words; "" if they don't. ``hits``: where each is right, by group.
 
-    They do if one is right on no more than one in so many forget samples as there are classes; or
-    if on samples of several classes their mean recall is one in the number of classes, within two
-    standard errors: of all classes if there are such samples, else of each group.
+    They do if their mean recall is that of one answer to all samples, within two standard errors:
+    on samples of all classes if there are such, else on each group.
     """
-    if not hits[FORGOTTEN]:
-        return ""
-    wide = [group for group in groups if group.endswith(ALL)]
-    several = [group for group, (_, y) in groups.items() if len(y.unique()) > 1]
-    for name, right in hits[FORGOTTEN].items():
-        if int(right.sum()) * classes <= len(right):
-            return f"{name} is right on {int(right.sum())} of {len(right)} forget samples"
     texts = []
-    for group in wide or several:
-        y, right = groups[group][1], torch.stack([*hits[group].values()]).double()
-        parts = [right[:, y == c] for c in y.unique()]
-        recall = torch.stack([part.mean() for part in parts])
-        errors = torch.tensor([r * (1 - r) / p.numel() for r, p in zip(recall, parts, strict=True)])
-        mean, n = float(recall.mean()), len(parts)
-        if mean - 2 * float(errors.sum().sqrt()) / n > 1 / n:
+    for group in [g for g in groups if g.endswith(ALL)] or groups if references else ():
+        right = torch.stack([hits[group][name] for name in references]).double().mean(0)
+        by_class = pd.Series(right.numpy()).groupby(groups[group][1].cpu().numpy())
+        recall, copies = by_class.mean(), by_class.size() * len(references)
+        error = math.sqrt((recall * (1 - recall) / copies).sum()) / len(recall)
+        if recall.mean() - 2 * error > 1 / (len(recall) if len(recall) > 1 else classes):
             return ""
-        texts.append(f"they are right on {100 * mean:.0f} % of each class, over {n} classes")
+        share = f"{100 * recall.mean():.0f} % of each class, over {len(recall)} classes"
+        texts.append(f"they are right on {share}")
     return texts[0] if texts else ""
 
 
@@ -310,16 +285,17 @@ def _summary(
 def sentences(
     right: Mapping[str, int], verdict: Verdict, exchange: Exchange | None
 ) -> tuple[str, str, str]:
-    """How many forget samples are recognised (``right``: a row of ``Audited.right``), the verdict,
-    and what to do next, for somebody who has not read the paper."""
+    """How many forget samples each recognises (``right``: a row of ``Audited.right``), the verdict,
+    and what to do next."""
     hits = [n for name, n in right.items() if name not in ("of", "model")]
-    counts = COUNT.format(**right)
-    if hits:
-        counts = COUNTS.format(model=right["model"], of=right["of"], low=min(hits), high=max(hits))
-    what = VERDICTS[verdict.finding].format(p=verdict.p, note=verdict.note)
-    step = NEXT[verdict.finding, exchange.finding if exchange else None]
-    q = exchange.p if exchange else math.nan
-    return counts, what, step.format(q=q, effect=verdict.detectable_margin)
+    references = REFERENCES.format(min(hits), max(hits)) if hits else ""
+    treated, q = (exchange.finding, exchange.p) if exchange else (None, math.nan)
+    step = TREATED[treated] + NEXT[verdict.finding, treated]
+    return (
+        COUNT.format(**right, references=references),
+        VERDICTS[verdict.finding].format(p=verdict.p, note=verdict.note),
+        step.format(q=q, effect=verdict.detectable_margin),
+    )
 
 
 def leave_one_out(result: Audited, verdict: Verdict) -> dict[str, str]:
@@ -349,13 +325,11 @@ def as_json(answer: Verdict | Exchange) -> dict[str, Any]:
 def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = None) -> pd.DataFrame:
     """A row for each forget sample, those that the model knows most beyond the references first.
 
-    ``sample`` is its place among the forget samples, ``index`` that in the data, from ``indices``
-    [n] (None: the same), ``label`` its class. Over the whole curve: ``accuracy`` and
-    ``reference_accuracy`` on its copies, ``ratio`` of the two (NaN where no reference is right),
-    ``margin`` and ``margin_difference`` to the references' mean, in logits. ``rank`` is the share
-    of held-out samples of its class with a smaller margin_difference: near 1 for what is
-    remembered, uniform for what was never seen (NaN without such samples; without references it is
-    the margin's own).
+    ``index`` is the sample's place in the data, from ``indices`` [n]. Over the whole curve:
+    ``accuracy`` and ``reference_accuracy`` on its copies, their ``ratio``, ``margin`` and
+    ``margin_difference`` to the references' mean, in logits. ``rank`` is the share of held-out
+    samples of its class with a smaller margin_difference (without references: a smaller margin),
+    near 1 for what is remembered. What isn't defined is NaN.
     """
     (name,) = result.models
     draws = result.counts.options.draws
@@ -376,9 +350,7 @@ def samples_table(result: ResidualKnowledge, indices: Sequence[int] | None = Non
             "label": result.y,
             "accuracy": accuracy,
             "reference_accuracy": shares,
-            "ratio": np.divide(
-                accuracy, shares, out=np.full_like(shares, np.nan), where=shares > 0
-            ),
+            "ratio": accuracy / np.where(shares > 0, shares, np.nan),
             "margin": result.counts.margins[name].mean(axis=0),
             "margin_difference": apart if result.references else np.nan,
             "rank": rank,
@@ -392,8 +364,8 @@ def rests_on(
 ) -> str:
     """That a finding rests on one forget sample, as a sentence; "" if it doesn't.
 
-    The sample that stands furthest on the finding's side is left out, and the rest is judged again.
-    Any p grows by that, so one that is then less than twice the level says nothing.
+    The sample furthest on the finding's side is left out, and the rest is judged again. Any p grows
+    by that, so one below twice the level says nothing.
     """
     if verdict.finding not in (RESIDUAL, OVER) or len(result.y) < 3:
         return ""
@@ -426,39 +398,19 @@ def _margin_difference(result: ResidualKnowledge) -> np.ndarray:
 # --- the folder ---------------------------------------------------------------
 
 CURVES = (
-    "Left: residual knowledge, with the 95 % interval of the ratio. Right: the logit margin above "
-    "the references'. Grey: 95 % prediction interval for one more re-trained model, at each tau. "
-    "Each control is compared on its own samples."
+    "Left: how often noisy copies are recognised, against the references. Right: the logit margin "
+    "above theirs. The legend names the bands; a prediction interval needs three references."
 )
 WORDS = (
-    "Noisy copy: a sample with noise of size tau. Recognised: the model's answer to a copy is "
-    "its label. Residual knowledge, the ratio: how often that is so, divided by re-trained "
-    "models' mean. Margin: the label's logit less the log-sum-exp of the others, which is the "
-    "log-odds of the label; effect: the model's mean margin less the references'. Reference: a "
-    "model re-trained without the forget samples. p: how often one more re-trained model would "
-    "be this far from the references, by five statistics of the whole curve together: the mean "
-    "margin; the scaled margin, unaffected by rescaling the logits; soft hits (the label's "
-    "probability); hits (copies recognised); hits at the first tau. Exchange test: whether the "
-    "model treats the forget samples unlike held-out ones of their classes, which needs no "
-    "reference."
-)
-GROUPS = (
-    "Retained and held-out samples were not to be forgotten: a finding there is robustness, "
-    "confidence or damage, not memory. Effect in logits, with its 95 % interval."
-)
-PRECISION = (
-    "Chance in the {} copies of each sample moves the ratio at the largest tau by about {:.2g} "
-    "(standard deviation)."
-)
-SAMPLES = (
-    "The twenty samples that the model knows most beyond re-trained models (margin_difference, in "
-    "logits); index is a sample's place in the data. samples.csv has all"
+    "Effect: the model's mean logit margin on noisy copies less the references'. A reference is a "
+    "model re-trained without the forget samples. p: how often one more re-trained model would be "
+    "this far from them. Retained and held-out samples were not to be forgotten: a finding there "
+    "is robustness, confidence or damage, not memory. The exchange test compares the model on "
+    "forget and held-out samples, and needs no reference."
 )
 CAVEAT = (
-    "That a model has forgotten, when nothing is detected: effects below the smallest detectable "
-    "one stay unseen, and other perturbations were not tried. That an effect is memory: where "
-    "held-out samples show the same, it is robustness or confidence. That the references have the "
-    "model's recipe, without the forget samples."
+    "Effects below the smallest detectable one stay unseen, other perturbations were not tried, "
+    "and nothing shows that the references have the model's recipe."
 )
 
 
@@ -494,13 +446,12 @@ def _parts(
 ) -> list[report.Part]:
     """The page: three sentences, then what casts doubt on them, then numbers."""
     summary = result.summary
-    settings, findings = summary["measurement"], summary["leave_one_out"].values()
+    findings = summary["leave_one_out"].values()
     doubts = [summary["rests_on"], *map(str, result.flags)]
     if findings:
         same = sum(finding == summary["verdict"]["finding"] for finding in findings)
         text = "With one reference left out in turn, the finding stays in {} of {} cases."
         doubts.insert(0, text.format(same, len(findings)))
-    doubts.append(PRECISION.format(settings["draws"], _error(result)))
     rows = {"forget samples": summary["verdict"], **summary["controls"]}
     if summary["exchange"]:
         rows["forget against held-out samples"] = summary["exchange"]
@@ -508,25 +459,14 @@ def _parts(
     tests = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=["finding", *numbers])
     tests = tests.astype(numbers).rename_axis("compared with re-trained models, on")
     right = pd.DataFrame(result.right).T.rename_axis("right without noise, on")
-    facts = pd.DataFrame([(k, str(v)) for k, v in settings.items()], columns=["setting", "value"])
+    facts = pd.Series(summary["measurement"]).astype(str).rename_axis("setting")
     return [
         report.Part(text="\n".join(summary["sentences"]), table=right.reset_index()),
-        report.Part(
-            "How sure this is", "\n".join(filter(None, doubts)), tests.reset_index(), note=GROUPS
-        ),
+        report.Part("How sure this is", "\n".join(filter(None, doubts)), tests.reset_index()),
         report.Part("Curves", pictures=[curves]),
-        report.Part("The words", WORDS),
-        report.Part("What this does not show", CAVEAT),
-        report.Part("Samples", table=samples.head(20), note=SAMPLES),
+        report.Part("What this means, and what it does not show", f"{WORDS}\n{CAVEAT}"),
+        report.Part("Most beyond the references, of samples.csv", table=samples.head(20)),
         report.Part("Numbers, one row per tau", table=result.frame, folded=True),
         report.Part("Controls, one row per tau", table=result.controls, folded=True),
-        report.Part("Settings", table=facts, folded=True),
+        report.Part("Settings", table=facts.reset_index(name="value"), folded=True),
     ]
-
-
-def _error(result: Audited) -> float:
-    """The ratio's standard deviation at the largest tau by the copies' noise alone, as in
-    :func:`rurklib.residual_knowledge`; NaN where the model is never right."""
-    share = result.frame.forget_accuracy.iloc[-1]
-    copies = len(result.y) * result.counts.options.draws
-    return math.sqrt((1 - share) / (share * copies)) if share else math.nan

@@ -1,16 +1,11 @@
 """An audit from files: models, samples and indices that were made elsewhere, read as data.
 
-The command fills an :class:`AuditFiles` and calls :func:`run_audit`, which returns the lines to
-print, and those of the conditions that hold: with any of these the exit code is 1.
-
-Weights are loaded, all of them and no other, into a net that a function of the user's builds
-(running that function runs the user's code: nothing else here runs code from a file). They are
-safetensors, or pickles (.pt, .pth, ...) that PyTorch's restricted loader reads. Arrays are .npz or
-.npy of numbers.
+The command fills an :class:`AuditFiles` and calls :func:`run_audit`. Weights, safetensors or what
+PyTorch's restricted loader reads, are loaded into a net that a function of the user's builds.
+Running that function runs the user's code: nothing else here runs code from a file.
 """
 
 import hashlib
-import re
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -49,14 +44,13 @@ class AuditFiles:
     """The files of an audit, and what fits the nets in them to the data.
 
     ``model``: FILE.py:FUNCTION, run to build the net. ``weights``: the model's, safetensors or .pt;
-    ``references``: those of models re-trained without the forget samples, weights of the same net.
-    ``data``: .npz with x, y (or train_images, train_labels); ``forget``: .npy, indices into it of
-    what to forget. ``held_out``, ``retain``: samples that nobody, or everybody, trained on: .npy
-    indices into the data, or .npz. ``mean``, ``std``: one number, or one per channel, in units of
-    the data (uint8 is read as x / 255), for nets trained on (x - mean) / std. ``label_order``: the
-    data's label for each of the outputs. ``expect_accuracy``: the share of the held-out (else
-    retained) samples that every model must be right on. ``device``: "auto" is a GPU if there is
-    one.
+    ``references``: those of models re-trained without the forget samples. ``data``: .npz with x, y
+    (or train_images, train_labels); ``forget``: .npy, indices into it. ``held_out``, ``retain``:
+    samples that nobody, or everybody, trained on: .npy indices into the data, or .npz. ``mean``,
+    ``std``: one number, or one per channel, for nets trained on (x - mean) / std; uint8 is read as
+    x / 255. ``label_order``: the data's label for each output. ``expect_accuracy``: the share of
+    held-out (else retained) samples that every model must be right on. ``device``: "auto" is a GPU
+    if there is one.
     """
 
     model: str
@@ -76,11 +70,10 @@ class AuditFiles:
 def run_audit(
     files: AuditFiles, out: Path, *, fail_on: Sequence[str] = (), **settings: Any
 ) -> tuple[list[str], list[str]]:
-    """Audit the model of ``files`` into the folder ``out``; ``settings`` (taus, draws, progress
-    ...) as :func:`rurklib.audit` takes them.
+    """Audit the model of ``files`` into the folder ``out``; ``settings`` as for ``rurklib.audit``.
 
-    Returns lines to print (three sentences, doubts, accuracies by tau, the report's place) and a
-    line for each condition of ``fail_on`` (``FAILURES``) that holds. Raises InputError.
+    Returns lines to print, and one for each condition of ``fail_on`` (``FAILURES``) that holds.
+    Raises InputError.
     """
     for word in fail_on:
         checks.one_of("--fail-on", word, FAILURES)
@@ -92,13 +85,10 @@ def run_audit(
     paths += [Path(files.model.rpartition(":")[0]), *files.references, *map(Path, LOADED)]
     hashes = {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in filter(None, paths)}
     fitted = {n: v for n in ("mean", "std", "label_order") if (v := getattr(files, n)) is not None}
-    result = audit(
-        **read, **settings, hashes=hashes, preprocessing=fitted, out=out,
-        title=f"Audit of {files.weights}",
-    )  # fmt: skip
-    doubts = [f"flag: {flag}" for flag in result.flags]
-    doubts += [result.summary["rests_on"]] if result.summary["rests_on"] else []
-    lines = [*result.summary["sentences"], *doubts, "", by_tau(result), ""]
+    settings |= {"hashes": hashes, "preprocessing": fitted, "title": f"Audit of {files.weights}"}
+    result = audit(**read, **settings, out=out)
+    doubts = [*(f"flag: {flag}" for flag in result.flags), result.summary["rests_on"]]
+    lines = [*result.summary["sentences"], *filter(None, doubts), "", by_tau(result), ""]
     return [*lines, f"report: {out / 'report.html'}"], failures(result, fail_on)
 
 
@@ -127,7 +117,7 @@ def read_audit(files: AuditFiles) -> dict[str, Any]:
     """Models and samples of ``files`` as :func:`rurklib.audit` takes them, on their device.
 
     Cheap files first: no code is run before arrays and weights are known to be good. Raises
-    InputError, in one line that names the file, for whatever can't be used.
+    InputError, in one line that names the file.
     """
     device = device_of(files.device)
     x, y = read_samples(files.data)
@@ -139,10 +129,10 @@ def read_audit(files: AuditFiles) -> dict[str, Any]:
     tensors = [read_weights(path) for path in paths]
     build = build_function(files.model)
     nets = [built(build, p, state, files.model) for p, state in zip(paths, tensors, strict=True)]
-    nets = fitted(nets, *forget, files.mean, files.std, files.label_order)
-    checks.logits(nets[0], *forget)
-    model, *others = (net.to(device) for net in nets)
-    references = dict(zip(map(str, files.references), others, strict=True))
+    classes = checks.logits(nets[0], *forget)
+    mean, std, order = transform(files, forget[0].shape[1:], classes)
+    model, *rest = (Fitted(net, mean, std, order).eval().to(device) for net in nets)
+    references = dict(zip(map(str, files.references), rest, strict=True))
     pairs = {n: (px.to(device), py.to(device)) for n, (px, py) in pairs.items()}
     if files.expect_accuracy is not None:
         if not pairs:
@@ -188,10 +178,8 @@ def build_function(spec: str) -> Callable[[], nn.Module]:
     """The function that ``path/to/m.py:build`` names. Importing the file runs the code in it."""
     file, colon, name = spec.rpartition(":")
     path = Path(file).expanduser()
-    if not colon or path.suffix != ".py" or not name.isidentifier():
+    if not colon or path.suffix != ".py":
         raise InputError(f"model {spec}: expected FILE.py:FUNCTION, as m.py:build")
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: check the path of the model's code")
     sys.path.insert(0, str(path.resolve().parent))  # its own imports, as python m.py would
     try:
         module = executed(path, f"rurk_audited_{path.stem}")
@@ -211,20 +199,12 @@ def built(
     try:
         with seeded(0):
             model = build()
-    except (Exception, SystemExit) as error:
-        raise InputError(f"the model's function raised {said(error)}: mend its code") from error
-    if not isinstance(model, nn.Module):
-        kind = type(model).__name__
-        raise InputError(f"the model's function returned a {kind}: expected a torch.nn.Module")
-    if bad := [k for k, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]:
-        raise InputError(f"{weights}: {bad[0]} holds NaN or infinity: re-train the model")
-    try:
         model.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:  # it names what is missing, is too much, or has another shape
-        why = textwrap.shorten(str(error).partition(":")[2], 300)
+    except (Exception, SystemExit) as error:  # of the user's code, or what the weights lack
+        why = textwrap.shorten(str(error), 300)
         raise InputError(
-            f"{weights} doesn't fit the net that --model {spec} builds ({why}): name the function "
-            "of the net that these weights are of, or give weights of this net"
+            f"{weights} can't be loaded into the net of --model {spec} ({why}): name the function "
+            "of the net that these weights are of"
         ) from error
     return model.cpu().eval()  # one that is built on a GPU: it goes to --device later
 
@@ -235,16 +215,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     The latter is a pickle, read by PyTorch's restricted loader, which builds tensors and plain
     containers alone. Its known holes are closed from PyTorch 2.10 on.
     """
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: check the path of the weights")
     try:
         if path.suffix == ".safetensors":
             return state_dict_in(load_file(path))
         with path.open("rb") as file:  # the name decides nothing
             return state_dict_in(torch.load(file, map_location="cpu", weights_only=True))
     except Exception as error:  # SafetensorError, or whatever a damaged pickle raises
-        code = re.search(r"GLOBAL ([\w.]+)", str(error))  # the loader would advise to run it
-        why = f"it holds {code[1]}, which is code" if code else said(error).partition(". ")[0]
+        why = said(error).partition(". ")[0]  # the loader goes on to advise to run the pickle
         raise InputError(
             f"{path} can't be read as weights ({why}): where the model was made, save "
             "model.state_dict() by safetensors or torch.save"
@@ -286,53 +263,35 @@ class Fitted(nn.Module):
         return self.net((x - self.mean) / self.std)[:, self.order]
 
 
-def fitted(
-    nets: Sequence[nn.Module],
-    x: Tensor,
-    y: Tensor,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    label_order: Sequence[float] | None = None,
-) -> list[nn.Module]:
-    """The nets as :class:`Fitted`, or as they are where there is nothing to fit.
-
-    ``mean`` and ``std`` are one number, or one for each channel of x [n, channels, ...], in units
-    of x (uint8 is read as x / 255); ``label_order`` has the label that each output stands for.
-    Raises InputError for numbers that don't fit the data, or for an order that isn't one of the
-    first net's labels.
-    """
-    if mean is None and std is None and label_order is None:
-        return list(nets)
-    numbers = {"--mean": mean or [0.0], "--std": std or [1.0]}
-    for option, values in numbers.items():
-        if len(values) not in (1, x.shape[1]):
+def transform(
+    files: AuditFiles, shape: Sequence[int], classes: int
+) -> tuple[Tensor, Tensor, list[int]]:
+    """``mean``, ``std`` and ``order`` of :class:`Fitted`, for samples of ``shape`` [channels, ...].
+    Raises InputError for numbers that don't fit the data."""
+    mean, std = files.mean or [0.0], files.std or [1.0]
+    for option, values in (("--mean", mean), ("--std", std)):
+        if len(values) not in (1, shape[0]):
             raise InputError(
                 f"{option} has {len(values)} numbers: expected one, or one for each of the "
-                f"{x.shape[1]} channels of samples {tuple(x.shape[1:])}"
+                f"{shape[0]} channels of samples {tuple(shape)}"
             )
-        for value in values:
-            checks.number(option, value)
-    if min(numbers["--std"]) <= 0:
-        raise InputError(f"--std {min(numbers['--std']):g}: expected numbers above 0")
-    shape = (-1, *[1] * (x.ndim - 2))  # broadcasts against a sample [channels, ...]
-    center, scale = (torch.tensor(v, dtype=torch.float32).view(shape) for v in numbers.values())
-    classes = checks.logits(nets[0], x, y)
-    labels = [*range(classes)] if label_order is None else list(label_order)
+    if min(std) <= 0:
+        raise InputError(f"--std {min(std):g}: expected numbers above 0")
+    labels = [*range(classes)] if files.label_order is None else list(files.label_order)
     if sorted(labels) != list(range(classes)):
         raise InputError(
             f"--label-order {','.join(f'{label:g}' for label in labels)}: expected each of 0 ... "
             f"{classes - 1} once, the label of the first of {classes} outputs first"
         )
-    order = [labels.index(label) for label in range(classes)]
-    return [Fitted(net, center, scale, order).eval() for net in nets]
+    each = (-1, *[1] * (len(shape) - 1))  # broadcasts against a sample
+    center, scale = (torch.tensor(v, dtype=torch.float32).view(each) for v in (mean, std))
+    return center, scale, [labels.index(label) for label in range(classes)]
 
 
 def check_accuracy(nets: Mapping[str, nn.Module], samples: Pair, what: str, share: float) -> None:
-    """Raise InputError, which names it, for a net that is right on less than ``share`` of the
-    samples, which are called ``what``. Without noise."""
+    """Raise InputError for a net that is right on less than ``share`` of the samples ``what``."""
     x, y = samples
     for name, net in nets.items():
-        checks.logits(net, x, y, name)
         right = int((logits(net, x).argmax(1) == y).sum())
         if right < share * len(y):
             raise InputError(

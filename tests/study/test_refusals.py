@@ -95,15 +95,18 @@ GOOD = (
 )
 AUDIT = [
     ("--weights text.safetensors", "text.safetensors can't be read as weights (Error while "),
-    ("--weights gone.safetensors", "gone.safetensors does not exist"),
+    ("--weights gone.safetensors", "gone.safetensors can't be read as weights (No such file"),
     ("--weights lacks.safetensors", 'Missing key(s) in state_dict: "2.bias"'),
     ("--model m.py:biuld", "has no function 'biuld'"),
     ("--model m.py", "expected FILE.py:FUNCTION"),
     ("--model broken.py:build", "can't be imported (No module named 'nothing_like_it')"),
     ("--model leaves.py:build", "leaves.py can't be imported (0): mend line 1"),
-    ("--model m.py:ends", "the model's function raised 0: mend its code"),
+    ("--model m.py:ends", "into the net of --model m.py:ends (0): name the function"),
     ("--model m.py:lost", "can't be applied to a batch of (24,) inputs: 'no'"),
-    ("--model m.py:wide", "doesn't fit the net that --model m.py:wide builds (size mismatch"),
+    (
+        "--model m.py:wide",
+        "m.py:wide (Error(s) in loading state_dict for Sequential: size mismatch",
+    ),
     ("--data keys.npz", "has the arrays images, labels: expected x, y"),
     ("--data short.npz", "samples are float32 (9, 24), labels int64 (5,): expected"),
     ("--data whole.npz", "samples are int64 (9, 24)"),
