@@ -246,17 +246,19 @@ def _at_chance(
     They do if their mean recall is that of one answer to all samples, within two standard errors:
     on samples of all classes if there are such, else on each group.
     """
+    if not references:
+        return ""
     texts = []
-    for group in [g for g in groups if g.endswith(ALL)] or groups if references else ():
+    for group in [g for g in groups if g.endswith(ALL)] or groups:
         right = torch.stack([hits[group][name] for name in references]).double().mean(0)
         by_class = pd.Series(right.numpy()).groupby(groups[group][1].cpu().numpy())
         recall, copies = by_class.mean(), by_class.size() * len(references)
         error = math.sqrt((recall * (1 - recall) / copies).sum()) / len(recall)
         if recall.mean() - 2 * error > 1 / (len(recall) if len(recall) > 1 else classes):
             return ""
-        share = f"{100 * recall.mean():.0f} % of each class, over {len(recall)} classes"
-        texts.append(f"they are right on {share}")
-    return texts[0] if texts else ""
+        share = f"{100 * recall.mean():.0f} % of each class"
+        texts.append(f"they are right on {share}, over {len(recall)} classes")
+    return texts[0]
 
 
 # --- what came out ------------------------------------------------------------
@@ -310,7 +312,7 @@ def leave_one_out(result: Audited, verdict: Verdict) -> dict[str, str]:
 
 
 def as_json(answer: Verdict | Exchange) -> dict[str, Any]:
-    """An answer as JSON holds it, which has no NaN: None for what isn't a finite number."""
+    """An answer as JSON holds it: None for what isn't a finite number."""
 
     def finite(value: Any) -> Any:
         if isinstance(value, Mapping):

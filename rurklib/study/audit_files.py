@@ -41,17 +41,8 @@ FAILURES = {
 
 @dataclass(frozen=True)
 class AuditFiles:
-    """The files of an audit, and what fits the nets in them to the data.
-
-    ``model``: FILE.py:FUNCTION, run to build the net. ``weights``: the model's, safetensors or .pt;
-    ``references``: those of models re-trained without the forget samples. ``data``: .npz with x, y
-    (or train_images, train_labels); ``forget``: .npy, indices into it. ``held_out``, ``retain``:
-    samples that nobody, or everybody, trained on: .npy indices into the data, or .npz. ``mean``,
-    ``std``: one number, or one per channel, for nets trained on (x - mean) / std; uint8 is read as
-    x / 255. ``label_order``: the data's label for each output. ``expect_accuracy``: the share of
-    held-out (else retained) samples that every model must be right on. ``device``: "auto" is a GPU
-    if there is one.
-    """
+    """The files of an audit, and what fits the nets in them to the data: the options of the same
+    names of ``rurk audit``, whose help describes them."""
 
     model: str
     weights: Path

@@ -34,8 +34,8 @@ from rurklib.study.cli import show_progress
 from rurklib.tensors import generator
 
 README = Path(__file__).parents[2] / "README.md"
-FILES = {"audit.json", "residual_knowledge.csv", "samples.csv", "controls.csv", "curves.png",
-         "report.html"}  # fmt: skip
+FILES = {f"{name}.csv" for name in ("residual_knowledge", "samples", "controls")}
+FILES |= {"audit.json", "curves.png", "report.html"}
 QUICK = {"taus": [0], "draws": 1}
 FEW = {"taus": [0, 0.1], "draws": 4}
 
@@ -83,8 +83,8 @@ def audit(audit_files, monkeypatch, rurk) -> Callable:
 
 
 def test_end_to_end(tmp_path, audit):
-    """Found in the one that learnt by heart, not in the re-trained one; nothing of this package
-    made either. The folder has everything, and the page needs nothing else."""
+    """Found in the one that learnt by heart, not in the re-trained one. The folder has everything,
+    and the page needs nothing else."""
     findings = {}
     for name in ("original", "retrained"):
         out = tmp_path / "deep" / name
@@ -108,7 +108,6 @@ def test_end_to_end(tmp_path, audit):
         assert first == sorted(first)
         assert first[-1] < html.index("<table")
         assert len(record["leave_one_out"]) == 6
-        assert f"Residual knowledge over tau, Audit of {weights}" in html
     assert findings == {"original": RESIDUAL, "retrained": NONE}
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["original", "retrained"]
 
@@ -139,8 +138,8 @@ def test_no_reference_at_all_and_an_exit_code_for_a_pipeline(tmp_path, audit):
     codes = {}
     for name, k in itertools.product(("original", "retrained"), (0, 3)):
         out, references = tmp_path / f"{name}{k}", [f"a{i}.safetensors" for i in range(k)]
-        done = audit(weights=f"{name}.safetensors", references=references or None, out=out,
-                     **settings)  # fmt: skip
+        given = {"weights": f"{name}.safetensors", "references": references or None}
+        done = audit(out=out, **given, **settings)
         codes[name, k] = done.exit_code
         assert ("\nNo verdict: " in done.output) == (k == 0)
         record = json.loads((out / "audit.json").read_text())
@@ -185,19 +184,6 @@ def test_held_out_samples_of_other_classes_are_left_out(planted):
     assert hits.shape[1] == int((held_out[1] == 1).sum())
     with pytest.raises(InputError, match=r"none of the forgotten classes \[1\]"):
         rurklib.audit(*given, held_out=(x, y * 0), taus=[0])
-
-
-def test_large_controls_are_sampled(planted):
-    """At most 200, the same ones for a seed."""
-    given = planted.original, planted.references, *planted.pair("forget")
-    one, again, other = (
-        rurklib.audit(*given, seed=s, retained=planted.pair("kept"), **QUICK)
-        .control_results["retained"].counts.margins["model"]
-        for s in (0, 0, 1)
-    )  # fmt: skip
-    assert one.shape[1] == 200
-    assert np.array_equal(one, again)
-    assert not np.array_equal(one, other)
 
 
 def test_right_answers_are_counted_without_noise(planted, tmp_path, audit):
@@ -350,7 +336,6 @@ def test_samples_are_ranked_among_those_held_out(planted):
     hits = np.array([own[:, first].sum() / 8 for own in result.counts.hits.values()])
     assert (row.accuracy, row.reference_accuracy) == pytest.approx((hits[0], hits[1:].mean()))
     assert table["rank"].mean() > 0.55  # it learnt them by heart
-    assert table["index"].equals(table["sample"])
 
 
 def test_each_sample_is_found_in_the_data_again(planted, audit_files, tmp_path, audit):
