@@ -191,6 +191,9 @@ class Scenario:
         groups: dict[str, dict[str, Any]] = {m: dict(self.methods[m]) for m in chosen}
         groups |= {"": {}, "training": {}, "pretrain": {}}
         for name, value in settings.items():
+            if ends := [k for k in known if k.endswith(f".{name}")][:3]:
+                hint = " or ".join(map(repr, ends))
+                raise checks.InputError(f"unknown setting {name!r}: did you mean {hint}?")
             checks.one_of(f"setting of scenario {self.name}", name, known)
             group, _, key = name.rpartition(".")
             groups[group][key] = value
