@@ -1,15 +1,12 @@
 """Plugins: Python files of the user's that register methods, metrics and more (``--with FILE.py``).
 
-A plugin has the form of a file that ships (rurklib/README.md, "Adding something"). It is executed
-in every process of a study: the environment variable RURK_WITH names the files, and kernels and
-workers inherit it. A run records each file's path and SHA-256, so that whoever opens the run again
+A plugin has the form of a file that ships (rurklib/README.md, "Adding something"). Every process of
+a study executes it. A run records each file's path and SHA-256, so that whoever opens the run again
 names none, and keys hold the SHA-256 of the file behind a name.
 """
 
 import hashlib
 import importlib.util
-import inspect
-import os
 import re
 import sys
 import traceback
@@ -22,7 +19,6 @@ from typing import Any
 
 from rurklib.checks import InputError
 
-VARIABLE = "RURK_WITH"
 REGISTRIES = {  # imported when a plugin is loaded: attacks and metrics take seconds
     "method": ("rurklib.unlearn", "METHODS"),
     "perturbation": ("rurklib.perturb", "PERTURBATIONS"),
@@ -65,7 +61,6 @@ def load(paths: Iterable[str | Path]) -> list[dict[str, str]]:
                     registry("scenario")[value.name] = value
             LOADED[str(file)] = Plugin(sha256, _registered(file, before))
         found.append({"path": str(file), "sha256": sha256})
-    os.environ[VARIABLE] = os.pathsep.join(LOADED)
     return found
 
 
@@ -101,44 +96,31 @@ def _registered(file: Path, before: Mapping[str, Mapping[str, Any]]) -> dict[str
     for kind, there in before.items():
         now = registry(kind)
         names[kind] = tuple(name for name in now if name not in there)
-        replaced = [name for name in there if now[name] is not there[name]]
-        replaced += [name for name in names[kind] if name in {*NO_METHODS, *EVASIVE}]
-        for name in replaced:
-            raise InputError(f"{file}: there is a {kind} {name!r} already: choose another name")
-        for name in names[kind]:
-            if not re.fullmatch(r"\w[\w .'()+-]*", name):
+        for name in now:
+            if now[name] is not there.get(name, now[name]) or name in {*NO_METHODS, *EVASIVE}:
+                raise InputError(f"{file}: there is a {kind} {name!r} already: choose another name")
+            if name in names[kind] and not re.fullmatch(r"\w[\w .'()+-]*", name):
                 raise InputError(f"{file}: {kind} {name!r}: expected a name that files can have")
-            if kind == "method" and "seed" not in inspect.signature(now[name]).parameters:
-                raise InputError(f"{file}: the method {name!r} has no parameter seed: add seed=0")
-    columns = ["method", "seed", "seconds", "share_of_retrain"]  # of summary.csv
-    columns += [c for metric in registry("metric").values() for c in metric.columns]
-    for column in columns:
-        if columns.count(column) > 1:
-            raise InputError(f"{file}: there is a column {column!r} already: choose another name")
     if not any(names.values()):
-        raise InputError(
-            f"{file} registers nothing: expected a function under @method(...) or @metric(...), an "
-            "entry of PERTURBATIONS, MODELS or ATTACKS, or a Scenario"
-        )
+        raise InputError(f"{file} registers nothing: see rurklib/README.md, Adding something")
     return names
 
 
 def of_run(
-    earlier: Mapping[str, Any] | None, paths: Sequence[str | Path] | None, fresh: bool
+    earlier: Mapping[str, Any] | None, paths: Sequence[str | Path] | None
 ) -> list[dict[str, str]]:
-    """The plugins of a run, loaded: ``paths``; if None, those of its ``earlier`` record; of a run
-    that is begun (``fresh``: anew), all that are loaded. Raises InputError if a file of the record
-    isn't there as it was."""
-    if paths is not None or fresh or not earlier:
+    """The plugins of a run, loaded: ``paths``; if None, those of its ``earlier`` record; without
+    one, all that are loaded. Raises InputError if a file of the record isn't there as it was."""
+    if paths is not None or not earlier:
         return load(LOADED if paths is None else paths)
-    for known in earlier["plugins"]:
-        file = Path(known["path"])
-        if not file.is_file() or load([file])[0]["sha256"] != known["sha256"]:
+    known = list(earlier["plugins"])
+    for old, new in zip(known, load(plugin["path"] for plugin in known), strict=True):
+        if new != old:
             raise InputError(
-                f"{file}, a plugin of this run, is gone or was edited: put it back, or give the "
-                "run's command --with FILE, to make again what depends on it"
+                f"{old['path']}, a plugin of this run, was edited: put it back, or give the run's "
+                "command --with FILE, to make again what depends on it"
             )
-    return list(earlier["plugins"])
+    return known
 
 
 def extended(scenario: Any, settings: Mapping[str, Any], plugins: Sequence[Any]) -> Any:

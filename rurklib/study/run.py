@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,6 @@ from rurklib.study import store
 from rurklib.study.extend import extended, of_run
 from rurklib.study.scenario import SCENARIOS, Scenario
 
-FORMAT = 2  # of a run folder; raised when older folders can't be read any more
 RECORD = "run.json"
 PRETRAIN = "Pre-train"  # what Original and Re-train start from, where there is such a net
 SMOOTHED = "Smoothed"  # the control that is trained with noise
@@ -134,10 +134,8 @@ class Run:
     @property
     def title(self) -> str:
         """What is studied, in a line."""
-        share = "all" if self.whole_class else f"{len(self.split.forget)}"
-        return (
-            f"{self.scenario.title} by {self.scenario.model}; {share} of {self.forgotten} forgotten"
-        )
+        s, share = self.scenario, "all" if self.whole_class else len(self.split.forget)
+        return f"{s.title} by {s.model}; {share} of {self.forgotten} forgotten"
 
     @property
     def forgotten(self) -> str:
@@ -181,8 +179,14 @@ class Run:
         if self.rehearsal:
             settings.pop("methods")  # that is what it looks for
         kind, name = "rehearsal" if self.rehearsal else "study", self.scenario.name
-        said = {"format": FORMAT, "kind": kind, "scenario": name, "settings": settings}
-        return {**said, "plugins": list(self.plugins), "trained_here": self.trained_here}
+        return {
+            "format": 2,  # the first edition's is 1
+            "kind": kind,
+            "scenario": name,
+            "settings": settings,
+            "plugins": list(self.plugins),
+            "trained_here": self.trained_here,
+        }
 
     def table(self, name: str) -> Path:
         """A table that an earlier notebook wrote; a missing one is an error."""
@@ -230,49 +234,43 @@ def open_run(
     earlier run of this scenario in ``out`` away, and no other folder, and takes no model from the
     package; ``rehearsal`` forgets other samples than a study would, for
     :mod:`rurklib.study.tuning`; ``dry`` checks the choices and the folder, reads no data and
-    writes nothing. ``plugins`` are files of your own (:mod:`rurklib.study.extend`), whose methods
-    and perturbations stand beside the scenario's; None: those of the run that is in ``out``, of a
-    new run all that are loaded.
+    writes nothing. ``plugins`` are files of your own (:mod:`rurklib.study.extend`); None: those of
+    the run that is in ``out``, of a new run all that are loaded.
 
     Raises InputError, before anything is written, for unknown names or values, data that can't be
     used, or if ``out`` is not empty and not a run of this scenario with these settings (with
     ``fresh``, with any settings).
     """
-    record = Path(out) / RECORD
-    earlier = recorded(Path(out), fresh)
-    known = of_run(earlier, plugins, fresh)
+    folder = Path(out)
+    earlier = recorded(folder, fresh)
+    known = of_run(None if fresh else earlier, plugins)
     base = SCENARIOS[checks.one_of("scenario", scenario, SCENARIOS)]
     chosen = extended(base, settings or {}, known)
-    seeds = chosen.seeds if seeds is None else seeds
-    if isinstance(seeds, int) or not len(seeds) or len(set(seeds)) < len(seeds):
-        raise checks.InputError(f"seeds = {seeds!r}: expected different whole numbers, e.g. 0,1,2")
-    for seed in seeds:
-        checks.count("seed", seed, 0)
+    seeds = tuple(chosen.seeds if seeds is None else seeds)
     if clash := set(seeds) & set(chosen.reference_seeds):
         raise checks.InputError(
             f"seeds {sorted(clash)} are those of the re-trained references: choose others"
         )
-    trained_here = fresh or bool(earlier and earlier.get("trained_here"))
-    jobs = checks.count("jobs", jobs)
+    trained_here = fresh or bool(earlier and earlier["trained_here"])
     scheduler = os.environ.get("RURK_SCHEDULER")  # which kernels inherit
-    run = Run(Path(out), chosen, tuple(seeds), jobs, rehearsal, known, trained_here, scheduler)
+    run = Run(folder, chosen, seeds, jobs, rehearsal, known, trained_here, scheduler)
     if earlier:
-        _check_same(run, earlier, fresh)
+        check_same(run, earlier, fresh)
     if dry:
         return run
     _ = run.request  # what can't be used is refused before anything is begun or thrown away
-    if not run.folder.exists() or fresh:
+    if not folder.exists() or fresh:
         checks.logits(run.blank(0), *run.data.train, f"model = {chosen.model!r}")
-    if fresh and run.folder.exists():
-        shutil.rmtree(run.folder)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    store.tidy(run.folder)
+    if fresh and folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    store.tidy(folder)
     if plugins is not None or not earlier:
-        store.save(record, run.described, "run")
+        store.save(folder / RECORD, run.described, "run")
     _ = run.split  # written, or read and checked
     seen = {"threads_per_job": chosen.threads, "seeds": run.seeds, "split_seed": chosen.split_seed}
     seen |= {"reference_seeds": chosen.reference_seeds, "plugins": known}
-    store.write_json(run.folder / "env.json", {**surroundings(run.device), **seen})
+    store.write_json(folder / "env.json", {**surroundings(run.device), **seen})
     return run
 
 
@@ -282,17 +280,16 @@ def open_existing(folder: str | Path) -> Run:
     folder = Path(folder)
     originals = (folder / "models").glob("Original-seed*.safetensors")
     seeds = sorted(ModelId.parse(path.stem).seed for path in originals)
-    earlier = recorded(folder) if folder.exists() else None
+    earlier = recorded(folder)
     if not earlier or not seeds:
         raise checks.InputError(
             f"{folder} is not a run with models: expected a run; make one with: rurk study"
         )
-    plugins = of_run(earlier, None, False)
+    plugins = of_run(earlier, None)
     scenario = SCENARIOS[checks.one_of("scenario", earlier["scenario"], SCENARIOS)]
-    settings = earlier["settings"]
-    chosen = {**_flat(settings), "methods": list(settings.get("methods", {}))}
-    run = Run(folder, extended(scenario, chosen, plugins), tuple(seeds), plugins=plugins)
-    _check_same(run, earlier)
+    chosen = extended(scenario, flat(earlier["settings"]), plugins)
+    run = Run(folder, chosen, tuple(seeds), plugins=plugins)
+    check_same(run, earlier)
     return run
 
 
@@ -300,18 +297,12 @@ def recorded(folder: Path, fresh: bool = False) -> dict[str, Any] | None:
     """What the run.json of a folder says; None if the folder is new or empty, or if the file is
     damaged, which a line says. Raises InputError if the folder holds something else, or if it is
     to be emptied (``fresh``) and may be somebody else's."""
-    if folder.exists() and not folder.is_dir():
-        raise checks.InputError(f"{folder} is a file: expected a folder for the run")
     if not folder.exists() or not any(folder.iterdir()):
         return None
     path = folder / RECORD
     if not path.exists():
         raise checks.InputError(f"{folder} is not empty and not a run; choose another --out")
-    try:
-        is_first_edition = store.read_json(path).get("format") == 1
-    except ValueError:  # damaged, which is said below
-        is_first_edition = False
-    if is_first_edition:
+    if '"format": 1,' in path.read_text(errors="replace"):
         raise checks.InputError(f"{folder} is a run of the first edition; choose another --out")
     found = store.find(path, "run")
     if found is None and (fresh or not (folder / "split.json").exists()):
@@ -319,15 +310,14 @@ def recorded(folder: Path, fresh: bool = False) -> dict[str, Any] | None:
     return found
 
 
-def _check_same(run: Run, earlier: Mapping[str, Any], fresh: bool = False) -> None:
+def check_same(run: Run, earlier: Mapping[str, Any], fresh: bool = False) -> None:
     """Raise InputError if a run of other choices is in the folder; ``fresh``: of another kind."""
     old, new = (
         {"kind": record["kind"], "scenario": record["scenario"]}
-        | ({} if fresh else {"methods": [*record["settings"].get("methods", {})]})
-        | ({} if fresh else _flat(record["settings"]))
+        | ({} if fresh else flat(record["settings"]))
         for record in (earlier, run.described)
     )
-    for name in dict.fromkeys([*old, *new]):
+    for name in {**old, **new}:
         if old.get(name) != new.get(name):
             raise checks.InputError(
                 f"{run.folder} was run with {name} = {old.get(name)!r}, not {new.get(name)!r}; "
@@ -335,14 +325,12 @@ def _check_same(run: Run, earlier: Mapping[str, Any], fresh: bool = False) -> No
             )
 
 
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """{"methods": {"RURK": {"tau": 1}}} -> {"RURK.tau": 1}, the names that --set takes."""
-    plain = {name: value for name, value in settings.items() if name != "methods"}
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as run.json has them, by the names that ``--set`` takes: ``methods`` is a list, and
+    {"methods": {"RURK": {"tau": 1}}} becomes {"methods": ["RURK"], "RURK.tau": 1}."""
     methods = settings.get("methods", {})
-    return plain | {f"{m}.{name}": v for m, own in methods.items() for name, v in own.items()}
-
-
-# --- versions, machine and commit -----------------------------------------------------------------
+    values = {f"{m}.{name}": v for m, chosen in methods.items() for name, v in chosen.items()}
+    return {**settings, "methods": list(methods), **values}
 
 
 def needs(*modules: str, extra: str) -> None:
@@ -355,26 +343,19 @@ def needs(*modules: str, extra: str) -> None:
 
 
 def surroundings(device: torch.device) -> dict[str, str]:
-    """Versions, commit, platform, processor and the device that is computed on, by name."""
-    packages = {name: version(name) for name in ("torch", "torchvision", "numpy")}
-    gpu = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
-    where = {"platform": platform.platform(), "processor": _processor(), "device": gpu}
-    return {"git": commit(), "python": platform.python_version(), **packages, **where}
-
-
-def commit() -> str:
-    """Commit of the checkout, with "+" if it was changed, or "not a checkout"."""
+    """Versions, commit ("+" if files are changed), platform, processor and device, by name."""
     words = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     done = subprocess.run(words, cwd=Path(__file__).parent, capture_output=True, text=True)
-    return done.stdout.strip() or "not a checkout"
-
-
-def _processor() -> str:
-    """The processor's model name, as precise as the system tells it."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    processors = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
+    return {
+        "git": done.stdout.strip() or "not a checkout",
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "torchvision", "numpy")},
+        "platform": platform.platform(),
+        "processor": (processors or [platform.processor() or platform.machine()])[0],
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+    }
 
 
 @contextlib.contextmanager
@@ -389,8 +370,8 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        if not Path(lock.lock_file).exists():
-            raise checks.InputError(f"{folder.parent} can't be written in: choose --out") from None
-        raise checks.InputError(f"{folder} is in use: wait, or choose --out") from None
+        raise checks.InputError(
+            f"{folder} is in use, or can't be written: wait, or choose --out"
+        ) from None
     with lock:
         yield

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import nbformat
-import numpy as np
 import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
@@ -17,8 +16,8 @@ from rurklib.study import attack, extend, store
 from rurklib.study.models import key_of
 from rurklib.study.run import open_existing, open_run
 
-SMALL = {"train_images": 300, "training.epochs": 2, "references": 3, "draws": 3, "taus": [0.0, 0.1],
-         "methods": ["GD"], "GD.epochs": 1}  # fmt: skip
+DATA = {"train_images": 300, "training.epochs": 2, "references": 3, "draws": 3, "taus": [0.0, 0.1]}
+SMALL = {**DATA, "methods": ["GD"], "GD.epochs": 1}
 MORE = """
 from rurklib.attacks import ATTACKS
 
@@ -98,23 +97,21 @@ def test_an_edited_file_makes_again_what_is_made_with_it_and_nothing_else(
     text = Path(mine[0]).read_text()
     Path(mine[0]).write_text(text.replace("- model(f[0])", "- 2 * model(f[0])"))
     no_plugins()
-    with pytest.raises(InputError, match=r"unsure\.py, a plugin of this run, is gone or was edit"):
+    with pytest.raises(InputError, match=r"unsure\.py, a plugin of this run, was edit"):
         open_existing(copy)
     after = keys()
     assert {name for name in before if after[name] != before[name]} == {"Unsure"}
     Path(mine[1]).unlink()
     no_plugins()
-    with pytest.raises(InputError, match=r"more\.py, a plugin of this run, is gone"):
+    with pytest.raises(InputError, match=r"more\.py: expected a Python file"):
         open_existing(copy)
 
 
 def test_an_ablation_and_an_attack_have_their_rows(folder, files, tmp_path):
     """Fails if the run that cells share has the plugins of one of them."""
     extend.load(files)
-    rows, _ = study.ablate(
-        "digits", tmp_path / "shared", seed=0, method="Unsure", laws=["brighter"],
-        settings={k: v for k, v in SMALL.items() if not k.startswith(("methods", "GD"))},
-    )  # fmt: skip
+    choices = {"method": "Unsure", "laws": ["brighter"], "settings": DATA}
+    rows, _ = study.ablate("digits", tmp_path / "shared", seed=0, **choices)
     assert set(rows.law) == {"brighter"}
     assert {"Original", "Unsure"} <= set(rows.method)
     (record,) = tmp_path.glob("shared/*/run.json")
@@ -128,39 +125,18 @@ def test_an_ablation_and_an_attack_have_their_rows(folder, files, tmp_path):
 @pytest.mark.slow
 def test_every_kernel_of_a_sweep_knows_the_files(files, tmp_path, rurk):
     """Fails if only the command does: this notebook knows the core alone."""
-    parameters = new_code_cell(
-        "method: str = 'GD'\nout: str = ''", metadata={"tags": ["parameters"]}
-    )
-    work = """
-import rurklib
+    values = "method: str = 'GD'\nout: str = ''"
+    parameters = new_code_cell(values, metadata={"tags": ["parameters"]})
+    work = """import rurklib
 rate = rurklib.defaults(method)["lr"]
-open(f"{out}/rows.csv", "w").write(f"lr\\n{rate}")
-"""
+open(f"{out}/rows.csv", "w").write(f"lr\\n{rate}")"""
     book = tmp_path / "book.ipynb"
     nbformat.write(new_notebook(cells=[parameters, new_code_cell(work)]), book)
-    words = ["sweep", book, "--grid", "method=Unsure", "--out", tmp_path / "s"]
-    done = rurk(*words, "--with", files[0])
+    words = ["--grid", "method=Unsure", "--out", tmp_path / "s", "--with", files[0]]
+    done = rurk("sweep", book, *words)
     assert done.exit_code == 0, done.output
     (row,) = pd.read_csv(tmp_path / "s" / "results.csv").to_dict("records")
     assert (row["method"], row["lr"]) == ("Unsure", 0.01)
-
-
-def test_an_audit_asks_under_a_perturbation_of_a_plugin(folder, files, tmp_path, rurk):
-    code = "from rurklib.models import build as b\nbuild = lambda: b('small-cnn', 1, 10, seed=0)"
-    (tmp_path / "m.py").write_text(code)
-    x, y = open_existing(folder).pair("forget")
-    np.savez(tmp_path / "d.npz", x=x.numpy(), y=y.numpy())
-    np.save(tmp_path / "f.npy", np.arange(10))
-    done = rurk(
-        "audit", "--model", f"{tmp_path / 'm.py'}:build", "--data", tmp_path / "d.npz",
-        "--weights", folder / "models" / "Unsure-seed0.safetensors", "--references",
-        *sorted((folder / "models").glob("Re-train*")), "--forget", tmp_path / "f.npy",
-        "--taus", "0,0.1", "--draws", "2", "--perturbation", "brighter", "--with", files[1],
-        "--out", tmp_path / "audit", "--expect-chance",  # they hardly learnt nines
-    )  # fmt: skip
-    assert done.exit_code == 0, done.output
-    measured = json.loads((tmp_path / "audit" / "audit.json").read_text())["measurement"]
-    assert measured["perturbation"] == "brighter"
 
 
 @pytest.mark.parametrize(
@@ -172,19 +148,16 @@ def test_an_audit_asks_under_a_perturbation_of_a_plugin(folder, files, tmp_path,
         (METHOD.format("GD"), "there is a method 'GD' already"),
         (METHOD.format("Same-prior"), "there is a method 'Same-prior' already"),
         (METHOD.format("a/b"), "expected a name that files can have"),
-        (METHOD.format("Mine").replace(", *, seed=0", ""), "seed"),
     ],
 )
 def test_what_a_file_must_not_do(text, words, tmp_path):
     (tmp_path / "mine.py").write_text(text)
-    with pytest.raises(InputError, match=words) as error:
+    with pytest.raises(InputError, match=words):
         extend.load([tmp_path / "mine.py"])
-    assert len(str(error.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("end", ["pass", "raise SystemExit(0)"])
-def test_a_method_must_return_a_model(end, tmp_path):
-    (tmp_path / "mine.py").write_text(METHOD.format("Mine").replace("return model", end))
+def test_a_method_must_return_a_model(tmp_path):
+    (tmp_path / "mine.py").write_text(METHOD.format("Mine").replace("return model", "pass"))
     extend.load([tmp_path / "mine.py"])
     run = open_run("digits", tmp_path / "r", seeds=[0], settings={**SMALL, "train_images": 100})
     with pytest.raises(InputError, match="Mine"):

@@ -6,7 +6,7 @@ import pytest
 
 from rurklib import InputError
 from rurklib.study import store
-from rurklib.study.run import open_existing, open_run
+from rurklib.study.run import flat, open_existing, open_run
 
 
 def contents(folder):
@@ -30,10 +30,7 @@ def test_a_damaged_record_or_split_is_written_again(small_run, tmp_path, capsys)
     before = contents(folder)
     for name in ("run.json", "split.json"):
         (folder / name).write_bytes((folder / name).read_bytes()[:-40])
-    settings = run.scenario.settings()
-    methods = settings.pop("methods")
-    settings |= {f"{m}.{k}": v for m, values in methods.items() for k, v in values.items()}
-    open_run("digits", folder, seeds=[0], settings={**settings, "methods": list(methods)})
+    open_run("digits", folder, seeds=[0], settings=flat(run.described["settings"]))
     assert len(capsys.readouterr().out.splitlines()) == 2
     after = contents(folder)
     assert {k for k in after if after[k] != before.get(k)} <= {str(folder / "env.json")}
