@@ -6,13 +6,11 @@ import what they need when they run.
 """
 
 import contextlib
-import io
 import math
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -21,7 +19,7 @@ from cyclopts.types import ExistingFile, PositiveInt
 from cyclopts.validators import Number
 
 
-def shown(default: Any) -> str | None:
+def default_text(default: Any) -> str | None:
     """A default as a user would type it; None if there is nothing to show."""
     if isinstance(default, (list, tuple)):
         return ",".join(f"{value:g}" for value in default) or None
@@ -35,7 +33,7 @@ app = App(
     help_flags=["--help"],
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
-    default_parameter=Parameter(negative=(), show_default=shown),
+    default_parameter=Parameter(negative=(), show_default=default_text),
     help_epilogue="""\
 Examples:
   rurk study                                  the digits study, into runs/digits
@@ -55,41 +53,35 @@ def out_path(_: Any, tokens: Sequence[Any]) -> Path:
 def numbers(_: Any, tokens: Sequence[Any]) -> tuple[float, ...] | None:
     """The numbers in ``0,0.05``, or None for ``none``."""
     text = tokens[0].value
-    if text == "none":
-        return None
     try:
-        values = tuple(float(word) for word in text.split(","))
+        values = tuple(map(float, text.split(","))) if text != "none" else None
     except ValueError:
         values = (math.nan,)
-    if not all(map(math.isfinite, values)):
+    if not all(map(math.isfinite, values or ())):
         raise ValueError(f"{text}: expected finite numbers such as 0,0.05,0.1")
     return values
 
 
-def in_group(title: str) -> Parameter:
-    """The options of one group of a command's help."""
-    return Parameter(group=Group.create_ordered(title))
-
-
-CHOICE, RUNNING = in_group("What is done"), in_group("How it is run")
-NETS, SAMPLES = in_group("Models"), in_group("Samples, of .npz and .npy files")
-MEASUREMENT, ANSWER = in_group("Measurement"), in_group("Answer")
-Cluster = Annotated[str | None, RUNNING, Parameter(metavar="tcp://HOST:PORT")]
+TITLES = "What is done", "How it is run", "Models", "Samples (.npz, .npy)", "Measurement", "Answer"
+GROUPS = [Parameter(group=Group.create_ordered(title)) for title in TITLES]
+CHOICE, RUNNING, NETS, SAMPLES, MEASUREMENT, ANSWER = GROUPS
 LIST = Parameter(converter=numbers, n_tokens=1, metavar="LIST")
+SET = "A changed setting; several times if need be."
+WITH = "A file of yours with methods, metrics ...; its code is run."
+DIGITS_RUN = Path("runs/digits")
+
+Scenario = Annotated[str, CHOICE, Parameter(help="What is studied; rurk scenarios lists them.")]
+Seeds = Annotated[str, CHOICE, Parameter(metavar="0..4|0,1,2")]
+Changes = Annotated[Sequence[str], CHOICE, Parameter("--set", metavar="NAME=VALUE", help=SET)]
+Plugins = Annotated[Sequence[Path], CHOICE, Parameter("--with", metavar="FILE.py", help=WITH)]
+File = Annotated[ExistingFile, CHOICE]
+FinishedRun = Annotated[Path, CHOICE, Parameter("--run", help="Folder of a finished study.")]
+OneSeed = Annotated[int, CHOICE, Parameter(help="Experiment seed; without it the first one.")]
 Numbers = Annotated[Sequence[float], LIST]
 Out = Annotated[Path, RUNNING, Parameter(converter=out_path)]
 Jobs = Annotated[PositiveInt, RUNNING]
+Cluster = Annotated[str | None, RUNNING, Parameter(metavar="tcp://HOST:PORT")]
 Flag = Annotated[bool, RUNNING]
-File = Annotated[ExistingFile, CHOICE]
-Seeds = Annotated[str, CHOICE, Parameter(metavar="0..4|0,1,2")]
-Scenario = Annotated[str, CHOICE, Parameter(help="What is studied; rurk scenarios lists them.")]
-SET = "A changed setting; several times if need be."
-Changes = Annotated[Sequence[str], CHOICE, Parameter("--set", metavar="NAME=VALUE", help=SET)]
-WITH = "A file of yours with methods, metrics ...; its code is run."
-Plugins = Annotated[Sequence[Path], CHOICE, Parameter("--with", metavar="FILE.py", help=WITH)]
-FinishedRun = Annotated[Path, CHOICE, Parameter("--run", help="Folder of a finished study.")]
-OneSeed = Annotated[int, CHOICE, Parameter(help="Experiment seed; without it the first one.")]
-DIGITS_RUN = Path("runs/digits")
 
 
 def command(*examples: str) -> Callable[..., Any]:
@@ -134,40 +126,31 @@ def study(
         fresh: Delete what is in the run folder and train every model here.
         tables_only: Write tables and the report, but execute no notebook.
     """
-    choices = chosen(seeds, settings, changes, plugins)
-    folder = out or Path("runs") / scenario
+    choices = chosen(seeds, settings, changes, plugins) | {"jobs": jobs, "fresh": fresh}
     if scheduler:
-        from rurklib.study.parallel import executor
-
         os.environ["RURK_SCHEDULER"] = scheduler  # kernels inherit it
-        with executor(jobs, scheduler):
-            pass  # one that doesn't answer is told before anything is begun
-    with locked(scenario, folder, fresh=fresh, jobs=jobs, **choices) as planned:
-        run_study(planned, choices, fresh, tables_only)
+    with locked(scenario, out or Path("runs") / scenario, **choices) as planned:
+        # Kernels inherit it: small nets on several threads wait for each other more than they work.
+        os.environ["OMP_NUM_THREADS"] = str(planned.scenario.threads)
+        run_study(planned, choices, tables_only)
 
 
-def run_study(planned: Any, choices: dict[str, Any], fresh: bool, tables_only: bool) -> None:
+def run_study(planned: Any, choices: dict[str, Any], tables_only: bool) -> None:
     """Open the run that was planned, make what is missing, and print what was found."""
-    # Kernels inherit it: small nets on several threads wait for each other more than they work.
-    os.environ["OMP_NUM_THREADS"] = str(planned.scenario.threads)
-    from rurklib.study.run import needs
+    from rurklib.study.run import needs, open_run
 
     needs("papermill", "seaborn", extra="study")
     import pandas as pd
 
-    from rurklib import study as stages
-    from rurklib.study import books, models
-    from rurklib.study.report import by_verdict, findings_table
-    from rurklib.study.run import open_run
+    from rurklib.study import books, models, report
 
     name = planned.scenario.name
-    run = open_run(name, planned.folder, **choices, jobs=planned.jobs, fresh=fresh)
-    print(f"{run.title}\nseeds {', '.join(map(str, run.seeds))}; ", end="")
-    print(f"{run.scenario.references} references")
+    run = open_run(name, planned.folder, **choices)
+    print(f"{run.title}\nseeds {list(run.seeds)}; {run.scenario.references} references")
     models.train(run)
     models.unlearn(run)
     if tables_only:
-        stages.tables(run)
+        report.tables(run)
     else:
         given = {"scenario": name, "seeds": list(run.seeds), "jobs": run.jobs}
         given |= {"out": str(run.folder.resolve()), "settings": choices["settings"]}
@@ -176,12 +159,10 @@ def run_study(planned: Any, choices: dict[str, Any], fresh: bool, tables_only: b
         except books.NotebookFailed as error:
             stop(error, 1)
     verdicts, summary = (pd.read_csv(run.folder / f"{n}.csv") for n in ("verdicts", "summary"))
-    print(f"\n{findings_table(verdicts, summary).to_string(index=False)}\n")
+    print(f"\n{report.findings_table(verdicts, summary).to_string(index=False)}\n")
     if text := models.shipped_models(run):
         print(f"{text}; --fresh trains them here\n")
-    print("verdict in most seeds")
-    for finding, methods in by_verdict(verdicts).itertuples(index=False):
-        print(f"  {finding}: {methods}")
+    print(report.by_verdict(verdicts).to_string(index=False, justify="left"))
     print(f"report: {run.folder / 'report.html'}")
 
 
@@ -216,20 +197,16 @@ def tune(
     choices = chosen(seeds, None, [f"references={references}", *changes], plugins)
     choices |= {"jobs": jobs, "rehearsal": True}
     folder = out or Path("runs") / f"{scenario}-tune"
-    from rurklib.study.run import open_run
-    from rurklib.study.tuning import chosen_trials
-    from rurklib.study.tuning import tune as search
+    from rurklib.study import open_run, tuning
 
     with locked(scenario, folder, **choices):
         run = open_run(scenario, folder, **choices)
-        table = search(run, methods=methods.split(",") if methods else None, budget=budget)
-    print(
-        "distance to re-trained models in percentage points: of the defaults and the best trial on "
-        "the first Originals, and of the best trial on all"
-    )
-    best = chosen_trials(table)[["method", "defaults", "screened", "score", "settings"]]
+        table = tuning.tune(run, methods=methods.split(",") if methods else None, budget=budget)
+    print("distance to re-trained models in percentage points: of the defaults, of the best trial")
+    print("on the first Originals (screened), and of the best trial on all (score)")
+    best = tuning.chosen_trials(table)[["method", "defaults", "screened", "score", "settings"]]
     print(best.round(2).to_string(index=False))
-    print(f"\nall trials: {folder / 'trials.csv'}")
+    print(f"all trials: {folder / 'trials.csv'}")
     again = "".join(f" --with {path}" for path in plugins)
     print(f"use them: rurk study --settings {folder / 'settings.json'}{again}")
 
@@ -262,12 +239,11 @@ def sweep(
         notebook: The notebook, with its parameters in a cell of their own.
         grid: A parameter and its values; several times if need be.
         groups: Named groups of parameters from a YAML file, in place of --grid.
-        seeds: Values of the parameter seed.
+        seeds: Values of the parameter seed, where the grid has none.
         out: Folder; without it runs/sweep-NOTEBOOK.
         jobs: Cells executed at a time.
         scheduler: A Dask cluster that executes them.
         dry_run: Show the grid and what is finished; run nothing.
-        plugins: A file of your own methods, perturbations, nets ...; several times if need be.
     """
     from rurklib.checks import InputError
     from rurklib.study import extend
@@ -277,8 +253,6 @@ def sweep(
     from rurklib.study import sweep as sweeps
 
     extend.load(plugins)
-    if seeds is not None and any(text.partition("=")[0].strip() == "seed" for text in grid):
-        raise InputError(f"--grid has seed, and --seeds is {seeds}: give one of them")
     if bool(grid) == bool(groups) and not (seeds and not grid):
         raise InputError("--grid and --groups: give one of them, such as --grid tau=0,0.01")
     named = sweeps.from_file(groups) if groups else sweeps.from_options(grid)
@@ -287,7 +261,7 @@ def sweep(
     if dry_run:
         table = sweeps.states_table(plan, sweeps.states(plan))
         print(table[["cell", "groups", *plan.columns, "status"]].to_string(index=False))
-        finished = int((table.status == "done").sum())
+        finished = sum(table.status == "done")
         print(f"\n{len(table)} cells, {finished} finished, {len(table) - finished} to execute")
         return
     records = sweeps.run(plan, jobs, scheduler)
@@ -363,10 +337,9 @@ def audit(
     extend.load(plugins)
     from rurklib.study.audit_files import AuditFiles, run_audit
 
-    files = AuditFiles(
-        model, weights, data, forget, references, held_out, retain, mean, std, label_order,
-        expect_accuracy, device,
-    )  # fmt: skip
+    fit: dict[str, Any] = {"mean": mean, "std": std, "label_order": label_order, "device": device}
+    fit["expect_accuracy"] = expect_accuracy
+    files = AuditFiles(model, weights, data, forget, references, held_out, retain, **fit)
     settings = {"taus": taus, "perturbation": perturbation, "draws": draws, "seed": seed}
     settings |= {"bounds": bounds, "expect_chance": expect_chance, "progress": show_progress()}
     lines, failed = run_audit(files, out, fail_on=fail_on.split(",") if fail_on else [], **settings)
@@ -403,18 +376,16 @@ def inspect(
     Args:
         no_browser: Print the address and open no browser.
     """
-    from rurklib import study
-    from rurklib.study.inspector import seed_of
-    from rurklib.study.serve import serve
-
     if folder == DIGITS_RUN and not folder.exists():
+        from rurklib.study import open_run, train, unlearn
+
         print(f"{folder} is not there yet: its models come first", flush=True)
         with locked("digits", folder):
-            run = study.open_run("digits", folder)
-            study.train(run)
-            study.unlearn(run)
-        one = replace(run, seeds=(seed_of(run, seed),))
-        study.residual(one, run.scenario.perturbations[0])  # counted before the page waits for it
+            run = open_run("digits", folder)
+            train(run)
+            unlearn(run)
+    from rurklib.study.serve import serve
+
     serve(folder, seed=seed, browser=not no_browser)
 
 
@@ -438,13 +409,10 @@ def page(
     from rurklib.study.run import needs
 
     needs("seaborn", extra="audit")  # for the colours of the figures
-    from rurklib.study import page as pages
-    from rurklib.study import store
-    from rurklib.study.run import open_existing
+    from rurklib.study import open_existing, store
+    from rurklib.study.page import page as page_of
 
-    with contextlib.redirect_stdout(io.StringIO()):  # of what is counted already
-        html = pages.page(open_existing(folder), methods.split(","), seed=seed)
-    store.write(out, html)
+    store.write(out, page_of(open_existing(folder), methods.split(","), seed=seed))
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB; open it in a browser")
 
 
@@ -461,14 +429,13 @@ def scenarios(name: str | None = None, /, *, plugins: Plugins = ()) -> None:
     from rurklib.checks import one_of
     from rurklib.study.scenario import SCENARIOS, describe
 
-    if name is None:
-        for scenario in SCENARIOS.values():
-            seeds = ",".join(map(str, scenario.seeds))
-            print(f"{scenario.name}: {scenario.title}; seeds {seeds}")
+    if name is not None:
+        scenario = SCENARIOS[one_of("scenario", name, SCENARIOS)]
+        print(f"# {scenario.name}: {scenario.title}\n{describe(scenario)}", end="")
         return
-    scenario = SCENARIOS[one_of("scenario", name, SCENARIOS)]
-    print(f"# {scenario.name}: {scenario.title}")
-    print(describe(scenario), end="")
+    for scenario in SCENARIOS.values():
+        seeds = ",".join(map(str, scenario.seeds))
+        print(f"{scenario.name}: {scenario.title}; seeds {seeds}")
 
 
 @command("rurk compare", "rurk compare runs/digits runs/cifar5 --out compare.csv")
@@ -484,15 +451,13 @@ def compare(*folders: Path, out: Out | None = None) -> None:
         out: A CSV file for the rows behind the table.
     """
     from rurklib.checks import InputError
-    from rurklib.study import store
-    from rurklib.study.report import compare as compare_runs
-    from rurklib.study.report import compare_table, published
+    from rurklib.study import report, store
 
-    if not (chosen_folders := list(folders) or published(Path("figures"))):
+    if not (chosen_folders := list(folders) or report.published(Path("figures"))):
         raise InputError("no results in figures/: name finished runs: rurk compare runs/digits")
-    rows = compare_runs(chosen_folders)
+    rows = report.compare(chosen_folders)
     print(f"data: {', '.join(rows.data.unique())}\n")
-    print(compare_table(rows).to_string(index=False))
+    print(report.compare_table(rows).to_string(index=False))
     if out is not None:
         store.write_frame(out, rows)
 
@@ -501,29 +466,21 @@ def chosen(
     seeds: str | None, file: Path | None, changes: Sequence[str], plugins: Sequence[Path]
 ) -> dict[str, Any]:
     """The options that say which study is meant, as keywords of ``open_run``."""
+    from rurklib.checks import InputError
     from rurklib.study import extend
-    from rurklib.study.scenario import read_seeds, read_settings
+    from rurklib.study.scenario import literal, read_seeds, read_settings
 
     extend.load(plugins)
     settings = read_settings(file) if file else {}
-    return {
-        "seeds": None if seeds is None else read_seeds(seeds),
-        "settings": settings | dict(map(setting, changes)),
-        "plugins": list(plugins) or None,
-    }
-
-
-def setting(text: str) -> tuple[str, Any]:
-    """Name and value of ``NAME=VALUE``."""
-    from rurklib.checks import InputError
-    from rurklib.study.scenario import literal
-
-    name, _, value = (part.strip() for part in text.partition("="))
-    if not name or not value:
-        raise InputError(f"--set {text}: expected NAME=VALUE, such as --set training.epochs=10")
-    if name == "path":  # as seen from here: notebooks run in a folder of their own
-        return name, str(Path(value).expanduser().absolute())
-    return name, literal(value)
+    for text in changes:
+        name, _, value = (part.strip() for part in text.partition("="))
+        if not name or not value:
+            raise InputError(f"--set {text}: expected NAME=VALUE, such as --set training.epochs=10")
+        settings[name] = literal(value)
+        if name == "path":  # as seen from here: notebooks run in a folder of their own
+            settings[name] = str(Path(value).expanduser().absolute())
+    seed_list = None if seeds is None else read_seeds(seeds)
+    return {"seeds": seed_list, "settings": settings, "plugins": list(plugins) or None}
 
 
 @contextlib.contextmanager
@@ -547,18 +504,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments, print_error=False, exit_on_error=False, result_action="return_value")
         sys.stdout.flush()
-    except CycloptsError as error:
-        stop(" ".join(str(error).split()), 2)
     except KeyboardInterrupt:
         stop("stopped; the same command goes on (an audit begins again)", 130)
     except BrokenPipeError:  # as of rurk scenarios | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
-    except OSError as error:  # a full disk, a folder that can't be written
-        stop(f"{error.filename or 'file'}: {error.strerror or error}", 2)
-    except ValueError as error:
-        from rurklib.checks import InputError  # here, for it imports PyTorch
-
-        if not isinstance(error, InputError):
+    except (CycloptsError, OSError, ValueError) as error:
+        if isinstance(error, ValueError) and type(error).__name__ != "InputError":
             raise
-        stop(error, 2)
+        stop(" ".join(str(error).split()), 2)

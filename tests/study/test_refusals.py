@@ -26,7 +26,7 @@ from rurklib.study import tuning as tune
 from rurklib.study.books import read
 from rurklib.study.inspector import Inspector, running
 from rurklib.study.readers import cifar10, image_folder, npz, text
-from rurklib.study.run import _flat, open_existing, open_run
+from rurklib.study.run import flat, open_existing, open_run
 from rurklib.study.sweep import from_file, from_options, plan
 
 LABELS = np.arange(6, dtype=np.uint8) % 2
@@ -44,6 +44,7 @@ STUDY = [
     ("--scenario digit", "did you mean 'digits'"),
     ("--scenario iris --set model=small-cnn", "'small-cnn' can't be applied"),
     ("--set training.epoch=3", "did you mean 'training.epochs'"),
+    ("--set epochs=3", "did you mean 'training.epochs' or 'GD.epochs'"),
     ("--set RURK.lamda_f=0.1", "'RURK.lambda_f'"),
     ("--set training.epochs=many", "training.epochs = 'many': expected"),
     ("--set training.epochs=0", "training.epochs = 0: expected"),
@@ -84,7 +85,6 @@ SWEEP = [
     ("--grid tua=1", "did you mean 'tau'"),
     ("--seeds 4..1", "--seeds 4..1"),
     ("", "give one of them"),
-    ("--grid seed=0,1 --seeds 5", "--grid has seed, and --seeds is 5"),
     ("--grid tau=1 --groups GROUPS", "give one of them"),
     ("--groups GROUPS", "did you mean 'tau'"),
     ("--grid tau=1 --scheduler tcp://127.0.0.1:9", "no Dask scheduler answers"),
@@ -153,10 +153,10 @@ COMMANDS = [
     *((f"sweep BOOK --out OUT {words}", says) for words, says in SWEEP),
     ("sweep BOOK --out NOTES --grid tau=1", "not empty and not a sweep"),
     ("study --out NOTES --fresh", "not empty and not a run"),
-    ("study --out FOLDER", "was run with methods"),
-    ("study --out FOLDER/run.json/x", "run.json: File exists"),
+    ("study --out FOLDER", "was run with draws"),
+    ("study --out FOLDER/run.json/x", "File exists: "),
     ("study --out /proc/x", "/proc"),
-    ("study --out NOTES/notes.txt --fresh", "is a file"),
+    ("study --out NOTES/notes.txt --fresh", "Not a directory: "),
     ("study --out ''", "--out: expected a path such as runs/mine"),
     ("stdy", 'Did you mean "study"?'),
     ("study digits", "Unused Tokens: ['digits']"),
@@ -355,8 +355,7 @@ def opened(folder: Path, _) -> None:
 
 def resumed(folder: Path, run, **options) -> None:
     """With the settings that the run was made with."""
-    settings = {**_flat(run.described["settings"]), "methods": list(run.scenario.methods)}
-    open_run("digits", folder, seeds=[0], settings=settings, **options)
+    open_run("digits", folder, seeds=[0], settings=flat(run.described["settings"]), **options)
 
 
 def edit(folder: Path, name: str = "run.json", **changes) -> None:
