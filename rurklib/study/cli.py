@@ -166,9 +166,7 @@ def run_study(planned: Any, choices: dict[str, Any], tables_only: bool) -> None:
     print(f"report: {run.folder / 'report.html'}")
 
 
-@command(
-    "rurk tune --scenario npz --set path=my.npz --jobs 2", "rurk tune --methods GD,RURK --budget 10"
-)
+@command("rurk tune --scenario npz --set path=my.npz", "rurk tune --methods GD,RURK --budget 10")
 def tune(
     *,
     scenario: Scenario = "digits",
@@ -202,8 +200,7 @@ def tune(
     with locked(scenario, folder, **choices):
         run = open_run(scenario, folder, **choices)
         table = tuning.tune(run, methods=methods.split(",") if methods else None, budget=budget)
-    print("distance to re-trained models in percentage points: of the defaults, of the best trial")
-    print("on the first Originals (screened), and of the best trial on all (score)")
+    print("distance to re-trained models in percentage points (screened: on the first Originals)")
     best = tuning.chosen_trials(table)[["method", "defaults", "screened", "score", "settings"]]
     print(best.round(2).to_string(index=False))
     print(f"all trials: {folder / 'trials.csv'}")

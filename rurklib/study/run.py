@@ -117,13 +117,10 @@ class Run:
         return not bool(self.split.of_class(labels).any())
 
     def pair(self, part: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """(x, y) of a part of the split: retain, forget, original, validation, test, held_out.
-
-        Where a whole class is forgotten, ``test`` is without it: that class isn't to be known.
-        """
-        if part == "test" and self.whole_class:
-            part = "kept_test"
-        return self.split.pair(self.data, part)
+        """(x, y) of a part of the split: retain, forget, original, validation, test, held_out;
+        where a whole class is forgotten, ``test`` is without it."""
+        without = part == "test" and self.whole_class
+        return self.split.pair(self.data, "kept_test" if without else part)
 
     @property
     def validation(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -145,7 +142,7 @@ class Run:
 
     @property
     def pretraining_data(self) -> Dataset:
-        """Read when it is needed: a run that held on to it would carry it into every process."""
+        """Read anew each time: no run holds on to it."""
         assert self.scenario.pretrain is not None
         return self.scenario.pretrain.data(self.scenario.path).to(self.device)
 
@@ -228,14 +225,13 @@ def open_run(
 ) -> Run:
     """Open or begin a run in the folder ``out``.
 
-    ``seeds`` are the experiment seeds (None: the scenario's); ``settings`` changes values of the
-    scenario by name, as ``--set`` does; ``jobs`` models are made at a time, or as many as there are
-    workers of the Dask cluster that the variable RURK_SCHEDULER names; ``fresh`` throws an
-    earlier run of this scenario in ``out`` away, and no other folder, and takes no model from the
-    package; ``rehearsal`` forgets other samples than a study would, for
-    :mod:`rurklib.study.tuning`; ``dry`` checks the choices and the folder, reads no data and
-    writes nothing. ``plugins`` are files of your own (:mod:`rurklib.study.extend`); None: those of
-    the run that is in ``out``, of a new run all that are loaded.
+    ``seeds`` are the experiment seeds (None: the scenario's); ``settings`` changes values by name,
+    as ``--set`` does; ``jobs`` models are made at a time, or as many as the Dask cluster that the
+    variable RURK_SCHEDULER names has workers; ``fresh`` throws an earlier run of this scenario in
+    ``out`` away, and no other folder, and takes no model from the package; ``rehearsal`` forgets
+    other samples than a study would (:mod:`rurklib.study.tuning`); ``dry`` reads no data and writes
+    nothing; ``plugins`` are files of your own (:mod:`rurklib.study.extend`; None: those of the run
+    that is in ``out``, of a new run all that are loaded).
 
     Raises InputError, before anything is written, for unknown names or values, data that can't be
     used, or if ``out`` is not empty and not a run of this scenario with these settings (with

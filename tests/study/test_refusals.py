@@ -47,24 +47,14 @@ STUDY = [
     ("--set epochs=3", "did you mean 'training.epochs' or 'GD.epochs'"),
     ("--set RURK.lamda_f=0.1", "'RURK.lambda_f'"),
     ("--set training.epochs=many", "training.epochs = 'many': expected"),
-    ("--set training.epochs=0", "training.epochs = 0: expected"),
     ("--set forget_class=-1", "forget_class = -1: expected a class from 0, or any"),
-    ("--set Retrain-quarter.share=0", "Retrain-quarter: share = 0"),
     ("--set taus", "expected NAME=VALUE"),
     ("--set taus=0,-1", "taus.1 = -1"),
     ("--set perturbations=gausian", "did you mean 'gaussian'"),
-    ("--set perturbations=[]", "perturbations"),
-    ("--set forget_share=2.0", "forget_share = 2.0"),
-    ("--set RURK.lr=1e400", "expected a finite number"),
     ("--set RURK.tau=-1", "RURK: tau = -1: expected a number greater than or equal to 0"),
     ("--seeds a,b", "expected different whole numbers"),
     ("--seeds 1000", "those of the re-trained references"),
-    ("--jobs 0", "--jobs. Must be > 0"),
     ("--job 2", "Did you mean --jobs?"),
-    ("--no-fresh", "Unknown option: --no-fresh"),
-    ("--settings none.json", '"none.json" does not exist'),
-    ("--seeds", "--seeds requires an argument"),
-    ("--scenario imagefolder --set image_size=0", "image_size = 0"),
     ("--set methods=RURKS", "did you mean 'RURK'"),
     ("--scenario cifar5-paper --set pretrain.epoch=2", "did you mean 'pretrain.epochs'"),
     ("--scenario npz", "--set path=FILE.npz"),
@@ -72,14 +62,9 @@ STUDY = [
     ("--scenario npz --set path=DATA --set forget_class=2", "has 0 ... 1"),
     ("--scenario cifar5 --set path=DATA", "200 samples of class 0 asked for"),
     ("--scenario fashion --set path=NOTES", "reads no FashionMNIST there"),
-    *(
-        (f"--scenario {name} --set path=DATA", "leave path out")
-        for name in ("digits", "breast-cancer", "iris")
-    ),
-    *(
-        (f"--scenario {name}", "--set path=FOLDER")
-        for name in ("imagefolder", "sms", "trec", "sst2")
-    ),
+    ("--scenario iris --set path=DATA", "leave path out"),
+    ("--scenario imagefolder", "--set path=FOLDER"),
+    ("--scenario sms", "--set path=FOLDER"),
 ]
 SWEEP = [
     ("--grid tua=1", "did you mean 'tau'"),
@@ -159,13 +144,9 @@ COMMANDS = [
     ("study --out NOTES/notes.txt --fresh", "Not a directory: "),
     ("study --out ''", "--out: expected a path such as runs/mine"),
     ("stdy", 'Did you mean "study"?'),
-    ("study digits", "Unused Tokens: ['digits']"),
-    ("audit --model m.py:build", "--weights requires an argument"),
-    ("scenarios digit", "did you mean 'digits'"),
     ("inspect --no-browser --run OUT", "none is not a run"),
     ("inspect --no-browser --run FOLDER --seed 7", "this run has 0"),
     ("page --run FOLDER --out OUT --methods GD,SalUn", "method of this run"),
-    ("page --run FOLDER --out OUT --methods GD --seed 7", "seed = 7"),
 ]
 
 
@@ -178,7 +159,7 @@ def places(tmp_path) -> dict[str, str]:
     (tmp_path / "notes" / "notes.txt").write_text("mine")
     np.savez(tmp_path / "data.npz", **ARRAYS)
     names = {"BOOK": "tiny.ipynb", "GROUPS": "groups.yaml", "NOTES": "notes", "OUT": "none"}
-    names["DATA"] = "data.npz"
+    names |= {"DATA": "data.npz"}
     return {word: str(tmp_path / name) for word, name in names.items()}
 
 
@@ -258,37 +239,24 @@ def images(harm):
 CALLS = [
     (swept(), "the grid is empty"),
     (swept("tau=much"), "tau = 'much': expected a value of float"),
-    (swept("name=1"), "name = 1: expected a value of str; put quotes"),
     (swept("out=a"), "expected a parameter 'out', and a grid without it"),
-    (swept("tau"), "expected NAME=V1,V2"),
     (swept("tau=1,1.0"), "tau = [1, 1.0]: expected different values"),
     (groups("a: {tau: [0], fixed: {tau: 1}}"), "varied and fixed"),
-    (groups("a: {tau: []}"), "tau = []: expected different values, at least one"),
     (groups("a: [1]"), "own.yaml.a = [1]: expected"),
-    (groups("a: {}"), "the grid is empty"),
     (groups("a: !!python/object/apply:os.system [exit]"), "is not YAML"),
     (groups("a: {tau: 0}"), "own.yaml.a.tau = 0: expected a valid list"),
-    (groups("a: {fixed: {tua: 1}}"), "did you mean 'tau'"),
     (lambda book, folder: read(folder / "groups.yaml"), "not a readable notebook"),
     # files of data
-    (
-        arrays(test_labels=None),
-        "some.npz has the arrays train_images, test_images, train_labels: expected",
-    ),
+    (arrays(test_labels=None), "arrays train_images, test_images, train_labels: expected"),
     (arrays(train_images=PIXELS / 1.0), "divide 0..255 images by 255"),
     (arrays(train_images=PIXELS.astype(object)), "some.npz can't be read (Object arrays"),
     (arrays(train_images=np.zeros((6, 8, 8, 4), np.uint8)), "images are (8, 8, 4), to test on"),
-    (arrays(test_images=PIXELS[:, :4]), "expected one shape"),
-    (arrays(train_images=PIXELS[:0], train_labels=LABELS[:0]), "expected every class of 0 ... 1"),
     (arrays(train_labels=LABELS[:5]), "train_images: | (6, 8, 8), labels uint8 (5,): expected"),
     (arrays(train_labels=2 * LABELS), "hold 0, 2: expected every class of 0 ... 1"),
     (arrays(test_labels=np.array([0, 1, 2, 7, 0, 1])), "some test y spans 0 ... 7"),
-    (arrays(class_names=np.array(list("abc"))), "every class of 0 ... 2"),
     (file(npz, "x.npz", b"not a zip"), "x.npz can't be read"),
-    (lambda _, folder: npz(folder), "Is a directory"),
     (texts(""), "0 are trained on: expected two or more"),
     (texts("a\tone\nb\ttwo\n", "c\tthree\n"), "has the labels a, b, c, of which 2 are"),
-    (texts("a\tone\nb\ttwo\n", "a\tone\n"), "expected a non-empty batch"),
     (texts("a\tcr\xe8me\nb\ttwo\n"), "can't be read | expected UTF-8"),
     (lambda _, folder: text(folder), "train.tsv' | label TAB text"),
     (images(lambda at: (at / "val").rename(at / "valid")), "pets/val'; expected images in train/"),
@@ -300,7 +268,6 @@ CALLS = [
         "train has the classes dog ...: expected at least two",
     ),
     (lambda _, folder: cifar10(folder), "reads no CIFAR10 there | check path or the network"),
-    (lambda _, folder: cifar10(folder / "none.npz"), "No such file"),
     # files of a user's code
     (lambda _, folder: extend.load([folder / "none.py"]), "expected a Python file"),
 ]
@@ -339,7 +306,6 @@ ASKED = [
     (lambda run: running(Inspector(run), 0, "gaussian", 0.1, model="GDD"), "unknown model"),
     (viewed(perturbation="pdg"), "did you mean 'pgd'"),
     (viewed(sample=45), "sample = 45 | 45 forget samples"),
-    (viewed(tau=-0.1), "tau = -0.1"),
     (viewed(perturbation="pgd", tau=0.1, found_on="RUKR"), "did you mean 'RURK'"),
 ]
 
@@ -351,6 +317,10 @@ def test_what_cannot_be_asked_of_a_run_is_named(call, says, run):
 
 def opened(folder: Path, _) -> None:
     open_existing(folder)
+
+
+def rehearsed(folder: Path, run) -> None:
+    resumed(folder, run, rehearsal=True)
 
 
 def resumed(folder: Path, run, **options) -> None:
@@ -371,11 +341,7 @@ RUNS = [
     (opened, lambda f: (f / "run.json").write_text("{"), "is not a run"),
     (opened, lambda f: shutil.rmtree(f / "models"), "is not a run with models"),
     (resumed, lambda f: edit(f, "split.json", forget=[1]), "is another split | use --fresh"),
-    (
-        lambda f, run: resumed(f, run, rehearsal=True),
-        lambda f: None,
-        "kind = 'study', not 'rehearsal'",
-    ),
+    (rehearsed, lambda f: None, "kind = 'study', not 'rehearsal'"),
 ]
 
 
