@@ -160,9 +160,9 @@ def execute(book: Notebook, target: Path, parameters: Mapping[str, Any]) -> Any:
     from traitlets.config import Config
 
     target.write_text(book.text, encoding="utf-8")
-    loads = f"__import__('rurklib.study.extend', fromlist='_').load({list(extend.LOADED)})"
     more = ["--IPKernelApp.log_level=CRITICAL"]  # at Ctrl-C neither it nor papermill has a say
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    loads = "from rurklib.study import extend; extend.load(extend.inherited()); del extend"
     more += [f"--IPKernelApp.exec_lines={loads}"] if extend.LOADED else []
     with tempfile.TemporaryDirectory() as sockets:
         # Sockets in a private folder, where the system has such: TCP ports are open to everyone on

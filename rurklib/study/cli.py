@@ -129,7 +129,11 @@ def study(
     """
     choices = chosen(seeds, settings, changes, plugins) | {"jobs": jobs, "fresh": fresh}
     if scheduler:
+        from rurklib.study.parallel import executor
+
         os.environ["RURK_SCHEDULER"] = scheduler  # kernels inherit it
+        with executor(jobs, scheduler):
+            pass  # one that doesn't answer is told before anything is begun
     with locked(scenario, out or Path("runs") / scenario, **choices) as planned:
         # Kernels inherit it: small nets on several threads wait for each other more than they work.
         os.environ["OMP_NUM_THREADS"] = str(planned.scenario.threads)

@@ -7,6 +7,7 @@ names none, and keys hold the SHA-256 of the file behind a name.
 
 import hashlib
 import importlib.util
+import os
 import re
 import sys
 import traceback
@@ -19,6 +20,7 @@ from typing import Any
 
 from rurklib.checks import InputError
 
+VARIABLE = "RURK_WITH"
 REGISTRIES = {  # imported when a plugin is loaded: attacks and metrics take seconds
     "method": ("rurklib.unlearn", "METHODS"),
     "perturbation": ("rurklib.perturb", "PERTURBATIONS"),
@@ -61,7 +63,13 @@ def load(paths: Iterable[str | Path]) -> list[dict[str, str]]:
                     registry("scenario")[value.name] = value
             LOADED[str(file)] = Plugin(sha256, _registered(file, before))
         found.append({"path": str(file), "sha256": sha256})
+    os.environ[VARIABLE] = os.pathsep.join(LOADED)
     return found
+
+
+def inherited() -> list[str]:
+    """The plugins that RURK_WITH names: kernels have it from the process that starts them."""
+    return list(filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)))
 
 
 def registry(kind: str) -> Any:
@@ -112,7 +120,7 @@ def of_run(
     """The plugins of a run, loaded: ``paths``; if None, those of its ``earlier`` record; without
     one, all that are loaded. Raises InputError if a file of the record isn't there as it was."""
     if paths is not None or not earlier:
-        return load(LOADED if paths is None else paths)
+        return load(inherited() if paths is None else paths)
     known = list(earlier["plugins"])
     for old, new in zip(known, load(plugin["path"] for plugin in known), strict=True):
         if new != old:
