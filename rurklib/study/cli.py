@@ -404,8 +404,8 @@ def page(
 ) -> None:
     """Write one HTML file in which the models of a run answer, without server or network.
 
-    A visitor perturbs forget images and sees which models still recognise them. The file holds the
-    weights of every model, so this is for small nets: plain layers, one after the other.
+    A visitor sees which models still recognise noisy copies of forget images. The models are asked
+    now; the file holds their answers.
 
     Args:
         out: The HTML file to write.
@@ -415,7 +415,7 @@ def page(
 
     needs("seaborn", extra="audit")  # for the colours of the figures
     from rurklib.study import open_existing, store
-    from rurklib.study.page import page as page_of
+    from rurklib.study.live import page as page_of
 
     store.write(out, page_of(open_existing(folder), methods.split(","), seed=seed))
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB; open it in a browser")
