@@ -16,6 +16,8 @@ import csv
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -30,9 +32,23 @@ from rurklib.data import Dataset, head_of_each_class
 from rurklib.study import store
 from rurklib.tensors import Pair
 
-SIDES = (("train_images", "train_labels"), ("test_images", "test_labels"))  # MedMNIST's keys
+TRAIN, TEST = ("train_images", "train_labels"), ("test_images", "test_labels")  # MedMNIST's keys
 ARRAY = "one array (.npy)"
 TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")  # a word, or one punctuation mark
+
+
+def said(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def reading(path: Path, mend: str) -> Iterator[None]:
+    """Raise what a library raises while it reads ``path`` as an InputError of one line."""
+    try:
+        yield
+    except Exception as error:  # OSError, BadZipFile, EOFError, ValueError (objects) ...
+        raise InputError(f"{path} can't be read ({said(error)}): {mend}") from error
 
 
 def cache_folder() -> Path:
@@ -42,10 +58,8 @@ def cache_folder() -> Path:
 
 
 def cifar10(path: str | Path = "") -> Dataset:
-    """CIFAR-10: x uint8 [50000, 3, 32, 32] and [10000, 3, 32, 32], in official order.
-
-    ``path`` is a ``.npz`` file as :func:`npz` reads it, or a folder with ``cifar-10-batches-py``;
-    empty: 170 MB are downloaded once.
+    """CIFAR-10: x uint8 [50000, 3, 32, 32] and [10000, 3, 32, 32], in official order; from a
+    ``.npz`` file, a folder with ``cifar-10-batches-py``, or else 170 MB that are downloaded once.
     """
     return _from_torchvision("CIFAR10", "cifar10", path)
 
@@ -57,10 +71,8 @@ def cifar5(path: str | Path = "") -> Dataset:
 
 
 def fashion_mnist(path: str | Path = "") -> Dataset:
-    """Fashion-MNIST: x uint8 [60000, 1, 28, 28] and [10000, 1, 28, 28], in official order.
-
-    ``path`` is a ``.npz`` file, or a folder with the four unpacked files in ``FashionMNIST/raw``;
-    empty: 31 MB are downloaded once.
+    """Fashion-MNIST: x uint8 [60000, 1, 28, 28] and [10000, 1, 28, 28], in official order; from a
+    ``.npz`` file, a folder with ``FashionMNIST/raw``, or else 31 MB that are downloaded once.
     """
     return _from_torchvision("FashionMNIST", "fashion-mnist", path)
 
@@ -71,21 +83,15 @@ def fashion_small(path: str | Path = "") -> Dataset:
 
 
 def _from_torchvision(kind: str, name: str, path: str | Path) -> Dataset:
-    """A data set that torchvision reads, or the same from a ``.npz`` file."""
     from torchvision import datasets
 
     place = Path(path).expanduser() if str(path) else cache_folder() / name
-    if str(path) and not place.is_dir():
+    if place.is_file() or place.suffix == ".npz":
         data = npz(place)
         return replace(data, name=name, provenance=f"{name}, {data.provenance}")
-    read = partial(getattr(datasets, kind), place, download=not str(path))
-    try:
+    with reading(place, "check path or the network, or use --set path=FILE.npz"):
+        read = partial(getattr(datasets, kind), place, download=not str(path))
         sides = read(train=True), read(train=False)
-    except (OSError, RuntimeError, ValueError, AssertionError) as error:  # no network, damaged ...
-        raise InputError(
-            f"{place}: torchvision reads no {kind} there ({' '.join(str(error).split())}): check "
-            "path or the network, delete what is damaged there, or use --set path=FILE.npz"
-        ) from error
     train, test = (_pair(name, np.asarray(s.data), np.asarray(s.targets)) for s in sides)
     return Dataset(name, train, test, tuple(sides[0].classes), f"{name}, by torchvision")
 
@@ -102,18 +108,13 @@ def image_folder(path: str | Path, size: int = 32) -> Dataset:
     root = _place(path, "FOLDER").absolute()
     other = "test" if (root / "test").is_dir() else "val"
     read = partial(ImageFolder, loader=partial(_decoded, size=size))
-    try:
+    with reading(root, "expected images in train/<class>/ and test/<class>/ (or val/)"):
         sides = {"train": read(root / "train"), "test": read(root / other)}
-    except OSError as error:
+    classes, tested = (side.classes for side in sides.values())
+    if len(classes) < 2 or classes != tested:
         raise InputError(
-            f"{root}: {error}; expected images in train/<class>/ and test/<class>/ (or val/)"
-        ) from error
-    classes = tuple(sides["train"].classes)
-    odd = {*classes} ^ {*sides["test"].classes}
-    if odd or len(classes) < 2:
-        raise InputError(
-            f"{root}: train has the classes {', '.join(classes[:5])} ...: expected at least two, "
-            f"and the same in {other} ({len(odd)} are in one of them only)"
+            f"{root}: {len(classes)} classes in train, {len(tested)} in {other}, "
+            f"{len({*classes} & {*tested})} in both: expected the same, at least two"
         )
 
     def decode() -> dict[str, np.ndarray]:
@@ -125,20 +126,17 @@ def image_folder(path: str | Path, size: int = 32) -> Dataset:
     kept = cache_folder() / "images" / f"{store.checksum(inputs)}.npz"
     x = store.make(kept, "images", inputs, decode)
     train, test = ((torch.from_numpy(x[n]), torch.tensor(s.targets)) for n, s in sides.items())
-    return Dataset(root.name, train, test, classes, f"images in {root.name}, {size}x{size}")
+    return Dataset(root.name, train, test, tuple(classes), f"images in {root.name}, {size}x{size}")
 
 
 def _decoded(file: str, size: int) -> np.ndarray:
     """One image as uint8 [3, size, size]."""
     from PIL import Image, ImageOps
 
-    try:
-        with Image.open(file) as image:
-            # A JPEG is unpacked at 1/2, 1/4 or 1/8, where twice the size that is wanted is left.
-            image.draft("RGB", (2 * size, 2 * size))
-            square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"{file} can't be decoded ({error}): mend or remove it") from error
+    with reading(Path(file), "mend or remove it"), Image.open(file) as image:
+        # A JPEG is unpacked at 1/2, 1/4 or 1/8, where twice the size that is wanted is left.
+        image.draft("RGB", (2 * size, 2 * size))
+        square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
     return np.asarray(square).transpose(2, 0, 1)
 
 
@@ -150,20 +148,19 @@ def npz(path: str | Path) -> Dataset:
     [n, 1]. ``class_names`` (optional): one string a class.
     """
     file = _place(path, "FILE.npz")
-    found = _load(file, sum(SIDES, ()), optional="class_names")
-    train, test = (_pair(f"{file}, {x}", found[x], found[y]) for x, y in SIDES)
+    found = _load(file, (*TRAIN, *TEST, "class_names"), TRAIN + TEST)
+    train, test = (_pair(f"{file}, {x}", found[x], found[y]) for x, y in (TRAIN, TEST))
     shape, test_shape = (tuple(x.shape[1:]) for x, _ in (train, test))
-    if shape != test_shape or shape[0] not in (1, 3):
-        raise InputError(
-            f"{file}: images are {shape}, to test on {test_shape}: expected one shape, from "
-            "[n, height, width] or [n, height, width, 1 or 3]"
-        )
     numbers = train[1].unique().tolist()
     classes = tuple(map(str, found.get("class_names", numbers)))
+    if shape != test_shape or shape[0] not in (1, 3):
+        raise InputError(
+            f"{file}: images are {shape}, to test on {test_shape}: expected one shape, grey or RGB"
+        )
     if numbers != list(range(len(classes))) or len(classes) < 2:
         raise InputError(
             f"{file}: train_labels hold {str(numbers[:10])[1:-1]}: expected every class of 0 ... "
-            f"{max(len(classes) - 1, 1)} and no other; number the classes from 0 without gaps"
+            f"{max(len(classes) - 1, 1)} and no other"
         )
     return Dataset(file.stem, train, test, classes, f"read from {file.name}")
 
@@ -171,7 +168,7 @@ def npz(path: str | Path) -> Dataset:
 def read_samples(path: Path) -> Pair:
     """Samples and labels of a ``.npz`` file: ``x``, ``y``, or ``train_images``, ``train_labels``
     as :func:`npz` has. x is uint8 (read as x / 255) or floats, [n, ...], as the model takes it."""
-    found = _load(path, ("x", "y"), SIDES[0])
+    found = _load(path, ("x", "y"), TRAIN)
     x, y = found.values()
     return _pair(str(path), x, y, is_image="x" not in found)
 
@@ -194,33 +191,22 @@ def read_indices(path: Path, n: int) -> Tensor:
     return torch.from_numpy(found.astype(np.int64))
 
 
-def said(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def _place(path: str | Path, example: str) -> Path:
     if not str(path):
         raise InputError(f"path is empty: name the data with --set path={example}")
     return Path(path).expanduser()
 
 
-def _load(file: Path, *choices: tuple[str, ...], optional: str = "") -> dict[str, np.ndarray]:
+def _load(file: Path, *choices: tuple[str, ...]) -> dict[str, np.ndarray]:
     """The arrays of the first of ``choices`` that a file of NumPy's has whole, by name."""
-    try:
+    with reading(file, "write it with numpy.savez (numpy.save for indices), nothing pickled"):
         found = np.load(file, allow_pickle=False)
         held = {ARRAY: found} if isinstance(found, np.ndarray) else found
-        names = next((c for c in choices if {*c} <= {*held}), ())
-        arrays = {name: held[name] for name in (*names, optional) if name in held}
-    except Exception as error:  # OSError, BadZipFile, EOFError, ValueError (objects) ...
-        raise InputError(
-            f"{file} can't be read ({said(error)}): write it with numpy.savez (numpy.save for "
-            "indices), numbers only, nothing pickled"
-        ) from error
-    if not names:
-        wanted = " or ".join(", ".join(c) for c in choices)
-        raise InputError(f"{file} has the arrays {', '.join([*held][:8])}: expected {wanted}")
-    return arrays
+        for names in choices:
+            if {*names} <= {*held}:
+                return {name: held[name] for name in names}
+    wanted = " or ".join(", ".join(names) for names in choices)
+    raise InputError(f"{file} has the arrays {', '.join([*held][:8])}: expected {wanted}")
 
 
 def _pair(what: str, x: np.ndarray, y: np.ndarray, is_image: bool = True) -> Pair:
@@ -229,8 +215,7 @@ def _pair(what: str, x: np.ndarray, y: np.ndarray, is_image: bool = True) -> Pai
     if n < 0 or y.dtype.kind not in "iu" or y.shape not in ((n,), (n, 1)):
         raise InputError(
             f"{what}: samples are {x.dtype} {x.shape}, labels {y.dtype} {y.shape}: expected uint8 "
-            "or floats [n, ...], and one whole number each, [n] or [n, 1]; of names use "
-            "numpy.unique(names, return_inverse=True)[1]"
+            "or floats [n, ...], and one whole number each, [n] or [n, 1]"
         )
     if is_image and x.ndim == 3:
         x = x[:, None]
@@ -252,15 +237,11 @@ def text(path: str | Path, *, dim: int = 64, length: int = 40) -> Dataset:
     place = _place(path, "FOLDER")
     files = [place / "train.tsv"] if place.is_dir() else [place]
     files += [file for file in [place / "test.tsv"] if file.is_file()]
-    columns = {"sep": "\t", "names": ["label", "text"], "usecols": [0, 1], "index_col": False}
-    as_it_is = {"dtype": str, "quoting": csv.QUOTE_NONE, "keep_default_na": False}
-    try:
-        sides = [pd.read_csv(file, **columns, **as_it_is) for file in files]
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{place} can't be read ({said(error)}): expected UTF-8, in each line label TAB text"
-        ) from error
-    rows = pd.concat([rows.assign(side=side) for side, rows in enumerate(sides)])
+    form = {"sep": "\t", "quoting": csv.QUOTE_NONE, "dtype": str, "keep_default_na": False}
+    form |= {"names": ["label", "text"], "usecols": [0, 1], "index_col": False}
+    with reading(place, "expected UTF-8, in each line label TAB text"):
+        sides = [pd.read_csv(file, **form) for file in files]
+    rows = pd.concat(sides, keys=range(len(files)), names=["side"]).reset_index("side")
     rows["window"] = [tuple(TOKEN.findall(words.lower())[:length]) for words in rows["text"]]
     kept = rows[rows["window"].map(len) > 0].drop_duplicates("window")
     labels, side_of = kept["label"].str.strip().to_numpy(str), kept["side"].to_numpy().copy()
@@ -273,7 +254,7 @@ def text(path: str | Path, *, dim: int = 64, length: int = 40) -> Dataset:
     if len(classes) < 2 or not np.isin(labels, classes).all():
         raise InputError(
             f"{place} has the labels {', '.join(np.unique(labels)[:10])}, of which {len(classes)} "
-            "are trained on: expected two or more, and all of them; a line is label TAB text"
+            "are trained on: expected two or more, and all of them"
         )
     x = np.zeros((len(kept), dim, length), np.float32)
     for i, window in enumerate(kept["window"]):
@@ -281,10 +262,7 @@ def text(path: str | Path, *, dim: int = 64, length: int = 40) -> Dataset:
             x[i, :, j] = vector(word, dim)
     every = torch.from_numpy(x), torch.from_numpy(np.searchsorted(classes, labels))
     train, test = ((every[0][side_of == k], every[1][side_of == k]) for k in (0, 1))
-    source = (
-        f"texts in {place.name}, {len(rows) - len(kept)} repeats dropped; the first "
-        f"{length} tokens, each {dim} signs hashed from the word"
-    )
+    source = f"the first {length} tokens in {place.name}, {len(rows) - len(kept)} repeats dropped"
     return Dataset(place.stem, train, test, tuple(classes.tolist()), source, bounds=None)
 
 
