@@ -38,10 +38,7 @@ UNDECISIVE = ("threads", "keep_every")  # what changes no result
 def bundled(read: Callable[[], Dataset], path: str) -> Dataset:
     """Data that come with scikit-learn; a path is refused, so that none is ignored."""
     if path:
-        raise checks.InputError(
-            f"path = {path!r}: these data come with scikit-learn; leave path out, or use "
-            "--scenario npz for images of your own, --scenario sms for texts"
-        )
+        raise checks.InputError(f"path = {path!r}: scikit-learn has these data; leave path out")
     return read()
 
 
@@ -50,6 +47,16 @@ READERS: dict[str, Callable[..., Dataset]] = {  # by the names that `data:` take
     **{f.__name__: f for f in (cifar5, cifar10, fashion_small, image_folder, npz, text)},
 }
 
+
+def _reader(named: Any) -> Callable[..., Dataset]:
+    """What ``data: NAME`` means, or ``data: {reader: NAME, length: 32}``, with options."""
+    if callable(named):
+        return named
+    options = {"reader": named} if isinstance(named, str) else dict(named)
+    return partial(READERS[options.pop("reader")], **options)
+
+
+Reader = Annotated[Callable[..., Dataset], BeforeValidator(_reader)]
 Several = BeforeValidator(lambda v: tuple(v) if isinstance(v, (list, tuple)) else (v,))
 Amount = Annotated[int, Field(ge=0)]
 
@@ -58,12 +65,11 @@ Amount = Annotated[int, Field(ge=0)]
 class Pretraining:
     """The one net that Original and Re-train start from, but for a new head.
 
-    It is trained on the train side of ``data(path)``, ``path`` being the scenario's, with the
-    scenario's net and training but for ``epochs`` and ``lr``. Re-train's start has then seen the
-    forget samples, if they are among these data.
+    It is trained on the train side of ``data(path)``, ``path`` being the scenario's, as Original is
+    but for ``epochs`` and ``lr``. Re-train's start has seen the forget samples that are among them.
     """
 
-    data: Callable[..., Dataset]
+    data: Reader
     epochs: Count
     lr: NotNegative
 
@@ -73,25 +79,20 @@ class Scenario:
     """What is trained, what is forgotten, and how both are measured.
 
     Attributes:
-        name, title: of the scenario.
         data: ``data(path)`` gives the data set; where there is an ``image_size`` (pixels),
             ``data(path, image_size)``. An empty path means the data's own source.
-        model: name of the net.
         forget_class: class of the forget samples; -1, ``any`` in a file and for ``--set``: all.
-        methods: each method's hyper-parameters where they differ from its defaults. The order is
-            that of tables; ``--set methods=GD,RURK`` takes some of them.
+        methods: each method's hyper-parameters where they differ from its defaults, in the order
+            of tables.
         taus, perturbations, draws: what residual knowledge is measured on.
         train_images, test_images: so many at most, of all classes alike (0: all).
         validation_of_train: share of the training side that is held out for validation (None: a
             third of the test side is).
         forget_share, forget_order: the share of the class that is forgotten, (0, 1], and which
-            samples come first ("random", "hard" or "easy").
-        split_seed: decides the split.
+            samples come first.
         references: number of re-trained models, seeds 1000, 1001, ..., shared by all seeds.
         recipe: trains Original and Re-train; ``training`` in a file and for ``--set``.
         retrain_epochs: those of Re-train, where it needs other than Original's.
-        pretrain: what both start from.
-        threads: of each training; results depend on no other number.
         seeds: the experiment seeds if none are named.
         paper: tables beside the notebooks that a finished run is compared with, "table" (as
             ``paper_table_1.csv``) and "curves" (as ``paper_fig_2.csv``).
@@ -102,7 +103,7 @@ class Scenario:
 
     name: str
     title: str
-    data: Callable[..., Dataset]
+    data: Reader
     model: Annotated[str, AfterValidator(lambda name: checks.one_of("model", name, MODELS))]
     forget_class: Annotated[int, BeforeValidator(lambda c: ANY if c == "any" else c), Field(ge=ANY)]
     methods: dict[str, dict[str, Any]]
@@ -241,10 +242,8 @@ def load(name: str) -> Scenario:
     """Read the scenario of ``scenarios/NAME.yaml``."""
     values = _merged(name)
     values["recipe"] = Recipe(**{"batch_size": 64, **values.pop("training")})
-    values["data"] = _reader(values["data"])
-    if start := values.pop("pretrain"):
-        values["pretrain"] = Pretraining(**{**start, "data": _reader(start["data"])})
-    return Scenario(name=name, **values)
+    start = values.pop("pretrain")
+    return Scenario(name=name, **values, pretrain=Pretraining(**start) if start else None)
 
 
 def _merged(name: str) -> dict[str, Any]:
@@ -256,13 +255,6 @@ def _merged(name: str) -> dict[str, Any]:
         is_list = isinstance(after, list)
         new[group] = {m: before.get(m, {}) for m in after} if is_list else {**before, **after}
     return {**old, **new}
-
-
-def _reader(named: Any) -> Callable[..., Dataset]:
-    """What ``data: NAME`` means, or ``data: {reader: NAME, length: 32}``, with options."""
-    options = {"reader": named} if isinstance(named, str) else dict(named)
-    read = READERS[options.pop("reader")]
-    return partial(read, **options) if options else read
 
 
 class Scenarios(UserDict):

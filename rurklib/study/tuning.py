@@ -14,18 +14,16 @@ rehearsal Originals, and the FINALISTS best of each method on all of them, for s
 on most Originals and destroy the next. Its score is its mean distance to the re-trained models, in
 percentage points, over four numbers: retain, unlearn and validation accuracy, and accuracy on
 perturbed forget samples (its distance averaged over the scenario's radii). The distance is taken
-for each Original and then averaged, so a method that is right on average by being wrong both ways
-doesn't win. The paper's MIA is left out: it moves by tens of points where the others move by one,
-and would decide alone. The best finalist is chosen by its mean over all rehearsal Originals.
+for each Original and then averaged, so that errors both ways don't cancel. The paper's MIA is left
+out: it moves by tens of points where the others move by one, and would decide alone.
 
-Trial 0 is the method's defaults (the paper's values where it gives them), written out, for a
-scenario may have other values that a winning trial has to replace; scikit-learn's
-``ParameterSampler`` draws the rest from the method's space (``@method(..., search=...)``), the
-same number for every method.
+Trial 0 is the method's defaults, written out, for a scenario may have other values that a winning
+trial has to replace; the rest is drawn from the method's space (``@method(..., search=...)``).
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -57,17 +55,13 @@ def tune(
 ) -> pd.DataFrame:
     """Try ``budget`` settings of each method (default: all of the scenario) on a rehearsal.
 
-    Writes ``trials.csv``, a row per method, trial and rehearsal seed: its settings; retain,
-    unlearn, validation and nearby (distance to the re-trained models in percentage points); and
-    score, their mean. Writes ``settings.json``, the best trial of each method in the form that
-    ``rurk study --settings`` takes. Finished trials are kept and not repeated. ``seed`` decides
-    the draws from the spaces. Trials of other methods in the folder stay; those of ``methods`` are
-    returned.
+    Writes ``trials.csv`` and returns those of ``methods``, a row per method, trial and rehearsal
+    seed: the settings; retain, unlearn, validation and nearby (distance to the re-trained models in
+    percentage points); and score, their mean. Writes ``settings.json``, the best trial of each
+    method as ``rurk study --settings`` takes it. ``seed`` decides the draws from the spaces.
     """
     if not run.rehearsal:
         raise checks.InputError("tune needs a rehearsal: open_run(..., rehearsal=True)")
-    checks.count("budget", budget)
-    checks.count("seed", seed, 0)
     chosen = list(run.scenario.methods if methods is None else methods)
     for name in chosen:
         checks.one_of("method", name, run.scenario.methods)
@@ -80,12 +74,12 @@ def tune(
     def rows(pairs: Iterable[tuple[str, int]], seeds: Sequence[int]) -> list[dict[str, Any]]:
         keys = [(name, t, seed) for name, t in pairs for seed in seeds]
         tasks = [(trial, (run, name, seed, settings[name][t])) for name, t, seed in keys]
-        made = []
-        for (name, t, seed), found in zip(keys, parallel(run, tasks), strict=True):
-            text = "; ".join(f"{key}={value!r}" for key, value in settings[name][t].items())
-            row = {"method": name, "trial": t, "seed": seed, "settings": text}
-            made.append(row | _score(found, target))
-        return made
+        table = pd.DataFrame(keys, columns=["method", "trial", "seed"]).to_dict("records")
+        for row, found in zip(table, parallel(run, tasks), strict=True):
+            values = settings[row["method"]][row["trial"]].items()
+            row["settings"] = "; ".join(f"{key}={value!r}" for key, value in values)
+            row |= _score(found, target)
+        return table
 
     first = [(name, t) for name in chosen for t in range(len(settings[name]))]
     screened = rows(first, run.seeds[:SCREEN])
@@ -120,15 +114,11 @@ def settings_of(name: str, budget: int, seed: int = 0) -> list[dict[str, Any]]:
         return [first]
     spaces = {k: v if isinstance(v, list) else loguniform(*v) for k, v in space.items()}
     state = mixed_seed(seed, *name.encode()) % 2**32
-    drawn = ParameterSampler(spaces, budget - 1, random_state=state)
-    return [first, *({key: _rounded(space[key], one[key]) for key in space} for one in drawn)]
-
-
-def _rounded(space: Sequence[Any], value: Any) -> Any:
-    """A draw as a setting: a whole number where its range is of whole numbers, or 3 digits."""
-    if isinstance(space, list):
-        return value
-    return round(value) if isinstance(space[0], int) else float(f"{value:.3g}")
+    drawn = [first, *ParameterSampler(spaces, budget - 1, random_state=state)]
+    for one, (key, where) in product(drawn[1:], space.items()):
+        if isinstance(where, tuple):  # a range: of whole numbers, or read to 3 digits
+            one[key] = round(one[key]) if isinstance(where[0], int) else float(f"{one[key]:.3g}")
+    return [{key: one[key] for key in space} for one in drawn]
 
 
 def chosen_trials(table: pd.DataFrame) -> pd.DataFrame:
