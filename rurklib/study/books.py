@@ -33,16 +33,6 @@ KINDS = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "di
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """A line of the parameters cell: its default if that is a literal, and its types if known."""
-
-    name: str
-    kinds: tuple[type, ...]  # none: not said
-    default: Any = None
-    literal: bool = False
-
-
-@dataclass(frozen=True)
 class Notebook:
     """A notebook as it was read once: what is hashed is what is executed."""
 
@@ -50,7 +40,7 @@ class Notebook:
     text: str
     cells: tuple[str, ...]  # sources of all cells, in order
     python: str  # the statements of the code cells
-    parameters: Mapping[str, Parameter]
+    parameters: Mapping[str, tuple[Any, Any]]  # types and defaults by name
     metadata: Mapping[str, Any]  # what it says about itself under "rurk"
 
 
@@ -63,81 +53,46 @@ def folder() -> Path:
 
 
 def read(path: Path) -> Notebook:
-    """Read a notebook. Raises InputError if it is none or has no cell tagged ``parameters``."""
+    """Read a notebook. Raises InputError if it is none, if it has no cell tagged ``parameters``, or
+    if a cell isn't plain Python."""
     import nbformat
 
     try:
         text = path.read_text(encoding="utf-8")
         book = nbformat.reads(text, as_version=4)
-    except (OSError, ValueError, AttributeError, nbformat.validator.ValidationError) as error:
+        code = [cell for cell in book.cells if cell.cell_type == "code"]
+        tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+        trees = [ast.parse(cell.source) for cell in code]
+        parameters = _parameters("\n".join(cell.source for cell in tagged))
+    except (OSError, ValueError, AttributeError, SyntaxError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} is not a readable notebook ({reason})") from None
-    code = [c for c in book.cells if c.cell_type == "code"]
-    tagged = [c for c in code if "parameters" in c.metadata.get("tags", [])]
-    if len(tagged) != 1:
-        raise InputError(
-            f"{path} has {len(tagged)} cells tagged 'parameters': expected one, to be given values"
-        )
-    try:
-        first, *rest = (
-            _parsed(c.source) for c in [tagged[0], *(c for c in code if c is not tagged[0])]
-        )
-    except SyntaxError as error:
-        raise InputError(f"{path}: a code cell isn't plain Python ({error})") from None
-    return Notebook(
-        path,
-        text,
-        cells=tuple(c.source for c in book.cells),
-        python="\n".join(map(ast.unparse, [first, *rest])),
-        parameters={p.name: p for p in map(_parameter, first.body) if p},
-        metadata=book.metadata.get("rurk", {}),
-    )
+    if not parameters:
+        raise InputError(f"{path}: expected a cell tagged 'parameters', with a value of each")
+    cells, python = tuple(cell.source for cell in book.cells), "\n".join(map(ast.unparse, trees))
+    return Notebook(path, text, cells, python, parameters, book.metadata.get("rurk", {}))
 
 
-def _parsed(source: str) -> ast.Module:
-    """The syntax tree of a cell, also with lines such as %magic that only IPython reads."""
-    try:
-        return ast.parse(source)
-    except SyntaxError:
-        from IPython.core.inputtransformer2 import TransformerManager
+def _parameters(source: str) -> dict[str, tuple[Any, Any]]:
+    """The type and the default of each line ``NAME: TYPE = VALUE`` or ``NAME = VALUE``. None is
+    allowed too where it is the default. Types that aren't among ``KINDS`` are Any.
 
-        return ast.parse(TransformerManager().transform_cell(source))
-
-
-def _parameter(statement: ast.stmt) -> Parameter | None:
-    """The parameter that a statement of the parameters cell gives a default, if it gives one.
-
-    papermill.inspect_notebook finds the same by regular expressions, but not if there is an equals
-    sign in the comment, nor the type ``float | None``.
+    papermill.inspect_notebook overlooks lines with ``float | None`` or ``=`` in a comment.
     """
-    match statement:
-        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-            kinds = _kinds(statement.annotation)
-        case ast.Assign(targets=[ast.Name(id=name)], value=value):
-            kinds = ()
-        case _:
-            return None
-    try:
+    found = {}
+    for line in ast.parse(source).body:
+        match line:
+            case ast.AnnAssign(ast.Name(name), annotation, ast.expr() as value):
+                words = ast.unparse(annotation)
+            case ast.Assign([ast.Name(name)], value):
+                words = ""
+            case _:
+                continue
         default = ast.literal_eval(value)
-    except ValueError:
-        return Parameter(name, kinds)
-    if kinds and default is None:
-        kinds += (type(None),)
-    if not kinds and type(default) in KINDS.values():
-        kinds = (type(default),)
-    return Parameter(name, kinds, default, literal=True)
-
-
-def _kinds(annotation: ast.expr) -> tuple[type, ...]:
-    """The types that an annotation such as ``int``, ``list[float]`` or ``float | None`` names."""
-    match annotation:
-        case ast.BinOp(left=left, right=right):
-            return _kinds(left) + _kinds(right)
-        case ast.Subscript(value=ast.Name(id=name)) | ast.Name(id=name) if name in KINDS:
-            return (KINDS[name],)
-        case ast.Constant(value=None):
-            return (type(None),)
-    return ()
+        words, optional, _ = (words or type(default).__name__).partition(" | None")
+        kind: Any = KINDS.get(words, Any)
+        found[name] = (kind | None if optional or default is None else kind), default
+    return {name: found[name] for name in found if not name.startswith("_")}
 
 
 def check_names(book: Notebook, names: Iterable[str]) -> None:
@@ -147,9 +102,9 @@ def check_names(book: Notebook, names: Iterable[str]) -> None:
         one_of(f"parameter of {book.path.name}", name, book.parameters)
 
 
-def execute(book: Notebook, target: Path, parameters: Mapping[str, Any]) -> Any:
-    """Execute a notebook in a kernel of its own, in the notebook's folder; what it became is
-    written to ``target`` and returned.
+def execute(book: Notebook, target: Path, parameters: Mapping[str, Any]) -> None:
+    """Execute a notebook in a kernel of its own, in the notebook's folder, and write to ``target``
+    what it became.
 
     Raises papermill.PapermillExecutionError if a cell raises (``target`` then shows where), and
     nbclient's DeadKernelError if the kernel is killed. The kernel ends with this process: it looks
@@ -183,7 +138,6 @@ def execute(book: Notebook, target: Path, parameters: Mapping[str, Any]) -> Any:
     for name in ("input_path", "output_path", "environment_variables"):
         executed.metadata.papermill.pop(name, None)  # they belong to this machine
     nbformat.write(executed, target)
-    return executed
 
 
 # --- a study's notebooks -------------------------------------------------------------------------
@@ -219,65 +173,45 @@ def run_notebooks(
         values = {k: v for k, v in parameters.items() if about_the_run or k == "out"}
         if "live" in book.parameters:
             values["live"] = False  # nobody is there to move sliders
-        given.append((book, values))
-    for book, values in given:
         check_names(book, values)
-    executed, total = [], len(given)
-    with progress(total, "notebooks executed") as done:
+        given.append((book, values))
+    executed = []
+    with progress(len(given), "notebooks executed") as done:
         for number, (book, values) in enumerate(given, start=1):
-            if _is_done(run, book, values):
-                say(f"[{number}/{total}] {book.path.stem} finished already, skipped")
-                done(None)
-                continue
-            say(f"[{number}/{total}] {book.path.stem} ...")
-            began = time.time_ns()
-            result = _execute(run, book, values)
-            write_outputs(run, book.path.stem, began)
-            store.save(_target(run, book), result, _key(run, book, values))
-            executed.append(book.path.stem)
-            done(result)
+            name, target = book.path.stem, run.folder / "notebooks" / book.path.name
+            inputs = {"cells": book.cells, "run": run.described, "plugins": list(run.plugins)}
+            inputs |= {"given": {k: v for k, v in values.items() if k not in NO_MATTER}}
+            key = store.key("notebook", inputs)
+            if _has_outputs(run, name) and store.find(target, key) is not None:
+                say(f"[{number}/{len(given)}] {name} finished already, skipped")
+            else:
+                say(f"[{number}/{len(given)}] {name} ...")
+                began = time.time_ns()
+                store.save(target, _execute(run, book, values), key)
+                _write_outputs(run, name, began)
+                executed.append(name)
+            done(name)
     return executed
 
 
-def _target(run: Run, book: Notebook) -> Path:
-    return run.folder / "notebooks" / book.path.name
+def _has_outputs(run: Run, name: str) -> bool:
+    """Whether all that a notebook wrote is there; a line says what is missing or was changed."""
+    outputs = store.find(run.folder / OUTPUTS, "outputs") or {}
+    paths = {run.folder / file: sha256 for file, sha256 in outputs.get(name, {}).items()}
+    damaged = [path for path in paths if not path.exists() or _sha256(path) != paths[path]]
+    for path in damaged:
+        say(f"{path} is missing or was changed: {name} is executed again")
+    return name in outputs and not damaged
 
 
-def _key(run: Run, book: Notebook, values: Mapping[str, Any]) -> str:
-    inputs = {"cells": book.cells, "run": run.described, "plugins": list(run.plugins)}
-    given = {k: v for k, v in values.items() if k not in NO_MATTER}
-    return store.key("notebook", {**inputs, "given": given})
-
-
-def _is_done(run: Run, book: Notebook, values: Mapping[str, Any]) -> bool:
-    """Whether a notebook and all that it wrote are there; a line says what was damaged."""
-    outputs = read_outputs(run).get(book.path.stem)
-    damaged = damaged_outputs(run, outputs or {})
-    for name in damaged:
-        say(f"{name} is missing or was changed: {book.path.stem} is executed again")
-    there = outputs is not None and not damaged
-    return there and store.find(_target(run, book), _key(run, book, values)) is not None
-
-
-def read_outputs(run: Run) -> dict[str, dict[str, str]]:
-    """The SHA-256 of every file that a run's notebooks wrote, by notebook and file."""
-    return store.find(run.folder / OUTPUTS, "outputs") or {}
-
-
-def write_outputs(run: Run, stem: str, began: int) -> None:
+def _write_outputs(run: Run, name: str, began: int) -> None:
     """Note the files that a notebook wrote since ``began`` (ns), which are no earlier one's now."""
     paths = [p for p in run.folder.rglob("[!.]*") if p.is_file() and p.name not in NO_OUTPUTS]
     new = [p for p in paths if p.stat().st_mtime_ns >= began and p.parent.name != "notebooks"]
     made = {path.relative_to(run.folder).as_posix(): _sha256(path) for path in new}
-    earlier = read_outputs(run).items()
+    earlier = (store.find(run.folder / OUTPUTS, "outputs") or {}).items()
     kept = {book: {f: c for f, c in files.items() if f not in made} for book, files in earlier}
-    store.save(run.folder / OUTPUTS, {**kept, stem: made}, "outputs")
-
-
-def damaged_outputs(run: Run, made: Mapping[str, str]) -> list[str]:
-    """Which of these files are missing, or aren't as they were written."""
-    paths = {name: run.folder / name for name in made}
-    return [n for n, path in paths.items() if not path.exists() or _sha256(path) != made[n]]
+    store.save(run.folder / OUTPUTS, {**kept, name: made}, "outputs")
 
 
 def _sha256(path: Path) -> str:
@@ -295,12 +229,9 @@ def _execute(run: Run, book: Notebook, parameters: Mapping[str, Any]) -> dict[st
         target = Path(place) / book.path.name
         try:
             execute(book, target, parameters)
-            result = store.read_json(target)
         except papermill.PapermillExecutionError as error:
             store.write(failed, target.read_bytes())
-            raise NotebookFailed(
-                f"{book.path.name}, cell {error.exec_count}: {error.ename}: {error.evalue} "
-                f"(see {failed})"
-            ) from error
-    failed.unlink(missing_ok=True)
-    return result
+            what = f"{book.path.name}, cell {error.exec_count}: {error.ename}: {error.evalue}"
+            raise NotebookFailed(f"{what} (see {failed})") from error
+        failed.unlink(missing_ok=True)
+        return store.read_json(target)

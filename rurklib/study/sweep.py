@@ -7,42 +7,42 @@ at any moment leaves whole cells, and the same command executes what is missing 
 """
 
 import io
+import itertools
 import json
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import partial
 from multiprocessing.pool import ThreadPool
-from operator import or_
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, create_model
 
 from rurklib.checks import InputError, as_input_error
 from rurklib.study import books, extend, parallel, report, store
-from rurklib.study.books import NO_MATTER, Notebook, Parameter
+from rurklib.study.books import NO_MATTER, Notebook
 from rurklib.study.run import locked
-from rurklib.study.scenario import Loader, read_seeds
+from rurklib.study.scenario import Loader, read_seeds, read_settings
 
 Groups = Mapping[str, Mapping[str, list[Any]]]
 Record = dict[str, Any]  # what cell.json says
 SWEEP, CELL = "sweep.json", "cell.json"
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+SEEDS = BeforeValidator(lambda values: read_seeds(values) if isinstance(values, str) else values)
 _loading = threading.Lock()  # the threads of a worker must not execute a plugin twice
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The values of all parameters that are known, and the groups that name this cell."""
+    """The values of all parameters but ``out``, and the groups that name this cell."""
 
     key: str
     parameters: Mapping[str, Any]
@@ -59,43 +59,32 @@ class Plan:
     columns: tuple[str, ...]
 
 
-def _seeds(values: Any) -> Any:
-    return read_seeds(values) if isinstance(values, str) else values
-
-
 class Group(BaseModel, extra="allow"):
     """A group in a YAML file: lists of values, and one value of each parameter that is ``fixed``.
     The values of seed may be written as ``0..4``."""
 
-    __pydantic_extra__: dict[str, Annotated[list[Any], BeforeValidator(_seeds)]] = Field(init=False)
+    __pydantic_extra__: dict[str, Annotated[list[Any], SEEDS]] = Field(init=False)
     fixed: dict[str, Any] = {}
 
 
 def from_file(path: Path) -> Groups:
     """Groups from YAML: ``NAME: {parameter: [values], ..., fixed: {parameter: value}}``."""
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader)
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} is not YAML ({' '.join(str(error).split())})") from None
     with as_input_error():
-        groups = TypeAdapter(dict[str, dict[str, Group]]).validate_python({path.name: content})
-    lists: dict[str, dict[str, list[Any]]] = {}
-    for name, group in groups[path.name].items():
+        groups = TypeAdapter(dict[str, Group]).validate_python(read_settings(path))
+    for name, group in groups.items():
         if both := group.fixed.keys() & group.__pydantic_extra__:
             raise InputError(f"{path}, group {name}: {min(both)} is varied and fixed; keep one")
-        fixed = {key: [value] for key, value in group.fixed.items()}
-        lists[name] = {**group.__pydantic_extra__, **fixed}
-    return lists
+        group.__pydantic_extra__ |= {key: [value] for key, value in group.fixed.items()}
+    return {name: group.__pydantic_extra__ for name, group in groups.items()}
 
 
 def from_options(options: Sequence[str]) -> Groups:
-    """One group from ``NAME=V1,V2`` each; values are YAML, and of seed also a range, ``0..4``."""
+    """One group from ``NAME=V1,V2`` each; values are YAML, those of seed as in ``0..4`` or 0,1."""
     group: dict[str, list[Any]] = {}
     for option in options:
         name, _, text = (part.strip() for part in option.partition("="))
         try:
-            is_range = name == "seed" and ".." in text
-            values = read_seeds(text) if is_range else yaml.load(f"[{text}]", Loader)
+            values = read_seeds(text) if name == "seed" else yaml.load(f"[{text}]", Loader)
         except yaml.YAMLError:
             values = []
         if not values:
@@ -113,58 +102,32 @@ def with_seeds(groups: Groups, text: str) -> Groups:
 def plan(notebook: Path, groups: Groups, out: Path) -> Plan:
     """Check everything that can be checked before anything starts; nothing is written.
 
-    A cell is a combination of a group's values; one that several groups name is executed once.
-    Parameters that a group doesn't name have their defaults. Raises InputError for a grid that
-    doesn't fit the notebook and for a folder that isn't a sweep of it.
+    A cell is a combination of a group's values, in the order in which groups, names and values are
+    given; one that several groups name is executed once. Parameters that a group doesn't name have
+    their defaults. Raises InputError for a grid that doesn't fit the notebook, or has no cells, and
+    for a folder that isn't a sweep.
     """
     book, out = books.read(notebook.resolve()), out.resolve()
     named = [name for group in groups.values() for name in group]
     books.check_names(book, named)
     if "out" in named or "out" not in book.parameters:
         raise InputError(f"{notebook}: expected a parameter 'out', and a grid without it")
-    if not groups or not all(groups.values()):
-        raise InputError("the grid is empty: expected parameters and their values in each group")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if not (out / SWEEP).exists():
-            raise InputError(f"{out} is not empty and not a sweep; choose another --out")
-        if (there := store.read_json(out / SWEEP)["notebook"]) != book.path.name:
-            raise InputError(f"{out} is a sweep of {there}; choose another --out")
-    columns = tuple(name for name in book.parameters if name in named)
-    return Plan(out, book, _cells(book, groups), columns)
-
-
-def _cells(book: Notebook, groups: Groups) -> tuple[Cell, ...]:
-    """The cells in the order in which groups, names and values are given."""
-    from sklearn.model_selection import ParameterGrid  # takes a second
-
-    defaults = {p.name: p.default for p in book.parameters.values() if p.literal}
-    defaults.pop("out", None)
+    if out.exists() and not (out / SWEEP).exists() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty and not a sweep; choose another --out")
+    fields: dict[str, Any] = {n: kind for n, kind in book.parameters.items() if n != "out"}
+    typed = create_model("Parameters", __config__=STRICT, **fields)
     found: dict[str, Cell] = {}
     for group, lists in groups.items():
-        # ParameterGrid sorts by name: numbers in place of names keep the order that is given.
-        typed = [_typed(book.parameters[name], values) for name, values in lists.items()]
-        for values in ParameterGrid(dict(enumerate(typed))):
-            varied = {name: values[i] for i, name in enumerate(lists)}
-            key = key_of(book, parameters := {**defaults, **varied})
+        for values in itertools.product(*lists.values()):
+            with as_input_error():
+                parameters = typed(**dict(zip(lists, values, strict=True))).model_dump()
+            key = key_of(book, parameters)
             cell = found.setdefault(key, Cell(key, parameters, ()))
             found[key] = replace(cell, groups=tuple(dict.fromkeys((*cell.groups, group))))
-    return tuple(found.values())
-
-
-def _typed(parameter: Parameter, values: list[Any]) -> list[Any]:
-    """Different values of the parameter's type; where that is float, 0 becomes one."""
-    name, kinds = parameter.name, parameter.kinds
-    annotation: Any = reduce(or_, kinds) if kinds else Any
-    adapter = TypeAdapter(annotation, config=STRICT)
-    try:
-        typed = [adapter.validate_python(value := given) for given in values]
-    except ValidationError:
-        names = " or ".join("null" if k is type(None) else k.__name__ for k in kinds)
-        quoted = "; put quotes around it" if str in kinds else ""
-        raise InputError(f"{name} = {value!r}: expected a value of {names}{quoted}") from None
-    if not typed or any(value in typed[:i] for i, value in enumerate(typed)):
-        raise InputError(f"{name} = {values!r}: expected different values, at least one")
-    return typed
+    if not found:
+        raise InputError("the grid is empty: expected parameters and their values")
+    columns = tuple(name for name in book.parameters if name in named)
+    return Plan(out, book, tuple(found.values()), columns)
 
 
 def key_of(book: Notebook, parameters: Mapping[str, Any]) -> str:
@@ -198,8 +161,7 @@ def run(plan: Plan, jobs: int = 1, scheduler: str | None = None) -> list[Record]
     Raises InputError if the folder is in use or no scheduler answers.
     """
     cells = plan.out / "cells"
-    # Threads are enough to wait for kernels. Those of a ThreadPoolExecutor would make Ctrl-C wait
-    # for the cells at work.
+    # Threads wait for kernels. Those of a ThreadPoolExecutor would make Ctrl-C wait for them.
     pool = ThreadPool(jobs) if scheduler is None else parallel.executor(jobs, scheduler)
     with locked(plan.out), pool as workers:
         cells.mkdir(parents=True, exist_ok=True)
@@ -210,47 +172,41 @@ def run(plan: Plan, jobs: int = 1, scheduler: str | None = None) -> list[Record]
             shutil.rmtree(folder, ignore_errors=True)  # damaged, or left by a killed process
         try:
             with parallel.progress(len(todo), "cells executed") as done:
-                for cell, record in _outcomes(plan, todo, workers):
+                for record in _outcomes(plan, todo, workers):
                     if done(record)["status"] == "failed":
-                        first = record["message"].partition("\n")[0]
-                        text = f"failed: {cell.key}: {record['error']}: {first}"
-                        print(text, file=sys.stderr, flush=True)
+                        parallel.say(f"failed: {record['error']}: {record['message']}")
         finally:
             after = states(plan)
             write(plan, after)
     return after
 
 
-def _outcomes(
-    plan: Plan, todo: Sequence[Cell], workers: ThreadPool | Executor
-) -> Iterator[tuple[Cell, Record]]:
-    """Each cell with its record as it ends, in whatever order."""
+def _outcomes(plan: Plan, todo: Sequence[Cell], workers: ThreadPool | Executor) -> Iterator[Record]:
+    """The record of each cell as it ends, in whatever order."""
     work = partial(execute, plan.out, plan.book, list(extend.LOADED))
     if isinstance(workers, ThreadPool):
         yield from workers.imap_unordered(work, todo)
         return
-    futures = {workers.submit(work, cell): cell for cell in todo}
+    futures = {workers.submit(work, cell): cell.key for cell in todo}
     for future in as_completed(futures):
-        if (error := future.exception()) is None:
-            yield future.result()
-        else:  # such as workers that died of this cell
-            cell = futures[future]
-            record = {"status": "failed", "error": type(error).__name__, "message": str(error)}
-            store.save(plan.out / "failed" / cell.key / CELL, record, cell.key)
-            yield cell, record
+        if error := future.exception():  # such as workers that died of this cell
+            record, key = _failure(error), futures[future]
+            store.save(plan.out / "failed" / key / CELL, record, key)
+        yield _failure(error) if error else future.result()
 
 
-def execute(out: Path, book: Notebook, plugins: Sequence[str], cell: Cell) -> tuple[Cell, Record]:
+def _failure(error: BaseException) -> Record:
+    """papermill's errors have the name and the message of the one in the notebook."""
+    name = getattr(error, "ename", type(error).__name__)
+    return {"status": "failed", "error": name, "message": getattr(error, "evalue", str(error))}
+
+
+def execute(out: Path, book: Notebook, plugins: Sequence[str], cell: Cell) -> Record:
     """Execute a cell in a temporary folder and move that into place. A failure is a record too."""
-    from papermill import PapermillExecutionError
-
     os.environ["OMP_NUM_THREADS"] = "1"  # kernels inherit it
     with _loading:
         extend.load(plugins)
-    done, failed = (out / name / cell.key for name in ("cells", "failed"))
-    if record := store.find(done / CELL, cell.key):  # by a worker that was killed after that
-        return cell, record
-    record, began = {"status": "failed", "error": "", "message": ""}, time.perf_counter()
+    began = time.perf_counter()
     with tempfile.TemporaryDirectory(
         prefix=".", dir=out / "cells", ignore_cleanup_errors=True
     ) as place:
@@ -263,22 +219,20 @@ def execute(out: Path, book: Notebook, plugins: Sequence[str], cell: Cell) -> tu
             books.execute(book, folder / book.path.name, given)
             rows = (folder / "out" / "rows.csv").read_text(encoding="utf-8")
             read_rows(rows)
-            record |= {"status": "done", "rows": rows}
-        except PapermillExecutionError as error:
-            record |= {"error": error.ename, "message": error.evalue}
+            record: Record = {"status": "done", "rows": rows}
         except Exception as error:  # whatever papermill meets, such as a killed kernel
-            record |= {"error": type(error).__name__, "message": str(error)}
+            record = _failure(error)
         record["seconds"] = round(time.perf_counter() - began, 2)
         store.save(folder / CELL, record, cell.key)
-        shutil.rmtree(failed, ignore_errors=True)
-        target = done if record["status"] == "done" else failed
+        shutil.rmtree(out / "failed" / cell.key, ignore_errors=True)
+        target = out / ("cells" if record["status"] == "done" else "failed") / cell.key
         target.parent.mkdir(exist_ok=True)
         try:
             os.replace(folder, target)
         except OSError:
             if not target.exists():  # else another worker was first: its cell stays
                 raise
-    return cell, store.find(target / CELL, cell.key) or record
+    return record
 
 
 # --- what came out --------------------------------------------------------------------------------
@@ -295,54 +249,43 @@ def write(plan: Plan, records: Sequence[Record]) -> None:
     The bytes of results.csv depend on the grid and its cells alone: not on kills, nor on where and
     in which order cells were executed.
     """
-    frames = [pd.DataFrame(columns=["group", "cell", *plan.columns], dtype=str)]
-    pictures = []
-    for cell, record in zip(plan.cells, records, strict=True):
-        if record["status"] != "done":
-            continue
-        texts, rows = _texts(plan, cell), read_rows(record["rows"])
-        for group in cell.groups:
-            named = {"group": group, "cell": cell.key, **texts}
-            kept = rows.drop(columns=list(named), errors="ignore")
-            frames.append(pd.concat([pd.DataFrame(named, index=rows.index), kept], axis=1))
+    table, columns = states_table(plan, records), list(plan.columns)
+    frames = [pd.DataFrame(columns=["group", "cell", *columns], dtype=str)]
+    pictures, links = [], []
+    named = table[columns].to_dict("records")
+    for cell, record, texts in zip(plan.cells, records, named, strict=True):
+        folder = "cells" if record["status"] == "done" else "failed"
+        links.append((f"{folder}/{cell.key}/{plan.book.path.name}", cell.key))
+        if record["status"] == "done":
+            rows = read_rows(record["rows"]).assign(cell=cell.key, **texts)
+            frames += [rows.assign(group=group) for group in cell.groups]
         about = ", ".join(f"{name} {text}" for name, text in texts.items())
         for path in sorted((plan.out / "cells" / cell.key / "out" / "figures").glob("*.png")):
             address = path.relative_to(plan.out).as_posix()
             pictures.append((address, f"{path.stem} of {about}", about))
-    table = states_table(plan, records)
     store.write_frame(plan.out / "results.csv", pd.concat(frames, ignore_index=True).fillna(""))
     store.write_frame(plan.out / "cells.csv", table)
     counts = [f"{number} {status}" for status, number in table.status.value_counts().items()]
     title = f"Sweep of {plan.book.path.name}: {', '.join(counts)}"
-    places = {"done": "cells", "failed": "failed"}
-    links = [
-        (f"{places[status]}/{key}/{plan.book.path.name}", key) if status in places else key
-        for key, status in zip(table.cell, table.status, strict=True)
-    ]
-    linked = table.assign(cell=links)
-    parts = [report.Part("All cells", table=linked.drop(columns=["error", "message"]))]
-    if pictures:
-        parts.insert(0, report.Part("Figures", pictures=pictures))
-    if len(failed := linked[table.status == "failed"]):
-        parts.insert(0, report.Part("Failed", table=failed, note="Run again to try these again."))
+    table = table.assign(cell=links)[table.status != "missing"]
+    first = table.sort_values("status", ascending=False, kind="stable")  # failed before done
+    parts = [report.Part("Cells", table=first), report.Part("Figures", pictures=pictures)]
     report.page(plan.out / "index.html", title, parts)
 
 
 def states_table(plan: Plan, records: Sequence[Record]) -> pd.DataFrame:
     """One row for each cell: key, groups, parameters, state, seconds, error."""
-    columns = {"status": "", "seconds": None, "error": "", "message": ""}
-    rows = [
-        {"cell": cell.key, "groups": " ".join(cell.groups), **_texts(plan, cell)}
-        | {name: record.get(name, default) for name, default in columns.items()}
-        for cell, record in zip(plan.cells, records, strict=True)
+    names = [(cell.key, " ".join(cell.groups)) for cell in plan.cells]
+    values = pd.DataFrame([cell.parameters for cell in plan.cells], dtype=object)
+    parts = [
+        pd.DataFrame(names, columns=["cell", "groups"]),
+        values[list(plan.columns)].map(_text),
+        pd.DataFrame(records, columns=["status", "seconds", "error", "message"]),
     ]
-    return pd.DataFrame(rows)
+    return pd.concat(parts, axis=1)
 
 
-def _texts(plan: Plan, cell: Cell) -> dict[str, str]:
-    """A cell's parameters in a table: words as they are, None as nothing, lists as JSON."""
-    values = {name: cell.parameters.get(name) for name in plan.columns}
-    return {
-        name: "" if v is None else json.dumps(v) if isinstance(v, (list, dict)) else str(v)
-        for name, v in values.items()
-    }
+def _text(value: Any) -> str:
+    """Words as they are, None as nothing, lists as JSON."""
+    is_json = isinstance(value, (list, dict))
+    return "" if value is None else json.dumps(value) if is_json else str(value)

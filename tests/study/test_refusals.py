@@ -237,14 +237,16 @@ def images(harm):
 
 
 CALLS = [
-    (swept(), "the grid is empty"),
-    (swept("tau=much"), "tau = 'much': expected a value of float"),
+    (swept("tau=much"), "tau = 'much': expected a valid number"),
+    (swept("name=1"), "name = 1: expected a valid string"),
     (swept("out=a"), "expected a parameter 'out', and a grid without it"),
-    (swept("tau=1,1.0"), "tau = [1, 1.0]: expected different values"),
+    (swept("tau"), "expected NAME=V1,V2"),
     (groups("a: {tau: [0], fixed: {tau: 1}}"), "varied and fixed"),
-    (groups("a: [1]"), "own.yaml.a = [1]: expected"),
-    (groups("a: !!python/object/apply:os.system [exit]"), "is not YAML"),
-    (groups("a: {tau: 0}"), "own.yaml.a.tau = 0: expected a valid list"),
+    (groups("a: {tau: []}"), "the grid is empty"),
+    (groups("a: [1]"), "a = [1]: expected"),
+    (groups("a: !!python/object/apply:os.system [exit]"), "own.yaml: expected settings"),
+    (groups("a: {tau: 0}"), "a.tau = 0: expected a valid list"),
+    (groups("a: {fixed: {tua: 1}}"), "did you mean 'tau'"),
     (lambda book, folder: read(folder / "groups.yaml"), "not a readable notebook"),
     # files of data
     (arrays(test_labels=None), "arrays train_images, test_images, train_labels: expected"),

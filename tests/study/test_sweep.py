@@ -18,7 +18,6 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from rurklib.study import books, sweep
-from rurklib.study.scenario import read_seeds
 from rurklib.study.sweep import from_file, from_options, plan
 
 PARAMETERS = """\
@@ -27,10 +26,10 @@ seed: int = 0  # decides x
 name: str = "plain"  # a word
 layers: list = [1, 2]  # a list
 bound: float = None  # or a number
-out: str = ""  # folder for the rows
+out = ""  # folder for the rows
 jobs: int = 1  # changes nothing
-pause: float = 0.0  # seconds
-harm: str = ""  # code to be executed"""
+pause: float | None = 0.0  # seconds
+harm: str = ""  # code to be executed; b=c"""
 WORK = """\
 import random, time
 from pathlib import Path
@@ -68,9 +67,9 @@ def no_kernel(monkeypatch) -> list[dict]:
         given.append(dict(parameters))
         target.write_text(book.text)
         names: dict = {}
-        for part in nbformat.reads(book.text, as_version=4).cells[1:]:
-            exec(part.source, names)
-            names |= parameters if "parameters" in part.metadata.get("tags", []) else {}
+        for part in book.cells[1:]:
+            exec(part, names)
+            names |= parameters if part == PARAMETERS else {}
 
     monkeypatch.setattr(books, "execute", execute)
     return given
@@ -92,13 +91,16 @@ def table(out: Path, name: str = "results") -> pd.DataFrame:
 
 
 def test_cells_are_all_combinations_in_order_with_the_other_defaults(notebook):
-    groups = sweep.with_seeds(from_options(["tau=0.5,0", "name=a,b"]), "1..2")
+    groups = sweep.with_seeds(from_options(["tau=0.5,0", "name='1',b c"]), "1..2")
     made = [c.parameters for c in plan(notebook(), groups, Path("none")).cells]
     assert [(p["tau"], p["name"], p["seed"]) for p in made] == [
-        (tau, name, seed) for tau in (0.5, 0.0) for name in "ab" for seed in (1, 2)
+        (tau, name, seed) for tau in (0.5, 0.0) for name in ("1", "b c") for seed in (1, 2)
     ]
     assert {type(p["tau"]) for p in made} == {float}  # 0 is the float it is for
     assert (made[0]["layers"], made[0]["bound"], "out" in made[0]) == ([1, 2], None, False)
+    more = cells(notebook(), "layers=[3],[4, 5]", "bound=null,1e-3", "pause=null")
+    found = [[c.parameters[name] for name in ("layers", "bound", "pause")] for c in more]
+    assert found == [[layers, b, None] for layers in ([3], [4, 5]) for b in (None, 0.001)]
 
 
 ROWS = [
@@ -128,20 +130,6 @@ def test_the_grids_of_this_repository_have_the_papers_rows_and_ours(name):
         assert seeds == {0, 1, 2}, row
 
 
-@pytest.mark.parametrize(
-    ("word", "values"),
-    [
-        ("layers=[3],[4, 5]", [[3], [4, 5]]),
-        ("name='1',a b, c", ["1", "a b", "c"]),
-        ("bound=null,2,1e-3", [None, 2.0, 0.001]),
-        *(("seed=" + text, read_seeds(text)) for text in ("0..4", "3..3", "7,5", "9")),
-    ],
-)
-def test_values_on_the_command_line(notebook, word, values):
-    name = word.partition("=")[0]
-    assert [c.parameters[name] for c in cells(notebook(), word)] == values
-
-
 def test_a_cell_of_two_groups_is_executed_once_and_has_rows_in_both(tmp_path, notebook, no_kernel):
     (tmp_path / "g.yaml").write_text(
         "a: {tau: [0, 0.03], seed: 0..1}\nb: {layers: [[1, 2], [3]], fixed: {name: plain}}\n"
@@ -151,8 +139,7 @@ def test_a_cell_of_two_groups_is_executed_once_and_has_rows_in_both(tmp_path, no
     assert list(frame)[:6] == ["group", "cell", "tau", "seed", "name", "layers"]
     taus = frame.groupby("group").tau.apply(list).to_dict()
     assert taus == {"a": ["0.0", "0.0", "0.03", "0.03"], "b": ["0.03", "0.03"]}
-    assert frame.cell.nunique() == 5  # the default of all is in both
-    assert len(no_kernel) == 5
+    assert frame.cell.nunique() == len(no_kernel) == 5  # the default of all is in both
 
 
 def test_a_cell_is_known_by_its_parameters_and_statements(notebook):
@@ -166,7 +153,7 @@ def test_a_cell_is_known_by_its_parameters_and_statements(notebook):
         ("# Tiny", "# A better title", True),
         ("# seconds", "# how long it waits", True),
         ("(1 + tau)", "(2 + tau)", False),
-        ("pause: float = 0.0", "pause: float = 0.1", False),
+        ("= 0.0", "= 0.1", False),
     ):
         book.write_text(text.replace(old, new))
         assert (cells(book, "tau=0.5")[0].key == one) == is_same
@@ -176,8 +163,7 @@ def test_a_cell_is_known_by_its_parameters_and_statements(notebook):
 
 
 def test_results_are_all_rows_in_the_order_of_the_grid(tmp_path, notebook, no_kernel):
-    records = swept(notebook(), out := tmp_path / "s", "tau=0.5,0", "layers=[1],[1,2]")
-    assert [r["status"] for r in records] == ["done"] * 4
+    swept(notebook(), out := tmp_path / "s", "tau=0.5,0", "layers=[1],[1,2]")
     frame = table(out)
     assert list(frame) == ["group", "cell", "tau", "layers", "x", "kind", "code"]
     assert frame.tau.tolist() == ["0.5"] * 4 + ["0.0"] * 4
@@ -187,13 +173,12 @@ def test_results_are_all_rows_in_the_order_of_the_grid(tmp_path, notebook, no_ke
     assert (no_kernel[0]["tau"], no_kernel[0]["layers"]) == (0.5, [1])
     page, key = (out / "index.html").read_text(), frame.cell[0]
     assert page.count("<img") == 4
-    assert 'alt="a of tau 0.5, layers [1]"' in page
     for link in ("out/figures/a.png", "tiny.ipynb"):
         assert f'href="cells/{key}/{link}"' in page
         assert (out / "cells" / key / link).exists()
 
 
-def test_only_what_is_missing_is_executed(tmp_path, notebook, no_kernel):
+def test_only_what_is_missing_or_damaged_is_executed(tmp_path, notebook, no_kernel, capsys):
     book, out = notebook(), tmp_path / "s"
     swept(book, out, "tau=0,0.1")
     (out / "cells" / ".half").mkdir()
@@ -202,44 +187,33 @@ def test_only_what_is_missing_is_executed(tmp_path, notebook, no_kernel):
     assert [g["tau"] for g in no_kernel] == [0.0, 0.1, 0.2]
     assert all(p.stat().st_mtime_ns == t for p, t in before.items())
     assert not list(out.glob("cells/.*"))
+    lost, changed, copied = sorted(out.glob("cells/*/cell.json"))
+    copied.write_bytes(changed.read_bytes())
+    changed.write_bytes(changed.read_bytes().replace(b",007", b",107"))
+    lost.unlink()
+    swept(book, out, "tau=0,0.1,0.2")
+    assert capsys.readouterr().out.count("it is made again") == 2
+    assert len(no_kernel) == 6
     swept(book, tmp_path / "other", "tau=0,0.1,0.2")
     assert (tmp_path / "other/results.csv").read_bytes() == (out / "results.csv").read_bytes()
     swept(book, out, "tau=0.1")
     assert set(table(out).tau) == {"0.1"}
-    assert len(no_kernel) == 6
+    assert len(no_kernel) == 9
 
 
-@pytest.mark.parametrize("harm", ["unlink", "truncate", "flip", "swap"])
-def test_a_damaged_cell_is_executed_again(tmp_path, notebook, no_kernel, harm, capsys):
-    book, out = notebook(), tmp_path / "s"
-    swept(book, out, "tau=0,0.1")
-    whole = (out / "results.csv").read_bytes()
-    path, other = sorted(out.glob("cells/*/cell.json"))
-    content = path.read_bytes()
-    swapped = {"truncate": content[:40], "flip": content.replace(b",007", b",107")}
-    path.write_bytes(swapped.get(harm, other.read_bytes()))
-    if harm == "unlink":
-        path.unlink()
-    swept(book, out, "tau=0,0.1")
-    assert capsys.readouterr().out.count("it is made again") == (harm != "unlink")
-    assert len(no_kernel) == 3
-    assert (out / "results.csv").read_bytes() == whole
-
-
-def test_a_failing_cell_stops_no_other_and_is_tried_again(tmp_path, notebook, no_kernel, capsys):
+def test_a_failing_cell_stops_no_other_and_is_tried_again(
+    tmp_path, notebook, no_kernel, monkeypatch
+):
     book = notebook("import os\nassert 'WELL' in os.environ or not harm\n" + WORK)
     words = (RAISE, "tau=0,0.1")
     records = swept(book, out := tmp_path / "s", *words)
     assert [r["status"] for r in records] == ["done", "done", "failed", "failed"]
-    assert capsys.readouterr().err.count("AssertionError") == 2
     assert len(table(out)) == 4
     assert table(out, "cells").error.tolist() == ["", "", "AssertionError", "AssertionError"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WELL", "1")
-        assert swept(book, out, *words)[2]["message"] == "<b>on purpose</b>"
+    monkeypatch.setenv("WELL", "1")
+    assert swept(book, out, *words)[2]["message"] == "<b>on purpose</b>"
     page, key = (out / "index.html").read_text(), table(out, "cells").cell[2]
-    assert page.index("&lt;b&gt;on purpose&lt;/b&gt;") < page.index("All cells")
-    assert "<b>on purpose" not in page
+    assert page.index("<td>&lt;b&gt;on purpose&lt;/b&gt;</td>") < page.index("<td>done</td>")
     assert f'href="failed/{key}/tiny.ipynb"' in page
     assert (out / "failed" / key / "tiny.ipynb").exists()
     assert len(no_kernel) == 6
@@ -249,20 +223,22 @@ def test_of_two_attempts_at_once_the_first_to_end_is_kept(
     tmp_path, notebook, no_kernel, monkeypatch
 ):
     """A worker that a scheduler has lost works on, while another has its cell."""
-    out, plain, first = tmp_path / "s", books.execute, []
+    out, plain = tmp_path / "s", books.execute
     made = plan(notebook(), {"a": {"tau": [0]}}, out)
     (out / "cells").mkdir(parents=True)
-    work = (out, made.book, [], made.cells[0])
+    work, path = (out, made.book, [], made.cells[0]), out / "cells" / made.cells[0].key
+    first = []
 
     def slow(*given):
         monkeypatch.setattr(books, "execute", plain)
-        first.append(sweep.execute(*work))
+        sweep.execute(*work)
+        first.append((path / "cell.json").stat())
         plain(*given)
 
     monkeypatch.setattr(books, "execute", slow)
-    assert sweep.execute(*work) == first[0] == sweep.execute(*work)
-    assert len(no_kernel) == 2
-    assert [p.name for p in (out / "cells").iterdir()] == [made.cells[0].key]
+    assert sweep.execute(*work)["status"] == "done"
+    assert first == [(path / "cell.json").stat()]
+    assert list((out / "cells").iterdir()) == [path]
 
 
 @pytest.fixture
@@ -272,20 +248,14 @@ def small_disk(tmp_path):
     (tmp_path / "disk").mkdir()
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("only root may mount a file system")
-    yield (
-        tmp_path / "disk",
-        lambda: subprocess.run([*mount[:1], "-o", "remount,size=9m", mount[-1]]),
-    )
+    more = [*mount[:1], "-o", "remount,size=9m", mount[-1]]
+    yield tmp_path / "disk", lambda: subprocess.run(more, check=True)
     subprocess.run(["umount", mount[-1]], check=True)
 
 
-@pytest.mark.parametrize("size", [4, 100])
-def test_a_disk_that_is_full_loses_nothing(notebook, no_kernel, small_disk, rurk, size):
-    """In files of 4 kB or at once, so that it is full to the last byte, or with a little room."""
+def test_a_disk_that_is_full_loses_nothing(notebook, no_kernel, small_disk, rurk):
     disk, give_room = small_disk
-    filled = (
-        f"[Path(out, f'{{i}}').write_bytes(bytes({1024 * size})) for i in range({200 // size})]"
-    )
+    filled = "[Path(out, f'{i}').write_bytes(bytes(4096)) for i in range(50)]"
     words = ["sweep", notebook(f"{WORK}\n{filled}"), "--grid", "tau=0,0.1,0.2,0.3"]
     result = rurk(*words, "--out", disk / "s")
     assert result.exit_code != 0
