@@ -38,11 +38,8 @@ CONTROLS = {HELD_OUT: "held_out", RETAINED: "retain"}  # a control's name, and i
 
 @dataclass(frozen=True)
 class Question:
-    """What the models of a run are asked: a measurement, and the part of the split it is about.
-
-    The answer of each model is a file: its counts and, where copies are found on it by a gradient,
-    those of the references on the same copies.
-    """
+    """A measurement, and the part of the split it is about. The answer of each model is a file: its
+    counts and, where copies are found on it by a gradient, those of the references on these."""
 
     run: Run
     asked: Measurement
@@ -56,36 +53,24 @@ class Question:
             folder += "-" + store.checksum({"taus": asked.taus, "draws": asked.draws})[:8]
         return self.run.folder / "counts" / folder / f"{name}.npz"
 
-    def said(self, models: int) -> str:
-        """A line for the log."""
-        about = "" if self.part == "forget" else f" on {self.part} samples"
-        return f"{self.asked.perturbation}: {models} models counted{about}"
-
     def keys(self, names: Sequence[ModelId]) -> dict[ModelId, str]:
         """All that each model's counts depend on."""
-        x, y = samples(self.run, self.part)
-        common = {"samples": store.checksum([x, y]), "asked": self.asked}
-        common |= {"net": self.run.scenario.model}
-        common |= extend.code(self.run.scenario.model, self.asked.perturbation)
-
-        def wanted(name: ModelId) -> str:
-            seen = {str(m): weights[m] for m in (name, *self._others)}
-            return store.key("counts", {**common, "weights": seen})
-
+        net = self.run.scenario.model
+        inputs = {"samples": store.checksum([*samples(self.run, self.part)]), "net": net}
+        inputs |= {"asked": self.asked, **extend.code(net, self.asked.perturbation)}
         weights = checksums(self.run, [*names, *self._others])
-        return {name: wanted(name) for name in names}
+        seen = {n: {str(m): weights[m] for m in (n, *self._others)} for n in names}
+        return {n: store.key("counts", {**inputs, "weights": seen[n]}) for n in names}
 
-    def count(self, names: Sequence[ModelId], keys: Mapping[ModelId, str]) -> str:
-        """Count the hits of some models and keep each one's in its file; returns a log's line."""
+    def count(self, names: Sequence[ModelId], keys: Mapping[ModelId, str]) -> None:
+        """Count the hits of some models and keep each one's in its file."""
         x, y = samples(self.run, self.part)
         nets, references = (load_models(self.run, n) for n in (names, self._others))
         counts = count(nets, x, y, self.asked, beside=references)
         for name in names:
-            on = counts.on.get(name, {})
             arrays = {"hits": counts.hits[name], "margins": counts.margins[name]}
-            arrays |= {f"on {reference}": hits for reference, hits in on.items()}
+            arrays |= {f"on {other}": hits for other, hits in counts.on.get(name, {}).items()}
             store.save(self.file(name), arrays, keys[name])
-        return self.said(len(names))
 
     def read(self, name: ModelId) -> Counts:
         """The counts that one model's file holds."""
@@ -106,11 +91,10 @@ def measure(run: Run) -> pd.DataFrame:
     One row per perturbation, method, seed and tau. Rows of Re-train are each reference held out
     against the others: the null band is their range.
     """
-    frames = []
-    for perturbation in run.scenario.perturbations:
-        frames.append(by_method(residual(run, perturbation)))
-        frames[-1].insert(2, "perturbation", perturbation)
-    frame = pd.concat(frames, ignore_index=True)
+    frames = {law: by_method(residual(run, law)) for law in run.scenario.perturbations}
+    for law, rows in frames.items():
+        rows.insert(2, "perturbation", law)
+    frame = pd.concat(frames.values(), ignore_index=True)
     store.write_frame(run.folder / "residual_knowledge.csv", frame)
     return frame
 
@@ -149,31 +133,26 @@ def residual(
     )
     PERTURBATIONS[perturbation].check(samples(run, part)[0], max(asked.taus), run.data.bounds)
     question = Question(run, asked, part)
-    chosen = ["Original", *s.methods] if methods is None else list(methods)
-    models = [n for method in chosen for n in run.names(method)]
-    references = run.names("Re-train")
+    chosen = ["Original", *s.methods] if methods is None else methods
+    models = tuple(name for method in chosen for name in run.names(method))
+    references = tuple(run.names("Re-train"))
     keys = question.keys([*models, *references])
     todo = [n for n in keys if store.find(question.file(n), keys[n]) is None]
-    if todo and (there := len(keys) - len(todo)):
-        print(f"{perturbation}: {there} of {len(keys)} models are counted already")
     # Copies are made once for the models of a share. Where counting takes minutes, shares are
-    # small: each is kept when it is done, and said.
-    numbers = samples(run, part)[0].shape.numel() * draws * len(taus)
-    many = max(run.jobs, len(todo) // SHARE if numbers > LARGE or run.scheduler else 1)
+    # small: each is kept when it is done.
+    x, y = samples(run, part)
+    is_long = x.shape.numel() * draws * len(taus) > LARGE or run.scheduler
+    many = max(run.jobs, len(todo) // SHARE if is_long else 1)
     shares = filter(None, (todo[i::many] for i in range(many)))
     tasks = [(question.count, (share, keys)) for share in shares]
-    parallel(run, tasks, question.said(len(todo)))
-
+    parallel(run, tasks, f"{perturbation}, {part}: {len(todo)} of {len(keys)} models counted")
     results = {
-        name: residual(run, perturbation, part=its, taus=taus, draws=draws, methods=methods)
-        for name, its in CONTROLS.items()
-        if name in (CONTROLS if controls is True else controls or ()) and len(samples(run, its)[0])
+        name: residual(run, perturbation, part=beside, taus=taus, draws=draws, methods=methods)
+        for name, beside in CONTROLS.items()
+        if (controls is True or name in (controls or ())) and len(samples(run, beside)[0])
     }
     counts = functools.reduce(operator.or_, map(question.read, [*models, *references]))
-    labels = samples(run, part)[1].cpu().numpy()
-    return ResidualKnowledge(
-        counts, tuple(models), tuple(references), labels, control_results=results
-    )
+    return ResidualKnowledge(counts, models, references, y.cpu().numpy(), control_results=results)
 
 
 def samples(run: Run, part: str) -> tuple[Tensor, Tensor]:
@@ -186,44 +165,33 @@ def samples(run: Run, part: str) -> tuple[Tensor, Tensor]:
 
 
 def verdicts(result: ResidualKnowledge) -> pd.DataFrame:
-    """A row per model: method, seed, tau (the largest), ratio_of_means, predict_low, predict_high,
-    difference and margin_difference (all there is where a whole class is forgotten), by_ratio
-    ("above", "inside" or "below" what a further re-trained model would show, "" with fewer than
-    three), p_ratio; then the verdict of the rule (:mod:`rurklib.residual.verdict`), which is the
-    only one: finding, p and effect (logits); the p of each statistic (``P_OF``), ``mixed``; and, if
-    held-out samples of the same kind were measured beside, whether forgotten samples are
-    ``treated`` unlike those (:mod:`rurklib.residual.exchange`), and p_treated.
-
-    ``by_ratio`` is where a point of the curve lies in a picture, pointwise, and no second verdict.
-    A mean over seeds can lie inside where single seeds are outside on both sides.
-    """
+    """A row per model: method, seed; numbers of :attr:`ResidualKnowledge.frame` at the largest tau;
+    by_ratio and p_ratio, where the curve's point lies in a picture, of :func:`by_p`; then the
+    verdict of the rule, which is the only one (:func:`verdict_row`); and, if held-out samples of
+    the same kind were measured beside, whether forgotten samples are ``treated`` unlike those
+    (:mod:`rurklib.residual.exchange`), and p_treated."""
     rows, comparable = [], HELD_OUT in result.control_results and not result.unlike_held_out
     for name in result.models:
-        last, treated = result.rows(name).iloc[-1], {}
+        last = result.rows(name).iloc[-1]
         hits, _, others, _ = result.answers(name)  # each model's on its own copies
         odds, rest = (log_odds(h, result.counts.options.draws)[..., -1] for h in (hits, others))
+        columns = "tau", "ratio_of_means", "predict_low", "predict_high"
+        row = {**name._asdict(), **last[[*columns, "difference", "margin_difference"]]}
+        side = by_p(float(odds - rest.mean()), last.p_value)
+        row |= {"by_ratio": side, "p_ratio": last.p_value, **verdict_row(result.judge(name))}
         if comparable:
             test = result.exchange(name)
-            treated = {"treated": test.finding, "p_treated": test.p}
-        rows.append(
-            {
-                **name._asdict(),
-                **last[["tau", "ratio_of_means", "predict_low", "predict_high"]],
-                **last[["difference", "margin_difference"]],
-                "by_ratio": by_p(float(odds - rest.mean()), last.p_value),
-                "p_ratio": last.p_value,
-                **verdict_row(result.judge(name)),
-                **treated,
-            }
-        )
+            row |= {"treated": test.finding, "p_treated": test.p}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
-def by_p(difference: float, p: float, level: float = 0.05) -> str:
-    """The side by a test: ``difference`` from the re-trained models, and its p; "" if p is NaN."""
+def by_p(difference: float, p: float) -> str:
+    """The side by a test at 5 %: ``difference`` from the re-trained models, and its p; one of
+    ``SIDES``, "" if p is NaN."""
     if math.isnan(p):
         return ""
-    return "inside" if p >= level else "above" if difference > 0 else "below"
+    return "inside" if p >= 0.05 else "above" if difference > 0 else "below"
 
 
 def verdict_row(verdict: Verdict) -> dict[str, str | float | bool]:

@@ -9,7 +9,7 @@ import torch
 
 from rurklib import InputError, perturb, residual_knowledge, study
 from rurklib.data import rehearsed
-from rurklib.study import store
+from rurklib.study import measurement, store
 from rurklib.study.run import open_run
 from rurklib.tensors import as_float, generator, logit_margin
 from rurklib.train import fit
@@ -71,17 +71,15 @@ def test_other_questions_leave_the_usual_counts_alone(run):
 def test_what_takes_long_is_kept_a_few_models_at_a_time(run, monkeypatch):
     """Killed after the first share, its counts are there, and they are the same. Fails if hours of
     counting are kept at the end alone."""
-    from rurklib.study import measurement as measure
-
     asked = {"taus": [0.0, 0.12], "draws": 2}
-    monkeypatch.setattr(measure, "LARGE", 0)
-    monkeypatch.setattr(measure, "SHARE", 2)
-    monkeypatch.setattr(measure, "parallel", lambda run, tasks, stage: tasks[0][0](*tasks[0][1]))
-    before = stamps(run)
-    with pytest.raises(FileNotFoundError):
-        study.residual(run, "gaussian", **asked)
+    with monkeypatch.context() as patch:
+        patch.setattr(measurement, "LARGE", 0)
+        patch.setattr(measurement, "SHARE", 2)
+        patch.setattr(measurement, "parallel", lambda run, tasks, _: tasks[0][0](*tasks[0][1]))
+        before = stamps(run)
+        with pytest.raises(FileNotFoundError):
+            study.residual(run, "gaussian", **asked)
     assert len(stamps(run)) == len(before) + 2  # six models are three shares
-    monkeypatch.undo()
     ours = study.residual(run, "gaussian", **asked)
     other = by_hand(run, "gaussian", "forget", *asked.values())
     assert all(np.array_equal(ours.counts.hits[n], other.counts.hits[n]) for n in other.models)
@@ -104,21 +102,22 @@ def test_another_reference_makes_the_counts_found_on_a_model_again(run, tmp_path
     assert np.array_equal(hits[1], there.counts.on["Original", 0]["Re-train", 1002])
 
 
+def is_trained_on(run, model, x, y) -> bool:
+    """Whether a model of seed 0 is what training as of a reference makes of these samples."""
+    again = fit(run.blank(0), x, y, run.scenario.training("Re-train"), seed=0).state_dict()
+    return all(torch.equal(weights, again[name]) for name, weights in model.state_dict().items())
+
+
 def test_the_smoothed_control_never_saw_a_forget_sample(run):
     """It is the re-trained model of its seed on retained samples and noisy copies of them."""
     (smooth,) = study.smoothed(run).values()
     x, y = run.pair("retain")
     x = as_float(x)
     noise = perturb.gaussian(x, 0.2, generator=generator(0, 0, 0, 0), bounds=run.data.bounds)
-    both = torch.cat([x, noise]), y.repeat(2)
-    blank = run.blank(0)
-    again = fit(blank, *both, run.scenario.training("Re-train"), seed=0)
-    for a, b in zip(smooth.state_dict().values(), again.state_dict().values(), strict=True):
-        assert torch.equal(a, b)
+    assert is_trained_on(run, smooth, torch.cat([x, noise]), y.repeat(2))
     result = study.residual(run, "gaussian", methods=["Smoothed"])
     assert result.models == (("Smoothed", 0),)
-    table = study.by_method(result)
-    assert list(table.method.unique()) == ["Re-train", "Smoothed"]
+    assert list(study.by_method(result).method.unique()) == ["Re-train", "Smoothed"]
 
 
 def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, tmp_path):
@@ -126,22 +125,14 @@ def test_the_control_of_the_same_prior_saw_the_forget_set_and_fewer_others(run, 
     it is trained on all, or without the forget set, or if half of 15 samples is too much."""
     split = rehearsed(run.split, run.data)
     assert set(run.split.forget) <= set(split.retain)
-    assert len(split.retain) == len(run.split.retain)
     counts = [s.pair(run.data, "retain")[1].bincount() for s in (split, run.split)]
     assert torch.equal(*counts)
     (control,) = study.same_prior(run).values()
-    x, y = split.pair(run.data, "retain")
-    blank = run.blank(0)
-    again = fit(blank, x, y, run.scenario.training("Re-train"), seed=0)
-    for a, b in zip(control.state_dict().values(), again.state_dict().values(), strict=True):
-        assert torch.equal(a, b)
-    assert study.residual(run, "gaussian", methods=["Same-prior"]).models == (("Same-prior", 0),)
+    assert is_trained_on(run, control, *split.pair(run.data, "retain"))
     few = {"training.epochs": 1, "train_images": 150}
     odd = open_run("digits", tmp_path / "odd", seeds=[0], settings=few)
-    classes = [
-        s.pair(odd.data, "retain")[1].bincount()[odd.split.forget_class].item()
-        for s in (odd.split, rehearsed(odd.split, odd.data))
-    ]
+    splits = odd.split, rehearsed(odd.split, odd.data)
+    classes = [s.pair(odd.data, "retain")[1].bincount()[odd.split.forget_class] for s in splits]
     assert len(odd.split.forget) == 8
     assert classes == [7, 8]
     assert list(study.same_prior(odd)) == [("Same-prior", 0)]
