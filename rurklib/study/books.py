@@ -16,7 +16,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,10 +115,9 @@ def execute(book: Notebook, target: Path, parameters: Mapping[str, Any]) -> None
     from traitlets.config import Config
 
     target.write_text(book.text, encoding="utf-8")
-    more = ["--IPKernelApp.log_level=CRITICAL"]  # at Ctrl-C neither it nor papermill has a say
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)
     loads = "from rurklib.study import extend; extend.load(extend.inherited()); del extend"
-    more += [f"--IPKernelApp.exec_lines={loads}"] if extend.LOADED else []
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # silent at Ctrl-C, as the kernel is
+    more = [f"--IPKernelApp.exec_lines={loads}"] if extend.LOADED else []
     with tempfile.TemporaryDirectory() as sockets:
         # Sockets in a private folder, where the system has such: TCP ports are open to everyone on
         # the machine, and kernels that start at once may ask for the same one.
@@ -133,7 +132,7 @@ def execute(book: Notebook, target: Path, parameters: Mapping[str, Any]) -> None
             resources={"metadata": {"path": str(book.path.parent)}},
             progress_bar=False,
             config=Config(KernelManager=private),
-            extra_arguments=more,
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL", *more],
         )
     for name in ("input_path", "output_path", "environment_variables"):
         executed.metadata.papermill.pop(name, None)  # they belong to this machine
@@ -154,21 +153,16 @@ def books_of(command: str, scenario: str) -> list[Notebook]:
     return [book for book in mine if scenario in book.metadata.get("scenarios", [scenario])]
 
 
-def run_notebooks(
-    run: Run,
-    parameters: Mapping[str, Any],
-    books: Sequence[Path] | None = None,
-) -> list[str]:
-    """Execute the notebooks of a study (or ``books``) in order into ``run.folder/notebooks``.
+def run_notebooks(run: Run, parameters: Mapping[str, Any]) -> list[str]:
+    """Execute the notebooks of a study in order into ``run.folder/notebooks``.
 
     Each is given all ``parameters``, or ``out`` alone if it has no ``scenario``, and so isn't about
     the run. Returns the names of those that were executed; the others were finished already. Raises
     InputError for a parameter that a notebook doesn't have, before anything runs, and
     NotebookFailed if one raises; what was finished before stays finished.
     """
-    named = books_of("study", run.scenario.name) if books is None else map(read, books)
     given = []
-    for book in named:
+    for book in books_of("study", run.scenario.name):
         about_the_run = "scenario" in book.parameters
         values = {k: v for k, v in parameters.items() if about_the_run or k == "out"}
         if "live" in book.parameters:

@@ -56,8 +56,8 @@ class Question:
     def keys(self, names: Sequence[ModelId]) -> dict[ModelId, str]:
         """All that each model's counts depend on."""
         net = self.run.scenario.model
-        inputs = {"samples": store.checksum([*samples(self.run, self.part)]), "net": net}
-        inputs |= {"asked": self.asked, **extend.code(net, self.asked.perturbation)}
+        given = {"samples": store.checksum([*samples(self.run, self.part)]), "net": net}
+        inputs = {**given, "asked": self.asked, **extend.code(net, self.asked.perturbation)}
         weights = checksums(self.run, [*names, *self._others])
         seen = {n: {str(m): weights[m] for m in (n, *self._others)} for n in names}
         return {n: store.key("counts", {**inputs, "weights": seen[n]}) for n in names}

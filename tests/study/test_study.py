@@ -236,13 +236,14 @@ def test_unknown_notebook_parameters_are_refused_before_anything_runs(tmp_path):
         books.check_names(books.read(source), {"sedes": [1]})
 
 
-def test_a_failing_notebook_is_named_with_its_cell(tmp_path):
+def test_a_failing_notebook_is_named_with_its_cell(tmp_path, monkeypatch):
     path = tmp_path / "01_train.ipynb"
     book = nbformat.read(books.folder() / path.name, as_version=4)
     book.cells.insert(2, nbformat.v4.new_code_cell("raise RuntimeError('on purpose')"))
     nbformat.write(book, path)
+    monkeypatch.setattr(books, "folder", lambda: tmp_path)
     run = open_run("digits", tmp_path / "r", seeds=[0], settings=SMALL)
     with pytest.raises(books.NotebookFailed, match=r"01_train.*RuntimeError: on purpose"):
-        books.run_notebooks(run, {}, [path])
+        books.run_notebooks(run, {})
     assert not (run.folder / "notebooks" / "01_train.ipynb").exists()
     assert (run.folder / "notebooks" / "01_train.failed.ipynb").exists()

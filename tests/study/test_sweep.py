@@ -307,22 +307,14 @@ def drive_it(book: Path, out: Path) -> None:
     sys.exit(any(r["status"] != "done" for r in records))
 
 
-@pytest.fixture
-def begin():
-    """``begin(book, out)``: a driver in a process of its own, forked from one that has imported
-    everything already: half of the test's time otherwise."""
+def begin(book: Path, out: Path) -> multiprocessing.Process:
+    """A driver in a process of its own, forked from one that has imported everything already: half
+    of the test's time otherwise."""
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["papermill", "rurklib.study.sweep"])
-    begun = []
-
-    def start(book: Path, out: Path) -> multiprocessing.Process:
-        begun.append(server.Process(target=drive_it, args=(book, out)))
-        begun[-1].start()
-        return begun[-1]
-
-    yield start
-    for process in begun:
-        process.kill()
+    driver = server.Process(target=drive_it, args=(book, out), daemon=True)
+    driver.start()
+    return driver
 
 
 def kernels(driver: int) -> list[psutil.Process]:
@@ -339,16 +331,13 @@ def finished(out: Path) -> dict[str, tuple[int, float]]:
 
 
 @pytest.mark.slow
-def test_kills_change_nothing(tmp_path, notebook, begin, no_kernel):
+def test_kills_change_nothing(tmp_path, notebook, no_kernel):
     book, out, calm = notebook(), tmp_path / "chaos", tmp_path / "calm"
-    dice = random.Random(0)
-    kinds = ["driver"] * 2 + ["interrupt"] * 2 + ["kernel"] * 3
-    dice.shuffle(kinds)
-    before: dict = {}
-    harmed = 0
+    dice, before, harmed = random.Random(0), {}, 0
     processes: set[psutil.Process] = set()
     driver = begin(book, out)
-    for kind in kinds:
+    kinds = ["driver", "driver", "interrupt", "interrupt", "kernel", "kernel", "kernel"]
+    for kind in dice.sample(kinds, len(kinds)):
         victim: int | None = None
         while victim is None and len(finished(out)) < CELLS:
             if not driver.is_alive():
@@ -373,9 +362,9 @@ def test_kills_change_nothing(tmp_path, notebook, begin, no_kernel):
         before = now
     assert harmed >= FEWEST, "all was done before: little was shown"
     driver.join(60)
-    last = begin(book, out)  # cells that lost their kernel are tried again
-    last.join(60)
-    assert last.exitcode == 0
+    driver = begin(book, out)  # cells that lost their kernel are tried again
+    driver.join(60)
+    assert driver.exitcode == 0
     assert before.items() <= finished(out).items()
     swept(book, calm, *CHAOS)
     assert len(no_kernel) == CELLS
