@@ -23,14 +23,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, create_model
 
 from rurklib.checks import InputError, as_input_error
 from rurklib.study import books, extend, parallel, report, store
 from rurklib.study.books import NO_MATTER, Notebook
 from rurklib.study.run import locked
-from rurklib.study.scenario import Loader, read_seeds, read_settings
+from rurklib.study.scenario import literal, read_seeds, read_settings
 
 Groups = Mapping[str, Mapping[str, list[Any]]]
 Record = dict[str, Any]  # what cell.json says
@@ -83,11 +82,8 @@ def from_options(options: Sequence[str]) -> Groups:
     group: dict[str, list[Any]] = {}
     for option in options:
         name, _, text = (part.strip() for part in option.partition("="))
-        try:
-            values = read_seeds(text) if name == "seed" else yaml.load(f"[{text}]", Loader)
-        except yaml.YAMLError:
-            values = []
-        if not values:
+        values = read_seeds(text) if name == "seed" else literal(f"[{text}]")
+        if not values or not isinstance(values, list):
             raise InputError(f"--grid {option}: expected NAME=V1,V2,... such as tau=0,0.01,0.03")
         group[name] = group.get(name, []) + values
     return {"grid": group}
@@ -207,9 +203,8 @@ def execute(out: Path, book: Notebook, plugins: Sequence[str], cell: Cell) -> Re
     with _loading:
         extend.load(plugins)
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory(
-        prefix=".", dir=out / "cells", ignore_cleanup_errors=True
-    ) as place:
+    unmade = tempfile.TemporaryDirectory(prefix=".", dir=out / "cells", ignore_cleanup_errors=True)
+    with unmade as place:
         folder = Path(place) / cell.key
         (folder / "out").mkdir(parents=True)
         try:

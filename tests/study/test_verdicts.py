@@ -48,7 +48,7 @@ def test_each_model_is_judged_alone(result):
 
 def test_a_point_above_its_band_is_called_so_where_copies_are_searched_for(result):
     """Everybody loses 17 of 20 samples on copies found on themselves, the model none. Fails if the
-    side is that of the plain difference, which the others' 21 make one of +1 sample."""
+    side is that of the plain difference."""
     name = ModelId("GD", 1)
     there = {n: 21 + n.seed % 3 for n in result.references}
     own = counts({name: 18} | {n: k - 17 for n, k in there.items()})
