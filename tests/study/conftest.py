@@ -136,10 +136,13 @@ def examples() -> dict[str, str]:
 def no_plugins():
     """Whatever plugins these tests load, the next find none."""
     from rurklib.study import extend
+    from rurklib.unlearn.contract import SEARCH
 
     before = {kind: dict(extend.registry(kind)) for kind in extend.REGISTRIES}
+    spaces = dict(SEARCH)
 
     def forget() -> None:
+        SEARCH.update(spaces)
         for kind, there in before.items():
             extend.registry(kind).clear()
             extend.registry(kind).update(there)
