@@ -11,7 +11,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -379,16 +378,13 @@ def inspect(
         no_browser: Print the address and open no browser.
     """
     if folder == DIGITS_RUN and not folder.exists():
-        from rurklib.study import open_run, residual, train, unlearn
-        from rurklib.study.inspector.view import seed_of
+        from rurklib.study import open_run, train, unlearn
 
         print(f"{folder} is not there yet: its models come first", flush=True)
         with locked("digits", folder):
             run = open_run("digits", folder)
             train(run)
             unlearn(run)
-        one = replace(run, seeds=(seed_of(run, seed),))
-        residual(one, run.scenario.perturbations[0])  # counted before the page waits for it
     from rurklib.study.serve import serve
 
     serve(folder, seed=seed, browser=not no_browser)
