@@ -7,10 +7,12 @@ names none, and keys hold the SHA-256 of the file behind a name.
 
 import hashlib
 import importlib.util
+import inspect
 import os
 import re
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -109,6 +111,13 @@ def _registered(file: Path, before: Mapping[str, Mapping[str, Any]]) -> dict[str
                 raise InputError(f"{file}: there is a {kind} {name!r} already: choose another name")
             if name in names[kind] and not re.fullmatch(r"\w[\w .'()+-]*", name):
                 raise InputError(f"{file}: {kind} {name!r}: expected a name that files can have")
+    for name in names["method"]:
+        if "seed" not in inspect.signature(registry("method")[name]).parameters:
+            raise InputError(f"{file}: the method {name!r} has no parameter seed: add seed=0")
+    metrics = registry("metric").values()
+    columns = Counter(["method", "seed", "seconds", *(c for m in metrics for c in m.columns)])
+    if (column := columns.most_common(1)[0])[1] > 1:  # of summary.csv
+        raise InputError(f"{file}: there is a column {column[0]!r} already: choose another name")
     if not any(names.values()):
         raise InputError(f"{file} registers nothing: see rurklib/README.md, Adding something")
     return names

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2].resolve()
 DATA = ROOT.parent / "shared/data/unpack.py"
 GONE = "seconds|share_of_retrain|NoisyRURK|UNSIR|epsilon_low|activation_distance|js_divergence|zrf"
 GONE += "|estimand|together|05_map|05_radius|05_samples|roc|rule|sphere-l2|sentence|note"
+GONE += "|05_running_ratio"  # its interval is another one
 DROPPED = "prevalence|prevalence_pairs|median_ratio|.*[.](unit|test|leading|shift|gained)"
 STUDIES = {"iris": "--tables-only", "breast-cancer": "--tables-only", "digits": "--jobs=2"}
 

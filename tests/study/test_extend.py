@@ -139,6 +139,15 @@ open(f"{out}/rows.csv", "w").write(f"lr\\n{rate}")"""
     assert (row["method"], row["lr"]) == ("Unsure", 0.01)
 
 
+METRIC = """
+from rurklib.metrics.registry import metric
+
+@metric(mia=("MIA", 2))
+def another_mia(model, forget):
+    return 0.0
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -148,6 +157,8 @@ open(f"{out}/rows.csv", "w").write(f"lr\\n{rate}")"""
         (METHOD.format("GD"), "there is a method 'GD' already"),
         (METHOD.format("Same-prior"), "there is a method 'Same-prior' already"),
         (METHOD.format("a/b"), "expected a name that files can have"),
+        (METHOD.format("Mine").replace(", *, seed=0", ""), "has no parameter seed"),
+        (METRIC, "there is a column 'mia' already"),
     ],
 )
 def test_what_a_file_must_not_do(text, words, tmp_path):
