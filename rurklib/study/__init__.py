@@ -8,53 +8,20 @@ objects to the next:
     frame = measure(run)
 """
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
-_HOMES = {
-    "FORGET": "rurklib.study.attack",
-    "HELD_OUT": "rurklib.study.attack",
-    "ModelId": "rurklib.study.run",
-    "ablate": "rurklib.study.ablation",
-    "attack_table": "rurklib.study.attack",
-    "attacked": "rurklib.study.attack",
-    "by_method": "rurklib.study.measurement",
-    "class_parts": "rurklib.study.attack",
-    "compare_runs": "rurklib.study.attack",
-    "evasive_model": "rurklib.study.attack",
-    "finite": "rurklib.tensors",
-    "load_models": "rurklib.study.models",
-    "measure": "rurklib.study.measurement",
-    "memory": "rurklib.study.doubts",
-    "neighbourhoods": "rurklib.study.doubts",
-    "open_existing": "rurklib.study.run",
-    "open_run": "rurklib.study.run",
-    "parallel": "rurklib.study.parallel",
-    "placement_table": "rurklib.study.attack",
-    "residual": "rurklib.study.measurement",
-    "same_prior": "rurklib.study.models",
-    "samples": "rurklib.study.measurement",
-    "save_figure": "rurklib.study.pictures",
-    "share_outside": "rurklib.study.attack",
-    "shared_run": "rurklib.study.ablation",
-    "smoothed": "rurklib.study.models",
-    "summarise": "rurklib.study.summary",
-    "tables": "rurklib.study.report",
-    "telling_copies": "rurklib.study.measurement",
-    "train": "rurklib.study.models",
-    "trials": "rurklib.study.tuning",
-    "tune": "rurklib.study.tuning",
-    "unlearn": "rurklib.study.models",
-    "unlearned": "rurklib.study.models",
-    "validation_of_class": "rurklib.study.attack",
-    "verdicts": "rurklib.study.measurement",
-    "write_report": "rurklib.study.report",
+_NAMES = {
+    "ablation": "ablate shared_run",
+    "attack": "FORGET HELD_OUT attack_table attacked class_parts compare_runs evasive_model "
+    "placement_table share_outside validation_of_class",
+    "doubts": "memory neighbourhoods",
+    "measurement": "by_method measure residual samples telling_copies verdicts",
+    "models": "load_models same_prior smoothed train unlearn",
+    "report": "tables write_report",
+    "run": "open_existing open_run",
+    "summary": "summarise",
+    "tuning": "trials",
 }
-
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={module: names.split() for module, names in _NAMES.items()}
+)

@@ -8,7 +8,6 @@ another site; it shows one run, and writes into that run's ``inspect/`` only.
 Neither panels nor figures are imported here: the visitor's process does.
 """
 
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -36,24 +35,19 @@ def serve(folder: Path, *, seed: int | None = None, browser: bool = True) -> Non
     run = open_existing(folder)
     seed_of(run, seed)
     needs("voila", extra="study")
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_notebook
     from traitlets.config import Config
     from voila.app import Voila
 
     os.environ["OMP_NUM_THREADS"] = str(run.scenario.threads)  # kernels inherit it
     source = CELL.format(str(folder.resolve()), seed)
-    cell: dict[str, Any] = {
-        "cell_type": "code",
-        "execution_count": None,
-        "metadata": {},
-        "outputs": [],
-        "source": source,
-    }
     kernel = {"name": "python3", "display_name": "Python 3"}
     metadata = {"kernelspec": kernel, "title": TITLE}
-    book = {"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
+    book = new_notebook(cells=[new_code_cell(source)], metadata=metadata)
     with tempfile.TemporaryDirectory() as home:
         path = Path(home) / "inspector.ipynb"
-        path.write_text(json.dumps(book), encoding="utf-8")
+        nbformat.write(book, path)
         guarded = Config(
             Voila={"tornado_settings": {"allow_remote_access": False}},  # under other names
             VoilaConfiguration={"prelaunch_hook": admit},
