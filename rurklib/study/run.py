@@ -324,9 +324,10 @@ def check_same(run: Run, earlier: Mapping[str, Any], fresh: bool = False) -> Non
 def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as run.json has them, by the names that ``--set`` takes: ``methods`` is a list, and
     {"methods": {"RURK": {"tau": 1}}} becomes {"methods": ["RURK"], "RURK.tau": 1}."""
-    methods = settings.get("methods", {})
+    plain = dict(settings)
+    methods = plain.pop("methods", {})
     values = {f"{m}.{name}": v for m, chosen in methods.items() for name, v in chosen.items()}
-    return {**settings, "methods": list(methods), **values}
+    return {"methods": list(methods), **plain, **values}
 
 
 def needs(*modules: str, extra: str) -> None:

@@ -226,5 +226,5 @@ def test_a_scenario_names_its_seeds_and_its_data(tmp_path):
     assert run.seeds == (131, 42, 7)
     assert (len(run.split.original), len(run.split.forget)) == (160, 8)
     assert (len(run.split.validation), len(run.split.test)) == (40, 200)
-    with pytest.raises(InputError, match="unknown setting of scenario cifar10"):
+    with pytest.raises(InputError, match="unknown setting"):
         open_run("cifar10", tmp_path / "other", settings={"epochs": 1})
