@@ -138,7 +138,7 @@ COMMANDS = [
     *((f"sweep BOOK --out OUT {words}", says) for words, says in SWEEP),
     ("sweep BOOK --out NOTES --grid tau=1", "not empty and not a sweep"),
     ("study --out NOTES --fresh", "not empty and not a run"),
-    ("study --out FOLDER", "was run with taus"),
+    ("study --out FOLDER", "was run with methods"),
     ("study --out FOLDER/run.json/x", "File exists: "),
     ("study --out /proc/x", "/proc"),
     ("study --out NOTES/notes.txt --fresh", "Not a directory: "),
