@@ -16,7 +16,6 @@ import pandas as pd
 
 from rurklib.checks import InputError
 from rurklib.metrics.accuracy import COLUMNS as PERCENT
-from rurklib.metrics.accuracy import gap_of_means
 from rurklib.metrics.registry import METRICS
 from rurklib.residual.controls import HELD_OUT
 from rurklib.residual.exchange import ALIKE, LESS_SURE, SURER
@@ -28,7 +27,7 @@ CAPPED = {"relearn_epochs": ("re-learn", 30), "relearn_steps": ("re-learn steps"
 QUARTER, CONTROL = 0.25, "Retrain-quarter"  # of re-training's time, and who takes that
 SHORT = {RESIDUAL: "residual knowledge", NONE: "none", OVER: "over-forgotten"}
 
-# The paper's columns, and ours; the first four are in percent.
+# The paper's columns, and ours.
 PAPER = {
     "retain": "retain_accuracy",
     "unlearn": "unlearn_accuracy",
@@ -37,8 +36,6 @@ PAPER = {
     "average_gap": "average_gap",
     "relearn": "relearn_epochs",
 }
-FOUR = tuple(PAPER)[:4]
-RATIO = "ratio at the largest tau"
 
 # --- a page -------------------------------------------------------------------
 
@@ -255,75 +252,6 @@ def _versus(row: Mapping[str, Any], digits: int) -> str:
         return f"- (paper {texts[1]})"
     star = " *" if not pd.isna(row["within"]) and row["within"] else ""
     return f"{texts[0]} (paper {texts[1]}, {row['difference']:+.{digits}f}{star})"
-
-
-def beside_table_c4(
-    frame: pd.DataFrame, paper: pd.DataFrame, swept: Mapping[str, str], method: str
-) -> pd.DataFrame:
-    """``method`` at each value of what was swept, beside the paper's Table C.4: mean ± standard
-    deviation over seeds.
-
-    ``frame`` has a row a model and cell of a sweep, at the largest tau: group, cell, seed, method,
-    the swept parameters, accuracies and gaps in percent, ratio_of_means. ``swept`` gives the
-    parameter of each group. ``paper`` has columns group, value and average_gap; its rows stand
-    beside ours by their place in the group, for its grid is another. "average gap" is the mean of
-    the seeds' gaps, "gap of means" what the paper prints.
-    """
-    rows = []
-    for group, parameter in swept.items():
-        cells = frame[frame.group == group]
-        theirs = paper[paper.group == group].to_dict("records")
-        for i, value in enumerate(cells[cells.method == method][parameter].unique()):
-            cell = cells[cells[parameter] == value]  # with Re-train's rows
-            models = cell[cell.method == method]
-            row = {"group": group, "value": value}
-            row |= _in_words(models, gap_of_means(cell)[models.index[0]])
-            row |= {"paper: value": "", "paper: average gap": ""}
-            if i < len(theirs):
-                row["paper: value"] = theirs[i]["value"]
-                row["paper: average gap"] = f"{theirs[i]['average_gap']:.2f}"
-            rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def beside_table_c5(frame: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
-    """Every method of the paper's Table C.5, mean ± standard deviation over seeds (Re-train's: over
-    references), beside the paper's percentages and gap.
-
-    ``frame`` holds the cells of one group, as in :func:`beside_table_c4`. Original stands in the
-    cell of either method, the references in every cell: each counts once.
-    """
-    models = {}
-    for method in paper.method:
-        cells = frame[frame.method == method]
-        one = cells[cells.cell == cells.cell.iloc[0]]
-        models[method] = one if method == "Re-train" else cells[~cells.duplicated("seed")]
-    every = pd.concat(models.values(), ignore_index=True)
-    gaps = gap_of_means(every).groupby(every.method).first()
-    rows = []
-    for theirs in paper.to_dict("records"):
-        method = theirs["method"]
-        row = {"method": method, **_in_words(models[method], gaps[method])}
-        row |= {f"paper: {part}": f"{theirs[part]:.2f}" for part in FOUR}
-        rows.append(row | {"paper: average gap": f"{theirs['average_gap']:.2f}"})
-    return pd.DataFrame(rows)
-
-
-def terms_table(
-    frame: pd.DataFrame, terms: Mapping[str, Sequence[str]], method: str
-) -> pd.DataFrame:
-    """``method`` at each value of the parameters of ``terms`` (by group): how many seeds there
-    are, for some diverge, and mean ± standard deviation over them. ``frame`` as in
-    :func:`beside_table_c4`; groups that weren't swept are left out."""
-    rows, columns = [], ["ratio_of_means", *(PAPER[part] for part in (*FOUR, "average_gap"))]
-    for group, names in terms.items():
-        cells = frame[(frame.group == group) & (frame.method == method)]
-        # Of a group that wasn't swept, parameters may be no columns either.
-        for values, seeds in cells.groupby(list(names), sort=False) if len(cells) else ():
-            value = ", ".join(f"{name} {v}" for name, v in zip(names, values, strict=True))
-            numbers = {column: _spread(seeds[column], 3) for column in columns}
-            rows.append({"group": group, "value": value, "seeds": len(seeds), **numbers})
-    return pd.DataFrame(rows, columns=["group", "value", "seeds", *columns])
 
 
 def leads(prior: pd.DataFrame) -> pd.DataFrame:
@@ -568,16 +496,6 @@ def _by_method(summary: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.Da
     return mean, sd, away
 
 
-def _in_words(models: pd.DataFrame, gap: float) -> dict[str, str]:
-    """A method's models in a sweep: percentages, gaps and ratio, mean ± standard deviation."""
-    return {
-        **{part: _spread(models[PAPER[part]]) for part in FOUR},
-        "average gap": _spread(models.average_gap),
-        "gap of means": f"{gap:.2f}",
-        RATIO: _spread(models.ratio_of_means, 3),
-    }
-
-
 def _sanity(summary: pd.DataFrame) -> pd.DataFrame:
     """How accurate re-trained models are on two sets that they never saw, in percent."""
     mean = summary[summary.method == "Re-train"].mean(numeric_only=True)
@@ -614,10 +532,6 @@ def _mean_sd(mean: float, sd: float, digits: int) -> str:
     if math.isnan(mean):
         return "-"
     return f"{mean:.{digits}f}" + ("" if math.isnan(sd) else f" ± {sd:.{digits}f}")
-
-
-def _spread(values: pd.Series, digits: int = 2) -> str:
-    return _mean_sd(values.mean(), values.std(), digits)
 
 
 def _of(some: pd.Series, every: pd.Series) -> pd.Series:

@@ -208,16 +208,15 @@ def grey_bands(
     axis: Axes,
     table: pd.DataFrame,
     *,
-    along: str = "x",
-    half: float = 0.36,
+    half: float | None = None,
     further: str = PREDICT,
 ) -> None:
     """What re-trained models show, behind whatever is drawn on ``axis``: their range dark, the
     prediction interval light.
 
     ``table`` has the columns of :data:`BOUNDS` (NaN: not known) at each value of its index;
-    ``further`` is what the legend calls the prediction. ``along``: "x" for bands over x, "columns"
-    or "rows" for a box ``half`` to either side of each.
+    ``further`` is what the legend calls the prediction. With ``half`` they aren't bands over x but
+    boxes, so far to either side of each row.
     """
     for low, high, color, label, z in (
         ("predict_low", "predict_high", FURTHER, further, 0.0),
@@ -225,11 +224,11 @@ def grey_bands(
     ):
         known = table[[low, high]].dropna()
         look: dict[str, Any] = {"color": color, "lw": 0, "zorder": z}
-        if len(known) and along == "x":  # all of the table: where nothing is known is a gap
+        if len(known) and half is None:  # all of the table: where nothing is known is a gap
             axis.fill_between(table.index, table[low], table[high], label=label, **look)
-        for k, (at, limits) in enumerate(known.iterrows() if along != "x" else ()):
-            fill = axis.fill_between if along == "columns" else axis.fill_betweenx
-            fill([at - half, at + half], *limits, label=None if k else label, **look)
+        for k, (at, limits) in enumerate(known.iterrows() if half else ()):
+            rows = [at - half, at + half]
+            axis.fill_betweenx(rows, *limits, label=None if k else label, **look)
 
 
 def spread(

@@ -87,18 +87,6 @@ def attacked() -> pd.DataFrame:
     return compare_runs({"digits": pd.DataFrame(rows)})
 
 
-def cells() -> pd.DataFrame:
-    rows = [
-        {"group": group, "value": value, "seed": seed, "method": method, "ratio_of_means": ratio,
-         "null_low": 0.95, "null_high": 1.05, "predict_low": 0.9, "predict_high": 1.1,
-         "test_accuracy": 99.0 - i, "margin_sd": -i}
-        for group, values in (("tau", [0.0, 0.1]), ("net", ["small", "wide"]))
-        for i, value in enumerate(values) for seed in (0, 1)
-        for method, ratio in (("Original", 1.2), ("RURK", 1.0 - 0.1 * i + 0.02 * seed))
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
 def flowers() -> Figure:
     torch.manual_seed(0)
     nets = [nn.Linear(2, 2) for _ in range(3)]
@@ -116,7 +104,6 @@ def strip(*shape: int) -> np.ndarray:
     return x if len(shape) == 3 else 2 * x - 1
 
 
-CHOICES = {"tau": ("value", "training tau"), "net": ("value", "net")}
 RIGHT = {"m": np.array([[True, False, True]] * 2), "w": np.array(["1", "2", "3"])}
 SETTINGS = pd.DataFrame({"clip": [1.0, 1, 3, 3] * 2, "seed": [0, 1] * 4, "u": range(8),
                          "norm": ["frozen"] * 4 + ["train"] * 4, "t": range(10, 18)})  # fmt: skip
@@ -173,8 +160,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "histogram, undefined": lambda: charts.sample_histogram(
         {"Original": np.full((2, 3), np.nan)}, title="t", xlabel="x"
     ),
-    "ablations": lambda: charts.ablation_panels(cells(), CHOICES, title="t"),
-    "costs": lambda: charts.pareto(cells(), title="t", groups={"tau": "training tau"}),
     "images": lambda: images.image_rows(
         {"a (b)": strip(1, 4, 4), "c": strip(1, 4, 4)[:2]}, title="t"
     ),
@@ -185,7 +170,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "five minutes": flowers,
 }  # fmt: skip
-CERTAIN = {"costs", "images", "texts", "numbers", "who knows", "heat of attacks", "bars"}
+CERTAIN = {"images", "texts", "numbers", "who knows", "heat of attacks", "bars"}
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -274,15 +259,6 @@ def test_dots_and_lines_are_means_with_their_range():
     ]
     assert drawn[0]["norm frozen"] == [0.5, 2.5]
     assert drawn[1]["norm train"] == [14.5, 16.5]
-
-
-def test_each_value_of_a_choice_has_its_mean():
-    first, second = FIGURES["ablations"]().axes[:2]
-    assert curve(first, "RURK") == pytest.approx([1.01, 0.91])
-    assert curve(second, "Original") == pytest.approx([1.2, 1.2])
-    (axis,) = FIGURES["costs"]().axes
-    (line,) = [line for line in axis.get_lines() if line.get_label() == "training tau"]
-    assert sorted(set(zip(line.get_xdata(), line.get_ydata(), strict=True))) == [(98, -1), (99, 0)]
 
 
 def test_images_are_shown_as_they_are_words_as_columns_and_numbers_as_a_row():
