@@ -65,7 +65,8 @@ def page(path: Path, title: str, parts: Sequence[Part]) -> None:
         autoescape=True,
         trim_blocks=True,
     )
-    environment.filters |= {"cell": _cell, "embed": _embed}
+    environment.filters["cell"] = _cell
+    environment.filters["embed"] = lambda path: base64.b64encode(path.read_bytes()).decode()
     template = environment.get_template("page.html.j2")
     store.write(path, template.render(title=title, parts=parts) + "\n")
 
@@ -77,10 +78,6 @@ def _cell(value: Any) -> Any:
     return "" if math.isnan(value) else f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def _embed(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
 # --- a run's tables -----------------------------------------------------------
 
 
@@ -89,9 +86,8 @@ def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
 
     ``summary`` as :func:`rurklib.study.summary.summarise` gives it. With ``gaps`` each percentage
     has its distance to the re-trained mean behind it in brackets. As in the paper, Avg. Gap is the
-    mean distance of the *means*; with one seed its rows in the summary say the same. Re-learn
-    epochs and steps have a ">" where a model needed more than the cap. Headings are those of
-    ``METRICS``.
+    mean distance of the *means*. Re-learn epochs and steps have a ">" where a model needed more
+    than the cap. Headings are those of ``METRICS``.
     """
     mean, sd, away = _by_method(summary)
     table = pd.DataFrame({"models": summary.groupby("method", sort=False).size()})
@@ -133,18 +129,18 @@ def findings_table(verdicts: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFram
     ``verdicts`` as :func:`rurklib.study.measurement.verdicts` gives them; from ``summary`` come
     unlearn and test accuracy, Avg. Gap and LiRA's AUC, as in :func:`results_table`. Where no ratio
     is defined, a whole class being forgotten, differences and margins stand in its place. "All
-    seeds, p" joins the seeds' p as the rule joins its statistics
-    (:func:`rurklib.residual.verdict.combined`): seeds share their references, so three findings of
-    three aren't three confirmations; this p is below 0.05 for about one in twenty methods that
-    leave nothing, however much they share (tests/residual/test_verdict.py). "Treated differently"
-    counts seeds by the exchange test, which needs no re-trained model.
+    seeds, p" joins the seeds' p by :func:`rurklib.residual.verdict.combined`, for seeds share their
+    references. "Treated differently" counts seeds by the exchange test.
     """
     small = results_table(summary, gaps=False).set_index("method")
     rows, columns = [], {"ratio (seeds)": "ratio_of_means"}
     if verdicts.ratio_of_means.isna().all():
         columns = {"difference (seeds)": "difference", "margin (seeds)": "margin_difference"}
     for method, seeds in verdicts.groupby("method", sort=False):
-        row = {"method": method, **{head: _range(seeds[c]) for head, c in columns.items()}}
+        row = {"method": method}
+        for head, column in columns.items():
+            low, mean, high = seeds[column].agg(["min", "mean", "max"])
+            row[head] = f"{mean:.3f} ({low:.3f} ... {high:.3f})"
         row["verdict (seeds)"] = findings_of(seeds)
         if "treated" in seeds:
             row["treated differently"] = in_seeds(seeds.treated)
@@ -191,38 +187,34 @@ def versus_paper(ours: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     standard deviation of one reaches that of the other.
 
     Either ``ours`` is a run's summary and ``paper`` has method; retain, unlearn, test and mia in
-    percent, relearn (epochs, 31 reads "> 30"), each with its ..._sd; average_gap, which as in the
-    paper is the mean distance of the means and has no spread. Or ``ours`` is a run's frame of
-    residual knowledge and ``paper`` has perturbation, method, tau, ratio (of means) and
-    reading_error, by which a value read from a figure may be off, for its figures give no spread
-    over seeds.
+    percent, relearn (epochs, 31 reads "> 30"), each with its ..._sd; average_gap, without a spread.
+    Or ``ours`` is a run's frame of residual knowledge and ``paper`` has perturbation, method, tau,
+    ratio (of means) and reading_error, by which a value read from a figure may be off.
 
     Returns a row per method and quantity, or per perturbation, method and tau (to the fourth
-    digit), that both have, with ours, ours_sd, paper, paper_sd, difference, within. ``within`` is
-    missing where neither has a spread (a single seed has none) or ours is missing.
+    digit), that both have, with ours, ours_sd, paper, paper_sd, difference, within (missing where
+    neither has a spread, or ours is missing).
     """
     if "tau" in paper:
         keys = ["perturbation", "method", "tau"]
-        found = ours[ours.method != "Re-train"].assign(tau=ours.tau.round(4))
-        found = found.groupby(keys, sort=False).ratio_of_means.agg(ours="mean", ours_sd="std")
+        mine = ours[ours.method != "Re-train"].assign(tau=ours.tau.round(4))
+        mine = mine.groupby(keys, sort=False).ratio_of_means.agg(ours="mean", ours_sd="std")
         columns = {"ratio": "paper", "reading_error": "paper_sd"}
         rows = paper.rename(columns=columns).assign(tau=paper.tau.round(4))
-        rows = rows.merge(found.reset_index(), on=keys)
+        rows = rows.merge(mine.reset_index(), on=keys)
     else:
         keys = ["method", "quantity"]
         mean, sd, _ = _by_method(ours)
-        rows = pd.DataFrame(
-            {
-                "method": row["method"],
-                "quantity": quantity,
-                "ours": mean.at[row["method"], column],
-                "ours_sd": sd.at[row["method"], column],
-                "paper": row[quantity],
-                "paper_sd": row.get(f"{quantity}_sd", math.nan),
-            }
-            for row in paper[paper.method.isin(mean.index)].to_dict("records")
-            for quantity, column in PAPER.items()
-        )
+        theirs = paper[paper.method.isin(mean.index)].set_index("method")
+        found, both = list(PAPER.values()), theirs.index
+        wide = {
+            "ours": mean.loc[both, found],
+            "ours_sd": sd.loc[both, found],
+            "paper": theirs[list(PAPER)],
+            "paper_sd": theirs.reindex(columns=[f"{quantity}_sd" for quantity in PAPER]),
+        }
+        named = {name: table.set_axis(list(PAPER), axis=1) for name, table in wide.items()}
+        rows = pd.concat(named, axis=1).stack(future_stack=True).rename_axis(keys).reset_index()
     rows = rows[[*keys, "ours", "ours_sd", "paper", "paper_sd"]]
     rows = rows[rows.paper.notna()].reset_index(drop=True)
     spread = rows[["ours_sd", "paper_sd"]].sum(axis=1, min_count=1)
@@ -235,8 +227,7 @@ def versus_paper(ours: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
 
 def versus_paper_text(rows: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
     """:func:`versus_paper` for people: a row per method, and per perturbation of curves; a column
-    per quantity or tau; cells such as ``9.10 (paper 9.47, -0.37 *)``, where the star says that the
-    difference is within both spreads."""
+    per quantity or tau; cells such as ``9.10 (paper 9.47, -0.37 *)``, with a star if ``within``."""
     index, column = ["method"], "quantity"
     if "tau" in rows:
         index, column = ["perturbation", "method"], "tau"
@@ -280,12 +271,10 @@ def compare(folders: Sequence[Path]) -> pd.DataFrame:
     samples as held-out ones (:mod:`rurklib.residual.exchange`); test_accuracy, its mean in percent,
     beside that of the re-trained models (``retrained``) and of the worst of these (``lowest``);
     share_of_retrain, of the time; and ``passed``: the first two in most seeds, an accuracy of at
-    least ``lowest``, and a share of at most a quarter, or of what the control took there: a model
-    re-trained for a quarter of the epochs, which forgets without a doubt. Where two folders are of
-    one scenario, a method's row is the last one's.
+    least ``lowest``, and a share of at most a quarter, or of what a model took there that was
+    re-trained for a quarter of the epochs. Of two folders of one scenario the last one counts.
 
-    Raises InputError for a folder without these tables, or whose verdicts lack the exchange test
-    (so do those of held-out samples of another kind than the forget samples).
+    Raises InputError for a folder without these tables, or whose verdicts lack the exchange test.
     """
     tables = [_compared(folder) for folder in folders]
     return pd.concat(tables).drop_duplicates(["data", "method"], keep="last", ignore_index=True)
@@ -326,9 +315,8 @@ def _compared(folder: Path) -> pd.DataFrame:
     summary, verdicts = (pd.read_csv(folder / f"{n}.csv") for n in ("summary", "verdicts"))
     if "treated" not in verdicts:
         raise InputError(
-            f"{folder / 'verdicts.csv'} has no column treated: expected verdicts of both tests. "
-            "Leave it out if re-trained models are right on other shares of the forget than of the "
-            "held-out samples, so that these are no control; else finish the run again"
+            f"{folder / 'verdicts.csv'} has no column treated: expected verdicts of both tests; "
+            "finish the run again, or leave it out if its held-out samples are no control"
         )
     record = folder / "run.json"
     data = store.read_json(record)["scenario"] if record.exists() else folder.resolve().name
@@ -357,44 +345,29 @@ PASSES = (
 )
 MEANING = (
     "Residual knowledge is how often a model recognises noisy copies of the forget samples, "
-    "divided by how often models do that were re-trained without these samples. One is what "
-    "forgetting gives; more, and something is left; less, and the model was pushed too far, which "
-    "gives the forget samples away as well. The verdict tests the whole curve: is the model "
-    "farther from the average re-trained one than a new re-trained model would be?"
+    "divided by how often re-trained models do. One is what forgetting gives; more, and something "
+    "is left; less, and the model was pushed too far. The verdict tests the whole curve: is the "
+    "model farther from the average re-trained one than a new one would be?"
 )
 VERDICTS = (
-    "One verdict a seed. Ratio of means at the largest tau, mean (lowest ... highest). Seeds share "
-    'the re-trained models, so their count has no error rate; "all seeds, p", which joins their p, '
-    'has. "Treated differently": seeds whose model is surer, or less sure, of the forget samples '
-    "than of held-out ones of their class, or alike."
+    "Ratio of means at the largest tau, mean (lowest ... highest); verdicts counted by seeds. "
+    'Seeds share the re-trained models; "all seeds, p" takes that into account. "Treated '
+    'differently": is the model surer of the forget samples than of held-out ones, or less sure?'
 )
 RESULTS = (
-    "Mean ± standard deviation over models; in brackets the distance to the re-trained mean. "
-    "Unlearn accuracy is 100 - forget accuracy. MIA: what the paper's attack calls unseen of "
-    "the forget samples (of held-out ones, where a whole class is forgotten). CR's new head has "
-    "other confidences than a softmax net: compare its accuracies, not its MIA and LiRA. LiRA: 0.5 "
-    "and z = 0 for a model that never saw them. Re-learn: epochs until Original's forget loss is "
-    "reached. Avg. Gap: mean of the four distances."
+    "Mean ± standard deviation over models; in brackets the distance to the re-trained mean; "
+    "Avg. Gap is the mean of the four. MIA: the share of forget samples that the paper's attack "
+    "calls unseen (of held-out ones, where a whole class is forgotten). LiRA: 0.5 and z = 0 for a "
+    "model that never saw them. Re-learn: epochs until Original's forget loss is reached. CR's MIA "
+    "and LiRA can't be compared with the others'."
 )
-SECONDS = (
-    "{}. Seconds are those recorded where a model was trained, and shares of re-training "
-    "are of the seconds there; a run with --fresh has its own."
-)
-CURVES = (
-    "Mean over seeds; null_... bound the retrain band, predict_... the 95 % prediction interval "
-    "for one more re-trained model, at each tau."
-)
+SECONDS = "{}. Seconds and shares of re-training are those of the machine where they were trained."
+CURVES = "Mean over seeds; null_... bound the retrain band, predict_... the prediction interval."
 PAPERS = (
-    "Ours (the paper's, ours minus theirs). A star: at most both standard deviations together. "
-    "A curve of the paper's has no spread over seeds: there it is what reading the figure may be "
-    "off by."
+    "Ours (the paper's, ours minus theirs). A star: at most both standard deviations together, or "
+    "by what reading the paper's figure may be off."
 )
-
-
-SANITY = (
-    "Re-trained models never saw either, so they should be as accurate on the forget samples as on "
-    "the held-out ones, which are test samples of their class."
-)
+SANITY = "Re-trained models never saw either, so they should be as accurate on both."
 
 
 def write_report(run: Run) -> Path:
@@ -408,6 +381,7 @@ def write_report(run: Run) -> Path:
     from rurklib.study.doubts import TABLES, paper_table
     from rurklib.study.models import shipped_models, trained_on
     from rurklib.study.pictures import saved_figures
+    from rurklib.unlearn.contract import defaults
 
     names = ("summary", "residual_knowledge", "neighbourhoods", "verdicts")
     summary, frame, near, verdicts = (pd.read_csv(run.table(f"{n}.csv")) for n in names)
@@ -421,14 +395,25 @@ def write_report(run: Run) -> Path:
         best = Part(text=text, table=compare_table(rows).head(5), note=f"{about} {PASSES}")
     leak = trained_on(run.data, run.split)
     models = shipped_models(run)
-    seconds = SECONDS.format(models) if models else ""
     curves = curves_table(frame, differences=run.whole_class)
+    seconds = SECONDS.format(models) if models else ""
+    retrained = summary[summary.method == "Re-train"].mean(numeric_only=True)
+    unseen = {"forget": 100 - retrained.unlearn_accuracy, "held-out": retrained.held_out_accuracy}
+    sanity = pd.DataFrame(unseen.items(), columns=["samples", "accuracy, %"]).round(1)
+    settings = pd.DataFrame(
+        [
+            (f"{method}.{name}", str(value), str(defaults(method)[name]))
+            for method in run.scenario.methods
+            for name, value in run.scenario.hyperparameters(method).items()
+        ],
+        columns=["hyper-parameter", "value", "default (the paper's, where it gives one)"],
+    )
     parts = [
         best,
         *([Part("Warning", f"{leak}.")] if leak else []),
         Part("The verdict", MEANING, findings_table(verdicts, summary), note=VERDICTS),
         Part("The comparison", seconds, results_table(summary), note=RESULTS),
-        Part("Sanity", SANITY, _sanity(summary)),
+        Part("Sanity", SANITY, sanity),
         Part("Residual knowledge", table=curves, note=CURVES),
     ]
     for what, file in run.scenario.paper.items():
@@ -445,7 +430,7 @@ def write_report(run: Run) -> Path:
     facts = pd.DataFrame([(k, str(v)) for k, v in environment.items()], columns=["what", "value"])
     parts += [
         Part("Figures", pictures=pictures),
-        Part("Settings of every method, and their defaults", table=_settings(run), folded=True),
+        Part("Settings of every method, and their defaults", table=settings, folded=True),
         Part("Environment", table=facts, folded=True),
     ]
     # The name of somebody's own data: of a file, of a folder.
@@ -496,35 +481,10 @@ def _by_method(summary: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.Da
     return mean, sd, away
 
 
-def _sanity(summary: pd.DataFrame) -> pd.DataFrame:
-    """How accurate re-trained models are on two sets that they never saw, in percent."""
-    mean = summary[summary.method == "Re-train"].mean(numeric_only=True)
-    accuracy = [100 - mean.unlearn_accuracy, mean.held_out_accuracy]
-    samples = ["forget samples", "held-out samples"]
-    return pd.DataFrame({"re-trained models on": samples, "accuracy, %": accuracy}).round(1)
-
-
-def _settings(run: Run) -> pd.DataFrame:
-    """The hyper-parameters of a run's methods beside their defaults."""
-    from rurklib.unlearn.contract import defaults
-
-    rows = [
-        (f"{m}.{name}", str(value), str(defaults(m)[name]))
-        for m in run.scenario.methods
-        for name, value in run.scenario.hyperparameters(m).items()
-    ]
-    columns = ["hyper-parameter", "value", "default (the paper's, where it gives one)"]
-    return pd.DataFrame(rows, columns=columns)
-
-
 def _tau_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Columns of floats named as what they are: taus."""
     table = table.rename_axis(columns=None)
     return table.rename(columns=lambda c: f"tau {c:g}" if isinstance(c, float) else str(c))
-
-
-def _range(values: pd.Series) -> str:
-    return f"{values.mean():.3f} ({values.min():.3f} ... {values.max():.3f})"
 
 
 def _mean_sd(mean: float, sd: float, digits: int) -> str:
