@@ -245,20 +245,6 @@ def _versus(row: Mapping[str, Any], digits: int) -> str:
     return f"{texts[0]} (paper {texts[1]}, {row['difference']:+.{digits}f}{star})"
 
 
-def leads(prior: pd.DataFrame) -> pd.DataFrame:
-    """How far each model leads, mean over taus and seeds, in units of the upper end of the
-    prediction interval: 1 is its limit.
-
-    ``prior`` has columns part, scenario, method and those of a frame of residual knowledge. Returns
-    part, scenario, method, lead and measure ("ratio", "margin").
-    """
-    mean = prior.groupby(["part", "scenario", "method"], sort=False).mean(numeric_only=True)
-    ratio = (mean.ratio_of_means - 1) / (mean.predict_high - 1)
-    margin = mean.margin_difference / mean.margin_predict_high
-    both = pd.concat({"ratio": ratio, "margin": margin}, names=["measure"])
-    return both.rename("lead").reset_index()
-
-
 # --- which method to use ------------------------------------------------------
 
 
