@@ -6,14 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from matplotlib.figure import Figure
 from PIL import Image
-from torch import nn
 
 from rurklib.study.attack import compare_runs, share_outside
 from rurklib.study.figures import charts, curves, images
-from rurklib.study.figures.five_minutes import five_minutes
 from rurklib.study.figures.style import STYLE, VERDICTS, WIDEST, found, panels, png, style
 from rurklib.unlearn.contract import METHODS
 
@@ -87,18 +84,6 @@ def attacked() -> pd.DataFrame:
     return compare_runs({"digits": pd.DataFrame(rows)})
 
 
-def flowers() -> Figure:
-    torch.manual_seed(0)
-    nets = [nn.Linear(2, 2) for _ in range(3)]
-    x, y = torch.randn(20, 2), torch.arange(20) % 2
-    copies = x[:5] + 0.1 * torch.randn(50, 5, 2)
-    ratio = {"Original": 1.2, "GD": 0.95, "RURK": 0.8}
-    figure, table = five_minutes({"Original": nets[0]}, nets[1:], (x, y, ["a", "b"]),
-                                 torch.arange(5), copies, ratio, [0.9, 1.1])  # fmt: skip
-    assert list(table.placement) == ["above", "inside", "below"]
-    return figure
-
-
 def strip(*shape: int) -> np.ndarray:
     x = np.random.default_rng(0).random((3, *shape))
     return x if len(shape) == 3 else 2 * x - 1
@@ -168,7 +153,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "who knows": lambda: images.who(
         strip(1, 4, 4), strip(1, 4, 4), RIGHT, title="t", word="w"
     ),
-    "five minutes": flowers,
 }  # fmt: skip
 CERTAIN = {"images", "texts", "numbers", "who knows", "heat of attacks", "bars"}
 
