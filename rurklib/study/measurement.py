@@ -7,7 +7,8 @@ control costs itself alone.
 import functools
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -192,6 +193,13 @@ def by_p(difference: float, p: float) -> str:
     if math.isnan(p):
         return ""
     return "inside" if p >= 0.05 else "above" if difference > 0 else "below"
+
+
+def in_most(findings: Iterable[str]) -> str:
+    """The verdict that more than half of a method's seeds have, or that there is none such."""
+    counts = Counter(findings)
+    most, n = counts.most_common(1)[0]
+    return most if n > counts.total() / 2 else "differs by seed"
 
 
 def verdict_row(verdict: Verdict) -> dict[str, str | float | bool]:

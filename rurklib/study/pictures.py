@@ -21,7 +21,7 @@ from rurklib.study.figures.charts import dots, lines, sample_histogram
 from rurklib.study.figures.curves import QUANTITIES, band_growth, residual_curves
 from rurklib.study.figures.images import image_rows, who
 from rurklib.study.figures.style import png
-from rurklib.study.report import in_most
+from rurklib.study.measurement import in_most
 from rurklib.study.run import Run
 from rurklib.tensors import as_float
 

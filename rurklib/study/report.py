@@ -21,6 +21,7 @@ from rurklib.residual.controls import HELD_OUT
 from rurklib.residual.exchange import ALIKE, LESS_SURE, SURER
 from rurklib.residual.verdict import NONE, OVER, RESIDUAL, combined
 from rurklib.study import store
+from rurklib.study.measurement import in_most
 from rurklib.study.run import Run
 
 CAPPED = {"relearn_epochs": ("re-learn", 30), "relearn_steps": ("re-learn steps", 300)}
@@ -106,13 +107,6 @@ def results_table(summary: pd.DataFrame, *, gaps: bool = True) -> pd.DataFrame:
             table.loc[capped, label] = ">" + table.loc[capped, label]
     table["of re-training"] = [f"{100 * share:.0f} %" for share in mean.share_of_retrain]
     return table.reset_index()
-
-
-def in_most(findings: Iterable[str]) -> str:
-    """The verdict that more than half of a method's seeds have, or that there is none such."""
-    counts = Counter(findings)
-    most, n = counts.most_common(1)[0]
-    return most if n > counts.total() / 2 else "differs by seed"
 
 
 def by_verdict(verdicts: pd.DataFrame) -> pd.DataFrame:
