@@ -170,7 +170,7 @@ class Panel:
     def __init__(self, inspector: Inspector) -> None:
         self.inspector, w = inspector, widgets
         taus, models = inspector.run.scenario.taus, list(inspector.models)
-        samples = [(f"{k + 1}: sample {i}", i) for k, i in enumerate(inspector.order.tolist())]
+        samples = [(f"{k}.", i) for k, i in enumerate(inspector.order.tolist(), start=1)]
         rows = tuple(dict.fromkeys("Re-train" if m in inspector.references else m for m in models))
         draws, most = inspector.run.scenario.draws - 1, max(taus)
         self.controls: dict[str, Any] = {
